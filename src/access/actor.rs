@@ -1,0 +1,101 @@
+//! Who is calling, and for which organization.
+use super::Role;
+use crate::core::{Id, TenantId};
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use validator::Validate;
+
+crate::vocabulary! {
+    /// What kind of account acts.
+    pub enum ActorKind { User, ApiKey, System }
+}
+
+/// Who did something: the account, and the person behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Actor {
+    /// A user, an API key or the system itself.
+    pub kind: ActorKind,
+    /// The account.
+    pub id: Id,
+    /// What the account was called then.
+    #[schema(max_length = 320)]
+    pub name: String,
+    /// The person; a service key and the system have none.
+    #[schema(required)]
+    pub person_id: Option<Id>,
+}
+
+impl Actor {
+    /// The house itself, for what it sets up.
+    pub fn system(tenant: TenantId) -> Self {
+        Actor { kind: ActorKind::System, id: tenant.record(), name: "system".into(), person_id: None }
+    }
+    /// Is it the same person, whatever the credential? Without a person, the account stands for itself.
+    pub fn same_person(&self, other: &Actor) -> bool {
+        match (self.person_id, other.person_id) {
+            (Some(a), Some(b)) => a == b,
+            _ => self.id == other.id,
+        }
+    }
+}
+
+/// What an API key is cut down to; empty means not limited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schema(default)]
+pub struct Limits {
+    /// Only records of these scopes, and of the whole organization.
+    #[validate(length(max = 100))]
+    #[schema(max_items = 100)]
+    pub scope_ids: Vec<Id>,
+    /// Only these frameworks.
+    #[validate(length(max = 100))]
+    #[schema(max_items = 100, max_length = 64)]
+    pub framework_slugs: Vec<String>,
+    /// Only these controls, and evidence of these controls.
+    #[validate(length(max = 200))]
+    #[schema(max_items = 200)]
+    pub control_ids: Vec<Id>,
+    /// Only evidence of these sources.
+    #[validate(length(max = 100))]
+    #[schema(max_items = 100, max_length = 200)]
+    pub sources: Vec<String>,
+    /// Only evidence collected on this day or later.
+    pub period_start_on: Option<NaiveDate>,
+    /// Only evidence collected on this day or earlier.
+    pub period_end_on: Option<NaiveDate>,
+}
+
+/// A caller whose credential was found good.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The organization: the only source of it.
+    pub tenant: TenantId,
+    /// Who.
+    pub actor: Actor,
+    /// What it may do.
+    pub roles: Vec<Role>,
+    /// What it is cut down to.
+    pub limits: Limits,
+    /// When the credential ends.
+    pub expires_at: crate::core::Instant,
+    /// Stands for role and limits in entity tags.
+    pub digest: u32,
+}
+
+impl Caller {
+    /// Its digest is made of what decides what it sees.
+    pub fn new(tenant: TenantId, actor: Actor, roles: Vec<Role>, limits: Limits, expires_at: crate::core::Instant) -> Self {
+        let sight = serde_json::to_vec(&(&roles, &limits, actor.id)).unwrap_or_default();
+        Caller { tenant, actor, roles, limits, expires_at, digest: crc32fast::hash(&sight) }
+    }
+    /// Is it a machine that only pushes?
+    pub fn collects(&self) -> bool {
+        self.roles == [Role::Collector]
+    }
+    /// May it only touch what is its person's?
+    pub fn contributes(&self) -> bool {
+        self.roles.contains(&Role::Contributor) && !self.roles.contains(&Role::Manager)
+    }
+}

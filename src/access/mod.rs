@@ -1,0 +1,9 @@
+//! Floor 2: who may do what.
+pub mod actor;
+pub mod api_key;
+pub mod password;
+pub mod policy;
+pub mod token;
+
+pub use actor::{Actor, ActorKind, Caller, Limits};
+pub use policy::{Role, allows};

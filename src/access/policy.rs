@@ -1,0 +1,68 @@
+//! Role × kind × action, as data (domain: roles of access). Auditors may be given this table; the tests read it too.
+use Role::*;
+
+crate::vocabulary! {
+    /// What a credential may be.
+    pub enum Role { Admin, Manager, Contributor, Approver, InternalAuditor, Auditor, Collector }
+}
+
+/// One line of the policy: these roles may do these actions on this kind.
+pub type Row = (&'static str, &'static [&'static str], &'static [Role]);
+
+/// Who reads registers.
+const READERS: &[Role] = &[Manager, Contributor, Approver, InternalAuditor, Auditor];
+/// Everyone with a key.
+const EVERYONE: &[Role] = &[Admin, Manager, Contributor, Approver, InternalAuditor, Auditor, Collector];
+/// Who keeps registers; a contributor only what is theirs.
+const KEEPERS: &[Role] = &[Manager, Contributor];
+/// Who decides.
+const DECIDERS: &[Role] = &[Manager, Approver];
+
+/// Everything that is allowed; what is not here is not.
+#[rustfmt::skip]
+pub const POLICY: &[Row] = &[
+    ("organization",     &["read"],                                       EVERYONE),
+    ("organization",     &["change"],                                     &[Admin]),
+    ("user",             &["read", "change", "archive"],                  &[Admin]),
+    ("api_key",          &["read", "change", "revoke", "rotate"],         &[Admin]),
+    ("person",           &["read"],                                       READERS),
+    ("person",           &["change", "archive"],                          &[Manager]),
+    ("scope",            &["read"],                                       READERS),
+    ("scope",            &["change", "archive", "submit", "revise", "retire"], &[Manager]),
+    ("scope",            &["approve", "return"],                          DECIDERS),
+    ("risk_methodology", &["read"],                                       READERS),
+    ("risk_methodology", &["change", "archive", "submit", "revise"],      &[Manager]),
+    ("risk_methodology", &["approve", "return"],                          DECIDERS),
+    ("asset",            &["read"],                                       READERS),
+    ("asset",            &["change", "review"],                           KEEPERS),
+    ("asset",            &["archive"],                                    &[Manager]),
+    ("threat",           &["read"],                                       READERS),
+    ("threat",           &["change", "archive"],                          &[Manager]),
+    ("risk",             &["read"],                                       READERS),
+    ("risk",             &["change", "assess", "review", "close", "reopen"], KEEPERS),
+    ("risk",             &["archive"],                                    &[Manager]),
+    ("framework",        &["read"],                                       READERS),
+    ("control",          &["read"],                                       READERS),
+    ("control",          &["change", "review"],                           KEEPERS),
+    ("control",          &["archive"],                                    &[Manager]),
+    ("applicability",    &["read"],                                       READERS),
+    ("applicability",    &["change"],                                     &[Manager]),
+    ("evidence",         &["read", "push"],                               &[Manager, Contributor, Collector]),
+    ("evidence",         &["read"],                                       &[Approver, InternalAuditor, Auditor]),
+    ("evidence",         &["change"],                                     KEEPERS),
+    ("evidence",         &["archive", "hold", "release"],                 &[Manager]),
+    ("nonconformity",    &["read"],                                       READERS),
+    ("nonconformity",    &["change", "contain", "analyse", "plan", "implement"], KEEPERS),
+    ("nonconformity",    &["verify", "close", "return"],                  &[Manager, Approver, InternalAuditor]),
+    ("nonconformity",    &["archive"],                                    &[Manager]),
+    ("action",           &["read"],                                       READERS),
+    ("action",           &["change", "start", "complete", "cancel"],      KEEPERS),
+    ("action",           &["archive"],                                    &[Manager]),
+    ("overview",         &["read"],                                       READERS),
+    ("ledger",           &["read"],                                       &[Admin, Manager, Contributor, Approver, InternalAuditor, Auditor]),
+];
+
+/// May one of these roles do this?
+pub fn allows(roles: &[Role], kind: &str, action: &str) -> bool {
+    POLICY.iter().any(|(of, actions, allowed)| *of == kind && actions.contains(&action) && roles.iter().any(|role| allowed.contains(role)))
+}

@@ -1,0 +1,110 @@
+//! Time is a parameter: this file is the only caller of `Utc::now`.
+use super::sql::DbInstant;
+use chrono::{DateTime, NaiveDate, SecondsFormat, SubsecRound, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use diesel::{deserialize::FromSqlRow, expression::AsExpression};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::sync::Arc;
+
+/// A point in time, in whole milliseconds: RFC 3339 in UTC with `Z` and three decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow)]
+#[diesel(sql_type = DbInstant)]
+pub struct Instant(DateTime<Utc>);
+
+impl Instant {
+    /// Cut to whole milliseconds.
+    pub fn new(at: DateTime<Utc>) -> Self {
+        Instant(at.trunc_subsecs(3))
+    }
+    /// From milliseconds since 1970; `None` outside the calendar.
+    pub fn from_millis(millis: i64) -> Option<Self> {
+        DateTime::from_timestamp_millis(millis).map(Instant)
+    }
+    /// Milliseconds since 1970.
+    pub fn millis(self) -> i64 {
+        self.0.timestamp_millis()
+    }
+    /// As chrono knows it.
+    pub fn utc(self) -> DateTime<Utc> {
+        self.0
+    }
+    /// The day it is there.
+    pub fn day(self, zone: Tz) -> NaiveDate {
+        self.0.with_timezone(&zone).date_naive()
+    }
+    /// The last millisecond of a day there.
+    pub fn end_of(day: NaiveDate, zone: Tz) -> Option<Self> {
+        let midnight = day.succ_opt()?.and_hms_opt(0, 0, 0)?;
+        // A day may begin later than midnight where the clocks go forward then.
+        let next = (0..4).find_map(|hours| zone.from_local_datetime(&(midnight + TimeDelta::hours(hours))).earliest())?;
+        Some(Instant::new(next.to_utc()).plus_millis(-1))
+    }
+    /// That much later.
+    pub fn plus_millis(self, millis: i64) -> Self {
+        Instant(self.0.checked_add_signed(TimeDelta::milliseconds(millis)).unwrap_or(self.0))
+    }
+}
+impl std::fmt::Display for Instant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+impl std::str::FromStr for Instant {
+    type Err = chrono::ParseError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        DateTime::parse_from_rfc3339(text).map(|at| Instant::new(at.to_utc()))
+    }
+}
+impl Serialize for Instant {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+impl<'de> Deserialize<'de> for Instant {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(d)?;
+        let at: Instant = text.parse().map_err(|_| serde::de::Error::custom("an RFC 3339 instant is needed: 2026-03-01T09:00:00Z"))?;
+        // What a calendar with four digits cannot write, no client could read back.
+        let years = 1..=9999;
+        if years.contains(&chrono::Datelike::year(&at.0)) { Ok(at) } else { Err(serde::de::Error::custom("the year is out of range")) }
+    }
+}
+impl utoipa::PartialSchema for Instant {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        super::text::formatted(utoipa::openapi::KnownFormat::DateTime, "2026-03-01T09:00:00.000Z")
+    }
+}
+impl utoipa::ToSchema for Instant {}
+
+/// The source of time.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+
+impl Clock {
+    /// The machine's own clock.
+    pub fn system() -> Self {
+        Clock(Arc::new(Utc::now))
+    }
+    /// A clock that tests move.
+    pub fn from_fn(now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        Clock(Arc::new(now))
+    }
+    /// Now.
+    pub fn now(&self) -> Instant {
+        Instant::new((self.0)())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_ends_where_the_organization_is() {
+        let day = NaiveDate::from_ymd_opt(2026, 3, 29);
+        let ends = |zone: Tz| day.and_then(|day| Instant::end_of(day, zone)).map(|at| at.to_string());
+        assert_eq!(ends(chrono_tz::Europe::Berlin).as_deref(), Some("2026-03-29T21:59:59.999Z"));
+        assert_eq!(ends(chrono_tz::UTC).as_deref(), Some("2026-03-29T23:59:59.999Z"));
+        assert_eq!(ends(chrono_tz::Pacific::Auckland).as_deref(), Some("2026-03-29T10:59:59.999Z"));
+    }
+}

@@ -1,0 +1,117 @@
+//! JSON: columns of it, its canonical form (RFC 8785), and reading it strictly (RFC 7493).
+use super::sql::DbJson;
+use super::{Code, Problem, Result};
+use diesel::{deserialize::FromSqlRow, expression::AsExpression};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value};
+use std::fmt;
+
+/// A value kept as JSON (`JSONB` | `TEXT`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AsExpression, FromSqlRow)]
+#[diesel(sql_type = DbJson)]
+#[serde(transparent)]
+pub struct Json<T: fmt::Debug>(pub T);
+
+/// The canonical text of a value (RFC 8785): what is hashed, and what the ledger keeps.
+pub fn canonical(value: &impl Serialize) -> Result<String> {
+    serde_json_canonicalizer::to_string(value).map_err(Problem::internal)
+}
+
+/// Reads one JSON text as I-JSON asks (RFC 7493): a repeated name or an integer that a double cannot hold is an error, not a surprise.
+/// Nesting ends at 128 levels.
+pub fn strict(bytes: &[u8]) -> Result<Value> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Strict::deserialize(&mut reader).and_then(|value| reader.end().map(|()| value.0));
+    value.map_err(|e| Problem::new(Code::Malformed, format!("The body is not valid JSON: {e}.")))
+}
+
+/// Reads one JSON object strictly.
+pub fn object(bytes: &[u8]) -> Result<Map<String, Value>> {
+    match strict(bytes)? {
+        Value::Object(members) => Ok(members),
+        _ => Err(Problem::new(Code::Malformed, "The body must be a JSON object.")),
+    }
+}
+
+/// The largest integer that every JSON reader keeps exactly: 2^53 - 1.
+const SAFE: u64 = (1 << 53) - 1;
+
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(StrictVisitor).map(Strict)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+        Ok(Value::Bool(v))
+    }
+    fn visit_i64<E: serde::de::Error>(self, v: i64) -> Result<Value, E> {
+        if v.unsigned_abs() <= SAFE { Ok(v.into()) } else { Err(E::custom(format!("{v} is beyond 2^53 - 1; send it as a string"))) }
+    }
+    fn visit_u64<E: serde::de::Error>(self, v: u64) -> Result<Value, E> {
+        if v <= SAFE { Ok(v.into()) } else { Err(E::custom(format!("{v} is beyond 2^53 - 1; send it as a string"))) }
+    }
+    fn visit_f64<E: serde::de::Error>(self, v: f64) -> Result<Value, E> {
+        Number::from_f64(v).map(Value::Number).ok_or_else(|| E::custom("not a number"))
+    }
+    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_string<E>(self, v: String) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(Strict(item)) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(Value::Array(all))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut all = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let Strict(value) = members.next_value()?;
+            if all.contains_key(&name) {
+                return Err(serde::de::Error::custom(format!("the name `{name}` stands there twice")));
+            }
+            all.insert(name, value);
+        }
+        Ok(Value::Object(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn canonical_as_in_the_rfc() {
+        let value = json!({"\u{20ac}": "Euro", "\r": "CR", "1": "one", "numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001]});
+        let text = canonical(&value).unwrap_or_default();
+        assert_eq!(text, "{\"\\r\":\"CR\",\"1\":\"one\",\"numbers\":[333333333.3333333,1e+30,4.5,0.002,1e-27],\"€\":\"Euro\"}");
+    }
+
+    #[test]
+    fn strict_refuses_what_readers_would_read_differently() {
+        for bad in ["{\"a\":1,\"a\":2}", "{\"n\":9007199254740993}", "[1] 2", "{\"a\":}", "\u{feff}{}", "nul"] {
+            assert!(strict(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(strict(&[b'"', 0xff, b'"']).is_err());
+        assert!(strict("[".repeat(10_000).as_bytes()).is_err());
+        assert_eq!(strict(br#"{"a":[1,2.5,"x",null,true]}"#).ok(), Some(json!({"a": [1, 2.5, "x", null, true]})));
+    }
+}

@@ -1,0 +1,14 @@
+//! Floor 0: words that everyone uses; no I/O.
+pub mod catalogue;
+pub mod clock;
+pub mod id;
+pub mod json;
+pub mod merge;
+pub mod problem;
+pub mod sql;
+pub mod text;
+
+pub use clock::{Clock, Instant};
+pub use id::{Id, TenantId, VersionKey};
+pub use json::Json;
+pub use problem::{Code, Invalid, Problem, Result};

@@ -1,0 +1,246 @@
+//! Every error that leaves the house: RFC 9457 `application/problem+json`, from one table of codes.
+use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
+use diesel::result::{DatabaseErrorKind, Error as Db};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What fallible functions of the house return.
+pub type Result<T, E = Problem> = std::result::Result<T, E>;
+
+macro_rules! codes {
+    ($($code:ident $name:literal $status:literal $title:literal;)+) => {
+        /// What went wrong, as programs branch on it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Code { $(#[doc = $title] $code),+ }
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &[Code] = &[$(Code::$code),+];
+            /// `(type, code, status, title)`.
+            pub const fn row(self) -> (&'static str, &'static str, u16, &'static str) {
+                match self { $(Code::$code => (concat!("/problems/", $name), $name, $status, $title)),+ }
+            }
+        }
+    };
+}
+codes! {
+    Malformed            "malformed"              400 "The request cannot be parsed";
+    InvalidParameter     "invalid_parameter"      400 "A query parameter or header is invalid";
+    UnknownParameter     "unknown_parameter"      400 "There is no such query parameter";
+    InvalidCursor        "invalid_cursor"         400 "The cursor does not belong to this query";
+    Unauthenticated      "unauthenticated"        401 "A valid credential is needed";
+    Forbidden            "forbidden"              403 "This role may not do that";
+    OutsideLimits        "outside_limits"         403 "This key is limited to something else";
+    SegregationOfDuties  "segregation_of_duties"  403 "Another person has to do that";
+    NotAssigned          "not_assigned"           403 "The record belongs to someone else";
+    NotFound             "not_found"              404 "There is no such thing";
+    MethodNotAllowed     "method_not_allowed"     405 "This path has other methods";
+    NotAcceptable        "not_acceptable"         406 "There is no such representation";
+    RequestTimeout       "request_timeout"        408 "The request did not arrive in time";
+    IllegalTransition    "illegal_transition"     409 "The state does not allow that";
+    ReviseFirst          "revise_first"           409 "What is approved changes by a new revision";
+    ReadOnly             "read_only"              409 "This record is built in";
+    Conflict             "conflict"               409 "Another record is in the way";
+    InUse                "in_use"                 409 "Other records need this one";
+    EvidenceDiffers      "evidence_differs"       409 "That evidence is there with other content";
+    Retained             "retained"               409 "The record must be kept for now";
+    RequestInFlight      "request_in_flight"      409 "The same request is being worked on";
+    VersionMismatch      "version_mismatch"       412 "The record has changed since it was read";
+    PayloadTooLarge      "payload_too_large"      413 "The body is too large";
+    UnsupportedMediaType "unsupported_media_type" 415 "The body has another media type";
+    RangeUnsatisfiable   "range_not_satisfiable"  416 "The range lies outside the content";
+    ValidationFailed     "validation_failed"      422 "Validation failed";
+    IdempotencyKeyReused "idempotency_key_reused" 422 "The idempotency key belongs to another request";
+    VersionRequired      "version_required"       428 "If-Match is needed";
+    RateLimited          "rate_limited"           429 "Too many requests";
+    Internal             "internal"               500 "Something broke here";
+    Unavailable          "unavailable"            503 "Too busy; try again";
+}
+
+/// An RFC 9457 problem. Its body is boxed, so that results stay small.
+#[derive(Debug, Clone)]
+pub struct Problem(Box<Body>);
+
+/// What an RFC 9457 problem says.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Body {
+    /// Where this code is explained.
+    #[schema(max_length = 200, example = "/problems/validation_failed")]
+    r#type: &'static str,
+    /// The code in words; the same for each occurrence.
+    #[schema(max_length = 200)]
+    title: &'static str,
+    /// The HTTP status again.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// What programs branch on.
+    #[schema(max_length = 64)]
+    code: &'static str,
+    /// This occurrence in words.
+    #[schema(max_length = 2000)]
+    detail: String,
+    /// The request, as in the log and in `X-Request-Id`.
+    #[schema(max_length = 36)]
+    request_id: Option<String>,
+    /// Every invalid value, not only the first.
+    #[schema(max_items = 10000)]
+    errors: Vec<Invalid>,
+    /// The transitions that the state allows, or the methods of the path.
+    #[schema(max_items = 100)]
+    allowed: Vec<String>,
+    /// The records that need this one.
+    #[schema(max_items = 100)]
+    needed_by: Vec<String>,
+    #[serde(skip)]
+    retry_after: Option<u64>,
+}
+
+/// One invalid value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Invalid {
+    /// Where it stands: `body`, `query`, `path` or `header`.
+    #[schema(max_length = 10)]
+    pub location: &'static str,
+    /// JSON Pointer (RFC 6901) into the body, or the name of the parameter.
+    #[schema(max_length = 500)]
+    pub pointer: String,
+    /// Why, for programs.
+    #[schema(max_length = 64)]
+    pub code: String,
+    /// Why, for people.
+    #[schema(max_length = 1000)]
+    pub detail: String,
+}
+
+impl Invalid {
+    /// A value of the body.
+    pub fn body(pointer: impl Into<String>, code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Invalid { location: "body", pointer: pointer.into(), code: code.into(), detail: detail.into() }
+    }
+    /// A query parameter.
+    pub fn query(name: impl Into<String>, code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Invalid { location: "query", pointer: name.into(), code: code.into(), detail: detail.into() }
+    }
+}
+
+impl Problem {
+    /// A problem with a sentence about this occurrence.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let (place, name, status, title) = code.row();
+        let (errors, allowed, needed_by) = (vec![], vec![], vec![]);
+        let detail = detail.into();
+        Problem(Box::new(Body {
+            r#type: place,
+            title,
+            status,
+            code: name,
+            detail,
+            request_id: None,
+            errors,
+            allowed,
+            needed_by,
+            retry_after: None,
+        }))
+    }
+    /// 422 with every invalid value, in the order of their places.
+    pub fn invalid(mut errors: Vec<Invalid>) -> Self {
+        errors.sort_by(|a, b| (&a.pointer, &a.code).cmp(&(&b.pointer, &b.code)));
+        let detail = match errors.as_slice() {
+            [only] => format!("1 value is invalid: {}.", only.detail.trim_end_matches('.')),
+            all => format!("{} values are invalid.", all.len()),
+        };
+        Problem::new(Code::ValidationFailed, detail).listing(errors)
+    }
+    /// 422 for one value of the body.
+    pub fn invalid_one(pointer: &str, code: &str, detail: impl Into<String>) -> Self {
+        Problem::invalid(vec![Invalid::body(pointer, code, detail)])
+    }
+    /// 400 with every fault of the query.
+    pub fn parameters(errors: Vec<Invalid>) -> Self {
+        let code = if errors.iter().any(|e| e.code == "unknown_parameter") { Code::UnknownParameter } else { Code::InvalidParameter };
+        let words: Vec<_> = errors.iter().map(|e| format!("{}: {}", e.pointer, e.detail)).collect();
+        Problem::new(code, words.join("; ")).listing(errors)
+    }
+    /// 404 in the one form that tells nothing about other organizations.
+    pub fn not_found() -> Self {
+        Problem::new(Code::NotFound, "There is no such record.")
+    }
+    /// 500: the cause goes to the log, a constant sentence to the caller.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        log::error!("{cause}");
+        Problem::new(Code::Internal, "The cause is in the server's log, under the request id.")
+    }
+    /// With every invalid value.
+    pub fn listing(mut self, errors: Vec<Invalid>) -> Self {
+        self.0.errors = errors;
+        self
+    }
+    /// With what the caller may do instead.
+    pub fn allowing(mut self, allowed: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.0.allowed = allowed.into_iter().map(Into::into).collect();
+        self
+    }
+    /// With the records in the way.
+    pub fn needed_by(mut self, records: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.0.needed_by = records.into_iter().map(Into::into).collect();
+        self
+    }
+    /// With the seconds to wait.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+    /// With the request's id.
+    pub fn of_request(mut self, request_id: String) -> Self {
+        self.0.request_id = Some(request_id);
+        self
+    }
+    /// Is it this one?
+    pub fn is(&self, code: Code) -> bool {
+        self.0.code == code.row().1
+    }
+    /// The invalid values.
+    pub fn errors(&self) -> &[Invalid] {
+        &self.0.errors
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.detail)
+    }
+}
+impl std::error::Error for Problem {}
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+    fn error_response(&self) -> HttpResponse {
+        let mut answer = HttpResponse::build(self.status_code());
+        if self.0.status == 401 {
+            answer.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"isms\""));
+        }
+        if self.0.status == 405 {
+            answer.insert_header((header::ALLOW, self.0.allowed.join(", ")));
+        }
+        let wait = self.0.retry_after.or(matches!(self.0.status, 429 | 503).then_some(1)).or(self.is(Code::RequestInFlight).then_some(1));
+        if let Some(seconds) = wait {
+            answer.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        answer.insert_header((header::CACHE_CONTROL, "no-store"));
+        answer.content_type("application/problem+json").body(serde_json::to_vec(&self.0).unwrap_or_default())
+    }
+}
+impl From<Db> for Problem {
+    fn from(error: Db) -> Self {
+        match error {
+            Db::NotFound => Problem::not_found(),
+            Db::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Problem::new(Code::Conflict, "That value is taken."),
+            Db::DatabaseError(DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection, what) => {
+                log::error!("the database went away: {}", what.message());
+                Problem::new(Code::Unavailable, "The database cannot be reached.")
+            }
+            other => Problem::internal(other),
+        }
+    }
+}

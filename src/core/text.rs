@@ -1,0 +1,47 @@
+//! Closed vocabularies: an enum that is `snake_case` text in JSON, in the database and in OpenAPI.
+
+/// Makes a plain enum such a vocabulary. `vocabulary! { pub enum Level { Low, High } }` expands to the enum with the derives
+/// (serde, utoipa, strum, diesel) in `snake_case`, and to one `ToSql<Text>` and one `FromSql<Text>` that serve every backend.
+#[macro_export]
+macro_rules! vocabulary {
+    ($(#[$doc:meta])* pub enum $name:ident { $($(#[$variant_doc:meta])* $variant:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+                 strum::IntoStaticStr, strum::EnumString, strum::VariantNames, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
+        #[serde(rename_all = "snake_case")]
+        #[strum(serialize_all = "snake_case")]
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        pub enum $name { $($(#[$variant_doc])* #[expect(missing_docs, reason = "the word says it")] $variant),+ }
+
+        impl<DB: diesel::backend::Backend> diesel::serialize::ToSql<diesel::sql_types::Text, DB> for $name
+        where str: diesel::serialize::ToSql<diesel::sql_types::Text, DB> {
+            fn to_sql<'b>(&'b self, out: &mut diesel::serialize::Output<'b, '_, DB>) -> diesel::serialize::Result {
+                <&'static str>::from(self).to_sql(out)
+            }
+        }
+        impl<DB: diesel::backend::Backend> diesel::deserialize::FromSql<diesel::sql_types::Text, DB> for $name
+        where String: diesel::deserialize::FromSql<diesel::sql_types::Text, DB> {
+            fn from_sql(raw: DB::RawValue<'_>) -> diesel::deserialize::Result<Self> {
+                Ok(String::from_sql(raw)?.parse()?)
+            }
+        }
+    };
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |n: u8| char::from(DIGITS.get(usize::from(n)).copied().unwrap_or(b'0'));
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Text as search compares it: lower case, white space folded.
+pub fn folded(text: &str) -> String {
+    text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The schema of text in a known format.
+pub fn formatted(format: utoipa::openapi::KnownFormat, example: &str) -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+    let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
+    text.format(Some(utoipa::openapi::SchemaFormat::KnownFormat(format))).examples([serde_json::json!(example)]).into()
+}

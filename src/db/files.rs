@@ -1,0 +1,70 @@
+//! Content kept by its SHA-256, outside the database: `object_store/<organization>/<first two digits>/<digest>`.
+//! A file is written beside, synced, renamed and its folder synced before any row may name it; so a row never names a file that is not whole.
+use crate::core::{Problem, Result, TenantId};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The folder of contents.
+#[derive(Debug, Clone)]
+pub struct Files {
+    kept: PathBuf,
+    incoming: PathBuf,
+}
+
+/// A file that is being received; what is not kept is removed when this goes.
+#[derive(Debug)]
+pub struct Incoming(tempfile::NamedTempFile);
+
+impl Files {
+    /// Under the data folder. What an earlier process was still receiving is removed.
+    pub fn open(data: &Path) -> io::Result<Self> {
+        let files = Files { kept: data.join("object_store"), incoming: data.join("incoming") };
+        fs::create_dir_all(&files.kept)?;
+        fs::create_dir_all(&files.incoming)?;
+        for left in fs::read_dir(&files.incoming)?.flatten() {
+            drop(fs::remove_file(left.path()));
+        }
+        Ok(files)
+    }
+    /// Room for a file to come.
+    pub fn receive(&self) -> Result<Incoming> {
+        tempfile::NamedTempFile::new_in(&self.incoming).map(Incoming).map_err(Problem::internal)
+    }
+    /// Keeps a received file under its digest, durably. The same content is kept once.
+    pub fn keep(&self, tenant: TenantId, sha256: &str, file: Incoming) -> Result<()> {
+        let path = self.path(tenant, sha256);
+        let folder = path.parent().unwrap_or(&self.kept);
+        let work = || -> io::Result<()> {
+            file.0.as_file().sync_all()?;
+            if !folder.exists() {
+                fs::create_dir_all(folder)?;
+                for above in folder.ancestors().skip(1).take(2) {
+                    File::open(above)?.sync_all()?;
+                }
+            }
+            if !path.exists() {
+                file.0.persist(&path).map_err(|e| e.error)?;
+                File::open(folder)?.sync_all()?;
+            }
+            Ok(())
+        };
+        work().map_err(Problem::internal)
+    }
+    /// Opens a kept file for reading.
+    pub fn open_kept(&self, tenant: TenantId, sha256: &str) -> Result<File> {
+        File::open(self.path(tenant, sha256)).map_err(|e| Problem::internal(format!("content {sha256}: {e}")))
+    }
+    fn path(&self, tenant: TenantId, sha256: &str) -> PathBuf {
+        self.kept.join(tenant.0.to_string()).join(sha256.get(..2).unwrap_or("00")).join(sha256)
+    }
+}
+
+impl Write for Incoming {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}

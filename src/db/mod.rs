@@ -1,0 +1,11 @@
+//! Floor 1: the only place that knows there are two databases.
+pub mod connection;
+pub mod dialect;
+pub mod files;
+pub mod schema;
+pub mod store;
+pub mod types;
+
+pub use connection::{Conn, Manager, MultiBackend as Backend};
+pub use files::Files;
+pub use store::Database;

@@ -1,0 +1,90 @@
+//! The pool of readers, and the migrations.
+use super::{Conn, Manager};
+use crate::core::{Code, Problem, Result};
+use diesel::sql_types::{Integer, Text};
+use diesel::{QueryableByName, RunQueryDsl};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::time::Duration;
+
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRESQL: EmbeddedMigrations = embed_migrations!("migrations/postgresql");
+
+/// What opening a database can end in.
+pub type Opening<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Readers, and the way to open one more connection for a writer.
+#[derive(Clone)]
+pub struct Database {
+    pool: r2d2::Pool<Manager>,
+    manager: Manager,
+}
+
+impl Database {
+    /// Brings the schema up to date and connects up to `readers` readers.
+    pub fn open(url: &str, readers: u32) -> Opening<Self> {
+        migrate(url)?;
+        let manager = Manager::new(url)?;
+        let builder = r2d2::Pool::builder().max_size(readers).min_idle(Some(1)).test_on_check_out(matches!(manager, Manager::Pg(_)));
+        let pool = builder.connection_timeout(Duration::from_secs(5)).build(manager.clone())?;
+        Ok(Database { pool, manager })
+    }
+    /// A connection of its own, outside the pool.
+    pub fn connect(&self) -> Result<Conn> {
+        r2d2::ManageConnection::connect(&self.manager).map_err(|e| {
+            log::error!("connect: {e}");
+            Problem::new(Code::Unavailable, "The database cannot be reached.")
+        })
+    }
+    /// Is it in this process (one writer, reads without a round trip)?
+    pub fn embedded(&self) -> bool {
+        matches!(self.manager, Manager::Sqlite(_))
+    }
+    /// Runs `work` on a reader over one state of the database, off the worker threads.
+    pub async fn read<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let pool = self.pool.clone();
+        let job = move || pool.get().map_err(|_| Problem::new(Code::Unavailable, "No reader is free."))?.snapshot(work);
+        actix_web::web::block(job).await.map_err(Problem::internal)?
+    }
+    /// The same for work of a bounded size (a record by its key): on this very thread where the database is embedded and a reader is free.
+    pub async fn glance<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        match self.embedded().then(|| self.pool.try_get()).flatten() {
+            Some(mut conn) => conn.snapshot(work),
+            None => self.read(work).await,
+        }
+    }
+}
+
+/// Brings the schema up to date; says which migrations ran.
+pub fn migrate(url: &str) -> Opening<Vec<String>> {
+    let mut conn = r2d2::ManageConnection::connect(&Manager::new(url)?)?;
+    let ran = match &mut conn {
+        Conn::Sqlite(c) => {
+            new_enough(c)?;
+            c.run_pending_migrations(SQLITE)?
+        }
+        Conn::Pg(c) => c.run_pending_migrations(POSTGRESQL)?,
+    };
+    Ok(ran.iter().map(ToString::to_string).collect())
+}
+
+#[derive(QueryableByName)]
+struct Library {
+    #[diesel(sql_type = Text)]
+    version: String,
+    #[diesel(sql_type = Integer)]
+    stable_plans: i32,
+}
+
+/// SQLite before 3.51.3 can corrupt a WAL file; without QPSG it prepares statements again at each use.
+fn new_enough(conn: &mut diesel::SqliteConnection) -> Opening<()> {
+    let ask = "SELECT sqlite_version() AS version, sqlite_compileoption_used('ENABLE_QPSG') AS stable_plans";
+    let library: Library = diesel::sql_query(ask).get_result(conn)?;
+    let parts: Vec<u32> = library.version.split('.').filter_map(|part| part.parse().ok()).collect();
+    if parts.as_slice() < [3, 51, 3].as_slice() {
+        return Err(format!("SQLite {} is too old: 3.51.3 is needed", library.version).into());
+    }
+    if library.stable_plans != 1 {
+        log::warn!("this SQLite was built without ENABLE_QPSG (see .cargo/config.toml): lists will cost more");
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! Append: the one place where an entry is made, and so the one place where a [`Recorded`] is made.
+use super::merkle::{self, Peaks};
+use crate::access::Actor;
+use crate::core::{Id, Instant, Problem, Result, TenantId};
+use crate::db::{Conn, schema::ledger_entries as e, schema::ledger_heads as h};
+use diesel::prelude::*;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::json;
+use sha2::Sha256;
+use std::collections::BTreeMap;
+
+/// Proof that a change is in the ledger (or that there was none to make); holds what the change made.
+#[must_use = "a write without its ledger entry is not a write"]
+#[derive(Debug)]
+pub struct Recorded<T> {
+    value: T,
+}
+impl<T> Recorded<T> {
+    /// The answer made of it; the proof stays with it.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Recorded<U> {
+        Recorded { value: f(self.value) }
+    }
+    /// The same where making the answer can fail.
+    pub fn try_map<U>(self, f: impl FnOnce(T) -> Result<U>) -> Result<Recorded<U>> {
+        f(self.value).map(|value| Recorded { value })
+    }
+    /// What was recorded.
+    pub fn get(&self) -> &T {
+        &self.value
+    }
+    /// Only the writer opens it, after the commit.
+    pub(super) fn open(self) -> T {
+        self.value
+    }
+}
+
+/// Who, when, why, by which request.
+#[derive(Debug, Clone)]
+pub struct Stamp {
+    /// The organization.
+    pub tenant: TenantId,
+    /// Who.
+    pub actor: Actor,
+    /// The request that caused it.
+    pub request: Id,
+    /// When; never before the entry before it.
+    pub at: Instant,
+    /// Why, in the actor's words.
+    pub reason: Option<String>,
+}
+
+/// What happened to which record.
+#[derive(Debug)]
+pub struct Change<'a> {
+    /// `create`, `update`, `archive`, `restore`, or the word of a workflow.
+    pub action: &'a str,
+    /// The register.
+    pub kind: &'a str,
+    /// The record.
+    pub record: Id,
+    /// Its version after the change.
+    pub version: i32,
+    /// The whole record after the change but its personal members, canonical JSON (RFC 8785).
+    pub body: &'a str,
+    /// Its personal members, canonical JSON: the half that can be erased.
+    pub personal: Option<&'a str>,
+}
+
+/// The end of an organization's log, and the last number given to a record of each kind.
+#[derive(Debug, Clone)]
+pub struct Head {
+    tenant: TenantId,
+    peaks: Peaks,
+    last_at: Instant,
+    numbers: BTreeMap<String, i64>,
+    changed: bool,
+}
+
+impl Head {
+    /// Locks the organization's log: the first statement of every write. (SQLite's transaction is the lock.)
+    pub fn lock(conn: &mut Conn, tenant: TenantId) -> Result<Head> {
+        let row = h::table.find(tenant).select((h::size, h::peaks, h::last_at, h::numbers));
+        let (size, peaks, last_at, numbers): (i64, Vec<u8>, Instant, String) = match conn {
+            Conn::Pg(c) => row.for_update().get_result(c)?,
+            Conn::Sqlite(c) => row.get_result(c)?,
+        };
+        let peaks = Peaks::from_bytes(size.unsigned_abs(), &peaks).ok_or_else(|| Problem::internal("peaks do not fit the size"))?;
+        let numbers = serde_json::from_str(&numbers).map_err(Problem::internal)?;
+        Ok(Head { tenant, peaks, last_at, numbers, changed: false })
+    }
+    /// Writes it back, once for a batch; nothing where nothing was appended.
+    pub fn save(&self, conn: &mut Conn) -> Result<()> {
+        if !self.changed {
+            return Ok(());
+        }
+        let numbers = serde_json::to_string(&self.numbers).map_err(Problem::internal)?;
+        let set = (h::size.eq(self.next()), h::peaks.eq(self.peaks.to_bytes()), h::last_at.eq(self.last_at), h::numbers.eq(numbers));
+        diesel::update(h::table.find(self.tenant)).set(set).execute(conn)?;
+        Ok(())
+    }
+    /// The position that the next entry gets.
+    pub fn next(&self) -> i64 {
+        self.peaks.size as i64
+    }
+    /// The time of the last entry.
+    pub fn last_at(&self) -> Instant {
+        self.last_at
+    }
+    /// The next number of a kind; never given twice.
+    pub fn number(&mut self, kind: &str) -> i64 {
+        self.changed = true;
+        let last = self.numbers.entry(kind.to_owned()).or_insert(0);
+        *last += 1;
+        *last
+    }
+}
+
+/// Begins the log of a new organization.
+pub fn found(conn: &mut Conn, tenant: TenantId, at: Instant) -> QueryResult<usize> {
+    let row = (h::tenant_id.eq(tenant), h::size.eq(0_i64), h::peaks.eq(Vec::new()), h::last_at.eq(at), h::epoch.eq(0), h::numbers.eq("{}"));
+    diesel::insert_into(h::table).values(row).execute(conn)
+}
+
+/// Proof for a request that changes nothing: only while its transaction has appended nothing.
+pub fn unchanged<T>(head: &Head, began: i64, value: T) -> Result<Recorded<T>> {
+    match head.next() == began {
+        true => Ok(Recorded { value }),
+        false => Err(Problem::internal("a change was called unchanged")),
+    }
+}
+
+/// Appends one entry and gives the proof of it.
+pub fn append<T>(conn: &mut Conn, head: &mut Head, by: &Stamp, change: &Change<'_>, value: T) -> Result<Recorded<T>> {
+    if by.tenant != head.tenant {
+        return Err(Problem::internal("the stamp is of another organization"));
+    }
+    let seq = head.next();
+    let body_salt = salt()?;
+    let erasable = |text: Option<&str>| text.map(|text| salt().and_then(|salt| Ok((salt, commitment(&salt, text)?)))).transpose();
+    let (reason, personal) = (erasable(by.reason.as_deref())?, erasable(change.personal)?);
+    let leaf = json!({
+        "action": change.action,
+        "actor": {"id": by.actor.id, "kind": by.actor.kind, "person_id": by.actor.person_id},
+        "body": commitment(&body_salt, change.body)?,
+        "format": "isms.leaf.1",
+        "kind": change.kind,
+        "personal": personal.as_ref().map(|(_, commitment)| commitment),
+        "reason": reason.as_ref().map(|(_, commitment)| commitment),
+        "record": change.record,
+        "seq": seq.to_string(),
+        "tenant": by.tenant.0,
+        "time": by.at,
+        "version": change.version.to_string(),
+    });
+    let leaf = crate::core::json::canonical(&leaf)?;
+    let leaf_hash = merkle::leaf(leaf.as_bytes());
+    let row = (
+        (e::tenant_id.eq(by.tenant), e::seq.eq(seq), e::at.eq(by.at), e::request_id.eq(by.request)),
+        (e::actor_kind.eq(by.actor.kind), e::actor_id.eq(by.actor.id), e::person_id.eq(by.actor.person_id)),
+        (e::reason.eq(by.reason.as_deref()), e::reason_salt.eq(reason.as_ref().map(|(salt, _)| salt.as_slice()))),
+        (e::action.eq(change.action), e::kind.eq(change.kind), e::record_id.eq(change.record), e::record_version.eq(change.version)),
+        (e::body.eq(change.body), e::body_salt.eq(body_salt.as_slice())),
+        (e::personal.eq(change.personal), e::personal_salt.eq(personal.as_ref().map(|(salt, _)| salt.as_slice()))),
+        (e::leaf.eq(&leaf), e::leaf_hash.eq(leaf_hash.as_slice())),
+    );
+    diesel::insert_into(e::table).values(row).execute(conn)?;
+    head.peaks.push(leaf_hash);
+    head.last_at = by.at.max(head.last_at);
+    head.changed = true;
+    Ok(Recorded { value })
+}
+
+fn salt() -> Result<[u8; 32]> {
+    let mut salt = [0; 32];
+    getrandom::fill(&mut salt).map_err(Problem::internal)?;
+    Ok(salt)
+}
+
+/// HMAC-SHA256 under a salt: the leaf commits to the text without containing it.
+pub fn commitment(salt: &[u8], text: &str) -> Result<String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(salt).map_err(Problem::internal)?;
+    mac.update(text.as_bytes());
+    Ok(crate::core::text::hex(&mac.finalize().into_bytes()))
+}

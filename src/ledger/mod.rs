@@ -1,0 +1,11 @@
+//! Floor 2: the append-only log of each organization, an RFC 6962 Merkle tree; the only way to write.
+pub mod append;
+pub mod merkle;
+pub mod position;
+pub mod read;
+pub mod writer;
+
+pub use append::{Change, Head, Recorded, Stamp, append, found, unchanged};
+pub use position::Positions;
+pub use read::{AsOf, Moment};
+pub use writer::Writer;

@@ -1,0 +1,82 @@
+//! The past: which position a moment is, and what stood there.
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result, TenantId};
+use crate::db::dialect::NOW;
+use crate::db::{Conn, schema::ledger_entries as e, schema::ledger_heads as h};
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use diesel::prelude::*;
+use std::str::FromStr;
+
+/// What `as_of` says: `seq:<n>`, an RFC 3339 instant, or a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsOf {
+    /// After the entry with this number.
+    Seq(i64),
+    /// After all entries up to this instant.
+    At(Instant),
+    /// At the end of this day, where the organization is.
+    Day(NaiveDate),
+}
+impl FromStr for AsOf {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let seq = || text.strip_prefix("seq:")?.parse().ok().filter(|n| *n >= 0).map(AsOf::Seq);
+        let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10).map(AsOf::Day);
+        let at = || text.parse().ok().map(AsOf::At);
+        seq().or_else(day).or_else(at).ok_or_else(|| Invalid::query("as_of", "as_of", "an RFC 3339 instant, a date or seq:<n> is needed"))
+    }
+}
+
+/// A moment of an organization: which entries are seen, and what the clock of computed values says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The last entry that is seen; [`NOW`] for the present.
+    pub seq: i64,
+    /// The time then.
+    pub at: Instant,
+    /// The last entry of all.
+    pub last: i64,
+}
+impl Moment {
+    /// Is it the past?
+    pub fn past(&self) -> bool {
+        self.seq != NOW
+    }
+}
+
+/// The last position and its time; `-1` before the first entry.
+pub fn end(conn: &mut Conn, tenant: TenantId) -> QueryResult<(i64, Instant)> {
+    h::table.find(tenant).select((h::size, h::last_at)).get_result::<(i64, Instant)>(conn).map(|(size, at)| (size - 1, at))
+}
+
+/// The moment that `as_of` means. Later than now is 400.
+pub fn moment(conn: &mut Conn, tenant: TenantId, as_of: Option<AsOf>, now: Instant, zone: Tz) -> Result<Moment> {
+    let (last, last_at) = end(conn, tenant)?;
+    let later = || {
+        let fault = Invalid::query("as_of", "later_than_now", "the moment has not come yet");
+        Problem::new(Code::InvalidParameter, "as_of is later than now.").listing(vec![fault])
+    };
+    let at = match as_of {
+        None => return Ok(Moment { seq: NOW, at: now, last }),
+        Some(AsOf::Seq(seq)) if seq > last => return Err(later()),
+        Some(AsOf::Seq(seq)) => {
+            let at = e::table.find((tenant, seq)).select(e::at).get_result(conn)?;
+            return Ok(Moment { seq, at, last });
+        }
+        Some(AsOf::At(at)) => at,
+        Some(AsOf::Day(day)) if day == now.day(zone) => now.max(last_at),
+        Some(AsOf::Day(day)) => Instant::end_of(day, zone).ok_or_else(later)?,
+    };
+    if at > now.max(last_at) {
+        return Err(later());
+    }
+    let until = e::table.filter(e::tenant_id.eq(tenant).and(e::at.le(at)));
+    let seq: Option<i64> = until.order((e::at.desc(), e::seq.desc())).select(e::seq).first(conn).optional()?;
+    Ok(Moment { seq: seq.unwrap_or(-1), at, last })
+}
+
+/// Where a new record of evidence or any other was first entered: position, leaf hash, time.
+pub fn receipt(conn: &mut Conn, tenant: TenantId, record: Id) -> QueryResult<(i64, Vec<u8>, Instant)> {
+    let of_it = e::table.filter(e::tenant_id.eq(tenant).and(e::record_id.eq(record)));
+    of_it.order(e::seq).select((e::seq, e::leaf_hash, e::at)).first(conn)
+}

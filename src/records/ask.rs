@@ -1,0 +1,321 @@
+//! What a list may be asked: filters, sort, cursor, a moment in the past, what to include. Every unknown or invalid parameter is refused.
+use super::{Kind, Selector};
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
+use crate::ledger::AsOf;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// Page size when none is asked for.
+pub const LIMIT: i64 = 50;
+/// Largest page.
+pub const MOST: i64 = 200;
+
+crate::vocabulary! {
+    /// What a list can be sorted by.
+    pub enum Key { CreatedAt, UpdatedAt, Name, Code, Status, DueOn, ReviewDueOn, Rank }
+}
+
+/// A key and a direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    /// By what.
+    pub key: Key,
+    /// Largest first?
+    pub down: bool,
+}
+
+crate::vocabulary! {
+    /// Which records by whether they are archived.
+    pub enum Archived { False, True, Any }
+}
+
+/// When the values of a list are looked at: its position, its day, its instant.
+#[derive(Debug, Clone, Copy)]
+pub struct Moments {
+    /// The position.
+    pub seq: i64,
+    /// The organization's date.
+    pub today: NaiveDate,
+    /// The instant.
+    pub at: Instant,
+}
+
+/// Since (inclusive) and before (exclusive).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span<T> {
+    /// Not earlier.
+    pub since: Option<T>,
+    /// Earlier.
+    pub before: Option<T>,
+}
+impl<T> Default for Span<T> {
+    fn default() -> Self {
+        Span { since: None, before: None }
+    }
+}
+impl<T> Span<T> {
+    /// Is nothing asked?
+    pub fn open(&self) -> bool {
+        self.since.is_none() && self.before.is_none()
+    }
+}
+
+/// Where a record stands in a list: its sort key, then its id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Place {
+    /// The sort key.
+    pub value: Value,
+    /// The record.
+    pub id: Id,
+}
+impl Place {
+    /// The sort key, typed.
+    pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_value(self.value.clone()).map_err(|_| foreign())
+    }
+}
+
+/// An owner filter: a person, or the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// `me`.
+    Me,
+    /// By id or code.
+    Person(Selector),
+}
+
+/// A whole question.
+#[derive(Debug)]
+pub struct Ask {
+    /// 1 to 200.
+    pub limit: i64,
+    /// The order.
+    pub sort: Sort,
+    /// After this row.
+    pub after: Option<Place>,
+    /// In the past.
+    pub as_of: Option<AsOf>,
+    /// Any of these states.
+    pub status: Vec<String>,
+    /// Any of these owners.
+    pub owners: Vec<Owner>,
+    /// Nobody answers for it.
+    pub owner_none: Option<bool>,
+    /// Any of these codes, as numbers.
+    pub codes: Vec<i64>,
+    /// Any of these external references.
+    pub external_refs: Vec<String>,
+    /// Any of these tags.
+    pub tags: Vec<String>,
+    /// Every of these prefixes of words.
+    pub words: Vec<String>,
+    /// Past its due day and not done.
+    pub overdue: Option<bool>,
+    /// By due day.
+    pub due_on: Span<NaiveDate>,
+    /// By review day.
+    pub review_due_on: Span<NaiveDate>,
+    /// By creation.
+    pub created_at: Span<Instant>,
+    /// By last change.
+    pub updated_at: Span<Instant>,
+    /// Archived or not.
+    pub archived: Archived,
+    /// Any of these targets, by relation.
+    pub related: BTreeMap<&'static str, Vec<Selector>>,
+    /// No target at all, by relation.
+    pub unrelated: BTreeMap<&'static str, bool>,
+    /// Any of these requirements.
+    pub requirements: Vec<String>,
+    /// How many in all?
+    pub with_total: bool,
+    /// What the ids in the answer are?
+    pub with_refs: bool,
+    /// Counts by state?
+    pub with_counts: bool,
+    own: Vec<(String, String)>,
+    question: String,
+}
+
+impl Ask {
+    /// Reads the query of a list of this kind.
+    pub fn read(kind: &Kind, query: &str) -> Result<Self> {
+        let mut ask = Ask::empty();
+        let (mut faults, mut cursor, mut asked) = (Vec::new(), None, Vec::new());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if name == "cursor" {
+                cursor = Some(value.into_owned());
+                continue;
+            }
+            if !["limit", "as_of", "include"].contains(&&*name) {
+                asked.push((name.to_string(), value.to_string()));
+            }
+            if let Err(fault) = ask.take(kind, &name, &value) {
+                faults.push(fault);
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Problem::parameters(faults));
+        }
+        asked.sort();
+        let digest = Sha256::digest(serde_json::to_vec(&asked).map_err(Problem::internal)?);
+        ask.question = URL_SAFE_NO_PAD.encode(digest.get(..9).unwrap_or_default());
+        ask.after = cursor.map(|text| ask.position(&text)).transpose()?;
+        Ok(ask)
+    }
+    fn empty() -> Self {
+        Ask {
+            limit: LIMIT,
+            sort: Sort { key: Key::CreatedAt, down: true },
+            after: None,
+            as_of: None,
+            status: vec![],
+            owners: vec![],
+            owner_none: None,
+            codes: vec![],
+            external_refs: vec![],
+            tags: vec![],
+            words: vec![],
+            overdue: None,
+            due_on: Span::default(),
+            review_due_on: Span::default(),
+            created_at: Span::default(),
+            updated_at: Span::default(),
+            archived: Archived::False,
+            related: BTreeMap::new(),
+            unrelated: BTreeMap::new(),
+            requirements: vec![],
+            with_total: false,
+            with_refs: false,
+            with_counts: false,
+            own: vec![],
+            question: String::new(),
+        }
+    }
+    fn take(&mut self, kind: &Kind, name: &str, value: &str) -> Result<(), Invalid> {
+        let bad = |detail: &str| Invalid::query(name, "invalid_parameter", detail);
+        match name {
+            "limit" => {
+                self.limit = value.parse().ok().filter(|n| (1..=MOST).contains(n)).ok_or_else(|| bad("a number from 1 to 200 is needed"))?
+            }
+            "sort" => self.sort = value.parse()?,
+            "as_of" => self.as_of = Some(value.parse()?),
+            "include" => self.include(value)?,
+            "status" if kind.statuses().contains(&value) => self.status.push(value.to_owned()),
+            "status" => return Err(bad(&format!("one of {} is needed", kind.statuses().join(", ")))),
+            "owner_id" if value == "me" => self.owners.push(Owner::Me),
+            "owner_id" => {
+                self.owners.push(Owner::Person(Selector::parse(value, "person").ok_or_else(|| bad("an id, a code or `me` is needed"))?))
+            }
+            "owner_none" => self.owner_none = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
+            "code" => match Selector::parse(value, kind.name) {
+                Some(Selector::Number(_, number)) => self.codes.push(number),
+                _ => return Err(bad(&format!("a code like {}-12 is needed", kind.code))),
+            },
+            "external_ref" => self.external_refs.push(value.to_owned()),
+            "tag" => self.tags.push(value.to_owned()),
+            "q" if value.chars().count() <= 200 => self.words = crate::core::text::folded(value).split(' ').map(str::to_owned).collect(),
+            "q" => return Err(bad("at most 200 characters")),
+            "overdue" => self.overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
+            "archived" => self.archived = value.parse().map_err(|_| bad("true, false or any is needed"))?,
+            "requirement" if kind.cites => self.requirements.push(value.to_owned()),
+            _ => return self.take_more(kind, name, value),
+        }
+        Ok(())
+    }
+    fn take_more(&mut self, kind: &Kind, name: &str, value: &str) -> Result<(), Invalid> {
+        let bad = |detail: &str| Invalid::query(name, "invalid_parameter", detail);
+        if let Some((member, since)) = span(name) {
+            let day = || NaiveDate::parse_from_str(value, "%Y-%m-%d").ok().filter(|_| value.len() == 10);
+            let needed = || bad("a date like 2026-03-31 is needed");
+            let moment = || value.parse().ok().or_else(|| Some(Instant::new(day()?.and_hms_opt(0, 0, 0)?.and_utc())));
+            let instant = || moment().ok_or_else(|| bad("an RFC 3339 instant or a date is needed"));
+            match member {
+                "due_on" => return Ok(set(&mut self.due_on, since, day().ok_or_else(needed)?)),
+                "review_due_on" => return Ok(set(&mut self.review_due_on, since, day().ok_or_else(needed)?)),
+                "created_at" => return Ok(set(&mut self.created_at, since, instant()?)),
+                "updated_at" => return Ok(set(&mut self.updated_at, since, instant()?)),
+                _ => {}
+            }
+        }
+        for relation in kind.all_relations() {
+            if name == relation.filter() {
+                let target = Selector::parse(value, relation.to).ok_or_else(|| bad("an id or a code is needed"))?;
+                self.related.entry(relation.member).or_default().push(target);
+                return Ok(());
+            }
+            if name.strip_suffix("_none") == Some(relation.stem()) {
+                self.unrelated.insert(relation.member, flag(value).ok_or_else(|| bad("true or false is needed"))?);
+                return Ok(());
+            }
+        }
+        self.own.push((name.to_owned(), value.to_owned()));
+        Ok(())
+    }
+    fn include(&mut self, value: &str) -> Result<(), Invalid> {
+        for part in value.split(',') {
+            match part {
+                "total" => self.with_total = true,
+                "refs" => self.with_refs = true,
+                "counts" => self.with_counts = true,
+                _ => return Err(Invalid::query("include", "invalid_parameter", "total, refs or counts is needed")),
+            }
+        }
+        Ok(())
+    }
+    /// The filters of this kind; `None` when nothing of its own was asked.
+    pub fn own<F: DeserializeOwned>(&self) -> Result<Option<F>> {
+        if self.own.is_empty() {
+            return Ok(None);
+        }
+        let text = serde_html_form::to_string(&self.own).map_err(Problem::internal)?;
+        let read = serde_path_to_error::deserialize(serde_html_form::Deserializer::new(form_urlencoded::parse(text.as_bytes())));
+        read.map(Some).map_err(|e| self.fault(&e.path().to_string(), &e.inner().to_string()))
+    }
+    /// Names each parameter that cannot be read.
+    fn fault(&self, path: &str, words: &str) -> Problem {
+        let unknown = words.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+        let place = unknown.map(str::to_owned).unwrap_or_else(|| path.split(['[', '.']).next().unwrap_or_default().to_owned());
+        let place = if place.is_empty() { self.own.first().map(|(name, _)| name.clone()).unwrap_or_default() } else { place };
+        let fault = match unknown {
+            Some(_) => Invalid::query(place, "unknown_parameter", "there is no such parameter"),
+            None => Invalid::query(place, "invalid_parameter", words),
+        };
+        Problem::parameters(vec![fault])
+    }
+    /// The cursor for the page that ends here.
+    pub fn cursor(&self, last: &Place) -> Result<String> {
+        serde_json::to_vec(&(&self.question, last)).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).map_err(Problem::internal)
+    }
+    fn position(&self, text: &str) -> Result<Place> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+        let read = bytes.and_then(|bytes| serde_json::from_slice::<(String, Place)>(&bytes).ok());
+        read.filter(|(of, _)| *of == self.question).map(|(_, place)| place).ok_or_else(foreign)
+    }
+}
+
+impl FromStr for Sort {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (down, name) = text.strip_prefix('-').map_or((false, text), |name| (true, name));
+        name.parse().map(|key| Sort { key, down }).map_err(|_| Invalid::query("sort", "invalid_parameter", "there is no such sort key"))
+    }
+}
+
+fn foreign() -> Problem {
+    Problem::new(Code::InvalidCursor, "Ask with the same filters and sort as for the page before.")
+}
+fn flag(value: &str) -> Option<bool> {
+    value.parse().ok()
+}
+fn span(name: &str) -> Option<(&str, bool)> {
+    name.strip_suffix("_since").map(|member| (member, true)).or_else(|| name.strip_suffix("_before").map(|member| (member, false)))
+}
+fn set<T>(span: &mut Span<T>, since: bool, value: T) {
+    *(if since { &mut span.since } else { &mut span.before }) = Some(value);
+}

@@ -1,0 +1,197 @@
+//! What clients write: one struct per kind, taken apart and validated whole, for create and for patch alike. Every fault is named.
+use super::links::{self, References};
+use super::{Common, Resource};
+use crate::core::{Code, Invalid, Problem, Result, merge::merge};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use utoipa::PartialSchema;
+use validator::{Validate, ValidationErrors, ValidationErrorsKind};
+
+/// The writable part of a record: what all have, what this kind has, and what it refers to.
+#[derive(Debug, Clone)]
+pub struct Draft<R> {
+    /// What every record has.
+    pub common: Common,
+    /// What this kind has.
+    pub own: R,
+    /// What it refers to, not looked up yet.
+    pub references: References,
+}
+
+impl<R: Resource> Draft<R> {
+    /// Reads and validates a whole body. (`flatten` and `deny_unknown_fields` do not go together in serde, so the members are dealt out
+    /// by name.)
+    pub fn read(mut body: Map<String, Value>) -> Result<Self> {
+        let mut faults = Vec::new();
+        let references = links::take(&mut body, &R::KIND, &mut faults);
+        body.retain(|_, value| !value.is_null());
+        let (common, own): (Map<_, _>, Map<_, _>) = body.into_iter().partition(|(name, _)| Common::MEMBERS.contains(&name.as_str()));
+        let example = || match R::example() {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        let common = part::<Common>(common, &example, &mut faults);
+        let own = part::<R>(own, &example, &mut faults);
+        if let Some(own) = &own {
+            faults.extend(own.faults());
+            faults.extend(requirements(own.requirements()));
+        }
+        match (common, own) {
+            (Some(common), Some(own)) if faults.is_empty() => Ok(Draft { common, own, references }),
+            _ => Err(Problem::invalid(faults)),
+        }
+    }
+    /// A stored body with a patch (RFC 7396) on it, read again as a whole.
+    pub fn patched(mut stored: Map<String, Value>, patch: MergePatch) -> Result<Self> {
+        merge(&mut stored, patch.0);
+        Self::read(stored)
+    }
+}
+
+/// A merge patch, not yet applied.
+#[derive(Debug, Clone)]
+pub struct MergePatch(pub Map<String, Value>);
+
+/// Reads and validates the body of an action; unknown members and every invalid value are named.
+pub fn read_part<T: DeserializeOwned + Validate + PartialSchema>(mut body: Map<String, Value>) -> Result<T> {
+    body.retain(|_, value| !value.is_null());
+    let mut faults = Vec::new();
+    let read = part::<T>(body, &Map::new, &mut faults);
+    read.filter(|_| faults.is_empty()).ok_or_else(|| Problem::invalid(faults))
+}
+
+/// Reads a part. After a fault the member is set aside and reading goes on, so that all of them are found; where a required one is missing
+/// or set aside, the example stands in for it meanwhile.
+fn part<T: DeserializeOwned + Validate + PartialSchema>(
+    mut members: Map<String, Value>,
+    example: &dyn Fn() -> Map<String, Value>,
+    faults: &mut Vec<Invalid>,
+) -> Option<T> {
+    let before = faults.len();
+    let mut aside: Vec<String> = Vec::new();
+    for _ in 0..=200 {
+        match serde_path_to_error::deserialize::<_, T>(Value::Object(members.clone())) {
+            Ok(part) => {
+                if let Err(errors) = part.validate() {
+                    flatten("", &errors, faults);
+                }
+                return Some(part);
+            }
+            Err(error) => {
+                let (path, words) = (error.path().clone(), error.inner().to_string());
+                let pointer: String = path.iter().map(segment).collect();
+                let top = pointer.split('/').nth(1).map(str::to_owned);
+                match (top.filter(|name| members.contains_key(name)), quoted(&words)) {
+                    (_, Some(name))
+                        if words.starts_with("unknown field") && members.contains_key(name) && pointer.matches('/').count() <= 1 =>
+                    {
+                        faults.push(Invalid::body(
+                            format!("/{name}"),
+                            "unknown_member",
+                            "there is no such member, or it is not for clients to write",
+                        ));
+                        members.remove(name);
+                    }
+                    (Some(name), _) => {
+                        faults.push(Invalid::body(pointer, "invalid", words));
+                        members.remove(&name);
+                        aside.push(name);
+                    }
+                    (None, _) => break,
+                }
+            }
+        }
+    }
+    // Something required is missing.
+    let needed: Vec<String> =
+        serde_json::to_value(T::schema()).ok().and_then(|s| serde_json::from_value(s.get("required")?.clone()).ok())?;
+    for name in needed {
+        if members.contains_key(&name) {
+            continue;
+        }
+        if !aside.contains(&name) {
+            faults.push(Invalid::body(format!("/{name}"), "required", "is needed"));
+        }
+        if let Some(value) = example().remove(&name) {
+            members.insert(name, value);
+        }
+    }
+    if let Ok(part) = serde_json::from_value::<T>(Value::Object(members))
+        && let Err(errors) = part.validate()
+    {
+        flatten("", &errors, faults);
+    }
+    if faults.len() == before {
+        faults.push(Invalid::body("", "invalid", "the body cannot be read"));
+    }
+    None
+}
+
+fn segment(segment: &serde_path_to_error::Segment) -> String {
+    match segment {
+        serde_path_to_error::Segment::Seq { index } => format!("/{index}"),
+        serde_path_to_error::Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        serde_path_to_error::Segment::Enum { variant } => format!("/{variant}"),
+        serde_path_to_error::Segment::Unknown => String::new(),
+    }
+}
+fn quoted(words: &str) -> Option<&str> {
+    words.split('`').nth(1)
+}
+
+fn flatten(at: &str, errors: &ValidationErrors, into: &mut Vec<Invalid>) {
+    for (member, kind) in errors.errors() {
+        let pointer = format!("{at}/{member}");
+        match kind {
+            ValidationErrorsKind::Field(field) => into.extend(field.iter().map(|error| said(&pointer, error))),
+            ValidationErrorsKind::Struct(inner) => flatten(&pointer, inner, into),
+            ValidationErrorsKind::List(items) => items.iter().for_each(|(n, inner)| flatten(&format!("{pointer}/{n}"), inner, into)),
+        }
+    }
+}
+
+fn said(pointer: &str, error: &validator::ValidationError) -> Invalid {
+    let limit = |name: &str| error.params.get(name).map(Value::to_string);
+    let words = error.message.as_ref().map(ToString::to_string).unwrap_or_else(|| {
+        let bounds: Vec<_> = [("min", "at least"), ("max", "at most")]
+            .iter()
+            .filter_map(|(name, words)| limit(name).map(|n| format!("{words} {n}")))
+            .collect();
+        match (error.code.as_ref(), bounds.is_empty()) {
+            ("length", false) => format!("a length of {}", bounds.join(" and ")),
+            ("range", false) => bounds.join(" and "),
+            (code, _) => format!("is no valid {code}"),
+        }
+    });
+    Invalid::body(pointer, error.code.to_string(), words)
+}
+
+/// Faults of readable requirement ids (`iso-27001-2022:A.5.1`); whether the framework has them is looked up where frameworks are known.
+fn requirements(given: &[String]) -> Vec<Invalid> {
+    let bad = |(n, text): (usize, &String)| {
+        let fault = Invalid::body(format!("/requirements/{n}"), "unknown_reference", format!("there is no requirement `{}`", clip(text)));
+        (!known_requirement(text)).then_some(fault)
+    };
+    given.iter().enumerate().filter_map(bad).collect()
+}
+fn clip(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+fn known_requirement(text: &str) -> bool {
+    crate::core::catalogue::requirement(text).is_some()
+}
+
+/// 413 or 400 when a body cannot be had.
+pub fn unreadable(why: &actix_web::Error) -> Problem {
+    let code = match why.as_response_error().status_code().as_u16() {
+        413 => Code::PayloadTooLarge,
+        408 => Code::RequestTimeout,
+        _ => Code::Malformed,
+    };
+    Problem::new(code, "The body could not be read whole.")
+}
+
+/// A part as the members of a body.
+pub fn as_members(part: &impl Serialize) -> Result<Map<String, Value>> {
+    super::record::members(part)
+}

@@ -1,0 +1,142 @@
+//! The words of a register: its names, what it refers to, and its states.
+use crate::core::{Code, Problem, Result};
+use std::sync::OnceLock;
+
+/// The words of a register.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    /// `risk_treatment`: in the ledger, the policy and links.
+    pub name: &'static str,
+    /// `risk-treatments`: in URLs.
+    pub path: &'static str,
+    /// `RTR`: before the number in codes; part of the contract.
+    pub code: &'static str,
+    /// What it is, and the clause that asks for it.
+    pub about: &'static str,
+    /// The status of a new record.
+    pub initial: &'static str,
+    /// The state machine; empty where records have no states.
+    pub transitions: &'static [Transition],
+    /// The members that refer to other records.
+    pub relations: &'static [Relation],
+    /// Does it refer to requirements of frameworks, in a member `requirements`?
+    pub cites: bool,
+    /// The members that can be erased.
+    pub personal: &'static [&'static str],
+}
+
+impl Kind {
+    /// A register without states or references; what differs is said over it.
+    pub const PLAIN: Kind =
+        Kind { name: "", path: "", code: "", about: "", initial: "active", transitions: &[], relations: &[], cites: false, personal: &[] };
+    /// Every relation that a record of it has.
+    pub fn all_relations(&self) -> impl Iterator<Item = &'static Relation> {
+        Relation::COMMON.iter().chain(self.relations)
+    }
+    /// The relation of a member.
+    pub fn relation(&self, member: &str) -> Option<&'static Relation> {
+        self.all_relations().find(|relation| relation.member == member)
+    }
+    /// Every status that a record of it can have.
+    pub fn statuses(&self) -> Vec<&'static str> {
+        let mut all = vec![self.initial];
+        for status in self.transitions.iter().flat_map(|t| t.from.iter().copied().chain([t.to])) {
+            if !all.contains(&status) {
+                all.push(status);
+            }
+        }
+        all
+    }
+    /// What can be done with a record in this state.
+    pub fn allowed(&self, status: &str) -> impl Iterator<Item = &'static str> {
+        self.transitions.iter().filter(move |t| t.from.contains(&status)).map(|t| t.verb)
+    }
+    /// Where `verb` leads from `status`; 409 with what is allowed instead.
+    pub fn transition(&self, verb: &str, status: &str) -> Result<&'static Transition> {
+        let found = self.transitions.iter().find(|t| t.verb == verb && t.from.contains(&status));
+        found.ok_or_else(|| {
+            let detail = format!("`{verb}` is not possible while the status is `{status}`.");
+            Problem::new(Code::IllegalTransition, detail).allowing(self.allowed(status))
+        })
+    }
+}
+
+/// One arrow of a state machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Transition {
+    /// `approve`: the last part of the path.
+    pub verb: &'static str,
+    /// Where it may start.
+    pub from: &'static [&'static str],
+    /// Where it leads.
+    pub to: &'static str,
+    /// Does it need a comment?
+    pub comment: Comment,
+}
+
+/// Does a transition need a comment?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comment {
+    /// It may have one.
+    Optional,
+    /// It is not accepted without.
+    Required,
+}
+
+/// A member that refers to records: `…_ids` to several, `…_id` to one.
+#[derive(Debug, Clone, Copy)]
+pub struct Relation {
+    /// `depends_on_ids`.
+    pub member: &'static str,
+    /// The kind referred to; empty for any.
+    pub to: &'static str,
+    /// Must no chain of it come back to where it began?
+    pub acyclic: bool,
+    /// Must it be given?
+    pub required: bool,
+}
+
+impl Relation {
+    /// What every record has: who answers for it, and the scopes it belongs to.
+    pub const COMMON: &'static [Relation] = &[Relation::new("owner_id", "person"), Relation::new("scope_ids", "scope")];
+
+    /// Refers to records of a kind.
+    pub const fn new(member: &'static str, to: &'static str) -> Self {
+        Relation { member, to, acyclic: false, required: false }
+    }
+    /// Without circles.
+    pub const fn acyclic(member: &'static str, to: &'static str) -> Self {
+        Relation { member, to, acyclic: true, required: false }
+    }
+    /// Does it refer to several?
+    pub fn many(&self) -> bool {
+        self.member.ends_with("_ids")
+    }
+    /// The filter by it: `depends_on_id`.
+    pub fn filter(&self) -> &'static str {
+        self.member.strip_suffix('s').unwrap_or(self.member)
+    }
+    /// What it is called without `_id`: `depends_on`.
+    pub fn stem(&self) -> &'static str {
+        self.filter().strip_suffix("_id").unwrap_or(self.member)
+    }
+}
+
+static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
+
+/// Makes the registers of the product known, once at the start: codes are read and written by kind.
+pub fn introduce(kinds: impl Iterator<Item = Kind>) {
+    KINDS.get_or_init(|| kinds.collect());
+}
+/// The kind of that name.
+pub fn named(name: &str) -> Option<&'static Kind> {
+    KINDS.get()?.iter().find(|kind| kind.name == name)
+}
+/// Every kind.
+pub fn all() -> &'static [Kind] {
+    KINDS.get().map(Vec::as_slice).unwrap_or_default()
+}
+/// `RSK` of `risk`.
+pub fn prefix_of(name: &str) -> &'static str {
+    named(name).map_or("", |kind| kind.code)
+}

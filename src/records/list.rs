@@ -1,0 +1,253 @@
+//! A list: the filters as one condition on the spine, the page, and what may be included with it.
+use super::ask::{Archived, Ask, Moments, Owner, Span};
+use super::order::{self, Half};
+use super::record::assemble;
+use super::{Condition, Kind, Reader, Resource, Row, sight};
+use crate::core::{Id, Problem, Result};
+use crate::db::dialect::{inside, standing};
+use crate::db::schema::{ledger_entries as e, links as l, requirement_links as rl, versions as v};
+use diesel::dsl::{count_star, exists, not};
+use diesel::prelude::*;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The end states of the product's state machines: what is in one of them is not overdue.
+const DONE: &[&str] = &["closed", "done", "cancelled", "retired", "completed"];
+
+/// A page as JSON, and what its headers need.
+#[derive(Debug)]
+pub struct Listed {
+    /// The body.
+    pub json: String,
+    /// Where the next page begins.
+    pub next_cursor: Option<String>,
+    /// The last position.
+    pub position: i64,
+}
+
+/// A page of a register.
+pub fn page<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<Listed> {
+    let targets = targets(reader, ask)?;
+    let condition = |reader: &Reader<'_>| -> Result<Condition> {
+        let common = matching(reader, &R::KIND, ask, &targets)?;
+        Ok(match ask.own::<R::Filter>()? {
+            Some(own) => sight::both(common, R::matching(&own, &reader.moments())),
+            None => common,
+        })
+    };
+    let (picks, more) = pick(reader, ask, &condition)?;
+    let rows = rows(reader, &picks)?;
+    let computed = R::computed(reader, &rows)?;
+    let data: Vec<String> = rows.iter().zip(&computed).map(|(row, text)| assemble(&R::KIND, row, text)).collect();
+    let last =
+        picks.last().filter(|_| more).map(|pick| order::place(reader.conn, reader.tenant(), ask.sort, pick.0, pick.1)).transpose()?;
+    let next_cursor = last.map(|place| ask.cursor(&place)).transpose()?;
+    let mut json = format!("{{\"data\":[{}],\"next_cursor\":{},\"has_more\":{more}", data.join(","), json!(next_cursor));
+    if ask.with_total {
+        let total: i64 = v::table.filter(condition(reader)?).select(count_star()).get_result(reader.conn)?;
+        json.push_str(&format!(",\"total\":{total}"));
+    }
+    if ask.with_counts {
+        let (all, again) = (condition(reader)?, condition(reader)?);
+        json.push_str(&format!(",\"counts\":{}", counted(reader, all, again)?));
+    }
+    if ask.with_refs {
+        json.push_str(&format!(",\"refs\":{}", refs(reader, &data)?));
+    }
+    json.push('}');
+    Ok(Listed { json, next_cursor, position: reader.moment.last })
+}
+
+type Pick = (Id, i32, String, bool, i64);
+
+fn pick(reader: &mut Reader<'_>, ask: &Ask, condition: &dyn Fn(&Reader<'_>) -> Result<Condition>) -> Result<(Vec<Pick>, bool)> {
+    let mut found: Vec<Pick> = Vec::new();
+    let wanted = ask.limit + 1;
+    let columns = (v::id, v::version, v::status, v::archived_at.is_not_null(), v::from_seq);
+    let halves: &[Half] = if order::has_halves(ask.sort) { &[Half::With, Half::Without] } else { &[Half::With] };
+    for half in halves {
+        let missing = wanted - found.len() as i64;
+        if missing > 0
+            && let Some(rows) = order::ordered(v::table.into_boxed().filter(condition(reader)?), ask, *half)?
+        {
+            found.extend(rows.select(columns).limit(missing).load::<Pick>(reader.conn)?);
+        }
+    }
+    let more = found.len() as i64 > ask.limit;
+    found.truncate(ask.limit.unsigned_abs() as usize);
+    Ok((found, more))
+}
+
+/// The images of the picked versions, in their order.
+fn rows(reader: &mut Reader<'_>, picks: &[Pick]) -> Result<Vec<Row>> {
+    if picks.is_empty() {
+        return Ok(vec![]);
+    }
+    let seqs: Vec<i64> = picks.iter().map(|pick| pick.4).collect();
+    let of_them = e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::seq.eq_any(seqs));
+    let images: Vec<(i64, String, Option<String>)> = of_them.select((e::seq, e::body, e::personal)).load(reader.conn)?;
+    let mut images: HashMap<i64, (String, Option<String>)> =
+        images.into_iter().map(|(seq, body, personal)| (seq, (body, personal))).collect();
+    let whole = |(id, version, status, archived, seq): &Pick| {
+        let (body, personal) = images.remove(seq).ok_or_else(|| Problem::internal("a version without its entry"))?;
+        Ok(Row { id: *id, version: *version, status: status.clone(), archived: *archived, body, personal })
+    };
+    picks.iter().map(whole).collect()
+}
+
+/// What the question leaves of a kind, for this caller, at this moment.
+fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> Result<Condition> {
+    let seq = reader.moment.seq;
+    let mut all: Vec<Condition> = vec![reader.seen(kind.name)];
+    match ask.archived {
+        Archived::False => all.push(Box::new(v::archived_at.is_null())),
+        Archived::True => all.push(Box::new(v::archived_at.is_not_null())),
+        Archived::Any => {}
+    }
+    if !ask.status.is_empty() {
+        all.push(Box::new(v::status.eq_any(ask.status.clone())));
+    }
+    if !ask.codes.is_empty() {
+        all.push(Box::new(v::number.eq_any(ask.codes.clone())));
+    }
+    if !ask.external_refs.is_empty() {
+        all.push(Box::new(v::external_ref.assume_not_null().eq_any(ask.external_refs.clone()).and(v::external_ref.is_not_null())));
+    }
+    if let Some(none) = ask.owner_none {
+        all.push(if none { Box::new(v::owner_id.is_null()) } else { Box::new(v::owner_id.is_not_null()) });
+    }
+    let tags = ask.tags.iter().map(|tag| -> Condition { Box::new(v::tags.like(inside(&format!("\n{tag}\n"))).escape('\\')) });
+    all.extend(tags.reduce(|a, b| Box::new(a.or(b))));
+    all.extend(
+        ask.words
+            .iter()
+            .filter(|w| !w.is_empty())
+            .map(|word| -> Condition { Box::new(v::words.like(inside(&format!(" {word}"))).escape('\\')) }),
+    );
+    if let Some(overdue) = ask.overdue {
+        let late = late(reader.today);
+        all.push(if overdue { late } else { Box::new(not(late)) });
+    }
+    all.extend(days(ask));
+    all.extend(targets.iter().map(|(member, ids)| related(member, ids, seq)));
+    for (member, none) in &ask.unrelated {
+        let links = l::table.filter(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id)).and(l::relation.eq(*member)));
+        let some = exists(links.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))));
+        all.push(if *none { Box::new(not(some)) } else { Box::new(some) });
+    }
+    if !ask.requirements.is_empty() {
+        let cited = rl::table.filter(rl::tenant_id.eq(v::tenant_id).and(rl::from_id.eq(v::id)));
+        let cited = cited.filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq))).filter(rl::requirement.eq_any(ask.requirements.clone()));
+        all.push(Box::new(exists(cited)));
+    }
+    all.into_iter().reduce(sight::both).ok_or_else(|| Problem::internal("a list of nothing"))
+}
+
+/// Past its due day, and not done.
+pub fn late(today: chrono::NaiveDate) -> Condition {
+    Box::new(v::due_on.is_not_null().and(v::due_on.assume_not_null().lt(today)).and(v::status.ne_all(DONE.to_vec())))
+}
+
+fn days(ask: &Ask) -> Vec<Condition> {
+    let mut all: Vec<Condition> = Vec::new();
+    let spans = [(ask.due_on, true), (ask.review_due_on, false)];
+    for (Span { since, before }, due) in spans {
+        if let Some(since) = since {
+            let at_least: Condition = if due {
+                Box::new(v::due_on.is_not_null().and(v::due_on.assume_not_null().ge(since)))
+            } else {
+                Box::new(v::review_due_on.is_not_null().and(v::review_due_on.assume_not_null().ge(since)))
+            };
+            all.push(at_least);
+        }
+        if let Some(before) = before {
+            let below: Condition = if due {
+                Box::new(v::due_on.is_not_null().and(v::due_on.assume_not_null().lt(before)))
+            } else {
+                Box::new(v::review_due_on.is_not_null().and(v::review_due_on.assume_not_null().lt(before)))
+            };
+            all.push(below);
+        }
+    }
+    if let Some(since) = ask.created_at.since {
+        all.push(Box::new(v::created_at.ge(since)));
+    }
+    if let Some(before) = ask.created_at.before {
+        all.push(Box::new(v::created_at.lt(before)));
+    }
+    if let Some(since) = ask.updated_at.since {
+        all.push(Box::new(v::updated_at.ge(since)));
+    }
+    if let Some(before) = ask.updated_at.before {
+        all.push(Box::new(v::updated_at.lt(before)));
+    }
+    all
+}
+
+/// The targets asked for, by member.
+type Targets = BTreeMap<&'static str, Vec<Id>>;
+
+/// Looks up what was named by code. What does not exist matches nothing.
+fn targets(reader: &mut Reader<'_>, ask: &Ask) -> Result<Targets> {
+    let mut all = Targets::new();
+    for (member, selectors) in &ask.related {
+        let ids = selectors.iter().map(|selector| selector.resolve(reader.conn, reader.tenant())).collect::<QueryResult<Vec<_>>>()?;
+        all.entry(*member).or_default().extend(ids.into_iter().flatten());
+    }
+    for owner in &ask.owners {
+        let id = match owner {
+            Owner::Me => reader.person(),
+            Owner::Person(selector) => selector.resolve(reader.conn, reader.tenant())?,
+        };
+        all.entry("owner_id").or_default().extend(id);
+    }
+    Ok(all)
+}
+
+/// Linked with one of these.
+fn related(member: &'static str, ids: &[Id], seq: i64) -> Condition {
+    let links = l::table.filter(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id)).and(l::relation.eq(member)));
+    Box::new(exists(links.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))).filter(l::to_id.eq_any(ids.to_vec()))))
+}
+
+/// Counts by state, and how many are overdue.
+fn counted(reader: &mut Reader<'_>, condition: Condition, again: Condition) -> Result<Value> {
+    let grouped = v::table.filter(condition).group_by(v::status).select((v::status, count_star())).order(v::status);
+    let by_status: Vec<(String, i64)> = grouped.load(reader.conn)?;
+    let overdue: i64 = v::table.filter(again).filter(late(reader.today)).select(count_star()).get_result(reader.conn)?;
+    let by_status: Map<String, Value> = by_status.into_iter().map(|(status, n)| (status, json!(n))).collect();
+    Ok(json!({"by_status": by_status, "overdue": overdue}))
+}
+
+/// What the ids in these records are: one query.
+fn refs(reader: &mut Reader<'_>, data: &[String]) -> Result<Value> {
+    let mut ids = BTreeSet::new();
+    for text in data {
+        collect("", &serde_json::from_str(text).map_err(Problem::internal)?, &mut ids);
+    }
+    let found = reader.refs(&ids.into_iter().collect::<Vec<_>>())?;
+    Ok(json!(found.into_iter().map(|(id, r)| (id.to_string(), json!(r))).collect::<BTreeMap<_, _>>()))
+}
+fn collect(name: &str, value: &Value, ids: &mut BTreeSet<Id>) {
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, value)| collect(name, value, ids)),
+        Value::Array(items) => items.iter().for_each(|item| collect(name, item, ids)),
+        Value::String(text) if name.ends_with("_id") || name.ends_with("_ids") => ids.extend(Id::parse(text)),
+        _ => {}
+    }
+}
+
+/// A filter that names the versions which stand at a moment.
+pub fn at(seq: i64) -> Condition {
+    match seq {
+        crate::db::dialect::NOW => standing(),
+        seq => Box::new(v::from_seq.le(seq).and(v::to_seq.gt(seq))),
+    }
+}
+
+impl Reader<'_> {
+    /// The moment as filters need it.
+    pub fn moments(&self) -> Moments {
+        Moments { seq: self.moment.seq, today: self.today, at: self.moment.at }
+    }
+}

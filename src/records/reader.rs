@@ -1,0 +1,168 @@
+//! One state of one organization, for reading: now, or as of then. Both are the same queries.
+use super::record::{Shown, assemble, etag};
+use super::{Condition, Record, Resource, Row, Selector, list, sight};
+use crate::access::Caller;
+use crate::core::{Id, Problem, Result, TenantId};
+use crate::db::schema::{ledger_entries as e, organizations as o, versions as v};
+use crate::db::{Conn, dialect::NOW};
+use crate::ledger::{AsOf, Moment, read};
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use diesel::prelude::*;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What of an organization decides computed values.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Where its days begin and end.
+    pub zone: Tz,
+    /// Days that evidence without a period is current.
+    pub evidence_days: i32,
+}
+
+/// A read of one organization at one moment.
+pub struct Reader<'a> {
+    pub(crate) conn: &'a mut Conn,
+    caller: &'a Caller,
+    /// When it is.
+    pub moment: Moment,
+    /// The organization's date then.
+    pub today: NaiveDate,
+    /// The organization's settings then.
+    pub settings: Settings,
+}
+
+/// What a record is, in one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Ref {
+    /// Which register.
+    #[schema(max_length = 64)]
+    pub kind: String,
+    /// Its readable identifier.
+    #[schema(max_length = 32)]
+    pub code: String,
+    /// What it is called.
+    #[schema(max_length = 200)]
+    pub name: String,
+    /// Where it is in its life.
+    #[schema(max_length = 64)]
+    pub status: String,
+}
+
+impl<'a> Reader<'a> {
+    /// At the moment that `as_of` means.
+    pub fn open(conn: &'a mut Conn, caller: &'a Caller, as_of: Option<AsOf>, now: crate::core::Instant) -> Result<Self> {
+        let current = settings(conn, caller.tenant, NOW)?;
+        let moment = read::moment(conn, caller.tenant, as_of, now, current.zone)?;
+        let settings = if moment.past() { settings(conn, caller.tenant, moment.seq).unwrap_or(current) } else { current };
+        Ok(Reader { conn, caller, moment, today: moment.at.day(settings.zone), settings })
+    }
+    /// Inside a write: what stands, this transaction's changes included.
+    pub(super) fn within(conn: &'a mut Conn, caller: &'a Caller, at: crate::core::Instant, last: i64, settings: Settings) -> Self {
+        let moment = Moment { seq: NOW, at, last };
+        Reader { conn, caller, moment, today: at.day(settings.zone), settings }
+    }
+    /// The organization.
+    pub fn tenant(&self) -> TenantId {
+        self.caller.tenant
+    }
+    /// Who reads.
+    pub fn caller(&self) -> &Caller {
+        self.caller
+    }
+    /// The person who reads.
+    pub fn person(&self) -> Option<Id> {
+        self.caller.actor.person_id
+    }
+    /// For the queries of views.
+    pub fn conn(&mut self) -> &mut Conn {
+        self.conn
+    }
+    /// The versions of a kind that this caller sees at this moment, archived or not.
+    pub fn seen(&self, kind: &'static str) -> Condition {
+        let mine: Condition = Box::new(v::tenant_id.eq(self.tenant()).and(v::kind.eq(kind)));
+        let standing = sight::both(mine, list::at(self.moment.seq));
+        match sight::limits(self.caller, kind, self.moment.seq) {
+            Some(limits) => sight::both(standing, limits),
+            None => standing,
+        }
+    }
+    /// One version with its image; 404 when this caller sees none.
+    pub fn row<R: Resource>(&mut self, selector: &Selector, archived_too: bool) -> Result<Row> {
+        let mut query = v::table.into_boxed().filter(self.seen(R::KIND.name));
+        query = match selector {
+            Selector::Id(id) => query.filter(v::id.eq(*id)),
+            Selector::Number(_, number) => query.filter(v::number.eq(*number)),
+        };
+        let columns = (v::id, v::version, v::status, v::archived_at.is_not_null(), v::from_seq);
+        let found: Option<(Id, i32, String, bool, i64)> = query.select(columns).get_result(self.conn).optional()?;
+        let (id, version, status, archived, seq) = found.filter(|row| archived_too || !row.3).ok_or_else(Problem::not_found)?;
+        let (body, personal) = e::table.find((self.tenant(), seq)).select((e::body, e::personal)).get_result(self.conn)?;
+        Ok(Row { id, version, status, archived, body, personal })
+    }
+    /// One record as it is answered.
+    pub fn shown<R: Resource>(&mut self, selector: &Selector, archived_too: bool) -> Result<Shown> {
+        let row = self.row::<R>(selector, archived_too)?;
+        self.show::<R>(row)
+    }
+    /// A row as it is answered.
+    pub fn show<R: Resource>(&mut self, row: Row) -> Result<Shown> {
+        let computed = R::computed(self, std::slice::from_ref(&row))?.pop().unwrap_or_default();
+        let json = assemble(&R::KIND, &row, &computed);
+        Ok(Shown { id: row.id, version: row.version, etag: etag(row.version, &computed), json, position: self.moment.last })
+    }
+    /// One record, to work with.
+    pub fn load<R: Resource>(&mut self, selector: &Selector, archived_too: bool) -> Result<Record<R>> {
+        let row = self.row::<R>(selector, archived_too)?;
+        record_of::<R>(&row)
+    }
+    /// What these records are, as far as this caller sees them.
+    pub fn refs(&mut self, ids: &[Id]) -> Result<Vec<(Id, Ref)>> {
+        let mut found = Vec::new();
+        for kind in super::kind::all().iter().filter(|kind| crate::access::allows(&self.caller.roles, kind.name, "read")) {
+            found.push(kind.name);
+        }
+        let limited = found.iter().any(|kind| sight::limits(self.caller, kind, self.moment.seq).is_some());
+        let mut all = Vec::new();
+        for some in ids.chunks(500) {
+            let conditions: Vec<Condition> = match limited {
+                false => vec![sight::both(
+                    Box::new(v::tenant_id.eq(self.tenant()).and(v::kind.eq_any(found.clone()))),
+                    list::at(self.moment.seq),
+                )],
+                true => found.iter().map(|kind| self.seen(kind)).collect(),
+            };
+            let condition = conditions.into_iter().reduce(|a, b| Box::new(a.or(b)));
+            let Some(condition) = condition else { continue };
+            let rows = v::table.filter(v::id.eq_any(some)).filter(condition).select((v::id, v::kind, v::number, v::name, v::status));
+            all.extend(rows.load::<(Id, String, i64, String, String)>(self.conn)?);
+        }
+        let named = |(id, kind, number, name, status): (Id, String, i64, String, String)| {
+            let code = format!("{}-{number}", super::kind::prefix_of(&kind));
+            (id, Ref { kind, code, name, status })
+        };
+        Ok(all.into_iter().map(named).collect())
+    }
+}
+
+/// A record from its row.
+pub fn record_of<R: Resource>(row: &Row) -> Result<Record<R>> {
+    let number = |body: &str| {
+        let code: Coded = serde_json::from_str(body).map_err(Problem::internal)?;
+        code.code.rsplit_once('-').and_then(|(_, n)| n.parse().ok()).ok_or_else(|| Problem::internal("a record without a code"))
+    };
+    Record::of_image(&row.body, row.personal.as_deref(), number(&row.body)?)
+}
+#[derive(serde::Deserialize)]
+struct Coded {
+    code: String,
+}
+
+/// The organization's settings at a position.
+pub fn settings(conn: &mut Conn, tenant: TenantId, seq: i64) -> Result<Settings> {
+    let standing = o::table.inner_join(v::table.on(v::tenant_id.eq(o::tenant_id).and(v::id.eq(o::id)).and(v::version.eq(o::version))));
+    let row = standing.filter(v::tenant_id.eq(tenant).and(v::id.eq(tenant.record()))).filter(v::from_seq.le(seq).and(v::to_seq.gt(seq)));
+    let (zone, evidence_days): (String, i32) = row.select((o::time_zone, o::evidence_default_valid_days)).get_result(conn)?;
+    Ok(Settings { zone: zone.parse().map_err(Problem::internal)?, evidence_days })
+}

@@ -1,0 +1,210 @@
+//! What a register is: its words, a body, and two queries.
+use super::ask::Moments;
+use super::{Common, Draft, Kind, Reader, links::Links, spine::Spine};
+use crate::core::{Problem, Result, VersionKey, json::canonical};
+use crate::db::{Backend, Conn, schema::versions};
+use diesel::{BoxableExpression, IntoSql, QueryResult, helper_types::AsExprOf, sql_types::Bool};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+use validator::Validate;
+
+/// A register: the body of its records (what clients may write), its words and its rules.
+pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema + Clone + Send + Sync + 'static {
+    /// Its words.
+    const KIND: Kind;
+    /// What the server alone writes on a record.
+    type State: Serialize + DeserializeOwned + Default + ToSchema + Clone + Send + Sync + 'static;
+    /// A valid body, for the documentation and for the law tests.
+    fn example() -> Value;
+    /// What validation cannot say member by member.
+    fn faults(&self) -> Vec<crate::core::Invalid> {
+        vec![]
+    }
+    /// What it is first sorted by, when it has such a thing.
+    fn rank(_record: &Record<Self>) -> Option<i32> {
+        None
+    }
+    /// May clients change or archive it now?
+    fn changeable(_record: &Record<Self>) -> Result<()> {
+        Ok(())
+    }
+    /// The requirements of frameworks that it refers to.
+    fn requirements(&self) -> &[String] {
+        &[]
+    }
+    /// Members that are computed at reading, for each row in order: the text between the braces of a JSON object.
+    fn computed(_reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
+        Ok(vec![String::new(); rows.len()])
+    }
+    /// The schemas of the computed members, and those that they name.
+    fn computed_schemas() -> Vec<(&'static str, Value)> {
+        vec![]
+    }
+    /// Schemas that the document needs besides.
+    fn more_schemas(_to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {}
+}
+
+/// A predicate on the spine.
+pub type Condition = Box<dyn BoxableExpression<versions::table, Backend, SqlType = Bool>>;
+
+/// How a register is asked: concrete diesel, three to eight lines each.
+pub trait Stored: Sized {
+    /// Its own filters: members of its body, any of whose values may match; `…_since` and `…_before` for dates.
+    type Filter: Default + Serialize + DeserializeOwned + IntoParams + Send + 'static;
+    /// Adds the row that its filters and the views ask, beside the version's.
+    fn insert(key: VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize>
+    where
+        Self: Resource;
+    /// The versions that its own filters leave.
+    fn matching(filter: &Self::Filter, then: &Moments) -> Condition;
+}
+
+/// Was nothing asked? `column.eq_any(wanted).or(unasked(&wanted))` is a filter that may be absent, in one static query.
+/// (A boxed sub-query cannot stand inside another query of the multi-backend.)
+pub fn unasked<T>(wanted: &[T]) -> AsExprOf<bool, Bool> {
+    wanted.is_empty().into_sql::<Bool>()
+}
+/// The same for a filter that is there at most once.
+pub fn unasked_flag<T>(wanted: &Option<T>) -> AsExprOf<bool, Bool> {
+    wanted.is_none().into_sql::<Bool>()
+}
+
+/// The state of a register that the server writes nothing on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct Stateless {}
+
+/// A whole record.
+#[derive(Debug, Clone)]
+pub struct Record<R: Resource> {
+    /// What every record has and the server writes.
+    pub spine: Spine,
+    /// What every record has and clients write.
+    pub common: Common,
+    /// What this kind has.
+    pub own: R,
+    /// What the server writes on this kind.
+    pub state: R::State,
+    /// What it refers to.
+    pub links: Links,
+}
+
+impl<R: Resource> Record<R> {
+    /// The part that clients may write, as a body.
+    pub fn body(&self) -> Result<Map<String, Value>> {
+        let mut body = members(&self.common)?;
+        body.extend(members(&self.own)?);
+        body.extend(self.links.shown(&R::KIND));
+        Ok(body)
+    }
+    /// The whole, as its ledger entry keeps it: the body, and its personal half.
+    pub fn image(&self) -> Result<(String, Option<String>)> {
+        let mut whole = self.body()?;
+        whole.extend(members(&self.spine)?);
+        whole.extend(members(&self.state)?);
+        let personal: Map<String, Value> = R::KIND.personal.iter().filter_map(|name| whole.remove_entry(*name)).collect();
+        let personal = (!personal.is_empty()).then(|| canonical(&personal)).transpose()?;
+        Ok((canonical(&whole)?, personal))
+    }
+    /// From its ledger entry.
+    pub fn of_image(body: &str, personal: Option<&str>, number: i64) -> Result<Self> {
+        let damaged = |what: serde_json::Error| Problem::internal(format!("the image of a {}: {what}", R::KIND.name));
+        let mut whole: Map<String, Value> = serde_json::from_str(body).map_err(damaged)?;
+        if let Some(personal) = personal {
+            whole.extend(serde_json::from_str::<Map<String, Value>>(personal).map_err(damaged)?);
+        }
+        let mut part = |names: &mut dyn Iterator<Item = &str>| Value::Object(names.filter_map(|name| whole.remove_entry(name)).collect());
+        let mut spine: Spine = serde_json::from_value(part(&mut Spine::MEMBERS.iter().copied())).map_err(damaged)?;
+        spine.number = number;
+        let common = serde_json::from_value(part(&mut Common::MEMBERS.iter().copied())).map_err(damaged)?;
+        let state_names = members(&R::State::default())?;
+        let state = serde_json::from_value(part(&mut state_names.keys().map(String::as_str))).map_err(damaged)?;
+        let links = Links::of_image(part(&mut R::KIND.all_relations().map(|relation| relation.member)), &R::KIND);
+        let own = serde_json::from_value(Value::Object(whole)).map_err(damaged)?;
+        Ok(Record { spine, common, own, state, links })
+    }
+    /// The same record with another writable part.
+    pub fn with(mut self, draft: Draft<R>, links: Links) -> Self {
+        (self.common, self.own, self.links) = (draft.common, draft.own, links);
+        self
+    }
+}
+
+/// The members of a part.
+pub fn members(part: &impl Serialize) -> Result<Map<String, Value>> {
+    match serde_json::to_value(part).map_err(Problem::internal)? {
+        Value::Object(members) => Ok(members),
+        other => Err(Problem::internal(format!("no object: {other}"))),
+    }
+}
+
+/// A version on its way out: what lists need to know of it, and its image.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The record.
+    pub id: crate::core::Id,
+    /// Which version.
+    pub version: i32,
+    /// Its state then.
+    pub status: String,
+    /// Is it archived?
+    pub archived: bool,
+    /// The canonical body.
+    pub body: String,
+    /// Its personal half.
+    pub personal: Option<String>,
+}
+
+/// One record as it is answered.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The record.
+    pub id: crate::core::Id,
+    /// Its version.
+    pub version: i32,
+    /// Its entity tag: `"7"`, or `"7.1f3a…"` where members were computed.
+    pub etag: String,
+    /// The JSON.
+    pub json: String,
+    /// The position that was read, or written.
+    pub position: i64,
+}
+
+/// Puts a row's image and its computed members together.
+pub fn assemble(kind: &Kind, row: &Row, computed: &str) -> String {
+    let inner = |text: &str| text.len().checked_sub(1).and_then(|end| text.get(1..end)).unwrap_or_default().to_owned();
+    let mut json = String::with_capacity(row.body.len() + computed.len() + 200);
+    json.push('{');
+    if !computed.is_empty() {
+        json.push_str(computed);
+        json.push(',');
+    }
+    if !kind.transitions.is_empty() {
+        json.push_str("\"allowed_transitions\":[");
+        if !row.archived {
+            for (n, verb) in kind.allowed(&row.status).enumerate() {
+                json.push_str(if n == 0 { "\"" } else { ",\"" });
+                json.push_str(verb);
+                json.push('"');
+            }
+        }
+        json.push_str("],");
+    }
+    if !kind.personal.is_empty() {
+        match &row.personal {
+            Some(personal) => json.push_str(&inner(personal)),
+            None => json.push_str(&kind.personal.iter().map(|name| format!("\"{name}\":null")).collect::<Vec<_>>().join(",")),
+        }
+        json.push(',');
+    }
+    json.push_str(row.body.get(1..).unwrap_or("}"));
+    json
+}
+
+/// The entity tag of a version with computed members.
+pub fn etag(version: i32, computed: &str) -> String {
+    match computed {
+        "" => format!("\"{version}\""),
+        text => format!("\"{version}.{:08x}\"", crc32fast::hash(text.as_bytes())),
+    }
+}

@@ -1,0 +1,245 @@
+//! A write of one organization, under one permission. Whatever it changes, it gives back the proof of the ledger entry.
+use super::kind::Comment;
+use super::record::{Record, Shown};
+use super::{Draft, Reader, Resource, Row, Selector, Settings, links, spine};
+use crate::access::Caller;
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
+use crate::db::Conn;
+use crate::ledger::{self, Change, Head, Recorded, Stamp};
+use std::marker::PhantomData;
+
+/// A permission that lets records of `R` be written.
+pub trait Covers<R> {}
+
+/// A write transaction behind the organization's lock, for those who have the permission `P`.
+pub struct Tx<'a, P> {
+    conn: &'a mut Conn,
+    head: &'a mut Head,
+    caller: &'a Caller,
+    stamp: Stamp,
+    settings: Settings,
+    began: i64,
+    permission: PhantomData<P>,
+}
+
+/// The `If-Match` of a request, checked against the record once that is known to exist.
+#[derive(Debug, Clone, Default)]
+pub struct Known(pub Option<String>);
+
+impl Known {
+    /// 428 without a version, 412 with another one. The part after the dot stands for computed members and is not compared.
+    pub fn check(&self, version: i32) -> Result<()> {
+        let given = self.0.as_deref().ok_or_else(|| Problem::new(Code::VersionRequired, "Send If-Match with the ETag that you read."))?;
+        let same = |tag: &str| {
+            let tag = tag.trim();
+            let bare = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
+            tag == "*" || bare.split('.').next() == Some(version.to_string().as_str())
+        };
+        match given.split(',').any(same) {
+            true => Ok(()),
+            false => Err(Problem::new(Code::VersionMismatch, format!("The record is at version {version} now."))),
+        }
+    }
+}
+
+impl<'a, P> Tx<'a, P> {
+    /// Only the guard and the house open one.
+    pub fn open(conn: &'a mut Conn, head: &'a mut Head, caller: &'a Caller, stamp: Stamp, settings: Settings) -> Self {
+        let began = head.next();
+        Tx { conn, head, caller, stamp, settings, began, permission: PhantomData }
+    }
+    /// When this write happens.
+    pub fn now(&self) -> Instant {
+        self.stamp.at
+    }
+    /// The organization's date.
+    pub fn today(&self) -> chrono::NaiveDate {
+        self.stamp.at.day(self.settings.zone)
+    }
+    /// The organization's settings.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+    /// Who writes.
+    pub fn caller(&self) -> &'a Caller {
+        self.caller
+    }
+    /// The connection, for the store functions of a room.
+    pub fn conn(&mut self) -> &mut Conn {
+        self.conn
+    }
+    /// What stands, this transaction's changes included.
+    pub fn reader(&mut self) -> Reader<'_> {
+        Reader::within(self.conn, self.caller, self.stamp.at, self.head.next() - 1, self.settings)
+    }
+    /// The reason of the entries to come.
+    pub fn because(&mut self, reason: Option<String>) {
+        if reason.is_some() {
+            self.stamp.reason = reason;
+        }
+    }
+    /// 403 unless a person acts: a service key has none, and may submit, sign, approve or verify nothing.
+    pub fn person(&self) -> Result<Id> {
+        let missing = || Problem::new(Code::SegregationOfDuties, "A service key acts for no person; a person has to do that.");
+        self.caller.actor.person_id.ok_or_else(missing)
+    }
+    /// 403 when the same person acted before, whatever the credential.
+    pub fn another_than(&self, before: Option<&crate::access::Actor>, what: &str) -> Result<()> {
+        self.person()?;
+        match before {
+            Some(before) if before.same_person(&self.caller.actor) => {
+                Err(Problem::new(Code::SegregationOfDuties, format!("Who {what} cannot also do this; another person has to.")))
+            }
+            _ => Ok(()),
+        }
+    }
+    /// The live record, at the version the caller knows: 404, then 428 or 412, then 403 where it is not theirs.
+    pub fn load<R: Resource>(&mut self, selector: &Selector, known: &Known) -> Result<Record<R>>
+    where
+        P: Covers<R>,
+    {
+        self.load_any(selector, known, false)
+    }
+    /// The same, archived or not.
+    pub fn load_any<R: Resource>(&mut self, selector: &Selector, known: &Known, archived_too: bool) -> Result<Record<R>>
+    where
+        P: Covers<R>,
+    {
+        let record = self.reader().load::<R>(selector, archived_too)?;
+        known.check(record.spine.version)?;
+        self.assigned(&record)?;
+        Ok(record)
+    }
+    fn assigned<R: Resource>(&self, record: &Record<R>) -> Result<()> {
+        let mine = record.links.one("owner_id").is_some_and(|owner| Some(owner) == self.caller.actor.person_id);
+        match self.caller.contributes() && !mine {
+            true => Err(Problem::new(Code::NotAssigned, "A contributor changes what is theirs.")),
+            false => Ok(()),
+        }
+    }
+    /// A new record.
+    pub fn create<R: Resource>(&mut self, draft: Draft<R>) -> Result<Recorded<Record<R>>>
+    where
+        P: Covers<R>,
+    {
+        self.create_as(Id::new(), draft, R::State::default(), R::KIND.initial)
+    }
+    /// A new record with an id, a state and a status of its own.
+    pub fn create_as<R: Resource>(&mut self, id: Id, draft: Draft<R>, state: R::State, status: &str) -> Result<Recorded<Record<R>>>
+    where
+        P: Covers<R>,
+    {
+        let mut links = links::resolve(self.conn, self.stamp.tenant, &R::KIND, &draft.references, &spine::no_links())?;
+        if self.caller.contributes() && links.one("owner_id").is_none() {
+            links.set("owner_id", self.caller.actor.person_id.into_iter().collect());
+        }
+        let number = self.head.number(R::KIND.name);
+        let spine = spine::begin(&R::KIND, id, number, status, &self.stamp.actor, self.stamp.at);
+        let record = Record { spine, common: draft.common, own: draft.own, state, links };
+        self.assigned(&record)?;
+        self.within_limits(&record)?;
+        self.write(record, None, "create")
+    }
+    /// A patch or a transition: the record as it is to be, under the word for what happened.
+    pub fn save<R: Resource>(&mut self, before: &Record<R>, mut record: Record<R>, action: &str) -> Result<Recorded<Record<R>>>
+    where
+        P: Covers<R>,
+    {
+        let at = self.stamp.at.max(before.spine.updated_at.plus_millis(1));
+        self.stamp.at = at;
+        record.spine.version = before.spine.version + 1;
+        (record.spine.updated_at, record.spine.updated_by) = (at, self.stamp.actor.clone());
+        self.within_limits(&record)?;
+        self.write(record, Some(before), action)
+    }
+    /// A patch of the writable part (RFC 7396). One that changes nothing leaves the record and the ledger alone.
+    pub fn patch<R: Resource>(&mut self, before: Record<R>, patch: super::MergePatch) -> Result<Recorded<Record<R>>>
+    where
+        P: Covers<R>,
+    {
+        R::changeable(&before)?;
+        let draft = Draft::<R>::patched(before.body()?, patch)?;
+        let links = links::resolve(self.conn, self.stamp.tenant, &R::KIND, &draft.references, &before.links)?;
+        let record = before.clone().with(draft, links);
+        match record.body()? == before.body()? {
+            true => ledger::unchanged(self.head, self.began, before),
+            false => self.save(&before, record, "update"),
+        }
+    }
+    /// What the answer is when there is nothing to write; refused after a write.
+    pub fn unchanged<T>(&mut self, value: T) -> Result<Recorded<T>> {
+        ledger::unchanged(self.head, self.began, value)
+    }
+    /// A transition: checks that the state allows it and that a required comment is there, and sets the state.
+    pub fn step<R: Resource>(&mut self, record: &mut Record<R>, verb: &'static str, comment: Option<&str>) -> Result<()> {
+        let transition = R::KIND.transition(verb, &record.spine.status)?;
+        if transition.comment == Comment::Required && comment.is_none_or(|text| text.trim().is_empty()) {
+            return Err(Problem::invalid(vec![Invalid::body("/comment", "required", "is needed")]));
+        }
+        self.because(comment.map(str::to_owned));
+        record.spine.status = transition.to.to_owned();
+        Ok(())
+    }
+    /// Out of the lists; the history stays. 409 when others need it.
+    pub fn archive<R: Resource>(&mut self, before: Record<R>) -> Result<Recorded<Record<R>>>
+    where
+        P: Covers<R>,
+    {
+        R::changeable(&before)?;
+        links::free(self.conn, self.stamp.tenant, before.spine.id)?;
+        let mut record = before.clone();
+        record.spine.archived_at = Some(self.stamp.at.max(before.spine.updated_at.plus_millis(1)));
+        self.save(&before, record, "archive")
+    }
+    /// Back into the lists.
+    pub fn restore<R: Resource>(&mut self, before: Record<R>) -> Result<Recorded<Record<R>>>
+    where
+        P: Covers<R>,
+    {
+        if before.spine.archived_at.is_none() {
+            return Err(Problem::new(Code::IllegalTransition, "The record is not archived."));
+        }
+        let mut record = before.clone();
+        record.spine.archived_at = None;
+        self.save(&before, record, "restore")
+    }
+    fn write<R: Resource>(&mut self, record: Record<R>, before: Option<&Record<R>>, action: &str) -> Result<Recorded<Record<R>>> {
+        let (tenant, id, seq) = (self.stamp.tenant, record.spine.id, self.head.next());
+        spine::free_reference(self.conn, tenant, &record)?;
+        for relation in R::KIND.relations.iter().filter(|relation| relation.acyclic) {
+            links::acyclic(self.conn, tenant, id, relation, record.links.many(relation.member))?;
+        }
+        spine::insert(self.conn, tenant, &record, seq)?;
+        R::insert((tenant, id, record.spine.version), &record, self.conn)?;
+        let (no_links, no_requirements) = (spine::no_links(), Vec::new());
+        links::replace(self.conn, tenant, id, before.map_or(&no_links, |b| &b.links), &record.links, seq)?;
+        let old = before.map_or(no_requirements.as_slice(), |b| b.own.requirements());
+        links::replace_requirements(self.conn, tenant, id, old, record.own.requirements(), seq)?;
+        let (body, personal) = record.image()?;
+        let (kind, version) = (R::KIND.name, record.spine.version);
+        let change = Change { action, kind, record: id, version, body: &body, personal: personal.as_deref() };
+        ledger::append(self.conn, self.head, &self.stamp, &change, record)
+    }
+    /// 403 when a key would write outside of its own limits.
+    fn within_limits<R: Resource>(&self, record: &Record<R>) -> Result<()> {
+        let (limits, scopes) = (&self.caller.limits, record.links.many("scope_ids"));
+        let inside = scopes.iter().all(|scope| limits.scope_ids.contains(scope)) && !scopes.is_empty();
+        let itself = R::KIND.name == "scope" && limits.scope_ids.contains(&record.spine.id);
+        match limits.scope_ids.is_empty() || inside || itself {
+            true => Ok(()),
+            false => Err(Problem::new(Code::OutsideLimits, "This key is limited to other scopes.")),
+        }
+    }
+    /// The record as it is answered.
+    pub fn shown<R: Resource>(&mut self, recorded: Recorded<Record<R>>) -> Result<Recorded<Shown>> {
+        let row = {
+            let record = recorded.get();
+            let (body, personal) = record.image()?;
+            let spine = &record.spine;
+            let (status, archived) = (spine.status.clone(), spine.archived_at.is_some());
+            Row { id: spine.id, version: spine.version, status, archived, body, personal }
+        };
+        let shown = self.reader().show::<R>(row)?;
+        Ok(recorded.map(|_| shown))
+    }
+}
