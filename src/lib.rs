@@ -2,9 +2,15 @@
 //!
 //! Floors; a file uses only lower floors and its own room:
 //!
-//! 0 [`core`] · 1 [`db`] · 2 [`access`], [`ledger`] · 3 [`records`]
+//! 0 [`core`] · 1 [`db`] · 2 [`access`], [`ledger`] · 3 [`records`] · 4 [`http`] · 5 [`registers`] · 6 [`insight`], [`identity`] · 7 [`api`], [`config`]
 pub mod access;
+pub mod api;
+pub mod config;
 pub mod core;
 pub mod db;
+pub mod http;
+pub mod identity;
+pub mod insight;
 pub mod ledger;
 pub mod records;
+pub mod registers;

@@ -1,1 +1,132 @@
-fn main() {}
+//! `isms serve` · `demo` · `migrate` · `openapi` · `admin create` · `health`.
+use clap::{Parser, Subcommand};
+use isms::api::server::{self, Outcome};
+use isms::api::{demo, document};
+use isms::config::{Config, SETTINGS};
+use isms::core::Clock;
+use isms::identity::founding;
+use std::io::{Read, Write};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A headless information security management system (ISO/IEC 27001:2022).
+#[derive(Parser)]
+#[command(version, after_help = settings())]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the API.
+    Serve,
+    /// Fills an empty database with an example organization, and serves it.
+    Demo,
+    /// Brings the database schema up to date, and ends.
+    Migrate,
+    /// Prints the OpenAPI document.
+    Openapi,
+    /// Work that needs no login.
+    #[command(subcommand)]
+    Admin(Admin),
+    /// Asks the service at ISMS_BIND whether it is ready; ends with 0 or 1.
+    Health,
+}
+
+#[derive(Subcommand)]
+enum Admin {
+    /// Makes an organization with a user who is admin and manager. The password comes from ISMS_ADMIN_PASSWORD or standard input.
+    Create {
+        /// What the organization is called.
+        #[arg(long)]
+        organization: String,
+        /// What the user logs in with.
+        #[arg(long)]
+        email: String,
+        /// Also makes an API key of that user with the role manager.
+        #[arg(long)]
+        api_key: bool,
+    },
+}
+
+fn settings() -> String {
+    let lines: Vec<String> = SETTINGS.iter().map(|(name, default, meaning)| format!("  {name:<22} {meaning} [{default}]")).collect();
+    format!("Settings, from the environment:\n{}", lines.join("\n"))
+}
+
+#[actix_web::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("isms: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Outcome<()> {
+    if let Command::Openapi = command {
+        return Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&document::document())?)?);
+    }
+    let config = Config::from_env()?;
+    log_as(&config)?;
+    match command {
+        Command::Openapi => Ok(()),
+        Command::Serve => server::serve(&config, server::house(&config, Clock::system())?, |_| {}).await,
+        Command::Demo => demo::run(&config).await,
+        Command::Migrate => {
+            std::fs::create_dir_all(&config.data_dir)?;
+            isms::db::store::migrate(&config.database_url)?.iter().for_each(|name| eprintln!("ran {name}"));
+            Ok(())
+        }
+        Command::Admin(Admin::Create { organization, email, api_key }) => {
+            let password = match &config.admin_password {
+                Some(password) => password.clone(),
+                None => from_standard_input()?,
+            };
+            let house = server::house(&config, Clock::system())?;
+            let founded = founding::found(&house, &organization, &email, &password, api_key).await.map_err(|problem| said(&problem))?;
+            Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(&founded)?)?)
+        }
+        Command::Health => health(&config.bind),
+    }
+}
+
+fn said(problem: &isms::core::Problem) -> String {
+    let faults: Vec<String> = problem.errors().iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect();
+    if faults.is_empty() { problem.to_string() } else { faults.join("; ") }
+}
+
+fn from_standard_input() -> Outcome<String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn log_as(config: &Config) -> Outcome<()> {
+    let mut logger = env_logger::Builder::new();
+    logger.parse_filters(&config.log);
+    if config.json_log {
+        logger.format(|out, record| {
+            let line = serde_json::json!({"time": Clock::system().now(), "level": record.level().as_str(), "target": record.target(), "message": record.args().to_string()});
+            writeln!(out, "{line}")
+        });
+    }
+    Ok(logger.try_init()?)
+}
+
+/// One request by hand, so that a container needs no other program for its health check.
+fn health(bind: &str) -> Outcome<()> {
+    let address = bind.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
+    let mut stream = std::net::TcpStream::connect(&address)?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(3)))?;
+    stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err("the service is not ready".into()) }
+}

@@ -129,6 +129,11 @@ pub fn unchanged<T>(head: &Head, began: i64, value: T) -> Result<Recorded<T>> {
     }
 }
 
+/// Proof for a record that a write of several leaves as it stands; only [`crate::records::Tx::kept`] calls it.
+pub(crate) fn kept<T>(value: T) -> Recorded<T> {
+    Recorded { value }
+}
+
 /// Appends one entry and gives the proof of it.
 pub fn append<T>(conn: &mut Conn, head: &mut Head, by: &Stamp, change: &Change<'_>, value: T) -> Result<Recorded<T>> {
     if by.tenant != head.tenant {

@@ -5,6 +5,7 @@ pub mod position;
 pub mod read;
 pub mod writer;
 
+pub(crate) use append::kept;
 pub use append::{Change, Head, Recorded, Stamp, append, found, unchanged};
 pub use position::Positions;
 pub use read::{AsOf, Moment};

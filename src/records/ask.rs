@@ -155,8 +155,9 @@ impl Ask {
             if !["limit", "as_of", "include"].contains(&&*name) {
                 asked.push((name.to_string(), value.to_string()));
             }
-            if let Err(fault) = ask.take(kind, &name, &value) {
-                faults.push(fault);
+            match value.contains('\0') {
+                true => faults.push(Invalid::query(name, "invalid_parameter", "text cannot hold U+0000")),
+                false => faults.extend(ask.take(kind, &name, &value).err()),
             }
         }
         if !faults.is_empty() {

@@ -22,7 +22,7 @@ impl<R: Resource> Draft<R> {
     /// Reads and validates a whole body. (`flatten` and `deny_unknown_fields` do not go together in serde, so the members are dealt out
     /// by name.)
     pub fn read(mut body: Map<String, Value>) -> Result<Self> {
-        let mut faults = Vec::new();
+        let mut faults = nuls("", &body);
         let references = links::take(&mut body, &R::KIND, &mut faults);
         body.retain(|_, value| !value.is_null());
         let (common, own): (Map<_, _>, Map<_, _>) = body.into_iter().partition(|(name, _)| Common::MEMBERS.contains(&name.as_str()));
@@ -55,7 +55,7 @@ pub struct MergePatch(pub Map<String, Value>);
 /// Reads and validates the body of an action; unknown members and every invalid value are named.
 pub fn read_part<T: DeserializeOwned + Validate + PartialSchema>(mut body: Map<String, Value>) -> Result<T> {
     body.retain(|_, value| !value.is_null());
-    let mut faults = Vec::new();
+    let mut faults = nuls("", &body);
     let read = part::<T>(body, &Map::new, &mut faults);
     read.filter(|_| faults.is_empty()).ok_or_else(|| Problem::invalid(faults))
 }
@@ -125,6 +125,26 @@ fn part<T: DeserializeOwned + Validate + PartialSchema>(
         faults.push(Invalid::body("", "invalid", "the body cannot be read"));
     }
     None
+}
+
+/// U+0000, which no database keeps in text.
+fn nuls(at: &str, members: &Map<String, Value>) -> Vec<Invalid> {
+    fn walk(at: &str, value: &Value, faults: &mut Vec<Invalid>) {
+        match value {
+            Value::String(text) if text.contains('\0') => faults.push(Invalid::body(at, "invalid", "text cannot hold U+0000")),
+            Value::Array(items) => items.iter().enumerate().for_each(|(n, item)| walk(&format!("{at}/{n}"), item, faults)),
+            Value::Object(inner) => faults.extend(nuls(at, inner)),
+            _ => {}
+        }
+    }
+    let mut faults = Vec::new();
+    for (name, value) in members {
+        if name.contains('\0') {
+            faults.push(Invalid::body(at, "invalid", "a name cannot hold U+0000"));
+        }
+        walk(&format!("{at}/{name}"), value, &mut faults);
+    }
+    faults
 }
 
 fn segment(segment: &serde_path_to_error::Segment) -> String {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The end states of the product's state machines: what is in one of them is not overdue.
-const DONE: &[&str] = &["closed", "done", "cancelled", "retired", "completed"];
+pub const DONE: &[&str] = &["closed", "done", "cancelled", "retired", "completed"];
 
 /// A page as JSON, and what its headers need.
 #[derive(Debug)]

@@ -29,6 +29,10 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn changeable(_record: &Record<Self>) -> Result<()> {
         Ok(())
     }
+    /// May it leave the lists on this day?
+    fn archivable(record: &Record<Self>, _today: chrono::NaiveDate) -> Result<()> {
+        Self::changeable(record)
+    }
     /// The requirements of frameworks that it refers to.
     fn requirements(&self) -> &[String] {
         &[]

@@ -30,7 +30,7 @@ pub fn both(a: Condition, b: Condition) -> Condition {
 }
 
 /// Of one of these scopes, or of the whole organization.
-fn scoped(scopes: &[Id], seq: i64) -> Condition {
+pub fn scoped(scopes: &[Id], seq: i64) -> Condition {
     let of_it = || {
         let links = l::table.filter(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id)).and(l::relation.eq("scope_ids")));
         links.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)))

@@ -16,7 +16,7 @@ use validator::Validate;
 #[serde(deny_unknown_fields)]
 pub struct Common {
     /// What people call it.
-    #[validate(length(min = 1, max = 200))]
+    #[validate(length(min = 1, max = 200), custom(function = said))]
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
     /// An importer's own identifier; unique within the register.
@@ -67,6 +67,11 @@ fn custom_is_flat(custom: &Map<String, Value>) -> Result<(), validator::Validati
 /// A validator's error with a sentence.
 pub fn fault(code: &'static str, words: &'static str) -> validator::ValidationError {
     validator::ValidationError::new(code).with_message(words.into())
+}
+
+/// Text that says something.
+pub fn said(text: &str) -> Result<(), validator::ValidationError> {
+    if text.trim().is_empty() { Err(fault("required", "is needed")) } else { Ok(()) }
 }
 
 /// What every record has and the server writes.

@@ -56,6 +56,10 @@ impl<'a, P> Tx<'a, P> {
     pub fn today(&self) -> chrono::NaiveDate {
         self.stamp.at.day(self.settings.zone)
     }
+    /// The position of the last entry, this transaction's included.
+    pub fn position(&self) -> i64 {
+        self.head.next() - 1
+    }
     /// The organization's settings.
     pub fn settings(&self) -> Settings {
         self.settings
@@ -166,6 +170,14 @@ impl<'a, P> Tx<'a, P> {
             false => self.save(&before, record, "update"),
         }
     }
+    /// A record that a write of several leaves as it is.
+    pub fn kept<R: Resource>(&mut self, record: Record<R>) -> Result<Recorded<Record<R>>> {
+        let standing = self.reader().row::<R>(&Selector::Id(record.spine.id), true)?;
+        match standing.version == record.spine.version {
+            true => Ok(ledger::kept(record)),
+            false => Err(Problem::internal("a record that changed was called kept")),
+        }
+    }
     /// What the answer is when there is nothing to write; refused after a write.
     pub fn unchanged<T>(&mut self, value: T) -> Result<Recorded<T>> {
         ledger::unchanged(self.head, self.began, value)
@@ -185,7 +197,7 @@ impl<'a, P> Tx<'a, P> {
     where
         P: Covers<R>,
     {
-        R::changeable(&before)?;
+        R::archivable(&before, self.today())?;
         links::free(self.conn, self.stamp.tenant, before.spine.id)?;
         let mut record = before.clone();
         record.spine.archived_at = Some(self.stamp.at.max(before.spine.updated_at.plus_millis(1)));

@@ -1,0 +1,34 @@
+# The service as a small image. Every step is plain Debian and works by hand, too.
+#
+#   docker build -t isms .
+#   docker run -p 8080:8080 -v isms-data:/data isms
+
+FROM rust:1.95-bookworm AS builder
+# Already in this image; on a bare Debian with Rust it installs what the C parts need.
+RUN pkg-config --exists openssl \
+    || (apt-get update && apt-get install -y --no-install-recommends build-essential pkg-config libssl-dev ca-certificates)
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked
+
+# The same Debian as the builder: SQLite, libpq and OpenSSL are linked in, the binary asks for nothing but its libc.
+FROM debian:bookworm-slim
+RUN groupadd --gid 10001 isms \
+    && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin isms \
+    && install -d -o 10001 -g 10001 -m 0750 /data
+# For TLS to PostgreSQL with sslmode=verify-full and sslrootcert=system.
+COPY --from=builder /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=builder /src/target/release/isms /usr/local/bin/isms
+COPY LICENSE NOTICE /usr/share/doc/isms/
+
+ENV ISMS_DATA_DIR=/data \
+    ISMS_BIND=0.0.0.0:8080 \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+USER 10001:10001
+WORKDIR /data
+VOLUME ["/data"]
+EXPOSE 8080
+# No shell and no curl: the program asks itself.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=15s --retries=3 CMD ["/usr/local/bin/isms", "health"]
+ENTRYPOINT ["/usr/local/bin/isms"]
+CMD ["serve"]

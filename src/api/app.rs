@@ -1,0 +1,85 @@
+//! The application: rooms, document, health, and every error of the framework as a problem.
+use super::metrics::Metrics;
+use crate::core::{Code, Problem};
+use crate::http::{Api, Document, House};
+use crate::registers::{ROOMS, r#do::framework};
+use crate::{identity, insight};
+use actix_web::dev::ResourceDef;
+use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError, web};
+use std::sync::LazyLock;
+
+/// The document, as served.
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| super::document::document().to_string());
+
+/// Mounts everything.
+pub fn mount(app: &mut web::ServiceConfig) {
+    app.app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()));
+    app.app_data(web::QueryConfig::default().error_handler(|e, _| Problem::new(Code::InvalidParameter, e.to_string()).into()));
+    app.route("/healthz", web::get().to(healthy)).route("/healthz", web::head().to(healthy));
+    rooms(&mut Api { app, document: &mut Document::default() });
+    app.route("/readyz", web::get().to(ready)).route("/metrics", web::get().to(metrics));
+    app.route("/v1/openapi.json", web::get().to(openapi));
+    app.default_service(web::to(nowhere));
+}
+
+/// Mounts and describes what is under `/v1`.
+pub fn rooms(api: &mut Api<'_>) {
+    ROOMS.iter().for_each(|room| room.mount(api));
+    framework::mount(api);
+    insight::mount(api);
+    identity::mount(api);
+}
+
+/// A small constant answer through the same middleware, without the database.
+async fn healthy() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ok"}"#)
+}
+
+async fn ready(house: web::Data<House>) -> Result<HttpResponse, Problem> {
+    house.ready().await.map_err(|why| {
+        log::warn!("not ready: {why}");
+        Problem::new(Code::Unavailable, "The database does not answer.")
+    })?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ready"}"#))
+}
+
+async fn metrics(request: HttpRequest, metrics: web::Data<Metrics>) -> Result<HttpResponse, Problem> {
+    let text = metrics.text(request.peer_addr()).ok_or_else(nothing_here)?;
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text))
+}
+
+async fn openapi(request: HttpRequest) -> HttpResponse {
+    static TAG: LazyLock<String> = LazyLock::new(|| format!("{:08x}", crc32fast::hash(DOCUMENT.as_bytes())));
+    let answer = crate::http::Answer::json(DOCUMENT.clone()).tagged(format!("\"{}\"", TAG.as_str()));
+    answer.respond_to(&request)
+}
+
+fn nothing_here() -> Problem {
+    Problem::new(Code::NotFound, "There is nothing at this path.")
+}
+
+/// 405 where the document knows the path with other methods, else 404.
+async fn nowhere(request: HttpRequest) -> HttpResponse {
+    static KNOWN: LazyLock<Vec<(ResourceDef, Vec<String>)>> = LazyLock::new(|| {
+        let document: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap_or_default();
+        let paths = document.get("paths").and_then(|p| p.as_object()).cloned().unwrap_or_default();
+        paths.iter().map(|(path, item)| (ResourceDef::new(path.as_str()), methods(item))).collect()
+    });
+    match KNOWN.iter().find(|(path, _)| path.is_match(request.path())) {
+        Some((_, methods)) => {
+            Problem::new(Code::MethodNotAllowed, "This path has other methods.").allowing(methods.clone()).error_response()
+        }
+        None => nothing_here().error_response(),
+    }
+}
+
+/// The methods of a path, HEAD with GET.
+fn methods(item: &serde_json::Value) -> Vec<String> {
+    let mut all: Vec<String> =
+        item.as_object().map(|operations| operations.keys().map(|method| method.to_uppercase()).collect()).unwrap_or_default();
+    if all.iter().any(|method| method == "GET") {
+        all.push("HEAD".into());
+    }
+    all.sort();
+    all
+}

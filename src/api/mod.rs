@@ -1,0 +1,19 @@
+//! Floor 7: the front door.
+pub mod app;
+pub mod demo;
+pub mod document;
+pub mod frame;
+pub mod metrics;
+pub mod server;
+
+use crate::records::{Kind, kind};
+
+/// Every kind of record of the product.
+pub fn kinds() -> impl Iterator<Item = Kind> {
+    crate::registers::ROOMS.iter().map(|room| room.kind).chain(crate::identity::KINDS.iter().copied())
+}
+
+/// Makes the kinds known; before anything is read or written.
+pub fn introduce() {
+    kind::introduce(kinds());
+}

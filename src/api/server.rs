@@ -1,0 +1,62 @@
+//! The server: binds, serves, and ends in order, answering what has begun.
+use super::app;
+use super::frame::{self, Frame};
+use super::metrics::Metrics;
+use crate::config::Config;
+use crate::core::Clock;
+use crate::http::House;
+use crate::http::house::Plan;
+use actix_web::{App, HttpServer, middleware::from_fn, web::Data};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What starting can end in.
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Opens the house that the settings name. Only one process may serve an embedded database.
+pub fn house(config: &Config, clock: Clock) -> Outcome<Data<House>> {
+    super::introduce();
+    std::fs::create_dir_all(&config.data_dir).map_err(|e| format!("ISMS_DATA_DIR {}: {e}", config.data_dir.display()))?;
+    let plan = Plan {
+        database_url: &config.database_url,
+        data_dir: &config.data_dir,
+        token_key_file: &config.token_key_file,
+        readers: config.readers,
+        rate_limit: config.rate_limit,
+        file_limit: config.file_limit,
+        clock,
+    };
+    Ok(Data::new(House::open(&plan)?))
+}
+
+/// Serves until it is told to end. `started` hears the address.
+pub async fn serve(config: &Config, house: Data<House>, started: impl FnOnce(SocketAddr)) -> Outcome<()> {
+    let _alone = alone(config)?;
+    let metrics = Data::new(Metrics::new(config.metrics).map_err(|e| e.to_string())?);
+    let frame = Data::new(Frame { behind_tls: config.behind_tls });
+    let app = move || {
+        let app = App::new().app_data(house.clone()).app_data(metrics.clone()).app_data(frame.clone());
+        app.wrap(from_fn(frame::around)).configure(app::mount)
+    };
+    let server = HttpServer::new(app).workers(config.workers).worker_max_blocking_threads(config.blocking_threads());
+    let server = server.client_request_timeout(Duration::from_secs(10)).client_disconnect_timeout(Duration::from_secs(1));
+    let server = server.keep_alive(Duration::from_secs(75)).shutdown_timeout(30).backlog(2048).max_connections(20_000);
+    let server = server.bind(&config.bind).map_err(|e| format!("ISMS_BIND {}: {e}", config.bind))?;
+    let address = server.addrs().first().copied().ok_or("no address was bound")?;
+    log::info!("serving http://{address}");
+    started(address);
+    server.run().await?;
+    log::info!("ended");
+    Ok(())
+}
+
+/// A lock on the data folder: with an embedded database, positions and callers are kept in the memory of the one process that serves it.
+fn alone(config: &Config) -> Outcome<std::fs::File> {
+    let path = config.data_dir.join("serving.lock");
+    let file =
+        std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    if config.database_url.starts_with("sqlite:") && file.try_lock().is_err() {
+        return Err(format!("another process serves the data folder {}", config.data_dir.display()).into());
+    }
+    Ok(file)
+}

@@ -1,0 +1,490 @@
+//! A register in OpenAPI: its operations and schemas, made of its words and its body. It is written as the document reads.
+use super::handlers::{Comment, NewLink, Reviewed};
+use super::{Document, Operations};
+use crate::records::ask::Key;
+use crate::records::history::HistoryPage;
+use crate::records::reader::Ref;
+use crate::records::spine::Spine;
+use crate::records::{Common, Kind, Relation, Resource};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use strum::VariantNames;
+use utoipa::openapi::{Ref as SchemaRef, RefOr, Response, path::ParameterIn};
+use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
+
+type Members = Map<String, Value>;
+
+/// `Asset`, `AssetInput`, `AssetPatch`, `AssetPage`, and the schemas that they name.
+pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
+    let (name, about, kind) = (R::name(), R::KIND.about, R::KIND);
+    let writable =
+        || members::<Common>().into_iter().chain(members::<R>()).chain(kind.all_relations().map(|relation| link(relation, true)));
+    let needed: Vec<Value> = required::<Common>()
+        .into_iter()
+        .chain(required::<R>())
+        .chain(kind.relations.iter().filter(|relation| relation.required).map(|relation| json!(relation.member)))
+        .collect();
+    let optional =
+        |(member, schema): (String, Value)| if needed.contains(&json!(member)) { (member, schema) } else { (member, nullable(schema)) };
+    let states = (!kind.transitions.is_empty()).then(|| ("allowed_transitions".to_owned(), transitions(&kind)));
+    let status = ("status".to_owned(), json!({"type": "string", "enum": kind.statuses(), "description": "Where it is in its life."}));
+    let shown = members::<Common>().into_iter().chain(members::<R>()).chain(kind.all_relations().map(|relation| link(relation, false)));
+    let computed = R::computed_schemas().into_iter().map(|(member, schema)| (member.to_owned(), schema));
+    let record: Members =
+        members::<Spine>().into_iter().chain([status]).chain(shown).chain(members::<R::State>()).chain(computed).chain(states).collect();
+    let all: Vec<_> = record.keys().cloned().collect();
+    to.schema(&name, json!({"type": "object", "description": about, "properties": record, "required": all}));
+    if does.create {
+        let body = writable().map(optional).collect::<Members>();
+        let input = json!({"type": "object", "description": about, "additionalProperties": false, "properties": body, "required": needed, "example": R::example()});
+        to.schema(&format!("{name}Input"), input);
+    }
+    if does.update {
+        let patch =
+            writable().map(|(member, schema)| if needed.contains(&json!(member)) { (member, schema) } else { (member, nullable(schema)) });
+        let patch = json!({"type": "object", "description": "A JSON merge patch (RFC 7396): absent leaves, null clears.", "additionalProperties": false,
+            "properties": patch.collect::<Members>(), "example": {"name": "A better name"}});
+        to.schema(&format!("{name}Patch"), patch);
+    }
+    to.schema(&format!("{name}Page"), page(&name));
+    for collect in [R::schemas, Common::schemas, Spine::schemas, R::State::schemas, HistoryPage::schemas, R::more_schemas] {
+        to.named(collect);
+    }
+    for (name, schema) in
+        [(HistoryPage::name(), json!(HistoryPage::schema())), (Ref::name(), json!(Ref::schema())), ("ListCounts".into(), counts())]
+    {
+        to.schema(&name, schema);
+    }
+    for (name, schema) in [
+        (Comment::name(), json!(Comment::schema())),
+        (NewLink::name(), json!(NewLink::schema())),
+        (Reviewed::name(), json!(Reviewed::schema())),
+    ] {
+        to.schema(&name, schema);
+    }
+}
+
+/// Its operations.
+pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
+    let (one, kind) = (R::name(), R::KIND);
+    let all = format!("/v1/{}", kind.path);
+    let (many, words) = (pascal(kind.path), (kind.name.replace('_', " "), kind.path.replace('-', " ")));
+    let each = |rest: &str| format!("{all}/{{id}}{rest}");
+    let (a, some) = (format!("{} {}", article(&words.0), words.0), words.1);
+    let record = |status: &str, text: &str| {
+        good(status, json!({"description": text, "headers": headers(&["ETag", "Ledger-Position"]), "content": json_of(schema(&one))}))
+    };
+    let created = good(
+        "201",
+        json!({"description": "Created.", "headers": headers(&["ETag", "Location", "Ledger-Position", "Idempotency-Replayed"]), "content": json_of(schema(&one))}),
+    );
+    let listed = good(
+        "200",
+        json!({"description": "A page.", "headers": headers(&["ETag", "Link", "Ledger-Position"]), "content": json_of(schema(&format!("{one}Page")))}),
+    );
+    let versions = good(
+        "200",
+        json!({"description": "Newest first.", "headers": headers(&["Ledger-Position"]), "content": json_of(schema(&HistoryPage::name()))}),
+    );
+    let unchanged =
+        || good("304", json!({"description": "Unchanged since the tag that was sent.", "headers": headers(&["ETag", "Ledger-Position"])}));
+    let body = |name: &str, media: &[&str], needed: bool| {
+        let content: Members = media.iter().map(|media| ((*media).to_owned(), json!({"schema": schema(name)}))).collect();
+        Some(json!({"required": needed, "content": content}))
+    };
+    let mut add = |path: String,
+                   method: &str,
+                   id: String,
+                   summary: String,
+                   about: &str,
+                   parameters: Vec<Value>,
+                   body: Option<Value>,
+                   good: Members,
+                   bad: &[u16]| {
+        let responses: Members = good.into_iter().chain(bad.iter().map(problem)).collect();
+        let mut operation = json!({"operationId": id, "tags": [kind.path], "summary": summary, "description": about,
+            "security": [{"bearer": []}], "parameters": parameters, "responses": responses});
+        if let (Some(operation), Some(body)) = (operation.as_object_mut(), body) {
+            operation.insert("requestBody".into(), body);
+        }
+        to.operation(&path, method, operation);
+    };
+    let merged = || body(&format!("{one}Patch"), &["application/merge-patch+json", "application/json"], true);
+    let common = |more: &[u16]| [&[400, 401, 403, 404, 429, 500, 503], more].concat();
+    let changing = common(&[408, 409, 412, 413, 415, 422, 428]);
+    add(
+        all.clone(),
+        "get",
+        format!("list{many}"),
+        format!("List {some}"),
+        kind.about,
+        asked::<R>(),
+        None,
+        listed.into_iter().chain(unchanged()).collect(),
+        &[400, 401, 403, 429, 500, 503],
+    );
+    add(
+        each(""),
+        "get",
+        format!("get{one}"),
+        format!("Get {a}"),
+        kind.about,
+        vec![id(&kind), as_of(), archived_one(), if_none_match()],
+        None,
+        record("200", "The record.").into_iter().chain(unchanged()).collect(),
+        &common(&[]),
+    );
+    add(
+        each("/history"),
+        "get",
+        format!("list{one}History"),
+        format!("List the versions of {a}"),
+        "Who changed what, when and why, newest first; archived records too.",
+        vec![id(&kind), as_of(), limit(), before_seq(), include_body()],
+        None,
+        versions,
+        &common(&[]),
+    );
+    if does.create {
+        add(
+            all.clone(),
+            "post",
+            format!("create{one}"),
+            format!("Create {a}"),
+            kind.about,
+            vec![idempotency_key()],
+            body(&format!("{one}Input"), &["application/json"], true),
+            created,
+            &[400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503],
+        );
+    }
+    if does.update {
+        add(
+            each(""),
+            "patch",
+            format!("update{one}"),
+            format!("Change {a}"),
+            "A JSON merge patch (RFC 7396). One that changes nothing leaves the version as it is.",
+            vec![id(&kind), archived_one(), if_match(), change_reason()],
+            merged(),
+            record("200", "The record after the change."),
+            &changing,
+        );
+        add(
+            each("/links"),
+            "post",
+            format!("link{one}"),
+            format!("Add a link to {a}"),
+            "Adds one link to a member with several.",
+            vec![id(&kind), if_match(), change_reason(), idempotency_key()],
+            body("NewLink", &["application/json"], true),
+            record("200", "The record with the link."),
+            &changing,
+        );
+        let relation = json!({"name": "relation", "in": "path", "required": true, "description": "The member that holds the link.", "schema": {"type": "string", "maxLength": 64, "enum": many_relations(&kind)}, "example": "scope_ids"});
+        let target = json!({"name": "to", "in": "path", "required": true, "description": "The linked record: its id or its code.", "schema": {"type": "string", "maxLength": 64}, "example": "SCO-1"});
+        add(
+            each("/links/{relation}/{to}"),
+            "delete",
+            format!("unlink{one}"),
+            format!("Remove a link from {a}"),
+            "Removes one link from a member with several.",
+            vec![id(&kind), relation, target, if_match(), change_reason()],
+            None,
+            record("200", "The record without the link."),
+            &common(&[409, 412, 422, 428]),
+        );
+    }
+    if does.archive {
+        let gone = good(
+            "204",
+            json!({"description": "Archived: it has left the lists, its history stays.", "headers": headers(&["ETag", "Ledger-Position"])}),
+        );
+        add(
+            each(""),
+            "delete",
+            format!("delete{one}"),
+            format!("Archive {a}"),
+            "Takes the record out of the lists. A record that others need stays (409 names them).",
+            vec![id(&kind), if_match(), change_reason()],
+            None,
+            gone,
+            &common(&[409, 412, 428]),
+        );
+        add(
+            each("/restore"),
+            "post",
+            format!("restore{one}"),
+            format!("Restore {a}"),
+            "Brings an archived record back into the lists.",
+            vec![id(&kind), if_match(), idempotency_key()],
+            body("Comment", &["application/json"], false),
+            record("200", "The record."),
+            &changing,
+        );
+    }
+    if does.review {
+        add(
+            each("/review"),
+            "post",
+            format!("review{one}"),
+            format!("Review {a}"),
+            "Records that it was looked at, and sets the day of the next review.",
+            vec![id(&kind), if_match(), idempotency_key()],
+            body("Reviewed", &["application/json"], false),
+            record("200", "The record."),
+            &changing,
+        );
+    }
+}
+
+/// The answers of a workflow's handler: `#[utoipa::path(responses(Changed<Nonconformity>))]`.
+pub struct Changed<R>(PhantomData<R>);
+impl<R: Resource> IntoResponses for Changed<R> {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let done = json!({"description": "The record after the change.", "headers": headers(&["ETag", "Ledger-Position", "Idempotency-Replayed"]), "content": json_of(schema(&R::name()))});
+        let done = serde_json::from_value(done).ok().map(|response| ("200".to_owned(), RefOr::T(response)));
+        refused(&[400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 428, 429, 500, 503]).chain(done).collect()
+    }
+}
+/// The answers of a read of one record by another path: `responses(Found<Scope>)`.
+pub struct Found<R>(PhantomData<R>);
+impl<R: Resource> IntoResponses for Found<R> {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let found =
+            json!({"description": "The record.", "headers": headers(&["ETag", "Ledger-Position"]), "content": json_of(schema(&R::name()))});
+        let found = serde_json::from_value(found).ok().map(|response| ("200".to_owned(), RefOr::T(response)));
+        refused(&[400, 401, 403, 404, 429, 500, 503]).chain(found).collect()
+    }
+}
+/// The problems of an operation, by reference.
+pub fn refused(statuses: &[u16]) -> impl Iterator<Item = (String, RefOr<Response>)> {
+    statuses.iter().map(|n| (n.to_string(), RefOr::Ref(SchemaRef::from_response_name(format!("Problem{n}")))))
+}
+/// The problems of a write: `responses(Rejections)` beside the good answer.
+pub struct Rejections;
+impl IntoResponses for Rejections {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refused(&[400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503]).collect()
+    }
+}
+/// The problems of a range: 416.
+pub struct NoRange;
+impl IntoResponses for NoRange {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refused(&[416]).collect()
+    }
+}
+/// The problem of a version that was not sent: 428.
+pub struct Preconditions;
+impl IntoResponses for Preconditions {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refused(&[428]).collect()
+    }
+}
+/// The problems of a read: `responses(Refusals)` beside the good answer.
+pub struct Refusals;
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refused(&[400, 401, 403, 404, 429, 500, 503]).collect()
+    }
+}
+
+/// What a list of this kind can be asked.
+fn asked<R: Resource>() -> Vec<Value> {
+    let kind = R::KIND;
+    let query = |name: &str, about: &str, schema: Value| json!({"name": name, "in": "query", "required": false, "description": about, "schema": schema});
+    let any = |name: &str, about: &str, items: Value| json!({"name": name, "in": "query", "required": false, "description": format!("{about} Repeated: any of them."), "explode": true, "style": "form", "schema": {"type": "array", "maxItems": 200, "items": items}});
+    let text = |n: u32| json!({"type": "string", "maxLength": n});
+    let flag = || json!({"type": "boolean"});
+    let (date, instant) = (json!({"type": "string", "format": "date"}), json!({"type": "string", "format": "date-time"}));
+    let mut all = vec![
+        any("status", "In this state.", json!({"type": "string", "enum": kind.statuses()})),
+        any("code", "With this code.", text(32)),
+        any("external_ref", "With this external reference.", text(200)),
+        any("tag", "With this tag.", text(50)),
+        query("owner_none", "Without an owner, or with one.", flag()),
+        query("q", "Words that begin like this, in code, name and description; all of them.", text(200)),
+        query("overdue", "Past its due day and not done, or not.", flag()),
+        query("archived", "Whether archived.", json!({"type": "string", "enum": ["false", "true", "any"], "default": "false"})),
+    ];
+    for (name, schema) in [("due_on", &date), ("review_due_on", &date), ("created_at", &instant), ("updated_at", &instant)] {
+        all.push(query(&format!("{name}_since"), "Not earlier.", schema.clone()));
+        all.push(query(&format!("{name}_before"), "Earlier.", schema.clone()));
+    }
+    for relation in kind.all_relations() {
+        let what = if relation.to.is_empty() { "record" } else { relation.to };
+        all.push(any(
+            relation.filter(),
+            &format!(
+                "Linked with this {}: id or code{}.",
+                what.replace('_', " "),
+                if relation.member == "owner_id" { ", or `me`" } else { "" }
+            ),
+            text(64),
+        ));
+        if relation.member != "owner_id" {
+            all.push(query(&format!("{}_none", relation.stem()), "Linked with none, or with some.", flag()));
+        }
+    }
+    if kind.cites {
+        all.push(any("requirement", "Refers to this requirement.", json!({"type": "string", "maxLength": 120, "pattern": REQUIREMENT})));
+    }
+    all.extend(R::Filter::into_params(|| Some(ParameterIn::Query)).into_iter().map(|parameter| json!(parameter)));
+    let keys = Key::VARIANTS.iter().flat_map(|key| [(*key).to_owned(), format!("-{key}")]);
+    all.push(query(
+        "sort",
+        "A key, with `-` for largest first.",
+        json!({"type": "string", "enum": Vec::from_iter(keys), "default": "-created_at"}),
+    ));
+    all.push(query(
+        "include",
+        "More with the page, separated by commas: `total`, `refs`, `counts`.",
+        json!({"type": "string", "maxLength": 30, "pattern": "^(total|refs|counts)(,(total|refs|counts))*$"}),
+    ));
+    all.extend([as_of(), limit(), cursor(), if_none_match()]);
+    all
+}
+
+/// The form of readable requirement ids.
+pub const REQUIREMENT: &str = "^[a-z0-9.-]+:[A-Za-z0-9().,-]{1,40}$";
+
+fn page(name: &str) -> Value {
+    json!({"type": "object", "description": "A page of a list; `total`, `counts` and `refs` only where asked for with `include`.", "required": ["data", "next_cursor", "has_more"],
+        "properties": {
+            "data": {"type": "array", "maxItems": 200, "items": schema(name), "description": "The records, in the order asked for."},
+            "next_cursor": {"type": ["string", "null"], "maxLength": 2000, "description": "Ask with it for the next page; null on the last."},
+            "has_more": {"type": "boolean", "description": "Is there a next page?"},
+            "total": {"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX, "description": "How many there are under these filters."},
+            "counts": schema("ListCounts"),
+            "refs": {"type": "object", "description": "What the ids in this page are.", "maxProperties": 200000, "additionalProperties": schema("Ref")}}})
+}
+fn counts() -> Value {
+    let number = json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX});
+    json!({"type": "object", "description": "Counts under the same filters.", "required": ["by_status", "overdue"],
+        "properties": {"by_status": {"type": "object", "description": "By state.", "maxProperties": 50, "additionalProperties": number}, "overdue": number}})
+}
+fn transitions(kind: &Kind) -> Value {
+    let mut verbs: Vec<_> = kind.transitions.iter().map(|transition| transition.verb).collect();
+    verbs.sort_unstable();
+    verbs.dedup();
+    json!({"type": "array", "maxItems": 20, "description": "What can be done with it in this state.", "items": {"type": "string", "enum": verbs}})
+}
+/// The members of a type's schema.
+pub fn members<T: PartialSchema>() -> Members {
+    json!(T::schema()).get_mut("properties").map(Value::take).and_then(|p| serde_json::from_value(p).ok()).unwrap_or_default()
+}
+fn required<T: PartialSchema>() -> Vec<Value> {
+    json!(T::schema()).get_mut("required").map(Value::take).and_then(|list| serde_json::from_value(list).ok()).unwrap_or_default()
+}
+/// The schema of a member that refers to records.
+pub fn link(relation: &Relation, input: bool) -> (String, Value) {
+    let what = if relation.to.is_empty() { "records of any kind".into() } else { format!("records of the kind {}", relation.to) };
+    let about = format!("Refers to {what}{}.", if input { ": ids or codes" } else { "" });
+    let id = if input { json!({"type": "string", "maxLength": 64}) } else { json!({"type": "string", "format": "uuid"}) };
+    let schema = match (relation.many(), relation.required) {
+        (true, _) => json!({"type": "array", "items": id, "maxItems": 1000, "description": about}),
+        (false, needed) => {
+            let mut schema = id;
+            if let Some(members) = schema.as_object_mut() {
+                members.insert("description".into(), json!(about));
+                if !needed {
+                    members.insert("type".into(), json!(["string", "null"]));
+                }
+            }
+            schema
+        }
+    };
+    (relation.member.to_owned(), schema)
+}
+fn many_relations(kind: &Kind) -> Vec<&'static str> {
+    kind.all_relations().filter(|relation| relation.many()).map(|relation| relation.member).collect()
+}
+/// The schema that accepts null besides.
+pub fn nullable(mut schema: Value) -> Value {
+    match schema.get("type").cloned() {
+        Some(Value::Array(_)) => schema,
+        Some(kind) => {
+            schema.as_object_mut().map(|members| members.insert("type".into(), json!([kind, "null"])));
+            schema
+        }
+        None if schema.get("oneOf").is_some() => schema,
+        None => json!({"oneOf": [{"type": "null"}, schema]}),
+    }
+}
+/// `RiskMethodologies` of `risk-methodologies`.
+pub fn pascal(path: &str) -> String {
+    path.split(['-', '_']).flat_map(|word| word.chars().take(1).flat_map(char::to_uppercase).chain(word.chars().skip(1))).collect()
+}
+fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" }
+}
+/// A reference to a schema.
+pub fn schema(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+fn problem(status: &u16) -> (String, Value) {
+    (status.to_string(), json!({"$ref": format!("#/components/responses/Problem{status}")}))
+}
+fn good(status: &str, response: Value) -> Members {
+    Members::from_iter([(status.to_owned(), response)])
+}
+fn json_of(schema: Value) -> Value {
+    json!({"application/json": {"schema": schema}})
+}
+/// Headers, by reference.
+pub fn headers(names: &[&str]) -> Value {
+    names.iter().map(|name| ((*name).to_owned(), json!({"$ref": format!("#/components/headers/{name}")}))).collect::<Members>().into()
+}
+fn parameter(name: &str) -> Value {
+    json!({"$ref": format!("#/components/parameters/{name}")})
+}
+fn id(kind: &Kind) -> Value {
+    json!({"name": "id", "in": "path", "required": true, "description": "The record: its id or its code.", "schema": {"type": "string", "maxLength": 64}, "example": format!("{}-1", kind.code)})
+}
+fn if_match() -> Value {
+    parameter("IfMatch")
+}
+fn if_none_match() -> Value {
+    parameter("IfNoneMatch")
+}
+fn idempotency_key() -> Value {
+    parameter("IdempotencyKey")
+}
+fn change_reason() -> Value {
+    parameter("ChangeReason")
+}
+fn as_of() -> Value {
+    parameter("AsOf")
+}
+fn archived_one() -> Value {
+    parameter("ArchivedToo")
+}
+fn limit() -> Value {
+    parameter("Limit")
+}
+fn cursor() -> Value {
+    parameter("Cursor")
+}
+fn before_seq() -> Value {
+    json!({"name": "before_seq", "in": "query", "required": false, "description": "Only versions before this position.", "schema": {"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX}})
+}
+fn include_body() -> Value {
+    json!({"name": "include", "in": "query", "required": false, "description": "The whole record with each version.", "schema": {"type": "string", "enum": ["body"]}})
+}
+
+/// The parameters that operations share.
+pub fn parameters() -> Value {
+    let of = |name: &str, place: &str, about: &str, needed: bool, schema: Value| json!({"name": name, "in": place, "required": needed, "description": about, "schema": schema});
+    json!({
+        "IfMatch": of("If-Match", "header", "The ETag that was read, or `\"<version>\"` of the body, or `*`.", true, json!({"type": "string", "maxLength": 255, "example": "\"1\""})),
+        "IfNoneMatch": of("If-None-Match", "header", "The ETag of what is there already: 304 when it still stands.", false, json!({"type": "string", "maxLength": 255})),
+        "IdempotencyKey": of("Idempotency-Key", "header", "1 to 255 visible ASCII characters: a retry with the same key gets the first answer again, for 24 hours.", false, json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]{1,255}$"})),
+        "ChangeReason": of("Change-Reason", "header", "Why, percent-encoded UTF-8; it stands in the history.", false, json!({"type": "string", "maxLength": 6000, "pattern": "^[!-~ ]*$"})),
+        "AsOf": of("as_of", "query", "As it stood then: an RFC 3339 instant (inclusive), a date (the end of that day where the organization is), or `seq:<n>`.", false, json!({"type": "string", "maxLength": 64, "example": "2026-03-31"})),
+        "ArchivedToo": of("archived", "query", "`any`: archived ones too.", false, json!({"type": "string", "enum": ["false", "any"], "default": "false"})),
+        "Limit": of("limit", "query", "How many at most.", false, json!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 200, "default": 50})),
+        "Cursor": of("cursor", "query", "`next_cursor` of the page before, with the same filters and sort.", false, json!({"type": "string", "maxLength": 2000})),
+    })
+}

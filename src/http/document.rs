@@ -1,0 +1,132 @@
+//! The collector: what is mounted is described, by the same call. JSON throughout, so that nothing is lost on the way through other types,
+//! and two schemas of one name are an error instead of a silent overwrite.
+use actix_web::{dev::HttpServiceFactory, web};
+use serde_json::{Map, Value, json};
+use utoipa::__dev::{SchemaReferences, Tags};
+use utoipa::openapi::{RefOr, Schema};
+
+/// An OpenAPI document in the making.
+#[derive(Debug, Default)]
+pub struct Document {
+    paths: Map<String, Value>,
+    schemas: Map<String, Value>,
+    /// Names that stand for two different schemas; a test wants none.
+    pub clashes: Vec<String>,
+}
+
+/// What a service says about itself.
+pub trait Described {
+    /// Adds its operations and schemas.
+    fn describe(&self, to: &mut Document);
+}
+
+/// Every `#[utoipa::path]` handler.
+impl<T: utoipa::Path + SchemaReferences + for<'t> Tags<'t>> Described for T {
+    fn describe(&self, to: &mut Document) {
+        for method in T::methods() {
+            let method = serde_json::to_value(method).unwrap_or_default();
+            let mut operation = T::operation();
+            operation.tags.get_or_insert_default().extend(T::tags().into_iter().map(str::to_owned));
+            to.operation(&T::path(), method.as_str().unwrap_or_default(), json!(operation));
+        }
+        to.named(T::schemas);
+    }
+}
+
+impl Document {
+    /// Adds an operation.
+    pub fn operation(&mut self, path: &str, method: &str, operation: Value) {
+        let item = self.paths.entry(path).or_insert_with(|| json!({}));
+        item.as_object_mut().and_then(|item| item.insert(method.to_owned(), operation));
+    }
+    /// Adds a schema; the same one may come from many sides.
+    pub fn schema(&mut self, name: &str, schema: Value) {
+        match self.schemas.get(name) {
+            Some(known) if *known != schema => self.clashes.push(name.to_owned()),
+            _ => drop(self.schemas.insert(name.to_owned(), schema)),
+        }
+    }
+    /// Adds the schemas that utoipa collects: `document.named(Asset::schemas)`.
+    pub fn named(&mut self, collect: impl FnOnce(&mut Vec<(String, RefOr<Schema>)>)) {
+        let mut found = Vec::new();
+        collect(&mut found);
+        found.into_iter().for_each(|(name, schema)| self.schema(&name, json!(schema)));
+    }
+    /// Inside its frame: `info`, `tags`, responses and security come from there.
+    pub fn framed(self, mut frame: Value) -> Value {
+        if let Some(components) = frame.pointer_mut("/components").and_then(Value::as_object_mut) {
+            components.insert("schemas".into(), Value::Object(self.schemas));
+        }
+        if let Some(frame) = frame.as_object_mut() {
+            frame.insert("paths".into(), Value::Object(self.paths));
+        }
+        frame
+    }
+}
+
+/// Where services are mounted and described.
+pub struct Api<'a> {
+    /// actix's side.
+    pub app: &'a mut web::ServiceConfig,
+    /// The document's side.
+    pub document: &'a mut Document,
+}
+impl Api<'_> {
+    /// Mounts and describes.
+    pub fn service(&mut self, service: impl HttpServiceFactory + Described + 'static) {
+        service.describe(self.document);
+        self.app.service(service);
+    }
+}
+
+/// The headers of a transition: the version that was read, and a key for retries.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct Conditional {
+    /// The ETag that was read, or `"<version>"` of the body, or `*`.
+    #[param(rename = "If-Match", required, max_length = 255, example = "\"1\"")]
+    if_match: String,
+    /// 1 to 255 visible ASCII characters: a retry with the same key gets the first answer again, for 24 hours.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$")]
+    idempotency_key: Option<String>,
+    /// Why, percent-encoded UTF-8; it stands in the history.
+    #[param(rename = "Change-Reason", max_length = 6000, pattern = "^[!-~ ]*$")]
+    change_reason: Option<String>,
+}
+
+/// The headers of a POST that may name the version that was read.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct MayMatch {
+    /// The ETag that was read, or `"<version>"` of the body, or `*`; when sent, it has to match.
+    #[param(rename = "If-Match", max_length = 255, example = "\"1\"")]
+    if_match: Option<String>,
+    /// 1 to 255 visible ASCII characters: a retry with the same key gets the first answer again, for 24 hours.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$")]
+    idempotency_key: Option<String>,
+}
+
+/// The header of a POST that needs no version.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct Retried {
+    /// 1 to 255 visible ASCII characters: a retry with the same key gets the first answer again, for 24 hours.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$")]
+    idempotency_key: Option<String>,
+}
+
+/// What a read may be asked about the past.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct Past {
+    /// As it stood then: an RFC 3339 instant (inclusive), a date, or `seq:<n>`.
+    #[param(max_length = 64, example = "2026-03-31")]
+    as_of: Option<String>,
+    /// `any`: archived ones too.
+    #[param(max_length = 5, pattern = "^(any|false)$")]
+    archived: Option<String>,
+}

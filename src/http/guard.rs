@@ -1,0 +1,290 @@
+//! `Guard<P>`: credential → caller → rate limit → policy. The only door to the database.
+use super::answer::{self, Answer};
+use super::idempotency::Attempt;
+use super::{House, Input};
+use crate::access::{Caller, allows};
+use crate::core::{Code, Id, Invalid, Problem, Result};
+use crate::ledger::{AsOf, Head, Recorded, Stamp};
+use crate::records::{Covers, Reader, Resource, Tx};
+use actix_web::http::{Method, header};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// What a handler needs permission for.
+pub trait Permission: 'static {
+    /// The kind.
+    const KIND: &'static str;
+    /// The action, as `access::policy` names it.
+    const ACTION: &'static str;
+}
+
+/// The verbs of the product, each on any register: `Guard<Contain<Nonconformity>>`. `verbs! { Contain "contain" }` expands to the unit type
+/// `Contain<R>`, its `Permission`, and `Covers<R>`: with it, records of `R` can be written, and of no other kind.
+macro_rules! verbs {
+    ($($(#[$doc:meta])* $verb:ident $action:literal),+ $(,)?) => { $(
+        $(#[$doc])*
+        pub struct $verb<R>(PhantomData<fn() -> R>);
+        impl<R: Resource> Permission for $verb<R> {
+            const KIND: &'static str = R::KIND.name;
+            const ACTION: &'static str = $action;
+        }
+        impl<R: Resource> Covers<R> for $verb<R> {}
+    )+ };
+}
+verbs! {
+    /// See records and their history.
+    Read "read",
+    /// Create and update.
+    Change "change",
+    /// Take out of the lists, and bring back.
+    Archive "archive",
+    /// Ask for approval.
+    Submit "submit",
+    /// Approve.
+    Approve "approve",
+    /// Send back.
+    Return "return",
+    /// Open a new revision.
+    Revise "revise",
+    /// Put out of force.
+    Retire "retire",
+    /// Record that it was looked at.
+    Review "review",
+    /// Score a risk.
+    Assess "assess",
+    /// Close.
+    Close "close",
+    /// Open again.
+    Reopen "reopen",
+    /// Push evidence.
+    Push "push",
+    /// Keep evidence from being removed.
+    Hold "hold",
+    /// End that.
+    Release "release",
+    /// Stop a nonconformity from spreading.
+    Contain "contain",
+    /// Find its cause.
+    Analyse "analyse",
+    /// Say what will be done.
+    Plan "plan",
+    /// Say that it was done.
+    Implement "implement",
+    /// Say whether it helped.
+    Verify "verify",
+    /// Begin.
+    Start "start",
+    /// Finish.
+    Complete "complete",
+    /// Give up.
+    Cancel "cancel",
+    /// End a key.
+    Revoke "revoke",
+    /// Replace a key.
+    Rotate "rotate",
+}
+
+/// Permissions on what is no register: `Guard<View<Overview>>`.
+pub struct View<T>(PhantomData<fn() -> T>);
+/// A view's name in the policy.
+pub trait Viewed: 'static {
+    /// As `access::policy` names it.
+    const NAME: &'static str;
+}
+impl<T: Viewed> Permission for View<T> {
+    const KIND: &'static str = T::NAME;
+    const ACTION: &'static str = "read";
+}
+/// The dashboard's home.
+pub struct Overview;
+impl Viewed for Overview {
+    const NAME: &'static str = "overview";
+}
+/// The ledger.
+pub struct Ledger;
+impl Viewed for Ledger {
+    const NAME: &'static str = "ledger";
+}
+/// Catalogues of requirements.
+pub struct Frameworks;
+impl Viewed for Frameworks {
+    const NAME: &'static str = "framework";
+}
+
+/// Everyone whose credential is good.
+pub struct Anyone;
+impl Permission for Anyone {
+    const KIND: &'static str = "";
+    const ACTION: &'static str = "";
+}
+
+/// The request's id, as the middleware gave it.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestId(pub Id);
+
+/// A caller who may do `P`.
+pub struct Guard<P> {
+    house: Data<House>,
+    caller: Arc<Caller>,
+    request: HttpRequest,
+    permission: PhantomData<P>,
+}
+
+impl<P: Permission> Guard<P> {
+    /// Who calls.
+    pub fn caller(&self) -> &Arc<Caller> {
+        &self.caller
+    }
+    /// What is no record: contents, clock.
+    pub fn house(&self) -> &Data<House> {
+        &self.house
+    }
+    /// The request.
+    pub fn request(&self) -> &HttpRequest {
+        &self.request
+    }
+    /// Reads one state of the caller's organization.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        as_of: Option<AsOf>,
+        work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (caller, now) = (self.caller.clone(), self.house.now());
+        self.house.database.read(move |conn| work(&mut Reader::open(conn, &caller, as_of, now)?)).await
+    }
+    /// The same for a record by its key.
+    pub async fn glance<T: Send + 'static>(
+        &self,
+        as_of: Option<AsOf>,
+        work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (caller, now) = (self.caller.clone(), self.house.now());
+        self.house.database.glance(move |conn| work(&mut Reader::open(conn, &caller, as_of, now)?)).await
+    }
+    /// The weak entity tag of everything this caller sees: build, last position, the organization's date, what the caller is limited to.
+    pub async fn state(&self) -> Result<(String, i64)> {
+        let position = self.house.position(self.caller.tenant).await?;
+        let settings = self.house.settings(self.caller.tenant).await?;
+        Ok((self.tag(position, settings.zone), position))
+    }
+    fn tag(&self, position: i64, zone: chrono_tz::Tz) -> String {
+        let today = self.house.now().day(zone);
+        format!("W/\"{}-{position}-{}-{:08x}\"", env!("CARGO_PKG_VERSION"), today.format("%y%m%d"), self.caller.digest)
+    }
+    /// A list or a view: 304 without a query when the caller has what stands, else its answer with the tag of the state that was read.
+    pub async fn view(&self, as_of: Option<AsOf>, work: impl FnOnce(&mut Reader<'_>) -> Result<Answer> + Send + 'static) -> Result<Answer> {
+        if self.request.headers().contains_key(header::IF_NONE_MATCH) {
+            let (tag, position) = self.state().await?;
+            if answer::known(&self.request, &tag) {
+                return Ok(Answer::unchanged(tag, position));
+            }
+        }
+        let read = move |reader: &mut Reader<'_>| Ok((work(reader)?, reader.moment.last, reader.settings));
+        let (answer, last, settings) = self.read(as_of, read).await?;
+        if as_of.is_none() {
+            self.house.learn(self.caller.tenant, settings);
+            self.house.writer.positions().publish(self.caller.tenant, last);
+        }
+        let zone = self.house.settings(self.caller.tenant).await?.zone;
+        Ok(answer.tagged(self.tag(last, zone)).at(last))
+    }
+    /// Changes the caller's organization, once for each idempotency key. The answer comes when the change is durable, and not without a
+    /// ledger entry:
+    ///
+    /// ```compile_fail,E0308
+    /// # use isms::{core::Result, http::{Change, Guard, Input}, registers::plan::asset::Asset};
+    /// async fn forgets(guard: Guard<Change<Asset>>, input: Input) -> Result<isms::http::Answer> {
+    ///     guard.write(&input, |tx| Ok(())).await // expected `Recorded<Answer>`, found `()`
+    /// }
+    /// ```
+    /// nor with an entry that one made oneself:
+    /// ```compile_fail,E0451
+    /// let forged = isms::ledger::Recorded { value: () };
+    /// ```
+    /// nor past the guard:
+    /// ```compile_fail,E0616
+    /// fn around(house: &isms::http::House) { let _ = &house.writer; }
+    /// ```
+    /// nor of another kind than the permission covers:
+    /// ```compile_fail,E0277
+    /// # use isms::{http::Change, records::{Draft, Tx}, registers::{plan::asset::Asset, plan::person::Person}};
+    /// fn other(tx: &mut Tx<'_, Change<Asset>>, draft: Draft<Person>) { let _ = tx.create(draft); }
+    /// ```
+    pub async fn write(
+        &self,
+        input: &Input,
+        work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,
+    ) -> Result<Answer> {
+        self.effect(&input.content()?, work).await
+    }
+    /// The same for a content that is no JSON body.
+    pub async fn effect(
+        &self,
+        content: &[u8],
+        work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,
+    ) -> Result<Answer> {
+        let attempt = if self.request.method() == Method::POST { Attempt::read(&self.request, content)? } else { None };
+        let (caller, clock, settings) = (self.caller.clone(), self.house.clock.clone(), self.house.settings(self.caller.tenant).await?);
+        let (tenant, request, reason) = (caller.tenant, self.request_id(), self.reason()?);
+        let run = move |conn: &mut crate::db::Conn, head: &mut Head| {
+            let at = clock.now().max(head.last_at());
+            let replay = attempt.as_ref().map(|attempt| attempt.replay(conn, tenant, caller.actor.id, at)).transpose()?.flatten();
+            let stamp = Stamp { tenant, actor: caller.actor.clone(), request, at, reason };
+            let mut tx = Tx::open(conn, head, &caller, stamp, settings);
+            if let Some(stored) = replay {
+                return tx.unchanged(stored).map(|recorded| recorded.map(|answer| answer.at(head.next() - 1)));
+            }
+            let done = work(&mut tx)?;
+            if let Some(attempt) = attempt {
+                attempt.store(conn, tenant, caller.actor.id, at, done.get())?;
+            }
+            let last = head.next() - 1;
+            Ok(done.map(|answer| answer.at(last)))
+        };
+        let answer = self.house.writer.submit(tenant, run).await;
+        if ["user", "api_key", "person", "organization"].contains(&P::KIND) {
+            self.house.forget(tenant);
+        }
+        answer
+    }
+    fn request_id(&self) -> Id {
+        self.request.extensions().get::<RequestId>().map_or_else(Id::new, |id| id.0)
+    }
+    /// `Change-Reason`: percent-encoded UTF-8, up to 2,000 characters.
+    fn reason(&self) -> Result<Option<String>> {
+        let Some(given) = self.request.headers().get("Change-Reason") else { return Ok(None) };
+        let text = percent_encoding::percent_decode(given.as_bytes()).decode_utf8().map(|text| text.trim().to_owned());
+        let bad = || {
+            let fault = Invalid::query("Change-Reason", "invalid_parameter", "percent-encoded UTF-8 of up to 2,000 characters is needed");
+            Problem::new(Code::InvalidParameter, "Change-Reason cannot be read.").listing(vec![Invalid { location: "header", ..fault }])
+        };
+        let text = text.ok().filter(|text| text.chars().count() <= 2000 && !text.contains('\0')).ok_or_else(bad)?;
+        Ok((!text.is_empty()).then_some(text))
+    }
+}
+
+impl<P: Permission> FromRequest for Guard<P> {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(enter(request))
+    }
+}
+
+fn enter<P: Permission>(request: &HttpRequest) -> Result<Guard<P>> {
+    let house = request.app_data::<Data<House>>().ok_or_else(|| Problem::internal("no house"))?.clone();
+    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let caller = house.caller(authorization)?;
+    if let Some(standing) = house.limiter.take(caller.actor.id) {
+        request.extensions_mut().insert(standing);
+        if let Some(seconds) = standing.retry_after {
+            return Err(Problem::new(Code::RateLimited, "This key has used its requests for now.").retry_after(seconds));
+        }
+    }
+    match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
+        true => Ok(Guard { house, caller, request: request.clone(), permission: PhantomData }),
+        false => Err(Problem::new(Code::Forbidden, format!("`{}` of {} is not for this role.", P::ACTION, P::KIND.replace('_', " ")))),
+    }
+}

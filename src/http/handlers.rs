@@ -1,0 +1,259 @@
+//! The handlers of every register.
+use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, Then, input};
+use crate::core::{Code, Id, Problem, Result};
+use crate::records::{Ask, Draft, Known, MergePatch, Relation, Resource, Selector, history};
+use actix_web::{HttpRequest, web::Path};
+use chrono::{Days, NaiveDate};
+use serde::Deserialize;
+use serde_json::{Map, json};
+use utoipa::ToSchema;
+use validator::Validate;
+
+pub(super) async fn list<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) -> Result<Answer> {
+    let ask = Ask::read(&R::KIND, request.query_string())?;
+    let as_of = ask.as_of;
+    let page = move |reader: &mut crate::records::Reader<'_>| {
+        let listed = crate::records::list::page::<R>(reader, &ask)?;
+        Ok((Answer::json(listed.json), listed.next_cursor))
+    };
+    let query = request.query_string().to_owned();
+    let answer = guard.view(as_of, move |reader| {
+        page(reader).map(|(answer, next)| Answer { link: next.map(|cursor| link::<R>(&query, &cursor)), ..answer })
+    });
+    answer.await
+}
+
+/// `Link` to the next page (RFC 8288).
+fn link<R: Resource>(query: &str, cursor: &str) -> String {
+    let rest = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
+    let next = form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).append_pair("cursor", cursor).finish();
+    format!("</v1/{}?{next}>; rel=\"next\"", R::KIND.path)
+}
+
+pub(super) async fn get<R: Resource>(guard: Guard<Read<R>>, at: At, request: HttpRequest) -> Result<Answer> {
+    let (then, selector) = (Then::read(&request, &[])?, at.of(&R::KIND)?);
+    guard.glance(then.as_of, move |reader| reader.shown::<R>(&selector, then.archived_too).map(Answer::shown)).await
+}
+
+pub(super) async fn create<R: Resource>(guard: Guard<Change<R>>, request: HttpRequest, input: Input) -> Result<Answer> {
+    input::no_parameters(&request)?;
+    let body = input.clone();
+    guard
+        .write(&input, move |tx| {
+            let made = tx.create(Draft::<R>::read(body.members())?)?;
+            Ok(tx.shown(made)?.map(|shown| Answer::created(shown, R::KIND.path)))
+        })
+        .await
+}
+
+pub(super) async fn update<R: Resource>(
+    guard: Guard<Change<R>>,
+    at: At,
+    known: Known,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
+    let (then, selector) = (Then::read(&request, &[])?, at.of(&R::KIND)?);
+    patched(guard, selector, known, then.archived_too, move |_| Ok(input.patch())).await
+}
+
+async fn patched<R: Resource>(
+    guard: Guard<Change<R>>,
+    selector: Selector,
+    known: Known,
+    archived_too: bool,
+    patch: impl FnOnce(&crate::records::Record<R>) -> Result<MergePatch> + Send + 'static,
+) -> Result<Answer> {
+    guard
+        .effect(&[], move |tx| {
+            let stored = tx.load_any::<R>(&selector, &known, archived_too)?;
+            let patch = patch(&stored)?;
+            let saved = tx.patch(stored, patch)?;
+            Ok(tx.shown(saved)?.map(Answer::shown))
+        })
+        .await
+}
+
+pub(super) async fn delete<R: Resource>(guard: Guard<Archive<R>>, at: At, known: Known, request: HttpRequest) -> Result<Answer> {
+    input::no_parameters(&request)?;
+    let selector = at.of(&R::KIND)?;
+    guard
+        .effect(&[], move |tx| {
+            let stored = tx.load::<R>(&selector, &known)?;
+            let gone = tx.archive(stored)?;
+            Ok(tx.shown(gone)?.map(|shown| Answer::gone(&shown)))
+        })
+        .await
+}
+
+pub(super) async fn restore<R: Resource>(
+    guard: Guard<Archive<R>>,
+    at: At,
+    known: Known,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
+    input::no_parameters(&request)?;
+    let (selector, body) = (at.of(&R::KIND)?, input.clone());
+    guard
+        .write(&input, move |tx| {
+            let stored = tx.load_any::<R>(&selector, &known, true)?;
+            tx.because(body.read::<Comment>()?.comment);
+            let back = tx.restore(stored)?;
+            Ok(tx.shown(back)?.map(Answer::shown))
+        })
+        .await
+}
+
+/// What may be said with a transition.
+#[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"comment": "As discussed in the ISMS meeting."}))]
+pub struct Comment {
+    /// Why; it stands in the history.
+    #[validate(length(max = 2000))]
+    #[schema(max_length = 2000)]
+    pub comment: Option<String>,
+}
+
+impl super::transit::Said for Comment {
+    fn comment(&self) -> Option<&str> {
+        self.comment.as_deref()
+    }
+}
+
+/// What a review found.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"comment": "Still right.", "outcome": "unchanged", "review_due_on": "2027-03-01"}))]
+pub struct Reviewed {
+    /// What was looked at, and what was found; it stands in the history.
+    #[validate(length(max = 2000))]
+    #[schema(max_length = 2000)]
+    pub comment: Option<String>,
+    /// What follows from it.
+    #[validate(length(max = 200))]
+    #[schema(max_length = 200)]
+    pub outcome: Option<String>,
+    /// When to look again; a year from today when absent.
+    pub review_due_on: Option<NaiveDate>,
+}
+
+pub(super) async fn review<R: Resource>(
+    guard: Guard<Review<R>>,
+    at: At,
+    known: Known,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
+    input::no_parameters(&request)?;
+    let (selector, body) = (at.of(&R::KIND)?, input.clone());
+    guard
+        .write(&input, move |tx| {
+            let stored = tx.load::<R>(&selector, &known)?;
+            let said: Reviewed = body.read()?;
+            let next = said.review_due_on.or_else(|| tx.today().checked_add_days(Days::new(365)));
+            if next.is_some_and(|day| day <= tx.today()) {
+                return Err(Problem::invalid_one("/review_due_on", "in_the_past", "the next review lies in the future"));
+            }
+            tx.because(match (said.comment, said.outcome) {
+                (Some(comment), Some(outcome)) => Some(format!("{outcome}: {comment}")),
+                (comment, outcome) => comment.or(outcome),
+            });
+            let mut record = stored.clone();
+            record.common.review_due_on = next;
+            let saved = tx.save(&stored, record, "review")?;
+            Ok(tx.shown(saved)?.map(Answer::shown))
+        })
+        .await
+}
+
+pub(super) async fn history<R: Resource>(guard: Guard<Read<R>>, at: At, request: HttpRequest) -> Result<Answer> {
+    let then = Then::read(&request, &["limit", "before_seq", "include"])?;
+    let limit = history::limit(&then.parsed::<i64>("limit", "a number from 1 to 200")?)?;
+    let before = then.parsed::<i64>("before_seq", "a position")?;
+    let with_body = match then.get("include") {
+        None => false,
+        Some("body") => true,
+        Some(_) => return Err(Problem::parameters(vec![crate::core::Invalid::query("include", "invalid_parameter", "body is needed")])),
+    };
+    let selector = at.of(&R::KIND)?;
+    guard
+        .read(then.as_of, move |reader| {
+            history::of::<R>(reader, &selector, limit, before, with_body).and_then(|page| Ok(Answer::of(&page)?.at(reader.moment.last)))
+        })
+        .await
+}
+
+/// One link to add.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"relation": "scope_ids", "to": "SCO-1"}))]
+pub struct NewLink {
+    /// The member that holds it, such as `control_ids`.
+    #[validate(length(min = 1, max = 64))]
+    #[schema(min_length = 1, max_length = 64)]
+    pub relation: String,
+    /// The record to link with: its id or its code.
+    #[validate(length(min = 1, max = 64))]
+    #[schema(min_length = 1, max_length = 64)]
+    pub to: String,
+}
+
+pub(super) async fn link_to<R: Resource>(
+    guard: Guard<Change<R>>,
+    at: At,
+    known: Known,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
+    input::no_parameters(&request)?;
+    let (selector, body) = (at.of(&R::KIND)?, input.clone());
+    guard
+        .write(&input, move |tx| {
+            let stored = tx.load::<R>(&selector, &known)?;
+            let link: NewLink = body.read()?;
+            let relation = R::KIND.relation(&link.relation).filter(|relation| relation.many());
+            let relation = relation
+                .ok_or_else(|| Problem::invalid_one("/relation", "unknown_relation", "there is no such member with several links"))?;
+            let before: Vec<String> = stored.links.many(relation.member).iter().map(Id::to_string).collect();
+            let patch = MergePatch(Map::from_iter([(relation.member.to_owned(), json!([before, vec![link.to]].concat()))]));
+            let saved = tx.patch(stored, patch).map_err(|problem| of_link(&problem, relation).unwrap_or(problem))?;
+            Ok(tx.shown(saved)?.map(Answer::shown))
+        })
+        .await
+}
+
+/// A fault of the new link alone stands at `/to`.
+fn of_link(problem: &Problem, relation: &Relation) -> Option<Problem> {
+    let [only] = problem.errors() else { return None };
+    (problem.is(Code::ValidationFailed) && only.pointer.starts_with(&format!("/{}", relation.member)))
+        .then(|| Problem::invalid_one("/to", &only.code, only.detail.clone()))
+}
+
+pub(super) async fn unlink<R: Resource>(
+    guard: Guard<Change<R>>,
+    place: Path<(String, String, String)>,
+    known: Known,
+    request: HttpRequest,
+) -> Result<Answer> {
+    input::no_parameters(&request)?;
+    let (id, member, to) = place.into_inner();
+    let selector = Selector::parse(&id, R::KIND.name).ok_or_else(Problem::not_found)?;
+    let relation = R::KIND.relation(&member).filter(|relation| relation.many()).ok_or_else(Problem::not_found)?;
+    let target = Selector::parse(&to, relation.to).ok_or_else(Problem::not_found)?;
+    guard
+        .effect(&[], move |tx| {
+            let stored = tx.load::<R>(&selector, &known)?;
+            let tenant = tx.caller().tenant;
+            let gone = target
+                .resolve(tx.conn(), tenant)?
+                .filter(|id| stored.links.many(relation.member).contains(id))
+                .ok_or_else(Problem::not_found)?;
+            let rest: Vec<&Id> = stored.links.many(relation.member).iter().filter(|id| **id != gone).collect();
+            let patch = MergePatch(Map::from_iter([(relation.member.to_owned(), json!(rest))]));
+            let saved = tx.patch(stored, patch)?;
+            Ok(tx.shown(saved)?.map(Answer::shown))
+        })
+        .await
+}

@@ -1,0 +1,167 @@
+//! The house: what the doors lead to. Its fields are private; handlers reach them through a guard that names the permission they need.
+use super::directory::Directory;
+use super::limit::Limiter;
+use crate::access::token::Tokens;
+use crate::access::{Actor, Caller, Role};
+use crate::core::{Clock, Id, Instant, Result, TenantId};
+use crate::db::store::Opening;
+use crate::db::{Conn, Database, Files, dialect::NOW, schema::tenants as t};
+use crate::ledger::{self, Head, Recorded, Stamp, Writer};
+use crate::records::{Covers, Settings, Tx, reader};
+use diesel::prelude::*;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::RwLock;
+use std::time::{Duration, Instant as Tick};
+
+/// What opening a house needs.
+pub struct Plan<'a> {
+    /// `sqlite:…` or `postgres://…`.
+    pub database_url: &'a str,
+    /// Where contents and keys are kept.
+    pub data_dir: &'a Path,
+    /// The key that signs access tokens.
+    pub token_key_file: &'a Path,
+    /// Connections for reading.
+    pub readers: u32,
+    /// Requests a minute and key; 0 is no limit.
+    pub rate_limit: u32,
+    /// Bytes of an uploaded file.
+    pub file_limit: u64,
+    /// The source of time.
+    pub clock: Clock,
+}
+
+/// Databases, writers, files and credentials of one process.
+pub struct House {
+    pub(super) database: Database,
+    pub(super) writer: Writer,
+    pub(super) directory: Directory,
+    pub(super) limiter: Limiter,
+    pub(super) clock: Clock,
+    tokens: Tokens,
+    files: Files,
+    file_limit: u64,
+    settings: RwLock<HashMap<TenantId, (Settings, Tick)>>,
+}
+
+/// How long what another process may have changed is believed.
+pub(super) const FRESH: Duration = Duration::from_secs(5);
+
+impl House {
+    /// Opens the database, starts the writers.
+    pub fn open(plan: &Plan<'_>) -> Opening<House> {
+        std::fs::create_dir_all(plan.data_dir).map_err(|e| format!("{}: {e}", plan.data_dir.display()))?;
+        let tokens = Tokens::open(plan.token_key_file)?;
+        let files = Files::open(plan.data_dir).map_err(|e| format!("{}: {e}", plan.data_dir.display()))?;
+        let database = Database::open(plan.database_url, plan.readers)?;
+        let writer = Writer::start(&database)?;
+        let (directory, limiter) = (Directory::default(), Limiter::new(plan.rate_limit));
+        let (clock, file_limit, settings) = (plan.clock.clone(), plan.file_limit, RwLock::default());
+        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, settings })
+    }
+    /// The source of time.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+    /// Signs and checks access tokens.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+    /// Contents.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+    /// Bytes that an uploaded file may have.
+    pub fn file_limit(&self) -> u64 {
+        self.file_limit
+    }
+    /// Does the database answer?
+    pub async fn ready(&self) -> Result<()> {
+        self.database.read(|conn| diesel::sql_query("SELECT 1").execute(conn).map(drop).map_err(Into::into)).await
+    }
+    /// The requests without an organization yet (login, refresh): a plain transaction on the secrets' tables.
+    pub async fn secrets<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let mut conn = self.database.connect()?;
+        actix_web::web::block(move || conn.writing(work)).await.map_err(crate::core::Problem::internal)?
+    }
+    /// Whether any organization was founded yet.
+    pub fn founded(&self) -> Result<bool> {
+        Ok(t::table.select(t::id).first::<Id>(&mut self.database.connect()?).optional()?.is_some())
+    }
+    /// Founds an organization: its log begins, then `work` sets it up as the system. For the administrator's commands, never for a handler.
+    pub async fn found<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_, Founding>) -> Result<Recorded<T>> + Send + 'static,
+    ) -> Result<(TenantId, T)> {
+        let (tenant, at) = (TenantId(Id::new().0), self.clock.now());
+        self.database.connect()?.writing(|conn| {
+            diesel::insert_into(t::table).values((t::id.eq(tenant), t::founded_at.eq(at))).execute(conn)?;
+            ledger::found(conn, tenant, at)
+        })?;
+        let made = self.as_system(tenant, Settings { zone: chrono_tz::UTC, evidence_days: 365 }, work).await?;
+        Ok((tenant, made))
+    }
+    /// Writes as the system; for the administrator's commands.
+    pub async fn administer<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        work: impl FnOnce(&mut Tx<'_, Founding>) -> Result<Recorded<T>> + Send + 'static,
+    ) -> Result<T> {
+        let settings = self.settings(tenant).await?;
+        let made = self.as_system(tenant, settings, work).await;
+        self.forget(tenant);
+        made
+    }
+    async fn as_system<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        settings: Settings,
+        work: impl FnOnce(&mut Tx<'_, Founding>) -> Result<Recorded<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (clock, actor) = (self.clock.clone(), Actor::system(tenant));
+        let caller = Caller::new(tenant, actor.clone(), vec![Role::Admin, Role::Manager], Default::default(), clock.now());
+        let run = move |conn: &mut Conn, head: &mut Head| {
+            let at = clock.now().max(head.last_at());
+            work(&mut Tx::open(conn, head, &caller, Stamp { tenant, actor, request: Id::new(), at, reason: None }, settings))
+        };
+        self.writer.submit(tenant, run).await
+    }
+    /// The organization's settings, at most a few seconds old.
+    pub(super) async fn settings(&self, tenant: TenantId) -> Result<Settings> {
+        match self.known_settings(tenant) {
+            Some(settings) => Ok(settings),
+            None => self.database.glance(move |conn| reader::settings(conn, tenant, NOW)).await.inspect(|found| self.learn(tenant, *found)),
+        }
+    }
+    pub(super) fn known_settings(&self, tenant: TenantId) -> Option<Settings> {
+        self.settings.read().ok()?.get(&tenant).filter(|(_, since)| since.elapsed() < FRESH).map(|(settings, _)| *settings)
+    }
+    pub(super) fn learn(&self, tenant: TenantId, settings: Settings) {
+        if let Ok(mut all) = self.settings.write() {
+            all.insert(tenant, (settings, Tick::now()));
+        }
+    }
+    /// Forgets what is kept in memory of an organization's accounts and settings.
+    pub fn forget(&self, tenant: TenantId) {
+        self.directory.forget(tenant);
+        if let Ok(mut all) = self.settings.write() {
+            all.remove(&tenant);
+        }
+    }
+    /// The last position: from memory where this process alone writes, else from the database.
+    pub(super) async fn position(&self, tenant: TenantId) -> Result<i64> {
+        match self.writer.positions().last(tenant).filter(|_| self.database.embedded()) {
+            Some(seq) => Ok(seq),
+            None => self.database.read(move |conn| Ok(ledger::read::end(conn, tenant)?.0)).await,
+        }
+    }
+    /// Now, not before what the organization's log says.
+    pub(super) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
+
+/// The permission of the administrator's commands and of what the system sets up: every kind.
+pub struct Founding;
+impl<R> Covers<R> for Founding {}

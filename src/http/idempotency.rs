@@ -1,0 +1,67 @@
+//! Retries that have their effect once: the answer of a POST is stored with its effect, under the caller's `Idempotency-Key`, for 24 hours.
+use super::Answer;
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result, TenantId};
+use crate::db::{Conn, schema::idempotency_keys as i};
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use diesel::prelude::*;
+use sha2::{Digest, Sha256};
+
+const KEPT_MILLIS: i64 = 24 * 3600 * 1000;
+
+/// One attempt at an effect.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    key: String,
+    operation: String,
+    fingerprint: [u8; 32],
+}
+
+impl Attempt {
+    /// From the request's header; the content stands for the body, whatever its form on the wire.
+    pub fn read(request: &HttpRequest, content: &[u8]) -> Result<Option<Self>> {
+        let Some(given) = request.headers().get("Idempotency-Key") else { return Ok(None) };
+        let bad = || {
+            let fault = Invalid {
+                location: "header",
+                ..Invalid::query("Idempotency-Key", "invalid_parameter", "1 to 255 visible ASCII characters are needed")
+            };
+            Problem::new(Code::InvalidParameter, "Idempotency-Key has 1 to 255 visible ASCII characters.").listing(vec![fault])
+        };
+        let key = given
+            .to_str()
+            .ok()
+            .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()))
+            .ok_or_else(bad)?;
+        let mut query: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).collect();
+        query.sort();
+        let asked = serde_json::to_vec(&(request.method().as_str(), request.path(), query)).map_err(Problem::internal)?;
+        let fingerprint = Sha256::new().chain_update(asked).chain_update([0]).chain_update(content).finalize().into();
+        let operation = format!("{} {}", request.method(), request.match_pattern().unwrap_or_default());
+        Ok(Some(Attempt { key: key.to_owned(), operation, fingerprint }))
+    }
+    /// The stored answer, if this was done before; 422 when the key belongs to another request.
+    pub fn replay(&self, conn: &mut Conn, tenant: TenantId, caller: Id, now: Instant) -> Result<Option<Answer>> {
+        let row = i::table.find((tenant, caller, &self.operation, &self.key)).filter(i::created_at.gt(now.plus_millis(-KEPT_MILLIS)));
+        let columns = (i::fingerprint, i::status, i::etag, i::location, i::body);
+        let found: Option<(Vec<u8>, i32, Option<String>, Option<String>, String)> = row.select(columns).get_result(conn).optional()?;
+        let Some((fingerprint, status, etag, location, body)) = found else { return Ok(None) };
+        if fingerprint != self.fingerprint {
+            return Err(Problem::new(Code::IdempotencyKeyReused, "Send a new Idempotency-Key with another request."));
+        }
+        let status = u16::try_from(status).ok().and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::OK);
+        Ok(Some(Answer { status, etag, location, replayed: true, ..Answer::json(body) }))
+    }
+    /// Stores an answer, and drops what is older than a day.
+    pub fn store(&self, conn: &mut Conn, tenant: TenantId, caller: Id, now: Instant, answer: &Answer) -> Result<()> {
+        let old = i::table.filter(i::created_at.le(now.plus_millis(-KEPT_MILLIS)));
+        diesel::delete(old).execute(conn)?;
+        let row = (
+            (i::tenant_id.eq(tenant), i::caller_id.eq(caller), i::operation.eq(&self.operation), i::idempotency_key.eq(&self.key)),
+            (i::fingerprint.eq(self.fingerprint.as_slice()), i::status.eq(i32::from(answer.status.as_u16())), i::etag.eq(&answer.etag)),
+            (i::location.eq(&answer.location), i::body.eq(&answer.body), i::created_at.eq(now)),
+        );
+        diesel::insert_into(i::table).values(row).execute(conn)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! What comes in: bodies, places, moments. Each fault is a problem of its own kind, in the order that the contract gives.
+use crate::core::{Code, Invalid, Problem, Result, json};
+use crate::ledger::AsOf;
+use crate::records::{Kind, Known, MergePatch, Selector, read_part};
+use actix_web::http::{Method, header};
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use futures_util::{StreamExt, future::LocalBoxFuture};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::future::{Ready, ready};
+use std::time::Duration;
+use utoipa::PartialSchema;
+use validator::Validate;
+
+/// Bytes of a JSON body.
+pub const JSON_LIMIT: usize = 1024 * 1024;
+/// How long a JSON body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A JSON object as body, read strictly but not yet understood; an action's may be absent.
+#[derive(Debug, Clone)]
+pub struct Input {
+    members: Map<String, Value>,
+}
+
+impl Input {
+    /// The members.
+    pub fn members(self) -> Map<String, Value> {
+        self.members
+    }
+    /// As a merge patch.
+    pub fn patch(self) -> MergePatch {
+        MergePatch(self.members)
+    }
+    /// As the body of an action, validated.
+    pub fn read<T: DeserializeOwned + Validate + PartialSchema>(self) -> Result<T> {
+        read_part(self.members)
+    }
+    /// Canonical, for the fingerprint of a retry.
+    pub fn content(&self) -> Result<Vec<u8>> {
+        json::canonical(&self.members).map(String::into_bytes)
+    }
+}
+
+impl FromRequest for Input {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if let Err(problem) =
+            media(request, &["application/json", "application/merge-patch+json"]).and_then(|()| announced(request, JSON_LIMIT))
+        {
+            return Box::pin(ready(Err(problem)));
+        }
+        let (mut payload, may_be_empty) = (payload.take(), request.method() == Method::POST && request.match_info().get("id").is_some());
+        Box::pin(async move {
+            let mut bytes = Vec::new();
+            let reading = async {
+                while let Some(chunk) = payload.next().await {
+                    let chunk = chunk.map_err(|e| Problem::new(Code::Malformed, format!("The body broke off: {e}.")))?;
+                    if bytes.len() + chunk.len() > JSON_LIMIT {
+                        return Err(too_large(JSON_LIMIT as u64));
+                    }
+                    bytes.extend_from_slice(&chunk);
+                }
+                Ok(())
+            };
+            let late = |_| Problem::new(Code::RequestTimeout, "The body did not arrive in time.");
+            tokio::time::timeout(PATIENCE, reading).await.map_err(late)??;
+            match bytes.is_empty() && may_be_empty {
+                true => Ok(Input { members: Map::new() }),
+                false => json::object(&bytes).map(|members| Input { members }),
+            }
+        })
+    }
+}
+
+/// 413 for a body of more bytes.
+pub fn too_large(limit: u64) -> Problem {
+    Problem::new(Code::PayloadTooLarge, format!("The body may have up to {limit} bytes."))
+}
+fn announced(request: &HttpRequest, limit: usize) -> Result<()> {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > limit) { Err(too_large(limit as u64)) } else { Ok(()) }
+}
+/// 415 unless the body has one of these media types (or there is none).
+pub fn media(request: &HttpRequest, accepted: &[&str]) -> Result<()> {
+    let wrong = |what: &str| Err(Problem::new(Code::UnsupportedMediaType, format!("{what}; send {}.", accepted.join(" or "))));
+    if request.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        return wrong("Encoded bodies are not accepted");
+    }
+    let given = request.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
+    let empty = request.headers().get(header::CONTENT_LENGTH).is_none_or(|length| length == "0") && !request.chunked();
+    match given {
+        None if empty => Ok(()),
+        None => wrong("Content-Type is missing"),
+        Some(value) => {
+            let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            if accepted.contains(&essence.as_str()) { Ok(()) } else { wrong("The media type is not accepted") }
+        }
+    }
+}
+
+/// Is the body sent in chunks?
+trait Chunked {
+    fn chunked(&self) -> bool;
+}
+impl Chunked for HttpRequest {
+    fn chunked(&self) -> bool {
+        self.headers().contains_key(header::TRANSFER_ENCODING)
+    }
+}
+
+/// The `{id}` of a path: an id or a code. What can be neither is 404.
+#[derive(Debug, Clone)]
+pub struct At(String);
+
+impl At {
+    /// Which record of a kind.
+    pub fn of(&self, kind: &Kind) -> Result<Selector> {
+        Selector::parse(&self.0, kind.name).ok_or_else(Problem::not_found)
+    }
+}
+impl FromRequest for At {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(At(request.match_info().query("id").to_owned())))
+    }
+}
+
+impl FromRequest for Known {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let tags: Vec<_> = request.headers().get_all(header::IF_MATCH).filter_map(|value| value.to_str().ok()).collect();
+        ready(Ok(Known((!tags.is_empty()).then(|| tags.join(",")))))
+    }
+}
+
+/// What a single record or a view may be asked: `as_of`, `archived=any`, and the parameters of its own.
+#[derive(Debug, Clone, Default)]
+pub struct Then {
+    /// In the past.
+    pub as_of: Option<AsOf>,
+    /// Archived ones too?
+    pub archived_too: bool,
+    /// Its own parameters, in order.
+    pub own: Vec<(String, String)>,
+}
+
+impl Then {
+    /// Reads the query; parameters that are not among `own` are refused.
+    pub fn read(request: &HttpRequest, own: &[&str]) -> Result<Self> {
+        let (mut then, mut faults) = (Then::default(), Vec::new());
+        for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
+            match &*name {
+                "as_of" => match value.parse() {
+                    Ok(as_of) => then.as_of = Some(as_of),
+                    Err(fault) => faults.push(fault),
+                },
+                "archived" if ["any", "false"].contains(&&*value) => then.archived_too = value == "any",
+                "archived" => faults.push(Invalid::query("archived", "invalid_parameter", "any or false is needed")),
+                name if value.contains('\0') => faults.push(Invalid::query(name, "invalid_parameter", "text cannot hold U+0000")),
+                name if own.contains(&name) => then.own.push((name.to_owned(), value.into_owned())),
+                name => faults.push(Invalid::query(name, "unknown_parameter", "there is no such parameter")),
+            }
+        }
+        if faults.is_empty() { Ok(then) } else { Err(Problem::parameters(faults)) }
+    }
+    /// The value of one of its own parameters; the last one counts.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.own.iter().rev().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+    /// That value, parsed.
+    pub fn parsed<T: std::str::FromStr>(&self, name: &str, needed: &str) -> Result<Option<T>> {
+        let bad = || Problem::parameters(vec![Invalid::query(name, "invalid_parameter", format!("{needed} is needed"))]);
+        self.get(name).map(|value| value.parse().map_err(|_| bad())).transpose()
+    }
+}
+/// Refuses every query parameter: for operations that take none.
+pub fn no_parameters(request: &HttpRequest) -> Result<()> {
+    let unknown = |(name, _): (std::borrow::Cow<'_, str>, _)| Invalid::query(name, "unknown_parameter", "there is no such parameter");
+    let faults: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).map(unknown).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Problem::parameters(faults)) }
+}

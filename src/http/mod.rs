@@ -1,0 +1,22 @@
+//! Floor 4: how a record meets the wire.
+pub mod answer;
+pub mod collection;
+pub mod describe;
+pub mod directory;
+pub mod document;
+pub mod guard;
+pub mod handlers;
+pub mod house;
+pub mod idempotency;
+pub mod input;
+pub mod limit;
+pub mod transit;
+
+pub use answer::Answer;
+pub use collection::{Collection, Operations};
+pub use describe::Changed;
+pub use document::{Api, Described, Document};
+pub use guard::*;
+pub use house::House;
+pub use input::{At, Input, Then};
+pub use transit::transit;

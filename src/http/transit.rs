@@ -1,0 +1,52 @@
+//! A transition, as every workflow makes it: the record at the version the caller knows (404, 428, 412), may this person do it (403), what is
+//! said with it (422), does the state allow it (409), the change, and the entry.
+use super::{Answer, At, Guard, Input, Permission};
+use crate::core::Result;
+use crate::records::{Covers, Known, Record, Resource, Tx};
+use serde::de::DeserializeOwned;
+use utoipa::PartialSchema;
+use validator::Validate;
+
+/// What is said with a transition.
+pub trait Said: DeserializeOwned + Validate + PartialSchema {
+    /// Why; it becomes the reason of the entry.
+    fn comment(&self) -> Option<&str>;
+}
+
+/// Makes the transition `verb`: `may` decides who, `change` what else changes with the state.
+pub async fn transit<R: Resource, P: Permission + Covers<R>, B: Said>(
+    guard: Guard<P>,
+    (at, known, input): (At, Known, Input),
+    verb: &'static str,
+    may: impl FnOnce(&mut Tx<'_, P>, &Record<R>) -> Result<()> + Send + 'static,
+    change: impl FnOnce(&mut Tx<'_, P>, &mut Record<R>, B) -> Result<()> + Send + 'static,
+) -> Result<Answer> {
+    let (selector, body) = (at.of(&R::KIND)?, input.clone());
+    super::input::no_parameters(guard.request())?;
+    guard
+        .write(&input, move |tx| {
+            let stored = tx.load::<R>(&selector, &known)?;
+            may(tx, &stored)?;
+            let said: B = body.read()?;
+            let mut record = stored.clone();
+            let comment = said.comment().map(str::to_owned);
+            tx.step(&mut record, verb, comment.as_deref())?;
+            change(tx, &mut record, said)?;
+            let saved = tx.save(&stored, record, verb)?;
+            Ok(tx.shown(saved)?.map(Answer::shown))
+        })
+        .await
+}
+
+/// Whoever may call it may do it.
+pub fn anyone<R: Resource, P>(_: &mut Tx<'_, P>, _: &Record<R>) -> Result<()> {
+    Ok(())
+}
+/// Some person has to do it; which one does not matter.
+pub fn a_person<R: Resource, P>(tx: &mut Tx<'_, P>, _: &Record<R>) -> Result<()> {
+    tx.person().map(drop)
+}
+/// Nothing changes but the state.
+pub fn nothing<R: Resource, P, B>(_: &mut Tx<'_, P>, _: &mut Record<R>, _: B) -> Result<()> {
+    Ok(())
+}

@@ -1,0 +1,278 @@
+//! API keys (ISO/IEC 27001:2022 A.5.17): for machines, and for people who read. A key has one role, limits and an end; its secret is shown once.
+use crate::access::{Limits, Role, api_key};
+use crate::core::{Id, Instant, Invalid, Problem, Result, TenantId, VersionKey};
+use crate::db::Conn;
+use crate::db::schema::{api_keys as k, key_secrets as ks, versions as v};
+use crate::http::describe::{Changed, Rejections};
+use crate::http::handlers::Comment;
+use crate::http::{Answer, At, Change, Collection, Guard, Input, Operations, Revoke, Rotate, input, transit};
+use crate::records::ask::Moments;
+use crate::records::{
+    Comment as Needs, Condition, Draft, Kind, Known, MergePatch, Record, Relation, Resource, Selector, Stored, Transition, Tx, links,
+    unasked,
+};
+use actix_web::{HttpRequest, patch, post};
+use diesel::{dsl::exists, prelude::*};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+use validator::Validate;
+
+/// How long the old secret of a rotated key is still good.
+const OVERLAP_MILLIS: i64 = 24 * 3600 * 1000;
+
+/// What an administrator says about a key.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKey {
+    /// What it may do.
+    pub role: Role,
+    /// When it ends by itself.
+    pub expires_at: Instant,
+    /// What it is cut down to.
+    #[serde(default)]
+    #[validate(nested)]
+    pub limits: Limits,
+}
+
+/// What the server says about a key.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct KeyState {
+    /// When it was ended.
+    #[schema(required)]
+    pub revoked_at: Option<Instant>,
+}
+
+/// What a list of keys can be filtered by.
+#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ApiKeyFilter {
+    /// Any of these roles.
+    #[param(max_items = 7)]
+    pub role: Vec<Role>,
+}
+
+impl Resource for ApiKey {
+    const KIND: Kind = Kind {
+        name: "api_key",
+        path: "api-keys",
+        code: "KEY",
+        about: "API keys: for machines, and for people who read (A.5.17).",
+        transitions: &[Transition { verb: "revoke", from: &["active"], to: "revoked", comment: Needs::Required }],
+        relations: &[Relation::new("user_id", "user")],
+        ..Kind::PLAIN
+    };
+    type State = KeyState;
+    fn example() -> Value {
+        json!({"name": "Backup reports", "role": "collector", "expires_at": "2027-11-20T00:00:00Z", "limits": {"sources": ["backup"]}})
+    }
+}
+
+impl Stored for ApiKey {
+    type Filter = ApiKeyFilter;
+    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
+        let key = (k::tenant_id.eq(tenant), k::id.eq(id), k::version.eq(version));
+        let row = (key, k::role.eq(record.own.role), k::expires_at.eq(record.own.expires_at), k::revoked_at.eq(record.state.revoked_at));
+        diesel::insert_into(k::table).values(row).execute(conn)
+    }
+    fn matching(filter: &ApiKeyFilter, _: &Moments) -> Condition {
+        let own = k::table.filter(k::tenant_id.eq(v::tenant_id).and(k::id.eq(v::id)).and(k::version.eq(v::version)));
+        Box::new(exists(own.filter(k::role.eq_any(filter.role.clone()).or(unasked(&filter.role)))))
+    }
+}
+
+/// Makes a secret for a key, and keeps what it is known by.
+pub fn issue(conn: &mut Conn, tenant: TenantId, key: Id, expires_at: Instant) -> Result<String> {
+    let secret = api_key::generate()?;
+    let hash = api_key::hash(&secret).ok_or_else(|| Problem::internal("a key without its form"))?;
+    let row = (ks::hash.eq(hash.as_slice()), ks::tenant_id.eq(tenant), ks::key_id.eq(key), ks::expires_at.eq(expires_at));
+    diesel::insert_into(ks::table).values(row).execute(conn)?;
+    Ok(secret)
+}
+
+/// Looks up the records that limits name: codes become ids, what is unknown is a fault.
+fn resolved(conn: &mut Conn, tenant: TenantId, body: &mut Map<String, Value>) -> Result<()> {
+    let Some(Value::Object(limits)) = body.get_mut("limits") else { return Ok(()) };
+    let mut faults = Vec::new();
+    for (member, kind) in [("scope_ids", "scope"), ("control_ids", "control")] {
+        let Some(Value::Array(items)) = limits.get_mut(member) else { continue };
+        for (n, item) in items.iter_mut().enumerate() {
+            let selector = item.as_str().and_then(|text| Selector::parse(text, kind));
+            let id = selector.map(|selector| selector.resolve(conn, tenant)).transpose()?.flatten();
+            let there = match id {
+                Some(id) => links::exist(conn, tenant, &[id])?.iter().any(|(_, found)| found == kind),
+                None => false,
+            };
+            match id.filter(|_| there) {
+                Some(id) => *item = json!(id),
+                None => {
+                    faults.push(Invalid::body(format!("/limits/{member}/{n}"), "unknown_reference", format!("there is no such {kind}")))
+                }
+            }
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
+}
+
+fn ends_later(draft: &Draft<ApiKey>, now: Instant) -> Result<()> {
+    match draft.own.expires_at > now {
+        true => Ok(()),
+        false => Err(Problem::invalid_one("/expires_at", "in_the_past", "lies in the past")),
+    }
+}
+
+/// A key that was just made: the key, and its secret.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub struct NewApiKey {
+    /// What to send as `Authorization: Bearer`; shown once.
+    #[schema(max_length = 64, pattern = "^isms_[0-9A-Za-z]{22,43}_[0-9A-Za-z]{6}$")]
+    secret: Option<String>,
+    /// The key.
+    id: Id,
+    /// The readable identifier.
+    #[schema(max_length = 32)]
+    code: String,
+    /// Its version.
+    #[schema(minimum = 1)]
+    version: i32,
+    /// What it may do.
+    role: Role,
+    /// When it ends by itself.
+    expires_at: Instant,
+    /// What it is cut down to.
+    limits: Limits,
+}
+
+/// A key to come.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"name": "Backup reports", "role": "collector", "expires_at": "2027-11-20T00:00:00Z", "limits": {"sources": ["backup"]}}))]
+#[expect(dead_code, reason = "only its schema is used")]
+pub struct ApiKeyInput {
+    /// What it is called.
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    /// What it may do.
+    role: Role,
+    /// The user whose person it acts for: id or code; a service key has none.
+    #[schema(max_length = 64)]
+    user_id: Option<String>,
+    /// When it ends by itself.
+    expires_at: Instant,
+    /// What it is cut down to.
+    limits: Option<Limits>,
+}
+
+/// What of a key can be changed.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"name": "Backup reports of the second site"}))]
+#[expect(dead_code, reason = "only its schema is used")]
+pub struct ApiKeyPatch {
+    /// What it is called.
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+    /// What it may do.
+    role: Option<Role>,
+    /// When it ends by itself.
+    expires_at: Option<Instant>,
+    /// What it is cut down to.
+    limits: Option<Limits>,
+}
+
+/// Create an API key
+///
+/// The answer alone has the secret. A key of a user acts for the user's person; a service key acts for none.
+#[utoipa::path(operation_id = "createApiKey", tag = "api-keys", security(("bearer" = [])), request_body = ApiKeyInput, params(crate::http::document::Retried),
+    responses((status = 201, description = "The key and its secret.", body = NewApiKey), Rejections))]
+#[post("/v1/api-keys")]
+pub async fn create(guard: Guard<Change<ApiKey>>, request: HttpRequest, input: Input) -> Result<Answer> {
+    input::no_parameters(&request)?;
+    let mut body = input.clone().members();
+    guard
+        .write(&input, move |tx| {
+            let tenant = tx.caller().tenant;
+            resolved(tx.conn(), tenant, &mut body)?;
+            let draft = Draft::<ApiKey>::read(body)?;
+            ends_later(&draft, tx.now())?;
+            let (id, until) = (Id::new(), draft.own.expires_at);
+            let made = tx.create_as(id, draft, KeyState::default(), "active")?;
+            let secret = issue(tx.conn(), tenant, id, until)?;
+            Ok(tx.shown(made)?.map(|shown| Answer::created(shown, ApiKey::KIND.path).with_secret("secret", secret)))
+        })
+        .await
+}
+
+/// Change an API key
+///
+/// A JSON merge patch (RFC 7396) of its name, role, limits or end.
+#[utoipa::path(operation_id = "updateApiKey", tag = "api-keys", security(("bearer" = [])), request_body(content = ApiKeyPatch, content_type = "application/merge-patch+json"), responses(Changed<ApiKey>),
+    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[patch("/v1/api-keys/{id}")]
+pub async fn update(guard: Guard<Change<ApiKey>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
+    input::no_parameters(&request)?;
+    let (selector, mut patch) = (at.of(&ApiKey::KIND)?, input.members());
+    guard
+        .effect(&[], move |tx| {
+            let stored = tx.load::<ApiKey>(&selector, &known)?;
+            let (tenant, id) = (tx.caller().tenant, stored.spine.id);
+            resolved(tx.conn(), tenant, &mut patch)?;
+            let saved = tx.patch(stored, MergePatch(patch))?;
+            let until = saved.get().own.expires_at;
+            let latest = ks::table.filter(ks::tenant_id.eq(tenant).and(ks::key_id.eq(id)).and(ks::expires_at.lt(until)));
+            let newest: Option<Vec<u8>> = latest.order(ks::expires_at.desc()).select(ks::hash).first(tx.conn()).optional()?;
+            if let Some(hash) = newest {
+                diesel::update(ks::table.find(hash)).set(ks::expires_at.eq(until)).execute(tx.conn())?;
+            }
+            Ok(tx.shown(saved)?.map(Answer::shown))
+        })
+        .await
+}
+
+/// Revoke an API key
+///
+/// It ends at once; the comment says why.
+#[utoipa::path(operation_id = "revokeApiKey", tag = "api-keys", security(("bearer" = [])), request_body = Comment, responses(Changed<ApiKey>),
+    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[post("/v1/api-keys/{id}/revoke")]
+pub async fn revoke(guard: Guard<Revoke<ApiKey>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    let end = |tx: &mut Tx<'_, _>, record: &mut Record<ApiKey>, _: Comment| {
+        record.state.revoked_at = Some(tx.now());
+        Ok(())
+    };
+    transit::transit(guard, (at, known, input), "revoke", transit::anyone, end).await
+}
+
+/// Rotate an API key
+///
+/// Makes a new secret; the old one is good for another 24 hours.
+#[utoipa::path(operation_id = "rotateApiKey", tag = "api-keys", security(("bearer" = [])), request_body = Option<Comment>,
+    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64), crate::http::document::Conditional),
+    responses((status = 200, description = "The key and its new secret.", body = NewApiKey), Rejections, crate::http::describe::Preconditions))]
+#[post("/v1/api-keys/{id}/rotate")]
+pub async fn rotate(guard: Guard<Rotate<ApiKey>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    let (selector, body) = (at.of(&ApiKey::KIND)?, input.clone());
+    guard
+        .write(&input, move |tx| {
+            let stored = tx.load::<ApiKey>(&selector, &known)?;
+            tx.because(body.read::<Comment>()?.comment);
+            ApiKey::KIND.transition("revoke", &stored.spine.status)?;
+            let (tenant, id, now, until) = (tx.caller().tenant, stored.spine.id, tx.now(), stored.own.expires_at);
+            let overlap = now.plus_millis(OVERLAP_MILLIS);
+            let longer = ks::table.filter(ks::tenant_id.eq(tenant).and(ks::key_id.eq(id)).and(ks::expires_at.gt(overlap)));
+            diesel::update(longer).set(ks::expires_at.eq(overlap)).execute(tx.conn())?;
+            let secret = issue(tx.conn(), tenant, id, until)?;
+            let saved = tx.save(&stored, stored.clone(), "rotate")?;
+            Ok(tx.shown(saved)?.map(|shown| Answer::shown(shown).with_secret("secret", secret)))
+        })
+        .await
+}
+
+/// Mounts keys.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.service(Collection::<ApiKey>::new(Operations { create: false, update: false, archive: false, review: false }));
+    api.service(create);
+    api.service(update);
+    api.service(revoke);
+    api.service(rotate);
+}

@@ -1,0 +1,281 @@
+//! The ledger, read by position: the change feed that a program follows, and the entries that answer "who changed what in March".
+use crate::access::{Actor, allows};
+use crate::core::{Id, Instant, Invalid, Problem, Result, text::hex};
+use crate::db::schema::{ledger_entries as e, versions as v};
+use crate::http::describe::Refusals;
+use crate::http::{Answer, Guard, Ledger, Permission, Then, View};
+use crate::records::history::{self, Entry};
+use crate::records::{Reader, kind, sight};
+use actix_web::{HttpRequest, get};
+use diesel::prelude::*;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// One entry of the ledger.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LedgerEvent {
+    /// Its position.
+    #[schema(minimum = 0)]
+    pub seq: i64,
+    /// When.
+    pub at: Instant,
+    /// Who.
+    pub actor: Actor,
+    /// What was done.
+    #[schema(max_length = 64)]
+    pub action: String,
+    /// In which register.
+    #[schema(max_length = 64)]
+    pub kind: String,
+    /// With which record.
+    pub id: Id,
+    /// Its readable identifier.
+    #[schema(required, max_length = 32)]
+    pub code: Option<String>,
+    /// What it was called then.
+    #[schema(required, max_length = 200)]
+    pub name: Option<String>,
+    /// Its version after it.
+    #[schema(minimum = 1)]
+    pub version: i32,
+    /// Why.
+    #[schema(required, max_length = 2500)]
+    pub reason: Option<String>,
+    /// The request that caused it.
+    pub request_id: Id,
+    /// The members that changed.
+    #[schema(max_items = 1000, max_length = 100)]
+    pub changed: Vec<String>,
+    /// RFC 6962 hash of its leaf, in hexadecimal digits.
+    #[schema(min_length = 64, max_length = 64)]
+    pub leaf_hash: String,
+}
+/// A part of the change feed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventPage {
+    /// In the order of the ledger.
+    #[schema(max_items = 200)]
+    pub data: Vec<LedgerEvent>,
+    /// Ask for what comes `after` it next.
+    #[schema(minimum = -1)]
+    pub last_seq: i64,
+    /// Is there more already?
+    pub has_more: bool,
+}
+/// A page of entries, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EntryPage {
+    /// The entries.
+    #[schema(max_items = 200)]
+    pub data: Vec<LedgerEvent>,
+    /// Ask with it for the next page; null on the last.
+    #[schema(required, max_length = 2000)]
+    pub next_cursor: Option<String>,
+    /// Is there a next page?
+    pub has_more: bool,
+}
+
+/// Which entries.
+#[derive(Debug, Clone, Default)]
+struct Asked {
+    after: Option<i64>,
+    before: Option<i64>,
+    kinds: Vec<&'static str>,
+    actors: Vec<Id>,
+    records: Vec<Id>,
+    actions: Vec<String>,
+    since: Option<Instant>,
+    until: Option<Instant>,
+    limit: i64,
+    backwards: bool,
+}
+
+/// The kinds that this caller reads, cut to those that were asked for.
+fn kinds<P: Permission>(guard: &Guard<P>, then: &Then) -> Result<Vec<&'static str>> {
+    let roles = &guard.caller().roles;
+    let readable = kind::all().iter().map(|kind| kind.name).filter(|kind| allows(roles, kind, "read"));
+    let asked: Vec<&str> = then.own.iter().filter(|(name, _)| name == "kind").map(|(_, value)| value.as_str()).collect();
+    let unknown = asked.iter().find(|name| kind::named(name).is_none());
+    if let Some(name) = unknown {
+        return Err(Problem::parameters(vec![Invalid::query("kind", "invalid_parameter", format!("there is no kind `{name}`"))]));
+    }
+    Ok(readable.filter(|kind| asked.is_empty() || asked.contains(kind)).collect())
+}
+
+/// The entries that this caller sees, with what changed in each: two queries, and one more for each kind where the key is limited.
+fn read(reader: &mut Reader<'_>, asked: &Asked) -> Result<(Vec<LedgerEvent>, i64, bool)> {
+    let last = if reader.moment.past() { reader.moment.seq } else { reader.moment.last };
+    let mut query =
+        e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::seq.le(last)).filter(e::kind.eq_any(asked.kinds.clone())).into_boxed();
+    if let Some(after) = asked.after {
+        query = query.filter(e::seq.gt(after));
+    }
+    if let Some(before) = asked.before {
+        query = query.filter(e::seq.lt(before));
+    }
+    if !asked.actors.is_empty() {
+        query = query.filter(e::actor_id.eq_any(asked.actors.clone()));
+    }
+    if !asked.records.is_empty() {
+        query = query.filter(e::record_id.eq_any(asked.records.clone()));
+    }
+    if !asked.actions.is_empty() {
+        query = query.filter(e::action.eq_any(asked.actions.clone()));
+    }
+    if let Some(since) = asked.since {
+        query = query.filter(e::at.ge(since));
+    }
+    if let Some(until) = asked.until {
+        query = query.filter(e::at.lt(until));
+    }
+    query = if asked.backwards { query.order(e::seq.desc()) } else { query.order(e::seq) };
+    let mut entries: Vec<Entry> = query.limit(asked.limit + 1).select(Entry::as_select()).load(reader.conn())?;
+    let more = entries.len() as i64 > asked.limit;
+    entries.truncate(usize::try_from(asked.limit).unwrap_or_default());
+    let end = entries.last().map_or(if asked.backwards { 0 } else { asked.after.unwrap_or(-1).max(last) }, |entry| entry.seq);
+    let hidden = hidden(reader, &entries)?;
+    entries.retain(|entry| !hidden.contains(&entry.seq));
+    Ok((events(reader, entries)?, end, more))
+}
+
+/// Of these, the entries of versions that the key's limits hide.
+fn hidden(reader: &mut Reader<'_>, entries: &[Entry]) -> Result<BTreeSet<i64>> {
+    let mut hidden = BTreeSet::new();
+    for kind in kind::all() {
+        let seqs: Vec<i64> = entries.iter().filter(|entry| entry.kind == kind.name).map(|entry| entry.seq).collect();
+        if seqs.is_empty() {
+            continue;
+        }
+        if let Some(limits) = sight::limits(reader.caller(), kind.name, reader.moment.seq) {
+            let seen = v::table.filter(v::tenant_id.eq(reader.tenant())).filter(v::from_seq.eq_any(seqs.clone())).filter(limits);
+            let seen: BTreeSet<i64> = seen.select(v::from_seq).load(reader.conn())?.into_iter().collect();
+            hidden.extend(seqs.into_iter().filter(|seq| !seen.contains(seq)));
+        }
+    }
+    Ok(hidden)
+}
+
+/// Entries with the members that each changed, against the version before.
+fn events(reader: &mut Reader<'_>, entries: Vec<Entry>) -> Result<Vec<LedgerEvent>> {
+    let ids: Vec<Id> = entries.iter().map(|entry| entry.record_id).collect();
+    let versions: BTreeSet<i32> = entries.iter().map(|entry| entry.record_version - 1).filter(|version| *version > 0).collect();
+    let before =
+        e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::record_id.eq_any(ids)).filter(e::record_version.eq_any(versions));
+    let before: Vec<Entry> = before.select(Entry::as_select()).load(reader.conn())?;
+    let before: BTreeMap<(Id, i32), Entry> = before.into_iter().map(|entry| ((entry.record_id, entry.record_version), entry)).collect();
+    let event = |entry: Entry| {
+        let image = entry.image()?;
+        let old = before.get(&(entry.record_id, entry.record_version - 1)).map(Entry::image).transpose()?;
+        let changed = history::changes(old.as_ref(), &image).into_iter().map(|change| change.pointer.trim_start_matches('/').to_owned());
+        let text = |name: &str| image.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+        Ok(LedgerEvent {
+            seq: entry.seq,
+            at: entry.at,
+            actor: entry.actor(&image),
+            changed: changed.collect(),
+            code: text("code"),
+            name: text("name"),
+            action: entry.action,
+            kind: entry.kind,
+            id: entry.record_id,
+            version: entry.record_version,
+            reason: entry.reason,
+            request_id: entry.request_id,
+            leaf_hash: hex(&entry.leaf_hash),
+        })
+    };
+    entries.into_iter().map(event).collect()
+}
+
+/// Follow the change feed
+///
+/// What changed, in the order of the ledger. `wait` holds the answer up to that many seconds until there is something.
+#[utoipa::path(operation_id = "listEvents", tag = "ledger", security(("bearer" = [])),
+    params(("after" = Option<i64>, Query, description = "Only entries after this position; from the start when absent.", minimum = -1),
+        ("kind" = Option<Vec<String>>, Query, description = "Only of these registers.", max_items = 50, max_length = 64),
+        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200),
+        ("wait" = Option<i32>, Query, description = "Seconds to wait for something.", minimum = 0, maximum = 30)),
+    responses((status = 200, description = "Entries.", body = EventPage), Refusals))]
+#[get("/v1/events")]
+pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
+    let then = Then::read(&request, &["after", "kind", "limit", "wait"])?;
+    let after = then.parsed::<i64>("after", "a position")?;
+    let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
+    let needed = "a number of seconds from 0 to 30";
+    let wait = then.parsed::<u64>("wait", needed)?.unwrap_or(0);
+    if wait > 30 {
+        return Err(Problem::parameters(vec![Invalid::query("wait", "invalid_parameter", format!("{needed} is needed"))]));
+    }
+    let asked = Asked { after, kinds: kinds(&guard, &then)?, limit, ..Asked::default() };
+    let until = tokio::time::Instant::now() + Duration::from_secs(wait);
+    loop {
+        let question = asked.clone();
+        let (data, end, has_more, last) = guard
+            .read(None, move |reader| {
+                let (data, end, more) = read(reader, &question)?;
+                Ok((data, end, more, reader.moment.last))
+            })
+            .await?;
+        if !data.is_empty() || has_more || tokio::time::Instant::now() >= until {
+            return Ok(Answer::of(&EventPage { data, last_seq: end, has_more })?.at(last));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// List the entries of the ledger
+///
+/// Who changed what, when and why; newest first.
+#[utoipa::path(operation_id = "listLedgerEntries", tag = "ledger", security(("bearer" = [])),
+    params(("actor_id" = Option<Vec<String>>, Query, description = "By these accounts.", max_items = 50, max_length = 36), ("kind" = Option<Vec<String>>, Query, description = "Of these registers.", max_items = 50, max_length = 64),
+        ("action" = Option<Vec<String>>, Query, description = "Of these actions.", max_items = 50, max_length = 64), ("record_id" = Option<Vec<String>>, Query, description = "Of these records: ids or codes.", max_items = 50, max_length = 64),
+        ("at_since" = Option<String>, Query, description = "Not earlier: an RFC 3339 instant or a date.", max_length = 64), ("at_before" = Option<String>, Query, description = "Earlier.", max_length = 64),
+        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
+        ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
+    responses((status = 200, description = "Entries.", body = EntryPage), Refusals))]
+#[get("/v1/ledger/entries")]
+pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
+    let then = Then::read(&request, &["actor_id", "kind", "action", "record_id", "at_since", "at_before", "limit", "cursor"])?;
+    let many = |name: &str| then.own.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone()).collect::<Vec<_>>();
+    let bad =
+        |name: &str, needed: &str| Problem::parameters(vec![Invalid::query(name, "invalid_parameter", format!("{needed} is needed"))]);
+    let instant = |name: &str| {
+        let day = |text: &str| text.parse::<chrono::NaiveDate>().ok()?.and_hms_opt(0, 0, 0).map(|at| Instant::new(at.and_utc()));
+        then.get(name)
+            .map(|text| text.parse().ok().or_else(|| day(text)).ok_or_else(|| bad(name, "an RFC 3339 instant or a date")))
+            .transpose()
+    };
+    let actors = many("actor_id").iter().map(|id| Id::parse(id).ok_or_else(|| bad("actor_id", "an id"))).collect::<Result<Vec<_>>>()?;
+    let named = many("record_id")
+        .iter()
+        .map(|id| crate::records::Selector::parse(id, "").ok_or_else(|| bad("record_id", "an id or a code")))
+        .collect::<Result<Vec<_>>>()?;
+    let before = then.parsed::<i64>("cursor", "`next_cursor` of the page before")?;
+    let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
+    let (since, until) = (instant("at_since")?, instant("at_before")?);
+    let asked = Asked {
+        before,
+        kinds: kinds(&guard, &then)?,
+        actors,
+        actions: many("action"),
+        since,
+        until,
+        limit,
+        backwards: true,
+        ..Asked::default()
+    };
+    guard
+        .view(then.as_of, move |reader| {
+            let tenant = reader.tenant();
+            let records = named.iter().map(|selector| selector.resolve(reader.conn(), tenant)).collect::<QueryResult<Vec<_>>>()?;
+            let records: Vec<Id> = records.into_iter().flatten().collect();
+            if !named.is_empty() && records.is_empty() {
+                return Answer::of(&EntryPage { data: vec![], next_cursor: None, has_more: false });
+            }
+            let (data, end, has_more) = read(reader, &Asked { records, ..asked })?;
+            Answer::of(&EntryPage { data, next_cursor: has_more.then(|| end.to_string()), has_more })
+        })
+        .await
+}

@@ -1,0 +1,247 @@
+//! The risk matrix (ISO/IEC 27001:2022 6.1.2): how many risks stand in each pair of likelihood and impact, as JSON or as a drawing.
+use super::soa::wants;
+use crate::core::{Id, Invalid, Problem, Result};
+use crate::db::schema::{risks as r, versions as v};
+use crate::http::describe::Refusals;
+use crate::http::{Answer, Guard, Read, Then};
+use crate::records::{Reader, Record, Resource, Selector};
+use crate::registers::plan::methodology::{self, RiskMethodology};
+use crate::registers::plan::risk::Risk;
+use crate::registers::plan::scope::Scope;
+use actix_web::{HttpRequest, get};
+use diesel::prelude::*;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use utoipa::ToSchema;
+
+/// Risks that a cell names.
+const NAMED: usize = 1000;
+
+crate::vocabulary! {
+    /// Which scores a matrix shows.
+    pub enum MatrixStage { Inherent, Current, Residual }
+}
+
+/// One pair of the matrix.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MatrixCell {
+    /// How likely.
+    #[schema(minimum = 1, maximum = 10)]
+    pub likelihood: i32,
+    /// How bad.
+    #[schema(minimum = 1, maximum = 10)]
+    pub impact: i32,
+    /// The level of the methodology in force.
+    #[schema(max_length = 32)]
+    pub level: String,
+    /// How many open risks.
+    #[schema(minimum = 0)]
+    pub count: i64,
+    /// Which, up to 1,000.
+    #[schema(max_items = 1000)]
+    pub risk_ids: Vec<Id>,
+}
+/// The risk matrix.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RiskMatrix {
+    /// Which scores.
+    pub stage: MatrixStage,
+    /// The methodology whose matrix it is.
+    pub methodology_id: Id,
+    /// Its revision.
+    #[schema(minimum = 1)]
+    pub methodology_revision: i32,
+    /// Every pair, by likelihood and impact.
+    #[schema(max_items = 100)]
+    pub cells: Vec<MatrixCell>,
+    /// Open risks with a score of this stage that lies outside the scales in force: scored under another revision.
+    #[schema(minimum = 0)]
+    pub outside: i64,
+    /// Open risks without a score of this stage.
+    #[schema(minimum = 0)]
+    pub not_assessed: i64,
+}
+
+/// Get the risk matrix
+///
+/// Open risks by likelihood and impact. `format=svg` (or `Accept: image/svg+xml`) draws it.
+#[utoipa::path(operation_id = "getRiskMatrix", tag = "risk-matrix", security(("bearer" = [])),
+    params(("stage" = Option<MatrixStage>, Query, description = "Which scores; the current ones when absent."), ("scope_id" = Option<String>, Query, description = "Only risks of this scope: id or code.", max_length = 64),
+        ("format" = Option<String>, Query, description = "`json` or `svg`.", pattern = "^(json|svg)$", max_length = 4), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
+    responses((status = 200, description = "The matrix.", content((RiskMatrix = "application/json"), (String = "image/svg+xml"))), Refusals))]
+#[get("/v1/risk-matrix")]
+pub async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
+    let then = Then::read(&request, &["stage", "scope_id", "format"])?;
+    let svg = wants(&request, &then, "svg", "image/svg+xml")?;
+    let stage = then.parsed("stage", "inherent, current or residual")?.unwrap_or(MatrixStage::Current);
+    let scope = scope_asked(&then)?;
+    guard
+        .view(then.as_of, move |reader| {
+            let method = methodology::in_force(reader)?;
+            let scope = scope.map(|selector| reader.row::<Scope>(&selector, reader.moment.past()).map(|row| row.id)).transpose()?;
+            let matrix = compute(reader, &method, stage, scope)?;
+            if svg { Ok(Answer::json(drawn(&matrix, &method.own)).as_media("image/svg+xml")) } else { Answer::of(&matrix) }
+        })
+        .await
+}
+
+/// The scope that a view is cut to.
+pub fn scope_asked(then: &Then) -> Result<Option<Selector>> {
+    let bad = || Problem::parameters(vec![Invalid::query("scope_id", "invalid_parameter", "an id or a code is needed")]);
+    then.get("scope_id").map(|text| Selector::parse(text, Scope::KIND.name).ok_or_else(bad)).transpose()
+}
+
+type Scored = (Id, Option<i32>, Option<i32>, Option<String>);
+
+/// The scores of the open risks that this caller sees, of a scope and of the whole organization.
+pub fn scores(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>) -> Result<Vec<Scored>> {
+    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let open = v::table.filter(reader.seen("risk")).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
+    let mut seen: BTreeSet<Id> = open.select(v::id).load(reader.conn())?.into_iter().collect();
+    if let Some(scope) = scope {
+        let elsewhere = super::overview::elsewhere(reader, "risk", scope)?;
+        seen.retain(|id| !elsewhere.contains(id));
+    }
+    let own = r::table.inner_join(v::table.on(v::tenant_id.eq(r::tenant_id).and(v::id.eq(r::id)).and(v::version.eq(r::version))));
+    let own = own.filter(v::tenant_id.eq(tenant).and(v::kind.eq("risk")).and(v::from_seq.le(seq)).and(v::to_seq.gt(seq))).order(v::number);
+    let rows: Vec<Scored> = match stage {
+        MatrixStage::Inherent => own.select((r::id, r::inherent_likelihood, r::inherent_impact, r::inherent_level)).load(reader.conn())?,
+        MatrixStage::Current => own.select((r::id, r::current_likelihood, r::current_impact, r::current_level)).load(reader.conn())?,
+        MatrixStage::Residual => own.select((r::id, r::residual_likelihood, r::residual_impact, r::residual_level)).load(reader.conn())?,
+    };
+    Ok(rows.into_iter().filter(|row| seen.contains(&row.0)).collect())
+}
+
+fn compute(reader: &mut Reader<'_>, method: &Record<RiskMethodology>, stage: MatrixStage, scope: Option<Id>) -> Result<RiskMatrix> {
+    let scores = scores(reader, stage, scope)?;
+    let (cells, outside, not_assessed) = arranged(&scores, &method.own);
+    Ok(RiskMatrix { stage, methodology_id: method.spine.id, methodology_revision: method.state.revision, cells, outside, not_assessed })
+}
+
+/// Pure: the risks in their cells.
+fn arranged(scores: &[Scored], method: &RiskMethodology) -> (Vec<MatrixCell>, i64, i64) {
+    let mut at: BTreeMap<(i32, i32), Vec<Id>> = BTreeMap::new();
+    let (mut outside, mut not_assessed) = (0, 0);
+    for (id, likelihood, impact, _) in scores {
+        match likelihood.zip(*impact) {
+            Some((likelihood, impact)) if method.level(likelihood, impact).is_some() => {
+                at.entry((likelihood, impact)).or_default().push(*id)
+            }
+            Some(_) => outside += 1,
+            None => not_assessed += 1,
+        }
+    }
+    let pairs = method.likelihood_scale.iter().flat_map(|l| method.impact_scale.iter().map(move |i| (l.value, i.value)));
+    let cell = |(likelihood, impact): (i32, i32)| {
+        let risks = at.remove(&(likelihood, impact)).unwrap_or_default();
+        let level = method.level(likelihood, impact).map(|level| level.slug.clone()).unwrap_or_default();
+        MatrixCell { likelihood, impact, level, count: risks.len() as i64, risk_ids: risks.into_iter().take(NAMED).collect() }
+    };
+    (pairs.map(cell).collect(), outside, not_assessed)
+}
+
+/// Pure: the matrix as a drawing that reads well in light and in dark; the level stands there in words, too.
+fn drawn(matrix: &RiskMatrix, method: &RiskMethodology) -> String {
+    let (size, left, top) = (92, 150, 40);
+    let (columns, rows) = (method.impact_scale.len() as i32, method.likelihood_scale.len() as i32);
+    let (width, height) = (left + columns * size + 20, top + rows * size + 70);
+    let mut svg = String::new();
+    let mut add = |text: std::fmt::Arguments<'_>| svg.write_fmt(text).unwrap_or_default();
+    add(format_args!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"Risk matrix\" font-family=\"system-ui, sans-serif\">"
+    ));
+    add(format_args!("<style>.t{{fill:#1b1f24}}@media (prefers-color-scheme: dark){{.t{{fill:#e6e6e6}}}}</style>"));
+    for cell in &matrix.cells {
+        let (x, y) = (left + (cell.impact - 1) * size, top + (rows - cell.likelihood) * size);
+        let level = method.levels.iter().find(|level| level.slug == cell.level);
+        let (colour, name) = level.map_or(("#9e9e9e", ""), |level| (level.colour.as_str(), level.name.as_str()));
+        let ink = if dark(colour) { "#ffffff" } else { "#000000" };
+        add(format_args!(
+            "<g><title>{} × {}: {} ({})</title><rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"6\" fill=\"{colour}\"/>",
+            cell.likelihood,
+            cell.impact,
+            escaped(name),
+            cell.count,
+            size - 4,
+            size - 4
+        ));
+        if cell.count > 0 {
+            add(format_args!(
+                "<text x=\"{}\" y=\"{}\" font-size=\"28\" font-weight=\"600\" text-anchor=\"middle\" fill=\"{ink}\">{}</text>",
+                x + size / 2 - 2,
+                y + size / 2 + 4,
+                cell.count
+            ));
+        }
+        add(format_args!(
+            "<text x=\"{}\" y=\"{}\" font-size=\"11\" text-anchor=\"middle\" fill=\"{ink}\">{}</text></g>",
+            x + size / 2 - 2,
+            y + size - 14,
+            escaped(name)
+        ));
+    }
+    for step in &method.likelihood_scale {
+        let y = top + (rows - step.value) * size + size / 2;
+        add(format_args!(
+            "<text class=\"t\" x=\"{}\" y=\"{y}\" font-size=\"13\" text-anchor=\"end\">{} {}</text>",
+            left - 10,
+            step.value,
+            escaped(&step.label)
+        ));
+    }
+    for step in &method.impact_scale {
+        let x = left + (step.value - 1) * size + size / 2 - 2;
+        add(format_args!(
+            "<text class=\"t\" x=\"{x}\" y=\"{}\" font-size=\"12\" text-anchor=\"middle\">{} {}</text>",
+            top + rows * size + 18,
+            step.value,
+            escaped(&step.label)
+        ));
+    }
+    add(format_args!(
+        "<text class=\"t\" x=\"{}\" y=\"24\" font-size=\"14\" font-weight=\"600\" text-anchor=\"end\">Likelihood</text>",
+        left - 10
+    ));
+    add(format_args!(
+        "<text class=\"t\" x=\"{}\" y=\"{}\" font-size=\"14\" font-weight=\"600\" text-anchor=\"middle\">Impact</text></svg>",
+        left + columns * size / 2,
+        top + rows * size + 50
+    ));
+    svg
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Pure: is white text better to read on it? By relative luminance (WCAG 2).
+fn dark(colour: &str) -> bool {
+    let part = |range: std::ops::Range<usize>| {
+        colour.get(range).and_then(|hex| u8::from_str_radix(hex, 16).ok()).map_or(0.5, |n| f64::from(n) / 255.0)
+    };
+    let linear = |c: f64| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
+    0.2126 * linear(part(1..3)) + 0.7152 * linear(part(3..5)) + 0.0722 * linear(part(5..7)) < 0.179
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_risk_is_counted_once() {
+        let method: RiskMethodology = serde_json::from_str("{}").unwrap_or_else(|e| panic!("{e}"));
+        let score = |l: i32, i: i32| (Id::new(), Some(l), Some(i), None);
+        let scores = vec![score(4, 5), score(4, 5), score(1, 1), score(7, 1), (Id::new(), None, None, None)];
+        let (cells, outside, not_assessed) = arranged(&scores, &method);
+        assert_eq!((cells.len(), outside, not_assessed), (25, 1, 1));
+        let worst = cells.iter().find(|cell| (cell.likelihood, cell.impact) == (4, 5));
+        assert_eq!(worst.map(|cell| (cell.count, cell.level.as_str())), Some((2, "critical")));
+        assert_eq!(cells.iter().map(|cell| cell.count).sum::<i64>(), 3);
+    }
+
+    #[test]
+    fn text_is_readable_on_each_level() {
+        assert!(dark("#c62828") && dark("#2e7d32") && !dark("#f9a825"));
+    }
+}

@@ -1,0 +1,14 @@
+//! Floor 6: what is computed across registers, at any moment: the statement of applicability, the risk matrix, the overview, the feed.
+pub mod feed;
+pub mod matrix;
+pub mod overview;
+pub mod soa;
+
+/// Mounts the views.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.service(soa::get_statement);
+    api.service(matrix::get_matrix);
+    api.service(overview::get_overview);
+    api.service(feed::list_events);
+    api.service(feed::list_entries);
+}

@@ -1,0 +1,205 @@
+//! The overview: a dashboard's home in one request (ISO/IEC 27001:2022 9.1). Every number is cut to what the caller may see.
+use super::matrix::{self, MatrixStage};
+use super::soa::{self, SoaSummary};
+use crate::core::{Id, Result, catalogue};
+use crate::db::schema::{evidence as ev, links as l, versions as v};
+use crate::http::describe::Refusals;
+use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
+use crate::records::{Condition, Reader, list, sight};
+use crate::registers::plan::scope::Scope;
+use actix_web::{HttpRequest, get};
+use chrono::NaiveDate;
+use diesel::dsl::count_star;
+use diesel::prelude::*;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use utoipa::ToSchema;
+
+/// The registers that a dashboard counts.
+const COUNTED: &[&str] = &["asset", "risk", "control", "evidence", "nonconformity", "action", "scope", "risk_methodology"];
+
+/// Records by state.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KindCount {
+    /// The register.
+    #[schema(max_length = 64)]
+    pub kind: String,
+    /// Records that are not archived, by state.
+    #[schema(value_type = CountsByName)]
+    pub by_status: BTreeMap<String, i64>,
+    /// All of them.
+    #[schema(minimum = 0)]
+    pub total: i64,
+}
+/// Counts by name.
+#[derive(Debug, ToSchema)]
+pub struct CountsByName(#[expect(dead_code, reason = "only its schema is used")] BTreeMap<String, i64>);
+
+/// Open risks by level.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RiskLevels {
+    /// Before controls.
+    #[schema(value_type = CountsByName)]
+    pub inherent: BTreeMap<String, i64>,
+    /// With the controls that are in place.
+    #[schema(value_type = CountsByName)]
+    pub current: BTreeMap<String, i64>,
+}
+/// Evidence in numbers.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct EvidenceNumbers {
+    /// Pieces that stand, superseded ones left out.
+    #[schema(minimum = 0)]
+    pub standing: i64,
+    /// Controls that are proven by current evidence.
+    #[schema(minimum = 0)]
+    pub controls_current: i64,
+    /// Controls whose evidence has expired.
+    #[schema(minimum = 0)]
+    pub controls_expired: i64,
+}
+/// Something with a day.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Upcoming {
+    /// The record.
+    pub id: Id,
+    /// The register.
+    #[schema(max_length = 64)]
+    pub kind: String,
+    /// Its readable identifier.
+    #[schema(max_length = 32)]
+    pub code: String,
+    /// What it is called.
+    #[schema(max_length = 200)]
+    pub name: String,
+    /// Its day.
+    pub due_on: NaiveDate,
+}
+/// The dashboard's home.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Overview {
+    /// Records by register and state.
+    #[schema(max_items = 100)]
+    pub open_by_kind: Vec<KindCount>,
+    /// Records past their due day and not done.
+    #[schema(minimum = 0)]
+    pub overdue: i64,
+    /// Records whose review is due.
+    #[schema(minimum = 0)]
+    pub review_due: i64,
+    /// Open risks by level.
+    pub risk_levels: RiskLevels,
+    /// The statement of applicability of the scope that was asked for, in numbers.
+    #[schema(required)]
+    pub soa: Option<SoaSummary>,
+    /// Evidence in numbers.
+    pub evidence: EvidenceNumbers,
+    /// Nonconformities by state.
+    #[schema(value_type = CountsByName)]
+    pub nonconformities: BTreeMap<String, i64>,
+    /// What comes next, nearest first, up to 20.
+    #[schema(max_items = 20)]
+    pub upcoming: Vec<Upcoming>,
+    /// The ledger's last position that it was computed from.
+    #[schema(minimum = -1)]
+    pub position: i64,
+}
+
+/// Get the overview
+///
+/// A dashboard's home in one request, live or as of a moment; cut to a scope with `scope_id`.
+#[utoipa::path(operation_id = "getOverview", tag = "overview", security(("bearer" = [])),
+    params(("scope_id" = Option<String>, Query, description = "Only this scope and what belongs to the whole organization: id or code.", max_length = 64), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
+    responses((status = 200, description = "The overview.", body = Overview), Refusals))]
+#[get("/v1/overview")]
+pub async fn get_overview(guard: Guard<Viewing<View>>, request: HttpRequest) -> Result<Answer> {
+    let then = Then::read(&request, &["scope_id"])?;
+    let scope = matrix::scope_asked(&then)?;
+    guard
+        .view(then.as_of, move |reader| {
+            let scope = scope.map(|selector| reader.row::<Scope>(&selector, reader.moment.past()).map(|row| row.id)).transpose()?;
+            Answer::of(&compute(reader, scope)?)
+        })
+        .await
+}
+
+fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
+    let mut open_by_kind = Vec::with_capacity(COUNTED.len());
+    let (mut overdue, mut review_due, mut upcoming) = (0, 0, Vec::new());
+    for kind in COUNTED {
+        let standing = |reader: &Reader<'_>| standing(reader, kind, scope);
+        let counts = v::table.filter(standing(reader)).group_by(v::status).select((v::status, count_star())).order(v::status);
+        let by_status: BTreeMap<String, i64> = counts.load::<(String, i64)>(reader.conn())?.into_iter().collect();
+        overdue +=
+            v::table.filter(standing(reader)).filter(list::late(reader.today)).select(count_star()).get_result::<i64>(reader.conn())?;
+        let reviews = v::table
+            .filter(standing(reader))
+            .filter(v::review_due_on.is_not_null().and(v::review_due_on.assume_not_null().le(reader.today)));
+        review_due += reviews.select(count_star()).get_result::<i64>(reader.conn())?;
+        let next = v::table.filter(standing(reader)).filter(v::due_on.is_not_null().and(v::due_on.assume_not_null().ge(reader.today)));
+        let next = next.filter(v::status.ne_all(list::DONE.to_vec())).order((v::due_on, v::number)).limit(20);
+        let rows: Vec<(Id, i64, String, Option<NaiveDate>)> = next.select((v::id, v::number, v::name, v::due_on)).load(reader.conn())?;
+        let prefix = crate::records::kind::prefix_of(kind);
+        upcoming.extend(rows.into_iter().filter_map(|(id, number, name, due_on)| {
+            Some(Upcoming { id, kind: (*kind).to_owned(), code: format!("{prefix}-{number}"), name, due_on: due_on? })
+        }));
+        open_by_kind.push(KindCount { kind: (*kind).to_owned(), total: by_status.values().sum(), by_status });
+    }
+    upcoming.sort_by(|a, b| (a.due_on, &a.code).cmp(&(b.due_on, &b.code)));
+    upcoming.truncate(20);
+    let nonconformities =
+        open_by_kind.iter().find(|count| count.kind == "nonconformity").map(|count| count.by_status.clone()).unwrap_or_default();
+    let soa = match (scope, catalogue::framework(catalogue::ISO_27001)) {
+        (Some(scope), Some(framework)) => Some(soa::compute(reader, scope, framework)?.summary),
+        _ => None,
+    };
+    let position = if reader.moment.past() { reader.moment.seq } else { reader.moment.last };
+    let risk_levels =
+        RiskLevels { inherent: levels(reader, MatrixStage::Inherent, scope)?, current: levels(reader, MatrixStage::Current, scope)? };
+    Ok(Overview { open_by_kind, overdue, review_due, risk_levels, soa, evidence: evidence(reader)?, nonconformities, upcoming, position })
+}
+
+/// What stands of a kind, of a scope and of the whole organization.
+fn standing(reader: &Reader<'_>, kind: &'static str, scope: Option<Id>) -> Condition {
+    let living: Condition = Box::new(v::archived_at.is_null());
+    let all = sight::both(reader.seen(kind), living);
+    match scope.filter(|_| kind != "scope") {
+        Some(scope) => sight::both(all, sight::scoped(&[scope], reader.moment.seq)),
+        None => all,
+    }
+}
+
+fn levels(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>) -> Result<BTreeMap<String, i64>> {
+    let mut all = BTreeMap::new();
+    for (.., level) in matrix::scores(reader, stage, scope)? {
+        *all.entry(level.unwrap_or_else(|| "not_assessed".into())).or_default() += 1;
+    }
+    Ok(all)
+}
+
+fn evidence(reader: &mut Reader<'_>) -> Result<EvidenceNumbers> {
+    let superseded = ev::table.filter(
+        ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)).and(ev::superseded_by_id.is_not_null()),
+    );
+    let standing =
+        v::table.filter(reader.seen("evidence")).filter(v::archived_at.is_null()).filter(diesel::dsl::not(diesel::dsl::exists(superseded)));
+    let standing: i64 = standing.select(count_star()).get_result(reader.conn())?;
+    let proofs = crate::registers::r#do::support::support(reader, None)?;
+    let count = |fits: &dyn Fn(i64, i64) -> bool| proofs.values().filter(|proof| fits(proof.current, proof.expired)).count() as i64;
+    Ok(EvidenceNumbers {
+        standing,
+        controls_current: count(&|current, _| current > 0),
+        controls_expired: count(&|current, expired| current == 0 && expired > 0),
+    })
+}
+
+/// Records of a kind that belong to other scopes alone.
+pub fn elsewhere(reader: &mut Reader<'_>, kind: &'static str, scope: Id) -> Result<BTreeSet<Id>> {
+    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let scoped = l::table.inner_join(v::table.on(v::tenant_id.eq(l::tenant_id).and(v::id.eq(l::from_id))));
+    let scoped = scoped.filter(l::tenant_id.eq(tenant).and(l::relation.eq("scope_ids")).and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
+    let scoped = scoped.filter(v::kind.eq(kind).and(v::from_seq.le(seq)).and(v::to_seq.gt(seq)));
+    let pairs: Vec<(Id, Id)> = scoped.select((l::from_id, l::to_id)).load(reader.conn())?;
+    let here: BTreeSet<Id> = pairs.iter().filter(|(_, to)| *to == scope).map(|(id, _)| *id).collect();
+    Ok(pairs.into_iter().map(|(id, _)| id).filter(|id| !here.contains(id)).collect())
+}

@@ -1,0 +1,175 @@
+//! The history of a record: its versions, newest first, each with who, when, why and what changed.
+use super::{Reader, Resource, Selector};
+use crate::access::{Actor, ActorKind};
+use crate::core::{Id, Instant, Invalid, Problem, Result};
+use crate::db::schema::ledger_entries as e;
+use diesel::prelude::*;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use utoipa::ToSchema;
+
+/// Versions of a record, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HistoryPage {
+    /// The versions.
+    #[schema(max_items = 200)]
+    pub data: Vec<HistoryEntry>,
+    /// Are there older ones? Ask with `before_seq` of the last.
+    pub has_more: bool,
+}
+
+/// One version: who made it, when, why, and what it changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HistoryEntry {
+    /// Position in the organization's ledger.
+    #[schema(minimum = 0)]
+    pub seq: i64,
+    /// When.
+    pub at: Instant,
+    /// Who.
+    pub actor: Actor,
+    /// `create`, `update`, `archive`, `restore`, or the word of a workflow.
+    #[schema(max_length = 64)]
+    pub action: String,
+    /// Why, in the actor's words.
+    #[schema(required, max_length = 2500)]
+    pub reason: Option<String>,
+    /// The record's version after it.
+    #[schema(minimum = 1)]
+    pub version: i32,
+    /// The request that caused it.
+    pub request_id: Id,
+    /// What changed, member by member.
+    #[schema(max_items = 1000)]
+    pub changes: Vec<MemberChange>,
+    /// The whole record after it, when asked for with `include=body`.
+    #[schema(required, value_type = AnyValue)]
+    pub body: Option<Value>,
+}
+
+/// A member before and after.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MemberChange {
+    /// JSON Pointer (RFC 6901) of the member.
+    #[schema(max_length = 200)]
+    pub pointer: String,
+    /// Its value before; null when there was none.
+    #[schema(value_type = AnyValue)]
+    pub from: Value,
+    /// Its value after.
+    #[schema(value_type = AnyValue)]
+    pub to: Value,
+}
+
+/// Any JSON value.
+pub struct AnyValue;
+impl utoipa::PartialSchema for AnyValue {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+        let kinds = [Type::String, Type::Number, Type::Boolean, Type::Array, Type::Object, Type::Null];
+        ObjectBuilder::new().schema_type(SchemaType::from_iter(kinds)).description(Some("Any JSON value.")).into()
+    }
+}
+impl ToSchema for AnyValue {}
+
+/// An entry as the ledger keeps it.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = e)]
+pub struct Entry {
+    /// Position.
+    pub seq: i64,
+    /// When.
+    pub at: Instant,
+    /// What kind of account.
+    pub actor_kind: ActorKind,
+    /// Which account.
+    pub actor_id: Id,
+    /// The person behind it.
+    pub person_id: Option<Id>,
+    /// What.
+    pub action: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// The register.
+    pub kind: String,
+    /// The record.
+    pub record_id: Id,
+    /// Its version after it.
+    pub record_version: i32,
+    /// The request.
+    pub request_id: Id,
+    /// The record after it.
+    pub body: String,
+    /// Its personal half.
+    pub personal: Option<String>,
+    /// The hash of its leaf.
+    pub leaf_hash: Vec<u8>,
+}
+
+impl Entry {
+    /// The whole record after it.
+    pub fn image(&self) -> Result<Map<String, Value>> {
+        let damaged = |what: serde_json::Error| Problem::internal(format!("entry {}: {what}", self.seq));
+        let mut whole: Map<String, Value> = serde_json::from_str(&self.body).map_err(damaged)?;
+        if let Some(personal) = &self.personal {
+            whole.extend(serde_json::from_str::<Map<String, Value>>(personal).map_err(damaged)?);
+        }
+        Ok(whole)
+    }
+    /// Who, with the name the account had then.
+    pub fn actor(&self, image: &Map<String, Value>) -> Actor {
+        let name = image.get("updated_by").and_then(|by| by.get("name")).and_then(Value::as_str).unwrap_or_default();
+        Actor { kind: self.actor_kind, id: self.actor_id, name: name.to_owned(), person_id: self.person_id }
+    }
+}
+
+/// What every version changes, and so says nothing.
+const ALWAYS: &[&str] = &["version", "updated_at", "updated_by"];
+
+/// The members in which two images differ.
+pub fn changes(before: Option<&Map<String, Value>>, after: &Map<String, Value>) -> Vec<MemberChange> {
+    let none = Map::new();
+    let before = before.unwrap_or(&none);
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).filter(|name| !ALWAYS.contains(&name.as_str())).collect();
+    let value = |image: &Map<String, Value>, name: &String| image.get(name).cloned().unwrap_or(Value::Null);
+    let change = |name: &String| MemberChange { pointer: format!("/{name}"), from: value(before, name), to: value(after, name) };
+    names.into_iter().map(change).filter(|change| change.from != change.to).collect()
+}
+
+/// A page size.
+pub fn limit(asked: &Option<i64>) -> Result<i64> {
+    match asked {
+        None => Ok(super::ask::LIMIT),
+        Some(n) if (1..=super::ask::MOST).contains(n) => Ok(*n),
+        Some(_) => Err(Problem::parameters(vec![Invalid::query("limit", "invalid_parameter", "a number from 1 to 200 is needed")])),
+    }
+}
+
+/// The versions of a record that this caller sees, archived or not.
+pub fn of<R: Resource>(
+    reader: &mut Reader<'_>,
+    selector: &Selector,
+    limit: i64,
+    before: Option<i64>,
+    with_body: bool,
+) -> Result<HistoryPage> {
+    let id = reader.row::<R>(selector, true)?.id;
+    let until = before.map_or(reader.moment.seq, |before| reader.moment.seq.min(before.saturating_sub(1)));
+    let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(until)));
+    let entries: Vec<Entry> = of_it.order(e::seq.desc()).limit(limit + 1).select(Entry::as_select()).load(reader.conn())?;
+    let images = entries.iter().map(Entry::image).collect::<Result<Vec<_>>>()?;
+    let page = usize::try_from(limit).unwrap_or_default();
+    let data = entries.iter().zip(&images).enumerate().take(page).map(|(n, (entry, image))| HistoryEntry {
+        seq: entry.seq,
+        at: entry.at,
+        actor: entry.actor(image),
+        action: entry.action.clone(),
+        reason: entry.reason.clone(),
+        version: entry.record_version,
+        request_id: entry.request_id,
+        changes: changes(images.get(n + 1), image),
+        body: with_body.then(|| Value::Object(image.clone())),
+    });
+    Ok(HistoryPage { data: data.collect(), has_more: entries.len() > page })
+}

@@ -1,0 +1,8 @@
+//! Do: frameworks, controls, applicability, evidence (ISO/IEC 27001:2022 clauses 6.1.3, 8 and Annex A).
+pub mod applicability;
+pub mod content;
+pub mod control;
+pub mod evidence;
+pub mod framework;
+pub mod push;
+pub mod support;

@@ -1,0 +1,196 @@
+//! What proves a control (ISO/IEC 27001:2022 9.1): its evidence, current or expired. Computed at reading, from the organization's date; right
+//! without any job having run.
+use super::control::Frequency;
+use crate::core::{Id, Instant, Result};
+use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v};
+use crate::records::{Reader, sight};
+use chrono::{Days, NaiveDate};
+use diesel::prelude::*;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use utoipa::ToSchema;
+
+crate::vocabulary! {
+    /// Does a control work, as far as evidence tells?
+    pub enum Operation { Operating, Stale, Unproven }
+}
+
+/// The evidence behind a control: what is superseded does not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Support {
+    /// Pieces that are current.
+    #[schema(minimum = 0)]
+    pub current: i64,
+    /// Pieces that are not any more.
+    #[schema(minimum = 0)]
+    pub expired: i64,
+    /// When the newest was collected.
+    #[schema(required)]
+    pub latest_collected_at: Option<Instant>,
+}
+
+impl Support {
+    fn add(&mut self, current: bool, collected_at: Instant) {
+        *(if current { &mut self.current } else { &mut self.expired }) += 1;
+        self.latest_collected_at = self.latest_collected_at.max(Some(collected_at));
+    }
+}
+
+/// Pure: what evidence says of a control.
+pub fn operation(implemented: bool, evidence: &Support) -> Operation {
+    match (implemented, evidence.current, evidence.expired) {
+        (true, 1.., _) => Operation::Operating,
+        (true, _, 1..) => Operation::Stale,
+        _ => Operation::Unproven,
+    }
+}
+
+/// The days that decide until when a piece of evidence is current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// When it was collected.
+    pub collected_on: NaiveDate,
+    /// The end of the period that it covers.
+    pub period_end_on: Option<NaiveDate>,
+    /// When it says itself that it ends.
+    pub expires_on: Option<NaiveDate>,
+}
+
+/// Pure: its last current day: `expires_on`, else the end of its period and one frequency of the control and 10 % more, else the organization's
+/// default after it was collected.
+pub fn current_until(span: &Span, frequency: Option<Frequency>, default_days: i32) -> NaiveDate {
+    let default = span.collected_on.checked_add_days(Days::new(u64::from(default_days.unsigned_abs()))).unwrap_or(NaiveDate::MAX);
+    let of_period = || span.period_end_on?.checked_add_days(Days::new(allowance(frequency?)?));
+    span.expires_on.or_else(of_period).unwrap_or(default)
+}
+
+/// One period of a frequency and 10 % more, in days.
+fn allowance(frequency: Frequency) -> Option<u64> {
+    match frequency {
+        Frequency::Daily => Some(2),
+        Frequency::Weekly => Some(8),
+        Frequency::Monthly => Some(34),
+        Frequency::Quarterly => Some(101),
+        Frequency::HalfYearly => Some(201),
+        Frequency::Yearly => Some(402),
+        Frequency::Continuous | Frequency::PerEvent => None,
+    }
+}
+
+/// The evidence of these controls (of all when none are named), as far as this caller sees it: one query, and one more for a limited caller.
+pub fn support(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeMap<Id, Support>> {
+    let mut all: BTreeMap<Id, Support> = BTreeMap::new();
+    let seen = visible(reader)?;
+    let (today, default) = (reader.today, reader.settings.evidence_days);
+    for piece in pieces(reader, controls, None)? {
+        if seen.as_ref().is_none_or(|seen| seen.contains(&piece.evidence)) {
+            let current = current_until(&piece.span, piece.frequency, default) >= today;
+            all.entry(piece.control).or_default().add(current, piece.collected_at);
+        }
+    }
+    Ok(all)
+}
+
+/// The shortest frequency of the controls that each of these pieces of evidence proves.
+pub fn frequencies(reader: &mut Reader<'_>, evidence: &[Id]) -> Result<BTreeMap<Id, Frequency>> {
+    let mut all: BTreeMap<Id, Frequency> = BTreeMap::new();
+    for piece in pieces(reader, None, Some(evidence))? {
+        if let Some(frequency) = piece.frequency.filter(|frequency| allowance(*frequency).is_some()) {
+            let shortest = all.entry(piece.evidence).or_insert(frequency);
+            if allowance(frequency) < allowance(*shortest) {
+                *shortest = frequency;
+            }
+        }
+    }
+    Ok(all)
+}
+
+struct Piece {
+    control: Id,
+    evidence: Id,
+    collected_at: Instant,
+    span: Span,
+    frequency: Option<Frequency>,
+}
+
+/// Evidence that stands, with the controls it is linked with.
+fn pieces(reader: &mut Reader<'_>, controls: Option<&[Id]>, evidence: Option<&[Id]>) -> Result<Vec<Piece>> {
+    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let frequencies = frequencies_of(reader, controls)?;
+    let linked = v::table
+        .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
+        .inner_join(ev::table.on(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version))));
+    let linked = linked.filter(l::tenant_id.eq(tenant).and(l::relation.eq("control_ids")).and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
+    let linked = linked.filter(v::kind.eq("evidence").and(v::from_seq.le(seq)).and(v::to_seq.gt(seq)).and(v::archived_at.is_null()));
+    let mut linked = linked.into_boxed();
+    if evidence.is_none() {
+        linked = linked.filter(ev::superseded_by_id.is_null());
+    }
+    if let Some(ids) = controls {
+        linked = linked.filter(l::to_id.eq_any(ids.to_vec()));
+    }
+    if let Some(ids) = evidence {
+        linked = linked.filter(l::from_id.eq_any(ids.to_vec()));
+    }
+    type Found = (Id, Id, Instant, NaiveDate, Option<NaiveDate>, Option<NaiveDate>);
+    let columns = (l::to_id, v::id, ev::collected_at, ev::collected_on, ev::period_end_on, ev::expires_on);
+    let found: Vec<Found> = linked.select(columns).load(reader.conn())?;
+    let piece = |(control, evidence, collected_at, collected_on, period_end_on, expires_on): Found| {
+        let span = Span { collected_on, period_end_on, expires_on };
+        Piece { control, evidence, collected_at, span, frequency: frequencies.get(&control).copied() }
+    };
+    Ok(found.into_iter().map(piece).collect())
+}
+
+fn frequencies_of(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeMap<Id, Frequency>> {
+    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let standing = c::table.inner_join(v::table.on(v::tenant_id.eq(c::tenant_id).and(v::id.eq(c::id)).and(v::version.eq(c::version))));
+    let standing = standing.filter(v::tenant_id.eq(tenant).and(v::kind.eq("control")).and(v::from_seq.le(seq)).and(v::to_seq.gt(seq)));
+    let mut standing = standing.filter(c::frequency.is_not_null()).into_boxed();
+    if let Some(ids) = controls {
+        standing = standing.filter(v::id.eq_any(ids.to_vec()));
+    }
+    let found: Vec<(Id, Option<Frequency>)> = standing.select((c::id, c::frequency)).load(reader.conn())?;
+    Ok(found.into_iter().filter_map(|(id, frequency)| Some((id, frequency?))).collect())
+}
+
+/// The evidence that a limited caller sees; `None` when it sees all.
+fn visible(reader: &mut Reader<'_>) -> Result<Option<BTreeSet<Id>>> {
+    match sight::limits(reader.caller(), "evidence", reader.moment.seq) {
+        None => Ok(None),
+        Some(_) => {
+            let seen = reader.seen("evidence");
+            Ok(Some(v::table.filter(seen).select(v::id).load::<Id>(reader.conn())?.into_iter().collect()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    #[test]
+    fn how_long_evidence_is_current() {
+        let span = Span { collected_on: day("2026-04-02"), period_end_on: Some(day("2026-03-31")), expires_on: None };
+        assert_eq!(current_until(&span, Some(Frequency::Quarterly), 365), day("2026-07-10"));
+        assert_eq!(current_until(&span, Some(Frequency::Continuous), 365), day("2027-04-02"), "no period of a frequency: the default");
+        assert_eq!(current_until(&span, None, 30), day("2026-05-02"));
+        let own = Span { expires_on: Some(day("2026-04-30")), ..span };
+        assert_eq!(current_until(&own, Some(Frequency::Yearly), 365), day("2026-04-30"), "its own word comes first");
+        let open = Span { period_end_on: None, ..span };
+        assert_eq!(current_until(&open, Some(Frequency::Daily), 365), day("2027-04-02"));
+    }
+
+    #[test]
+    fn operation_needs_both_word_and_proof() {
+        let with = |current, expired| Support { current, expired, latest_collected_at: None };
+        assert_eq!(operation(true, &with(1, 3)), Operation::Operating);
+        assert_eq!(operation(true, &with(0, 3)), Operation::Stale);
+        assert_eq!(operation(true, &with(0, 0)), Operation::Unproven);
+        assert_eq!(operation(false, &with(5, 0)), Operation::Unproven);
+    }
+}

@@ -1,0 +1,66 @@
+//! Floor 5: the table of contents of the product, in the order of the cycle: Plan, Do, Check, Act.
+pub mod act;
+#[path = "do_/mod.rs"]
+pub mod r#do;
+pub mod plan;
+
+use crate::http::{Api, Collection, Operations};
+use crate::records::{Kind, Resource};
+use act::{action::Action, nonconformity::Nonconformity};
+use r#do::{applicability::Applicability, control::Control, evidence::Evidence};
+use plan::{
+    asset::Asset, methodology::RiskMethodology, organization::Organization, person::Person, risk::Risk, scope::Scope, threat::Threat,
+};
+use serde_json::Value;
+
+/// A register, as the application and the law tests see it.
+pub struct Room {
+    /// Its words.
+    pub kind: Kind,
+    /// A valid body.
+    pub example: fn() -> Value,
+    /// Which of the common operations it has.
+    pub operations: Option<Operations>,
+    mount: fn(&mut Api<'_>),
+    actions: fn(&mut Api<'_>),
+}
+
+/// All registers.
+pub const ROOMS: &[Room] = &[
+    settings::<Organization>(plan::organization::mount),
+    room::<Scope>(Operations::KEPT, plan::scope::actions),
+    room::<Person>(Operations::KEPT, nothing),
+    room::<RiskMethodology>(Operations::KEPT, plan::methodology::actions),
+    room::<Asset>(Operations::ALL, plan::asset::actions),
+    room::<Threat>(Operations::KEPT, nothing),
+    room::<Risk>(Operations::ALL, plan::risk::actions),
+    room::<Control>(Operations::ALL, nothing),
+    settings::<Applicability>(r#do::applicability::mount),
+    room::<Evidence>(Operations { create: false, ..Operations::KEPT }, r#do::evidence::actions),
+    room::<Nonconformity>(Operations::KEPT, act::nonconformity::actions),
+    room::<Action>(Operations::KEPT, act::action::actions),
+];
+
+impl Room {
+    /// Mounts and describes the collection and what else belongs to it.
+    pub fn mount(&self, api: &mut Api<'_>) {
+        (self.mount)(api);
+        (self.actions)(api);
+    }
+}
+
+fn nothing(_: &mut Api<'_>) {}
+
+const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) -> Room {
+    let mount: fn(&mut Api<'_>) = match (operations.create, operations.review) {
+        (true, true) => |api| api.service(Collection::<R>::new(Operations::ALL)),
+        (true, false) => |api| api.service(Collection::<R>::new(Operations::KEPT)),
+        (false, _) => |api| api.service(Collection::<R>::new(Operations { create: false, ..Operations::KEPT })),
+    };
+    Room { kind: R::KIND, example: R::example, operations: Some(operations), mount, actions }
+}
+
+/// A record that is kept like a register's, but stands at a place of its own.
+const fn settings<R: Resource>(mount: fn(&mut Api<'_>)) -> Room {
+    Room { kind: R::KIND, example: R::example, operations: None, mount, actions: nothing }
+}

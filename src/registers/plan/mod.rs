@@ -1,0 +1,9 @@
+//! Plan: context, scope, people, assets, threats, risks (ISO/IEC 27001:2022 clauses 4 to 6).
+pub mod asset;
+pub mod methodology;
+pub mod organization;
+pub mod person;
+pub mod revision;
+pub mod risk;
+pub mod scope;
+pub mod threat;

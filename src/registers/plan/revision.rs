@@ -1,0 +1,181 @@
+//! Revisions (ISO/IEC 27001:2022 7.5): scope and risk methodology are lasting records; what is approved is a revision of them. `revise` opens
+//! the next as draft while the one in force stays; approving supersedes it. A revision is the body at the ledger entry that approved it:
+//! nothing is copied.
+use crate::access::Actor;
+use crate::core::{Code, Instant, Problem, Result};
+use crate::db::schema::ledger_entries as e;
+use crate::http::{Answer, Approve, At, Guard, Input, Read, Return, Revise, Submit, Then, handlers::Comment, transit};
+use crate::records::history::Entry;
+use crate::records::{Comment as Needs, Known, Reader, Record, Resource, Transition, Tx};
+use actix_web::HttpRequest;
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What the server says about a record with revisions.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Revised {
+    /// The revision that the record's members show.
+    #[schema(minimum = 1)]
+    pub revision: i32,
+    /// The revision that was approved last and is in force.
+    #[schema(required, minimum = 1)]
+    pub revision_in_force: Option<i32>,
+    /// Who asked for approval of this revision.
+    #[schema(required)]
+    pub submitted_by: Option<Actor>,
+    /// When the revision in force was approved.
+    #[schema(required)]
+    pub approved_at: Option<Instant>,
+    /// By whom.
+    #[schema(required)]
+    pub approved_by: Option<Actor>,
+}
+impl Default for Revised {
+    fn default() -> Self {
+        Revised { revision: 1, revision_in_force: None, submitted_by: None, approved_at: None, approved_by: None }
+    }
+}
+
+/// draft → in_review.
+pub const SUBMIT: Transition = Transition { verb: "submit", from: &["draft"], to: "in_review", comment: Needs::Optional };
+/// in_review → approved.
+pub const APPROVE: Transition = Transition { verb: "approve", from: &["in_review"], to: "approved", comment: Needs::Optional };
+/// in_review → draft, with the reason.
+pub const RETURN: Transition = Transition { verb: "return", from: &["in_review"], to: "draft", comment: Needs::Required };
+/// approved → draft of the next revision.
+pub const REVISE: Transition = Transition { verb: "revise", from: &["approved"], to: "draft", comment: Needs::Optional };
+
+/// What is approved changes by a new revision; what is in review waits.
+pub fn changeable<R: Resource>(record: &Record<R>) -> Result<()> {
+    match record.spine.status.as_str() {
+        "draft" => Ok(()),
+        "approved" => {
+            Err(Problem::new(Code::ReviseFirst, "It is approved; `revise` opens the next revision.").allowing(R::KIND.allowed("approved")))
+        }
+        status => {
+            Err(Problem::new(Code::IllegalTransition, format!("It cannot change while it is `{status}`."))
+                .allowing(R::KIND.allowed(status)))
+        }
+    }
+}
+
+/// Asks for approval of the draft.
+pub async fn submit<R: Resource<State = Revised>>(guard: Guard<Submit<R>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    let asked = |tx: &mut Tx<'_, _>, record: &mut Record<R>, _: Comment| {
+        record.state.submitted_by = Some(tx.caller().actor.clone());
+        Ok(())
+    };
+    transit::transit(guard, (at, known, input), "submit", transit::a_person, asked).await
+}
+
+/// Puts the draft in force; by another person than who asked.
+pub async fn approve<R: Resource<State = Revised>>(guard: Guard<Approve<R>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    let another = |tx: &mut Tx<'_, _>, stored: &Record<R>| tx.another_than(stored.state.submitted_by.as_ref(), "submitted it");
+    let in_force = |tx: &mut Tx<'_, _>, record: &mut Record<R>, _: Comment| {
+        approved(&mut record.state, &tx.caller().actor, tx.now());
+        Ok(())
+    };
+    transit::transit(guard, (at, known, input), "approve", another, in_force).await
+}
+
+/// Pure: what approving changes.
+pub fn approved(state: &mut Revised, by: &Actor, at: Instant) {
+    state.revision_in_force = Some(state.revision);
+    (state.approved_at, state.approved_by) = (Some(at), Some(by.clone()));
+}
+
+/// Sends it back to its author.
+pub async fn return_to_draft<R: Resource<State = Revised>>(guard: Guard<Return<R>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    let back = |_: &mut Tx<'_, _>, record: &mut Record<R>, _: Comment| {
+        record.state.submitted_by = None;
+        Ok(())
+    };
+    transit::transit(guard, (at, known, input), "return", transit::anyone, back).await
+}
+
+/// Opens the next revision as a draft; the one in force stays in force.
+pub async fn revise<R: Resource<State = Revised>>(guard: Guard<Revise<R>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    let next = |_: &mut Tx<'_, _>, record: &mut Record<R>, _: Comment| {
+        record.state.revision += 1;
+        record.state.submitted_by = None;
+        Ok(())
+    };
+    transit::transit(guard, (at, known, input), "revise", transit::anyone, next).await
+}
+
+/// The entries that approved a record, oldest first.
+pub fn approvals<R: Resource<State = Revised>>(reader: &mut Reader<'_>, id: crate::core::Id) -> Result<Vec<Record<R>>> {
+    let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(reader.moment.seq)));
+    let entries: Vec<Entry> = of_it.filter(e::action.eq("approve")).order(e::seq).select(Entry::as_select()).load(reader.conn())?;
+    entries.iter().map(|entry| Record::of_image(&entry.body, entry.personal.as_deref(), 0)).collect()
+}
+
+/// One revision in a list of them.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Revision {
+    /// Its number.
+    #[schema(minimum = 1)]
+    pub revision: i32,
+    /// When it was approved.
+    #[schema(required)]
+    pub approved_at: Option<Instant>,
+    /// By whom.
+    #[schema(required)]
+    pub approved_by: Option<Actor>,
+    /// The record's version that was approved.
+    #[schema(minimum = 1)]
+    pub version: i32,
+    /// Is it the one in force?
+    pub in_force: bool,
+}
+/// The approved revisions of a record.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Revisions {
+    /// Newest first.
+    #[schema(max_items = 10000)]
+    pub data: Vec<Revision>,
+}
+
+/// The approved revisions, newest first.
+pub async fn list<R: Resource<State = Revised>>(guard: Guard<Read<R>>, at: At, request: HttpRequest) -> Result<Answer> {
+    let (then, selector) = (Then::read(&request, &[])?, at.of(&R::KIND)?);
+    guard
+        .view(then.as_of, move |reader| {
+            let row = reader.row::<R>(&selector, then.archived_too)?;
+            let in_force = crate::records::reader::record_of::<R>(&row)?.state.revision_in_force;
+            let all = approvals::<R>(reader, row.id)?.into_iter().rev().map(|record| Revision {
+                revision: record.state.revision,
+                approved_at: record.state.approved_at,
+                approved_by: record.state.approved_by,
+                version: record.spine.version,
+                in_force: Some(record.state.revision) == in_force,
+            });
+            Answer::of(&Revisions { data: all.collect() })
+        })
+        .await
+}
+
+/// One approved revision: the record as it was approved.
+pub async fn get<R: Resource<State = Revised>>(guard: Guard<Read<R>>, at: At, request: HttpRequest) -> Result<Answer> {
+    let (then, selector) = (Then::read(&request, &[])?, at.of(&R::KIND)?);
+    let wanted: i32 = request.match_info().query("n").parse().map_err(|_| Problem::not_found())?;
+    guard
+        .read(then.as_of, move |reader| {
+            let id = reader.row::<R>(&selector, then.archived_too)?.id;
+            let found = approvals::<R>(reader, id)?.into_iter().find(|record| record.state.revision == wanted);
+            let record = found.ok_or_else(Problem::not_found)?;
+            let (body, personal) = record.image()?;
+            let archived = record.spine.archived_at.is_some();
+            let row =
+                crate::records::Row { id, version: record.spine.version, status: record.spine.status.clone(), archived, body, personal };
+            Ok(Answer::shown(reader.show::<R>(row)?))
+        })
+        .await
+}
+
+/// The schemas of revisions.
+pub fn schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+    to.push((Revisions::name().into(), <Revisions as utoipa::PartialSchema>::schema()));
+    <Revisions as ToSchema>::schemas(to);
+}

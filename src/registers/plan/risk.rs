@@ -1,0 +1,429 @@
+//! Risks (ISO/IEC 27001:2022 6.1.2, 8.2): scenarios of threats to assets, scored by assessments under the methodology in force. The level and
+//! what follows from it are the server's; each assessment is an entry of the risk's history, with its rationale, so there is a trend.
+use super::methodology::{self, RiskMethodology};
+use crate::access::Actor;
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result, VersionKey};
+use crate::db::Conn;
+use crate::db::schema::{ledger_entries as e, risks as r, versions as v};
+use crate::http::describe::{Changed, Refusals};
+use crate::http::handlers::Comment;
+use crate::http::{Answer, Assess, At, Close, Guard, Input, Read, Reopen, Then, input, transit};
+use crate::records::ask::Moments;
+use crate::records::history::Entry;
+use crate::records::{Comment as Needs, Condition, Kind, Known, Reader, Record, Relation, Resource, Row, Stored, Transition, Tx, unasked};
+use actix_web::{HttpRequest, get, http::StatusCode, post};
+use diesel::{dsl::exists, prelude::*};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
+use validator::Validate;
+
+crate::vocabulary! {
+    /// What of information security is at risk.
+    pub enum Property { Confidentiality, Integrity, Availability }
+}
+crate::vocabulary! {
+    /// Before controls, or with those that are in place.
+    pub enum Stage { Inherent, Current }
+}
+crate::vocabulary! {
+    /// What a risk's current level asks for.
+    pub enum Evaluation { NotAssessed, Acceptable, TreatmentNeeded, InTreatment, Accepted, AcceptanceLapsed }
+}
+
+/// What clients say about a risk.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Risk {
+    /// What may happen.
+    #[validate(length(max = 4000))]
+    #[schema(max_length = 4000)]
+    pub description: Option<String>,
+    /// What it would lead to.
+    #[validate(length(max = 4000))]
+    #[schema(max_length = 4000)]
+    pub consequence: Option<String>,
+    /// The organization's own grouping.
+    #[validate(length(min = 1, max = 100))]
+    #[schema(min_length = 1, max_length = 100)]
+    pub category: Option<String>,
+    /// What is at risk.
+    #[serde(default)]
+    #[validate(length(max = 3))]
+    #[schema(max_items = 3)]
+    pub affected_properties: Vec<Property>,
+}
+
+/// A score, as it was given; never rewritten.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RiskScore {
+    /// How likely.
+    #[schema(minimum = 1, maximum = 10)]
+    pub likelihood: i32,
+    /// How bad: the highest of the dimensions.
+    #[schema(minimum = 1, maximum = 10)]
+    pub impact: i32,
+    /// How bad in each dimension, where the methodology has several.
+    #[schema(required)]
+    pub impacts: Option<BTreeMap<String, i32>>,
+    /// Likelihood × impact.
+    #[schema(minimum = 1, maximum = 100)]
+    pub score: i32,
+    /// The level in the methodology's matrix.
+    #[schema(max_length = 32)]
+    pub level: String,
+    /// Did the level meet the acceptance criteria?
+    pub acceptable: bool,
+    /// The methodology.
+    pub methodology_id: Id,
+    /// Its revision.
+    #[schema(minimum = 1)]
+    pub methodology_revision: i32,
+    /// When.
+    pub assessed_at: Instant,
+    /// By whom.
+    pub assessed_by: Actor,
+}
+
+/// What the server says about a risk.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct Scores {
+    /// Before controls.
+    #[schema(required)]
+    pub inherent: Option<RiskScore>,
+    /// With the controls that are in place.
+    #[schema(required)]
+    pub current: Option<RiskScore>,
+    /// After an approved treatment.
+    #[schema(required)]
+    pub residual: Option<RiskScore>,
+}
+
+/// What a list of risks can be filtered by.
+#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RiskFilter {
+    /// Any of these current levels.
+    #[param(max_items = 10, max_length = 32)]
+    pub level: Vec<String>,
+    /// Any of these inherent levels.
+    #[param(max_items = 10, max_length = 32)]
+    pub inherent_level: Vec<String>,
+    /// Any of these evaluations.
+    #[param(max_items = 10)]
+    pub evaluation: Vec<Evaluation>,
+    /// Any of these categories.
+    #[param(max_items = 50, max_length = 100)]
+    pub category: Vec<String>,
+    /// Any of these properties at risk.
+    #[param(max_items = 3)]
+    pub affected_property: Vec<Property>,
+}
+
+impl Resource for Risk {
+    const KIND: Kind = Kind {
+        name: "risk",
+        path: "risks",
+        code: "RSK",
+        about: "Risks, their scores and their evaluation (6.1.2, 8.2).",
+        initial: "open",
+        transitions: &[
+            Transition { verb: "close", from: &["open"], to: "closed", comment: Needs::Optional },
+            Transition { verb: "reopen", from: &["closed"], to: "open", comment: Needs::Required },
+        ],
+        relations: &[
+            Relation::new("asset_ids", "asset"),
+            Relation::new("threat_ids", "threat"),
+            Relation::new("existing_control_ids", "control"),
+        ],
+        ..Kind::PLAIN
+    };
+    type State = Scores;
+    fn example() -> Value {
+        json!({"name": "Customer data leaks through a stolen account", "description": "An account with wide rights is taken over.", "consequence": "Customers leave; a fine.",
+            "category": "access", "affected_properties": ["confidentiality"]})
+    }
+    fn rank(record: &Record<Self>) -> Option<i32> {
+        let scores = &record.state;
+        scores.current.as_ref().or(scores.inherent.as_ref()).map(|score| score.score)
+    }
+    fn changeable(record: &Record<Self>) -> Result<()> {
+        match record.spine.status.as_str() {
+            "open" => Ok(()),
+            status => {
+                Err(Problem::new(Code::IllegalTransition, "A closed risk is reopened before it changes.")
+                    .allowing(Self::KIND.allowed(status)))
+            }
+        }
+    }
+    fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
+        let tenant = reader.tenant();
+        let keys: Vec<Id> = rows.iter().map(|row| row.id).collect();
+        let versions: BTreeMap<Id, i32> = rows.iter().map(|row| (row.id, row.version)).collect();
+        let own = r::table
+            .filter(r::tenant_id.eq(tenant))
+            .filter(r::id.eq_any(keys))
+            .filter(r::version.eq_any(versions.values().copied().collect::<Vec<_>>()));
+        let found: Vec<(Id, i32, Option<bool>)> = own.select((r::id, r::version, r::current_acceptable)).load(reader.conn())?;
+        let found: BTreeMap<(Id, i32), Option<bool>> =
+            found.into_iter().map(|(id, version, acceptable)| ((id, version), acceptable)).collect();
+        let word = |row: &Row| <&'static str>::from(evaluation(found.get(&(row.id, row.version)).copied().flatten()));
+        Ok(rows.iter().map(|row| format!("\"evaluation\":\"{}\"", word(row))).collect())
+    }
+    fn computed_schemas() -> Vec<(&'static str, Value)> {
+        vec![("evaluation", json!({"$ref": "#/components/schemas/Evaluation"}))]
+    }
+    fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+        to.push((Evaluation::name().into(), <Evaluation as utoipa::PartialSchema>::schema()));
+    }
+}
+
+/// Pure: what a current level asks for. (Treatments are not there yet; what they change comes with them.)
+fn evaluation(acceptable: Option<bool>) -> Evaluation {
+    match acceptable {
+        None => Evaluation::NotAssessed,
+        Some(true) => Evaluation::Acceptable,
+        Some(false) => Evaluation::TreatmentNeeded,
+    }
+}
+
+impl Stored for Risk {
+    type Filter = RiskFilter;
+    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
+        let (own, scores) = (&record.own, &record.state);
+        let affects = |property| own.affected_properties.contains(&property);
+        let (inherent, current, residual) = (scores.inherent.as_ref(), scores.current.as_ref(), scores.residual.as_ref());
+        let row = (
+            (r::tenant_id.eq(tenant), r::id.eq(id), r::version.eq(version), r::category.eq(&own.category)),
+            r::affects_confidentiality.eq(affects(Property::Confidentiality)),
+            (r::affects_integrity.eq(affects(Property::Integrity)), r::affects_availability.eq(affects(Property::Availability))),
+            (r::inherent_likelihood.eq(inherent.map(|s| s.likelihood)), r::inherent_impact.eq(inherent.map(|s| s.impact))),
+            (r::inherent_level.eq(inherent.map(|s| &s.level)), r::current_level.eq(current.map(|s| &s.level))),
+            (r::current_likelihood.eq(current.map(|s| s.likelihood)), r::current_impact.eq(current.map(|s| s.impact))),
+            (r::current_acceptable.eq(current.map(|s| s.acceptable)), r::residual_level.eq(residual.map(|s| &s.level))),
+            (r::residual_likelihood.eq(residual.map(|s| s.likelihood)), r::residual_impact.eq(residual.map(|s| s.impact))),
+        );
+        diesel::insert_into(r::table).values(row).execute(conn)
+    }
+    fn matching(filter: &RiskFilter, _: &Moments) -> Condition {
+        let own = r::table.filter(r::tenant_id.eq(v::tenant_id).and(r::id.eq(v::id)).and(r::version.eq(v::version)));
+        let own = own.filter(r::current_level.eq_any(filter.level.clone()).or(unasked(&filter.level)));
+        let own = own.filter(r::inherent_level.eq_any(filter.inherent_level.clone()).or(unasked(&filter.inherent_level)));
+        let own = own.filter(r::category.eq_any(filter.category.clone()).or(unasked(&filter.category)));
+        let wants = |property| filter.affected_property.contains(&property);
+        let affected = r::affects_confidentiality.eq(true).and(r::affects_confidentiality.eq(wants(Property::Confidentiality)));
+        let affected = affected.or(r::affects_integrity.eq(true).and(r::affects_integrity.eq(wants(Property::Integrity))));
+        let affected = affected.or(r::affects_availability.eq(true).and(r::affects_availability.eq(wants(Property::Availability))));
+        let own = own.filter(affected.or(unasked(&filter.affected_property)));
+        let asked = |word| filter.evaluation.contains(&word);
+        let evaluated = r::current_acceptable.is_null().and(r::affects_integrity.is_not_null().eq(asked(Evaluation::NotAssessed)));
+        let evaluated = evaluated.or(r::current_acceptable
+            .is_not_null()
+            .and(r::current_acceptable.assume_not_null().eq(true))
+            .and(r::affects_integrity.is_not_null().eq(asked(Evaluation::Acceptable))));
+        let evaluated = evaluated.or(r::current_acceptable
+            .is_not_null()
+            .and(r::current_acceptable.assume_not_null().eq(false))
+            .and(r::affects_integrity.is_not_null().eq(asked(Evaluation::TreatmentNeeded))));
+        Box::new(exists(own.filter(evaluated.or(unasked(&filter.evaluation)))))
+    }
+}
+
+/// An assessment to come.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"stage": "current", "likelihood": 4, "impact": 5, "rationale": "Two attempts last year; no second factor yet."}))]
+pub struct AssessmentInput {
+    /// Before controls, or with those that are in place.
+    pub stage: Stage,
+    /// How likely, on the methodology's scale.
+    #[validate(range(min = 1, max = 10))]
+    #[schema(minimum = 1, maximum = 10)]
+    pub likelihood: i32,
+    /// How bad, on the methodology's scale; or `impacts`.
+    #[validate(range(min = 1, max = 10))]
+    #[schema(minimum = 1, maximum = 10)]
+    pub impact: Option<i32>,
+    /// How bad in each of the methodology's dimensions; the highest counts.
+    pub impacts: Option<BTreeMap<String, i32>>,
+    /// Why so; it stands in the history.
+    #[validate(length(min = 1, max = 2000), custom(function = crate::records::spine::said))]
+    #[schema(min_length = 1, max_length = 2000)]
+    pub rationale: String,
+}
+
+/// An assessment that was made.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Assessment {
+    /// The risk.
+    pub risk_id: Id,
+    /// Before controls, or with those that were in place.
+    pub stage: Stage,
+    /// Why so.
+    #[schema(max_length = 2500)]
+    pub rationale: String,
+    /// The score.
+    #[serde(flatten)]
+    pub score: RiskScore,
+    /// The risk's version that it made.
+    #[schema(minimum = 1)]
+    pub version: i32,
+    /// Its position in the organization's ledger.
+    #[schema(minimum = 0)]
+    pub seq: i64,
+}
+/// The assessments of a risk.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Assessments {
+    /// Newest first.
+    #[schema(max_items = 100000)]
+    pub data: Vec<Assessment>,
+}
+
+/// Pure: the score of an assessment under a methodology; every fault is named.
+fn scored(said: &AssessmentInput, method: &Record<RiskMethodology>, at: Instant, by: Actor) -> Result<RiskScore> {
+    let (own, mut faults) = (&method.own, Vec::new());
+    let most = |scale: &[methodology::Step]| i32::try_from(scale.len()).unwrap_or(10);
+    let (likelihoods, impacts) = (most(&own.likelihood_scale), most(&own.impact_scale));
+    if !(1..=likelihoods).contains(&said.likelihood) {
+        faults.push(Invalid::body("/likelihood", "range", format!("1 to {likelihoods}")));
+    }
+    let dimensions = said.impacts.iter().flatten();
+    for (name, value) in dimensions.clone() {
+        let at = format!("/impacts/{name}");
+        match own.impact_dimensions.contains(name) {
+            false => faults.push(Invalid::body(at, "unknown_dimension", "the methodology has no such dimension")),
+            true if !(1..=impacts).contains(value) => faults.push(Invalid::body(at, "range", format!("1 to {impacts}"))),
+            true => {}
+        }
+    }
+    let impact = match (said.impact, dimensions.map(|(_, value)| *value).max()) {
+        (Some(_), Some(_)) => Err(Invalid::body("/impacts", "either", "either impact or impacts is given")),
+        (Some(impact), None) if !(1..=impacts).contains(&impact) => Err(Invalid::body("/impact", "range", format!("1 to {impacts}"))),
+        (Some(impact), None) | (None, Some(impact)) => Ok(impact),
+        (None, None) => Err(Invalid::body("/impact", "required", "is needed, or impacts by dimension")),
+    };
+    let impact = impact.map_err(|fault| faults.push(fault)).unwrap_or_default();
+    match own.level(said.likelihood, impact).filter(|_| faults.is_empty()) {
+        None if faults.is_empty() => Err(Problem::internal("a methodology without a level for a pair")),
+        None => Err(Problem::invalid(faults)),
+        Some(level) => Ok(RiskScore {
+            likelihood: said.likelihood,
+            impact,
+            impacts: said.impacts.clone().filter(|all| !all.is_empty()),
+            score: said.likelihood * impact,
+            level: level.slug.clone(),
+            acceptable: level.acceptable,
+            methodology_id: method.spine.id,
+            methodology_revision: method.state.revision,
+            assessed_at: at,
+            assessed_by: by,
+        }),
+    }
+}
+
+/// Assess a risk
+///
+/// Scores it under the methodology in force. The level is computed; the risk's version grows by one.
+#[utoipa::path(operation_id = "createRiskAssessment", tag = "risks", security(("bearer" = [])), request_body = AssessmentInput,
+    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::MayMatch),
+    responses((status = 201, description = "The assessment.", body = Assessment), crate::http::describe::Rejections))]
+#[post("/v1/risks/{id}/assessments")]
+pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    input::no_parameters(guard.request())?;
+    let (selector, body) = (at.of(&Risk::KIND)?, input.clone());
+    let known = Known(known.0.or_else(|| Some("*".into())));
+    guard
+        .write(&input, move |tx| {
+            let stored = tx.load::<Risk>(&selector, &known)?;
+            let said: AssessmentInput = body.read()?;
+            Risk::changeable(&stored)?;
+            let method = methodology::in_force(&mut tx.reader())?;
+            let at = tx.now().max(stored.spine.updated_at.plus_millis(1));
+            let score = scored(&said, &method, at, tx.caller().actor.clone())?;
+            let mut record = stored.clone();
+            let place = match said.stage {
+                Stage::Inherent => &mut record.state.inherent,
+                Stage::Current => &mut record.state.current,
+            };
+            *place = Some(score.clone());
+            tx.because(Some(said.rationale.clone()));
+            let saved = tx.save(&stored, record, "assess")?;
+            let seq = tx.position();
+            let shown = tx.shown(saved)?;
+            let (risk_id, version, etag) = (stored.spine.id, stored.spine.version + 1, shown.get().etag.clone());
+            let made = Assessment { risk_id, stage: said.stage, rationale: said.rationale, score, version, seq };
+            let answer =
+                Answer { status: StatusCode::CREATED, location: Some(format!("/v1/risks/{risk_id}/assessments")), ..Answer::of(&made)? };
+            Ok(shown.map(|_| answer.tagged(etag)))
+        })
+        .await
+}
+
+/// List the assessments of a risk
+///
+/// Newest first: how the risk was scored over time, by whom and why.
+#[utoipa::path(operation_id = "listRiskAssessments", tag = "risks", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Past),
+    responses((status = 200, description = "The assessments.", body = Assessments), Refusals))]
+#[get("/v1/risks/{id}/assessments")]
+pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest) -> Result<Answer> {
+    let (then, selector) = (Then::read(&request, &[])?, at.of(&Risk::KIND)?);
+    guard
+        .view(then.as_of, move |reader| {
+            let id = reader.row::<Risk>(&selector, then.archived_too)?.id;
+            let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(reader.moment.seq)));
+            let entries: Vec<Entry> =
+                of_it.filter(e::action.eq("assess")).order(e::seq.desc()).select(Entry::as_select()).load(reader.conn())?;
+            Answer::of(&Assessments { data: entries.into_iter().map(|entry| made(id, entry)).collect::<Result<_>>()? })
+        })
+        .await
+}
+
+/// The assessment that an entry made: the newest score of its image.
+fn made(risk_id: Id, entry: Entry) -> Result<Assessment> {
+    let scores = Record::<Risk>::of_image(&entry.body, entry.personal.as_deref(), 0)?.state;
+    let (inherent, current) = (scores.inherent.map(|s| (Stage::Inherent, s)), scores.current.map(|s| (Stage::Current, s)));
+    let newest = inherent.into_iter().chain(current).max_by_key(|(_, score)| score.assessed_at);
+    let (stage, score) = newest.ok_or_else(|| Problem::internal("an assessment without a score"))?;
+    Ok(Assessment { risk_id, stage, rationale: entry.reason.unwrap_or_default(), score, version: entry.record_version, seq: entry.seq })
+}
+
+/// Close a risk
+///
+/// It no longer exists. One above the acceptance criteria cannot be closed.
+#[utoipa::path(operation_id = "closeRisk", tag = "risks", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Risk>),
+    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[post("/v1/risks/{id}/close")]
+pub async fn close(guard: Guard<Close<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    let change = |_: &mut Tx<'_, _>, record: &mut Record<Risk>, _: Comment| match record
+        .state
+        .current
+        .as_ref()
+        .is_some_and(|score| !score.acceptable)
+    {
+        true => Err(Problem::new(Code::IllegalTransition, "The current level is above the acceptance criteria.")),
+        false => Ok(()),
+    };
+    transit::transit(guard, (at, known, input), "close", transit::anyone, change).await
+}
+
+/// Reopen a risk
+///
+/// It is there again; the comment says why.
+#[utoipa::path(operation_id = "reopenRisk", tag = "risks", security(("bearer" = [])), request_body = Comment, responses(Changed<Risk>),
+    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[post("/v1/risks/{id}/reopen")]
+pub async fn reopen(guard: Guard<Reopen<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    transit::transit::<Risk, _, Comment>(guard, (at, known, input), "reopen", transit::anyone, transit::nothing).await
+}
+
+/// Mounts what is particular to risks.
+pub fn actions(api: &mut crate::http::Api<'_>) {
+    api.service(assess);
+    api.service(assessments);
+    api.service(close);
+    api.service(reopen);
+}
