@@ -1,7 +1,7 @@
 //! The application: rooms, document, health, and every error of the framework as a problem.
 use super::metrics::Metrics;
 use crate::core::{Code, Problem};
-use crate::http::{Api, Document, House};
+use crate::http::{Api, Document, House, open_door};
 use crate::registers::{ROOMS, r#do::framework};
 use crate::{identity, insight};
 use actix_web::dev::ResourceDef;
@@ -31,11 +31,13 @@ pub fn rooms(api: &mut Api<'_>) {
 }
 
 /// A small constant answer through the same middleware, without the database.
-async fn healthy() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ok"}"#)
+async fn healthy(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    open_door(&request)?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ok"}"#))
 }
 
-async fn ready(house: web::Data<House>) -> Result<HttpResponse, Problem> {
+async fn ready(request: HttpRequest, house: web::Data<House>) -> Result<HttpResponse, Problem> {
+    open_door(&request)?;
     house.ready().await.map_err(|why| {
         log::warn!("not ready: {why}");
         Problem::new(Code::Unavailable, "The database does not answer.")
@@ -48,10 +50,11 @@ async fn metrics(request: HttpRequest, metrics: web::Data<Metrics>) -> Result<Ht
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text))
 }
 
-async fn openapi(request: HttpRequest) -> HttpResponse {
+async fn openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    open_door(&request)?;
     static TAG: LazyLock<String> = LazyLock::new(|| format!("{:08x}", crc32fast::hash(DOCUMENT.as_bytes())));
     let answer = crate::http::Answer::json(DOCUMENT.clone()).tagged(format!("\"{}\"", TAG.as_str()));
-    answer.respond_to(&request)
+    Ok(answer.respond_to(&request))
 }
 
 fn nothing_here() -> Problem {

@@ -4,7 +4,7 @@ use crate::core::{Code, problem};
 use crate::http::{Api, Document, describe};
 use crate::registers::ROOMS;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::{PartialSchema, ToSchema};
 
 /// The whole document.
@@ -19,7 +19,7 @@ pub fn document() -> Value {
     for name in &document.clashes {
         log::error!("two schemas are called {name}");
     }
-    bounded(document.framed(frame()))
+    finished(document.framed(frame()))
 }
 
 /// What needs no key.
@@ -28,12 +28,12 @@ fn open_operations(to: &mut Document) {
     to.schema("Health", status);
     let health = |text: &str| json!({"description": text, "content": {"application/json": {"schema": describe::schema("Health"), "example": {"status": "ok"}}}});
     let refused = |status: u16| json!({"$ref": format!("#/components/responses/Problem{status}")});
-    to.operation("/healthz", "get", json!({"operationId": "getHealth", "tags": ["service"], "summary": "Is the process there?", "description": "A constant answer, without the database.", "security": [], "responses": {"200": health("It is."), "500": refused(500)}}));
-    to.operation("/readyz", "get", json!({"operationId": "getReadiness", "tags": ["service"], "summary": "Can it work?", "description": "Asks the database.", "security": [], "responses": {"200": health("It can."), "500": refused(500), "503": refused(503)}}));
+    to.operation("/healthz", "get", json!({"operationId": "getHealth", "tags": ["service"], "summary": "Is the process there?", "description": "A constant answer, without the database.", "security": [], "responses": {"200": health("It is."), "400": refused(400), "429": refused(429), "500": refused(500)}}));
+    to.operation("/readyz", "get", json!({"operationId": "getReadiness", "tags": ["service"], "summary": "Can it work?", "description": "Asks the database.", "security": [], "responses": {"200": health("It can."), "400": refused(400), "429": refused(429), "500": refused(500), "503": refused(503)}}));
     let any = json!({"type": "object", "description": "An OpenAPI 3.1 document.", "additionalProperties": true, "maxProperties": 100});
     to.schema("OpenApiDocument", any);
     let found = json!({"description": "The document.", "content": {"application/json": {"schema": describe::schema("OpenApiDocument"), "example": {"openapi": "3.1.0"}}}});
-    to.operation("/v1/openapi.json", "get", json!({"operationId": "getOpenApi", "tags": ["service"], "summary": "Get this document", "description": "OpenAPI 3.1, as it is committed with the source.", "security": [], "responses": {"200": found, "500": refused(500)}}));
+    to.operation("/v1/openapi.json", "get", json!({"operationId": "getOpenApi", "tags": ["service"], "summary": "Get this document", "description": "OpenAPI 3.1, as it is committed with the source.", "security": [], "responses": {"200": found, "400": refused(400), "429": refused(429), "500": refused(500)}}));
 }
 
 /// What belongs to the tags beside the registers.
@@ -53,6 +53,7 @@ const TAGS: &[(&str, &str)] = &[
 fn frame() -> Value {
     let mut tags: Vec<Value> = ROOMS.iter().map(|room| json!({"name": room.kind.path, "description": room.kind.about})).collect();
     tags.extend(TAGS.iter().map(|(name, about)| json!({"name": name, "description": about})));
+    tags.sort_by_key(|tag| tag.get("name").and_then(Value::as_str).map(str::to_owned));
     let about = "A headless information security management system (ISO/IEC 27001:2022): scope, assets, risks, controls, statement of applicability, evidence, nonconformities. \
         Every change is an entry of an append-only ledger; every read can be asked as of any past moment.";
     json!({
@@ -106,15 +107,35 @@ fn headers() -> Value {
         "Idempotency-Replayed": {"description": "`true` when the stored answer of the first attempt is given again.", "schema": {"type": "string", "enum": ["true"]}},
         "Retry-After": number("Seconds to wait."),
         "WWW-Authenticate": text("How to authenticate."),
+        "X-Request-Id": text("The request, as in the log and in problems."),
         "RateLimit": text("Requests left, and when there are all again (IETF draft)."),
         "RateLimit-Policy": text("Requests a minute and key (IETF draft)."),
     })
 }
 
-/// Limits where the types have them but the generator does not say so.
-fn bounded(mut document: Value) -> Value {
-    fn walk(value: &mut Value) {
-        if let Value::Object(members) = value {
+/// What every answer has and no handler says: limits that follow from formats, headers of every answer, and nothing that is not used.
+fn finished(mut document: Value) -> Value {
+    for part in ["/components", "/paths"] {
+        document.pointer_mut(part).into_iter().for_each(bound);
+    }
+    let operations = document.pointer_mut("/paths").and_then(Value::as_object_mut).into_iter().flat_map(|paths| paths.values_mut());
+    for operation in operations.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()) {
+        operation.pointer_mut("/responses").and_then(Value::as_object_mut).into_iter().flatten().for_each(|(_, response)| dress(response));
+    }
+    document
+        .pointer_mut("/components/responses")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
+        .for_each(|(_, response)| dress(response));
+    while prune(&mut document) {}
+    document
+}
+
+/// Limits of numbers, texts and lists, where the type has them but the generator does not say so.
+fn bound(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
             let is = |members: &Map<String, Value>, kind: &str| match members.get("type") {
                 Some(Value::String(one)) => one == kind,
                 Some(Value::Array(any)) => any.iter().any(|one| one == kind),
@@ -126,13 +147,57 @@ fn bounded(mut document: Value) -> Value {
                 members.entry("minimum").or_insert(json!(if wide { i64::MIN } else { i64::from(i32::MIN) }));
                 members.entry("maximum").or_insert(json!(if wide { i64::MAX } else { i64::from(i32::MAX) }));
             }
-            members.values_mut().for_each(walk);
-        } else if let Value::Array(items) = value {
-            items.iter_mut().for_each(walk);
+            if is(members, "string") && !members.contains_key("enum") {
+                let longest = match members.get("format").and_then(Value::as_str) {
+                    Some("uuid") => 36,
+                    Some("date") => 10,
+                    Some("date-time") => 40,
+                    _ => 4000,
+                };
+                members.entry("maxLength").or_insert(json!(longest));
+            }
+            if is(members, "array") {
+                members.entry("maxItems").or_insert(json!(1000));
+                members.entry("items").or_insert(describe::schema("AnyValue"));
+            }
+            members.values_mut().for_each(bound);
+        }
+        Value::Array(items) => items.iter_mut().for_each(bound),
+        _ => {}
+    }
+}
+
+/// The headers that every answer may have.
+fn dress(response: &mut Value) {
+    if let Some(members) = response.as_object_mut().filter(|members| !members.contains_key("$ref")) {
+        let headers = members.entry("headers").or_insert(json!({}));
+        for (name, header) in describe::headers(&["X-Request-Id", "RateLimit", "RateLimit-Policy"]).as_object().cloned().unwrap_or_default()
+        {
+            headers.as_object_mut().map(|all| all.entry(name).or_insert(header));
         }
     }
-    for part in ["/components", "/paths"] {
-        document.pointer_mut(part).into_iter().for_each(walk);
+}
+
+/// Takes out components that nothing refers to; tells whether there were any.
+fn prune(document: &mut Value) -> bool {
+    fn refs(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                members.values().for_each(|inner| refs(inner, found));
+            }
+            Value::Array(items) => items.iter().for_each(|inner| refs(inner, found)),
+            _ => {}
+        }
     }
-    document
+    let (mut found, mut pruned) = (BTreeSet::new(), false);
+    refs(document, &mut found);
+    for group in ["schemas", "responses", "parameters", "headers"] {
+        if let Some(all) = document.pointer_mut(&format!("/components/{group}")).and_then(Value::as_object_mut) {
+            let before = all.len();
+            all.retain(|name, _| found.contains(&format!("#/components/{group}/{name}")));
+            pruned |= all.len() < before;
+        }
+    }
+    pruned
 }

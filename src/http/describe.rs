@@ -276,6 +276,13 @@ impl IntoResponses for NoRange {
         refused(&[416]).collect()
     }
 }
+/// The problem of another format: 406.
+pub struct NoFormat;
+impl IntoResponses for NoFormat {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refused(&[406]).collect()
+    }
+}
 /// The problem of a version that was not sent: 428.
 pub struct Preconditions;
 impl IntoResponses for Preconditions {

@@ -130,3 +130,14 @@ pub struct Past {
     #[param(max_length = 5, pattern = "^(any|false)$")]
     archived: Option<String>,
 }
+
+/// Bytes.
+pub struct Binary;
+impl utoipa::PartialSchema for Binary {
+    fn schema() -> utoipa::openapi::RefOr<Schema> {
+        use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, schema::Type};
+        let bytes = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
+        bytes.max_length(Some(1 << 40)).description(Some("The bytes of a file.")).into()
+    }
+}
+impl utoipa::ToSchema for Binary {}

@@ -273,16 +273,28 @@ impl<P: Permission> FromRequest for Guard<P> {
     }
 }
 
+/// What needs no credential: no query parameters, and as many requests from one address as one key has.
+pub fn open_door(request: &HttpRequest) -> Result<()> {
+    let house = request.app_data::<Data<House>>().ok_or_else(|| Problem::internal("no house"))?;
+    within(request, house.limiter.take_from(request.peer_addr().map(|peer| peer.ip())))?;
+    super::input::no_parameters(request)
+}
+
+/// 429 when there were too many; what is left stands in the answer's headers.
+fn within(request: &HttpRequest, standing: Option<super::limit::Standing>) -> Result<()> {
+    let Some(standing) = standing else { return Ok(()) };
+    request.extensions_mut().insert(standing);
+    match standing.retry_after {
+        Some(seconds) => Err(Problem::new(Code::RateLimited, "There were too many requests for now.").retry_after(seconds)),
+        None => Ok(()),
+    }
+}
+
 fn enter<P: Permission>(request: &HttpRequest) -> Result<Guard<P>> {
     let house = request.app_data::<Data<House>>().ok_or_else(|| Problem::internal("no house"))?.clone();
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let caller = house.caller(authorization)?;
-    if let Some(standing) = house.limiter.take(caller.actor.id) {
-        request.extensions_mut().insert(standing);
-        if let Some(seconds) = standing.retry_after {
-            return Err(Problem::new(Code::RateLimited, "This key has used its requests for now.").retry_after(seconds));
-        }
-    }
+    within(request, house.limiter.take(caller.actor.id))?;
     match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
         true => Ok(Guard { house, caller, request: request.clone(), permission: PhantomData }),
         false => Err(Problem::new(Code::Forbidden, format!("`{}` of {} is not for this role.", P::ACTION, P::KIND.replace('_', " ")))),

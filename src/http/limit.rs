@@ -4,11 +4,12 @@ use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 type Buckets = RateLimiter<Id, DefaultKeyedStateStore<Id>, DefaultClock, StateInformationMiddleware>;
 
-/// One bucket for each key, filled evenly over the minute.
+/// One bucket for each key (and each address that comes without one), filled evenly over the minute.
 pub struct Limiter {
     buckets: Option<Buckets>,
     limit: u32,
@@ -30,6 +31,15 @@ impl Limiter {
     pub fn new(limit: u32) -> Self {
         let buckets = NonZeroU32::new(limit).map(|n| RateLimiter::keyed(Quota::per_minute(n)).with_middleware());
         Limiter { buckets, limit }
+    }
+    /// Counts one request without a credential, by the address that it comes from.
+    pub fn take_from(&self, peer: Option<IpAddr>) -> Option<Standing> {
+        let bits = match peer {
+            Some(IpAddr::V4(ip)) => ip.to_ipv6_mapped().to_bits(),
+            Some(IpAddr::V6(ip)) => ip.to_bits(),
+            None => 0,
+        };
+        self.take(Id(uuid::Uuid::from_u128(bits)))
     }
     /// Counts one request; `None` when there is no limit.
     pub fn take(&self, key: Id) -> Option<Standing> {

@@ -7,7 +7,7 @@ use crate::core::{Code, Id, Instant, Problem, Result, TenantId, text::hex};
 use crate::db::schema::{credentials as cr, login_failures as lf, refresh_tokens as rt, users as u, versions as v};
 use crate::db::{Conn, dialect::OPEN};
 use crate::http::describe::{Refusals, refused};
-use crate::http::{Answer, Anyone, Guard, House, Input, Permission, input};
+use crate::http::{Answer, Anyone, Guard, House, Input, Permission, input, open_door};
 use crate::records::{Covers, Known, Selector};
 use actix_web::{HttpRequest, get, post, web::Data};
 use diesel::prelude::*;
@@ -82,7 +82,7 @@ fn wrong() -> Problem {
 #[utoipa::path(operation_id = "login", tag = "auth", security(()), request_body = Login, responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
 #[post("/v1/auth/login")]
 pub async fn login(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
-    input::no_parameters(&request)?;
+    open_door(&request)?;
     let said: Login = input.read()?;
     let (now, email) = (house.clock().now(), folded(&said.email));
     let subject = api_key::digest(&email);
@@ -167,7 +167,7 @@ fn tokens(house: &House, tenant: TenantId, user: Id, refresh_token: String, now:
 #[utoipa::path(operation_id = "refresh", tag = "auth", security(()), request_body = RefreshToken, responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
 #[post("/v1/auth/refresh")]
 pub async fn refresh_tokens(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
-    input::no_parameters(&request)?;
+    open_door(&request)?;
     let said: RefreshToken = input.read()?;
     let now = house.clock().now();
     let hash = api_key::digest(&said.refresh_token);
@@ -205,7 +205,7 @@ fn rotate(conn: &mut Conn, hash: [u8; 32], now: Instant) -> Result<Option<(Tenan
 #[utoipa::path(operation_id = "logout", tag = "auth", security(()), request_body = RefreshToken, responses((status = 204, description = "Ended."), Refused))]
 #[post("/v1/auth/logout")]
 pub async fn logout(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
-    input::no_parameters(&request)?;
+    open_door(&request)?;
     let said: RefreshToken = input.read()?;
     let hash = api_key::digest(&said.refresh_token);
     let end = move |conn: &mut Conn| -> Result<()> {

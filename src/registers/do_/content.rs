@@ -19,8 +19,8 @@ const CHUNK: u64 = 128 * 1024;
 #[utoipa::path(operation_id = "getEvidenceContent", tag = "evidence", security(("bearer" = [])),
     params(("id" = String, Path, description = "The evidence: its id or its code.", max_length = 64), crate::http::document::Past,
         ("Range" = Option<String>, Header, description = "One range of bytes.", max_length = 100, pattern = "^bytes=[0-9]*-[0-9]*$")),
-    responses((status = 200, description = "The content.", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 206, description = "The range of it that was asked for.", body = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, description = "The content.", body = crate::http::document::Binary, content_type = "application/octet-stream"),
+        (status = 206, description = "The range of it that was asked for.", body = crate::http::document::Binary, content_type = "application/octet-stream"),
         (status = 304, description = "Unchanged."), Refusals, crate::http::describe::NoRange))]
 #[get("/v1/evidence/{id}/content")]
 pub async fn content(guard: Guard<Read<Evidence>>, at: At, request: HttpRequest) -> Result<HttpResponse> {
