@@ -158,7 +158,7 @@ fn bound(value: &mut Value) {
             }
             if is(members, "array") {
                 members.entry("maxItems").or_insert(json!(1000));
-                members.entry("items").or_insert(describe::schema("AnyValue"));
+                members.entry("items").or_insert(json!({"description": "Any JSON value."}));
             }
             members.values_mut().for_each(bound);
         }

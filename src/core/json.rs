@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn canonical_as_in_the_rfc() {
-        let value = json!({"\u{20ac}": "Euro", "\r": "CR", "1": "one", "numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001]});
+        let value = json!({"\u{20ac}": "Euro", "\r": "CR", "1": "one", "numbers": [333333333.333_333_3, 1E30, 4.50, 2e-3, 0.000000000000000000000000001]});
         let text = canonical(&value).unwrap_or_default();
         assert_eq!(text, "{\"\\r\":\"CR\",\"1\":\"one\",\"numbers\":[333333333.3333333,1e+30,4.5,0.002,1e-27],\"€\":\"Euro\"}");
     }

@@ -17,6 +17,9 @@ pub struct Attempt {
     fingerprint: [u8; 32],
 }
 
+/// Fingerprint, status, entity tag, location, body.
+type Stored = (Vec<u8>, i32, Option<String>, Option<String>, String);
+
 impl Attempt {
     /// From the request's header; the content stands for the body, whatever its form on the wire.
     pub fn read(request: &HttpRequest, content: &[u8]) -> Result<Option<Self>> {
@@ -44,7 +47,7 @@ impl Attempt {
     pub fn replay(&self, conn: &mut Conn, tenant: TenantId, caller: Id, now: Instant) -> Result<Option<Answer>> {
         let row = i::table.find((tenant, caller, &self.operation, &self.key)).filter(i::created_at.gt(now.plus_millis(-KEPT_MILLIS)));
         let columns = (i::fingerprint, i::status, i::etag, i::location, i::body);
-        let found: Option<(Vec<u8>, i32, Option<String>, Option<String>, String)> = row.select(columns).get_result(conn).optional()?;
+        let found: Option<Stored> = row.select(columns).get_result(conn).optional()?;
         let Some((fingerprint, status, etag, location, body)) = found else { return Ok(None) };
         if fingerprint != self.fingerprint {
             return Err(Problem::new(Code::IdempotencyKeyReused, "Send a new Idempotency-Key with another request."));

@@ -237,12 +237,13 @@ impl Ask {
             let moment = || value.parse().ok().or_else(|| Some(Instant::new(day()?.and_hms_opt(0, 0, 0)?.and_utc())));
             let instant = || moment().ok_or_else(|| bad("an RFC 3339 instant or a date is needed"));
             match member {
-                "due_on" => return Ok(set(&mut self.due_on, since, day().ok_or_else(needed)?)),
-                "review_due_on" => return Ok(set(&mut self.review_due_on, since, day().ok_or_else(needed)?)),
-                "created_at" => return Ok(set(&mut self.created_at, since, instant()?)),
-                "updated_at" => return Ok(set(&mut self.updated_at, since, instant()?)),
-                _ => {}
+                "due_on" => set(&mut self.due_on, since, day().ok_or_else(needed)?),
+                "review_due_on" => set(&mut self.review_due_on, since, day().ok_or_else(needed)?),
+                "created_at" => set(&mut self.created_at, since, instant()?),
+                "updated_at" => set(&mut self.updated_at, since, instant()?),
+                _ => self.own.push((name.to_owned(), value.to_owned())),
             }
+            return Ok(());
         }
         for relation in kind.all_relations() {
             if name == relation.filter() {

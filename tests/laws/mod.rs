@@ -1,0 +1,2 @@
+//! What holds for every register; each law is written once.
+mod wall;

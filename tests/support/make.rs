@@ -1,0 +1,81 @@
+//! Records for the laws: one of any register, and what its ledger says.
+use super::TestApp;
+use diesel::prelude::*;
+use isms::core::TenantId;
+use isms::db::schema::ledger_entries as e;
+use isms::registers::{ROOMS, Room};
+use serde_json::{Value, json};
+
+/// The registers that have common operations.
+pub fn rooms() -> impl Iterator<Item = &'static Room> {
+    ROOMS.iter().filter(|room| room.operations.is_some())
+}
+pub fn creates(room: &Room) -> bool {
+    room.operations.unwrap().create
+}
+/// Where a register is.
+pub fn all(room: &Room) -> String {
+    format!("/v1/{}", room.kind.path)
+}
+/// Where a record is.
+pub fn one(room: &Room, record: &Value) -> String {
+    format!("{}/{}", all(room), id(record))
+}
+#[track_caller]
+pub fn id(record: &Value) -> &str {
+    record["id"].as_str().unwrap_or_else(|| panic!("no id: {record}"))
+}
+
+/// A body that makes a record; `mark` makes it another one.
+pub fn body(room: &Room, mark: &str) -> Value {
+    match creates(room) {
+        true => {
+            let mut body = (room.example)();
+            if !mark.is_empty() {
+                body["name"] = json!(mark);
+            }
+            body
+        }
+        false => json!({"name": if mark.is_empty() { "Access review" } else { mark }, "source": "backup", "external_id": format!("x{mark}"), "payload": {"mark": mark}}),
+    }
+}
+/// A record by the manager of A.
+pub async fn make(app: &TestApp, room: &Room) -> Value {
+    make_as(app, &app.keys.manager, room, "").await
+}
+pub async fn make_named(app: &TestApp, room: &Room, mark: &str) -> Value {
+    make_as(app, &app.keys.manager, room, mark).await
+}
+pub async fn make_as(app: &TestApp, key: &str, room: &Room, mark: &str) -> Value {
+    app.post(key, &all(room), &body(room, mark)).await.expect(201).json()
+}
+
+/// The organization A.
+pub fn tenant(app: &TestApp) -> TenantId {
+    TenantId(app.keys.organization.parse().unwrap())
+}
+/// The positions of A's ledger.
+pub fn seqs(app: &TestApp) -> Vec<i64> {
+    e::table.filter(e::tenant_id.eq(tenant(app))).order(e::seq).select(e::seq).load(&mut app.conn()).unwrap()
+}
+/// The last position of A's ledger.
+pub fn last(app: &TestApp) -> i64 {
+    *seqs(app).last().unwrap()
+}
+
+/// Every record of a list, page by page.
+pub async fn walk(app: &TestApp, key: &str, question: &str, limit: usize) -> Vec<Value> {
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    let join = if question.contains('?') { '&' } else { '?' };
+    loop {
+        let page = app.get(key, &format!("{question}{join}limit={limit}{cursor}")).await.expect(200).json();
+        let data = page["data"].as_array().unwrap();
+        assert!(data.len() <= limit);
+        all.extend(data.clone());
+        assert_eq!(page["has_more"], json!(page["next_cursor"].is_string()));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return all,
+        }
+    }
+}
