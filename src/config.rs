@@ -15,7 +15,7 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("ISMS_BEHIND_TLS", "false", "`true` where TLS ends in front of it: browsers are told to stay with TLS"),
     ("ISMS_TOKEN_KEY_FILE", "<ISMS_DATA_DIR>/token.key", "key that signs access tokens; made with mode 0600 where there is none"),
     ("ISMS_FILE_LIMIT", "104857600", "bytes that a file of evidence may have"),
-    ("ISMS_READERS", "8", "connections for reading"),
+    ("ISMS_READERS", "4", "connections for reading"),
     ("ISMS_WORKERS", "0", "worker threads; 0 is one for each processor"),
     ("ISMS_ADMIN_PASSWORD", "", "password for `isms admin create`; read from standard input when absent"),
 ];

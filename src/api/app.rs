@@ -5,7 +5,7 @@ use crate::http::{Api, Document, House, open_door};
 use crate::registers::{ROOMS, r#do::framework};
 use crate::{identity, insight};
 use actix_web::dev::ResourceDef;
-use actix_web::{HttpRequest, HttpResponse, Responder, ResponseError, web};
+use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use std::sync::LazyLock;
 
 /// The document, as served.
@@ -62,18 +62,16 @@ fn nothing_here() -> Problem {
 }
 
 /// 405 where the document knows the path with other methods, else 404.
-async fn nowhere(request: HttpRequest) -> HttpResponse {
+async fn nowhere(request: HttpRequest) -> Result<HttpResponse, Problem> {
     static KNOWN: LazyLock<Vec<(ResourceDef, Vec<String>)>> = LazyLock::new(|| {
         let document: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap_or_default();
         let paths = document.get("paths").and_then(|p| p.as_object()).cloned().unwrap_or_default();
         paths.iter().map(|(path, item)| (ResourceDef::new(path.as_str()), methods(item))).collect()
     });
-    match KNOWN.iter().find(|(path, _)| path.is_match(request.path())) {
-        Some((_, methods)) => {
-            Problem::new(Code::MethodNotAllowed, "This path has other methods.").allowing(methods.clone()).error_response()
-        }
-        None => nothing_here().error_response(),
-    }
+    Err(match KNOWN.iter().find(|(path, _)| path.is_match(request.path())) {
+        Some((_, methods)) => Problem::new(Code::MethodNotAllowed, "This path has other methods.").allowing(methods.clone()),
+        None => nothing_here(),
+    })
 }
 
 /// The methods of a path, HEAD with GET.

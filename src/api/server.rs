@@ -6,7 +6,9 @@ use crate::config::Config;
 use crate::core::Clock;
 use crate::http::House;
 use crate::http::house::Plan;
-use actix_web::{App, HttpServer, middleware::from_fn, web::Data};
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::{App, Error, HttpServer, middleware::from_fn, web::Data};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 /// Opens the house that the settings name. Only one process may serve an embedded database.
 pub fn house(config: &Config, clock: Clock) -> Outcome<Data<House>> {
     super::introduce();
-    std::fs::create_dir_all(&config.data_dir).map_err(|e| format!("ISMS_DATA_DIR {}: {e}", config.data_dir.display()))?;
+    folder(config)?;
     let plan = Plan {
         database_url: &config.database_url,
         data_dir: &config.data_dir,
@@ -29,15 +31,22 @@ pub fn house(config: &Config, clock: Clock) -> Outcome<Data<House>> {
     Ok(Data::new(House::open(&plan)?))
 }
 
+/// The application: what is served, and what the demo and the tests send their requests to.
+pub fn application(
+    house: Data<House>,
+    metrics: Data<Metrics>,
+    frame: Data<Frame>,
+) -> App<impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>> {
+    let app = App::new().app_data(house).app_data(metrics).app_data(frame);
+    app.wrap(from_fn(frame::around)).configure(app::mount)
+}
+
 /// Serves until it is told to end. `started` hears the address.
 pub async fn serve(config: &Config, house: Data<House>, started: impl FnOnce(SocketAddr)) -> Outcome<()> {
     let _alone = alone(config)?;
     let metrics = Data::new(Metrics::new(config.metrics).map_err(|e| e.to_string())?);
     let frame = Data::new(Frame { behind_tls: config.behind_tls });
-    let app = move || {
-        let app = App::new().app_data(house.clone()).app_data(metrics.clone()).app_data(frame.clone());
-        app.wrap(from_fn(frame::around)).configure(app::mount)
-    };
+    let app = move || application(house.clone(), metrics.clone(), frame.clone());
     let server = HttpServer::new(app).workers(config.workers).worker_max_blocking_threads(config.blocking_threads());
     let server = server.client_request_timeout(Duration::from_secs(10)).client_disconnect_timeout(Duration::from_secs(1));
     let server = server.keep_alive(Duration::from_secs(75)).shutdown_timeout(30).backlog(2048).max_connections(20_000);
@@ -50,8 +59,14 @@ pub async fn serve(config: &Config, house: Data<House>, started: impl FnOnce(Soc
     Ok(())
 }
 
+/// The data folder, made where there is none.
+fn folder(config: &Config) -> Outcome<()> {
+    Ok(std::fs::create_dir_all(&config.data_dir).map_err(|e| format!("ISMS_DATA_DIR {}: {e}", config.data_dir.display()))?)
+}
+
 /// A lock on the data folder: with an embedded database, positions and callers are kept in the memory of the one process that serves it.
-fn alone(config: &Config) -> Outcome<std::fs::File> {
+pub fn alone(config: &Config) -> Outcome<std::fs::File> {
+    folder(config)?;
     let path = config.data_dir.join("serving.lock");
     let file =
         std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| format!("{}: {e}", path.display()))?;

@@ -1,17 +1,15 @@
 //! A register in OpenAPI: its operations and schemas, made of its words and its body. It is written as the document reads.
+pub use super::responses::*;
+
+use super::asked::asked;
 use super::handlers::{Comment, NewLink, Reviewed};
 use super::{Document, Operations};
-use crate::records::ask::Key;
 use crate::records::history::HistoryPage;
 use crate::records::reader::Ref;
 use crate::records::spine::Spine;
 use crate::records::{Common, Kind, Relation, Resource};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
-use std::marker::PhantomData;
-use strum::VariantNames;
-use utoipa::openapi::{Ref as SchemaRef, RefOr, Response, path::ParameterIn};
-use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
+use utoipa::{PartialSchema, ToSchema};
 
 type Members = Map<String, Value>;
 
@@ -239,121 +237,6 @@ pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
     }
 }
 
-/// The answers of a workflow's handler: `#[utoipa::path(responses(Changed<Nonconformity>))]`.
-pub struct Changed<R>(PhantomData<R>);
-impl<R: Resource> IntoResponses for Changed<R> {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let done = json!({"description": "The record after the change.", "headers": headers(&["ETag", "Ledger-Position", "Idempotency-Replayed"]), "content": json_of(schema(&R::name()))});
-        let done = serde_json::from_value(done).ok().map(|response| ("200".to_owned(), RefOr::T(response)));
-        refused(&[400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 428, 429, 500, 503]).chain(done).collect()
-    }
-}
-/// The answers of a read of one record by another path: `responses(Found<Scope>)`.
-pub struct Found<R>(PhantomData<R>);
-impl<R: Resource> IntoResponses for Found<R> {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let found =
-            json!({"description": "The record.", "headers": headers(&["ETag", "Ledger-Position"]), "content": json_of(schema(&R::name()))});
-        let found = serde_json::from_value(found).ok().map(|response| ("200".to_owned(), RefOr::T(response)));
-        refused(&[400, 401, 403, 404, 429, 500, 503]).chain(found).collect()
-    }
-}
-/// The problems of an operation, by reference.
-pub fn refused(statuses: &[u16]) -> impl Iterator<Item = (String, RefOr<Response>)> {
-    statuses.iter().map(|n| (n.to_string(), RefOr::Ref(SchemaRef::from_response_name(format!("Problem{n}")))))
-}
-/// The problems of a write: `responses(Rejections)` beside the good answer.
-pub struct Rejections;
-impl IntoResponses for Rejections {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refused(&[400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503]).collect()
-    }
-}
-/// The problems of a range: 416.
-pub struct NoRange;
-impl IntoResponses for NoRange {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refused(&[416]).collect()
-    }
-}
-/// The problem of another format: 406.
-pub struct NoFormat;
-impl IntoResponses for NoFormat {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refused(&[406]).collect()
-    }
-}
-/// The problem of a version that was not sent: 428.
-pub struct Preconditions;
-impl IntoResponses for Preconditions {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refused(&[428]).collect()
-    }
-}
-/// The problems of a read: `responses(Refusals)` beside the good answer.
-pub struct Refusals;
-impl IntoResponses for Refusals {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refused(&[400, 401, 403, 404, 429, 500, 503]).collect()
-    }
-}
-
-/// What a list of this kind can be asked.
-fn asked<R: Resource>() -> Vec<Value> {
-    let kind = R::KIND;
-    let query = |name: &str, about: &str, schema: Value| json!({"name": name, "in": "query", "required": false, "description": about, "schema": schema});
-    let any = |name: &str, about: &str, items: Value| json!({"name": name, "in": "query", "required": false, "description": format!("{about} Repeated: any of them."), "explode": true, "style": "form", "schema": {"type": "array", "maxItems": 200, "items": items}});
-    let text = |n: u32| json!({"type": "string", "maxLength": n});
-    let flag = || json!({"type": "boolean"});
-    let (date, instant) = (json!({"type": "string", "format": "date"}), json!({"type": "string", "format": "date-time"}));
-    let mut all = vec![
-        any("status", "In this state.", json!({"type": "string", "enum": kind.statuses()})),
-        any("code", "With this code.", text(32)),
-        any("external_ref", "With this external reference.", text(200)),
-        any("tag", "With this tag.", text(50)),
-        query("owner_none", "Without an owner, or with one.", flag()),
-        query("q", "Words that begin like this, in code, name and description; all of them.", text(200)),
-        query("overdue", "Past its due day and not done, or not.", flag()),
-        query("archived", "Whether archived.", json!({"type": "string", "enum": ["false", "true", "any"], "default": "false"})),
-    ];
-    for (name, schema) in [("due_on", &date), ("review_due_on", &date), ("created_at", &instant), ("updated_at", &instant)] {
-        all.push(query(&format!("{name}_since"), "Not earlier.", schema.clone()));
-        all.push(query(&format!("{name}_before"), "Earlier.", schema.clone()));
-    }
-    for relation in kind.all_relations() {
-        let what = if relation.to.is_empty() { "record" } else { relation.to };
-        all.push(any(
-            relation.filter(),
-            &format!(
-                "Linked with this {}: id or code{}.",
-                what.replace('_', " "),
-                if relation.member == "owner_id" { ", or `me`" } else { "" }
-            ),
-            text(64),
-        ));
-        if relation.member != "owner_id" {
-            all.push(query(&format!("{}_none", relation.stem()), "Linked with none, or with some.", flag()));
-        }
-    }
-    if kind.cites {
-        all.push(any("requirement", "Refers to this requirement.", json!({"type": "string", "maxLength": 120, "pattern": REQUIREMENT})));
-    }
-    all.extend(R::Filter::into_params(|| Some(ParameterIn::Query)).into_iter().map(|parameter| json!(parameter)));
-    let keys = Key::VARIANTS.iter().flat_map(|key| [(*key).to_owned(), format!("-{key}")]);
-    all.push(query(
-        "sort",
-        "A key, with `-` for largest first.",
-        json!({"type": "string", "enum": Vec::from_iter(keys), "default": "-created_at"}),
-    ));
-    all.push(query(
-        "include",
-        "More with the page, separated by commas: `total`, `refs`, `counts`.",
-        json!({"type": "string", "maxLength": 30, "pattern": "^(total|refs|counts)(,(total|refs|counts))*$"}),
-    ));
-    all.extend([as_of(), limit(), cursor(), if_none_match()]);
-    all
-}
-
 /// The form of readable requirement ids.
 pub const REQUIREMENT: &str = "^[a-z0-9.-]+:[A-Za-z0-9().,-]{1,40}$";
 
@@ -437,15 +320,13 @@ fn problem(status: &u16) -> (String, Value) {
 fn good(status: &str, response: Value) -> Members {
     Members::from_iter([(status.to_owned(), response)])
 }
-fn json_of(schema: Value) -> Value {
+/// Content that is JSON.
+pub fn json_of(schema: Value) -> Value {
     json!({"application/json": {"schema": schema}})
 }
 /// Headers, by reference.
 pub fn headers(names: &[&str]) -> Value {
     names.iter().map(|name| ((*name).to_owned(), json!({"$ref": format!("#/components/headers/{name}")}))).collect::<Members>().into()
-}
-fn parameter(name: &str) -> Value {
-    json!({"$ref": format!("#/components/parameters/{name}")})
 }
 fn id(kind: &Kind) -> Value {
     json!({"name": "id", "in": "path", "required": true, "description": "The record: its id or its code.", "schema": {"type": "string", "maxLength": 64}, "example": format!("{}-1", kind.code)})
@@ -471,27 +352,9 @@ fn archived_one() -> Value {
 fn limit() -> Value {
     parameter("Limit")
 }
-fn cursor() -> Value {
-    parameter("Cursor")
-}
 fn before_seq() -> Value {
     json!({"name": "before_seq", "in": "query", "required": false, "description": "Only versions before this position.", "schema": {"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX}})
 }
 fn include_body() -> Value {
     json!({"name": "include", "in": "query", "required": false, "description": "The whole record with each version.", "schema": {"type": "string", "enum": ["body"]}})
-}
-
-/// The parameters that operations share.
-pub fn parameters() -> Value {
-    let of = |name: &str, place: &str, about: &str, needed: bool, schema: Value| json!({"name": name, "in": place, "required": needed, "description": about, "schema": schema});
-    json!({
-        "IfMatch": of("If-Match", "header", "The ETag that was read, or `\"<version>\"` of the body, or `*`.", true, json!({"type": "string", "maxLength": 255, "example": "\"1\""})),
-        "IfNoneMatch": of("If-None-Match", "header", "The ETag of what is there already: 304 when it still stands.", false, json!({"type": "string", "maxLength": 255})),
-        "IdempotencyKey": of("Idempotency-Key", "header", "1 to 255 visible ASCII characters: a retry with the same key gets the first answer again, for 24 hours.", false, json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]{1,255}$"})),
-        "ChangeReason": of("Change-Reason", "header", "Why, percent-encoded UTF-8; it stands in the history.", false, json!({"type": "string", "maxLength": 6000, "pattern": "^[!-~ ]*$"})),
-        "AsOf": of("as_of", "query", "As it stood then: an RFC 3339 instant (inclusive), a date (the end of that day where the organization is), or `seq:<n>`.", false, json!({"type": "string", "maxLength": 64, "example": "2026-03-31"})),
-        "ArchivedToo": of("archived", "query", "`any`: archived ones too.", false, json!({"type": "string", "enum": ["false", "any"], "default": "false"})),
-        "Limit": of("limit", "query", "How many at most.", false, json!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 200, "default": 50})),
-        "Cursor": of("cursor", "query", "`next_cursor` of the page before, with the same filters and sort.", false, json!({"type": "string", "maxLength": 2000})),
-    })
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 pub(super) async fn list<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) -> Result<Answer> {
-    let ask = Ask::read(&R::KIND, request.query_string())?;
+    let ask = Ask::read::<R::Filter>(&R::KIND, request.query_string())?;
     let as_of = ask.as_of;
     let page = move |reader: &mut crate::records::Reader<'_>| {
         let listed = crate::records::list::page::<R>(reader, &ask)?;

@@ -1,5 +1,6 @@
 //! Floor 4: how a record meets the wire.
 pub mod answer;
+pub mod asked;
 pub mod collection;
 pub mod describe;
 pub mod directory;
@@ -10,6 +11,7 @@ pub mod house;
 pub mod idempotency;
 pub mod input;
 pub mod limit;
+pub mod responses;
 pub mod transit;
 
 pub use answer::Answer;

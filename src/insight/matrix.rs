@@ -1,5 +1,5 @@
 //! The risk matrix (ISO/IEC 27001:2022 6.1.2): how many risks stand in each pair of likelihood and impact, as JSON or as a drawing.
-use super::soa::wants;
+use super::format::wants;
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::schema::{risks as r, versions as v};
 use crate::http::describe::Refusals;
@@ -78,7 +78,7 @@ pub async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Resul
     let scope = scope_asked(&then)?;
     guard
         .view(then.as_of, move |reader| {
-            let method = methodology::in_force(reader)?;
+            let method = methodology::in_force(reader)?.ok_or_else(Problem::not_found)?;
             let scope = scope.map(|selector| reader.row::<Scope>(&selector, reader.moment.past()).map(|row| row.id)).transpose()?;
             let matrix = compute(reader, &method, stage, scope)?;
             if svg { Ok(Answer::json(drawn(&matrix, &method.own)).as_media("image/svg+xml")) } else { Answer::of(&matrix) }

@@ -1,7 +1,8 @@
 //! The statement of applicability (ISO/IEC 27001:2022 6.1.3 d): every Annex A control once, in natural order, with whether it applies and why,
 //! how far it is implemented, and what proves it. Computed from what stands at a moment; one computation for JSON and CSV.
+use super::format::{as_csv, wants};
 use crate::core::catalogue::Requirement;
-use crate::core::{Id, Problem, Result};
+use crate::core::{Id, Result};
 use crate::db::schema::{controls as c, links as l, requirement_links as rl, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then};
@@ -10,7 +11,7 @@ use crate::registers::r#do::applicability::{self, Applicability, Decision, Reaso
 use crate::registers::r#do::control::Implementation as Stage;
 use crate::registers::r#do::support::{self, Operation, Support};
 use crate::registers::plan::scope::Scope;
-use actix_web::{HttpRequest, get, http::header};
+use actix_web::{HttpRequest, get};
 use diesel::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -334,78 +335,6 @@ pub async fn get_statement(guard: Guard<Read<Applicability>>, at: At, request: H
         .await
 }
 
-/// Is another format of the view asked for, by `format` or by `Accept`? A browser's link cannot set headers, so the parameter comes first.
-pub fn wants(request: &HttpRequest, then: &Then, format: &str, media: &str) -> Result<bool> {
-    match then.get("format") {
-        Some("json") => Ok(false),
-        Some(asked) if asked == format => Ok(true),
-        Some(_) => Err(Problem::parameters(vec![crate::core::Invalid::query(
-            "format",
-            "invalid_parameter",
-            format!("json or {format} is needed"),
-        )])),
-        None => {
-            let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*").to_ascii_lowercase();
-            let place = |media: &str| accept.find(media).unwrap_or(usize::MAX);
-            match (place(media), place("application/json").min(place("*/*")).min(place("application/*"))) {
-                (usize::MAX, usize::MAX) => {
-                    Err(Problem::new(crate::core::Code::NotAcceptable, format!("There is application/json and {media}.")))
-                }
-                (other, json) => Ok(other < json),
-            }
-        }
-    }
-}
-
-/// A row for each entry, with the members of the JSON as columns.
-fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    let header = [
-        "requirement",
-        "title",
-        "theme",
-        "applicable",
-        "justification",
-        "reasons",
-        "justification_missing",
-        "implementation",
-        "operation",
-        "controls",
-        "risk_count",
-        "evidence_current",
-        "evidence_expired",
-        "evidence_latest_collected_at",
-    ];
-    table.write_record(header).map_err(Problem::internal)?;
-    for entry in &statement.entries {
-        let reasons: Vec<&str> = entry.reasons.iter().map(|reason| reason.into()).collect();
-        let controls: Vec<&str> = entry.controls.iter().map(|control| control.code.as_str()).collect();
-        let row = [
-            entry.requirement.clone(),
-            entry.title.clone(),
-            entry.theme.clone().unwrap_or_default(),
-            entry.applicable.to_string(),
-            neutral(entry.justification.as_deref().unwrap_or_default()),
-            reasons.join(";"),
-            entry.justification_missing.to_string(),
-            entry.implementation.map(<&str>::from).unwrap_or_default().to_owned(),
-            entry.operation.map(<&str>::from).unwrap_or_default().to_owned(),
-            controls.join(";"),
-            entry.risk_count.to_string(),
-            entry.evidence.current.to_string(),
-            entry.evidence.expired.to_string(),
-            entry.evidence.latest_collected_at.map(|at| at.to_string()).unwrap_or_default(),
-        ];
-        table.write_record(row).map_err(Problem::internal)?;
-    }
-    String::from_utf8(table.into_inner().map_err(Problem::internal)?).map_err(Problem::internal)
-}
-
-/// Text that no spreadsheet takes for a formula.
-fn neutral(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -427,10 +356,5 @@ mod tests {
         assert_eq!(operating(&[(Stage::Implemented, proof(1, 0)), (Stage::Retired, proof(0, 0))]), Operation::Operating);
         assert_eq!(operating(&[(Stage::Implemented, proof(1, 0)), (Stage::Implemented, proof(0, 0))]), Operation::Stale);
         assert_eq!(operating(&[(Stage::Planned, proof(1, 0))]), Operation::Unproven);
-    }
-
-    #[test]
-    fn formulas_are_neutral() {
-        assert_eq!((neutral("=1+1"), neutral("none")), ("'=1+1".into(), "none".into()));
     }
 }

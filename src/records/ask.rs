@@ -143,8 +143,8 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// Reads the query of a list of this kind.
-    pub fn read(kind: &Kind, query: &str) -> Result<Self> {
+    /// Reads the query of a list of this kind, whose own filters are `F`; every fault is named.
+    pub fn read<F: DeserializeOwned>(kind: &Kind, query: &str) -> Result<Self> {
         let mut ask = Ask::empty();
         let (mut faults, mut cursor, mut asked) = (Vec::new(), None, Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -160,6 +160,7 @@ impl Ask {
                 false => faults.extend(ask.take(kind, &name, &value).err()),
             }
         }
+        faults.extend(ask.own_faults::<F>());
         if !faults.is_empty() {
             return Err(Problem::parameters(faults));
         }
@@ -275,20 +276,21 @@ impl Ask {
         if self.own.is_empty() {
             return Ok(None);
         }
-        let text = serde_html_form::to_string(&self.own).map_err(Problem::internal)?;
-        let read = serde_path_to_error::deserialize(serde_html_form::Deserializer::new(form_urlencoded::parse(text.as_bytes())));
-        read.map(Some).map_err(|e| self.fault(&e.path().to_string(), &e.inner().to_string()))
+        filters(&self.own).map(Some).map_err(|fault| Problem::parameters(vec![fault]))
     }
-    /// Names each parameter that cannot be read.
-    fn fault(&self, path: &str, words: &str) -> Problem {
-        let unknown = words.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-        let place = unknown.map(str::to_owned).unwrap_or_else(|| path.split(['[', '.']).next().unwrap_or_default().to_owned());
-        let place = if place.is_empty() { self.own.first().map(|(name, _)| name.clone()).unwrap_or_default() } else { place };
-        let fault = match unknown {
-            Some(_) => Invalid::query(place, "unknown_parameter", "there is no such parameter"),
-            None => Invalid::query(place, "invalid_parameter", words),
-        };
-        Problem::parameters(vec![fault])
+    /// Sets each faulty parameter aside and reads on, so that all of them are found.
+    fn own_faults<F: DeserializeOwned>(&self) -> Vec<Invalid> {
+        let (mut rest, mut faults) = (self.own.clone(), Vec::new());
+        while !rest.is_empty() {
+            let Err(fault) = filters::<F>(&rest) else { break };
+            let before = rest.len();
+            rest.retain(|(name, _)| *name != fault.pointer);
+            faults.push(fault);
+            if rest.len() == before {
+                break;
+            }
+        }
+        faults
     }
     /// The cursor for the page that ends here.
     pub fn cursor(&self, last: &Place) -> Result<String> {
@@ -309,6 +311,20 @@ impl FromStr for Sort {
     }
 }
 
+fn filters<F: DeserializeOwned>(own: &[(String, String)]) -> Result<F, Invalid> {
+    let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(own).finish();
+    let read = serde_path_to_error::deserialize(serde_html_form::Deserializer::new(form_urlencoded::parse(text.as_bytes())));
+    read.map_err(|e| {
+        let (path, words) = (e.path().to_string(), e.inner().to_string());
+        let unknown = words.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+        let place = unknown.or_else(|| path.split(['[', '.']).next().filter(|place| !place.is_empty()));
+        let place = place.or_else(|| own.first().map(|(name, _)| name.as_str())).unwrap_or_default();
+        match unknown {
+            Some(_) => Invalid::query(place, "unknown_parameter", "there is no such parameter"),
+            None => Invalid::query(place, "invalid_parameter", words.clone()),
+        }
+    })
+}
 fn foreign() -> Problem {
     Problem::new(Code::InvalidCursor, "Ask with the same filters and sort as for the page before.")
 }

@@ -237,9 +237,13 @@ impl<'a, P> Tx<'a, P> {
         let (limits, scopes) = (&self.caller.limits, record.links.many("scope_ids"));
         let inside = scopes.iter().all(|scope| limits.scope_ids.contains(scope)) && !scopes.is_empty();
         let itself = R::KIND.name == "scope" && limits.scope_ids.contains(&record.spine.id);
-        match limits.scope_ids.is_empty() || inside || itself {
+        if !limits.scope_ids.is_empty() && !inside && !itself {
+            return Err(Problem::new(Code::OutsideLimits, "This key is limited to other scopes."));
+        }
+        let controls = record.links.many("control_ids");
+        match limits.control_ids.is_empty() || controls.iter().all(|control| limits.control_ids.contains(control)) {
             true => Ok(()),
-            false => Err(Problem::new(Code::OutsideLimits, "This key is limited to other scopes.")),
+            false => Err(Problem::new(Code::OutsideLimits, "This key is limited to other controls.")),
         }
     }
     /// The record as it is answered.

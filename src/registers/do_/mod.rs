@@ -2,6 +2,7 @@
 pub mod applicability;
 pub mod content;
 pub mod control;
+pub mod decide;
 pub mod evidence;
 pub mod framework;
 pub mod push;

@@ -1,7 +1,7 @@
 //! Risk methodology (ISO/IEC 27001:2022 6.1.2): scales for likelihood and impact, the matrix of levels, and what each level means: acceptable or
 //! not, who may accept, how often to look again. Every score names the revision that it was made with and is never rewritten.
 use super::revision::{self, Revised};
-use crate::core::{Invalid, Problem, Result, VersionKey};
+use crate::core::{Invalid, Result, VersionKey};
 use crate::db::schema::{ledger_entries as e, risk_methodologies as m, versions as v};
 use crate::db::{Conn, dialect::NOW};
 use crate::http::describe::{Changed, Found, Refusals};
@@ -240,7 +240,7 @@ impl Stored for RiskMethodology {
 }
 
 /// The methodology in force: the revision that was approved last, of one that is not archived.
-pub fn in_force(reader: &mut Reader<'_>) -> Result<Record<RiskMethodology>> {
+pub fn in_force(reader: &mut Reader<'_>) -> Result<Option<Record<RiskMethodology>>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq.min(NOW));
     let standing = e::table.inner_join(v::table.on(v::tenant_id.eq(e::tenant_id).and(v::id.eq(e::record_id))));
     let approved = standing
@@ -248,9 +248,7 @@ pub fn in_force(reader: &mut Reader<'_>) -> Result<Record<RiskMethodology>> {
     let approved = approved.filter(v::from_seq.le(seq).and(v::to_seq.gt(seq)).and(v::archived_at.is_null()));
     let newest: Option<(String, Option<String>, i64)> =
         approved.order(e::seq.desc()).select((e::body, e::personal, v::number)).first(reader.conn()).optional()?;
-    let (body, personal, number) =
-        newest.ok_or_else(|| Problem::new(crate::core::Code::IllegalTransition, "No risk methodology is in force; approve one first."))?;
-    Record::of_image(&body, personal.as_deref(), number)
+    newest.map(|(body, personal, number)| Record::of_image(&body, personal.as_deref(), number)).transpose()
 }
 
 /// Ask for approval of a risk methodology

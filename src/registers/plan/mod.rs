@@ -1,4 +1,5 @@
 //! Plan: context, scope, people, assets, threats, risks (ISO/IEC 27001:2022 clauses 4 to 6).
+pub mod assessment;
 pub mod asset;
 pub mod methodology;
 pub mod organization;

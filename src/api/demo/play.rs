@@ -1,0 +1,140 @@
+//! Plays the script: each step is a request to the same application that is served, with a key. The clock is set back meanwhile and moves with the
+//! script, so that the organization has a past that `as_of` can show.
+use super::script::{self, Step};
+use crate::access::api_key;
+use crate::api::frame::Frame;
+use crate::api::metrics::{Audience, Metrics};
+use crate::api::server::{self, Outcome};
+use crate::config::Config;
+use crate::core::{Clock, Id, Instant};
+use crate::http::House;
+use crate::identity::founding;
+use actix_web::body::BoxBody;
+use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::test::TestRequest;
+use actix_web::web::Data;
+use actix_web::{App, Error};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+const SCRIPT: &str = include_str!("nordwind.txt");
+const NAME: &str = "Nordwind Logistics";
+const EMAIL: &str = "security@nordwind.example";
+/// The first request of a day, in milliseconds after midnight UTC, and how much later the next one is.
+const MORNING: i64 = 7 * 3_600_000;
+const PACE: i64 = 90_000;
+
+/// What filling made: the organization, and the keys by role.
+pub struct Filled {
+    /// The organization.
+    pub organization: Id,
+    /// The secrets of the keys, by role.
+    pub keys: BTreeMap<String, String>,
+}
+
+/// Fills the empty database that the settings name. The house is one of its own: with the clock of the script, and without a rate limit.
+pub async fn fill(config: &Config, today: Instant) -> Outcome<Filled> {
+    let hands = Arc::new(AtomicI64::new(today.millis()));
+    let read = hands.clone();
+    let clock = Clock::from_fn(move || chrono::DateTime::from_timestamp_millis(read.load(Ordering::Relaxed)).unwrap_or_default());
+    let unlimited = Config { rate_limit: 0, ..config.clone() };
+    let house = server::house(&unlimited, clock)?;
+    let steps = script::steps(SCRIPT)?;
+    let today = today.day(chrono_tz::Europe::Berlin);
+    set(&hands, today, steps.first().map_or(0, |step| step.day))?;
+    let password = api_key::generate().map_err(|e| e.to_string())?;
+    let founded = founding::found(&house, NAME, EMAIL, &password, false).await.map_err(|e| e.to_string())?;
+    let app = application(house)?;
+    let app = actix_web::test::init_service(app).await;
+    let login = TestRequest::post().uri("/v1/auth/login").set_json(json!({"email": EMAIL, "password": password}));
+    let tokens = said(&app, login.to_request()).await?;
+    let mut keys = BTreeMap::from([("admin".to_owned(), member(&tokens, "access_token").to_owned())]);
+    let mut day = i64::MIN;
+    for mut step in steps {
+        if step.day != day {
+            day = step.day;
+            set(&hands, today, day)?;
+        }
+        hands.fetch_add(PACE, Ordering::Relaxed);
+        script::dated(&mut step.body, today);
+        let at = format!("{} {} (line {})", step.method, step.path, step.line);
+        let key = keys.get(step.role).ok_or_else(|| format!("{at}: there is no key {}", step.role))?;
+        let answer = said(&app, request(&step, key).to_request()).await.map_err(|why| format!("{at}: {why}"))?;
+        if let Some(code) = step.code.filter(|code| *code != member(&answer, "code")) {
+            return Err(format!("{at}: {code} was expected, it is {}", member(&answer, "code")).into());
+        }
+        if step.path == "api-keys" {
+            keys.insert(member(&answer, "role").to_owned(), member(&answer, "secret").to_owned());
+        }
+    }
+    keys.remove("admin");
+    Ok(Filled { organization: founded.organization_id, keys })
+}
+
+/// The organization of a key.
+pub async fn organization(house: &Data<House>, key: &str) -> Outcome<String> {
+    let app = actix_web::test::init_service(application(house.clone())?).await;
+    let request = TestRequest::get().uri("/v1/me").insert_header(("Authorization", format!("Bearer {key}")));
+    Ok(member(&said(&app, request.to_request()).await?, "organization_id").to_owned())
+}
+
+fn application(
+    house: Data<House>,
+) -> Outcome<App<impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>>> {
+    let metrics = Metrics::new(Audience::Off).map_err(|e| e.to_string())?;
+    Ok(server::application(house, Data::new(metrics), Data::new(Frame { behind_tls: false })))
+}
+
+/// Sets the clock to the morning of a day.
+fn set(hands: &AtomicI64, today: chrono::NaiveDate, day: i64) -> Outcome<()> {
+    let morning = script::shifted(today, day).and_then(|day| day.and_hms_opt(0, 0, 0)).ok_or("a day outside the calendar")?;
+    hands.store(morning.and_utc().timestamp_millis() + MORNING, Ordering::Relaxed);
+    Ok(())
+}
+
+fn request(step: &Step<'_>, key: &str) -> TestRequest {
+    let request = TestRequest::with_uri(&format!("/v1/{}", step.path)).method(step.method.clone());
+    let mut request = request.insert_header(("Authorization", format!("Bearer {key}")));
+    if step.method == Method::PATCH || step.path.matches('/').count() > 1 {
+        request = request.insert_header(("If-Match", "*"));
+    }
+    match step.body.get("file") {
+        Some(file) => {
+            let mut metadata = step.body.clone();
+            metadata.as_object_mut().map(|members| members.remove("file"));
+            request.insert_header(("Content-Type", format!("multipart/form-data; boundary={BOUNDARY}"))).set_payload(form(&metadata, file))
+        }
+        None => request.set_json(&step.body),
+    }
+}
+
+const BOUNDARY: &str = "a-part-of-the-demo";
+
+fn form(metadata: &Value, file: &Value) -> String {
+    let (name, text) = (member(file, "name"), member(file, "text"));
+    let media = if name.ends_with(".csv") { "text/csv" } else { "text/plain" };
+    let part = |head: &str, media: &str, body: &str| {
+        format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\nContent-Type: {media}\r\n\r\n{body}\r\n")
+    };
+    let told = part("name=\"metadata\"", "application/json", &metadata.to_string());
+    format!("{told}{}--{BOUNDARY}--\r\n", part(&format!("name=\"file\"; filename=\"{name}\""), media, text))
+}
+
+/// The answer to a request; anything but success is an error.
+async fn said<Q>(app: &impl Service<Q, Response = ServiceResponse<BoxBody>, Error = Error>, request: Q) -> Outcome<Value> {
+    let answer = app.call(request).await.map_err(|e| e.to_string())?;
+    let status = answer.status();
+    let body = actix_web::body::to_bytes(answer.into_body()).await.map_err(|e| e.to_string())?;
+    match status.is_success() {
+        true => Ok(serde_json::from_slice(&body)?),
+        false => Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into()),
+    }
+}
+
+/// A text member; empty when there is none.
+fn member<'v>(value: &'v Value, name: &str) -> &'v str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}

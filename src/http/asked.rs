@@ -1,0 +1,65 @@
+//! What a list can be asked, for the document.
+use super::describe::REQUIREMENT;
+use super::responses::parameter;
+use crate::records::Resource;
+use crate::records::ask::Key;
+use serde_json::{Value, json};
+use strum::VariantNames;
+use utoipa::IntoParams;
+use utoipa::openapi::path::ParameterIn;
+
+/// What a list of this kind can be asked.
+pub fn asked<R: Resource>() -> Vec<Value> {
+    let kind = R::KIND;
+    let query = |name: &str, about: &str, schema: Value| json!({"name": name, "in": "query", "required": false, "description": about, "schema": schema});
+    let any = |name: &str, about: &str, items: Value| json!({"name": name, "in": "query", "required": false, "description": format!("{about} Repeated: any of them."), "explode": true, "style": "form", "schema": {"type": "array", "maxItems": 200, "items": items}});
+    let text = |n: u32| json!({"type": "string", "maxLength": n});
+    let flag = || json!({"type": "boolean"});
+    let (date, instant) = (json!({"type": "string", "format": "date"}), json!({"type": "string", "format": "date-time"}));
+    let mut all = vec![
+        any("status", "In this state.", json!({"type": "string", "enum": kind.statuses()})),
+        any("code", "With this code.", text(32)),
+        any("external_ref", "With this external reference.", text(200)),
+        any("tag", "With this tag.", text(50)),
+        query("owner_none", "Without an owner, or with one.", flag()),
+        query("q", "Words that begin like this, in code, name and description; all of them.", text(200)),
+        query("overdue", "Past its due day and not done, or not.", flag()),
+        query("archived", "Whether archived.", json!({"type": "string", "enum": ["false", "true", "any"], "default": "false"})),
+    ];
+    for (name, schema) in [("due_on", &date), ("review_due_on", &date), ("created_at", &instant), ("updated_at", &instant)] {
+        all.push(query(&format!("{name}_since"), "Not earlier.", schema.clone()));
+        all.push(query(&format!("{name}_before"), "Earlier.", schema.clone()));
+    }
+    for relation in kind.all_relations() {
+        let what = if relation.to.is_empty() { "record" } else { relation.to };
+        all.push(any(
+            relation.filter(),
+            &format!(
+                "Linked with this {}: id or code{}.",
+                what.replace('_', " "),
+                if relation.member == "owner_id" { ", or `me`" } else { "" }
+            ),
+            text(64),
+        ));
+        if relation.member != "owner_id" {
+            all.push(query(&format!("{}_none", relation.stem()), "Linked with none, or with some.", flag()));
+        }
+    }
+    if kind.cites {
+        all.push(any("requirement", "Refers to this requirement.", json!({"type": "string", "maxLength": 120, "pattern": REQUIREMENT})));
+    }
+    all.extend(R::Filter::into_params(|| Some(ParameterIn::Query)).into_iter().map(|parameter| json!(parameter)));
+    let keys = Key::VARIANTS.iter().flat_map(|key| [(*key).to_owned(), format!("-{key}")]);
+    all.push(query(
+        "sort",
+        "A key, with `-` for largest first.",
+        json!({"type": "string", "enum": Vec::from_iter(keys), "default": "-created_at"}),
+    ));
+    all.push(query(
+        "include",
+        "More with the page, separated by commas: `total`, `refs`, `counts`.",
+        json!({"type": "string", "maxLength": 30, "pattern": "^(total|refs|counts)(,(total|refs|counts))*$"}),
+    ));
+    all.extend([parameter("AsOf"), parameter("Limit"), parameter("Cursor"), parameter("IfNoneMatch")]);
+    all
+}

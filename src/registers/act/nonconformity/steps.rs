@@ -1,0 +1,183 @@
+//! The steps of a nonconformity's life, as clients take them.
+use super::Nonconformity;
+use super::rules::{actions_of, implemented, planned, verified};
+use crate::core::{Code, Problem, Result};
+use crate::http::describe::Changed;
+use crate::http::handlers::Comment;
+use crate::http::{Analyse, Answer, At, Close, Contain, Guard, Implement, Input, Plan, Return, Verify, transit};
+use crate::records::{Known, Record, Tx};
+use actix_web::post;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use validator::Validate;
+
+/// The bodies of the steps; each member may stand in the record already.
+macro_rules! steps {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$member_doc:meta])* $member:ident),+ })+) => { $(
+        $(#[$doc])*
+        #[derive(Debug, Deserialize, Validate, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$member_doc])* #[validate(length(max = 4000))] #[schema(max_length = 4000)] pub $member: Option<String>,)+
+            /// Why; it stands in the history.
+            #[validate(length(max = 2000))]
+            #[schema(max_length = 2000)]
+            pub comment: Option<String>,
+        }
+        impl transit::Said for $name {
+            fn comment(&self) -> Option<&str> { self.comment.as_deref() }
+        }
+    )+ };
+}
+steps! {
+    /// What was done at once; or, in the comment, why nothing had to be.
+    Containment {
+        /// What was done at once.
+        correction
+    }
+    /// Why it happened and where else it is; or, in the comment, why no cause need be removed.
+    Analysis {
+        /// Why it happened.
+        root_cause,
+        /// Where else it is, or may be.
+        similar_cases
+    }
+}
+
+/// Whether what was done helped.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"effective": true, "comment": "Ten leavers checked, none had access."}))]
+pub struct Verification {
+    /// Did it help? If not, the nonconformity goes back to its analysis.
+    pub effective: bool,
+    /// What was looked at.
+    #[validate(length(max = 2000))]
+    #[schema(max_length = 2000)]
+    pub comment: Option<String>,
+}
+impl transit::Said for Verification {
+    fn comment(&self) -> Option<&str> {
+        self.comment.as_deref()
+    }
+}
+
+/// Contain a nonconformity
+///
+/// Says what was done at once (`correction`); it may be skipped with a comment that says why.
+#[utoipa::path(operation_id = "containNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Containment, responses(Changed<Nonconformity>),
+    params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[post("/v1/nonconformities/{id}/contain")]
+pub async fn contain(guard: Guard<Contain<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    let change = |_: &mut Tx<'_, _>, record: &mut Record<Nonconformity>, said: Containment| {
+        record.own.correction = said.correction.or(record.own.correction.take());
+        given(record.own.correction.is_some() || said.comment.is_some(), "/correction")
+    };
+    transit::transit(guard, (at, known, input), "contain", transit::anyone, change).await
+}
+
+/// Analyse a nonconformity
+///
+/// Says why it happened and where else it is (`root_cause`, `similar_cases`), or why no cause need be removed.
+#[utoipa::path(operation_id = "analyseNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Analysis, responses(Changed<Nonconformity>),
+    params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[post("/v1/nonconformities/{id}/analyse")]
+pub async fn analyse(guard: Guard<Analyse<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    let change = |_: &mut Tx<'_, _>, record: &mut Record<Nonconformity>, said: Analysis| {
+        let own = &mut record.own;
+        own.root_cause = said.root_cause.or(own.root_cause.take());
+        own.similar_cases = said.similar_cases.or(own.similar_cases.take());
+        let explained = said.comment.is_some();
+        let missing = [(own.root_cause.is_some(), "/root_cause"), (own.similar_cases.is_some(), "/similar_cases")];
+        let faults = missing.iter().filter(|(there, _)| !there && !explained);
+        let faults: Vec<_> =
+            faults.map(|(_, at)| crate::core::Invalid::body(*at, "required", "is needed, or a comment that says why not")).collect();
+        if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
+    };
+    transit::transit(guard, (at, known, input), "analyse", transit::anyone, change).await
+}
+
+/// Plan what is done about a nonconformity
+///
+/// At least one action whose `origin_id` is this nonconformity has to stand.
+#[utoipa::path(operation_id = "planNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Nonconformity>),
+    params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[post("/v1/nonconformities/{id}/plan")]
+pub async fn plan(guard: Guard<Plan<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    let change = |tx: &mut Tx<'_, Plan<Nonconformity>>, record: &mut Record<Nonconformity>, _: Comment| {
+        planned(&actions_of(tx, record.spine.id)?, record.state.iteration)
+    };
+    transit::transit(guard, (at, known, input), "plan", transit::anyone, change).await
+}
+
+/// Say that a nonconformity's actions are done
+///
+/// Every action that was planned is done (or cancelled, with one done at least).
+#[utoipa::path(operation_id = "implementNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Nonconformity>),
+    params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[post("/v1/nonconformities/{id}/implement")]
+pub async fn implement(guard: Guard<Implement<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    let change = |tx: &mut Tx<'_, Implement<Nonconformity>>, record: &mut Record<Nonconformity>, _: Comment| {
+        record.state.implemented_by = Some(tx.caller().actor.clone());
+        implemented(&actions_of(tx, record.spine.id)?)
+    };
+    transit::transit(guard, (at, known, input), "implement", transit::anyone, change).await
+}
+
+/// Verify what was done about a nonconformity
+///
+/// By a person who implemented none of it. What did not help goes back to analysed, and the iteration grows.
+#[utoipa::path(operation_id = "verifyNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Verification, responses(Changed<Nonconformity>),
+    params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[post("/v1/nonconformities/{id}/verify")]
+pub async fn verify(guard: Guard<Verify<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    let another = |tx: &mut Tx<'_, Verify<Nonconformity>>, stored: &Record<Nonconformity>| {
+        tx.another_than(stored.state.implemented_by.as_ref(), "implemented it")?;
+        let me = tx.person()?;
+        match actions_of(tx, stored.spine.id)?.iter().any(|action| action.owner == Some(me)) {
+            true => Err(Problem::new(Code::SegregationOfDuties, "Who owns one of its actions cannot verify it; another person has to.")),
+            false => Ok(()),
+        }
+    };
+    let change = |tx: &mut Tx<'_, Verify<Nonconformity>>, record: &mut Record<Nonconformity>, said: Verification| {
+        let by = tx.caller().actor.clone();
+        record.spine.status = verified(&mut record.state, said.effective, by).to_owned();
+        Ok(())
+    };
+    transit::transit(guard, (at, known, input), "verify", another, change).await
+}
+
+/// Close a nonconformity
+///
+/// What was verified is closed and stays as it is.
+#[utoipa::path(operation_id = "closeNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Nonconformity>),
+    params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[post("/v1/nonconformities/{id}/close")]
+pub async fn close(guard: Guard<Close<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    transit::transit::<Nonconformity, _, Comment>(guard, (at, known, input), "close", transit::a_person, transit::nothing).await
+}
+
+/// Send a nonconformity one step back
+///
+/// The comment says why.
+#[utoipa::path(operation_id = "returnNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Comment, responses(Changed<Nonconformity>),
+    params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[post("/v1/nonconformities/{id}/return")]
+pub async fn return_nonconformity(guard: Guard<Return<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    transit::transit::<Nonconformity, _, Comment>(guard, (at, known, input), "return", transit::anyone, transit::nothing).await
+}
+
+fn given(there: bool, pointer: &str) -> Result<()> {
+    if there { Ok(()) } else { Err(Problem::invalid_one(pointer, "required", "is needed, or a comment that says why not")) }
+}
+
+/// Mounts the steps.
+pub fn actions(api: &mut crate::http::Api<'_>) {
+    api.service(contain);
+    api.service(analyse);
+    api.service(plan);
+    api.service(implement);
+    api.service(verify);
+    api.service(close);
+    api.service(return_nonconformity);
+}
