@@ -1,17 +1,9 @@
-//! JSON: columns of it, its canonical form (RFC 8785), and reading it strictly (RFC 7493).
-use super::sql::DbJson;
+//! JSON: its canonical form (RFC 8785), and reading it strictly (RFC 7493).
 use super::{Code, Problem, Result};
-use diesel::{deserialize::FromSqlRow, expression::AsExpression};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 use std::fmt;
-
-/// A value kept as JSON (`JSONB` | `TEXT`).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, AsExpression, FromSqlRow)]
-#[diesel(sql_type = DbJson)]
-#[serde(transparent)]
-pub struct Json<T: fmt::Debug>(pub T);
 
 /// The canonical text of a value (RFC 8785): what is hashed, and what the ledger keeps.
 pub fn canonical(value: &impl Serialize) -> Result<String> {

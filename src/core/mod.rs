@@ -10,5 +10,4 @@ pub mod text;
 
 pub use clock::{Clock, Instant};
 pub use id::{Id, TenantId, VersionKey};
-pub use json::Json;
 pub use problem::{Code, Invalid, Problem, Result};

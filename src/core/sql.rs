@@ -12,10 +12,5 @@ pub struct DbUuid;
 #[diesel(postgres_type(oid = 1184, array_oid = 1185), sqlite_type(name = "Long"))]
 pub struct DbInstant;
 
-/// `JSONB` or `TEXT`.
-#[derive(Debug, Clone, Copy, SqlType, QueryId)]
-#[diesel(postgres_type(oid = 3802, array_oid = 3807), sqlite_type(name = "Text"))]
-pub struct DbJson;
-
 impl SqlOrd for DbUuid {}
 impl SqlOrd for DbInstant {}

@@ -1,24 +1,27 @@
 //! How each database writes the SQL types of `core::sql`.
 use super::connection::MultiBackend;
-use crate::core::{Id, Instant, Json, TenantId, sql::*};
+use crate::core::{Id, Instant, TenantId, sql::*};
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql};
 use diesel::pg::Pg;
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{self as st, HasSqlType};
 use diesel::sqlite::Sqlite;
-use serde::{Serialize, de::DeserializeOwned};
-use std::fmt::Debug;
 use uuid::Uuid;
 
 /// `multi!(DbUuid => Id)`: the SQL type exists for the multi-backend, which hands the value through to the backend it is.
 macro_rules! multi {
-    ($([$($bound:tt)+])? $sql:ident => $rust:ty) => {
-        impl$(<$($bound)+>)? FromSql<$sql, MultiBackend> for $rust {
-            fn from_sql(raw: <MultiBackend as Backend>::RawValue<'_>) -> deserialize::Result<Self> { raw.from_sql::<$rust, $sql>() }
+    ($sql:ident => $rust:ty) => {
+        impl FromSql<$sql, MultiBackend> for $rust {
+            fn from_sql(raw: <MultiBackend as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+                raw.from_sql::<$rust, $sql>()
+            }
         }
-        impl$(<$($bound)+>)? ToSql<$sql, MultiBackend> for $rust {
-            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, MultiBackend>) -> serialize::Result { out.set_value(($sql, self)); Ok(IsNull::No) }
+        impl ToSql<$sql, MultiBackend> for $rust {
+            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, MultiBackend>) -> serialize::Result {
+                out.set_value(($sql, self));
+                Ok(IsNull::No)
+            }
         }
     };
 }
@@ -44,10 +47,9 @@ macro_rules! uuid {
         }
     )+ };
 }
-known!(DbUuid, DbInstant, DbJson);
+known!(DbUuid, DbInstant);
 uuid!(Id, TenantId);
 multi!(DbInstant => Instant);
-multi!([T: Debug + Serialize + DeserializeOwned + Send + Sync + 'static] DbJson => Json<T>);
 
 impl ToSql<DbInstant, Pg> for Instant {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
@@ -68,27 +70,5 @@ impl ToSql<DbInstant, Sqlite> for Instant {
 impl FromSql<DbInstant, Sqlite> for Instant {
     fn from_sql(mut raw: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
         Instant::from_millis(raw.read_long()).ok_or_else(|| "not an instant".into())
-    }
-}
-impl<T: Debug + Serialize> ToSql<DbJson, Pg> for Json<T> {
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
-        let value = serde_json::to_value(&self.0)?;
-        ToSql::<st::Jsonb, Pg>::to_sql(&value, &mut out.reborrow())
-    }
-}
-impl<T: Debug + DeserializeOwned> FromSql<DbJson, Pg> for Json<T> {
-    fn from_sql(raw: <Pg as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-        Ok(Json(serde_json::from_value(FromSql::<st::Jsonb, Pg>::from_sql(raw)?)?))
-    }
-}
-impl<T: Debug + Serialize> ToSql<DbJson, Sqlite> for Json<T> {
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
-        out.set_value(serde_json::to_string(&self.0)?);
-        Ok(IsNull::No)
-    }
-}
-impl<T: Debug + DeserializeOwned> FromSql<DbJson, Sqlite> for Json<T> {
-    fn from_sql(mut raw: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-        Ok(Json(serde_json::from_str(raw.read_text())?))
     }
 }

@@ -102,17 +102,6 @@ impl House {
         let made = self.as_system(tenant, Settings { zone: chrono_tz::UTC, evidence_days: 365 }, work).await?;
         Ok((tenant, made))
     }
-    /// Writes as the system; for the administrator's commands.
-    pub async fn administer<T: Send + 'static>(
-        &self,
-        tenant: TenantId,
-        work: impl FnOnce(&mut Tx<'_, Founding>) -> Result<Recorded<T>> + Send + 'static,
-    ) -> Result<T> {
-        let settings = self.settings(tenant).await?;
-        let made = self.as_system(tenant, settings, work).await;
-        self.forget(tenant);
-        made
-    }
     async fn as_system<T: Send + 'static>(
         &self,
         tenant: TenantId,

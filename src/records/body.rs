@@ -1,8 +1,8 @@
 //! What clients write: one struct per kind, taken apart and validated whole, for create and for patch alike. Every fault is named.
 use super::links::{self, References};
 use super::{Common, Resource};
-use crate::core::{Code, Invalid, Problem, Result, merge::merge};
-use serde::{Serialize, de::DeserializeOwned};
+use crate::core::{Invalid, Problem, Result, merge::merge};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::PartialSchema;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
@@ -199,19 +199,4 @@ fn clip(text: &str) -> String {
 }
 fn known_requirement(text: &str) -> bool {
     crate::core::catalogue::requirement(text).is_some()
-}
-
-/// 413 or 400 when a body cannot be had.
-pub fn unreadable(why: &actix_web::Error) -> Problem {
-    let code = match why.as_response_error().status_code().as_u16() {
-        413 => Code::PayloadTooLarge,
-        408 => Code::RequestTimeout,
-        _ => Code::Malformed,
-    };
-    Problem::new(code, "The body could not be read whole.")
-}
-
-/// A part as the members of a body.
-pub fn as_members(part: &impl Serialize) -> Result<Map<String, Value>> {
-    super::record::members(part)
 }
