@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
-use std::time::Instant as Tick;
+use std::time::{Duration, Instant as Tick};
 
 /// What credentials are kept under: the digest of a key, or the user of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,8 +30,14 @@ impl Directory {
             all.retain(|_, (caller, _)| caller.tenant != tenant);
         }
     }
-    fn get(&self, slot: Slot) -> Option<Arc<Caller>> {
-        self.0.read().ok()?.get(&slot).filter(|(_, since)| since.elapsed() < FRESH).map(|(caller, _)| caller.clone())
+    /// A caller that was looked up within `age`.
+    fn get(&self, slot: Slot, age: Duration) -> Option<Arc<Caller>> {
+        self.0.read().ok()?.get(&slot).filter(|(_, since)| since.elapsed() < age).map(|(caller, _)| caller.clone())
+    }
+    fn drop(&self, slot: Slot) {
+        if let Ok(mut all) = self.0.write() {
+            all.remove(&slot);
+        }
     }
     fn put(&self, slot: Slot, caller: Caller) {
         if let Ok(mut all) = self.0.write() {
@@ -48,18 +54,22 @@ impl House {
     pub fn caller(&self, authorization: Option<&str>) -> Result<Arc<Caller>> {
         let unknown = || Problem::new(Code::Unauthenticated, "Send `Authorization: Bearer <key or access token>`.");
         let (slot, until) = self.slot(authorization).ok_or_else(unknown)?;
-        let caller = self.directory.get(slot).ok_or_else(unknown)?;
+        // What was fresh when the request came in is good for its handler, though the moment has passed since.
+        let caller = self.directory.get(slot, 2 * FRESH).ok_or_else(unknown)?;
         if self.now() < until.unwrap_or(caller.expires_at) { Ok(caller) } else { Err(unknown()) }
     }
     /// Sees to it that the caller is in memory, if there is one.
     pub async fn recognise(&self, authorization: Option<&str>) -> Result<()> {
         let Some((slot, _)) = self.slot(authorization) else { return Ok(()) };
-        if self.directory.get(slot).is_some() {
+        if self.directory.get(slot, FRESH).is_some() {
             return Ok(());
         }
         let now = self.now();
         let found = self.database.glance(move |conn| look_up(conn, slot, now)).await?;
-        found.into_iter().for_each(|caller| self.directory.put(slot, caller));
+        match found {
+            Some(caller) => self.directory.put(slot, caller),
+            None => self.directory.drop(slot),
+        }
         Ok(())
     }
     fn slot(&self, authorization: Option<&str>) -> Option<(Slot, Option<Instant>)> {

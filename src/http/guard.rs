@@ -151,17 +151,21 @@ impl<P: Permission> Guard<P> {
         as_of: Option<AsOf>,
         work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (caller, now) = (self.caller.clone(), self.house.now());
-        self.house.database.read(move |conn| work(&mut Reader::open(conn, &caller, as_of, now)?)).await
+        let (caller, now, current) = (self.caller.clone(), self.house.now(), self.house.settings(self.caller.tenant).await?);
+        self.house.database.read(move |conn| work(&mut Reader::open(conn, &caller, as_of, now, current)?)).await
     }
-    /// The same for a record by its key.
+    /// The same for one record by its key, which brings the position with it.
     pub async fn glance<T: Send + 'static>(
         &self,
         as_of: Option<AsOf>,
         work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (caller, now) = (self.caller.clone(), self.house.now());
-        self.house.database.glance(move |conn| work(&mut Reader::open(conn, &caller, as_of, now)?)).await
+        let (caller, now, current) = (self.caller.clone(), self.house.now(), self.house.settings(self.caller.tenant).await?);
+        let run = move |conn: &mut crate::db::Conn| match as_of {
+            None => work(&mut Reader::present(conn, &caller, now, current)),
+            Some(_) => work(&mut Reader::open(conn, &caller, as_of, now, current)?),
+        };
+        self.house.database.glance(run).await
     }
     /// The weak entity tag of everything this caller sees: build, last position, the organization's date, what the caller is limited to.
     pub async fn state(&self) -> Result<(String, i64)> {
@@ -181,10 +185,9 @@ impl<P: Permission> Guard<P> {
                 return Ok(Answer::unchanged(tag, position));
             }
         }
-        let read = move |reader: &mut Reader<'_>| Ok((work(reader)?, reader.moment.last, reader.settings));
-        let (answer, last, settings) = self.read(as_of, read).await?;
+        let read = move |reader: &mut Reader<'_>| Ok((work(reader)?, reader.moment.last));
+        let (answer, last) = self.read(as_of, read).await?;
         if as_of.is_none() {
-            self.house.learn(self.caller.tenant, settings);
             self.house.writer.positions().publish(self.caller.tenant, last);
         }
         let zone = self.house.settings(self.caller.tenant).await?.zone;

@@ -89,7 +89,8 @@ pub fn media(request: &HttpRequest, accepted: &[&str]) -> Result<()> {
         return wrong("Encoded bodies are not accepted");
     }
     let given = request.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
-    let empty = request.headers().get(header::CONTENT_LENGTH).is_none_or(|length| length == "0") && !request.chunked();
+    let empty = request.headers().get(header::CONTENT_LENGTH).is_none_or(|length| length == "0")
+        && !request.headers().contains_key(header::TRANSFER_ENCODING);
     match given {
         None if empty => Ok(()),
         None => wrong("Content-Type is missing"),
@@ -97,16 +98,6 @@ pub fn media(request: &HttpRequest, accepted: &[&str]) -> Result<()> {
             let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
             if accepted.contains(&essence.as_str()) { Ok(()) } else { wrong("The media type is not accepted") }
         }
-    }
-}
-
-/// Is the body sent in chunks?
-trait Chunked {
-    fn chunked(&self) -> bool;
-}
-impl Chunked for HttpRequest {
-    fn chunked(&self) -> bool {
-        self.headers().contains_key(header::TRANSFER_ENCODING)
     }
 }
 

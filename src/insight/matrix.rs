@@ -1,6 +1,7 @@
 //! The risk matrix (ISO/IEC 27001:2022 6.1.2): how many risks stand in each pair of likelihood and impact, as JSON or as a drawing.
 use super::format::wants;
 use crate::core::{Id, Invalid, Problem, Result};
+use crate::db::dialect::at;
 use crate::db::schema::{risks as r, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Read, Then};
@@ -104,7 +105,7 @@ pub fn scores(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>) ->
         seen.retain(|id| !elsewhere.contains(id));
     }
     let own = r::table.inner_join(v::table.on(v::tenant_id.eq(r::tenant_id).and(v::id.eq(r::id)).and(v::version.eq(r::version))));
-    let own = own.filter(v::tenant_id.eq(tenant).and(v::kind.eq("risk")).and(v::from_seq.le(seq)).and(v::to_seq.gt(seq))).order(v::number);
+    let own = own.filter(v::tenant_id.eq(tenant).and(v::kind.eq("risk"))).filter(at(seq)).order(v::number);
     let rows: Vec<Scored> = match stage {
         MatrixStage::Inherent => own.select((r::id, r::inherent_likelihood, r::inherent_impact, r::inherent_level)).load(reader.conn())?,
         MatrixStage::Current => own.select((r::id, r::current_likelihood, r::current_impact, r::current_level)).load(reader.conn())?,

@@ -2,6 +2,7 @@
 use super::matrix::{self, MatrixStage};
 use super::soa::{self, SoaSummary};
 use crate::core::{Id, Result, catalogue};
+use crate::db::dialect::at;
 use crate::db::schema::{evidence as ev, links as l, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
@@ -198,7 +199,7 @@ pub fn elsewhere(reader: &mut Reader<'_>, kind: &'static str, scope: Id) -> Resu
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let scoped = l::table.inner_join(v::table.on(v::tenant_id.eq(l::tenant_id).and(v::id.eq(l::from_id))));
     let scoped = scoped.filter(l::tenant_id.eq(tenant).and(l::relation.eq("scope_ids")).and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
-    let scoped = scoped.filter(v::kind.eq(kind).and(v::from_seq.le(seq)).and(v::to_seq.gt(seq)));
+    let scoped = scoped.filter(v::kind.eq(kind)).filter(at(seq));
     let pairs: Vec<(Id, Id)> = scoped.select((l::from_id, l::to_id)).load(reader.conn())?;
     let here: BTreeSet<Id> = pairs.iter().filter(|(_, to)| *to == scope).map(|(id, _)| *id).collect();
     Ok(pairs.into_iter().map(|(id, _)| id).filter(|id| !here.contains(id)).collect())

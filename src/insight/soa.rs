@@ -3,6 +3,7 @@
 use super::format::{as_csv, wants};
 use crate::core::catalogue::Requirement;
 use crate::core::{Id, Result};
+use crate::db::dialect::at;
 use crate::db::schema::{controls as c, links as l, requirement_links as rl, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then};
@@ -277,15 +278,13 @@ fn standing_controls(reader: &mut Reader<'_>, scope: Id) -> Result<Vec<Standing>
     let seen: BTreeSet<Id> =
         v::table.filter(reader.seen("control")).filter(v::archived_at.is_null()).select(v::id).load(reader.conn())?.into_iter().collect();
     let own = c::table.inner_join(v::table.on(v::tenant_id.eq(c::tenant_id).and(v::id.eq(c::id)).and(v::version.eq(c::version))));
-    let own = own.filter(
-        v::tenant_id.eq(tenant).and(v::kind.eq("control")).and(v::from_seq.le(seq)).and(v::to_seq.gt(seq)).and(v::archived_at.is_null()),
-    );
+    let own = own.filter(v::tenant_id.eq(tenant).and(v::kind.eq("control")).and(v::archived_at.is_null())).filter(at(seq));
     let rows: Vec<(Id, i64, String, Stage)> =
         own.order(v::number).select((v::id, v::number, v::name, c::implementation)).load(reader.conn())?;
     let elsewhere = super::overview::elsewhere(reader, "control", scope)?;
     let met = rl::table.inner_join(v::table.on(v::tenant_id.eq(rl::tenant_id).and(v::id.eq(rl::from_id))));
     let met = met.filter(rl::tenant_id.eq(tenant).and(rl::from_seq.le(seq)).and(rl::to_seq.gt(seq)));
-    let met = met.filter(v::kind.eq("control").and(v::from_seq.le(seq)).and(v::to_seq.gt(seq)));
+    let met = met.filter(v::kind.eq("control")).filter(at(seq));
     let mut requirements: BTreeMap<Id, Vec<String>> = BTreeMap::new();
     for (id, requirement) in met.select((rl::from_id, rl::requirement)).load::<(Id, String)>(reader.conn())? {
         requirements.entry(id).or_default().push(requirement);

@@ -1,5 +1,5 @@
 //! The past: which position a moment is, and what stood there.
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result, TenantId};
+use crate::core::{Code, Instant, Invalid, Problem, Result, TenantId};
 use crate::db::dialect::NOW;
 use crate::db::{Conn, schema::ledger_entries as e, schema::ledger_heads as h};
 use chrono::NaiveDate;
@@ -73,10 +73,4 @@ pub fn moment(conn: &mut Conn, tenant: TenantId, as_of: Option<AsOf>, now: Insta
     let until = e::table.filter(e::tenant_id.eq(tenant).and(e::at.le(at)));
     let seq: Option<i64> = until.order((e::at.desc(), e::seq.desc())).select(e::seq).first(conn).optional()?;
     Ok(Moment { seq: seq.unwrap_or(-1), at, last })
-}
-
-/// Where a new record of evidence or any other was first entered: position, leaf hash, time.
-pub fn receipt(conn: &mut Conn, tenant: TenantId, record: Id) -> QueryResult<(i64, Vec<u8>, Instant)> {
-    let of_it = e::table.filter(e::tenant_id.eq(tenant).and(e::record_id.eq(record)));
-    of_it.order(e::seq).select((e::seq, e::leaf_hash, e::at)).first(conn)
 }

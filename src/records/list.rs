@@ -4,12 +4,12 @@ use super::order::{self, Half};
 use super::record::assemble;
 use super::{Condition, Kind, Reader, Resource, Row, sight};
 use crate::core::{Id, Problem, Result};
-use crate::db::dialect::{inside, standing};
-use crate::db::schema::{ledger_entries as e, links as l, requirement_links as rl, versions as v};
+use crate::db::dialect::{body_of, inside, personal_of};
+use crate::db::schema::{links as l, requirement_links as rl, versions as v};
 use diesel::dsl::{count_star, exists, not};
 use diesel::prelude::*;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The end states of the product's state machines: what is in one of them is not overdue.
 pub const DONE: &[&str] = &["closed", "done", "cancelled", "retired", "completed"];
@@ -35,12 +35,11 @@ pub fn page<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<Listed> {
             None => common,
         })
     };
-    let (picks, more) = pick(reader, ask, &condition)?;
-    let rows = rows(reader, &picks)?;
+    let (rows, more) = pick(reader, &R::KIND, ask, &condition)?;
     let computed = R::computed(reader, &rows)?;
     let data: Vec<String> = rows.iter().zip(&computed).map(|(row, text)| assemble(&R::KIND, row, text)).collect();
     let last =
-        picks.last().filter(|_| more).map(|pick| order::place(reader.conn, reader.tenant(), ask.sort, pick.0, pick.1)).transpose()?;
+        rows.last().filter(|_| more).map(|row| order::place(reader.conn, reader.tenant(), ask.sort, row.id, row.version)).transpose()?;
     let next_cursor = last.map(|place| ask.cursor(&place)).transpose()?;
     let mut json = format!("{{\"data\":[{}],\"next_cursor\":{},\"has_more\":{more}", data.join(","), json!(next_cursor));
     if ask.with_total {
@@ -58,41 +57,36 @@ pub fn page<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<Listed> {
     Ok(Listed { json, next_cursor, position: reader.moment.last })
 }
 
-type Pick = (Id, i32, String, bool, i64);
+fn of_row((id, version, status, archived, body): (Id, i32, String, bool, String), personal: Option<String>) -> Row {
+    Row { id, version, status, archived, body, personal }
+}
 
-fn pick(reader: &mut Reader<'_>, ask: &Ask, condition: &dyn Fn(&Reader<'_>) -> Result<Condition>) -> Result<(Vec<Pick>, bool)> {
-    let mut found: Vec<Pick> = Vec::new();
+fn pick(reader: &mut Reader<'_>, kind: &Kind, ask: &Ask, condition: &dyn Fn(&Reader<'_>) -> Result<Condition>) -> Result<(Vec<Row>, bool)> {
+    type Found = (Id, i32, String, bool, String);
+    let mut found: Vec<Row> = Vec::new();
     let wanted = ask.limit + 1;
-    let columns = (v::id, v::version, v::status, v::archived_at.is_not_null(), v::from_seq);
+    let columns = || (v::id, v::version, v::status, v::archived_at.is_not_null(), body_of());
     let halves: &[Half] = if order::has_halves(ask.sort) { &[Half::With, Half::Without] } else { &[Half::With] };
     for half in halves {
         let missing = wanted - found.len() as i64;
         if missing > 0
             && let Some(rows) = order::ordered(v::table.into_boxed().filter(condition(reader)?), ask, *half)?
         {
-            found.extend(rows.select(columns).limit(missing).load::<Pick>(reader.conn)?);
+            let rows = rows.limit(missing);
+            match kind.personal.is_empty() {
+                true => found.extend(rows.select(columns()).load::<Found>(reader.conn)?.into_iter().map(|row| of_row(row, None))),
+                false => found.extend(
+                    rows.select((columns(), personal_of()))
+                        .load::<(Found, Option<String>)>(reader.conn)?
+                        .into_iter()
+                        .map(|(row, personal)| of_row(row, personal)),
+                ),
+            }
         }
     }
     let more = found.len() as i64 > ask.limit;
     found.truncate(ask.limit.unsigned_abs() as usize);
     Ok((found, more))
-}
-
-/// The images of the picked versions, in their order.
-fn rows(reader: &mut Reader<'_>, picks: &[Pick]) -> Result<Vec<Row>> {
-    if picks.is_empty() {
-        return Ok(vec![]);
-    }
-    let seqs: Vec<i64> = picks.iter().map(|pick| pick.4).collect();
-    let of_them = e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::seq.eq_any(seqs));
-    let images: Vec<(i64, String, Option<String>)> = of_them.select((e::seq, e::body, e::personal)).load(reader.conn)?;
-    let mut images: HashMap<i64, (String, Option<String>)> =
-        images.into_iter().map(|(seq, body, personal)| (seq, (body, personal))).collect();
-    let whole = |(id, version, status, archived, seq): &Pick| {
-        let (body, personal) = images.remove(seq).ok_or_else(|| Problem::internal("a version without its entry"))?;
-        Ok(Row { id: *id, version: *version, status: status.clone(), archived: *archived, body, personal })
-    };
-    picks.iter().map(whole).collect()
 }
 
 /// What the question leaves of a kind, for this caller, at this moment.
@@ -234,14 +228,6 @@ fn collect(name: &str, value: &Value, ids: &mut BTreeSet<Id>) {
         Value::Array(items) => items.iter().for_each(|item| collect(name, item, ids)),
         Value::String(text) if name.ends_with("_id") || name.ends_with("_ids") => ids.extend(Id::parse(text)),
         _ => {}
-    }
-}
-
-/// A filter that names the versions which stand at a moment.
-pub fn at(seq: i64) -> Condition {
-    match seq {
-        crate::db::dialect::NOW => standing(),
-        seq => Box::new(v::from_seq.le(seq).and(v::to_seq.gt(seq))),
     }
 }
 

@@ -1,9 +1,10 @@
 //! One state of one organization, for reading: now, or as of then. Both are the same queries.
 use super::record::{Shown, assemble, etag};
-use super::{Condition, Record, Resource, Row, Selector, list, sight};
+use super::{Condition, Record, Resource, Row, Selector, sight};
 use crate::access::Caller;
 use crate::core::{Id, Problem, Result, TenantId};
-use crate::db::schema::{ledger_entries as e, organizations as o, versions as v};
+use crate::db::dialect::{at, body_of, personal_of, size_of};
+use crate::db::schema::{organizations as o, versions as v};
 use crate::db::{Conn, dialect::NOW};
 use crate::ledger::{AsOf, Moment, read};
 use chrono::NaiveDate;
@@ -51,12 +52,15 @@ pub struct Ref {
 }
 
 impl<'a> Reader<'a> {
-    /// At the moment that `as_of` means.
-    pub fn open(conn: &'a mut Conn, caller: &'a Caller, as_of: Option<AsOf>, now: crate::core::Instant) -> Result<Self> {
-        let current = settings(conn, caller.tenant, NOW)?;
+    /// At the moment that `as_of` means, with the organization's present settings.
+    pub fn open(conn: &'a mut Conn, caller: &'a Caller, as_of: Option<AsOf>, now: crate::core::Instant, current: Settings) -> Result<Self> {
         let moment = read::moment(conn, caller.tenant, as_of, now, current.zone)?;
         let settings = if moment.past() { settings(conn, caller.tenant, moment.seq).unwrap_or(current) } else { current };
         Ok(Reader { conn, caller, moment, today: moment.at.day(settings.zone), settings })
+    }
+    /// Now, for one record: the position comes with its row.
+    pub fn present(conn: &'a mut Conn, caller: &'a Caller, now: crate::core::Instant, settings: Settings) -> Self {
+        Reader::within(conn, caller, now, -1, settings)
     }
     /// Inside a write: what stands, this transaction's changes included.
     pub(super) fn within(conn: &'a mut Conn, caller: &'a Caller, at: crate::core::Instant, last: i64, settings: Settings) -> Self {
@@ -82,7 +86,7 @@ impl<'a> Reader<'a> {
     /// The versions of a kind that this caller sees at this moment, archived or not.
     pub fn seen(&self, kind: &'static str) -> Condition {
         let mine: Condition = Box::new(v::tenant_id.eq(self.tenant()).and(v::kind.eq(kind)));
-        let standing = sight::both(mine, list::at(self.moment.seq));
+        let standing = sight::both(mine, at(self.moment.seq));
         match sight::limits(self.caller, kind, self.moment.seq) {
             Some(limits) => sight::both(standing, limits),
             None => standing,
@@ -95,10 +99,12 @@ impl<'a> Reader<'a> {
             Selector::Id(id) => query.filter(v::id.eq(*id)),
             Selector::Number(_, number) => query.filter(v::number.eq(*number)),
         };
-        let columns = (v::id, v::version, v::status, v::archived_at.is_not_null(), v::from_seq);
-        let found: Option<(Id, i32, String, bool, i64)> = query.select(columns).get_result(self.conn).optional()?;
-        let (id, version, status, archived, seq) = found.filter(|row| archived_too || !row.3).ok_or_else(Problem::not_found)?;
-        let (body, personal) = e::table.find((self.tenant(), seq)).select((e::body, e::personal)).get_result(self.conn)?;
+        type Found = (Id, i32, String, bool, String, Option<String>, i64);
+        let columns = (v::id, v::version, v::status, v::archived_at.is_not_null(), body_of(), personal_of(), size_of());
+        let found: Option<Found> = query.select(columns).get_result(self.conn).optional()?;
+        let (id, version, status, archived, body, personal, size) =
+            found.filter(|row| archived_too || !row.3).ok_or_else(Problem::not_found)?;
+        self.moment.last = size - 1;
         Ok(Row { id, version, status, archived, body, personal })
     }
     /// One record as it is answered.
@@ -126,10 +132,9 @@ impl<'a> Reader<'a> {
         let mut all = Vec::new();
         for some in ids.chunks(500) {
             let conditions: Vec<Condition> = match limited {
-                false => vec![sight::both(
-                    Box::new(v::tenant_id.eq(self.tenant()).and(v::kind.eq_any(found.clone()))),
-                    list::at(self.moment.seq),
-                )],
+                false => {
+                    vec![sight::both(Box::new(v::tenant_id.eq(self.tenant()).and(v::kind.eq_any(found.clone()))), at(self.moment.seq))]
+                }
                 true => found.iter().map(|kind| self.seen(kind)).collect(),
             };
             let condition = conditions.into_iter().reduce(|a, b| Box::new(a.or(b)));
@@ -161,7 +166,7 @@ struct Coded {
 /// The organization's settings at a position.
 pub fn settings(conn: &mut Conn, tenant: TenantId, seq: i64) -> Result<Settings> {
     let standing = o::table.inner_join(v::table.on(v::tenant_id.eq(o::tenant_id).and(v::id.eq(o::id)).and(v::version.eq(o::version))));
-    let row = standing.filter(v::tenant_id.eq(tenant).and(v::id.eq(tenant.record()))).filter(v::from_seq.le(seq).and(v::to_seq.gt(seq)));
+    let row = standing.filter(v::tenant_id.eq(tenant).and(v::id.eq(tenant.record()))).filter(at(seq));
     let (zone, evidence_days): (String, i32) = row.select((o::time_zone, o::evidence_default_valid_days)).get_result(conn)?;
     Ok(Settings { zone: zone.parse().map_err(Problem::internal)?, evidence_days })
 }

@@ -15,6 +15,7 @@ use actix_web::http::Method;
 use actix_web::test::TestRequest;
 use actix_web::web::Data;
 use actix_web::{App, Error};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ const EMAIL: &str = "security@nordwind.example";
 /// The first request of a day, in milliseconds after midnight UTC, and how much later the next one is.
 const MORNING: i64 = 7 * 3_600_000;
 const PACE: i64 = 90_000;
+/// Requests that are sent at once.
+const GROUP: usize = 24;
 
 /// What filling made: the organization, and the keys by role.
 pub struct Filled {
@@ -42,7 +45,7 @@ pub async fn fill(config: &Config, today: Instant) -> Outcome<Filled> {
     let clock = Clock::from_fn(move || chrono::DateTime::from_timestamp_millis(read.load(Ordering::Relaxed)).unwrap_or_default());
     let unlimited = Config { rate_limit: 0, ..config.clone() };
     let house = server::house(&unlimited, clock)?;
-    let steps = script::steps(SCRIPT)?;
+    let mut steps = script::steps(SCRIPT)?;
     let today = today.day(chrono_tz::Europe::Berlin);
     set(&hands, today, steps.first().map_or(0, |step| step.day))?;
     let password = api_key::generate().map_err(|e| e.to_string())?;
@@ -52,26 +55,45 @@ pub async fn fill(config: &Config, today: Instant) -> Outcome<Filled> {
     let login = TestRequest::post().uri("/v1/auth/login").set_json(json!({"email": EMAIL, "password": password}));
     let tokens = said(&app, login.to_request()).await?;
     let mut keys = BTreeMap::from([("admin".to_owned(), member(&tokens, "access_token").to_owned())]);
-    let mut day = i64::MIN;
-    for mut step in steps {
-        if step.day != day {
-            day = step.day;
-            set(&hands, today, day)?;
-        }
-        hands.fetch_add(PACE, Ordering::Relaxed);
-        script::dated(&mut step.body, today);
-        let at = format!("{} {} (line {})", step.method, step.path, step.line);
-        let key = keys.get(step.role).ok_or_else(|| format!("{at}: there is no key {}", step.role))?;
-        let answer = said(&app, request(&step, key).to_request()).await.map_err(|why| format!("{at}: {why}"))?;
-        if let Some(code) = step.code.filter(|code| *code != member(&answer, "code")) {
-            return Err(format!("{at}: {code} was expected, it is {}", member(&answer, "code")).into());
-        }
-        if step.path == "api-keys" {
-            keys.insert(member(&answer, "role").to_owned(), member(&answer, "secret").to_owned());
+    steps.iter_mut().for_each(|step| script::dated(&mut step.body, today));
+    let embedded = config.database_url.starts_with("sqlite:");
+    for day in steps.chunk_by(|a, b| a.day == b.day) {
+        set(&hands, today, day.first().map_or(0, |step| step.day))?;
+        let groups = day.chunk_by(|a, b| embedded && !alone(a) && !alone(b)).flat_map(|group| group.chunks(GROUP));
+        for group in groups {
+            hands.fetch_add(PACE * i64::try_from(group.len())?, Ordering::Relaxed);
+            for answer in join_all(group.iter().map(|step| play(&app, step, keys.get(step.role), TestRequest::to_request))).await {
+                let answer = answer?;
+                if answer.get("secret").is_some() && answer.get("role").is_some() {
+                    keys.insert(member(&answer, "role").to_owned(), member(&answer, "secret").to_owned());
+                }
+            }
         }
     }
     keys.remove("admin");
     Ok(Filled { organization: founded.organization_id, keys })
+}
+
+/// Must it be answered before the next one is sent? In the embedded database the others are written in the order in which they are sent, so
+/// that several may share a commit.
+fn alone(step: &Step<'_>) -> bool {
+    ["organization", "people", "users", "api-keys", "evidence"].iter().any(|path| step.path.starts_with(path))
+}
+
+/// Sends one request, and looks at what was made.
+async fn play<Q>(
+    app: &impl Service<Q, Response = ServiceResponse<BoxBody>, Error = Error>,
+    step: &Step<'_>,
+    key: Option<&String>,
+    form: impl FnOnce(TestRequest) -> Q,
+) -> Outcome<Value> {
+    let at = format!("{} {} (line {})", step.method, step.path, step.line);
+    let key = key.ok_or_else(|| format!("{at}: there is no key {}", step.role))?;
+    let answer = said(app, form(request(step, key))).await.map_err(|why| format!("{at}: {why}"))?;
+    match step.code.filter(|code| *code != member(&answer, "code")) {
+        Some(code) => Err(format!("{at}: {code} was expected, it is {}", member(&answer, "code")).into()),
+        None => Ok(answer),
+    }
 }
 
 /// The organization of a key.

@@ -3,6 +3,7 @@
 use crate::access::Actor;
 use crate::core::{Id, Instant, Problem, Result, VersionKey, catalogue};
 use crate::db::Conn;
+use crate::db::dialect::at;
 use crate::db::schema::{applicability as a, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then};
@@ -112,7 +113,7 @@ pub fn decided(reader: &mut Reader<'_>, scope: Id, only: Option<&str>) -> Result
     use crate::db::schema::ledger_entries as e;
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let standing = a::table.inner_join(v::table.on(v::tenant_id.eq(a::tenant_id).and(v::id.eq(a::id)).and(v::version.eq(a::version))));
-    let standing = standing.filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope)).and(v::from_seq.le(seq)).and(v::to_seq.gt(seq)));
+    let standing = standing.filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope))).filter(at(seq));
     let mut standing = standing.into_boxed();
     if let Some(requirement) = only {
         standing = standing.filter(a::requirement.eq(requirement.to_owned()));

@@ -2,6 +2,7 @@
 //! without any job having run.
 use super::control::Frequency;
 use crate::core::{Id, Instant, Result};
+use crate::db::dialect::at;
 use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v};
 use crate::records::{Reader, sight};
 use chrono::{Days, NaiveDate};
@@ -121,7 +122,7 @@ fn pieces(reader: &mut Reader<'_>, controls: Option<&[Id]>, evidence: Option<&[I
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
         .inner_join(ev::table.on(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version))));
     let linked = linked.filter(l::tenant_id.eq(tenant).and(l::relation.eq("control_ids")).and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
-    let linked = linked.filter(v::kind.eq("evidence").and(v::from_seq.le(seq)).and(v::to_seq.gt(seq)).and(v::archived_at.is_null()));
+    let linked = linked.filter(v::kind.eq("evidence").and(v::archived_at.is_null())).filter(at(seq));
     let mut linked = linked.into_boxed();
     if evidence.is_none() {
         linked = linked.filter(ev::superseded_by_id.is_null());
@@ -145,7 +146,7 @@ fn pieces(reader: &mut Reader<'_>, controls: Option<&[Id]>, evidence: Option<&[I
 fn frequencies_of(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeMap<Id, Frequency>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let standing = c::table.inner_join(v::table.on(v::tenant_id.eq(c::tenant_id).and(v::id.eq(c::id)).and(v::version.eq(c::version))));
-    let standing = standing.filter(v::tenant_id.eq(tenant).and(v::kind.eq("control")).and(v::from_seq.le(seq)).and(v::to_seq.gt(seq)));
+    let standing = standing.filter(v::tenant_id.eq(tenant).and(v::kind.eq("control"))).filter(at(seq));
     let mut standing = standing.filter(c::frequency.is_not_null()).into_boxed();
     if let Some(ids) = controls {
         standing = standing.filter(v::id.eq_any(ids.to_vec()));

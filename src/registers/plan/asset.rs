@@ -1,6 +1,7 @@
 //! Assets: what the ISMS protects (ISO/IEC 27001:2022 A.5.9), rated for confidentiality, integrity and availability, and what depends on what.
 //! An asset is worth at least as much as what depends on it: the effective ratings, and the walk of what an outage would reach.
-use crate::core::{Id, Result, VersionKey};
+use crate::core::{Id, Problem, Result, VersionKey};
+use crate::db::dialect::at;
 use crate::db::{Conn, schema::assets as a, schema::links as l, schema::versions as v};
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::ask::Moments;
@@ -100,10 +101,13 @@ impl Resource for Asset {
         own.confidentiality.max(own.integrity).max(own.availability)
     }
     fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
-        let ids: Vec<Id> = rows.iter().map(|row| row.id).collect();
-        let effective = effective(reader, &ids)?;
-        let text = |id: &Id| effective.get(id).map_or(Ok("null".into()), serde_json::to_string);
-        ids.iter().map(|id| text(id).map(|text| format!("\"effective\":{text}")).map_err(crate::core::Problem::internal)).collect()
+        let own = rows.iter().map(|row| Ok((row.id, (serde_json::from_str(&row.body).map_err(Problem::internal)?, row.archived))));
+        let effective = effective(reader, own.collect::<Result<_>>()?)?;
+        let text = |row: &Row| match effective.get(&row.id) {
+            Some(ratings) => serde_json::to_string(ratings).map(|text| format!("\"effective\":{text}")).map_err(Problem::internal),
+            None => Err(Problem::internal("an asset without its ratings")),
+        };
+        rows.iter().map(text).collect()
     }
     fn computed_schemas() -> Vec<(&'static str, Value)> {
         vec![("effective", json!({"$ref": "#/components/schemas/Ratings"}))]
@@ -135,7 +139,7 @@ impl Stored for Asset {
 }
 
 /// Ratings, 1 to 5 each; null where nothing was rated.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ratings {
     /// Harm if it is disclosed.
     #[schema(required, minimum = 1, maximum = 5)]
@@ -184,7 +188,7 @@ fn own_ratings(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, (Rati
     let mut all = BTreeMap::new();
     for some in ids.chunks(500) {
         let rated = a::table.inner_join(v::table.on(v::tenant_id.eq(a::tenant_id).and(v::id.eq(a::id)).and(v::version.eq(a::version))));
-        let rated = rated.filter(v::tenant_id.eq(tenant).and(v::id.eq_any(some)).and(v::from_seq.le(seq).and(v::to_seq.gt(seq))));
+        let rated = rated.filter(v::tenant_id.eq(tenant).and(v::id.eq_any(some))).filter(at(seq));
         type Found = (Id, bool, Option<i32>, Option<i32>, Option<i32>);
         let columns = (a::id, v::archived_at.is_not_null(), a::confidentiality, a::integrity, a::availability);
         for (id, archived, confidentiality, integrity, availability) in rated.select(columns).load::<Found>(reader.conn())? {
@@ -194,12 +198,13 @@ fn own_ratings(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, (Rati
     Ok(all)
 }
 
-/// The highest of an asset's own ratings and, transitively, of what depends on it.
-fn effective(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, Ratings>> {
-    let edges = dependents(reader, ids)?;
-    let involved: BTreeSet<Id> = ids.iter().copied().chain(edges.iter().map(|(_, above)| *above)).collect();
-    let own = own_ratings(reader, &involved.into_iter().collect::<Vec<_>>())?;
-    Ok(rolled_up(&own, &edges, ids))
+/// The highest of an asset's own ratings and, transitively, of what depends on it: one query more where nothing depends on any of them.
+fn effective(reader: &mut Reader<'_>, mut own: BTreeMap<Id, (Ratings, bool)>) -> Result<BTreeMap<Id, Ratings>> {
+    let wanted: Vec<Id> = own.keys().copied().collect();
+    let edges = dependents(reader, &wanted)?;
+    let others: BTreeSet<Id> = edges.iter().map(|(_, above)| *above).filter(|id| !own.contains_key(id)).collect();
+    own.extend(own_ratings(reader, &others.into_iter().collect::<Vec<_>>())?);
+    Ok(rolled_up(&own, &edges, &wanted))
 }
 
 /// Pure: ratings rolled down from what depends to what it depends on. What is archived counts for itself alone.

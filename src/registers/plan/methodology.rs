@@ -2,6 +2,7 @@
 //! not, who may accept, how often to look again. Every score names the revision that it was made with and is never rewritten.
 use super::revision::{self, Revised};
 use crate::core::{Invalid, Result, VersionKey};
+use crate::db::dialect::at;
 use crate::db::schema::{ledger_entries as e, risk_methodologies as m, versions as v};
 use crate::db::{Conn, dialect::NOW};
 use crate::http::describe::{Changed, Found, Refusals};
@@ -245,7 +246,7 @@ pub fn in_force(reader: &mut Reader<'_>) -> Result<Option<Record<RiskMethodology
     let standing = e::table.inner_join(v::table.on(v::tenant_id.eq(e::tenant_id).and(v::id.eq(e::record_id))));
     let approved = standing
         .filter(e::tenant_id.eq(tenant).and(e::kind.eq(RiskMethodology::KIND.name)).and(e::action.eq("approve")).and(e::seq.le(seq)));
-    let approved = approved.filter(v::from_seq.le(seq).and(v::to_seq.gt(seq)).and(v::archived_at.is_null()));
+    let approved = approved.filter(at(seq)).filter(v::archived_at.is_null());
     let newest: Option<(String, Option<String>, i64)> =
         approved.order(e::seq.desc()).select((e::body, e::personal, v::number)).first(reader.conn()).optional()?;
     newest.map(|(body, personal, number)| Record::of_image(&body, personal.as_deref(), number)).transpose()

@@ -152,19 +152,21 @@ impl Resource for Risk {
             }
         }
     }
-    fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
-        let tenant = reader.tenant();
-        let keys: Vec<Id> = rows.iter().map(|row| row.id).collect();
-        let versions: BTreeMap<Id, i32> = rows.iter().map(|row| (row.id, row.version)).collect();
-        let own = r::table
-            .filter(r::tenant_id.eq(tenant))
-            .filter(r::id.eq_any(keys))
-            .filter(r::version.eq_any(versions.values().copied().collect::<Vec<_>>()));
-        let found: Vec<(Id, i32, Option<bool>)> = own.select((r::id, r::version, r::current_acceptable)).load(reader.conn())?;
-        let found: BTreeMap<(Id, i32), Option<bool>> =
-            found.into_iter().map(|(id, version, acceptable)| ((id, version), acceptable)).collect();
-        let word = |row: &Row| <&'static str>::from(evaluation(found.get(&(row.id, row.version)).copied().flatten()));
-        Ok(rows.iter().map(|row| format!("\"evaluation\":\"{}\"", word(row))).collect())
+    fn computed(_: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Seen {
+            current: Option<Acceptable>,
+        }
+        #[derive(Deserialize)]
+        struct Acceptable {
+            acceptable: bool,
+        }
+        let word = |row: &Row| {
+            let seen: Seen = serde_json::from_str(&row.body).map_err(Problem::internal)?;
+            let word: &'static str = evaluation(seen.current.map(|score| score.acceptable)).into();
+            Ok(format!("\"evaluation\":\"{word}\""))
+        };
+        rows.iter().map(word).collect()
     }
     fn computed_schemas() -> Vec<(&'static str, Value)> {
         vec![("evaluation", json!({"$ref": "#/components/schemas/Evaluation"}))]
