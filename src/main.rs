@@ -77,7 +77,11 @@ async fn run(command: Command) -> Outcome<()> {
     log_as(&config)?;
     match command {
         Command::Openapi => Ok(()),
-        Command::Serve => server::serve(&config, server::house(&config, Clock::system())?, |_| {}).await,
+        Command::Serve => {
+            // First the lock: a second process on the folder touches nothing.
+            let alone = server::alone(&config)?;
+            server::serve(&config, alone, server::house(&config, Clock::system())?, |_| {}).await
+        }
         Command::Demo => demo::run(&config).await,
         Command::Migrate => {
             std::fs::create_dir_all(&config.data_dir)?;

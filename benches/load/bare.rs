@@ -15,7 +15,12 @@ use std::time::Duration;
 /// The constant answer of `/healthz`, with nothing around it.
 pub fn serve(address: &str) -> Outcome<()> {
     actix_web::rt::System::new().block_on(async {
-        let app = || App::new().route("/healthz", web::get().to(|| async { HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ok"}"#) }));
+        let app = || {
+            App::new().route(
+                "/healthz",
+                web::get().to(|| async { HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ok"}"#) }),
+            )
+        };
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
         HttpServer::new(app).workers(workers).keep_alive(Duration::from_secs(75)).bind(address)?.run().await
     })?;
@@ -48,17 +53,19 @@ pub struct Plain {
 
 /// Asks a plain connection to either database; the statements stay prepared.
 macro_rules! asked {
-    ($conn:expr, $seeded:expr, $tenant:expr) => {{
-        let with_image = || v::table.inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq)))).filter(v::tenant_id.eq($tenant));
+    ($connected:expr, $seeded:expr, $tenant:expr) => {{
+        let mut conn = $connected;
+        let with_image =
+            || v::table.inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq)))).filter(v::tenant_id.eq($tenant));
         let by_key = timed(2_000, |n| {
             let id = Id::parse(some(&$seeded.assets, n)).ok_or("no id")?;
             let row = with_image().filter(v::id.eq(id)).filter(Standing);
-            row.select((v::version, e::body)).get_result::<(i32, String)>($conn).map(drop).map_err(Into::into)
+            row.select((v::version, e::body)).get_result::<(i32, String)>(&mut conn).map(drop).map_err(Into::into)
         })?;
         let page = timed(500, |_| {
             let rows = with_image().filter(v::kind.eq("risk")).filter(Standing);
             let rows = rows.order((v::created_at, v::id)).limit(51).select((v::id, v::version, e::body));
-            rows.load::<(Id, i32, String)>($conn).map(drop).map_err(Into::into)
+            rows.load::<(Id, i32, String)>(&mut conn).map(drop).map_err(Into::into)
         })?;
         Ok(Plain { by_key, page })
     }};
@@ -68,8 +75,8 @@ macro_rules! asked {
 pub fn plain(url: &str, seeded: &Seeded) -> Outcome<Plain> {
     let tenant = TenantId(Id::parse(&seeded.organization).ok_or("no organization")?.0);
     match url.strip_prefix("sqlite:") {
-        Some(path) => asked!(&mut SqliteConnection::establish(path)?, seeded, tenant),
-        None => asked!(&mut PgConnection::establish(url)?, seeded, tenant),
+        Some(path) => asked!(SqliteConnection::establish(path)?, seeded, tenant),
+        None => asked!(PgConnection::establish(url)?, seeded, tenant),
     }
 }
 

@@ -88,7 +88,7 @@ fn run(options: &Options) -> Outcome<bool> {
     let seeded = filled(options, data, database)?;
     let mut service = started(&mut report, data, database, &seeded)?;
     let backends = database.map(Backends::of).transpose()?;
-    memory(&mut report, &service, &seeded)?;
+    memory(&mut report, &service, &seeded);
     let bare = Process::bare()?;
     let time = Duration::from_secs_f64(options.seconds);
     let wanted = |scenario: &scenarios::Scenario<'_>| scenario.name.contains(&options.only);
@@ -170,16 +170,20 @@ fn started(report: &mut Report, data: &Path, database: Option<&str>, seeded: &Se
     Ok(service)
 }
 
-fn memory(report: &mut Report, service: &Process, seeded: &Seeded) -> Outcome<()> {
+fn memory(report: &mut Report, service: &Process, seeded: &Seeded) {
     let (idle, _) = service.memory();
     let day = load(service.address, 64, Until::Count(100_000), 200, &|n| scenarios::mixed(seeded, n));
     if let Some(fault) = day.first_failure {
-        return Err(fault.into());
+        report.aim(
+            "wrong answers among 100,000",
+            format!("{}, the first `{}`", day.failures, fault.chars().take(160).collect::<String>()),
+            "0",
+            false,
+        );
     }
     let (now, most) = service.memory();
     report.fact("memory when started", format!("{idle:.1} MiB"));
     report.aim("memory after 100,000 requests", format!("{now:.1} MiB, at most {most:.1} MiB"), "< 80 MiB", now < 80.0);
-    Ok(())
 }
 
 fn syncs(report: &mut Report, service: &Process, seeded: &Seeded, data: &Path) -> Outcome<()> {
@@ -190,7 +194,12 @@ fn syncs(report: &mut Report, service: &Process, seeded: &Seeded, data: &Path) -
         match found {
             Some(syncs) => {
                 let each = load.requests as f64 / syncs.max(1) as f64;
-                report.aim("answered writes for each sync of the service, 64 clients", format!("{each:.1} ({syncs} syncs)"), "≥ 4", each >= 4.0);
+                report.aim(
+                    "answered writes for each sync of the service, 64 clients",
+                    format!("{each:.1} ({syncs} syncs)"),
+                    "≥ 4",
+                    each >= 4.0,
+                );
             }
             None => report.fact("answered writes for each sync, 64 clients", "not measured: strace is missing or may not look".into()),
         }

@@ -76,8 +76,8 @@ impl Report {
         row.samples.push(sample);
         row.requests += load.requests;
         row.failures += load.failures;
-        row.first_failure = row.first_failure.take().or(load.first_failure);
         eprintln!("{:<50} {cpu:>9.1} µs {database:>8.1} µs {:>9.0}/s", scenario.name, load.rate());
+        row.first_failure = row.first_failure.take().or(load.first_failure);
     }
     pub fn cpu(&self, name: &str) -> f64 {
         self.rows.iter().find(|row| row.name == name).map_or(f64::NAN, |row| row.cpu())
@@ -99,15 +99,28 @@ impl Report {
         let (bare, health) = (self.cpu(BARE), self.cpu(HEALTH));
         let word = |met: Option<bool>| if targets { met.map_or("", |met| if met { "met" } else { "**missed**" }) } else { "" };
         let extra = |text: &str| if postgresql { text.to_owned() } else { String::new() };
-        let mut text = format!("| asked | CPU µs |{} × healthz | × bare | target | | requests/s | p50 ms | p99 ms | p50 ms alone |\n", extra(" + database µs |"));
+        let mut text = format!(
+            "| asked | CPU µs |{} × healthz | × bare | target | | requests/s | p50 ms | p99 ms | p50 ms alone |\n",
+            extra(" + database µs |")
+        );
         text.push_str(&format!("|---|---:|{}---:|---:|---|---|---:|---:|---:|---:|\n", extra("---:|")));
         for row in &self.rows {
             let target = row.target.filter(|_| targets).map_or(String::new(), |(times, of)| {
-                let of = if of == HEALTH { "healthz" } else if of == BARE { "bare" } else { "first" };
+                let of = if of == HEALTH {
+                    "healthz"
+                } else if of == BARE {
+                    "bare"
+                } else {
+                    "first"
+                };
                 format!("≤ {times} × {of}")
             });
             let database = extra(&format!(" {:.0} |", row.median(|s| s.database)));
-            let name = if row.failures == 0 { row.name.clone() } else { format!("{} (**{} of {} failed**)", row.name, row.failures, row.requests) };
+            let name = if row.failures == 0 {
+                row.name.clone()
+            } else {
+                format!("{} (**{} of {} failed**)", row.name, row.failures, row.requests)
+            };
             text.push_str(&format!(
                 "| {name} | {:.1} |{database} {:.2} | {:.2} | {target} | {} | {:.0} | {:.2} | {:.2} | {:.2} |\n",
                 row.cpu(),

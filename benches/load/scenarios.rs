@@ -80,7 +80,9 @@ pub fn reads(address: SocketAddr, seeded: &Seeded) -> Outcome<Vec<Scenario<'_>>>
     let past_whole = format!("/v1/risks?limit=50&as_of=seq:{half}");
     Ok(vec![
         Scenario::new("one asset by id", |n| seeded.get(&format!("/v1/assets/{}", some(&seeded.assets, n)))).at_most(4.0, HEALTH),
-        Scenario::new("one asset by code", |n| seeded.get(&format!("/v1/assets/AST-{}", 1 + crate::seed::scatter(n) % seeded.assets.len().max(1)))),
+        Scenario::new("one asset by code", |n| {
+            seeded.get(&format!("/v1/assets/AST-{}", 1 + crate::seed::scatter(n) % seeded.assets.len().max(1)))
+        }),
         Scenario::new("one risk by id", |n| seeded.get(&format!("/v1/risks/{}", some(&seeded.risks, n)))),
         Scenario { expect: 304, ..kept },
         plain("50 risks", "/v1/risks?limit=50").at_most(25.0, HEALTH),
@@ -90,10 +92,13 @@ pub fn reads(address: SocketAddr, seeded: &Seeded) -> Outcome<Vec<Scenario<'_>>>
         Scenario { expect: 304, ..unchanged },
         plain(FIRST, "/v1/assets?limit=50"),
         Scenario::new("the same, nine tenths in", move |_| seeded.get(&format!("/v1/assets?limit=50&cursor={deep}"))).at_most(1.5, FIRST),
-        Scenario::new("50 assets, sort=name, nine tenths in", move |_| seeded.get(&format!("/v1/assets?sort=name&limit=50&cursor={by_name}"))),
+        Scenario::new("50 assets, sort=name, nine tenths in", move |_| {
+            seeded.get(&format!("/v1/assets?sort=name&limit=50&cursor={by_name}"))
+        }),
         plain("50 assets, asset_type=hardware", "/v1/assets?limit=50&asset_type=hardware"),
         plain("50 assets, q=payr", "/v1/assets?limit=50&q=payr"),
-        Scenario::new("one asset, as_of", move |n| seeded.get(&format!("/v1/assets/{}?as_of=seq:{half}", some(&seeded.assets, n)))).at_most(10.0, HEALTH),
+        Scenario::new("one asset, as_of", move |n| seeded.get(&format!("/v1/assets/{}?as_of=seq:{half}", some(&seeded.assets, n))))
+            .at_most(10.0, HEALTH),
         Scenario::new("50 risks, as_of", move |_| seeded.get(&past_whole)),
         Scenario::new("50 assets, as_of, asset_type=hardware&sort=name", move |_| seeded.get(&past)).at_most(40.0, HEALTH),
         Scenario { clients: 16, ..Scenario::new("statement of applicability", move |_| seeded.get(&soa)) },

@@ -11,8 +11,8 @@ const CLIENTS: usize = 64;
 const TYPES: [&str; 7] = ["information", "software", "hardware", "service", "people", "site", "process"];
 const CLASSES: [&str; 4] = ["public", "internal", "confidential", "restricted"];
 const WORDS: [&str; 16] = [
-    "Payroll", "Orders", "Backup", "Mail", "Archive", "Network", "Gateway", "Ledger", "Source", "Build", "Customer", "Invoice", "Badge", "Sensor",
-    "Contract", "Research",
+    "Payroll", "Orders", "Backup", "Mail", "Archive", "Network", "Gateway", "Ledger", "Source", "Build", "Customer", "Invoice", "Badge",
+    "Sensor", "Contract", "Research",
 ];
 
 /// What the load needs to know of the filled organization; kept beside its data.
@@ -153,14 +153,17 @@ impl Seeded {
     /// Everything, up to so many ledger entries.
     pub fn fill(&mut self, process: &Process, assets: usize, risks: usize, entries: usize) -> Outcome<()> {
         let (began, first) = (std::time::Instant::now(), self.position(process)?);
-        let scope = |_| json!({"name": "The company", "statement": "All that the company does, in all of its places.", "frameworks": ["iso-27001-2022"]}).to_string();
+        let scope = |_| {
+            json!({"name": "The company", "statement": "All that the company does, in all of its places.", "frameworks": ["iso-27001-2022"]}).to_string()
+        };
         self.scope = self.post(process, "scopes", &[0], &scope)?.pop().unwrap_or_default();
         self.add_assets(process, 0, assets)?;
         let of_assets = std::mem::take(&mut self.assets);
         self.risks = self.post(process, "risks", &(0..risks).collect::<Vec<_>>(), &|n| risk(n, &of_assets))?;
         self.assets = of_assets;
         let themes = [("A.5", 37), ("A.6", 8), ("A.7", 14), ("A.8", 34)];
-        let requirements: Vec<String> = themes.iter().flat_map(|(theme, n)| (1..=*n).map(move |n| format!("iso-27001-2022:{theme}.{n}"))).collect();
+        let requirements: Vec<String> =
+            themes.iter().flat_map(|(theme, n)| (1..=*n).map(move |n| format!("iso-27001-2022:{theme}.{n}"))).collect();
         let control = |n: usize| {
             let state = word(&["implemented", "in_progress", "planned", "implemented"], n);
             json!({"name": format!("Control {n}"), "implementation": state, "frequency": "quarterly", "requirements": [some(&requirements, n), requirements.get(n % 93)],
@@ -173,12 +176,17 @@ impl Seeded {
                 .to_string()
         };
         self.post(process, "evidence", &(0..300).collect::<Vec<_>>(), &report)?;
-        let left = |this: &Self| -> Outcome<usize> { Ok(usize::try_from(entries as i64 - 1 - this.position(process)?).unwrap_or_default()) };
+        let left =
+            |this: &Self| -> Outcome<usize> { Ok(usize::try_from(entries as i64 - 1 - this.position(process)?).unwrap_or_default()) };
         let assessed = left(self)?.min(risks);
         let assess = |n: usize| {
             let stage = if n < risks / 2 { "inherent" } else { "current" };
             let body = json!({"stage": stage, "likelihood": 1 + scatter(n) % 5, "impact": 1 + scatter(n) / 5 % 5, "rationale": "As seen last year."});
-            self.changing("POST", &format!("/v1/risks/{}/assessments", self.risks.get(n % risks.max(1)).map_or("", String::as_str)), &body.to_string())
+            self.changing(
+                "POST",
+                &format!("/v1/risks/{}/assessments", self.risks.get(n % risks.max(1)).map_or("", String::as_str)),
+                &body.to_string(),
+            )
         };
         good(load(process.address, CLIENTS, Until::Count(assessed), 0, &assess))?;
         good(load(process.address, CLIENTS, Until::Count(left(self)?), 200, &|n| self.patch(n)))?;

@@ -176,7 +176,9 @@ fn one(address: SocketAddr, until: Until, expect: u16, make: Make<'_>, next: &At
         let request = make(n);
         let asked = Instant::now();
         let outcome = match &mut client {
-            Ok(client) => client.exchange(&request).map(|reply| (reply.status, if reply.status >= 400 { reply.text() } else { String::new() })),
+            Ok(client) => {
+                client.exchange(&request).map(|reply| (reply.status, if reply.status >= 400 { reply.text() } else { String::new() }))
+            }
             Err(why) => Err(Error::new(why.kind(), why.to_string())),
         };
         mine.requests += 1;

@@ -9,6 +9,7 @@ use crate::http::house::Plan;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error, HttpServer, middleware::from_fn, web::Data};
+use std::fs::File;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -41,9 +42,9 @@ pub fn application(
     app.wrap(from_fn(frame::around)).configure(app::mount)
 }
 
-/// Serves until it is told to end. `started` hears the address.
-pub async fn serve(config: &Config, house: Data<House>, started: impl FnOnce(SocketAddr)) -> Outcome<()> {
-    let _alone = alone(config)?;
+/// Serves until it is told to end, holding the lock on the data folder. `started` hears the address.
+pub async fn serve(config: &Config, _alone: File, house: Data<House>, started: impl FnOnce(SocketAddr)) -> Outcome<()> {
+    house.files().sweep()?;
     let metrics = Data::new(Metrics::new(config.metrics).map_err(|e| e.to_string())?);
     let frame = Data::new(Frame { behind_tls: config.behind_tls });
     let app = move || application(house.clone(), metrics.clone(), frame.clone());
@@ -65,7 +66,7 @@ fn folder(config: &Config) -> Outcome<()> {
 }
 
 /// A lock on the data folder: with an embedded database, positions and callers are kept in the memory of the one process that serves it.
-pub fn alone(config: &Config) -> Outcome<std::fs::File> {
+pub fn alone(config: &Config) -> Outcome<File> {
     folder(config)?;
     let path = config.data_dir.join("serving.lock");
     let file =

@@ -4,6 +4,7 @@ use crate::core::{Problem, Result, TenantId};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The folder of contents.
 #[derive(Debug, Clone)]
@@ -17,15 +18,22 @@ pub struct Files {
 pub struct Incoming(tempfile::NamedTempFile);
 
 impl Files {
-    /// Under the data folder. What an earlier process was still receiving is removed.
+    /// Under the data folder.
     pub fn open(data: &Path) -> io::Result<Self> {
         let files = Files { kept: data.join("object_store"), incoming: data.join("incoming") };
         fs::create_dir_all(&files.kept)?;
         fs::create_dir_all(&files.incoming)?;
-        for left in fs::read_dir(&files.incoming)?.flatten() {
-            drop(fs::remove_file(left.path()));
-        }
         Ok(files)
+    }
+    /// Removes what an earlier process was still receiving when it ended; what is younger than a day may be another's.
+    pub fn sweep(&self) -> io::Result<()> {
+        for left in fs::read_dir(&self.incoming)?.flatten() {
+            let age = left.metadata()?.modified()?.elapsed().unwrap_or_default();
+            if age > Duration::from_secs(24 * 3600) {
+                fs::remove_file(left.path())?;
+            }
+        }
+        Ok(())
     }
     /// Room for a file to come.
     pub fn receive(&self) -> Result<Incoming> {

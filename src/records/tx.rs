@@ -19,6 +19,7 @@ pub struct Tx<'a, P> {
     stamp: Stamp,
     settings: Settings,
     began: i64,
+    written: Option<Row>,
     permission: PhantomData<P>,
 }
 
@@ -46,7 +47,7 @@ impl<'a, P> Tx<'a, P> {
     /// Only the guard and the house open one.
     pub fn open(conn: &'a mut Conn, head: &'a mut Head, caller: &'a Caller, stamp: Stamp, settings: Settings) -> Self {
         let began = head.next();
-        Tx { conn, head, caller, stamp, settings, began, permission: PhantomData }
+        Tx { conn, head, caller, stamp, settings, began, written: None, permission: PhantomData }
     }
     /// When this write happens.
     pub fn now(&self) -> Instant {
@@ -229,8 +230,11 @@ impl<'a, P> Tx<'a, P> {
         links::replace_requirements(self.conn, tenant, id, old, record.own.requirements(), seq)?;
         let (body, personal) = record.image()?;
         let (kind, version) = (R::KIND.name, record.spine.version);
+        let (status, archived) = (record.spine.status.clone(), record.spine.archived_at.is_some());
         let change = Change { action, kind, record: id, version, body: &body, personal: personal.as_deref() };
-        ledger::append(self.conn, self.head, &self.stamp, &change, record)
+        let recorded = ledger::append(self.conn, self.head, &self.stamp, &change, record)?;
+        self.written = Some(Row { id, version, status, archived, body, personal });
+        Ok(recorded)
     }
     /// 403 when a key would write outside of its own limits.
     fn within_limits<R: Resource>(&self, record: &Record<R>) -> Result<()> {
@@ -248,12 +252,11 @@ impl<'a, P> Tx<'a, P> {
     }
     /// The record as it is answered.
     pub fn shown<R: Resource>(&mut self, recorded: Recorded<Record<R>>) -> Result<Recorded<Shown>> {
-        let row = {
-            let record = recorded.get();
-            let (body, personal) = record.image()?;
-            let spine = &record.spine;
-            let (status, archived) = (spine.status.clone(), spine.archived_at.is_some());
-            Row { id: spine.id, version: spine.version, status, archived, body, personal }
+        let spine = &recorded.get().spine;
+        let (id, version) = (spine.id, spine.version);
+        let row = match self.written.take().filter(|row| row.id == id && row.version == version) {
+            Some(row) => row,
+            None => self.reader().row::<R>(&Selector::Id(id), true)?,
         };
         let shown = self.reader().show::<R>(row)?;
         Ok(recorded.map(|_| shown))

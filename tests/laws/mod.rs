@@ -1,2 +1,13 @@
 //! What holds for every register; each law is written once.
+mod access;
+mod concurrency;
+mod filters;
+mod idempotency;
+mod ledger;
+mod limits;
+mod paging;
+mod past;
+mod record;
+mod versions;
 mod wall;
+mod wire;

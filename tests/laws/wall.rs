@@ -60,7 +60,9 @@ async fn a_foreign_record_is_in_no_list_count_or_filter(app: &TestApp) {
     for room in rooms() {
         let before = app.get(b, &format!("{}?include=total,counts&limit=200", all(room))).await.expect(200).json();
         let record = make(app, room).await;
-        app.patch(a, &one(room, &record), "*", &json!({"tags": ["walled"], "external_ref": "walled", "owner_id": app.keys.person})).await.expect(200);
+        app.patch(a, &one(room, &record), "*", &json!({"tags": ["walled"], "external_ref": "walled", "owner_id": app.keys.person}))
+            .await
+            .expect(200);
         let after = app.get(b, &format!("{}?include=total,counts&limit=200", all(room))).await.expect(200).json();
         assert_eq!(before, after, "{}", room.kind.path);
         for filter in ["tag=walled".to_owned(), "external_ref=walled".to_owned(), format!("owner_id={}", app.keys.person)] {
@@ -68,12 +70,14 @@ async fn a_foreign_record_is_in_no_list_count_or_filter(app: &TestApp) {
             assert_eq!(app.get(a, &format!("{}?{filter}", all(room))).await.data().len(), 1, "{filter}");
         }
         let foreign = make_as(app, b, room, "").await;
-        let ids: Vec<Value> = app.get(b, &format!("{}?limit=200&include=refs", all(room))).await.data().into_iter().map(|r| r["id"].clone()).collect();
+        let ids: Vec<Value> =
+            app.get(b, &format!("{}?limit=200&include=refs", all(room))).await.data().into_iter().map(|r| r["id"].clone()).collect();
         assert!(ids.contains(&foreign["id"]) && !ids.contains(&record["id"]));
     }
     for key in [a, b] {
-        for event in app.get(key, "/v1/events?limit=200&after=290").await.data() {
-            let path = rooms().find(|room| room.kind.name == event["kind"]).map(|room| format!("{}/{}?archived=any", all(room), id(&event)));
+        for event in app.get(key, "/v1/events?limit=200&after=60").await.data() {
+            let path =
+                rooms().find(|room| room.kind.name == event["kind"]).map(|room| format!("{}/{}?archived=any", all(room), id(&event)));
             if let Some(path) = path {
                 app.get(key, &path).await.expect(200);
             }

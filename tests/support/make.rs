@@ -5,6 +5,7 @@ use isms::core::TenantId;
 use isms::db::schema::ledger_entries as e;
 use isms::registers::{ROOMS, Room};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The registers that have common operations.
 pub fn rooms() -> impl Iterator<Item = &'static Room> {
@@ -36,7 +37,11 @@ pub fn body(room: &Room, mark: &str) -> Value {
             }
             body
         }
-        false => json!({"name": if mark.is_empty() { "Access review" } else { mark }, "source": "backup", "external_id": format!("x{mark}"), "payload": {"mark": mark}}),
+        false => {
+            static NEXT: AtomicU32 = AtomicU32::new(1);
+            let name = format!("piece {}", NEXT.fetch_add(1, Ordering::SeqCst));
+            json!({"name": if mark.is_empty() { "Access review" } else { mark }, "source": "backup", "external_id": name, "payload": {"mark": mark}})
+        }
     }
 }
 /// A record by the manager of A.

@@ -99,11 +99,14 @@ impl Reply {
         let reply = self.expect(200);
         reply.json()["data"].as_array().cloned().unwrap_or_else(|| panic!("{}: no data", reply.of))
     }
-    /// The pointers of the faults, in order.
+    /// The places of the faults, in order, each once.
     #[track_caller]
     pub fn pointers(self) -> Vec<String> {
         let problem = self.problem(422, "validation_failed");
-        problem["errors"].as_array().unwrap().iter().map(|fault| fault["pointer"].as_str().unwrap().to_owned()).collect()
+        let faults = problem["errors"].as_array().unwrap().iter();
+        let mut pointers: Vec<String> = faults.map(|fault| fault["pointer"].as_str().unwrap().to_owned()).collect();
+        pointers.dedup();
+        pointers
     }
 }
 
@@ -190,7 +193,14 @@ impl TestApp {
     pub fn now(&self) -> String {
         self.house.clock().now().to_string()
     }
-    pub fn send(&self, key: &str, method: Method, uri: &str, headers: &[(&str, &str)], body: Option<&Value>) -> LocalBoxFuture<'static, Reply> {
+    pub fn send(
+        &self,
+        key: &str,
+        method: Method,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> LocalBoxFuture<'static, Reply> {
         let bytes = body.map(|body| body.to_string().into_bytes());
         let has = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
         let json = [("Content-Type", "application/json")];

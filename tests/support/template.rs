@@ -34,7 +34,6 @@ pub struct Keys {
     pub person: String,
     pub approver_person: String,
     pub contributor_person: String,
-    pub b_person: String,
 }
 
 pub struct Template {
@@ -83,7 +82,8 @@ async fn fill(app: &TestApp) -> Template {
         text(&app.post(&admin, "/v1/users", &body).await.expect(201).json()["id"])
     };
     let key = async |role: &str, user: Option<&str>, limits: Value| {
-        let body = json!({"name": format!("{role} key"), "role": role, "user_id": user, "expires_at": "2027-11-20T00:00:00Z", "limits": limits});
+        let body =
+            json!({"name": format!("{role} key"), "role": role, "user_id": user, "expires_at": "2027-11-20T00:00:00Z", "limits": limits});
         text(&app.post(&admin, "/v1/api-keys", &body).await.expect(201).json()["secret"])
     };
     let (approver_person, contributor_person) = (person("Approver").await, person("Contributor").await);
@@ -99,7 +99,6 @@ async fn fill(app: &TestApp) -> Template {
         auditor: key("auditor", None, json!({})).await,
         collector: key("collector", None, json!({"sources": ["backup"]})).await,
         person: me(&manager).await,
-        b_person: me(&b_manager).await,
         organization: a.organization_id.to_string(),
         b_organization: b.organization_id.to_string(),
         user: a.user_id.to_string(),

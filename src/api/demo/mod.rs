@@ -32,8 +32,7 @@ pub async fn run(config: &Config) -> Outcome<()> {
     let line = if founded { kept(&path, config)? } else { filled(config, &clock, &path).await? };
     let house = server::house(config, clock)?;
     belongs(&house, &line, &path).await?;
-    drop(alone);
-    server::serve(config, house, |address| announce(line, address)).await
+    server::serve(config, alone, house, |address| announce(line, address)).await
 }
 
 async fn filled(config: &Config, clock: &Clock, path: &Path) -> Outcome<Line> {

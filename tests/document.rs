@@ -1,0 +1,183 @@
+//! The OpenAPI document: current, complete, and without a reference that leads nowhere.
+use isms::api::{app, document::document};
+use isms::http::{Api, Document};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    let all = paths.iter().flat_map(|(path, item)| item.as_object().unwrap().iter().map(|(m, o)| (m.clone(), path.clone(), o.clone())));
+    all.collect()
+}
+fn resolved<'a>(document: &'a Value, part: &'a Value) -> &'a Value {
+    part["$ref"].as_str().map_or(part, |target| document.pointer(&target[1..]).unwrap_or_else(|| panic!("{target} leads nowhere")))
+}
+/// Every value of the document with its place.
+fn walk<'a>(at: &str, value: &'a Value, visit: &mut dyn FnMut(&str, &'a Value)) {
+    visit(at, value);
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, value)| walk(&format!("{at}/{name}"), value, visit)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(n, item)| walk(&format!("{at}/{n}"), item, visit)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_committed_document_is_the_generated_one() {
+    let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/openapi.json")).unwrap();
+    let (kept, made): (Value, Value) = (serde_json::from_str(&file).unwrap(), document());
+    let mut different = Vec::new();
+    walk("", &made, &mut |at, value| {
+        if !value.is_object() && !value.is_array() && kept.pointer(at) != Some(value) && !at.contains("~") {
+            different.push(at.to_owned());
+        }
+    });
+    let named: Vec<_> = different.iter().filter(|at| !at.starts_with("/paths")).take(5).collect();
+    assert!(kept == made, "`isms openapi > openapi/openapi.json` writes it anew; it differs at {named:?}");
+    assert_eq!(file.trim_end(), serde_json::to_string_pretty(&made).unwrap());
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_schema_is_used() {
+    let document = document();
+    let mut named = BTreeSet::new();
+    walk("", &document, &mut |at, value| {
+        if let Some(target) = value.get("$ref").and_then(Value::as_str) {
+            assert!(document.pointer(target.strip_prefix('#').unwrap()).is_some(), "{at}: {target}");
+            named.insert(target.to_owned());
+        }
+    });
+    for name in document["components"]["schemas"].as_object().unwrap().keys() {
+        assert!(named.contains(&format!("#/components/schemas/{name}")), "nothing refers to the schema {name}");
+    }
+}
+
+#[test]
+fn every_operation_is_named_once_and_described() {
+    let (document, mut ids) = (document(), BTreeSet::new());
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document.get("jsonSchemaDialect").is_none());
+    let tags: Vec<&Value> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    for (method, path, operation) in operations(&document) {
+        let of = format!("{method} {path}");
+        let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{of}: no operationId"));
+        assert!(ids.insert(id.to_owned()), "{id} is there twice");
+        assert!(id.chars().all(char::is_alphanumeric) && id.starts_with(char::is_lowercase), "{id}");
+        for member in ["summary", "description"] {
+            assert!(operation[member].as_str().is_some_and(|text| !text.trim().is_empty()), "{of}: {member}");
+        }
+        assert_eq!(operation["tags"].as_array().unwrap().len(), 1, "{of}");
+        assert!(tags.contains(&&operation["tags"][0]), "{of}: its tag is not declared");
+        assert!(operation["security"].is_array(), "{of}");
+        assert!(!path.ends_with('/') && path.chars().all(|c| c.is_ascii_lowercase() || "/{}-_.1".contains(c)), "{path}");
+    }
+}
+
+#[test]
+fn every_parameter_is_documented() {
+    let document = document();
+    for (method, path, operation) in operations(&document) {
+        let of = format!("{method} {path}");
+        let parameters: Vec<&Value> = operation["parameters"].as_array().into_iter().flatten().map(|p| resolved(&document, p)).collect();
+        let in_path: BTreeSet<&str> = path.split('{').skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+        let documented: BTreeSet<&str> = parameters.iter().filter(|p| p["in"] == "path").map(|p| p["name"].as_str().unwrap()).collect();
+        assert_eq!(documented, in_path, "{of}");
+        let mut seen = BTreeSet::new();
+        for parameter in parameters {
+            let name = parameter["name"].as_str().unwrap();
+            assert!(seen.insert((parameter["in"].as_str().unwrap(), name)), "{of}: {name} twice");
+            assert!(parameter["description"].as_str().is_some_and(|text| !text.is_empty()), "{of}: {name} has no description");
+            assert!(parameter["schema"].is_object(), "{of}: {name} has no schema");
+            assert!(parameter["in"] != "path" || parameter["required"] == true, "{of}: {name}");
+        }
+        let transition = method == "post" && path.matches('/').count() == 4 && operation["requestBody"]["required"] != true;
+        let takes_key = seen.contains(&("header", "Idempotency-Key"));
+        assert!(!transition || takes_key || path.starts_with("/v1/auth"), "{of}: a POST without Idempotency-Key");
+    }
+}
+
+#[test]
+fn every_post_but_logins_takes_an_idempotency_key() {
+    let document = document();
+    for (method, path, operation) in
+        operations(&document).into_iter().filter(|(method, path, _)| method == "post" && !path.starts_with("/v1/auth/"))
+    {
+        let mut parameters = operation["parameters"].as_array().into_iter().flatten().map(|p| resolved(&document, p));
+        assert!(parameters.any(|p| p["name"] == "Idempotency-Key"), "{method} {path}");
+    }
+}
+
+#[test]
+fn every_answer_has_a_schema_and_every_problem_is_documented() {
+    let document = document();
+    for (method, path, operation) in operations(&document) {
+        let of = format!("{method} {path}");
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{of}: no good answer");
+        assert!(responses.contains_key("500"), "{of}");
+        for (status, response) in responses {
+            let response = resolved(&document, response);
+            assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{of} {status}");
+            let silent = ["204", "304"].contains(&status.as_str());
+            assert_eq!(response.get("content").is_none(), silent, "{of} {status}");
+            for (media, content) in response["content"].as_object().into_iter().flatten() {
+                let schema = &content["schema"];
+                assert!(schema.is_object() && !schema.as_object().unwrap().is_empty(), "{of} {status} {media}");
+                if media.contains("json") {
+                    assert!(schema["$ref"].is_string(), "{of} {status}: an anonymous object");
+                }
+                assert_eq!(status.starts_with('4') || status.starts_with('5'), media == "application/problem+json", "{of} {status}");
+            }
+        }
+        let guarded = operation["security"].as_array().unwrap().iter().any(|scheme| scheme.get("bearer").is_some());
+        assert!(!guarded || ["401", "429", "503"].iter().all(|status| responses.contains_key(*status)), "{of}");
+    }
+}
+
+#[test]
+fn no_schema_is_empty_or_without_limits() {
+    let document = document();
+    let mut faults = Vec::new();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        walk(&format!("/{name}"), schema, &mut |at, value| {
+            let Some(members) = value.as_object().filter(|_| is_schema(at)) else { return };
+            let says = ["type", "$ref", "oneOf", "allOf", "enum", "anyOf"].iter().any(|word| members.contains_key(*word));
+            if !says && at != "/AnyValue/items" {
+                faults.push(format!("{at} says nothing"));
+            }
+            let is = |kind: &str| {
+                value["type"] == kind || value["type"].as_array().is_some_and(|all| all.len() == 2 && all.iter().any(|one| one == kind))
+            };
+            let bounded = ["maxLength", "enum", "format", "pattern", "const"].iter().any(|word| members.contains_key(*word));
+            if is("string") && !bounded {
+                faults.push(format!("{at} is text without a limit"));
+            }
+            if is("array") && !members.contains_key("maxItems") {
+                faults.push(format!("{at} is a list without a limit"));
+            }
+            if is("object") && !["properties", "additionalProperties"].iter().any(|word| members.contains_key(*word)) {
+                faults.push(format!("{at} is an object of nothing"));
+            }
+        });
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+/// Does a schema stand at this place?
+fn is_schema(at: &str) -> bool {
+    let parts: Vec<&str> = at.split('/').skip(1).collect();
+    match parts.as_slice() {
+        [_] => true,
+        [.., "properties", _] => !at.contains("/example"),
+        [.., "items"] => !at.contains("/properties/items") || at.ends_with("/properties/items"),
+        _ => false,
+    }
+}
+
+#[test]
+fn no_two_schemas_have_one_name() {
+    isms::api::introduce();
+    let mut document = Document::default();
+    let mount = |app: &mut actix_web::web::ServiceConfig| app::rooms(&mut Api { app, document: &mut document });
+    drop(actix_web::App::new().configure(mount));
+    assert_eq!(document.clashes, Vec::<String>::new());
+}

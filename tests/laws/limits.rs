@@ -1,0 +1,160 @@
+//! What the document says of a body, the house holds to: one more than a limit is refused, for every member of every body.
+use crate::support::TestApp;
+use crate::support::make::{all, body, id, make, rooms};
+use actix_web::http::Method;
+use serde_json::{Value, json};
+
+crate::on_both!(one_more_than_each_documented_limit_is_refused, what_the_document_asks_for_is_needed);
+
+/// The values just outside of a schema, with what is wrong with each.
+fn beyond(document: &Value, schema: &Value) -> Vec<(&'static str, Value)> {
+    let schema = schema["$ref"].as_str().map_or(schema, |target| document.pointer(&target[1..]).unwrap());
+    if let Some(one) = schema["oneOf"].as_array().and_then(|all| all.iter().find(|one| one["type"] != "null")) {
+        return beyond(document, one);
+    }
+    let kinds = schema["type"].as_array().cloned().unwrap_or_else(|| vec![schema["type"].clone()]);
+    let is = |kind: &str| kinds.iter().any(|one| one == kind);
+    let mut bad = Vec::new();
+    if schema["enum"].is_array() {
+        bad.push(("enum", json!("no such word")));
+        return bad;
+    }
+    if is("string") && kinds.len() <= 2 {
+        bad.push(("type", json!(7)));
+        bad.extend(schema["maxLength"].as_u64().map(|most| ("maxLength", json!("é".repeat(most as usize + 1)))));
+        bad.extend(
+            schema["minLength"].as_u64().filter(|least| *least > 0).map(|least| ("minLength", json!("x".repeat(least as usize - 1)))),
+        );
+        bad.extend(schema["format"].as_str().filter(|format| *format != "password").map(|_| ("format", json!("neither day nor address"))));
+        bad.extend(schema["pattern"].as_str().map(|_| ("pattern", json!("~ no pattern has this ~"))));
+    }
+    if is("integer") && kinds.len() <= 2 {
+        bad.push(("type", json!("seven")));
+        bad.push(("fraction", json!(1.5)));
+        bad.extend(schema["maximum"].as_i64().map(|most| ("maximum", json!(most + 1))));
+        bad.extend(schema["minimum"].as_i64().map(|least| ("minimum", json!(least - 1))));
+    }
+    if is("boolean") && kinds.len() <= 2 {
+        bad.push(("type", json!("true")));
+    }
+    if is("array") && kinds.len() <= 2 {
+        bad.push(("type", json!("one")));
+        bad.extend(schema["maxItems"].as_u64().map(|most| ("maxItems", json!(vec!["x"; most as usize + 1]))));
+        bad.extend(beyond(document, &schema["items"]).into_iter().map(|(what, value)| (what, json!([value]))));
+    }
+    bad
+}
+
+/// Every body of the document: where it is sent, by whom, and a good one.
+async fn bodies(app: &TestApp, document: &Value) -> Vec<(Method, String, String, String, Value)> {
+    let (manager, admin) = (app.keys.manager.clone(), app.keys.admin.clone());
+    let mut found = Vec::new();
+    for room in rooms() {
+        let schema = |path: String, method: &str| {
+            let content = &document["paths"][path][method]["requestBody"]["content"];
+            let media = content.as_object().unwrap().values().next().unwrap();
+            media["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
+        };
+        let record = make(app, room).await;
+        found.push((Method::POST, all(room), manager.clone(), schema(all(room), "post"), body(room, "")));
+        let path = format!("{}/{}", all(room), id(&record));
+        found.push((Method::PATCH, path, manager.clone(), schema(format!("{}/{{id}}", all(room)), "patch"), json!({})));
+        for (verb, name, good) in [
+            ("links", "NewLink", json!({"relation": "scope_ids", "to": "SCO-1"})),
+            ("review", "Reviewed", json!({})),
+            ("restore", "Comment", json!({})),
+            ("assessments", "AssessmentInput", json!({"stage": "current", "likelihood": 1, "impact": 1, "rationale": "r"})),
+            ("contain", "Containment", json!({"correction": "c"})),
+            ("complete", "Completion", json!({"result": "r"})),
+            ("hold", "Comment", json!({"comment": "c"})),
+            ("submit", "Comment", json!({})),
+        ] {
+            let template = format!("{}/{{id}}/{verb}", all(room));
+            if document["paths"][&template]["post"].is_object() {
+                let path = format!("{}/{}/{verb}", all(room), id(&make(app, room).await));
+                found.push((Method::POST, path, manager.clone(), name.to_owned(), good));
+            }
+        }
+    }
+    let scope = make(app, rooms().next().unwrap()).await;
+    let at = format!("/v1/scopes/{}/applicability", id(&scope));
+    found.push((
+        Method::PUT,
+        format!("{at}/iso-27001-2022:A.5.1"),
+        manager.clone(),
+        "ApplicabilityInput".into(),
+        json!({"applicable": true}),
+    ));
+    found.push((
+        Method::POST,
+        format!("{at}/batch"),
+        manager,
+        "ApplicabilityBatch".into(),
+        json!({"items": [{"requirement": "iso-27001-2022:A.5.1", "applicable": true}]}),
+    ));
+    let key = json!({"name": "k", "role": "auditor", "expires_at": "2027-01-01T00:00:00Z"});
+    found.push((Method::POST, "/v1/api-keys".into(), admin.clone(), "ApiKeyInput".into(), key));
+    found.push((
+        Method::POST,
+        "/v1/users".into(),
+        admin.clone(),
+        "UserInput".into(),
+        json!({"email": "x@a.example", "roles": ["auditor"]}),
+    ));
+    found.push((Method::PATCH, "/v1/organization".into(), admin, "OrganizationPatch".into(), json!({})));
+    let login = json!({"email": "x@a.example", "password": "y"});
+    found.push((Method::POST, "/v1/auth/login".into(), String::new(), "Login".into(), login));
+    found
+}
+
+async fn one_more_than_each_documented_limit_is_refused(app: &TestApp) {
+    let document = isms::api::document::document();
+    let (mut tried, mut taken) = (0, Vec::new());
+    for (method, path, key, name, good) in bodies(app, &document).await {
+        let schema = &document["components"]["schemas"][&name];
+        for (member, schema) in schema["properties"].as_object().unwrap_or_else(|| panic!("{name}")) {
+            for (what, value) in beyond(&document, schema) {
+                let mut whole = good.clone();
+                whole[member] = value;
+                let reply = app.send(&key, method.clone(), &path, &[("If-Match", "*")], Some(&whole)).await;
+                tried += 1;
+                let named = reply.status == 422
+                    && reply.json()["errors"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .any(|fault| fault["pointer"].as_str().unwrap().starts_with(&format!("/{member}")));
+                if !named {
+                    taken.push(format!(
+                        "{name}.{member} {what}: {method} {path}: {} {}",
+                        reply.status,
+                        reply.text().chars().take(200).collect::<String>()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(tried > 400, "only {tried} values were tried");
+    assert!(taken.is_empty(), "{} of {tried} were not refused:\n{}", taken.len(), taken.join("\n"));
+}
+
+async fn what_the_document_asks_for_is_needed(app: &TestApp) {
+    let document = isms::api::document::document();
+    for (method, path, key, name, good) in bodies(app, &document).await {
+        let required = document["components"]["schemas"][&name]["required"].as_array().cloned().unwrap_or_default();
+        for member in required.iter().map(|member| member.as_str().unwrap()) {
+            for absent in [true, false] {
+                let mut whole = good.clone();
+                match absent {
+                    true => drop(whole.as_object_mut().unwrap().remove(member)),
+                    false => whole[member] = Value::Null,
+                }
+                let pointers = app.send(&key, method.clone(), &path, &[("If-Match", "*")], Some(&whole)).await.pointers();
+                assert!(pointers.contains(&format!("/{member}")), "{name} without {member}: {pointers:?}");
+            }
+        }
+        let mut unknown = good.clone();
+        unknown["nmae"] = json!("x");
+        assert_eq!(app.send(&key, method, &path, &[("If-Match", "*")], Some(&unknown)).await.pointers(), ["/nmae"], "{name}");
+    }
+}

@@ -1,0 +1,225 @@
+//! Two folders of migrations, one schema; and the plans of the lists, which are as fast as their indexes.
+use crate::support::TestApp;
+use diesel::connection::{Connection, InstrumentationEvent, SimpleConnection};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::Text;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use isms::access::{Actor, ActorKind, Caller, Role};
+use isms::core::Id;
+use isms::db::Conn;
+use isms::ledger::AsOf;
+use isms::records::{Ask, Reader, Resource, list};
+use isms::registers::plan::asset::Asset;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRESQL: EmbeddedMigrations = embed_migrations!("migrations/postgresql");
+
+/// Table, column, type, `NOT NULL`?
+type Columns = BTreeMap<(String, String), (String, bool)>;
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+fn lines(conn: &mut Conn, sql: &str) -> Vec<String> {
+    let rows: Vec<Line> = match conn {
+        Conn::Sqlite(c) => sql_query(sql).load(c).unwrap(),
+        Conn::Pg(c) => sql_query(sql).load(c).unwrap(),
+    };
+    rows.into_iter().map(|row| row.line).collect()
+}
+fn columns(conn: &mut Conn) -> Columns {
+    let sql = match conn {
+        Conn::Sqlite(_) => {
+            "SELECT m.name || ' ' || p.name || ' ' || p.type || ' ' || (p.\"notnull\" OR p.pk > 0) AS line FROM sqlite_schema m, pragma_table_info(m.name) p
+             WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name NOT LIKE '\\_\\_diesel%' ESCAPE '\\'"
+        }
+        Conn::Pg(_) => {
+            "SELECT table_name || ' ' || column_name || ' ' || replace(data_type, ' ', '_') || ' ' || (is_nullable = 'NO')::int AS line
+             FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_diesel%'"
+        }
+    };
+    let found = lines(conn, sql).into_iter().map(|line| {
+        let [table, column, kind, needed] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        ((table.to_owned(), column.to_owned()), (kind.to_owned(), needed == "1"))
+    });
+    found.collect()
+}
+
+/// What `schema.rs` says, with the types of either database.
+fn declared(embedded: bool) -> Columns {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/db/schema.rs")).unwrap();
+    let mut all = Columns::new();
+    for part in text.split("table! {").skip(1).filter(|part| part.contains("->")) {
+        let (name, rest) = part.split_once("core::sql::*;").unwrap().1.split_once('(').unwrap();
+        let body = rest.split_once('{').unwrap().1.split_once('}').unwrap().0;
+        for column in body.split(',').filter(|column| column.contains("->")) {
+            let (column, kind) = column.split_once("->").unwrap();
+            let (needed, kind) = match kind.trim().strip_prefix("Nullable<") {
+                Some(inner) => (false, inner.trim_end_matches('>')),
+                None => (true, kind.trim()),
+            };
+            let (sqlite, pg) = match kind {
+                "DbUuid" => ("BLOB", "uuid"),
+                "DbInstant" => ("INTEGER", "timestamp_with_time_zone"),
+                "Text" => ("TEXT", "text"),
+                "Integer" => ("INTEGER", "integer"),
+                "BigInt" => ("INTEGER", "bigint"),
+                "Bool" => ("BOOLEAN", "boolean"),
+                "Date" => ("TEXT", "date"),
+                "Binary" => ("BLOB", "bytea"),
+                other => panic!("{other} is not known here"),
+            };
+            let kind = if embedded { sqlite } else { pg };
+            all.insert((name.trim().to_owned(), column.trim().to_owned()), (kind.to_owned(), needed));
+        }
+    }
+    assert!(all.len() > 150, "only {} columns were read", all.len());
+    all
+}
+
+crate::on_both!(the_tables_are_those_that_the_code_knows, every_foreign_key_includes_the_organization, migrations_go_back_and_forth);
+
+async fn the_tables_are_those_that_the_code_knows(app: &TestApp) {
+    let (found, declared) = (columns(&mut app.conn()), declared(app.embedded()));
+    let differing: Vec<_> =
+        declared.iter().filter(|(name, what)| found.get(*name) != Some(*what)).map(|(name, what)| (name, what, found.get(name))).collect();
+    assert!(differing.is_empty(), "{differing:#?}");
+    let more: BTreeSet<_> = found.keys().filter(|name| !declared.contains_key(*name)).collect();
+    assert!(more.is_empty(), "the database has more: {more:?}");
+    if !app.embedded() {
+        // Text is ordered by its bytes on both.
+        let other = "SELECT table_name || '.' || column_name AS line FROM information_schema.columns
+                     WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_diesel%' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'";
+        assert_eq!(lines(&mut app.conn(), other), Vec::<String>::new());
+    }
+}
+
+async fn every_foreign_key_includes_the_organization(app: &TestApp) {
+    let sql = match app.embedded() {
+        true => {
+            "SELECT m.name || ' ' || k.\"table\" || ' ' || group_concat(k.\"from\") AS line FROM sqlite_schema m, pragma_foreign_key_list(m.name) k
+             WHERE m.type = 'table' GROUP BY m.name, k.id, k.\"table\""
+        }
+        false => {
+            "SELECT c.conrelid::regclass || ' ' || c.confrelid::regclass || ' ' || string_agg(a.attname, ',') AS line FROM pg_constraint c
+             JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey) WHERE c.contype = 'f' GROUP BY c.oid, c.conrelid, c.confrelid"
+        }
+    };
+    let keys = lines(&mut app.conn(), sql);
+    assert!(keys.len() > 20, "{keys:?}");
+    for key in keys {
+        assert!(key.split(' ').nth(2).unwrap().split(',').any(|column| column == "tenant_id"), "{key}");
+    }
+}
+
+async fn migrations_go_back_and_forth(app: &TestApp) {
+    let mut conn = app.conn();
+    let before = columns(&mut conn);
+    match &mut conn {
+        Conn::Sqlite(c) => drop(c.revert_all_migrations(SQLITE).unwrap()),
+        Conn::Pg(c) => drop(c.revert_all_migrations(POSTGRESQL).unwrap()),
+    }
+    assert_eq!(columns(&mut conn), Columns::new());
+    match &mut conn {
+        Conn::Sqlite(c) => drop(c.run_pending_migrations(SQLITE).unwrap()),
+        Conn::Pg(c) => drop(c.run_pending_migrations(POSTGRESQL).unwrap()),
+    }
+    assert_eq!(columns(&mut conn), before);
+}
+
+#[test]
+fn both_folders_have_the_same_migrations() {
+    let names = |folder: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder);
+        let all = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        all.collect::<BTreeSet<_>>()
+    };
+    assert_eq!(names("sqlite"), names("postgresql"));
+    let both = |columns: Columns| columns.into_iter().map(|(name, (_, needed))| (name, needed)).collect::<Vec<_>>();
+    assert_eq!(both(declared(true)), both(declared(false)));
+}
+
+#[derive(QueryableByName)]
+struct Step {
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+fn page<R: Resource>(reader: &mut Reader<'_>, question: &str) {
+    let ask = Ask::read::<R::Filter>(&R::KIND, question).unwrap();
+    list::page::<R>(reader, &ask).unwrap();
+}
+
+/// The statements that a page asks, each with its plan.
+fn plans(app: &TestApp, question: &str, as_of: Option<AsOf>) -> Vec<(String, Vec<String>)> {
+    let actor = Actor { kind: ActorKind::User, id: Id::new(), name: "x".into(), person_id: None };
+    let tenant = crate::support::make::tenant(app);
+    let caller = Caller::new(tenant, actor, vec![Role::Manager], Default::default(), app.house.clock().now());
+    let (asked, mut conn) = (Arc::new(Mutex::new(Vec::<String>::new())), app.conn());
+    {
+        let (sink, settings) = (asked.clone(), isms::records::Settings { zone: chrono_tz::UTC, evidence_days: 365 });
+        let mut reader = Reader::open(&mut conn, &caller, as_of, app.house.clock().now(), settings).unwrap();
+        reader.conn().set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::StartQuery { query, .. } = event {
+                sink.lock().unwrap().push(query.to_string());
+            }
+        });
+        page::<Asset>(&mut reader, question);
+    }
+    let Conn::Sqlite(plain) = &mut app.conn() else { panic!("SQLite only") };
+    let asked = asked.lock().unwrap().clone();
+    let explain = |text: String| {
+        let sql = text.split(" -- binds").next().unwrap().to_owned();
+        let steps: Vec<Step> = sql_query(format!("EXPLAIN QUERY PLAN {sql}")).load(plain).unwrap_or_else(|e| panic!("{e}: {sql}"));
+        (sql, steps.into_iter().map(|step| step.detail).collect())
+    };
+    asked.into_iter().map(explain).collect()
+}
+
+#[actix_web::test]
+async fn every_list_runs_along_an_index() {
+    let app = TestApp::sqlite().await;
+    let room = crate::support::make::rooms().find(|room| room.kind.name == "asset").unwrap();
+    for n in 0..30 {
+        crate::support::make::make_named(&app, room, &format!("record {n}")).await;
+    }
+    app.conn().batch_execute("ANALYZE").unwrap();
+    for (key, index) in [
+        ("created_at", "created"),
+        ("updated_at", "updated"),
+        ("name", "name"),
+        ("code", "number"),
+        ("status", "status"),
+        ("due_on", "due"),
+        ("review_due_on", "review"),
+        ("rank", "rank"),
+    ] {
+        for down in ["", "-"] {
+            let plans = plans(&app, &format!("sort={down}{key}&limit=5"), None);
+            let pages: Vec<_> = plans.iter().filter(|(sql, _)| sql.contains("ORDER BY")).collect();
+            assert!(!pages.is_empty(), "{plans:#?}");
+            for (sql, plan) in pages {
+                assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{down}{key}: {plan:#?}\n{sql}");
+                assert!(plan.iter().any(|step| step.contains(&format!("versions_now_by_{index}"))), "{down}{key}: {plan:#?}\n{sql}");
+            }
+            for (sql, plan) in &plans {
+                assert!(!plan.iter().any(|step| step.starts_with("SCAN ") && !step.contains("USING")), "{down}{key}: {plan:#?}\n{sql}");
+            }
+        }
+    }
+    let then = Some(AsOf::Seq(crate::support::make::last(&app)));
+    for (key, index) in [("created_at", "created"), ("updated_at", "updated"), ("name", "name"), ("rank", "rank")] {
+        for (sql, plan) in plans(&app, &format!("sort=-{key}&limit=5"), then).iter().filter(|(sql, _)| sql.contains("ORDER BY")) {
+            assert!(
+                plan.iter().any(|step| step.contains(&format!("versions_then_by_{index}")))
+                    && !plan.iter().any(|step| step.contains("TEMP B-TREE")),
+                "{key} then: {plan:#?}\n{sql}"
+            );
+        }
+    }
+}

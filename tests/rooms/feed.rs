@@ -1,0 +1,153 @@
+//! The organization, the change feed and the audit trail.
+use super::{at, made};
+use crate::support::TestApp;
+use crate::support::make::{last, seqs};
+use serde_json::{Value, json};
+
+crate::on_both!(
+    the_organization_is_changed_like_a_record,
+    the_feed_tells_everything_once_in_order,
+    the_feed_waits_for_what_comes,
+    entries_answer_who_changed_what,
+    an_administrator_sees_accounts_and_no_registers
+);
+
+async fn the_organization_is_changed_like_a_record(app: &TestApp) {
+    let admin = &app.keys.admin;
+    let found = app.get(&app.keys.collector, "/v1/organization").await.expect(200);
+    assert_eq!(
+        (&found.json()["name"], &found.json()["time_zone"], &found.json()["locale"], &found.json()["evidence_default_valid_days"]),
+        (&json!("A"), &json!("UTC"), &json!("en"), &json!(365))
+    );
+    app.patch(&app.keys.manager, "/v1/organization", "*", &json!({"name": "x"})).await.problem(403, "forbidden");
+    let changed = app.patch(admin, "/v1/organization", &found.etag(), &json!({"time_zone": "America/New_York"})).await.expect(200);
+    assert_eq!((changed.etag(), &changed.json()["time_zone"]), ("\"2\"".into(), &json!("America/New_York")));
+    app.patch(admin, "/v1/organization", &found.etag(), &json!({"time_zone": "UTC"})).await.problem(412, "version_mismatch");
+    for (body, pointer) in [
+        (json!({"time_zone": "Mars/Olympus"}), "/time_zone"),
+        (json!({"evidence_default_valid_days": 0}), "/evidence_default_valid_days"),
+        (json!({"locale": "e"}), "/locale"),
+        (json!({"id": "x"}), "/id"),
+        (json!({"name": null}), "/name"),
+    ] {
+        assert_eq!(app.patch(admin, "/v1/organization", "*", &body).await.pointers(), [pointer], "{body}");
+    }
+    // The day there decides what is late, from the very next request on.
+    made(app, "actions", "Late", json!({"due_on": "2026-11-19"})).await;
+    let late = async || app.get(&app.keys.manager, "/v1/actions?overdue=true").await.data().len();
+    assert_eq!(late().await, 1);
+    app.patch(admin, "/v1/organization", "*", &json!({"time_zone": "Pacific/Kiritimati"})).await.expect(200);
+    made(app, "actions", "Later", json!({"due_on": "2026-11-20"})).await;
+    assert_eq!(late().await, 1, "there it is 23:00 of the 20th");
+    app.pass(2 * 3600);
+    assert_eq!(late().await, 2, "there it is the 21st already");
+}
+
+async fn the_feed_tells_everything_once_in_order(app: &TestApp) {
+    let manager = &app.keys.manager;
+    let before = last(app);
+    let asset = made(app, "assets", "Server", json!({"asset_type": "hardware", "classification": "internal"})).await;
+    app.patch(manager, &at("assets", &asset), "*", &json!({"name": "Old server", "tags": ["x"]})).await.expect(200);
+    made(app, "actions", "Replace it", json!({})).await;
+    app.delete(manager, &at("assets", &asset), "*").await.expect(204);
+    let all = app.get(manager, &format!("/v1/events?after={before}")).await.expect(200).json();
+    let said: Vec<(&str, &str, i64)> = all["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| (e["kind"].as_str().unwrap(), e["action"].as_str().unwrap(), e["version"].as_i64().unwrap()))
+        .collect();
+    assert_eq!(said, [("asset", "create", 1), ("asset", "update", 2), ("action", "create", 1), ("asset", "archive", 3)]);
+    assert_eq!((&all["last_seq"], &all["has_more"]), (&json!(before + 4), &json!(false)));
+    let update = &all["data"][1];
+    assert_eq!(
+        (&update["changed"], &update["name"], &update["code"], &update["id"]),
+        (&json!(["name", "tags"]), &json!("Old server"), &asset["code"], &asset["id"])
+    );
+    assert_eq!(update["actor"], asset["created_by"]);
+    let (mut after, mut seen) = (before, Vec::new());
+    loop {
+        let page = app.get(manager, &format!("/v1/events?after={after}&limit=1")).await.expect(200).json();
+        seen.extend(page["data"].as_array().unwrap().clone());
+        after = page["last_seq"].as_i64().unwrap();
+        if page["has_more"] == false {
+            break;
+        }
+    }
+    assert_eq!(json!(seen), all["data"]);
+    let assets = app.get(manager, &format!("/v1/events?after={before}&kind=asset")).await.expect(200).json();
+    assert_eq!((assets["data"].as_array().unwrap().len(), &assets["last_seq"]), (3, &json!(before + 4)));
+    let end = app.get(manager, &format!("/v1/events?after={}", before + 4)).await.expect(200).json();
+    assert_eq!((&end["data"], &end["last_seq"]), (&json!([]), &json!(before + 4)));
+    let whole = crate::support::make::walk(app, manager, "/v1/ledger/entries?kind=threat&kind=asset", 20).await;
+    let order: Vec<i64> = whole.iter().map(|entry| entry["seq"].as_i64().unwrap()).collect();
+    assert!(order.is_sorted_by(|a, b| a > b) && order.len() > 40, "{order:?}");
+    for bad in ["after=x", "limit=0", "kind=nothing", "wait=31", "wait=x", "nmae=x"] {
+        app.get(manager, &format!("/v1/events?{bad}")).await.expect(400);
+    }
+}
+
+async fn the_feed_waits_for_what_comes(app: &TestApp) {
+    let manager = &app.keys.manager;
+    let question = format!("/v1/events?after={}&wait=20", last(app));
+    let waiting = app.get(manager, &question);
+    let writing = async {
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(300)).await;
+        made(app, "actions", "Come", json!({})).await
+    };
+    let began = std::time::Instant::now();
+    let (events, action) = futures_util::future::join(waiting, writing).await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "it waited on");
+    assert_eq!(events.data()[0]["id"], action["id"]);
+    let nothing = app.get(manager, &format!("/v1/events?after={}&wait=1", last(app))).await.data();
+    assert_eq!(nothing, Vec::<Value>::new());
+}
+
+async fn entries_answer_who_changed_what(app: &TestApp) {
+    let manager = &app.keys.manager;
+    let asset = made(
+        app,
+        "assets",
+        "Server",
+        json!({"asset_type": "hardware", "classification": "internal", "owner_id": app.keys.contributor_person}),
+    )
+    .await;
+    app.pass_days(2);
+    app.patch(&app.keys.contributor, &at("assets", &asset), "*", &json!({"name": "New"})).await.expect(200);
+    app.pass_days(2);
+    made(app, "actions", "Other", json!({})).await;
+    let actor = app.get(&app.keys.contributor, "/v1/me").await.expect(200).json()["actor"]["id"].as_str().unwrap().to_owned();
+    let (id, code) = (asset["id"].as_str().unwrap(), asset["code"].as_str().unwrap());
+    for (filter, wanted) in [
+        (format!("record_id={id}"), vec!["update", "create"]),
+        (format!("record_id={code}"), vec!["update", "create"]),
+        (format!("record_id={id}&action=update"), vec!["update"]),
+        (format!("actor_id={actor}"), vec!["update"]),
+        ("kind=asset".into(), vec!["update", "create"]),
+        ("kind=asset&kind=action".into(), vec!["create", "update", "create"]),
+        ("at_since=2026-11-22&at_before=2026-11-24".into(), vec!["update"]),
+        ("at_since=2026-11-22T09:00:00.000Z&at_before=2026-11-22T09:00:00.001Z".into(), vec!["update"]),
+        ("kind=asset&as_of=2026-11-21".into(), vec!["create"]),
+        (format!("record_id={}", uuid::Uuid::now_v7()), vec![]),
+        ("record_id=AST-99".into(), vec![]),
+    ] {
+        let found = app.get(manager, &format!("/v1/ledger/entries?{filter}")).await.data();
+        assert_eq!(found.iter().map(|entry| entry["action"].as_str().unwrap()).collect::<Vec<_>>(), wanted, "{filter}");
+    }
+    for bad in ["actor_id=x", "record_id=x", "at_since=x", "cursor=x", "limit=201", "kind=x", "nmae=x", "as_of=2027-01-01"] {
+        app.get(manager, &format!("/v1/ledger/entries?{bad}")).await.expect(400);
+    }
+}
+
+async fn an_administrator_sees_accounts_and_no_registers(app: &TestApp) {
+    made(app, "actions", "Secret", json!({})).await;
+    let admin = super::key(app, "admin", None, json!({})).await;
+    let kinds = |events: Vec<Value>| {
+        events.iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let seen = kinds(app.get(&admin, "/v1/ledger/entries?limit=200").await.data());
+    assert!(seen.contains("api_key") && seen.contains("user") && !seen.contains("action") && !seen.contains("person"), "{seen:?}");
+    let seen = kinds(app.get(&app.keys.manager, "/v1/ledger/entries?limit=200").await.data());
+    assert!(seen.contains("action") && !seen.contains("api_key") && !seen.contains("user"), "{seen:?}");
+    assert_eq!(seqs(app).len() as i64, last(app) + 1);
+}

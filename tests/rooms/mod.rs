@@ -1,0 +1,31 @@
+//! What is particular to each room.
+mod account;
+mod control;
+mod evidence;
+mod feed;
+mod key;
+mod nonconformity;
+mod risk;
+mod scope;
+mod soa;
+mod upload;
+
+use crate::support::TestApp;
+use serde_json::{Value, json};
+
+/// A key for a user's person, or for a service.
+pub async fn key(app: &TestApp, role: &str, user: Option<&str>, limits: Value) -> String {
+    let body = json!({"name": role, "role": role, "user_id": user, "expires_at": "2027-11-20T00:00:00Z", "limits": limits});
+    let made = app.post(&app.keys.admin, "/v1/api-keys", &body).await.expect(201).json();
+    made["secret"].as_str().unwrap().to_owned()
+}
+/// A record, by its path and what it says besides its name.
+pub async fn made(app: &TestApp, path: &str, name: &str, more: Value) -> Value {
+    let mut body = json!({"name": name});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    app.post(&app.keys.manager, &format!("/v1/{path}"), &body).await.expect(201).json()
+}
+/// Where a record is.
+pub fn at(path: &str, record: &Value) -> String {
+    format!("/v1/{path}/{}", record["id"].as_str().unwrap())
+}

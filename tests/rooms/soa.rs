@@ -1,0 +1,258 @@
+//! The statement of applicability: every Annex A control once, in natural order, the same as JSON and as CSV.
+use super::{at, key, made};
+use crate::support::TestApp;
+use actix_web::http::Method;
+use serde_json::{Value, json};
+
+crate::on_both!(
+    every_control_stands_there_once_in_natural_order,
+    the_summary_adds_up,
+    an_exclusion_keeps_its_reason_and_an_inclusion_without_one_is_flagged,
+    csv_is_row_for_row_the_json,
+    two_scopes_have_two_statements,
+    the_first_decision_is_made_on_version_zero,
+    a_batch_is_made_whole_or_not_at_all
+);
+
+async fn scope(app: &TestApp, name: &str) -> Value {
+    made(app, "scopes", name, json!({"statement": name})).await
+}
+async fn statement(app: &TestApp, scope: &Value, query: &str) -> Value {
+    app.get(&app.keys.manager, &format!("{}/statement-of-applicability{query}", at("scopes", scope))).await.expect(200).json()
+}
+fn entry<'a>(statement: &'a Value, requirement: &str) -> &'a Value {
+    let name = format!("iso-27001-2022:{requirement}");
+    statement["entries"].as_array().unwrap().iter().find(|entry| entry["requirement"] == json!(name)).unwrap()
+}
+async fn decide(app: &TestApp, scope: &Value, requirement: &str, tag: &str, body: &Value) -> crate::support::Reply {
+    let path = format!("{}/applicability/iso-27001-2022:{requirement}", at("scopes", scope));
+    app.send(&app.keys.manager, Method::PUT, &path, &[("If-Match", tag)], Some(body)).await
+}
+
+async fn every_control_stands_there_once_in_natural_order(app: &TestApp) {
+    let soa = statement(app, &scope(app, "Shop").await, "").await;
+    let order: Vec<(u32, u32)> = soa["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            let (theme, number) =
+                entry["requirement"].as_str().unwrap().strip_prefix("iso-27001-2022:A.").unwrap().split_once('.').unwrap();
+            (theme.parse().unwrap(), number.parse().unwrap())
+        })
+        .collect();
+    let wanted: Vec<(u32, u32)> =
+        [(5, 37), (6, 8), (7, 14), (8, 34)].into_iter().flat_map(|(theme, most)| (1..=most).map(move |n| (theme, n))).collect();
+    assert_eq!(order, wanted);
+    assert_eq!(order.len(), 93);
+    let fresh = entry(&soa, "A.5.1");
+    assert_eq!(
+        (&fresh["applicable"], &fresh["justification_missing"], &fresh["implementation"], &fresh["operation"]),
+        (&json!(true), &json!(true), &json!("not_implemented"), &json!("unproven"))
+    );
+    let listed = app.get(&app.keys.manager, "/v1/frameworks/iso-27001-2022/requirements?kind=control&limit=200").await.data();
+    let refs: Vec<&Value> = listed.iter().map(|requirement| &requirement["id"]).collect();
+    assert_eq!(refs, soa["entries"].as_array().unwrap().iter().map(|entry| &entry["requirement"]).collect::<Vec<_>>());
+}
+
+async fn the_summary_adds_up(app: &TestApp) {
+    let shop = scope(app, "Shop").await;
+    for (name, implementation, requirements) in [
+        ("a", "implemented", json!(["iso-27001-2022:A.5.1", "iso-27001-2022:A.5.2"])),
+        ("b", "planned", json!(["iso-27001-2022:A.5.2", "iso-27001-2022:A.5.3"])),
+        ("c", "retired", json!(["iso-27001-2022:A.5.4"])),
+        ("d", "in_progress", json!([])),
+    ] {
+        made(app, "controls", name, json!({"implementation": implementation, "requirements": requirements})).await;
+    }
+    decide(app, &shop, "A.7.4", "*", &json!({"applicable": false, "justification": "No premises."})).await.expect(200);
+    decide(app, &shop, "A.5.1", "*", &json!({"applicable": true, "reasons": ["law", "contract", "law"]})).await.expect(200);
+    let soa = statement(app, &shop, "").await;
+    let state = |requirement| entry(&soa, requirement)["implementation"].as_str().map(str::to_owned);
+    let states = ["A.5.1", "A.5.2", "A.5.3", "A.5.4", "A.7.4"].map(state);
+    assert_eq!(
+        states.each_ref().map(Option::as_deref),
+        [Some("implemented"), Some("partially_implemented"), Some("planned"), Some("not_implemented"), None]
+    );
+    let (entries, summary) = (soa["entries"].as_array().unwrap(), &soa["summary"]);
+    let count = |fits: &dyn Fn(&Value) -> bool| json!(entries.iter().filter(|entry| fits(entry)).count());
+    assert_eq!((&summary["applicable"], &summary["excluded"]), (&json!(92), &json!(1)));
+    assert_eq!(summary["applicable"], count(&|entry| entry["applicable"] == true));
+    assert_eq!(summary["justification_missing"], count(&|entry| entry["justification_missing"] == true));
+    let mut sum = 0;
+    for state in ["not_implemented", "planned", "partially_implemented", "implemented"] {
+        assert_eq!(summary["by_implementation"][state], count(&|entry| entry["implementation"] == state), "{state}");
+        sum += summary["by_implementation"][state].as_i64().unwrap();
+    }
+    assert_eq!(json!(sum), summary["applicable"]);
+    let own: Vec<&str> = soa["own_controls"].as_array().unwrap().iter().map(|control| control["name"].as_str().unwrap()).collect();
+    assert_eq!(own, ["d"], "a necessary control of the organization's own");
+    let overview =
+        app.get(&app.keys.manager, &format!("/v1/overview?scope_id={}", shop["code"].as_str().unwrap())).await.expect(200).json();
+    assert_eq!(overview["soa"], *summary);
+}
+
+async fn an_exclusion_keeps_its_reason_and_an_inclusion_without_one_is_flagged(app: &TestApp) {
+    let shop = scope(app, "Shop").await;
+    for silent in [json!({"applicable": false}), json!({"applicable": false, "justification": "  "})] {
+        assert_eq!(decide(app, &shop, "A.7.4", "*", &silent).await.pointers(), ["/justification"]);
+    }
+    decide(app, &shop, "A.7.4", "*", &json!({"applicable": false, "justification": "No premises."})).await.expect(200);
+    decide(app, &shop, "A.7.5", "*", &json!({"applicable": true, "justification": "Fire."})).await.expect(200);
+    decide(app, &shop, "A.7.6", "*", &json!({"applicable": true, "reasons": ["law"]})).await.expect(200);
+    let soa = statement(app, &shop, "").await;
+    let excluded = entry(&soa, "A.7.4");
+    assert_eq!(
+        (&excluded["applicable"], &excluded["justification"], &excluded["justification_missing"], &excluded["implementation"]),
+        (&json!(false), &json!("No premises."), &json!(false), &Value::Null)
+    );
+    let flagged = ["A.7.4", "A.7.5", "A.7.6", "A.7.7"].map(|requirement| entry(&soa, requirement)["justification_missing"] == true);
+    assert_eq!(flagged, [false, false, false, true]);
+    for (requirement, status) in [("A.9.1", 404), ("6.1.2", 404), ("A.7", 404)] {
+        assert_eq!(decide(app, &shop, requirement, "*", &json!({"applicable": true})).await.status, status, "{requirement}");
+    }
+}
+
+async fn csv_is_row_for_row_the_json(app: &TestApp) {
+    let shop = scope(app, "Shop").await;
+    let control =
+        made(app, "controls", "a \"quoted\", name", json!({"implementation": "implemented", "requirements": ["iso-27001-2022:A.5.1"]}))
+            .await;
+    made(app, "evidence", "e", json!({"payload": 1, "control_ids": [control["id"]]})).await;
+    made(app, "risks", "r", json!({"existing_control_ids": [control["id"]]})).await;
+    decide(
+        app,
+        &shop,
+        "A.5.1",
+        "*",
+        &json!({"applicable": true, "justification": "a \"quoted\", text;\nof two lines", "reasons": ["law", "business"]}),
+    )
+    .await
+    .expect(200);
+    decide(app, &shop, "A.7.4", "*", &json!({"applicable": false, "justification": "=HYPERLINK(1)"})).await.expect(200);
+    let soa = statement(app, &shop, "").await;
+    let path = format!("{}/statement-of-applicability", at("scopes", &shop));
+    let reply = app.get(&app.keys.manager, &format!("{path}?format=csv")).await.expect(200);
+    assert!(reply.header("content-type").unwrap().starts_with("text/csv"));
+    let accepted = app.get_with(&app.keys.manager, &path, &[("Accept", "text/csv")]).await.expect(200);
+    assert_eq!(accepted.text(), reply.text());
+    let mut table = csv::Reader::from_reader(reply.bytes.as_slice());
+    let header: Vec<String> = table.headers().unwrap().iter().map(str::to_owned).collect();
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 93);
+    for (row, entry) in rows.iter().zip(soa["entries"].as_array().unwrap()) {
+        for (name, cell) in header.iter().zip(row) {
+            let list = |value: &Value, member: Option<&str>| {
+                let texts =
+                    value.as_array().unwrap().iter().map(|item| member.map_or(item, |member| &item[member]).as_str().unwrap().to_owned());
+                texts.collect::<Vec<_>>().join(";")
+            };
+            let value = name.strip_prefix("evidence_").map_or(&entry[name], |member| &entry["evidence"][member]);
+            let wanted = match value {
+                Value::Null => String::new(),
+                Value::String(text) if text.starts_with('=') => format!("'{text}"),
+                Value::String(text) => text.clone(),
+                Value::Array(_) => list(value, (name == "controls").then_some("code")),
+                other => other.to_string(),
+            };
+            assert_eq!(cell, wanted, "{name} of {}", entry["requirement"]);
+        }
+    }
+    let first = entry(&soa, "A.5.1");
+    assert_eq!((&first["risk_count"], &first["evidence"]["current"], &first["operation"]), (&json!(1), &json!(1), &json!("operating")));
+}
+
+async fn two_scopes_have_two_statements(app: &TestApp) {
+    let (shop, warehouse) = (scope(app, "Shop").await, scope(app, "Warehouse").await);
+    for (name, scopes) in [("shop only", json!([shop["id"]])), ("everywhere", json!([])), ("warehouse only", json!([warehouse["id"]]))] {
+        made(app, "controls", name, json!({"requirements": ["iso-27001-2022:A.5.1"], "scope_ids": scopes})).await;
+    }
+    decide(app, &shop, "A.7.4", "*", &json!({"applicable": false, "justification": "No premises."})).await.expect(200);
+    let (one, other) = (statement(app, &shop, "").await, statement(app, &warehouse, "").await);
+    let names = |soa: &Value| {
+        entry(soa, "A.5.1")["controls"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|control| control["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (names(&one), names(&other)),
+        (vec!["shop only".to_owned(), "everywhere".into()], vec!["everywhere".to_owned(), "warehouse only".into()])
+    );
+    assert_eq!((&one["summary"]["excluded"], &other["summary"]["excluded"]), (&json!(1), &json!(0)));
+    let limited = key(app, "auditor", None, json!({"scope_ids": [shop["code"]]})).await;
+    app.get(&limited, &format!("{}/statement-of-applicability", at("scopes", &shop))).await.expect(200);
+    app.get(&limited, &format!("{}/statement-of-applicability", at("scopes", &warehouse))).await.problem(404, "not_found");
+    let path = format!("{}/statement-of-applicability", at("scopes", &shop));
+    for bad in ["?framework=iso-27001-1066", "?format=pdf", "?nmae=x"] {
+        app.get(&app.keys.manager, &format!("{path}{bad}")).await.expect(400);
+    }
+    app.get_with(&app.keys.manager, &path, &[("Accept", "image/png")]).await.problem(406, "not_acceptable");
+}
+
+async fn the_first_decision_is_made_on_version_zero(app: &TestApp) {
+    let shop = scope(app, "Shop").await;
+    let path = format!("{}/applicability/iso-27001-2022:A.5.1", at("scopes", &shop));
+    let default = app.get(&app.keys.manager, &path).await.expect(200);
+    assert_eq!(
+        (default.etag(), &default.json()["version"], &default.json()["applicable"], &default.json()["updated_at"]),
+        ("\"0\"".into(), &json!(0), &json!(true), &Value::Null)
+    );
+    let yes = json!({"applicable": true, "justification": "yes"});
+    decide(app, &shop, "A.5.1", "\"1\"", &yes).await.problem(412, "version_mismatch");
+    let first = decide(app, &shop, "A.5.1", "\"0\"", &yes).await.expect(200);
+    assert_eq!((first.etag(), &first.json()["version"]), ("\"1\"".into(), &json!(1)));
+    decide(app, &shop, "A.5.1", "\"0\"", &yes).await.problem(412, "version_mismatch");
+    assert_eq!(decide(app, &shop, "A.5.1", "\"1\"", &yes).await.expect(200).json()["version"], 1, "what changes nothing keeps the version");
+    let second = decide(app, &shop, "A.5.1", "\"1\"", &json!({"applicable": true})).await.expect(200).json();
+    assert_eq!(
+        (&second["version"], &second["justification"], &second["updated_by"]["person_id"]),
+        (&json!(2), &Value::Null, &json!(app.keys.person))
+    );
+    assert_eq!(app.get(&app.keys.manager, &path).await.expect(200).json(), second);
+}
+
+async fn a_batch_is_made_whole_or_not_at_all(app: &TestApp) {
+    let shop = scope(app, "Shop").await;
+    let path = format!("{}/applicability/batch", at("scopes", &shop));
+    let item = |requirement: &str, more: Value| {
+        let mut item = json!({"requirement": format!("iso-27001-2022:{requirement}"), "applicable": true});
+        item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        item
+    };
+    let before = crate::support::make::last(app);
+    for (items, pointer) in [
+        (json!([item("A.5.1", json!({})), item("A.5.2", json!({"applicable": false}))]), "/items/1/justification"),
+        (json!([item("A.5.1", json!({})), item("A.5.1", json!({}))]), "/items/1/requirement"),
+        (json!([item("A.5.1", json!({})), item("A.55.1", json!({}))]), "/items/1/requirement"),
+        (json!([item("A.5.1", json!({})), item("A.5.2", json!({"if_match": 3}))]), "/items/1/if_match"),
+        (json!([item("A.5.1", json!({})), item("A.5.2", json!({"nmae": 3}))]), "/items/1/nmae"),
+        (json!([]), "/items"),
+    ] {
+        let pointers = app.post(&app.keys.manager, &path, &json!({"items": items})).await.pointers();
+        assert!(pointers == [pointer] || pointers == ["/items/1"], "{items}: {pointers:?}");
+    }
+    assert_eq!(crate::support::make::last(app), before, "a part of a batch was made");
+    let items = json!([
+        item("A.5.2", json!({"reasons": ["law"]})),
+        item("A.5.1", json!({"applicable": false, "justification": "no", "if_match": 0}))
+    ]);
+    let done = app.post(&app.keys.manager, &path, &json!({"items": items})).await.data();
+    assert_eq!(
+        done.iter().map(|d| (d["requirement"].as_str().unwrap(), d["version"].as_i64().unwrap())).collect::<Vec<_>>(),
+        [("iso-27001-2022:A.5.2", 1), ("iso-27001-2022:A.5.1", 1)]
+    );
+    assert_eq!(crate::support::make::last(app), before + 2);
+    let again = app
+        .post(
+            &app.keys.manager,
+            &path,
+            &json!({"items": [items[0].clone(), item("A.5.1", json!({"applicable": false, "justification": "no"}))]}),
+        )
+        .await
+        .data();
+    assert_eq!((again.len(), crate::support::make::last(app)), (2, before + 2), "what stands already is no change");
+    app.post(&app.keys.auditor, &path, &json!({"items": items})).await.problem(403, "forbidden");
+}
