@@ -1,5 +1,4 @@
 //! Every setting, its default and its meaning, in one table: the environment, read once at the start. What is not understood stops the start.
-use crate::api::metrics::Audience;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -19,6 +18,17 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("ISMS_WORKERS", "0", "worker threads; 0 is one for each processor"),
     ("ISMS_ADMIN_PASSWORD", "", "password for `isms admin create`; read from standard input when absent"),
 ];
+
+/// Who may read the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Nobody.
+    Off,
+    /// Who asks from this machine.
+    Loopback,
+    /// Everyone who reaches the service.
+    On,
+}
 
 /// The settings.
 #[derive(Debug, Clone)]

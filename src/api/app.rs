@@ -18,7 +18,7 @@ pub fn mount(app: &mut web::ServiceConfig) {
     app.route("/healthz", web::get().to(healthy)).route("/healthz", web::head().to(healthy));
     rooms(&mut Api { app, document: &mut Document::default() });
     app.route("/readyz", web::get().to(ready)).route("/metrics", web::get().to(metrics));
-    app.route("/v1/openapi.json", web::get().to(openapi));
+    app.route("/v1/openapi.json", web::get().to(openapi)).route("/problems/{code}", web::get().to(explained));
     app.default_service(web::to(nowhere));
 }
 
@@ -55,6 +55,14 @@ async fn openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {
     static TAG: LazyLock<String> = LazyLock::new(|| format!("{:08x}", crc32fast::hash(DOCUMENT.as_bytes())));
     let answer = crate::http::Answer::json(DOCUMENT.clone()).tagged(format!("\"{}\"", TAG.as_str()));
     Ok(answer.respond_to(&request))
+}
+
+/// What a problem's `type` leads to. It is open to everyone and so, like metrics, no part of the document's protected operations.
+async fn explained(request: HttpRequest, code: web::Path<String>) -> Result<HttpResponse, Problem> {
+    open_door(&request)?;
+    let found = Code::ALL.iter().map(|known| known.row()).find(|(_, name, ..)| *name == code.as_str());
+    let (place, name, status, title) = found.ok_or_else(nothing_here)?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({"type": place, "code": name, "status": status, "title": title})))
 }
 
 fn nothing_here() -> Problem {

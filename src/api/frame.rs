@@ -6,6 +6,7 @@ use crate::http::limit::Standing;
 use crate::http::{House, RequestId};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, ResponseError, web};
@@ -31,12 +32,16 @@ pub struct Frame {
 }
 
 /// The layer.
-pub async fn around(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+pub async fn around(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
     let (began, id) = (Instant::now(), Id::new());
     request.extensions_mut().insert(RequestId(id));
     let method = request.method().clone();
     let path = log::log_enabled!(target: "isms::access", log::Level::Info).then(|| request.path().to_owned());
     let gzip = accepts_gzip(request.headers());
+    if method == Method::HEAD {
+        // What answers GET answers HEAD; the server leaves the body out.
+        request.head_mut().method = Method::GET;
+    }
     recognise(&request).await?;
     let mut response = next.call(request).await?.map_into_boxed_body();
     let problem = response.response().error().and_then(|error| error.as_error::<Problem>()).cloned();

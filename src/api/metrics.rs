@@ -1,19 +1,9 @@
 //! Prometheus metrics of the process.
+use crate::config::Audience;
 use crate::core::Problem;
 use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
 use std::net::SocketAddr;
 use std::time::Duration;
-
-/// Who may read them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// Nobody.
-    Off,
-    /// Who asks from this machine.
-    Loopback,
-    /// Everyone who reaches the service.
-    On,
-}
 
 /// The counters.
 pub struct Metrics {

@@ -203,6 +203,7 @@ allow_tables_to_appear_in_same_query!(links, controls);
 allow_tables_to_appear_in_same_query!(links, evidence);
 allow_tables_to_appear_in_same_query!(links, assets);
 allow_tables_to_appear_in_same_query!(links, requirement_links);
+allow_tables_to_appear_in_same_query!(requirement_links, evidence);
 allow_tables_to_appear_in_same_query!(requirement_links, controls);
 allow_tables_to_appear_in_same_query!(controls, evidence);
 allow_tables_to_appear_in_same_query!(credentials, versions, users);

@@ -1,5 +1,6 @@
 //! Retries that have their effect once: the answer of a POST is stored with its effect, under the caller's `Idempotency-Key`, for 24 hours.
 use super::Answer;
+use super::answer::Keep;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, TenantId};
 use crate::db::{Conn, schema::idempotency_keys as i};
 use actix_web::HttpRequest;
@@ -53,7 +54,7 @@ impl Attempt {
             return Err(Problem::new(Code::IdempotencyKeyReused, "Send a new Idempotency-Key with another request."));
         }
         let status = u16::try_from(status).ok().and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::OK);
-        Ok(Some(Answer { status, etag, location, replayed: true, ..Answer::json(body) }))
+        Ok(Some(Answer { status, etag, location, replayed: true, keep: Keep::No, ..Answer::json(body) }))
     }
     /// Stores an answer, and drops what is older than a day.
     pub fn store(&self, conn: &mut Conn, tenant: TenantId, caller: Id, now: Instant, answer: &Answer) -> Result<()> {

@@ -137,8 +137,8 @@ pub async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Inp
     guard
         .write(&input, move |tx| {
             let (tenant, email) = (tx.caller().tenant, draft.own.email.clone());
-            free(tx.conn(), tenant, &email, None)?;
             let made = tx.create(draft)?;
+            free(tx.conn(), tenant, &email, None)?;
             keep_password(tx.conn(), tenant, made.get().spine.id, &email, &hash)?;
             let answer = |shown| Answer::created(shown, User::KIND.path).private();
             Ok(tx.shown(made)?.map(|shown| if secret.1 { answer(shown).with_secret("secret", secret.0) } else { answer(shown) }))

@@ -33,8 +33,17 @@ pub struct KindCount {
     pub total: i64,
 }
 /// Counts by name.
-#[derive(Debug, ToSchema)]
-pub struct CountsByName(#[expect(dead_code, reason = "only its schema is used")] BTreeMap<String, i64>);
+pub struct CountsByName;
+impl utoipa::PartialSchema for CountsByName {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, schema::Type};
+        let count =
+            ObjectBuilder::new().schema_type(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))).minimum(Some(0));
+        let all = ObjectBuilder::new().additional_properties(Some(count)).max_properties(Some(100));
+        all.description(Some("Counts by name.")).into()
+    }
+}
+impl ToSchema for CountsByName {}
 
 /// Open risks by level.
 #[derive(Debug, Serialize, ToSchema)]

@@ -10,7 +10,7 @@ use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::{Reader, Resource};
 use crate::registers::r#do::applicability::{self, Applicability, Decision, Reason};
 use crate::registers::r#do::control::Implementation as Stage;
-use crate::registers::r#do::support::{self, Operation, Support};
+use crate::registers::r#do::support::{self, Operation, Proof, Support};
 use crate::registers::plan::scope::Scope;
 use actix_web::{HttpRequest, get};
 use diesel::prelude::*;
@@ -179,15 +179,7 @@ fn operating(controls: &[(Stage, Support)]) -> Operation {
     }
 }
 
-fn summed(proofs: impl Iterator<Item = Support>) -> Support {
-    proofs.fold(Support::default(), |all, one| Support {
-        current: all.current + one.current,
-        expired: all.expired + one.expired,
-        latest_collected_at: all.latest_collected_at.max(one.latest_collected_at),
-    })
-}
-
-/// The statement at the reader's moment: six queries, whatever the size.
+/// The statement at the reader's moment: as many queries whatever the size.
 pub fn compute(
     reader: &mut Reader<'_>,
     scope: Id,
@@ -195,7 +187,7 @@ pub fn compute(
 ) -> Result<StatementOfApplicability> {
     let mut decided = applicability::decided(reader, scope, None)?;
     let controls = standing_controls(reader, scope)?;
-    let proofs = support::support(reader, None)?;
+    let behind = Behind::read(reader, scope)?;
     let risks = risks_by_control(reader)?;
     let mut by_requirement: BTreeMap<&str, Vec<&Standing>> = BTreeMap::new();
     controls.iter().for_each(|control| {
@@ -204,15 +196,15 @@ pub fn compute(
     let annex = || framework.requirements.iter().filter(|requirement| requirement.kind == "control");
     let entries: Vec<SoaEntry> = annex()
         .map(|requirement| {
-            let behind = by_requirement.get(requirement.id.as_str()).map(Vec::as_slice).unwrap_or_default();
-            entry(requirement, decided.remove(&requirement.id).map(|(_, decision)| decision), behind, &proofs, &risks)
+            let controls = by_requirement.get(requirement.id.as_str()).map(Vec::as_slice).unwrap_or_default();
+            entry(requirement, decided.remove(&requirement.id).map(|(_, decision)| decision), controls, &behind, &risks)
         })
         .collect();
-    let slugged = format!("{}:", framework.slug);
+    let met: BTreeSet<&str> = annex().map(|requirement| requirement.id.as_str()).collect();
     let outside =
-        controls.iter().filter(|control| control.stage != Stage::Retired && !control.requirements.iter().any(|r| r.starts_with(&slugged)));
+        controls.iter().filter(|control| control.stage != Stage::Retired && !control.requirements.iter().any(|r| met.contains(r.as_str())));
     let own = outside.map(|control| {
-        let evidence = proofs.get(&control.what.id).copied().unwrap_or_default();
+        let evidence = Support::of(behind.proofs(control).iter());
         let ControlRef { id, code, name } = control.what.clone();
         OwnControl {
             id,
@@ -227,17 +219,40 @@ pub fn compute(
     Ok(StatementOfApplicability { scope_id: scope, framework: framework.slug.to_owned(), own_controls: own.collect(), entries, summary })
 }
 
+/// The evidence behind the statement.
+struct Behind {
+    by_control: BTreeMap<Id, Vec<Proof>>,
+    by_requirement: BTreeMap<String, Vec<Proof>>,
+}
+
+impl Behind {
+    /// Of the controls, and what names a requirement of this scope itself.
+    fn read(reader: &mut Reader<'_>, scope: Id) -> Result<Self> {
+        let elsewhere = super::overview::elsewhere(reader, "evidence", scope)?;
+        let mut by_requirement = support::by_requirement(reader)?;
+        by_requirement.values_mut().for_each(|proofs| proofs.retain(|proof| !elsewhere.contains(&proof.evidence)));
+        Ok(Behind { by_control: support::proofs(reader, None)?, by_requirement })
+    }
+    fn proofs(&self, control: &Standing) -> &[Proof] {
+        self.by_control.get(&control.what.id).map(Vec::as_slice).unwrap_or_default()
+    }
+    fn of(&self, requirement: &Requirement, controls: &[&Standing]) -> Support {
+        let direct = self.by_requirement.get(&requirement.id).map(Vec::as_slice).unwrap_or_default();
+        Support::of(controls.iter().flat_map(|control| self.proofs(control)).chain(direct))
+    }
+}
+
 fn entry(
     requirement: &Requirement,
     decision: Option<Decision>,
-    behind: &[&Standing],
-    proofs: &BTreeMap<Id, Support>,
+    controls: &[&Standing],
+    behind: &Behind,
     risks: &BTreeMap<Id, BTreeSet<Id>>,
 ) -> SoaEntry {
-    let proof = |control: &&Standing| proofs.get(&control.what.id).copied().unwrap_or_default();
     let (applicable, justification, reasons) = decision.map_or((true, None, vec![]), |d| (d.applicable, d.justification, d.reasons));
-    let resting: BTreeSet<Id> = behind.iter().filter_map(|control| risks.get(&control.what.id)).flatten().copied().collect();
-    let working: Vec<(Stage, Support)> = behind.iter().map(|control| (control.stage, proof(control))).collect();
+    let resting: BTreeSet<Id> = controls.iter().filter_map(|control| risks.get(&control.what.id)).flatten().copied().collect();
+    let working: Vec<(Stage, Support)> =
+        controls.iter().map(|control| (control.stage, Support::of(behind.proofs(control).iter()))).collect();
     SoaEntry {
         requirement: requirement.id.clone(),
         title: requirement.title.clone(),
@@ -246,11 +261,11 @@ fn entry(
         justification_missing: applicable && reasons.is_empty() && justification.as_deref().is_none_or(|text| text.trim().is_empty()),
         justification,
         reasons,
-        implementation: applicable.then(|| implementation(behind.iter().map(|control| control.stage))),
+        implementation: applicable.then(|| implementation(controls.iter().map(|control| control.stage))),
         operation: applicable.then(|| operating(&working)),
-        controls: behind.iter().take(NAMED).map(|control| control.what.clone()).collect(),
+        controls: controls.iter().take(NAMED).map(|control| control.what.clone()).collect(),
         risk_count: resting.len() as i64,
-        evidence: summed(behind.iter().map(proof)),
+        evidence: behind.of(requirement, controls),
     }
 }
 

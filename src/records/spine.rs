@@ -45,9 +45,17 @@ impl Common {
 }
 
 /// The organization's own members.
-#[derive(Debug, ToSchema)]
-#[schema(value_type = Object)]
-pub struct CustomFields(#[expect(dead_code, reason = "only its schema is used")] Map<String, Value>);
+pub struct CustomFields;
+impl utoipa::PartialSchema for CustomFields {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+        let plain = SchemaType::from_iter([Type::String, Type::Number, Type::Boolean, Type::Null]);
+        let value = ObjectBuilder::new().schema_type(plain).max_length(Some(1000)).description(Some("Text, a number, a boolean or null."));
+        let all = ObjectBuilder::new().additional_properties(Some(value)).max_properties(Some(50));
+        all.description(Some("The organization's own members.")).into()
+    }
+}
+impl ToSchema for CustomFields {}
 
 fn tags_are_words(tags: &[String]) -> Result<(), validator::ValidationError> {
     let fits = |tag: &String| (1..=50).contains(&tag.chars().count()) && !tag.chars().any(char::is_control);

@@ -3,8 +3,9 @@
 use super::script::{self, Step};
 use crate::access::api_key;
 use crate::api::frame::Frame;
-use crate::api::metrics::{Audience, Metrics};
+use crate::api::metrics::Metrics;
 use crate::api::server::{self, Outcome};
+use crate::config::Audience;
 use crate::config::Config;
 use crate::core::{Clock, Id, Instant};
 use crate::http::House;

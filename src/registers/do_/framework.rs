@@ -67,9 +67,15 @@ pub struct RequirementShown {
     pub attributes: &'static Map<String, Value>,
 }
 /// What is known of a requirement, by name.
-#[derive(Debug, ToSchema)]
-#[schema(value_type = Object)]
-pub struct RequirementAttributes(#[expect(dead_code, reason = "only its schema is used")] Map<String, Value>);
+pub struct RequirementAttributes;
+impl utoipa::PartialSchema for RequirementAttributes {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::{ObjectBuilder, Ref};
+        let all = ObjectBuilder::new().additional_properties(Some(Ref::from_schema_name("AnyValue"))).max_properties(Some(50));
+        all.description(Some("What is known of a requirement, by name.")).into()
+    }
+}
+impl ToSchema for RequirementAttributes {}
 /// Requirements of a framework.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RequirementPage {

@@ -3,7 +3,7 @@
 use super::control::Frequency;
 use crate::core::{Id, Instant, Result};
 use crate::db::dialect::at;
-use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v};
+use crate::db::schema::{controls as c, evidence as ev, links as l, requirement_links as rl, versions as v};
 use crate::records::{Reader, sight};
 use chrono::{Days, NaiveDate};
 use diesel::prelude::*;
@@ -31,10 +31,29 @@ pub struct Support {
 }
 
 impl Support {
-    fn add(&mut self, current: bool, collected_at: Instant) {
-        *(if current { &mut self.current } else { &mut self.expired }) += 1;
-        self.latest_collected_at = self.latest_collected_at.max(Some(collected_at));
+    /// Pure: several proofs in numbers; a piece of evidence that proves in several ways counts once, and is current when it is so in one.
+    pub fn of<'p>(proofs: impl Iterator<Item = &'p Proof>) -> Self {
+        let mut pieces: BTreeMap<Id, bool> = BTreeMap::new();
+        let mut all = Support::default();
+        for proof in proofs {
+            *pieces.entry(proof.evidence).or_default() |= proof.current;
+            all.latest_collected_at = all.latest_collected_at.max(Some(proof.collected_at));
+        }
+        all.current = pieces.values().filter(|current| **current).count() as i64;
+        all.expired = pieces.len() as i64 - all.current;
+        all
     }
+}
+
+/// A piece of evidence, as it proves something on the organization's date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    /// The evidence.
+    pub evidence: Id,
+    /// Is it current?
+    pub current: bool,
+    /// When it was collected.
+    pub collected_at: Instant,
 }
 
 /// Pure: what evidence says of a control.
@@ -78,15 +97,44 @@ fn allowance(frequency: Frequency) -> Option<u64> {
     }
 }
 
-/// The evidence of these controls (of all when none are named), as far as this caller sees it: one query, and one more for a limited caller.
+/// The evidence of these controls (of all when none are named) in numbers.
 pub fn support(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeMap<Id, Support>> {
-    let mut all: BTreeMap<Id, Support> = BTreeMap::new();
+    Ok(proofs(reader, controls)?.into_iter().map(|(control, proofs)| (control, Support::of(proofs.iter()))).collect())
+}
+
+/// The evidence of these controls (of all when none are named), as far as this caller sees it: two queries, and one more for a limited caller.
+pub fn proofs(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeMap<Id, Vec<Proof>>> {
+    let mut all: BTreeMap<Id, Vec<Proof>> = BTreeMap::new();
     let seen = visible(reader)?;
     let (today, default) = (reader.today, reader.settings.evidence_days);
     for piece in pieces(reader, controls, None)? {
         if seen.as_ref().is_none_or(|seen| seen.contains(&piece.evidence)) {
             let current = current_until(&piece.span, piece.frequency, default) >= today;
-            all.entry(piece.control).or_default().add(current, piece.collected_at);
+            all.entry(piece.control).or_default().push(Proof { evidence: piece.evidence, current, collected_at: piece.collected_at });
+        }
+    }
+    Ok(all)
+}
+
+/// The evidence that names requirements itself, by requirement.
+pub fn by_requirement(reader: &mut Reader<'_>) -> Result<BTreeMap<String, Vec<Proof>>> {
+    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let seen = visible(reader)?;
+    let cited = v::table
+        .inner_join(rl::table.on(rl::tenant_id.eq(v::tenant_id).and(rl::from_id.eq(v::id))))
+        .inner_join(ev::table.on(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version))));
+    let cited = cited.filter(v::tenant_id.eq(tenant).and(v::kind.eq("evidence")).and(v::archived_at.is_null())).filter(at(seq));
+    let cited = cited.filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq))).filter(ev::superseded_by_id.is_null());
+    type Found = (String, Id, Instant, NaiveDate, Option<NaiveDate>, Option<NaiveDate>);
+    let columns = (rl::requirement, v::id, ev::collected_at, ev::collected_on, ev::period_end_on, ev::expires_on);
+    let (today, default) = (reader.today, reader.settings.evidence_days);
+    let mut all: BTreeMap<String, Vec<Proof>> = BTreeMap::new();
+    for (requirement, evidence, collected_at, collected_on, period_end_on, expires_on) in
+        cited.select(columns).load::<Found>(reader.conn())?
+    {
+        if seen.as_ref().is_none_or(|seen| seen.contains(&evidence)) {
+            let current = current_until(&Span { collected_on, period_end_on, expires_on }, None, default) >= today;
+            all.entry(requirement).or_default().push(Proof { evidence, current, collected_at });
         }
     }
     Ok(all)
@@ -184,6 +232,15 @@ mod tests {
         assert_eq!(current_until(&own, Some(Frequency::Yearly), 365), day("2026-04-30"), "its own word comes first");
         let open = Span { period_end_on: None, ..span };
         assert_eq!(current_until(&open, Some(Frequency::Daily), 365), day("2027-04-02"));
+    }
+
+    #[test]
+    fn a_piece_counts_once() {
+        let (one, other) = (Id::new(), Id::new());
+        let at = |millis| Instant::from_millis(millis).unwrap_or_else(|| panic!("{millis}"));
+        let proof = |evidence, current, millis| Proof { evidence, current, collected_at: at(millis) };
+        let all = Support::of([proof(one, false, 1), proof(one, true, 1), proof(other, false, 2)].iter());
+        assert_eq!(all, Support { current: 1, expired: 1, latest_collected_at: Some(at(2)) });
     }
 
     #[test]
