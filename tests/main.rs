@@ -1,6 +1,7 @@
 //! One binary: laws that hold for every register, and what is particular to each room; on both databases.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
 mod document;
+mod durability;
 mod floors;
 mod laws;
 mod migrations;
