@@ -1,7 +1,7 @@
 //! The handlers of every register.
 use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, Then, input};
 use crate::core::{Code, Id, Problem, Result};
-use crate::records::{Ask, Draft, Known, MergePatch, Relation, Resource, Selector, history};
+use crate::records::{Ask, Known, MergePatch, Relation, Resource, Selector, history};
 use actix_web::{HttpRequest, web::Path};
 use chrono::{Days, NaiveDate};
 use serde::Deserialize;
@@ -40,7 +40,8 @@ pub(super) async fn create<R: Resource>(guard: Guard<Change<R>>, request: HttpRe
     let body = input.clone();
     guard
         .write(&input, move |tx| {
-            let made = tx.create(Draft::<R>::read(body.members())?)?;
+            let draft = tx.draft::<R>(body.members())?;
+            let made = tx.create(draft)?;
             Ok(tx.shown(made)?.map(|shown| Answer::created(shown, R::KIND.path)))
         })
         .await

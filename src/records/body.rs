@@ -1,7 +1,7 @@
 //! What clients write: one struct per kind, taken apart and validated whole, for create and for patch alike. Every fault is named.
 use super::links::{self, References};
 use super::{Common, Resource};
-use crate::core::{Invalid, Problem, Result, merge::merge};
+use crate::core::{Invalid, Problem, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::PartialSchema;
@@ -21,7 +21,11 @@ pub struct Draft<R> {
 impl<R: Resource> Draft<R> {
     /// Reads and validates a whole body. (`flatten` and `deny_unknown_fields` do not go together in serde, so the members are dealt out
     /// by name.)
-    pub fn read(mut body: Map<String, Value>) -> Result<Self> {
+    pub fn read(body: Map<String, Value>) -> Result<Self> {
+        Self::read_with(body, &mut |_| vec![])
+    }
+    /// The same; where there are faults, `unknown` adds those of the references, which only the database knows.
+    pub fn read_with(mut body: Map<String, Value>, unknown: &mut dyn FnMut(&References) -> Vec<Invalid>) -> Result<Self> {
         let mut faults = nuls("", &body);
         let references = links::take(&mut body, &R::KIND, &mut faults);
         body.retain(|_, value| !value.is_null());
@@ -38,13 +42,11 @@ impl<R: Resource> Draft<R> {
         }
         match (common, own) {
             (Some(common), Some(own)) if faults.is_empty() => Ok(Draft { common, own, references }),
-            _ => Err(Problem::invalid(faults)),
+            _ => {
+                faults.extend(unknown(&references));
+                Err(Problem::invalid(faults))
+            }
         }
-    }
-    /// A stored body with a patch (RFC 7396) on it, read again as a whole.
-    pub fn patched(mut stored: Map<String, Value>, patch: MergePatch) -> Result<Self> {
-        merge(&mut stored, patch.0);
-        Self::read(stored)
     }
 }
 

@@ -3,9 +3,10 @@ use super::kind::Comment;
 use super::record::{Record, Shown};
 use super::{Draft, Reader, Resource, Row, Selector, Settings, links, spine};
 use crate::access::Caller;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result, merge::merge};
 use crate::db::Conn;
 use crate::ledger::{self, Change, Head, Recorded, Stamp};
+use serde_json::{Map, Value};
 use std::marker::PhantomData;
 
 /// A permission that lets records of `R` be written.
@@ -122,6 +123,14 @@ impl<'a, P> Tx<'a, P> {
             false => Ok(()),
         }
     }
+    /// Reads a whole body (a patch is merged onto the stored one, RFC 7396); every fault is named, unknown references among them.
+    pub fn draft<R: Resource>(&mut self, body: Map<String, Value>) -> Result<Draft<R>> {
+        let (conn, tenant) = (&mut *self.conn, self.stamp.tenant);
+        Draft::read_with(body, &mut |references| match links::resolve(conn, tenant, &R::KIND, references, &spine::no_links()) {
+            Ok(_) => vec![],
+            Err(problem) => problem.errors().to_vec(),
+        })
+    }
     /// A new record.
     pub fn create<R: Resource>(&mut self, draft: Draft<R>) -> Result<Recorded<Record<R>>>
     where
@@ -163,7 +172,9 @@ impl<'a, P> Tx<'a, P> {
         P: Covers<R>,
     {
         R::changeable(&before)?;
-        let draft = Draft::<R>::patched(before.body()?, patch)?;
+        let mut body = before.body()?;
+        merge(&mut body, patch.0);
+        let draft = self.draft::<R>(body)?;
         let links = links::resolve(self.conn, self.stamp.tenant, &R::KIND, &draft.references, &before.links)?;
         let record = before.clone().with(draft, links);
         match record.body()? == before.body()? {

@@ -37,6 +37,7 @@ async fn a_patch_leaves_clears_replaces_and_names_each_fault(app: &TestApp) {
         for (body, pointers) in [
             (json!({"name": null}), vec!["/name"]),
             (json!({"name": ""}), vec!["/name"]),
+            (json!({"due_on": "soon", "owner_id": "PER-999"}), vec!["/due_on", "/owner_id"]),
             (json!({"name": "   "}), vec!["/name"]),
             (json!({"name": "x".repeat(201)}), vec!["/name"]),
             (json!({"nmae": "x"}), vec!["/nmae"]),
