@@ -1,14 +1,15 @@
 //! Risk methodology (ISO/IEC 27001:2022 6.1.2): scales for likelihood and impact, the matrix of levels, and what each level means: acceptable or
 //! not, who may accept, how often to look again. Every score names the revision that it was made with and is never rewritten.
 use super::revision::{self, Revised};
-use crate::core::{Invalid, Result, VersionKey};
+use crate::core::{Id, Invalid, Result, VersionKey};
+use crate::db::Conn;
 use crate::db::dialect::at;
 use crate::db::schema::{ledger_entries as e, risk_methodologies as m, versions as v};
-use crate::db::{Conn, dialect::NOW};
 use crate::http::describe::{Changed, Found, Refusals};
 use crate::http::handlers::Comment;
 use crate::http::{Answer, Approve, At, Guard, Input, Read, Return, Revise, Submit};
 use crate::records::ask::Moments;
+use crate::records::history::Entry;
 use crate::records::{Condition, Kind, Known, Reader, Record, Resource, Stored, unasked};
 use actix_web::{HttpRequest, get, post};
 use diesel::{dsl::exists, prelude::*};
@@ -240,16 +241,17 @@ impl Stored for RiskMethodology {
     }
 }
 
-/// The methodology in force: the revision that was approved last, of one that is not archived.
+/// The methodology in force: the revision that was approved last, of one that is not archived. Found by the records (there are few), never by
+/// walking the ledger.
 pub fn in_force(reader: &mut Reader<'_>) -> Result<Option<Record<RiskMethodology>>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq.min(NOW));
-    let standing = e::table.inner_join(v::table.on(v::tenant_id.eq(e::tenant_id).and(v::id.eq(e::record_id))));
-    let approved = standing
-        .filter(e::tenant_id.eq(tenant).and(e::kind.eq(RiskMethodology::KIND.name)).and(e::action.eq("approve")).and(e::seq.le(seq)));
-    let approved = approved.filter(at(seq)).filter(v::archived_at.is_null());
-    let newest: Option<(String, Option<String>, i64)> =
-        approved.order(e::seq.desc()).select((e::body, e::personal, v::number)).first(reader.conn()).optional()?;
-    newest.map(|(body, personal, number)| Record::of_image(&body, personal.as_deref(), number)).transpose()
+    let (tenant, seq, kind) = (reader.tenant(), reader.moment.seq, RiskMethodology::KIND.name);
+    let standing = v::table.filter(v::tenant_id.eq(tenant).and(v::kind.eq(kind)).and(v::archived_at.is_null())).filter(at(seq));
+    let ids: Vec<Id> = standing.select(v::id).load(reader.conn())?;
+    let approved =
+        e::table.filter(e::tenant_id.eq(tenant).and(e::kind.eq(kind)).and(e::record_id.eq_any(ids)).and(e::action.eq("approve")));
+    let all: Vec<Entry> = approved.select(Entry::as_select()).load(reader.conn())?;
+    let newest = all.into_iter().filter(|entry| entry.seq <= seq).max_by_key(|entry| entry.seq);
+    newest.map(|entry| Record::of_image(&entry.body, entry.personal.as_deref(), 0)).transpose()
 }
 
 /// Ask for approval of a risk methodology
