@@ -170,9 +170,14 @@ fn dependents(reader: &mut Reader<'_>, of: &[Id]) -> Result<Vec<(Id, Id)>> {
     while !frontier.is_empty() {
         let mut next = BTreeSet::new();
         for some in frontier.chunks(500) {
-            let up = l::table.filter(l::tenant_id.eq(tenant).and(l::relation.eq("depends_on_ids")).and(l::to_id.eq_any(some)));
-            let up = up.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)));
-            for (below, above) in up.select((l::to_id, l::from_id)).load::<(Id, Id)>(reader.conn())? {
+            let up = l::table.filter(l::tenant_id.eq(tenant).and(l::relation.eq("depends_on_ids")));
+            let up = up.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))).select((l::to_id, l::from_id));
+            // A list of ids is prepared anew at each use; for one asset the statement stays.
+            let found: Vec<(Id, Id)> = match some {
+                [one] => up.filter(l::to_id.eq(one)).load(reader.conn())?,
+                several => up.filter(l::to_id.eq_any(several)).load(reader.conn())?,
+            };
+            for (below, above) in found {
                 edges.push((below, above));
                 next.insert(above);
             }
