@@ -28,15 +28,17 @@ fn isms(dir: &Path, arguments: &[&str]) -> Command {
 fn serve(dir: &Path) -> (Child, String) {
     let mut process = isms(dir, &["serve"]).spawn().unwrap();
     let mut said = BufReader::new(process.stderr.take().unwrap());
-    loop {
-        let mut line = String::new();
-        assert!(said.read_line(&mut line).unwrap() > 0, "the service did not start");
-        if let Some((_, address)) = line.trim().split_once("serving http://") {
-            let address = address.to_owned();
-            std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-            return (process, address);
-        }
+    let (mut heard, mut address) = (String::new(), None);
+    while address.is_none() && said.read_line(&mut heard).unwrap() > 0 {
+        let last = heard.lines().last().unwrap_or_default();
+        address = last.split_once("serving http://").map(|(_, address)| address.to_owned());
     }
+    let Some(address) = address else {
+        process.wait().unwrap();
+        panic!("the service did not start: {heard}");
+    };
+    std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+    (process, address)
 }
 
 /// One request on a kept connection; `None` when the answer did not come whole.
