@@ -83,7 +83,7 @@ impl Manager {
 
 /// busy_timeout first: the pragmas after it may have to wait. FULL: an answered write is on the disk.
 const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-                       PRAGMA mmap_size = 0; PRAGMA cache_size = -1000; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;";
+                       PRAGMA mmap_size = 0; PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;";
 
 /// A lock that is not had within two seconds is 503 with `Retry-After`; commits wait for the disk whatever the server's default is.
 const SETTINGS: &str = "SET lock_timeout = '2s'; SET client_min_messages = warning; SET synchronous_commit = on; SET timezone = 'UTC';";
