@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_isms");
 const ROUNDS: usize = 20;
@@ -132,7 +132,12 @@ fn what_was_answered_survives_kill_9() {
                 std::thread::spawn(move || write(&address, &key, &format!("{round}-{n}"), &acknowledged))
             })
             .collect();
-        std::thread::sleep(Duration::from_millis(100 + 20 * round as u64));
+        // In the middle of the load, however slow the machine is, and each time at another moment.
+        let (before, began) = (acknowledged.lock().unwrap().len(), Instant::now());
+        while acknowledged.lock().unwrap().len() < before + 2 * WRITERS && began.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_millis(5 * round as u64));
         process.kill().unwrap(); // SIGKILL
         process.wait().unwrap();
         writers.into_iter().for_each(|writer| writer.join().unwrap());

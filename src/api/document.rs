@@ -104,6 +104,7 @@ fn headers() -> Value {
         "Location": text("Where the new record is."),
         "Link": text("The next page, `rel=\"next\"` (RFC 8288)."),
         "Ledger-Position": number("The ledger's last position that was seen."),
+        "Content-Disposition": text("A name for the file (RFC 6266)."),
         "Idempotency-Replayed": {"description": "`true` when the stored answer of the first attempt is given again.", "schema": {"type": "string", "enum": ["true"]}},
         "Retry-After": number("Seconds to wait."),
         "WWW-Authenticate": text("How to authenticate."),

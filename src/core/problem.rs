@@ -175,6 +175,27 @@ impl Problem {
         self.0.errors = errors;
         self
     }
+    /// With another sentence about this occurrence.
+    pub fn saying(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = detail.into();
+        self
+    }
+    /// Of a part of a body that stands there: each place begins with it.
+    pub fn below(mut self, place: &str) -> Self {
+        self.0.errors.iter_mut().filter(|fault| fault.location == "body").for_each(|fault| fault.pointer.insert_str(0, place));
+        self
+    }
+    /// Its faults, each at its place in a body; a problem that names none stands at `place`.
+    pub fn placed(&self, place: &str) -> Vec<Invalid> {
+        match self.0.errors.as_slice() {
+            [] => vec![Invalid::body(place, self.0.code, self.0.detail.clone())],
+            faults => faults.to_vec(),
+        }
+    }
+    /// As it stands in an answer with others.
+    pub fn json(&self) -> Result<String> {
+        serde_json::to_string(&self.0).map_err(Problem::internal)
+    }
     /// With what the caller may do instead.
     pub fn allowing(mut self, allowed: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.0.allowed = allowed.into_iter().map(Into::into).collect();

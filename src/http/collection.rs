@@ -1,5 +1,6 @@
 //! A register on the wire: one value that mounts its operations and describes them.
-use super::{Described, Document, describe, handlers as h};
+use super::{Answer, Described, Document, bulk, describe, handlers as h};
+use crate::core::{Code, Problem, Result};
 use crate::records::Resource;
 use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::{guard, web};
@@ -16,13 +17,17 @@ pub struct Operations {
     pub archive: bool,
     /// Review.
     pub review: bool,
+    /// A table as input.
+    pub import: bool,
 }
 
 impl Operations {
-    /// All of them.
-    pub const ALL: Operations = Operations { create: true, update: true, archive: true, review: true };
-    /// All but reviews.
+    /// All but tables as input.
+    pub const ALL: Operations = Operations { create: true, update: true, archive: true, review: true, import: false };
+    /// All but these and reviews.
     pub const KEPT: Operations = Operations { review: false, ..Operations::ALL };
+    /// Nothing but reading.
+    pub const READ: Operations = Operations { create: false, update: false, archive: false, review: false, import: false };
 }
 
 /// `api.service(Collection::<Asset>::new(Operations::ALL))`.
@@ -39,6 +44,15 @@ impl<R: Resource> HttpServiceFactory for Collection<R> {
     fn register(self, app: &mut AppService) {
         let does = self.0;
         let at = |rest: &str| web::resource(format!("/v1/{}{rest}", R::KIND.path));
+        if does.update {
+            let batch = move |guard, request, input| bulk::batch::batch::<R>(guard, request, input, does);
+            at("/batch").guard(guard::Post()).to(batch).register(app);
+            at("/batch").to(posted).register(app);
+        }
+        if does.import {
+            at("/import").guard(guard::Post()).to(bulk::import::import::<R>).register(app);
+            at("/import").to(posted).register(app);
+        }
         at("").guard(seen()).to(h::list::<R>).register(app);
         at("/{id}").guard(seen()).to(h::get::<R>).register(app);
         at("/{id}/history").guard(seen()).to(h::history::<R>).register(app);
@@ -58,6 +72,11 @@ impl<R: Resource> HttpServiceFactory for Collection<R> {
             at("/{id}/review").guard(guard::Post()).to(h::review::<R>).register(app);
         }
     }
+}
+
+/// 405 at a place that could be taken for a record.
+async fn posted() -> Result<Answer> {
+    Err(Problem::new(Code::MethodNotAllowed, "This path has other methods.").allowing(["POST"]))
 }
 
 /// GET, and HEAD where GET is: actix does not do that by itself. What no service takes, the application answers with 404 or 405.

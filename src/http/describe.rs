@@ -16,8 +16,7 @@ type Members = Map<String, Value>;
 /// `Asset`, `AssetInput`, `AssetPatch`, `AssetPage`, and the schemas that they name.
 pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
     let (name, about, kind) = (R::name(), R::KIND.about, R::KIND);
-    let writable =
-        || members::<Common>().into_iter().chain(members::<R>()).chain(kind.all_relations().map(|relation| link(relation, true)));
+    let writable = || writable_members::<R>().into_iter();
     let needed: Vec<Value> = required::<Common>()
         .into_iter()
         .chain(required::<R>())
@@ -25,12 +24,7 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
         .collect();
     let optional =
         |(member, schema): (String, Value)| if needed.contains(&json!(member)) { (member, schema) } else { (member, nullable(schema)) };
-    let states = (!kind.transitions.is_empty()).then(|| ("allowed_transitions".to_owned(), transitions(&kind)));
-    let status = ("status".to_owned(), json!({"type": "string", "enum": kind.statuses(), "description": "Where it is in its life."}));
-    let shown = members::<Common>().into_iter().chain(members::<R>()).chain(kind.all_relations().map(|relation| link(relation, false)));
-    let computed = R::computed_schemas().into_iter().map(|(member, schema)| (member.to_owned(), schema));
-    let record: Members =
-        members::<Spine>().into_iter().chain([status]).chain(shown).chain(members::<R::State>()).chain(computed).chain(states).collect();
+    let record = record_members::<R>();
     let all: Vec<_> = record.keys().cloned().collect();
     to.schema(&name, json!({"type": "object", "description": about, "properties": record, "required": all}));
     if does.create {
@@ -45,6 +39,7 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
             "properties": patch.collect::<Members>(), "example": {"name": "A better name"}});
         to.schema(&format!("{name}Patch"), patch);
     }
+    super::bulk::describe::schemas::<R>(to, does);
     to.schema(&format!("{name}Page"), page(&name));
     for collect in [R::schemas, Common::schemas, Spine::schemas, R::State::schemas, HistoryPage::schemas, R::more_schemas] {
         to.named(collect);
@@ -79,7 +74,8 @@ pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
     );
     let listed = good(
         "200",
-        json!({"description": "A page.", "headers": headers(&["ETag", "Link", "Ledger-Position"]), "content": json_of(schema(&format!("{one}Page")))}),
+        json!({"description": "A page; or, as a table, all of them.", "headers": headers(&["ETag", "Link", "Ledger-Position", "Content-Disposition"]),
+            "content": {"application/json": {"schema": schema(&format!("{one}Page"))}, "text/csv": {"schema": schema("Table")}}}),
     );
     let versions = good(
         "200",
@@ -120,7 +116,7 @@ pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
         asked::<R>(),
         None,
         listed.into_iter().chain(unchanged()).collect(),
-        &[400, 401, 403, 429, 500, 503],
+        &[400, 401, 403, 406, 429, 500, 503],
     );
     add(
         each(""),
@@ -222,6 +218,7 @@ pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
             &changing,
         );
     }
+    super::bulk::describe::operations::<R>(&mut add, does);
     if does.review {
         add(
             each("/review"),
@@ -249,6 +246,19 @@ fn page(name: &str) -> Value {
             "total": {"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX, "description": "How many there are under these filters."},
             "counts": schema("ListCounts"),
             "refs": {"type": "object", "description": "What the ids in this page are.", "maxProperties": 200000, "additionalProperties": schema("Ref")}}})
+}
+/// The members that clients write.
+pub fn writable_members<R: Resource>() -> Members {
+    members::<Common>().into_iter().chain(members::<R>()).chain(R::KIND.all_relations().map(|relation| link(relation, true))).collect()
+}
+/// The members of a record as it is answered.
+pub fn record_members<R: Resource>() -> Members {
+    let kind = R::KIND;
+    let states = (!kind.transitions.is_empty()).then(|| ("allowed_transitions".to_owned(), transitions(&kind)));
+    let status = ("status".to_owned(), json!({"type": "string", "enum": kind.statuses(), "description": "Where it is in its life."}));
+    let shown = members::<Common>().into_iter().chain(members::<R>()).chain(kind.all_relations().map(|relation| link(relation, false)));
+    let computed = R::computed_schemas().into_iter().map(|(member, schema)| (member.to_owned(), schema));
+    members::<Spine>().into_iter().chain([status]).chain(shown).chain(members::<R::State>()).chain(computed).chain(states).collect()
 }
 fn counts() -> Value {
     let number = json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX});

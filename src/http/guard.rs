@@ -4,8 +4,8 @@ use super::idempotency::Attempt;
 use super::{House, Input};
 use crate::access::{Caller, allows};
 use crate::core::{Code, Id, Invalid, Problem, Result};
-use crate::ledger::{AsOf, Head, Recorded, Stamp};
-use crate::records::{Covers, Reader, Resource, Tx};
+use crate::ledger::{AsOf, Head, Moment, Recorded, Stamp};
+use crate::records::{Covers, Reader, Resource, Settings, Tx};
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use std::future::{Ready, ready};
@@ -154,6 +154,15 @@ impl<P: Permission> Guard<P> {
         let (caller, now, current) = (self.caller.clone(), self.house.now(), self.house.settings(self.caller.tenant).await?);
         self.house.database.read(move |conn| work(&mut Reader::open(conn, &caller, as_of, now, current)?)).await
     }
+    /// Reads again at a moment that was read before: the further parts of one answer.
+    pub async fn again<T: Send + 'static>(
+        &self,
+        (moment, settings): (Moment, Settings),
+        work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let caller = self.caller.clone();
+        self.house.database.read(move |conn| work(&mut Reader::again(conn, &caller, moment, settings))).await
+    }
     /// The same for one record by its key, which brings the position with it.
     pub async fn glance<T: Send + 'static>(
         &self,
@@ -170,10 +179,14 @@ impl<P: Permission> Guard<P> {
     /// The weak entity tag of everything this caller sees: build, last position, the organization's date, what the caller is limited to.
     pub async fn state(&self) -> Result<(String, i64)> {
         let position = self.house.position(self.caller.tenant).await?;
-        let settings = self.house.settings(self.caller.tenant).await?;
-        Ok((self.tag(position, settings.zone), position))
+        Ok((self.tag(position, self.zone().await?), position))
     }
-    fn tag(&self, position: i64, zone: chrono_tz::Tz) -> String {
+    /// Where the organization's days begin and end.
+    pub(super) async fn zone(&self) -> Result<chrono_tz::Tz> {
+        Ok(self.house.settings(self.caller.tenant).await?.zone)
+    }
+    /// That tag for a position.
+    pub(super) fn tag(&self, position: i64, zone: chrono_tz::Tz) -> String {
         let today = self.house.now().day(zone);
         format!("W/\"{}-{position}-{}-{:08x}\"", env!("CARGO_PKG_VERSION"), today.format("%y%m%d"), self.caller.digest)
     }
@@ -190,8 +203,7 @@ impl<P: Permission> Guard<P> {
         if as_of.is_none() {
             self.house.writer.positions().publish(self.caller.tenant, last);
         }
-        let zone = self.house.settings(self.caller.tenant).await?.zone;
-        Ok(answer.tagged(self.tag(last, zone)).at(last))
+        Ok(answer.tagged(self.tag(last, self.zone().await?)).at(last))
     }
     /// Changes the caller's organization, once for each idempotency key. The answer comes when the change is durable, and not without a
     /// ledger entry:

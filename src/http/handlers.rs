@@ -1,16 +1,20 @@
 //! The handlers of every register.
+use super::format::chosen;
 use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, Then, input};
 use crate::core::{Code, Id, Problem, Result};
 use crate::records::{Ask, Known, MergePatch, Relation, Resource, Selector, history};
-use actix_web::{HttpRequest, web::Path};
+use actix_web::{HttpRequest, HttpResponse, Responder, web::Path};
 use chrono::{Days, NaiveDate};
 use serde::Deserialize;
 use serde_json::{Map, json};
 use utoipa::ToSchema;
 use validator::Validate;
 
-pub(super) async fn list<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) -> Result<Answer> {
+pub(super) async fn list<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) -> Result<HttpResponse> {
     let ask = Ask::read::<R::Filter>(&R::KIND, request.query_string())?;
+    if chosen(&request, ask.format.as_deref(), "csv", "text/csv")? {
+        return super::bulk::export::export::<R>(guard, &request, ask).await;
+    }
     let as_of = ask.as_of;
     let page = move |reader: &mut crate::records::Reader<'_>| {
         let listed = crate::records::list::page::<R>(reader, &ask)?;
@@ -20,11 +24,11 @@ pub(super) async fn list<R: Resource>(guard: Guard<Read<R>>, request: HttpReques
     let answer = guard.view(as_of, move |reader| {
         page(reader).map(|(answer, next)| Answer { link: next.map(|cursor| link::<R>(&query, &cursor)), ..answer })
     });
-    answer.await
+    Ok(answer.await?.respond_to(&request))
 }
 
 /// `Link` to the next page (RFC 8288).
-fn link<R: Resource>(query: &str, cursor: &str) -> String {
+pub(super) fn link<R: Resource>(query: &str, cursor: &str) -> String {
     let rest = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
     let next = form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).append_pair("cursor", cursor).finish();
     format!("</v1/{}?{next}>; rel=\"next\"", R::KIND.path)

@@ -4,7 +4,7 @@ use crate::ledger::AsOf;
 use crate::records::{Kind, Known, MergePatch, Selector, read_part};
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
-use futures_util::{StreamExt, future::LocalBoxFuture};
+use futures_util::{StreamExt, TryFutureExt, future::LocalBoxFuture};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::future::{Ready, ready};
@@ -14,7 +14,9 @@ use validator::Validate;
 
 /// Bytes of a JSON body.
 pub const JSON_LIMIT: usize = 1024 * 1024;
-/// How long a JSON body may take to arrive.
+/// Bytes of a body with many records: a batch, or a table.
+pub const BULK_LIMIT: usize = 8 * 1024 * 1024;
+/// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A JSON object as body, read strictly but not yet understood; an action's may be absent.
@@ -46,32 +48,57 @@ impl FromRequest for Input {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self>>;
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        if let Err(problem) =
-            media(request, &["application/json", "application/merge-patch+json"]).and_then(|()| announced(request, JSON_LIMIT))
-        {
-            return Box::pin(ready(Err(problem)));
-        }
-        let (mut payload, may_be_empty) = (payload.take(), request.method() == Method::POST && request.match_info().get("id").is_some());
-        Box::pin(async move {
-            let mut bytes = Vec::new();
-            let reading = async {
-                while let Some(chunk) = payload.next().await {
-                    let chunk = chunk.map_err(|e| Problem::new(Code::Malformed, format!("The body broke off: {e}.")))?;
-                    if bytes.len() + chunk.len() > JSON_LIMIT {
-                        return Err(too_large(JSON_LIMIT as u64));
-                    }
-                    bytes.extend_from_slice(&chunk);
-                }
-                Ok(())
-            };
-            let late = |_| Problem::new(Code::RequestTimeout, "The body did not arrive in time.");
-            tokio::time::timeout(PATIENCE, reading).await.map_err(late)??;
-            match bytes.is_empty() && may_be_empty {
-                true => Ok(Input { members: Map::new() }),
-                false => json::object(&bytes).map(|members| Input { members }),
-            }
-        })
+        receive(request, payload, JSON_LIMIT)
     }
+}
+
+/// A JSON object of many records.
+#[derive(Debug)]
+pub struct Large(pub Input);
+
+impl FromRequest for Large {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        Box::pin(receive(request, payload, BULK_LIMIT).map_ok(Large))
+    }
+}
+
+fn receive(request: &HttpRequest, payload: &mut Payload, limit: usize) -> LocalBoxFuture<'static, Result<Input>> {
+    let accepted = ["application/json", "application/merge-patch+json"];
+    let may_be_empty = request.method() == Method::POST && request.match_info().get("id").is_some();
+    let bytes = bytes(request, payload, &accepted, limit);
+    Box::pin(async move {
+        let bytes = bytes.await?;
+        match bytes.is_empty() && may_be_empty {
+            true => Ok(Input { members: Map::new() }),
+            false => json::object(&bytes).map(|members| Input { members }),
+        }
+    })
+}
+
+/// A body of one of these media types and up to so many bytes; it has to arrive in time.
+pub fn bytes(request: &HttpRequest, payload: &mut Payload, accepted: &[&str], limit: usize) -> LocalBoxFuture<'static, Result<Vec<u8>>> {
+    if let Err(problem) = media(request, accepted).and_then(|()| announced(request, limit)) {
+        return Box::pin(ready(Err(problem)));
+    }
+    let mut payload = payload.take();
+    Box::pin(async move {
+        let mut bytes = Vec::new();
+        let reading = async {
+            while let Some(chunk) = payload.next().await {
+                let chunk = chunk.map_err(|e| Problem::new(Code::Malformed, format!("The body broke off: {e}.")))?;
+                if bytes.len() + chunk.len() > limit {
+                    return Err(too_large(limit as u64));
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok(())
+        };
+        let late = |_| Problem::new(Code::RequestTimeout, "The body did not arrive in time.");
+        tokio::time::timeout(PATIENCE, reading).await.map_err(late)??;
+        Ok(bytes)
+    })
 }
 
 /// 413 for a body of more bytes.

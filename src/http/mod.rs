@@ -1,10 +1,12 @@
 //! Floor 4: how a record meets the wire.
 pub mod answer;
 pub mod asked;
+pub mod bulk;
 pub mod collection;
 pub mod describe;
 pub mod directory;
 pub mod document;
+pub mod format;
 pub mod guard;
 pub mod handlers;
 pub mod house;

@@ -313,7 +313,7 @@ pub async fn change_password(guard: Guard<OwnLogin>, request: HttpRequest, input
     let hash = password::hash(said.new_password).await?;
     guard
         .write(&input, move |tx| {
-            let record = tx.load::<User>(&Selector::Id(user), &Known(Some("*".into())))?;
+            let record = tx.load::<User>(&Selector::Id(user), &Known::any())?;
             diesel::update(cr::table.find((tenant, user))).set(cr::password_hash.eq(hash)).execute(tx.conn())?;
             diesel::delete(rt::table.filter(rt::tenant_id.eq(tenant).and(rt::user_id.eq(user)))).execute(tx.conn())?;
             let saved = tx.save(&record, record.clone(), "change_password")?;

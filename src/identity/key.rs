@@ -270,7 +270,7 @@ pub async fn rotate(guard: Guard<Rotate<ApiKey>>, at: At, known: Known, input: I
 
 /// Mounts keys.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(Collection::<ApiKey>::new(Operations { create: false, update: false, archive: false, review: false }));
+    api.service(Collection::<ApiKey>::new(Operations::READ));
     api.service(create);
     api.service(update);
     api.service(revoke);

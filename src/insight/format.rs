@@ -1,25 +1,7 @@
-//! Other formats of a view: which is asked for, and text that is safe in them.
+//! The statement of applicability as a table.
 use super::soa::StatementOfApplicability;
-use crate::core::{Code, Invalid, Problem, Result};
-use crate::http::Then;
-use actix_web::{HttpRequest, http::header};
-
-/// Is another format of the view asked for, by `format` or by `Accept`? A browser's link cannot set headers, so the parameter comes first.
-pub fn wants(request: &HttpRequest, then: &Then, format: &str, media: &str) -> Result<bool> {
-    match then.get("format") {
-        Some("json") => Ok(false),
-        Some(asked) if asked == format => Ok(true),
-        Some(_) => Err(Problem::parameters(vec![Invalid::query("format", "invalid_parameter", format!("json or {format} is needed"))])),
-        None => {
-            let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*").to_ascii_lowercase();
-            let place = |media: &str| accept.find(media).unwrap_or(usize::MAX);
-            match (place(media), place("application/json").min(place("*/*")).min(place("application/*"))) {
-                (usize::MAX, usize::MAX) => Err(Problem::new(Code::NotAcceptable, format!("There is application/json and {media}."))),
-                (other, json) => Ok(other < json),
-            }
-        }
-    }
-}
+use crate::core::{Problem, Result};
+use crate::http::format::neutral;
 
 /// A row for each entry, with the members of the JSON as columns.
 pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
@@ -63,19 +45,4 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
         table.write_record(row).map_err(Problem::internal)?;
     }
     String::from_utf8(table.into_inner().map_err(Problem::internal)?).map_err(Problem::internal)
-}
-
-/// Text that no spreadsheet takes for a formula.
-fn neutral(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formulas_are_neutral() {
-        assert_eq!((neutral("=1+1"), neutral("none")), ("'=1+1".into(), "none".into()));
-    }
 }

@@ -1,9 +1,9 @@
 //! The risk matrix (ISO/IEC 27001:2022 6.1.2): how many risks stand in each pair of likelihood and impact, as JSON or as a drawing.
-use super::format::wants;
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{risks as r, versions as v};
 use crate::http::describe::Refusals;
+use crate::http::format::wants;
 use crate::http::{Answer, Guard, Read, Then};
 use crate::records::{Reader, Record, Resource, Selector};
 use crate::registers::plan::methodology::{self, RiskMethodology};

@@ -1,11 +1,12 @@
 //! The statement of applicability (ISO/IEC 27001:2022 6.1.3 d): every Annex A control once, in natural order, with whether it applies and why,
 //! how far it is implemented, and what proves it. Computed from what stands at a moment; one computation for JSON and CSV.
-use super::format::{as_csv, wants};
+use super::format::as_csv;
 use crate::core::catalogue::Requirement;
 use crate::core::{Id, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{controls as c, links as l, requirement_links as rl, versions as v};
 use crate::http::describe::Refusals;
+use crate::http::format::wants;
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::{Reader, Resource};
 use crate::registers::r#do::applicability::{self, Applicability, Decision, Reason};

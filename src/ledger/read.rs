@@ -38,6 +38,10 @@ pub struct Moment {
     pub last: i64,
 }
 impl Moment {
+    /// The same state, whatever is written from now on.
+    pub fn pinned(self) -> Self {
+        Moment { seq: if self.past() { self.seq } else { self.last }, ..self }
+    }
     /// Is it the past?
     pub fn past(&self) -> bool {
         self.seq != NOW

@@ -1,5 +1,5 @@
 //! A list: the filters as one condition on the spine, the page, and what may be included with it.
-use super::ask::{Archived, Ask, Moments, Owner, Span};
+use super::ask::{Archived, Ask, Moments, Owner, Place, Span};
 use super::order::{self, Half};
 use super::record::assemble;
 use super::{Condition, Kind, Reader, Resource, Row, sight};
@@ -25,22 +25,32 @@ pub struct Listed {
     pub position: i64,
 }
 
-/// A page of a register.
-pub fn page<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<Listed> {
+/// What the question leaves of a register, as a condition on the spine.
+fn condition<R: Resource>(reader: &Reader<'_>, ask: &Ask, targets: &Targets) -> Result<Condition> {
+    let common = matching(reader, &R::KIND, ask, targets)?;
+    Ok(match ask.own::<R::Filter>()? {
+        Some(own) => sight::both(common, R::matching(&own, &reader.moments())),
+        None => common,
+    })
+}
+
+/// The records of a page as JSON, and where the next one begins.
+pub fn records<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<(Vec<String>, Option<Place>)> {
     let targets = targets(reader, ask)?;
-    let condition = |reader: &Reader<'_>| -> Result<Condition> {
-        let common = matching(reader, &R::KIND, ask, &targets)?;
-        Ok(match ask.own::<R::Filter>()? {
-            Some(own) => sight::both(common, R::matching(&own, &reader.moments())),
-            None => common,
-        })
-    };
-    let (rows, more) = pick(reader, &R::KIND, ask, &condition)?;
+    let (rows, more) = pick(reader, &R::KIND, ask, &|reader| condition::<R>(reader, ask, &targets))?;
     let computed = R::computed(reader, &rows)?;
     let data: Vec<String> = rows.iter().zip(&computed).map(|(row, text)| assemble(&R::KIND, row, text)).collect();
-    let last =
-        rows.last().filter(|_| more).map(|row| order::place(reader.conn, reader.tenant(), ask.sort, row.id, row.version)).transpose()?;
+    let last = rows.last().filter(|_| more);
+    Ok((data, last.map(|row| order::place(reader.conn, reader.tenant(), ask.sort, row.id, row.version)).transpose()?))
+}
+
+/// A page of a register.
+pub fn page<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<Listed> {
+    let (data, last) = records::<R>(reader, ask)?;
+    let more = last.is_some();
     let next_cursor = last.map(|place| ask.cursor(&place)).transpose()?;
+    let targets = if ask.with_total || ask.with_counts { targets(reader, ask)? } else { Targets::new() };
+    let condition = |reader: &Reader<'_>| condition::<R>(reader, ask, &targets);
     let mut json = format!("{{\"data\":[{}],\"next_cursor\":{},\"has_more\":{more}", data.join(","), json!(next_cursor));
     if ask.with_total {
         let total: i64 = v::table.filter(condition(reader)?).select(count_star()).get_result(reader.conn)?;

@@ -58,6 +58,10 @@ impl<'a> Reader<'a> {
         let settings = if moment.past() { settings(conn, caller.tenant, moment.seq).unwrap_or(current) } else { current };
         Ok(Reader { conn, caller, moment, today: moment.at.day(settings.zone), settings })
     }
+    /// At a moment that was read before: the further parts of one answer.
+    pub fn again(conn: &'a mut Conn, caller: &'a Caller, moment: Moment, settings: Settings) -> Self {
+        Reader { conn, caller, moment, today: moment.at.day(settings.zone), settings }
+    }
     /// Now, for one record: the position comes with its row.
     pub fn present(conn: &'a mut Conn, caller: &'a Caller, now: crate::core::Instant, settings: Settings) -> Self {
         Reader::within(conn, caller, now, -1, settings)

@@ -14,13 +14,13 @@ pub trait Covers<R> {}
 
 /// A write transaction behind the organization's lock, for those who have the permission `P`.
 pub struct Tx<'a, P> {
-    conn: &'a mut Conn,
-    head: &'a mut Head,
+    pub(super) conn: &'a mut Conn,
+    pub(super) head: &'a mut Head,
     caller: &'a Caller,
-    stamp: Stamp,
+    pub(super) stamp: Stamp,
     settings: Settings,
-    began: i64,
-    written: Option<Row>,
+    pub(super) began: i64,
+    pub(super) written: Option<Row>,
     permission: PhantomData<P>,
 }
 
@@ -29,6 +29,10 @@ pub struct Tx<'a, P> {
 pub struct Known(pub Option<String>);
 
 impl Known {
+    /// Whatever version there is.
+    pub fn any() -> Self {
+        Known(Some("*".into()))
+    }
     /// 428 without a version, 412 with another one. The part after the dot stands for computed members and is not compared.
     pub fn check(&self, version: i32) -> Result<()> {
         let given = self.0.as_deref().ok_or_else(|| Problem::new(Code::VersionRequired, "Send If-Match with the ETag that you read."))?;
@@ -263,13 +267,16 @@ impl<'a, P> Tx<'a, P> {
     }
     /// The record as it is answered.
     pub fn shown<R: Resource>(&mut self, recorded: Recorded<Record<R>>) -> Result<Recorded<Shown>> {
-        let spine = &recorded.get().spine;
-        let (id, version) = (spine.id, spine.version);
-        let row = match self.written.take().filter(|row| row.id == id && row.version == version) {
-            Some(row) => row,
-            None => self.reader().row::<R>(&Selector::Id(id), true)?,
-        };
+        let row = self.row(recorded.get())?;
         let shown = self.reader().show::<R>(row)?;
         Ok(recorded.map(|_| shown))
+    }
+    /// The row of a record as it was just written, or stands.
+    pub fn row<R: Resource>(&mut self, record: &Record<R>) -> Result<Row> {
+        let (id, version) = (record.spine.id, record.spine.version);
+        match self.written.take().filter(|row| row.id == id && row.version == version) {
+            Some(row) => Ok(row),
+            None => self.reader().row::<R>(&Selector::Id(id), true),
+        }
     }
 }

@@ -21,7 +21,7 @@ pub struct Room {
     pub example: fn() -> Value,
     /// Which of the common operations it has.
     pub operations: Option<Operations>,
-    mount: fn(&mut Api<'_>),
+    mount: fn(&mut Api<'_>, Operations),
     actions: fn(&mut Api<'_>),
 }
 
@@ -29,12 +29,12 @@ pub struct Room {
 pub const ROOMS: &[Room] = &[
     settings::<Organization>(plan::organization::mount),
     room::<Scope>(Operations::KEPT, plan::scope::actions),
-    room::<Person>(Operations::KEPT, nothing),
+    room::<Person>(Operations { import: true, ..Operations::KEPT }, nothing),
     room::<RiskMethodology>(Operations::KEPT, plan::methodology::actions),
-    room::<Asset>(Operations::ALL, plan::asset::actions),
+    room::<Asset>(Operations { import: true, ..Operations::ALL }, plan::asset::actions),
     room::<Threat>(Operations::KEPT, nothing),
-    room::<Risk>(Operations::ALL, plan::risk::actions),
-    room::<Control>(Operations::ALL, nothing),
+    room::<Risk>(Operations { import: true, ..Operations::ALL }, plan::risk::actions),
+    room::<Control>(Operations { import: true, ..Operations::ALL }, nothing),
     settings::<Applicability>(r#do::applicability::mount),
     room::<Evidence>(Operations { create: false, ..Operations::KEPT }, r#do::evidence::actions),
     room::<Nonconformity>(Operations::KEPT, act::nonconformity::actions),
@@ -44,7 +44,9 @@ pub const ROOMS: &[Room] = &[
 impl Room {
     /// Mounts and describes the collection and what else belongs to it.
     pub fn mount(&self, api: &mut Api<'_>) {
-        (self.mount)(api);
+        if let Some(operations) = self.operations {
+            (self.mount)(api, operations);
+        }
         (self.actions)(api);
     }
 }
@@ -52,15 +54,16 @@ impl Room {
 fn nothing(_: &mut Api<'_>) {}
 
 const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) -> Room {
-    let mount: fn(&mut Api<'_>) = match (operations.create, operations.review) {
-        (true, true) => |api| api.service(Collection::<R>::new(Operations::ALL)),
-        (true, false) => |api| api.service(Collection::<R>::new(Operations::KEPT)),
-        (false, _) => |api| api.service(Collection::<R>::new(Operations { create: false, ..Operations::KEPT })),
-    };
-    Room { kind: R::KIND, example: R::example, operations: Some(operations), mount, actions }
+    Room {
+        kind: R::KIND,
+        example: R::example,
+        operations: Some(operations),
+        mount: |api, does| api.service(Collection::<R>::new(does)),
+        actions,
+    }
 }
 
 /// A record that is kept like a register's, but stands at a place of its own.
-const fn settings<R: Resource>(mount: fn(&mut Api<'_>)) -> Room {
-    Room { kind: R::KIND, example: R::example, operations: None, mount, actions: nothing }
+const fn settings<R: Resource>(actions: fn(&mut Api<'_>)) -> Room {
+    Room { kind: R::KIND, example: R::example, operations: None, mount: |_, _| {}, actions }
 }

@@ -60,6 +60,7 @@ fn permission(method: &Method, path: &str) -> Option<(String, String)> {
     let kind = kinds.find(|kind| kind.path == parts[0]).unwrap_or_else(|| panic!("{path}")).name;
     let action = match (method.as_str(), parts.get(2).copied().unwrap_or_default()) {
         ("GET", _) => "read",
+        ("POST", "") if matches!(parts.get(1), Some(&("batch" | "import"))) => "change",
         ("POST", "") if kind == "evidence" => "push",
         ("POST", "assessments") => "assess",
         ("DELETE", "") | ("POST", "restore") => "archive",
@@ -91,7 +92,8 @@ async fn roles_do_what_the_policy_says_and_nothing_else(app: &TestApp) {
         let mut someone = false;
         for (name, role, key) in &keys {
             let body = if [Method::GET, Method::DELETE].contains(&method) { None } else { Some(json!({})) };
-            let reply = app.send(key, method.clone(), &filled(&path), &[], body.as_ref()).await;
+            let table: &[(&str, &str)] = if path.ends_with("/import") { &[("Content-Type", "text/csv")] } else { &[] };
+            let reply = app.send(key, method.clone(), &filled(&path), table, body.as_ref()).await;
             assert!(![401, 405, 415].contains(&reply.status) && reply.status < 500, "{name} {method} {path}: {}", reply.text());
             let may = !(reply.status == 403 && reply.json()["code"] == "forbidden");
             let wanted = permission(&method, &path).is_none_or(|(kind, action)| allows(&[*role], &kind, &action));

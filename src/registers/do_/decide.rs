@@ -182,7 +182,7 @@ fn decide(
     };
     let recorded = match stored {
         Some(id) => {
-            let before = tx.load::<Applicability>(&Selector::Id(id), &Known(Some("*".into())))?;
+            let before = tx.load::<Applicability>(&Selector::Id(id), &Known::any())?;
             let mut record = before.clone();
             record.own = serde_json::from_value(own).map_err(Problem::internal)?;
             match record.body()? == before.body()? {

@@ -124,10 +124,7 @@ pub struct OrganizationPatch {
 
 /// Mounts the organization: it has no list and cannot be created or archived through the API.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    crate::http::describe::schemas::<Organization>(
-        api.document,
-        crate::http::Operations { create: false, update: false, archive: false, review: false },
-    );
+    crate::http::describe::schemas::<Organization>(api.document, crate::http::Operations::READ);
     api.service(get_organization);
     api.service(update_organization);
 }

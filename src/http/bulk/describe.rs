@@ -1,0 +1,111 @@
+//! Batches, imports and tables in OpenAPI.
+use super::batch::MOST;
+use super::import::{ImportOutcome, ImportResult, ImportedRow};
+use crate::http::describe::{headers, json_of, parameter, pascal, schema};
+use crate::http::{Document, Operations};
+use crate::records::Resource;
+use serde_json::{Map, Value, json};
+use utoipa::{PartialSchema, ToSchema};
+
+type Members = Map<String, Value>;
+/// How an operation is added: path, method, id, summary, description, parameters, body, good answers, problems.
+pub type Add<'a> = dyn FnMut(String, &str, String, String, &str, Vec<Value>, Option<Value>, Members, &[u16]) + 'a;
+
+/// `AssetBatch`, `AssetBatchItem`, `AssetBatchResult`, `AssetBatchOutcome`; a table.
+pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
+    let name = R::name();
+    let table = json!({"type": "string", "maxLength": 1_073_741_824, "description": "A table (RFC 4180, UTF-8): headings, then a row for each record. A list has `;` between its values, a member of an object a dot in its heading; text that a spreadsheet would take for a formula begins with an apostrophe."});
+    to.schema("Table", table);
+    if does.import {
+        for (name, schema) in [
+            (ImportResult::name(), json!(ImportResult::schema())),
+            (ImportedRow::name(), json!(ImportedRow::schema())),
+            (ImportOutcome::name(), json!(ImportOutcome::schema())),
+        ] {
+            to.schema(&name, schema);
+        }
+    }
+    if !does.update {
+        return;
+    }
+    let object = |about: &str, needed: &[&str], members: Value| json!({"type": "object", "description": about, "additionalProperties": false, "required": needed, "properties": members});
+    let mut item = json!({
+        "id": {"type": "string", "maxLength": 64, "description": "What a patch is for: id or code."},
+        "if_match": {"type": ["string", "integer"], "format": "int32", "maxLength": 255, "minimum": 0, "description": "The version that was read, or its entity tag, or `*`; a patch needs it."},
+        "patch": schema(&format!("{name}Patch")),
+    });
+    if let Some(members) = item.as_object_mut().filter(|_| does.create) {
+        members.insert("create".into(), schema(&format!("{name}Input")));
+        members.insert("upsert".into(), schema(&format!("{name}Input")));
+    }
+    let ways = if does.create {
+        "One of `create`, `upsert` (by `external_ref`), and `patch` with `id` and `if_match`."
+    } else {
+        "A patch, with `id` and `if_match`."
+    };
+    to.schema(&format!("{name}BatchItem"), object(ways, &[], item));
+    let example = if does.create {
+        json!({"items": [{"create": R::example()}]})
+    } else {
+        json!({"items": [{"id": format!("{}-1", R::KIND.code), "if_match": 1, "patch": {"name": "A better name"}}]})
+    };
+    let items = json!({"type": "array", "minItems": 1, "maxItems": MOST, "items": schema(&format!("{name}BatchItem")), "description": "What is to be done, in this order."});
+    let mut batch = object("Several changes.", &["items"], json!({"items": items}));
+    batch.as_object_mut().map(|members| members.insert("example".into(), example));
+    to.schema(&format!("{name}Batch"), batch);
+    let count = |about: &str| json!({"type": "integer", "format": "int32", "minimum": 0, "maximum": MOST, "description": about});
+    let outcome = json!({
+        "index": count("Which item, from 0."),
+        "status": {"type": "integer", "format": "int32", "minimum": 200, "maximum": 599, "description": "As a request for it alone would have been answered."},
+        "record": {"oneOf": [{"type": "null"}, schema(&name)], "description": "The record after it; null where it was refused."},
+        "problem": {"oneOf": [{"type": "null"}, schema("Problem")], "description": "Why it was refused; null where it was done."},
+    });
+    to.schema(&format!("{name}BatchOutcome"), object("What became of an item.", &["index", "status", "record", "problem"], outcome));
+    let result = json!({
+        "data": {"type": "array", "maxItems": MOST, "items": schema(&format!("{name}BatchOutcome")), "description": "The outcomes, in the order of the items."},
+        "succeeded": count("How many were done."),
+        "failed": count("How many were refused."),
+    });
+    to.schema(&format!("{name}BatchResult"), object("What became of a batch.", &["data", "succeeded", "failed"], result));
+}
+
+/// `batchAssets`, `importAssets`.
+pub fn operations<R: Resource>(add: &mut Add<'_>, does: Operations) {
+    let (one, kind) = (R::name(), R::KIND);
+    let (many, some) = (pascal(kind.path), kind.path.replace('-', " "));
+    let flag = |name: &str, about: &str| json!({"name": name, "in": "query", "required": false, "description": about, "schema": {"type": "boolean", "default": false}});
+    let body = |media: &str, named: &str| Some(json!({"required": true, "content": {media: {"schema": schema(named)}}}));
+    let done = |about: &str, named: &str| {
+        Members::from_iter([(
+            "200".to_owned(),
+            json!({"description": about, "headers": headers(&["Ledger-Position", "Idempotency-Replayed"]), "content": json_of(schema(named))}),
+        )])
+    };
+    let bad = [400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503];
+    if does.update {
+        add(
+            format!("/v1/{}/batch", kind.path),
+            "post",
+            format!("batch{many}"),
+            format!("Change several {some}"),
+            "Up to 1,000 items, one ledger entry for each change. Each item has its own outcome; with `atomic=true` all are done or, at the first problem, none.",
+            vec![flag("atomic", "All or none."), parameter("ChangeReason"), parameter("IdempotencyKey")],
+            body("application/json", &format!("{one}Batch")),
+            done("What became of each item.", &format!("{one}BatchResult")),
+            &[&bad[..], &[404, 412, 428]].concat(),
+        );
+    }
+    if does.import {
+        add(
+            format!("/v1/{}/import", kind.path),
+            "post",
+            format!("import{many}"),
+            format!("Import {some} from a table"),
+            "Up to 5,000 rows; each is the record with its `external_ref`, new or changed. An empty cell clears, a column that is not there leaves, columns that the server writes are passed over. All rows are stored or none; faults name their row, where the headings are row 1.",
+            vec![flag("dry_run", "Tell what would come of it, and store nothing."), parameter("ChangeReason"), parameter("IdempotencyKey")],
+            body("text/csv", "Table"),
+            done("What became of each row.", "ImportResult"),
+            &bad,
+        );
+    }
+}

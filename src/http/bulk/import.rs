@@ -1,0 +1,232 @@
+//! Imports: a table of up to 5,000 rows, each the record with its `external_ref`, new or changed. All rows are stored or none; a dry run tells
+//! what would come of it. Faults name their row, where the headings are row 1.
+use super::table::{self, Column};
+use crate::core::{Code, Id, Invalid, Problem, Result};
+use crate::http::input::{BULK_LIMIT, bytes};
+use crate::http::{Answer, Change, Guard};
+use crate::ledger::Recorded;
+use crate::records::{Covers, Record, Resource, Tx, Upserted};
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::{TryFutureExt, future::LocalBoxFuture};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// Rows of one import.
+pub const MOST: usize = 5000;
+/// Faults that are listed.
+const FAULTS: usize = 1000;
+
+crate::vocabulary! {
+    /// What an import did with a row.
+    pub enum ImportOutcome { Created, Updated, Unchanged }
+}
+
+/// What an import did, or would do.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ImportResult {
+    /// Was it a dry run, and nothing stored?
+    pub dry_run: bool,
+    /// How many records are new.
+    #[schema(minimum = 0, maximum = 5000)]
+    pub created: usize,
+    /// How many changed.
+    #[schema(minimum = 0, maximum = 5000)]
+    pub updated: usize,
+    /// How many were so already.
+    #[schema(minimum = 0, maximum = 5000)]
+    pub unchanged: usize,
+    /// Each row, in the order of the table.
+    #[schema(max_items = 5000)]
+    pub data: Vec<ImportedRow>,
+}
+
+/// A row and its record.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ImportedRow {
+    /// The row; the headings are row 1.
+    #[schema(minimum = 2, maximum = 1000000)]
+    pub row: usize,
+    /// What became of it.
+    pub outcome: ImportOutcome,
+    /// The record; null where a dry run would make it.
+    #[schema(required)]
+    pub id: Option<Id>,
+    /// Its readable identifier.
+    #[schema(required, max_length = 32)]
+    pub code: Option<String>,
+}
+
+/// A table as body.
+#[derive(Debug)]
+pub struct Table(Vec<u8>);
+
+impl FromRequest for Table {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        Box::pin(bytes(request, payload, &["text/csv"], BULK_LIMIT).map_ok(Table))
+    }
+}
+
+/// Rows with their numbers, as bodies of upserts.
+type Bodies = Vec<(usize, Map<String, Value>)>;
+
+/// The last change, where there was one.
+type Proof<R> = Option<Recorded<Record<R>>>;
+
+/// Imports a table into a register.
+pub async fn import<R: Resource>(guard: Guard<Change<R>>, request: HttpRequest, table: Table) -> Result<Answer> {
+    let dry_run = super::flag(&request, "dry_run")?;
+    let rows = read::<R>(&table.0)?;
+    guard.effect(&table.0, move |tx| if dry_run { rehearsed::<R, _>(tx, rows) } else { run::<R, _>(tx, rows) }).await
+}
+
+fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Bodies) -> Result<Recorded<Answer>> {
+    let (data, proof) = upserted::<R, P>(tx, rows)?;
+    let answer = Answer::of(&summed(data, false))?;
+    match proof {
+        Some(recorded) => Ok(recorded.map(|_| answer)),
+        None => tx.unchanged(answer),
+    }
+}
+fn rehearsed<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Bodies) -> Result<Recorded<Answer>> {
+    let mut data = tx.rehearse(|tx| upserted::<R, P>(tx, rows).map(|(data, _)| data))?;
+    for row in data.iter_mut().filter(|row| row.outcome == ImportOutcome::Created) {
+        (row.id, row.code) = (None, None);
+    }
+    tx.unchanged(Answer::of(&summed(data, true))?)
+}
+fn summed(data: Vec<ImportedRow>, dry_run: bool) -> ImportResult {
+    let count = |outcome| data.iter().filter(|row| row.outcome == outcome).count();
+    let (created, updated, unchanged) = (count(ImportOutcome::Created), count(ImportOutcome::Updated), count(ImportOutcome::Unchanged));
+    ImportResult { dry_run, created, updated, unchanged, data }
+}
+
+/// Stores the rows; every row with a fault is named before all are given up.
+fn upserted<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Bodies) -> Result<(Vec<ImportedRow>, Proof<R>)> {
+    let (mut data, mut faults, mut proof, mut first) = (Vec::with_capacity(rows.len()), Vec::new(), None, None);
+    for (row, body) in rows {
+        match tx.attempt(|tx| tx.upsert::<R>(body)) {
+            Ok((recorded, outcome)) => {
+                let spine = &recorded.get().spine;
+                let (id, code) = (Some(spine.id), Some(spine.code.clone()));
+                data.push(ImportedRow { row, outcome: outcome.into(), id, code });
+                proof = Some(recorded);
+            }
+            Err(problem) => {
+                let place = format!("/rows/{row}");
+                faults.extend(problem.clone().below(&place).placed(&place).into_iter().map(|fault| in_row(fault, row)));
+                first.get_or_insert(problem);
+            }
+        }
+        if faults.len() >= FAULTS {
+            break;
+        }
+    }
+    match first {
+        None => Ok((data, proof)),
+        Some(problem) => Err(refused(problem, faults)),
+    }
+}
+fn in_row(fault: Invalid, row: usize) -> Invalid {
+    Invalid { detail: format!("row {row}: {}", fault.detail), ..fault }
+}
+fn refused(first: Problem, faults: Vec<Invalid>) -> Problem {
+    let more = if faults.len() >= FAULTS { " or more" } else { "" };
+    let said = faults.first().map(|fault| fault.detail.clone()).unwrap_or_default();
+    let count = if let [_] = faults.as_slice() { "1 fault".to_owned() } else { format!("{}{more} faults", faults.len()) };
+    first.saying(format!("{count}; nothing was stored. The first: {said}")).listing(faults)
+}
+
+/// Reads a table into the bodies of upserts; a cell that is empty clears, a column that is not there leaves. Columns that the server writes are
+/// passed over, so that an export can be changed and imported.
+fn read<R: Resource>(bytes: &[u8]) -> Result<Bodies> {
+    let text = std::str::from_utf8(bytes).map_err(|broken| {
+        let row = bytes.iter().take(broken.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
+        Problem::new(Code::Malformed, format!("Row {row} is not UTF-8."))
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut table = csv::ReaderBuilder::new().from_reader(text.as_bytes());
+    let headings: Vec<String> =
+        table.headers().map_err(|broken| malformed(1, &broken))?.iter().map(|name| name.trim().to_owned()).collect();
+    let columns = chosen::<R>(&headings)?;
+    let (mut rows, mut faults, mut seen) = (Bodies::new(), Vec::new(), BTreeMap::new());
+    for (n, record) in table.records().enumerate() {
+        let row = n + 2;
+        if n >= MOST {
+            faults.push(in_row(Invalid::body(format!("/rows/{row}"), "too_many", format!("a table has up to {MOST} rows")), row));
+            break;
+        }
+        let record = record.map_err(|broken| malformed(row, &broken))?;
+        if record.iter().all(str::is_empty) {
+            continue;
+        }
+        let mut body = Map::new();
+        for (column, cell) in columns.iter().zip(record.iter()).filter_map(|(column, cell)| Some((column.as_ref()?, cell))) {
+            match column.value(cell) {
+                Ok(value) => drop(body.insert(column.name.clone(), value)),
+                Err(words) => faults.push(in_row(Invalid::body(format!("/rows/{row}/{}", column.name), "invalid", words), row)),
+            }
+        }
+        if let Some(reference) = body.get("external_ref").and_then(Value::as_str)
+            && let Some(before) = seen.insert(reference.to_owned(), row)
+        {
+            let words = format!("the same external_ref stands in row {before}");
+            faults.push(in_row(Invalid::body(format!("/rows/{row}/external_ref"), "twice", words), row));
+        }
+        rows.push((row, body));
+        if faults.len() >= FAULTS {
+            break;
+        }
+    }
+    if rows.is_empty() && faults.is_empty() {
+        faults.push(Invalid::body("/rows", "required", "a table with headings and one row at least is needed"));
+    }
+    if faults.is_empty() { Ok(rows) } else { Err(refused(Problem::new(Code::ValidationFailed, ""), faults)) }
+}
+
+/// A table that cannot be read at all.
+fn malformed(row: usize, broken: &csv::Error) -> Problem {
+    let words = match broken.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("has {len} cells instead of {expected_len}"),
+        _ => "cannot be read".to_owned(),
+    };
+    let fault = in_row(Invalid::body(format!("/rows/{row}"), "malformed", words), row);
+    Problem::new(Code::Malformed, format!("The table is not well formed; nothing was stored. {}.", fault.detail)).listing(vec![fault])
+}
+
+/// The column of each heading; `None` for those that the server writes.
+fn chosen<R: Resource>(headings: &[String]) -> Result<Vec<Option<Column>>> {
+    let (writable, all) = (table::writable::<R>(), table::columns::<R>());
+    let (mut found, mut faults) = (Vec::with_capacity(headings.len()), Vec::new());
+    for (n, name) in headings.iter().enumerate() {
+        let column = writable.iter().find(|column| column.name == *name).cloned();
+        let shown: String = name.chars().take(60).collect();
+        if headings.iter().take(n).any(|other| other == name) {
+            faults.push(Invalid::body("/rows/1", "twice", format!("row 1: the column `{shown}` stands there twice")));
+        } else if column.is_none() && !table::is_read_only(name, &all) {
+            faults.push(Invalid::body("/rows/1", "unknown_member", format!("row 1: there is no column `{shown}`")));
+        }
+        found.push(column);
+        if faults.len() >= FAULTS {
+            break;
+        }
+    }
+    if !headings.iter().any(|name| name == "external_ref") {
+        faults.push(Invalid::body("/rows/1", "required", "row 1: the column `external_ref` is needed, rows go by it"));
+    }
+    if faults.is_empty() { Ok(found) } else { Err(refused(Problem::new(Code::ValidationFailed, ""), faults)) }
+}
+
+impl From<Upserted> for ImportOutcome {
+    fn from(outcome: Upserted) -> Self {
+        match outcome {
+            Upserted::Created => ImportOutcome::Created,
+            Upserted::Updated => ImportOutcome::Updated,
+            Upserted::Unchanged => ImportOutcome::Unchanged,
+        }
+    }
+}
