@@ -1,4 +1,5 @@
 //! What was answered is there: the process is killed under write load, again and again, and nothing that it acknowledged is lost or half done.
+use crate::support::process::{Server, ask, connect, isms};
 use diesel::prelude::*;
 use isms::core::TenantId;
 use isms::db::schema::ledger_entries as e;
@@ -6,70 +7,14 @@ use isms::db::{Conn, Manager};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::BufReader;
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_isms");
 const ROUNDS: usize = 20;
 const WRITERS: usize = 8;
-
-fn isms(dir: &Path, arguments: &[&str]) -> Command {
-    let mut program = Command::new(PROGRAM);
-    let settings = [("ISMS_DATA_DIR", dir.to_str().unwrap()), ("ISMS_BIND", "127.0.0.1:0"), ("ISMS_RATE_LIMIT", "0")];
-    program.args(arguments).env_clear().envs(settings).env("ISMS_ADMIN_PASSWORD", "correct horse battery");
-    program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    program
-}
-
-fn serve(dir: &Path) -> (Child, String) {
-    let mut process = isms(dir, &["serve"]).spawn().unwrap();
-    let mut said = BufReader::new(process.stderr.take().unwrap());
-    let (mut heard, mut address) = (String::new(), None);
-    while address.is_none() && said.read_line(&mut heard).unwrap() > 0 {
-        let last = heard.lines().last().unwrap_or_default();
-        address = last.split_once("serving http://").map(|(_, address)| address.to_owned());
-    }
-    let Some(address) = address else {
-        process.wait().unwrap();
-        panic!("the service did not start: {heard}");
-    };
-    std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-    (process, address)
-}
-
-/// One request on a kept connection; `None` when the answer did not come whole.
-fn ask(stream: &mut BufReader<TcpStream>, key: &str, method: &str, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {
-    let body = body.map(Value::to_string).unwrap_or_default();
-    let media = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nHost: isms\r\nAuthorization: Bearer {key}\r\n{media}Content-Length: {}\r\n\r\n", body.len());
-    stream.get_mut().write_all((head + &body).as_bytes()).ok()?;
-    let (mut line, mut length) = (String::new(), 0);
-    stream.read_line(&mut line).ok()?;
-    let status = line.split(' ').nth(1)?.parse().ok()?;
-    loop {
-        line.clear();
-        stream.read_line(&mut line).ok().filter(|read| *read > 0)?;
-        match line.trim().to_ascii_lowercase().split_once(": ") {
-            Some(("content-length", value)) => length = value.parse().ok()?,
-            None => break,
-            _ => {}
-        }
-    }
-    let mut bytes = vec![0; length];
-    stream.read_exact(&mut bytes).ok()?;
-    Some((status, serde_json::from_slice(&bytes).ok()?))
-}
-
-fn connect(address: &str) -> BufReader<TcpStream> {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    BufReader::new(stream)
-}
 
 /// Writes until the service is gone; what was answered with 201 is acknowledged.
 fn write(address: &str, key: &str, mark: &str, acknowledged: &Mutex<BTreeSet<String>>) {
@@ -125,10 +70,10 @@ fn what_was_answered_survives_kill_9() {
     let (key, tenant) = (made["api_key"].as_str().unwrap().to_owned(), made["organization_id"].as_str().unwrap().to_owned());
     let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
     for round in 0..ROUNDS {
-        let (mut process, address) = serve(dir.path());
+        let server = Server::start(dir.path(), None);
         let writers: Vec<_> = (0..WRITERS)
             .map(|n| {
-                let (address, key, acknowledged) = (address.clone(), key.clone(), acknowledged.clone());
+                let (address, key, acknowledged) = (server.address.clone(), key.clone(), acknowledged.clone());
                 std::thread::spawn(move || write(&address, &key, &format!("{round}-{n}"), &acknowledged))
             })
             .collect();
@@ -138,20 +83,18 @@ fn what_was_answered_survives_kill_9() {
             std::thread::sleep(Duration::from_millis(2));
         }
         std::thread::sleep(Duration::from_millis(5 * round as u64));
-        process.kill().unwrap(); // SIGKILL
-        process.wait().unwrap();
+        drop(server); // SIGKILL
         writers.into_iter().for_each(|writer| writer.join().unwrap());
     }
-    let (mut process, address) = serve(dir.path());
-    let mut stream = connect(&address);
+    let server = Server::start(dir.path(), None);
+    let mut stream = connect(&server.address);
     let there: BTreeSet<String> = ids(&mut stream, &key, "/v1/assets").into_iter().chain(ids(&mut stream, &key, "/v1/evidence")).collect();
     let acknowledged = acknowledged.lock().unwrap();
     assert!(acknowledged.len() > ROUNDS * WRITERS, "the load was no load: {}", acknowledged.len());
     let lost: Vec<_> = acknowledged.difference(&there).collect();
     assert!(lost.is_empty(), "{} of {} answered writes are lost", lost.len(), acknowledged.len());
     assert!(files_match_their_hashes(&dir.path().join("object_store")) > 0);
-    process.kill().unwrap();
-    process.wait().unwrap();
+    drop(server);
     let manager = Manager::new(&format!("sqlite:{}/isms.db", dir.path().display())).unwrap();
     let mut conn: Conn = r2d2::ManageConnection::connect(&manager).unwrap();
     let tenant = TenantId(tenant.parse().unwrap());

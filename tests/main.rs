@@ -7,4 +7,5 @@ mod laws;
 mod migrations;
 mod quick_start;
 mod rooms;
+mod storm;
 mod support;

@@ -50,7 +50,8 @@ pub async fn serve(config: &Config, _alone: File, house: Data<House>, started: i
     let app = move || application(house.clone(), metrics.clone(), frame.clone());
     let server = HttpServer::new(app).workers(config.workers).worker_max_blocking_threads(config.blocking_threads());
     let server = server.client_request_timeout(Duration::from_secs(10)).client_disconnect_timeout(Duration::from_secs(1));
-    let server = server.keep_alive(Duration::from_secs(75)).shutdown_timeout(30).backlog(2048).max_connections(20_000);
+    let server = server.keep_alive(Duration::from_secs(75)).shutdown_timeout(30).backlog(2048);
+    let server = server.max_connections(connections(config.workers));
     let server = server.bind(&config.bind).map_err(|e| format!("ISMS_BIND {}: {e}", config.bind))?;
     let address = server.addrs().first().copied().ok_or("no address was bound")?;
     log::info!("serving http://{address}");
@@ -58,6 +59,17 @@ pub async fn serve(config: &Config, _alone: File, house: Data<House>, started: i
     server.run().await?;
     log::info!("ended");
     Ok(())
+}
+
+/// Connections that each worker holds: what the system lets the process open, less what the database and files need, shared evenly. More than these
+/// wait to be accepted.
+fn connections(workers: usize) -> usize {
+    const OTHERS: u64 = 512;
+    let files = rlimit::increase_nofile_limit(65_536).unwrap_or_else(|why| {
+        log::warn!("open files: {why}");
+        1024
+    });
+    (files.saturating_sub(OTHERS).max(256) as usize / workers.max(1)).max(64)
 }
 
 /// The data folder, made where there is none.

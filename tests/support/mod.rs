@@ -1,6 +1,7 @@
 //! A house of its own for each test, on either database, with a clock that the test moves.
 pub mod make;
 pub mod postgres;
+pub mod process;
 mod template;
 
 use actix_web::body::MessageBody;
