@@ -1,4 +1,6 @@
 //! The OpenAPI document: current, complete, and without a reference that leads nowhere.
+use crate::support::contract::examined;
+use isms::api::complete::reached;
 use isms::api::{app, document::document};
 use isms::http::{Api, Document};
 use serde_json::Value;
@@ -180,4 +182,128 @@ fn no_two_schemas_have_one_name() {
     let mount = |app: &mut actix_web::web::ServiceConfig| app::rooms(&mut Api { app, document: &mut document });
     drop(actix_web::App::new().configure(mount));
     assert_eq!(document.clashes, Vec::<String>::new());
+}
+
+/// Every content of requests and good answers: where, whether it is an answer, its place, itself.
+fn contents(document: &Value) -> Vec<(String, bool, String, Value)> {
+    let mut all = Vec::new();
+    for (method, path, operation) in operations(document) {
+        let at = format!("/paths/{}/{method}", piece(&path));
+        let mut add = |answer: bool, at: String, holder: &Value| {
+            for (media, content) in holder["content"].as_object().into_iter().flatten() {
+                all.push((format!("{method} {path} {media}"), answer, format!("{at}/content/{}/schema", piece(media)), content.clone()));
+            }
+        };
+        add(false, format!("{at}/requestBody"), &operation["requestBody"]);
+        for (status, response) in operation["responses"].as_object().unwrap().iter().filter(|(status, _)| status.starts_with('2')) {
+            add(true, format!("{at}/responses/{status}"), resolved(document, response));
+        }
+    }
+    all
+}
+fn piece(name: &str) -> String {
+    let pointer = name.replace('~', "~0").replace('/', "~1");
+    percent_encoding::utf8_percent_encode(&pointer, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+#[test]
+fn every_body_has_an_example_that_its_schema_takes() {
+    let (document, mut faults) = (document(), Vec::new());
+    for (of, answer, place, content) in contents(&document) {
+        let schema = resolved(&document, &content["schema"]);
+        let example = [&content["example"], &schema["example"], &schema["examples"][0]].into_iter().find(|one| !one.is_null());
+        match example {
+            None if of.ends_with("multipart/form-data") => {}
+            None => faults.push(format!("{of}: no example")),
+            Some(example) => {
+                faults.extend(examined(answer, &place, &content["schema"], example).into_iter().map(|fault| format!("{of}: {fault}")));
+            }
+        }
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for example in [&schema["example"], &schema["examples"][0]].into_iter().filter(|one| !one.is_null()) {
+            let reference = serde_json::json!({"$ref": format!("#/components/schemas/{name}")});
+            faults.extend(examined(false, "", &reference, example).into_iter().map(|fault| format!("{name}: {fault}")));
+        }
+    }
+    assert!(faults.is_empty(), "give the schema an `example`, or the register one that is whole:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn what_answers_document_is_always_there() {
+    // What is asked for with `include`, and what is shown once.
+    const ASKED_FOR: [&str; 4] = ["counts", "refs", "total", "secret"];
+    let (document, mut faults) = (document(), Vec::new());
+    let answered = reached(&document, &mut |at| at.contains("/responses/"));
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for (name, schema) in schemas.iter().filter(|(name, _)| answered.contains(*name)) {
+        walk(&format!("/{name}"), schema, &mut |at, value| {
+            let Some(members) = value["properties"].as_object().filter(|_| !at.contains("/example") && !at.ends_with("/properties")) else {
+                return;
+            };
+            let required = value["required"].as_array().cloned().unwrap_or_default();
+            let loose = members.keys().filter(|name| !required.contains(&serde_json::json!(name)) && !ASKED_FOR.contains(&name.as_str()));
+            faults.extend(loose.map(|name| format!("{at}/{name}")));
+        });
+    }
+    assert!(faults.is_empty(), "documented for answers, but not required (`#[schema(required)]`):\n{}", faults.join("\n"));
+}
+
+#[test]
+fn no_object_is_anonymous_and_every_number_has_its_limits() {
+    let (document, mut faults) = (document(), Vec::new());
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        walk(&format!("/{name}"), schema, &mut |at, value| {
+            if !is_schema(at) {
+                return;
+            }
+            if at.matches('/').count() > 1 && value["properties"].is_object() {
+                faults.push(format!("{at} is an object without a name"));
+            }
+            let number = ["integer", "number"].iter().any(|kind| {
+                value["type"] == *kind || value["type"].as_array().is_some_and(|all| all.len() == 2 && all.iter().any(|one| one == kind))
+            });
+            if number && (value["minimum"].is_null() || value["maximum"].is_null()) {
+                faults.push(format!("{at} is a number without limits"));
+            }
+        });
+    }
+    for (method, path, operation) in operations(&document) {
+        for (of, holder) in operation["responses"].as_object().unwrap().iter().chain([(&"request".to_owned(), &operation["requestBody"])]) {
+            for (media, content) in resolved(&document, holder)["content"].as_object().into_iter().flatten() {
+                walk(media, &content["schema"], &mut |at, value| {
+                    if value["properties"].is_object() {
+                        faults.push(format!("{method} {path} {of} {at} is an object without a name"));
+                    }
+                });
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_tag_says_which_part_of_the_cycle_it_is() {
+    for tag in document()["tags"].as_array().unwrap() {
+        let about = tag["description"].as_str().unwrap();
+        let parts = ["Plan: ", "Do: ", "Check: ", "Act: ", "Apart from the cycle: "];
+        assert!(parts.iter().any(|part| about.starts_with(part)), "{}: {about}", tag["name"]);
+    }
+}
+
+#[test]
+fn words_of_answers_may_grow_and_words_of_requests_are_closed() {
+    let document = document();
+    let (asked, answered) =
+        (reached(&document, &mut |at| at.contains("/requestBody/")), reached(&document, &mut |at| at.contains("/responses/")));
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        walk(&format!("/{name}"), schema, &mut |at, value| {
+            if let Some(words) = value.get("enum").filter(|words| words.is_array() && !at.contains("/example")) {
+                match answered.contains(name) {
+                    true => assert_eq!(value.get("x-extensible-enum"), Some(words), "{at}"),
+                    false => assert!(asked.contains(name) && value.get("x-extensible-enum").is_none(), "{at}"),
+                }
+            }
+        });
+    }
 }

@@ -1,7 +1,9 @@
 //! Floor 7: the front door.
 pub mod app;
+pub mod complete;
 pub mod demo;
 pub mod document;
+pub mod example;
 pub mod frame;
 pub mod metrics;
 pub mod server;

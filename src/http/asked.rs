@@ -15,7 +15,8 @@ pub fn asked<R: Resource>() -> Vec<Value> {
     let any = |name: &str, about: &str, items: Value| json!({"name": name, "in": "query", "required": false, "description": format!("{about} Repeated: any of them."), "explode": true, "style": "form", "schema": {"type": "array", "maxItems": 200, "items": items}});
     let text = |n: u32| json!({"type": "string", "maxLength": n});
     let flag = || json!({"type": "boolean"});
-    let (date, instant) = (json!({"type": "string", "format": "date"}), json!({"type": "string", "format": "date-time"}));
+    let date = json!({"type": "string", "format": "date"});
+    let instant = json!({"type": "string", "maxLength": 40, "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}], "example": "2026-03-01T09:00:00Z"});
     let mut all = vec![
         any("status", "In this state.", json!({"type": "string", "enum": kind.statuses()})),
         any("code", "With this code.", text(32)),

@@ -87,6 +87,7 @@ pub fn seen() -> impl guard::Guard {
 impl<R: Resource> Described for Collection<R> {
     fn describe(&self, to: &mut Document) {
         describe::schemas::<R>(to, self.0);
+        bulk::describe::schemas::<R>(to, self.0);
         describe::operations::<R>(to, self.0);
     }
 }

@@ -24,7 +24,8 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
         .collect();
     let optional =
         |(member, schema): (String, Value)| if needed.contains(&json!(member)) { (member, schema) } else { (member, nullable(schema)) };
-    let record = record_members::<R>();
+    let mut record = record_members::<R>();
+    record.get_mut("code").and_then(Value::as_object_mut).map(|code| code.insert("example".into(), json!(format!("{}-1", kind.code))));
     let all: Vec<_> = record.keys().cloned().collect();
     to.schema(&name, json!({"type": "object", "description": about, "properties": record, "required": all}));
     if does.create {
@@ -39,7 +40,6 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
             "properties": patch.collect::<Members>(), "example": {"name": "A better name"}});
         to.schema(&format!("{name}Patch"), patch);
     }
-    super::bulk::describe::schemas::<R>(to, does);
     to.schema(&format!("{name}Page"), page(&name));
     for collect in [R::schemas, Common::schemas, Spine::schemas, R::State::schemas, HistoryPage::schemas, R::more_schemas] {
         to.named(collect);
@@ -56,6 +56,16 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
     ] {
         to.schema(&name, schema);
     }
+}
+
+/// `NewApiKey`: what is answered when an `ApiKey` was made, with a secret that is shown once and left out of a replay.
+pub fn with_secret(to: &mut Document, of: &str, name: &str, about: &str, secret: Value) {
+    let mut made = to.known(of).cloned().unwrap_or_default();
+    if let Some(members) = made.as_object_mut() {
+        members.insert("description".into(), json!(about));
+        members.get_mut("properties").and_then(Value::as_object_mut).map(|all| all.insert("secret".into(), secret));
+    }
+    to.schema(name, made);
 }
 
 /// Its operations.
@@ -256,7 +266,12 @@ pub fn record_members<R: Resource>() -> Members {
     let kind = R::KIND;
     let states = (!kind.transitions.is_empty()).then(|| ("allowed_transitions".to_owned(), transitions(&kind)));
     let status = ("status".to_owned(), json!({"type": "string", "enum": kind.statuses(), "description": "Where it is in its life."}));
+    let erasable = |(member, schema): (String, Value)| match kind.personal.contains(&member.as_str()) {
+        true => (member, nullable(schema)),
+        false => (member, schema),
+    };
     let shown = members::<Common>().into_iter().chain(members::<R>()).chain(kind.all_relations().map(|relation| link(relation, false)));
+    let shown = shown.map(erasable);
     let computed = R::computed_schemas().into_iter().map(|(member, schema)| (member.to_owned(), schema));
     members::<Spine>().into_iter().chain([status]).chain(shown).chain(members::<R::State>()).chain(computed).chain(states).collect()
 }

@@ -46,6 +46,16 @@ impl Document {
             _ => drop(self.schemas.insert(name.to_owned(), schema)),
         }
     }
+    /// A schema that was added.
+    pub fn known(&self, name: &str) -> Option<&Value> {
+        self.schemas.get(name)
+    }
+    /// Changes a schema that was added.
+    pub fn amend(&mut self, name: &str, change: impl FnOnce(&mut Map<String, Value>)) {
+        if let Some(members) = self.schemas.get_mut(name).and_then(Value::as_object_mut) {
+            change(members);
+        }
+    }
     /// Adds the schemas that utoipa collects: `document.named(Asset::schemas)`.
     pub fn named(&mut self, collect: impl FnOnce(&mut Vec<(String, RefOr<Schema>)>)) {
         let mut found = Vec::new();
@@ -129,6 +139,32 @@ pub struct Past {
     /// `any`: archived ones too.
     #[param(max_length = 5, pattern = "^(any|false)$")]
     archived: Option<String>,
+}
+
+/// A table as text.
+pub struct Csv;
+impl utoipa::PartialSchema for Csv {
+    fn schema() -> utoipa::openapi::RefOr<Schema> {
+        written(
+            "Comma-separated values (RFC 4180), with the names of the columns first.",
+            "requirement,title\niso-27001-2022:A.5.1,Policies\n",
+        )
+    }
+}
+impl utoipa::ToSchema for Csv {}
+
+/// A drawing as text.
+pub struct Svg;
+impl utoipa::PartialSchema for Svg {
+    fn schema() -> utoipa::openapi::RefOr<Schema> {
+        written("A drawing.", "<svg xmlns=\"http://www.w3.org/2000/svg\"/>")
+    }
+}
+impl utoipa::ToSchema for Svg {}
+
+fn written(about: &str, example: &str) -> utoipa::openapi::RefOr<Schema> {
+    let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String).max_length(Some(1 << 26));
+    text.description(Some(about)).examples([json!(example)]).into()
 }
 
 /// Bytes.

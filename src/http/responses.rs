@@ -23,7 +23,7 @@ impl<R: Resource> IntoResponses for Found<R> {
         let found =
             json!({"description": "The record.", "headers": headers(&["ETag", "Ledger-Position"]), "content": json_of(schema(&R::name()))});
         let found = serde_json::from_value(found).ok().map(|response| ("200".to_owned(), RefOr::T(response)));
-        refused(&[400, 401, 403, 404, 429, 500, 503]).chain(found).collect()
+        refused(&[400, 401, 403, 404, 429, 500, 503]).chain(found).chain(Unchanged::responses()).collect()
     }
 }
 /// The problems of an operation, by reference.
@@ -56,6 +56,14 @@ pub struct Preconditions;
 impl IntoResponses for Preconditions {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         refused(&[428]).collect()
+    }
+}
+/// 304: `responses(Unchanged)` beside a good answer that has an entity tag.
+pub struct Unchanged;
+impl IntoResponses for Unchanged {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let unchanged = json!({"description": "Unchanged since the tag that was sent."});
+        serde_json::from_value(unchanged).ok().map(|response| ("304".to_owned(), RefOr::T(response))).into_iter().collect()
     }
 }
 /// The problems of a read: `responses(Refusals)` beside the good answer.

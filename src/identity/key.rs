@@ -3,7 +3,7 @@ use crate::access::{Limits, Role, api_key};
 use crate::core::{Id, Instant, Invalid, Problem, Result, TenantId, VersionKey};
 use crate::db::Conn;
 use crate::db::schema::{api_keys as k, key_secrets as ks, versions as v};
-use crate::http::describe::{Changed, Rejections};
+use crate::http::describe::{self, Changed, Rejections};
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Change, Collection, Guard, Input, Operations, Revoke, Rotate, input, transit};
 use crate::records::ask::Moments;
@@ -122,69 +122,11 @@ fn ends_later(draft: &Draft<ApiKey>, now: Instant) -> Result<()> {
     }
 }
 
-/// A key that was just made: the key, and its secret.
-#[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "only its schema is used")]
-pub struct NewApiKey {
-    /// What to send as `Authorization: Bearer`; shown once.
-    #[schema(max_length = 64, pattern = "^isms_[0-9A-Za-z]{22,43}_[0-9A-Za-z]{6}$")]
-    secret: Option<String>,
-    /// The key.
-    id: Id,
-    /// The readable identifier.
-    #[schema(max_length = 32)]
-    code: String,
-    /// Its version.
-    #[schema(minimum = 1)]
-    version: i32,
-    /// What it may do.
-    role: Role,
-    /// When it ends by itself.
-    expires_at: Instant,
-    /// What it is cut down to.
-    limits: Limits,
-}
-
-/// A key to come.
-#[derive(Debug, ToSchema)]
-#[schema(example = json!({"name": "Backup reports", "role": "collector", "expires_at": "2027-11-20T00:00:00Z", "limits": {"sources": ["backup"]}}))]
-#[expect(dead_code, reason = "only its schema is used")]
-pub struct ApiKeyInput {
-    /// What it is called.
-    #[schema(min_length = 1, max_length = 200)]
-    name: String,
-    /// What it may do.
-    role: Role,
-    /// The user whose person it acts for: id or code; a service key has none.
-    #[schema(max_length = 64)]
-    user_id: Option<String>,
-    /// When it ends by itself.
-    expires_at: Instant,
-    /// What it is cut down to.
-    limits: Option<Limits>,
-}
-
-/// What of a key can be changed.
-#[derive(Debug, ToSchema)]
-#[schema(example = json!({"name": "Backup reports of the second site"}))]
-#[expect(dead_code, reason = "only its schema is used")]
-pub struct ApiKeyPatch {
-    /// What it is called.
-    #[schema(min_length = 1, max_length = 200)]
-    name: Option<String>,
-    /// What it may do.
-    role: Option<Role>,
-    /// When it ends by itself.
-    expires_at: Option<Instant>,
-    /// What it is cut down to.
-    limits: Option<Limits>,
-}
-
 /// Create an API key
 ///
 /// The answer alone has the secret. A key of a user acts for the user's person; a service key acts for none.
-#[utoipa::path(operation_id = "createApiKey", tag = "api-keys", security(("bearer" = [])), request_body = ApiKeyInput, params(crate::http::document::Retried),
-    responses((status = 201, description = "The key and its secret.", body = NewApiKey), Rejections))]
+#[utoipa::path(operation_id = "createApiKey", tag = "api-keys", security(("bearer" = [])), request_body = ref("#/components/schemas/ApiKeyInput"), params(crate::http::document::Retried),
+    responses((status = 201, description = "The key and its secret.", body = ref("#/components/schemas/NewApiKey")), Rejections))]
 #[post("/v1/api-keys")]
 pub async fn create(guard: Guard<Change<ApiKey>>, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
@@ -206,7 +148,7 @@ pub async fn create(guard: Guard<Change<ApiKey>>, request: HttpRequest, input: I
 /// Change an API key
 ///
 /// A JSON merge patch (RFC 7396) of its name, role, limits or end.
-#[utoipa::path(operation_id = "updateApiKey", tag = "api-keys", security(("bearer" = [])), request_body(content = ApiKeyPatch, content_type = "application/merge-patch+json"), responses(Changed<ApiKey>),
+#[utoipa::path(operation_id = "updateApiKey", tag = "api-keys", security(("bearer" = [])), request_body(content = ref("#/components/schemas/ApiKeyPatch"), content_type = "application/merge-patch+json"), responses(Changed<ApiKey>),
     params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[patch("/v1/api-keys/{id}")]
 pub async fn update(guard: Guard<Change<ApiKey>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
@@ -248,7 +190,7 @@ pub async fn revoke(guard: Guard<Revoke<ApiKey>>, at: At, known: Known, input: I
 /// Makes a new secret; the old one is good for another 24 hours.
 #[utoipa::path(operation_id = "rotateApiKey", tag = "api-keys", security(("bearer" = [])), request_body = Option<Comment>,
     params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64), crate::http::document::Conditional),
-    responses((status = 200, description = "The key and its new secret.", body = NewApiKey), Rejections, crate::http::describe::Preconditions))]
+    responses((status = 200, description = "The key and its new secret.", body = ref("#/components/schemas/NewApiKey")), Rejections, crate::http::describe::Preconditions))]
 #[post("/v1/api-keys/{id}/rotate")]
 pub async fn rotate(guard: Guard<Rotate<ApiKey>>, at: At, known: Known, input: Input) -> Result<Answer> {
     let (selector, body) = (at.of(&ApiKey::KIND)?, input.clone());
@@ -271,6 +213,9 @@ pub async fn rotate(guard: Guard<Rotate<ApiKey>>, at: At, known: Known, input: I
 /// Mounts keys.
 pub fn mount(api: &mut crate::http::Api<'_>) {
     api.service(Collection::<ApiKey>::new(Operations::READ));
+    describe::schemas::<ApiKey>(api.document, Operations { create: true, update: true, ..Operations::READ });
+    let secret = json!({"type": "string", "maxLength": 64, "pattern": "^isms_[0-9A-Za-z]{22,43}_[0-9A-Za-z]{6}$", "example": "isms_0123456789ABCDEFGHIJKLMNOPQRSTUV_abcdef", "description": "What to send as `Authorization: Bearer`; shown once."});
+    describe::with_secret(api.document, "ApiKey", "NewApiKey", "A key that was just made, and its secret.", secret);
     api.service(create);
     api.service(update);
     api.service(revoke);

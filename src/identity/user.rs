@@ -1,9 +1,9 @@
 //! Users: people with a login (ISO/IEC 27001:2022 A.5.16). Roles are looked up at each request, so what is taken away is gone at once.
 use crate::access::{Role, api_key, password};
-use crate::core::{Id, Instant, Problem, Result, TenantId, VersionKey};
+use crate::core::{Id, Instant, Problem, Result, TenantId, VersionKey, merge::merge};
 use crate::db::Conn;
 use crate::db::schema::{credentials as cr, users as u, versions as v};
-use crate::http::describe::Rejections;
+use crate::http::describe::{self, Rejections};
 use crate::http::{Answer, Change, Collection, Guard, Input, Operations, input};
 use crate::records::ask::Moments;
 use crate::records::{Condition, Draft, Kind, Record, Relation, Resource, Stateless, Stored, unasked};
@@ -87,35 +87,11 @@ pub fn keep_password(conn: &mut Conn, tenant: TenantId, user: Id, email: &str, h
     diesel::insert_into(cr::table).values(row).execute(conn)
 }
 
-/// A user to come: the members of a user, and a first password.
-#[derive(Debug, ToSchema)]
-#[schema(example = json!({"name": "Security manager", "email": "security@example.org", "roles": ["manager"], "password": "correct horse battery staple"}))]
-#[expect(dead_code, reason = "only its schema is used")]
-pub struct UserInput {
-    /// What they are called; the address, when absent.
-    #[schema(min_length = 1, max_length = 200)]
-    name: Option<String>,
-    /// What they log in with.
-    #[schema(max_length = 254, format = "email")]
-    email: String,
-    /// What they may do.
-    #[schema(min_items = 1, max_items = 7)]
-    roles: Vec<Role>,
-    /// The person that they are: id or code.
-    #[schema(max_length = 64)]
-    person_id: Option<String>,
-    /// Since when they cannot come in.
-    disabled_at: Option<Instant>,
-    /// 12 to 128 characters; when absent, one is made and answered once as `secret`.
-    #[schema(min_length = 12, max_length = 128, format = "password")]
-    password: Option<String>,
-}
-
 /// Create a user
 ///
 /// With a password of 12 to 128 characters; without one, a password is made and shown in this answer alone, as `secret`.
-#[utoipa::path(operation_id = "createUser", tag = "users", security(("bearer" = [])), request_body = UserInput, params(crate::http::document::Retried),
-    responses((status = 201, description = "The user.", body = NewUser), Rejections))]
+#[utoipa::path(operation_id = "createUser", tag = "users", security(("bearer" = [])), request_body = ref("#/components/schemas/UserInput"), params(crate::http::document::Retried),
+    responses((status = 201, description = "The user.", body = ref("#/components/schemas/NewUser")), Rejections))]
 #[post("/v1/users")]
 pub async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
@@ -146,29 +122,6 @@ pub async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Inp
         .await
 }
 
-/// A user that was just made.
-#[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "only its schema is used")]
-pub struct NewUser {
-    /// The password that was made, where none was given; shown once.
-    #[schema(max_length = 128)]
-    secret: Option<String>,
-    /// The user.
-    id: Id,
-    /// The readable identifier.
-    #[schema(max_length = 32)]
-    code: String,
-    /// Its version.
-    #[schema(minimum = 1)]
-    version: i32,
-    /// What they log in with.
-    #[schema(max_length = 254)]
-    email: String,
-    /// What they may do.
-    #[schema(max_items = 7)]
-    roles: Vec<Role>,
-}
-
 /// 422 when another user of the organization has this address.
 fn free(conn: &mut Conn, tenant: TenantId, email: &str, but: Option<Id>) -> Result<()> {
     let same = cr::table.filter(cr::tenant_id.eq(tenant).and(cr::email.eq(folded(email))));
@@ -182,5 +135,15 @@ fn free(conn: &mut Conn, tenant: TenantId, email: &str, but: Option<Id>) -> Resu
 /// Mounts users.
 pub fn mount(api: &mut crate::http::Api<'_>) {
     api.service(Collection::<User>::new(Operations { create: false, ..Operations::KEPT }));
+    describe::schemas::<User>(api.document, Operations::KEPT);
+    api.document.amend("UserInput", |input| {
+        let password = json!({"type": ["string", "null"], "minLength": 12, "maxLength": 128, "format": "password", "description": "When absent, one is made and answered once as `secret`."});
+        let name = json!({"type": ["string", "null"], "minLength": 1, "maxLength": 200, "description": "What they are called; the address, when absent."});
+        let (properties, required) = (json!({"password": password, "name": name}), json!(["email", "roles"]));
+        merge(input, json!({"properties": properties, "required": required}).as_object().cloned().unwrap_or_default());
+    });
+    let secret =
+        json!({"type": "string", "maxLength": 128, "description": "The password that was made, where none was given; shown once."});
+    describe::with_secret(api.document, "User", "NewUser", "A user that was just made.", secret);
     api.service(create);
 }

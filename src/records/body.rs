@@ -28,6 +28,7 @@ impl<R: Resource> Draft<R> {
     pub fn read_with(mut body: Map<String, Value>, unknown: &mut dyn FnMut(&References) -> Vec<Invalid>) -> Result<Self> {
         let mut faults = nuls("", &body);
         let references = links::take(&mut body, &R::KIND, &mut faults);
+        faults.extend(unknown_nulls::<R>(&body).filter(|name| !Common::MEMBERS.contains(&name.as_str())).map(unknown_member));
         body.retain(|_, value| !value.is_null());
         let (common, own): (Map<_, _>, Map<_, _>) = body.into_iter().partition(|(name, _)| Common::MEMBERS.contains(&name.as_str()));
         let example = || match R::example() {
@@ -54,10 +55,30 @@ impl<R: Resource> Draft<R> {
 #[derive(Debug, Clone)]
 pub struct MergePatch(pub Map<String, Value>);
 
+impl MergePatch {
+    /// What it clears has to be there to be cleared.
+    pub fn known<R: Resource>(&self) -> Result<()> {
+        let known = |name: &str| Common::MEMBERS.contains(&name) || R::KIND.relation(name).is_some();
+        let faults: Vec<Invalid> = unknown_nulls::<R>(&self.0).filter(|name| !known(name)).map(unknown_member).collect();
+        if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
+    }
+}
+
+/// The members that are null and that a type does not have: a null says as little of a misspelt name as a value would.
+fn unknown_nulls<T: PartialSchema>(body: &Map<String, Value>) -> impl Iterator<Item = &String> {
+    let nulls: Vec<&String> = body.iter().filter_map(|(name, value)| value.is_null().then_some(name)).collect();
+    let schema = if nulls.is_empty() { Value::Null } else { serde_json::to_value(T::schema()).unwrap_or_default() };
+    nulls.into_iter().filter(move |name| schema.get("properties").is_none_or(|known| known.get(name.as_str()).is_none()))
+}
+fn unknown_member(name: impl std::fmt::Display) -> Invalid {
+    Invalid::body(format!("/{name}"), "unknown_member", "there is no such member, or it is not for clients to write")
+}
+
 /// Reads and validates the body of an action; unknown members and every invalid value are named.
 pub fn read_part<T: DeserializeOwned + Validate + PartialSchema>(mut body: Map<String, Value>) -> Result<T> {
-    body.retain(|_, value| !value.is_null());
     let mut faults = nuls("", &body);
+    faults.extend(unknown_nulls::<T>(&body).map(unknown_member));
+    body.retain(|_, value| !value.is_null());
     let read = part::<T>(body, &Map::new, &mut faults);
     read.filter(|_| faults.is_empty()).ok_or_else(|| Problem::invalid(faults))
 }
@@ -87,11 +108,7 @@ fn part<T: DeserializeOwned + Validate + PartialSchema>(
                     (_, Some(name))
                         if words.starts_with("unknown field") && members.contains_key(name) && pointer.matches('/').count() <= 1 =>
                     {
-                        faults.push(Invalid::body(
-                            format!("/{name}"),
-                            "unknown_member",
-                            "there is no such member, or it is not for clients to write",
-                        ));
+                        faults.push(unknown_member(name));
                         members.remove(name);
                     }
                     (Some(name), _) => {

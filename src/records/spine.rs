@@ -30,7 +30,7 @@ pub struct Common {
     /// Words to find it by.
     #[serde(default)]
     #[validate(length(max = 50), custom(function = tags_are_words))]
-    #[schema(max_items = 50)]
+    #[schema(max_items = 50, min_length = 1, max_length = 50)]
     pub tags: Vec<String>,
     /// The organization's own members: up to 50 names with a string, a number, a boolean or null.
     #[serde(default)]

@@ -176,6 +176,7 @@ impl<'a, P> Tx<'a, P> {
         P: Covers<R>,
     {
         R::changeable(&before)?;
+        patch.known::<R>()?;
         let mut body = before.body()?;
         merge(&mut body, patch.0);
         let draft = self.draft::<R>(body)?;

@@ -19,6 +19,8 @@ pub struct Room {
     pub kind: Kind,
     /// A valid body.
     pub example: fn() -> Value,
+    /// Its part of the cycle: the folder that it stands in.
+    pub part: fn() -> &'static str,
     /// Which of the common operations it has.
     pub operations: Option<Operations>,
     mount: fn(&mut Api<'_>, Operations),
@@ -53,10 +55,21 @@ impl Room {
 
 fn nothing(_: &mut Api<'_>) {}
 
+/// `Plan` of `isms::registers::plan::…`.
+fn part<R>() -> &'static str {
+    match std::any::type_name::<R>().split("::").nth(2) {
+        Some("plan") => "Plan",
+        Some("check") => "Check",
+        Some("act") => "Act",
+        _ => "Do",
+    }
+}
+
 const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) -> Room {
     Room {
         kind: R::KIND,
         example: R::example,
+        part: part::<R>,
         operations: Some(operations),
         mount: |api, does| api.service(Collection::<R>::new(does)),
         actions,
@@ -65,5 +78,5 @@ const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) ->
 
 /// A record that is kept like a register's, but stands at a place of its own.
 const fn settings<R: Resource>(actions: fn(&mut Api<'_>)) -> Room {
-    Room { kind: R::KIND, example: R::example, operations: None, mount: |_, _| {}, actions }
+    Room { kind: R::KIND, example: R::example, part: part::<R>, operations: None, mount: |_, _| {}, actions }
 }

@@ -194,6 +194,9 @@ fn allowed(document: &Value, schema: &Value) -> String {
     if let Some(one) = either {
         return allowed(document, one);
     }
+    if let Some(one) = schema["anyOf"].get(0) {
+        return allowed(document, one);
+    }
     let kinds = schema["type"].as_array().cloned().unwrap_or_else(|| vec![schema["type"].clone()]);
     match (schema["enum"][0].as_str(), kinds[0].as_str().unwrap_or_default(), schema["format"].as_str()) {
         (Some(word), ..) => word.to_owned(),

@@ -1,5 +1,6 @@
 //! What holds for every register; each law is written once.
 mod access;
+mod archived;
 mod bulk;
 mod concurrency;
 mod filters;

@@ -56,7 +56,7 @@ async fn a_file_comes_out_as_it_went_in(app: &TestApp) {
         let path = format!("{}/content", at("evidence", &made));
         let content = app.get(&app.keys.auditor, &path).await.expect(200);
         assert_eq!(content.bytes, file);
-        assert_eq!(content.header("content-type").as_deref(), Some("application/pdf"));
+        assert_eq!(content.header("content-type").as_deref(), Some("application/octet-stream"));
         assert!(
             content.header("content-disposition").unwrap().starts_with("attachment; filename*=UTF-8''Bericht%20%C3%BC"),
             "{:?}",

@@ -1,4 +1,5 @@
 //! A house of its own for each test, on either database, with a clock that the test moves.
+pub mod contract;
 pub mod make;
 pub mod postgres;
 pub mod process;
@@ -11,6 +12,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::from_fn;
 use actix_web::{App, test, web::Data};
 use chrono::{DateTime, Utc};
+use contract::Asked;
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use isms::api::metrics::Metrics;
 use isms::api::{self, app, frame};
@@ -217,17 +219,24 @@ impl TestApp {
         headers: &[(&str, &str)],
         body: Option<Vec<u8>>,
     ) -> LocalBoxFuture<'static, Reply> {
-        let mut request = test::TestRequest::with_uri(uri).method(method);
+        let (mut request, mut asked) = (test::TestRequest::with_uri(uri).method(method.clone()), Asked::new(method, uri, body.as_deref()));
         if !key.is_empty() {
             request = request.insert_header((header::AUTHORIZATION, format!("Bearer {key}")));
         }
         for (name, value) in headers {
             request = request.insert_header((*name, *value));
+            asked.headers.push(((*name).to_owned(), (*value).to_owned()));
         }
         if let Some(bytes) = body {
             request = request.insert_header((header::CONTENT_LENGTH, bytes.len())).set_payload(bytes);
         }
-        (self.call)(request)
+        let call = (self.call)(request);
+        async move {
+            let reply = call.await;
+            contract::hold(&asked, &reply);
+            reply
+        }
+        .boxed_local()
     }
     pub async fn get(&self, key: &str, uri: &str) -> Reply {
         self.send(key, Method::GET, uri, &[], None).await

@@ -31,12 +31,20 @@ type Outcome = std::result::Result<(StatusCode, Row), Problem>;
 pub async fn batch<R: Resource>(guard: Guard<Change<R>>, request: HttpRequest, input: Large, does: Operations) -> Result<Answer> {
     let atomic = super::flag(&request, "atomic")?;
     let content = input.0.content()?;
-    let items = items(input.0.members())?;
+    let items = items(input.0.members(), does)?;
     guard.effect(&content, move |tx| run::<R, _>(tx, items, atomic, does)).await
 }
 
-/// The items of the body.
-fn items(mut body: Map<String, Value>) -> Result<Vec<Value>> {
+/// What an item may say.
+#[derive(Debug, Default)]
+struct Said {
+    id: Option<String>,
+    if_match: Option<String>,
+    bodies: Vec<(&'static str, Map<String, Value>)>,
+}
+
+/// The items of the body. What is no batch is refused whole; what is wrong with a record is the outcome of its item.
+fn items(mut body: Map<String, Value>, does: Operations) -> Result<Vec<Said>> {
     let mut faults: Vec<Invalid> = Vec::new();
     let items = match body.remove("items") {
         Some(Value::Array(items)) if (1..=MOST).contains(&items.len()) => items,
@@ -50,10 +58,40 @@ fn items(mut body: Map<String, Value>) -> Result<Vec<Value>> {
         }
     };
     faults.extend(body.keys().map(|name| Invalid::body(format!("/{name}"), "unknown_member", "there is no such member")));
-    if faults.is_empty() { Ok(items) } else { Err(Problem::invalid(faults)) }
+    let read = items.into_iter().enumerate().map(|(n, item)| said(item, does, &format!("/items/{n}"), &mut faults)).collect();
+    if faults.is_empty() { Ok(read) } else { Err(Problem::invalid(faults)) }
 }
 
-fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, items: Vec<Value>, atomic: bool, does: Operations) -> Result<Recorded<Answer>> {
+/// The ways of an item.
+fn ways(does: Operations) -> &'static [&'static str] {
+    if does.create { &["create", "upsert", "patch"] } else { &["patch"] }
+}
+
+fn said(item: Value, does: Operations, at: &str, faults: &mut Vec<Invalid>) -> Said {
+    let mut said = Said::default();
+    let Value::Object(members) = item else {
+        faults.push(Invalid::body(at, "invalid", "an object is needed"));
+        return said;
+    };
+    for (name, value) in members {
+        let place = format!("{at}/{name}");
+        match (name.as_str(), value) {
+            ("id", Value::String(id)) if id.len() <= 64 => said.id = Some(id),
+            ("id", _) => faults.push(Invalid::body(place, "invalid", "an id or a code is needed")),
+            ("if_match", Value::String(tag)) if tag.len() <= 255 => said.if_match = Some(tag),
+            ("if_match", Value::Number(version)) if version.is_u64() => said.if_match = Some(version.to_string()),
+            ("if_match", _) => faults.push(Invalid::body(place, "invalid", "a version or an entity tag is needed")),
+            (name, value) => match (ways(does).iter().find(|way| **way == name), value) {
+                (Some(way), Value::Object(body)) => said.bodies.push((way, body)),
+                (Some(_), _) => faults.push(Invalid::body(place, "invalid", "an object is needed")),
+                (None, _) => faults.push(Invalid::body(place, "unknown_member", "there is no such member")),
+            },
+        }
+    }
+    said
+}
+
+fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, items: Vec<Said>, atomic: bool, does: Operations) -> Result<Recorded<Answer>> {
     let (mut outcomes, mut proof): (Vec<Outcome>, _) = (Vec::with_capacity(items.len()), None);
     for item in items {
         let made = tx.attempt(|tx| {
@@ -93,55 +131,25 @@ fn apply<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, item: Item) -> Result<(S
     }
 }
 
-/// Reads an item; every fault is named.
-fn read(item: Value, kind: &crate::records::Kind, does: Operations) -> Result<Item> {
-    let Value::Object(mut members) = item else { return Err(Problem::invalid_one("", "invalid", "an object is needed")) };
-    members.retain(|_, value| !value.is_null());
-    let ways: &[&str] = if does.create { &["create", "upsert", "patch"] } else { &["patch"] };
-    let mut faults: Vec<Invalid> = Vec::new();
-    let mut bodies: Vec<(&str, Map<String, Value>)> = Vec::new();
-    for way in ways {
-        match members.remove(*way) {
-            None => {}
-            Some(Value::Object(body)) => bodies.push((way, body)),
-            Some(_) => faults.push(Invalid::body(format!("/{way}"), "invalid", "an object is needed")),
-        }
-    }
-    let (id, if_match) = (members.remove("id"), members.remove("if_match"));
-    faults.extend(members.keys().map(|name| Invalid::body(format!("/{name}"), "unknown_member", "there is no such member")));
-    if faults.is_empty() && bodies.len() != 1 {
-        faults.push(Invalid::body("", "either", format!("one of {} is needed, and only one", ways.join(", "))));
-    }
-    let patching = bodies.iter().any(|(way, _)| *way == "patch");
-    let mut selector = None;
-    match (id, patching) {
-        (Some(Value::String(text)), true) => match Selector::parse(&text, kind.name) {
-            Some(found) => selector = Some(found),
-            None => faults.push(Invalid::body("/id", "invalid", "an id or a code is needed")),
-        },
-        (Some(_), true) => faults.push(Invalid::body("/id", "invalid", "an id or a code is needed")),
-        (None, true) => faults.push(Invalid::body("/id", "required", "is needed")),
-        (Some(_), false) => faults.push(Invalid::body("/id", "unknown_member", "only a patch names a record")),
-        (None, false) => {}
-    }
-    let known = match if_match {
-        Some(Value::String(tag)) => Known(Some(tag)),
-        Some(Value::Number(version)) => Known(Some(version.to_string())),
-        None => Known::default(),
-        Some(_) => {
-            faults.push(Invalid::body("/if_match", "invalid", "a version or an entity tag is needed"));
-            Known::default()
-        }
+/// What is to be done; every fault is named.
+fn read(said: Said, kind: &crate::records::Kind, does: Operations) -> Result<Item> {
+    let Said { id, if_match, mut bodies } = said;
+    let (Some((way, body)), true) = (bodies.pop(), bodies.is_empty()) else {
+        let words = format!("one of {} is needed, and only one", ways(does).join(", "));
+        return Err(Problem::invalid_one("", "either", words));
     };
-    if !patching && known.0.is_some() {
-        faults.push(Invalid::body("/if_match", "unknown_member", "only a patch names a version"));
-    }
-    match (bodies.pop(), selector) {
+    let only = |name: &str| Invalid::body(format!("/{name}"), "either", "goes with a patch");
+    let faults: Vec<Invalid> =
+        [id.as_ref().map(|_| only("id")), if_match.as_ref().map(|_| only("if_match"))].into_iter().flatten().collect();
+    match (way, id) {
+        ("patch", Some(id)) => match Selector::parse(&id, kind.name) {
+            Some(selector) => Ok(Item::Patch(selector, Known(if_match), body)),
+            None => Err(Problem::invalid_one("/id", "unknown_reference", "an id or a code is needed")),
+        },
+        ("patch", None) => Err(Problem::invalid_one("/id", "required", "is needed")),
         _ if !faults.is_empty() => Err(Problem::invalid(faults)),
-        (Some(("create", body)), _) => Ok(Item::Create(body)),
-        (Some(("upsert", body)), _) => Ok(Item::Upsert(body)),
-        (Some((_, patch)), Some(selector)) => Ok(Item::Patch(selector, known, patch)),
-        _ => Err(Problem::internal("an item that is neither good nor bad")),
+        ("create", _) => Ok(Item::Create(body)),
+        _ => Ok(Item::Upsert(body)),
     }
 }
 

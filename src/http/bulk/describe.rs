@@ -32,18 +32,21 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
     let mut item = json!({
         "id": {"type": "string", "maxLength": 64, "description": "What a patch is for: id or code."},
         "if_match": {"type": ["string", "integer"], "format": "int32", "maxLength": 255, "minimum": 0, "description": "The version that was read, or its entity tag, or `*`; a patch needs it."},
-        "patch": schema(&format!("{name}Patch")),
+        "patch": schema("BatchBody"),
     });
     if let Some(members) = item.as_object_mut().filter(|_| does.create) {
-        members.insert("create".into(), schema(&format!("{name}Input")));
-        members.insert("upsert".into(), schema(&format!("{name}Input")));
+        members.insert("create".into(), schema("BatchBody"));
+        members.insert("upsert".into(), schema("BatchBody"));
     }
-    let ways = if does.create {
-        "One of `create`, `upsert` (by `external_ref`), and `patch` with `id` and `if_match`."
-    } else {
-        "A patch, with `id` and `if_match`."
+    to.schema("BatchBody", json!({"type": "object", "additionalProperties": true, "maxProperties": 200, "example": {"name": "A better name"},
+        "description": "A record or its patch, as a request for it alone would have it. It is looked at item by item: what is wrong with it is the outcome of this item."}));
+    let ways = match does.create {
+        true => format!(
+            "One of `create` and `upsert` (by `external_ref`), as {name}Input, and `patch` with `id` and `if_match`, as {name}Patch."
+        ),
+        false => format!("A `patch` with `id` and `if_match`, as {name}Patch."),
     };
-    to.schema(&format!("{name}BatchItem"), object(ways, &[], item));
+    to.schema(&format!("{name}BatchItem"), object(&ways, &[], item));
     let example = if does.create {
         json!({"items": [{"create": R::example()}]})
     } else {

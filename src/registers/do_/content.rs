@@ -18,14 +18,17 @@ const CHUNK: u64 = 128 * 1024;
 /// The bytes whose SHA-256 the evidence names. The entity tag is that digest; a single range can be asked for.
 #[utoipa::path(operation_id = "getEvidenceContent", tag = "evidence", security(("bearer" = [])),
     params(("id" = String, Path, description = "The evidence: its id or its code.", max_length = 64), crate::http::document::Past,
-        ("Range" = Option<String>, Header, description = "One range of bytes.", max_length = 100, pattern = "^bytes=[0-9]*-[0-9]*$")),
-    responses((status = 200, description = "The content.", body = crate::http::document::Binary, content_type = "application/octet-stream"),
-        (status = 206, description = "The range of it that was asked for.", body = crate::http::document::Binary, content_type = "application/octet-stream"),
-        (status = 304, description = "Unchanged."), Refusals, crate::http::describe::NoRange))]
+        ("Range" = Option<String>, Header, description = "One range of bytes; another unit, or several ranges, is answered with the whole.", max_length = 100, example = "bytes=0-1023")),
+    responses((status = 200, description = "The content.", body = crate::http::document::Binary, content_type = "application/octet-stream",
+            headers(("Content-Disposition" = String, description = "Its file name, as an attachment."), ("Accept-Ranges" = String, description = "`bytes`."), ("Repr-Digest" = String, description = "RFC 9530 digest of the whole content."))),
+        (status = 206, description = "The range of it that was asked for.", body = crate::http::document::Binary, content_type = "application/octet-stream",
+            headers(("Content-Range" = String, description = "Which bytes these are, of how many."), ("Content-Disposition" = String, description = "Its file name, as an attachment."), ("Accept-Ranges" = String, description = "`bytes`."), ("Repr-Digest" = String, description = "RFC 9530 digest of the whole content."))),
+        (status = 304, description = "Unchanged.", headers(("Content-Disposition" = String, description = "Its file name, as an attachment."), ("Accept-Ranges" = String, description = "`bytes`."), ("Repr-Digest" = String, description = "RFC 9530 digest of the whole content."))), Refusals, crate::http::describe::NoRange))]
 #[get("/v1/evidence/{id}/content")]
 pub async fn content(guard: Guard<Read<Evidence>>, at: At, request: HttpRequest) -> Result<HttpResponse> {
     let (then, selector) = (Then::read(&request, &[])?, at.of(&Evidence::KIND)?);
-    let record = guard.glance(then.as_of, move |reader| reader.load::<Evidence>(&selector, then.archived_too)).await?;
+    let found = guard.read(then.as_of, move |reader| Ok((reader.load::<Evidence>(&selector, then.archived_too)?, reader.moment.last)));
+    let (record, position) = found.await?;
     let said = record.state;
     let etag = format!("\"{}\"", said.sha256);
     let name = said.file_name.unwrap_or_else(|| format!("{}.json", record.spine.code));
@@ -33,7 +36,7 @@ pub async fn content(guard: Guard<Read<Evidence>>, at: At, request: HttpRequest)
     let mut response = HttpResponse::Ok();
     response.insert_header((header::ETAG, etag.clone())).insert_header((header::CONTENT_DISPOSITION, disposition));
     response.insert_header((header::ACCEPT_RANGES, "bytes")).insert_header((header::CACHE_CONTROL, "private, no-cache"));
-    response.insert_header(("Repr-Digest", format!("sha-256=:{}:", base64_of(&said.sha256))));
+    response.insert_header(("Ledger-Position", position)).insert_header(("Repr-Digest", format!("sha-256=:{}:", base64_of(&said.sha256))));
     if answer::known(&request, &etag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
@@ -58,7 +61,8 @@ pub async fn content(guard: Guard<Read<Evidence>>, at: At, request: HttpRequest)
         Ok(file)
     };
     let file = web::block(open).await.map_err(Problem::internal)??;
-    response.content_type(said.media_type);
+    // Bytes, whatever they are: the record names their media type.
+    response.content_type("application/octet-stream");
     Ok(response.body(SizedStream::new(length, chunks(file, length))))
 }
 

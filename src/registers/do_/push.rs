@@ -346,7 +346,7 @@ pub fn describe(to: &mut Document) {
     to.schema("EvidenceMetadata", json!({"type": "object", "description": "What is told of a file.", "additionalProperties": false, "required": ["name"], "properties": told}));
     to.schema("EvidenceUpload", json!({"type": "object", "description": "A file with what is told of it.", "additionalProperties": false, "required": ["metadata", "file"],
         "properties": {"metadata": {"$ref": "#/components/schemas/EvidenceMetadata"}, "file": {"type": "string", "format": "binary", "maxLength": 104857600, "description": "The file, up to 100 MiB by default."}}}));
-    let answer = |text: &str| json!({"description": text, "headers": describe::headers(&["ETag", "Location", "Ledger-Position", "Idempotency-Replayed"]), "content": {"application/json": {"schema": describe::schema("Evidence")}}});
+    let answer = |text: &str| json!({"description": text, "headers": describe::headers(&["ETag"]), "content": {"application/json": {"schema": describe::schema("Evidence")}}});
     let mut responses = json!({"200": answer("It was there already: the first answer."), "201": answer("Entered.")});
     for status in [400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503] {
         if let Some(all) = responses.as_object_mut() {

@@ -157,7 +157,7 @@ pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Inp
 /// Newest first: how the risk was scored over time, by whom and why.
 #[utoipa::path(operation_id = "listRiskAssessments", tag = "risks", security(("bearer" = [])),
     params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The assessments.", body = Assessments), Refusals))]
+    responses((status = 200, description = "The assessments.", body = Assessments), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/risks/{id}/assessments")]
 pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &[])?, at.of(&Risk::KIND)?);

@@ -65,7 +65,7 @@ pub struct Level {
     pub review_every_days: i32,
     /// Its colour in drawings, `#rrggbb`.
     #[validate(custom(function = colour))]
-    #[schema(pattern = "^#[0-9a-f]{6}$", max_length = 7)]
+    #[schema(pattern = "^#[0-9a-f]{6}$", max_length = 7, example = "#2e7d32")]
     pub colour: String,
 }
 
@@ -299,7 +299,7 @@ pub async fn revise(guard: Guard<Revise<RiskMethodology>>, at: At, known: Known,
 /// What was approved, newest first.
 #[utoipa::path(operation_id = "listRiskMethodologyRevisions", tag = "risk-methodologies", security(("bearer" = [])),
     params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The revisions.", body = revision::Revisions), Refusals))]
+    responses((status = 200, description = "The revisions.", body = revision::Revisions), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/risk-methodologies/{id}/revisions")]
 pub async fn revisions(guard: Guard<Read<RiskMethodology>>, at: At, request: HttpRequest) -> Result<Answer> {
     revision::list(guard, at, request).await

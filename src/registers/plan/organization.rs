@@ -90,7 +90,7 @@ pub async fn get_organization(guard: Guard<Read<Organization>>, request: HttpReq
 ///
 /// A JSON merge patch (RFC 7396).
 #[utoipa::path(operation_id = "updateOrganization", tag = "organization", security(("bearer" = [])), params(crate::http::document::Conditional),
-    request_body(content = OrganizationPatch, content_type = "application/merge-patch+json"), responses(Changed<Organization>))]
+    request_body(content = ref("#/components/schemas/OrganizationPatch"), content_type = "application/merge-patch+json"), responses(Changed<Organization>))]
 #[patch("/v1/organization")]
 pub async fn update_organization(guard: Guard<Change<Organization>>, known: Known, input: Input) -> Result<Answer> {
     let selector = Selector::Id(guard.caller().tenant.record());
@@ -103,28 +103,10 @@ pub async fn update_organization(guard: Guard<Change<Organization>>, known: Know
         .await
 }
 
-/// What of the organization can be changed.
-#[derive(Debug, ToSchema)]
-#[schema(example = json!({"time_zone": "Europe/Berlin"}))]
-#[expect(dead_code, reason = "only its schema is used")]
-pub struct OrganizationPatch {
-    /// What it is called.
-    #[schema(min_length = 1, max_length = 200)]
-    name: Option<String>,
-    /// IANA name of the time zone where its days begin and end.
-    #[schema(max_length = 64)]
-    time_zone: Option<String>,
-    /// BCP 47 tag of its language.
-    #[schema(min_length = 2, max_length = 35)]
-    locale: Option<String>,
-    /// Days that evidence is current which names no period and no expiry.
-    #[schema(minimum = 1, maximum = 3650)]
-    evidence_default_valid_days: Option<i32>,
-}
-
 /// Mounts the organization: it has no list and cannot be created or archived through the API.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    crate::http::describe::schemas::<Organization>(api.document, crate::http::Operations::READ);
+    let does = crate::http::Operations { update: true, ..crate::http::Operations::READ };
+    crate::http::describe::schemas::<Organization>(api.document, does);
     api.service(get_organization);
     api.service(update_organization);
 }

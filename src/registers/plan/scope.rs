@@ -203,7 +203,7 @@ pub async fn retire(guard: Guard<Retire<Scope>>, at: At, known: Known, input: In
 /// What was approved, newest first.
 #[utoipa::path(operation_id = "listScopeRevisions", tag = "scopes", security(("bearer" = [])),
     params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The revisions.", body = revision::Revisions), Refusals))]
+    responses((status = 200, description = "The revisions.", body = revision::Revisions), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/scopes/{id}/revisions")]
 pub async fn revisions(guard: Guard<Read<Scope>>, at: At, request: HttpRequest) -> Result<Answer> {
     revision::list(guard, at, request).await
