@@ -115,12 +115,16 @@ fn headers() -> Value {
 
 /// What every answer has and no handler says: limits that follow from formats, headers of every answer, and nothing that is not used.
 fn finished(mut document: Value) -> Value {
-    for part in ["/components", "/paths"] {
-        document.pointer_mut(part).into_iter().for_each(bound);
-    }
     let operations = document.pointer_mut("/paths").and_then(Value::as_object_mut).into_iter().flat_map(|paths| paths.values_mut());
     for operation in operations.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()) {
+        let sent = operation.pointer_mut("/parameters").and_then(Value::as_array_mut).into_iter().flatten();
+        sent.filter_map(|parameter| parameter.get_mut("schema")).for_each(leave_out);
+        let bodies = operation.pointer_mut("/requestBody/content").and_then(Value::as_object_mut).into_iter().flatten();
+        bodies.filter_map(|(_, body)| body.get_mut("schema")).for_each(leave_out);
         operation.pointer_mut("/responses").and_then(Value::as_object_mut).into_iter().flatten().for_each(|(_, response)| dress(response));
+    }
+    for part in ["/components", "/paths"] {
+        document.pointer_mut(part).into_iter().for_each(bound);
     }
     document
         .pointer_mut("/components/responses")
@@ -131,6 +135,22 @@ fn finished(mut document: Value) -> Value {
     while prune(&mut document) {}
     document
 }
+
+/// Takes null out of the schema of a parameter or a body: what is optional is left out of a request, there is no null to send.
+fn leave_out(schema: &mut Value) {
+    let absent = |one: &Value| one == "null" || one.get("type").is_some_and(|kind| kind == "null");
+    for (word, alone) in [("type", "/type"), ("oneOf", "")] {
+        let Some(any) = schema.get_mut(word).and_then(Value::as_array_mut) else { continue };
+        any.retain(|one| !absent(one));
+        if let [only] = any.as_mut_slice() {
+            let only = only.take();
+            schema.pointer_mut(alone).into_iter().for_each(|place| *place = only.clone());
+        }
+    }
+}
+
+/// Characters of a view that is no JSON: a table or a drawing.
+const LONGEST_VIEW: u32 = 1 << 24;
 
 /// Limits of numbers, texts and lists, where the type has them but the generator does not say so.
 fn bound(value: &mut Value) {
@@ -158,7 +178,6 @@ fn bound(value: &mut Value) {
             }
             if is(members, "array") {
                 members.entry("maxItems").or_insert(json!(1000));
-                members.entry("items").or_insert(json!({"description": "Any JSON value."}));
             }
             members.values_mut().for_each(bound);
         }
@@ -167,8 +186,12 @@ fn bound(value: &mut Value) {
     }
 }
 
-/// The headers that every answer may have.
+/// The headers that every answer may have, and how long one of plain text may be.
 fn dress(response: &mut Value) {
+    let contents = response.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten();
+    for schema in contents.filter_map(|(_, content)| content.get_mut("schema")).filter(|schema| **schema == json!({"type": "string"})) {
+        *schema = json!({"type": "string", "maxLength": LONGEST_VIEW});
+    }
     if let Some(members) = response.as_object_mut().filter(|members| !members.contains_key("$ref")) {
         let headers = members.entry("headers").or_insert(json!({}));
         for (name, header) in describe::headers(&["X-Request-Id", "RateLimit", "RateLimit-Policy"]).as_object().cloned().unwrap_or_default()

@@ -80,7 +80,7 @@ pub struct Body {
     #[schema(max_length = 2000)]
     detail: String,
     /// The request, as in the log and in `X-Request-Id`.
-    #[schema(max_length = 36)]
+    #[schema(required, max_length = 36)]
     request_id: Option<String>,
     /// Every invalid value, not only the first.
     #[schema(max_items = 10000)]
