@@ -1,6 +1,7 @@
 //! Floor 7: the front door.
 pub mod app;
 pub mod demo;
+pub mod docs;
 pub mod document;
 pub mod frame;
 pub mod metrics;
