@@ -162,16 +162,6 @@ fn no_schema_is_empty_or_without_limits() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
-/// Generators name a variable for the member and one for the whole.
-#[test]
-fn no_schema_has_a_member_of_its_own_name() {
-    for (name, schema) in document()["components"]["schemas"].as_object().unwrap() {
-        let members = schema["properties"].as_object().into_iter().flatten();
-        let alike = members.map(|(member, _)| member).find(|member| member.replace('_', "") == name.to_lowercase());
-        assert_eq!(alike, None, "{name}");
-    }
-}
-
 /// What is optional is left out of a request.
 #[test]
 fn no_parameter_and_no_body_is_null() {

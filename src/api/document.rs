@@ -33,7 +33,7 @@ fn open_operations(to: &mut Document) {
     let any = json!({"type": "object", "description": "An OpenAPI 3.1 document.", "additionalProperties": true, "maxProperties": 100});
     to.schema("OpenApiDocument", any);
     let found = json!({"description": "The document.", "content": {"application/json": {"schema": describe::schema("OpenApiDocument"), "example": {"openapi": "3.1.0"}}}});
-    to.operation("/v1/openapi.json", "get", json!({"operationId": "getOpenApi", "tags": ["service"], "summary": "Get this document", "description": "OpenAPI 3.1, as it is committed with the source.", "security": [], "responses": {"200": found, "400": refused(400), "429": refused(429), "500": refused(500)}}));
+    to.operation("/v1/openapi.json", "get", json!({"operationId": "getOpenApi", "tags": ["service"], "summary": "Get this document", "description": "OpenAPI 3.1, as it is committed with the source.", "security": [], "responses": {"200": found, "304": {"description": "Unchanged since the tag that was sent."}, "400": refused(400), "429": refused(429), "500": refused(500)}}));
 }
 
 /// What belongs to the tags beside the registers.
@@ -117,6 +117,7 @@ fn headers() -> Value {
 fn finished(mut document: Value) -> Value {
     let operations = document.pointer_mut("/paths").and_then(Value::as_object_mut).into_iter().flat_map(|paths| paths.values_mut());
     for operation in operations.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()) {
+        watched(operation);
         let sent = operation.pointer_mut("/parameters").and_then(Value::as_array_mut).into_iter().flatten();
         sent.filter_map(|parameter| parameter.get_mut("schema")).for_each(leave_out);
         let bodies = operation.pointer_mut("/requestBody/content").and_then(Value::as_object_mut).into_iter().flatten();
@@ -134,6 +135,23 @@ fn finished(mut document: Value) -> Value {
         .for_each(|(_, response)| dress(response));
     while prune(&mut document) {}
     document
+}
+
+/// What answers 304 has an entity tag, and takes the one that is known.
+fn watched(operation: &mut Value) {
+    if operation.pointer("/responses/304").is_none() {
+        return;
+    }
+    let (known, tag) = (describe::parameter("IfNoneMatch"), describe::headers(&["ETag"]));
+    let parameters = operation.as_object_mut().and_then(|operation| operation.entry("parameters").or_insert(json!([])).as_array_mut());
+    if let Some(parameters) = parameters.filter(|parameters| !parameters.contains(&known)) {
+        parameters.push(known);
+    }
+    for place in ["/responses/200", "/responses/304"] {
+        let headers = operation.pointer_mut(place).and_then(Value::as_object_mut);
+        let headers = headers.and_then(|response| response.entry("headers").or_insert(json!({})).as_object_mut());
+        headers.into_iter().for_each(|headers| headers.extend(tag.as_object().cloned().unwrap_or_default()));
+    }
 }
 
 /// Takes null out of the schema of a parameter or a body: what is optional is left out of a request, there is no null to send.

@@ -23,7 +23,7 @@ impl<R: Resource> IntoResponses for Found<R> {
         let found =
             json!({"description": "The record.", "headers": headers(&["ETag", "Ledger-Position"]), "content": json_of(schema(&R::name()))});
         let found = serde_json::from_value(found).ok().map(|response| ("200".to_owned(), RefOr::T(response)));
-        refused(&[400, 401, 403, 404, 429, 500, 503]).chain(found).collect()
+        refused(&[400, 401, 403, 404, 429, 500, 503]).chain(found).chain(Unchanged::responses()).collect()
     }
 }
 /// The problems of an operation, by reference.
@@ -49,6 +49,13 @@ pub struct NoFormat;
 impl IntoResponses for NoFormat {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         refused(&[406]).collect()
+    }
+}
+/// A view with an entity tag: 304. The document's frame adds the tag and `If-None-Match`.
+pub struct Unchanged;
+impl IntoResponses for Unchanged {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        BTreeMap::from([("304".to_owned(), RefOr::T(Response::new("Unchanged since the tag that was sent.")))])
     }
 }
 /// The problem of a version that was not sent: 428.

@@ -2,7 +2,7 @@
 use crate::access::{Actor, allows};
 use crate::core::{Id, Instant, Invalid, Problem, Result, text::hex};
 use crate::db::schema::{ledger_entries as e, versions as v};
-use crate::http::describe::Refusals;
+use crate::http::describe::{Refusals, Unchanged};
 use crate::http::{Answer, Guard, Ledger, Permission, Then, View};
 use crate::records::history::{self, Entry};
 use crate::records::{Reader, kind, sight};
@@ -234,7 +234,7 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
         ("at_since" = Option<String>, Query, description = "Not earlier: an RFC 3339 instant or a date.", max_length = 64), ("at_before" = Option<String>, Query, description = "Earlier.", max_length = 64),
         ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
         ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
-    responses((status = 200, description = "Entries.", body = EntryPage), Refusals))]
+    responses((status = 200, description = "Entries.", body = EntryPage), Refusals, Unchanged))]
 #[get("/v1/ledger/entries")]
 pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["actor_id", "kind", "action", "record_id", "at_since", "at_before", "limit", "cursor"])?;

@@ -3,7 +3,7 @@ use super::format::wants;
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{risks as r, versions as v};
-use crate::http::describe::Refusals;
+use crate::http::describe::{Refusals, Unchanged};
 use crate::http::{Answer, Guard, Read, Then};
 use crate::records::{Reader, Record, Resource, Selector};
 use crate::registers::plan::methodology::{self, RiskMethodology};
@@ -70,7 +70,7 @@ pub struct RiskMatrix {
 #[utoipa::path(operation_id = "getRiskMatrix", tag = "risk-matrix", security(("bearer" = [])),
     params(("stage" = Option<MatrixStage>, Query, description = "Which scores; the current ones when absent."), ("scope_id" = Option<String>, Query, description = "Only risks of this scope: id or code.", max_length = 64),
         ("format" = inline(Option<crate::http::document::DrawingFormat>), Query, description = "`json` or `svg`."), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
-    responses((status = 200, description = "The matrix.", content((RiskMatrix = "application/json"), (String = "image/svg+xml"))), Refusals, crate::http::describe::NoFormat))]
+    responses((status = 200, description = "The matrix.", content((RiskMatrix = "application/json"), (String = "image/svg+xml"))), Refusals, Unchanged, crate::http::describe::NoFormat))]
 #[get("/v1/risk-matrix")]
 pub async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["stage", "scope_id", "format"])?;

@@ -4,7 +4,7 @@ use super::soa::{self, SoaSummary};
 use crate::core::{Id, Result, catalogue};
 use crate::db::dialect::at;
 use crate::db::schema::{evidence as ev, links as l, versions as v};
-use crate::http::describe::Refusals;
+use crate::http::describe::{Refusals, Unchanged};
 use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
 use crate::records::{Condition, Reader, list, sight};
 use crate::registers::plan::scope::Scope;
@@ -120,7 +120,7 @@ pub struct Overview {
 /// A dashboard's home in one request, live or as of a moment; cut to a scope with `scope_id`.
 #[utoipa::path(operation_id = "getOverview", tag = "overview", security(("bearer" = [])),
     params(("scope_id" = Option<String>, Query, description = "Only this scope and what belongs to the whole organization: id or code.", max_length = 64), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
-    responses((status = 200, description = "The overview.", body = Overview), Refusals))]
+    responses((status = 200, description = "The overview.", body = Overview), Refusals, Unchanged))]
 #[get("/v1/overview")]
 pub async fn get_overview(guard: Guard<Viewing<View>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["scope_id"])?;

@@ -5,7 +5,7 @@ use crate::core::catalogue::Requirement;
 use crate::core::{Id, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{controls as c, links as l, requirement_links as rl, versions as v};
-use crate::http::describe::Refusals;
+use crate::http::describe::{Refusals, Unchanged};
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::{Reader, Resource};
 use crate::registers::r#do::applicability::{self, Applicability, Decision, Reason};
@@ -334,7 +334,7 @@ fn risks_by_control(reader: &mut Reader<'_>) -> Result<BTreeMap<Id, BTreeSet<Id>
 #[utoipa::path(operation_id = "getStatementOfApplicability", tag = "statement-of-applicability", security(("bearer" = [])),
     params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("framework" = Option<String>, Query, description = "The framework; ISO/IEC 27001:2022 when absent.", max_length = 64),
         ("format" = inline(Option<crate::http::document::TableFormat>), Query, description = "`json` or `csv`."), crate::http::document::Past),
-    responses((status = 200, description = "The statement.", content((StatementOfApplicability = "application/json"), (String = "text/csv"))), Refusals, crate::http::describe::NoFormat))]
+    responses((status = 200, description = "The statement.", content((StatementOfApplicability = "application/json"), (String = "text/csv"))), Refusals, Unchanged, crate::http::describe::NoFormat))]
 #[get("/v1/scopes/{id}/statement-of-applicability")]
 pub async fn get_statement(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &["framework", "format"])?, at.of(&Scope::KIND)?);

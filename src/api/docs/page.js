@@ -276,7 +276,9 @@ try {
   if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
   api = await answer.json();
   page.version.textContent = api.info.version;
-  page.menu.open = !matchMedia("(max-width: 52rem)").matches;
+  const narrow = matchMedia("(max-width: 52rem)");
+  page.menu.open = !narrow.matches;
+  narrow.addEventListener("change", () => { page.menu.open = !narrow.matches; });
   page.search.addEventListener("input", list);
   page.authorise.addEventListener("submit", authorise);
   addEventListener("hashchange", show);

@@ -5,7 +5,7 @@ use crate::core::{Id, Instant, Problem, Result, VersionKey, catalogue};
 use crate::db::Conn;
 use crate::db::dialect::at;
 use crate::db::schema::{applicability as a, versions as v};
-use crate::http::describe::Refusals;
+use crate::http::describe::{Refusals, Unchanged};
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::ask::Moments;
 use crate::records::{Condition, Kind, Reader, Record, Resource, Selector, Stateless, Stored};
@@ -174,7 +174,7 @@ pub fn scope_of(reader: &mut Reader<'_>, selector: &Selector) -> Result<Id> {
 /// Every Annex A control, in natural order; where nothing was decided, it applies.
 #[utoipa::path(operation_id = "listApplicability", tag = "applicability", security(("bearer" = [])),
     params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("framework" = Option<String>, Query, description = "The framework.", max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The decisions.", body = Decisions), Refusals))]
+    responses((status = 200, description = "The decisions.", body = Decisions), Refusals, Unchanged))]
 #[get("/v1/scopes/{id}/applicability")]
 pub async fn list(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &["framework"])?, at.of(&Scope::KIND)?);
@@ -197,7 +197,7 @@ pub async fn list(guard: Guard<Read<Applicability>>, at: At, request: HttpReques
 /// Where nothing was decided: it applies, and `version` is 0.
 #[utoipa::path(operation_id = "getApplicability", tag = "applicability", security(("bearer" = [])),
     params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.7.4"), crate::http::document::Past),
-    responses((status = 200, description = "The decision.", body = Decision), Refusals))]
+    responses((status = 200, description = "The decision.", body = Decision), Refusals, Unchanged))]
 #[get("/v1/scopes/{id}/applicability/{requirement}")]
 pub async fn get(guard: Guard<Read<Applicability>>, path: Path<(String, String)>, request: HttpRequest) -> Result<Answer> {
     let (then, (id, requirement)) = (Then::read(&request, &[])?, path.into_inner());

@@ -1,7 +1,7 @@
 //! Frameworks (ISO/IEC 27001:2022 6.1.3 c): the built-in catalogues of requirements, read only; the same for everyone and for all time.
 use crate::core::catalogue::{self, Framework};
 use crate::core::{Invalid, Problem, Result};
-use crate::http::describe::Refusals;
+use crate::http::describe::{Refusals, Unchanged};
 use crate::http::{Answer, Frameworks, Guard, Permission, Then, View};
 use crate::records::history;
 use actix_web::{HttpRequest, get, web::Path};
@@ -124,7 +124,7 @@ fn of_path<P: Permission>(guard: &Guard<P>, slug: &str) -> Result<&'static Frame
 /// The built-in catalogues.
 #[utoipa::path(operation_id = "listFrameworks", tag = "frameworks", security(("bearer" = [])),
     params(("as_of" = Option<String>, Query, description = "Catalogues are the same for all time.", max_length = 64)),
-    responses((status = 200, description = "The frameworks.", body = FrameworkPage), Refusals))]
+    responses((status = 200, description = "The frameworks.", body = FrameworkPage), Refusals, Unchanged))]
 #[get("/v1/frameworks")]
 pub async fn list(guard: Guard<View<Frameworks>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &[])?;
@@ -137,7 +137,7 @@ pub async fn list(guard: Guard<View<Frameworks>>, request: HttpRequest) -> Resul
 /// By its slug.
 #[utoipa::path(operation_id = "getFramework", tag = "frameworks", security(("bearer" = [])),
     params(("slug" = String, Path, description = "The framework.", max_length = 64, example = "iso-27001-2022"), ("as_of" = Option<String>, Query, description = "Catalogues are the same for all time.", max_length = 64)),
-    responses((status = 200, description = "The framework.", body = FrameworkShown), Refusals))]
+    responses((status = 200, description = "The framework.", body = FrameworkShown), Refusals, Unchanged))]
 #[get("/v1/frameworks/{slug}")]
 pub async fn get(guard: Guard<View<Frameworks>>, slug: Path<String>, request: HttpRequest) -> Result<Answer> {
     let (then, framework) = (Then::read(&request, &[])?, of_path(&guard, &slug)?);
@@ -153,7 +153,7 @@ pub async fn get(guard: Guard<View<Frameworks>>, slug: Path<String>, request: Ht
         ("q" = Option<String>, Query, description = "Words that begin like this, in reference and title.", max_length = 200),
         ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
         ("as_of" = Option<String>, Query, description = "Catalogues are the same for all time.", max_length = 64)),
-    responses((status = 200, description = "The requirements.", body = RequirementPage), Refusals))]
+    responses((status = 200, description = "The requirements.", body = RequirementPage), Refusals, Unchanged))]
 #[get("/v1/frameworks/{slug}/requirements")]
 pub async fn requirements(guard: Guard<View<Frameworks>>, slug: Path<String>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["kind", "parent_ref", "q", "limit", "cursor"])?;

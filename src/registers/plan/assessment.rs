@@ -5,7 +5,7 @@ use super::risk::{Risk, RiskScore};
 use crate::access::Actor;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
 use crate::db::schema::ledger_entries as e;
-use crate::http::describe::{Refusals, Rejections};
+use crate::http::describe::{Refusals, Rejections, Unchanged};
 use crate::http::{Answer, Assess, At, Guard, Input, Read, Then, input};
 use crate::records::history::Entry;
 use crate::records::{Known, Record, Resource};
@@ -157,7 +157,7 @@ pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Inp
 /// Newest first: how the risk was scored over time, by whom and why.
 #[utoipa::path(operation_id = "listRiskAssessments", tag = "risks", security(("bearer" = [])),
     params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The assessments.", body = Assessments), Refusals))]
+    responses((status = 200, description = "The assessments.", body = Assessments), Refusals, Unchanged))]
 #[get("/v1/risks/{id}/assessments")]
 pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &[])?, at.of(&Risk::KIND)?);

@@ -258,7 +258,7 @@ pub struct Reached {
 /// Everything that depends on it, and everything that it depends on.
 #[utoipa::path(operation_id = "getAssetImpact", tag = "assets", security(("bearer" = [])),
     params(("id" = String, Path, description = "The asset: its id or its code.", max_length = 64)),
-    responses((status = 200, description = "Both ways.", body = AssetImpact), crate::http::describe::Refusals))]
+    responses((status = 200, description = "Both ways.", body = AssetImpact), crate::http::describe::Refusals, crate::http::describe::Unchanged))]
 #[get("/v1/assets/{id}/impact")]
 pub async fn impact(guard: Guard<Read<Asset>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &[])?, at.of(&Asset::KIND)?);

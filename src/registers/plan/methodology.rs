@@ -5,7 +5,7 @@ use crate::core::{Id, Invalid, Result, VersionKey};
 use crate::db::Conn;
 use crate::db::dialect::at;
 use crate::db::schema::{ledger_entries as e, risk_methodologies as m, versions as v};
-use crate::http::describe::{Changed, Found, Refusals};
+use crate::http::describe::{Changed, Found, Refusals, Unchanged};
 use crate::http::handlers::Comment;
 use crate::http::{Answer, Approve, At, Guard, Input, Read, Return, Revise, Submit};
 use crate::records::ask::Moments;
@@ -299,7 +299,7 @@ pub async fn revise(guard: Guard<Revise<RiskMethodology>>, at: At, known: Known,
 /// What was approved, newest first.
 #[utoipa::path(operation_id = "listRiskMethodologyRevisions", tag = "risk-methodologies", security(("bearer" = [])),
     params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The revisions.", body = revision::Revisions), Refusals))]
+    responses((status = 200, description = "The revisions.", body = revision::Revisions), Refusals, Unchanged))]
 #[get("/v1/risk-methodologies/{id}/revisions")]
 pub async fn revisions(guard: Guard<Read<RiskMethodology>>, at: At, request: HttpRequest) -> Result<Answer> {
     revision::list(guard, at, request).await

@@ -3,7 +3,7 @@
 use super::revision::{self, Revised};
 use crate::core::{Invalid, Result, VersionKey};
 use crate::db::{Conn, schema::scopes as s, schema::versions as v};
-use crate::http::describe::{Changed, Found, Refusals};
+use crate::http::describe::{Changed, Found, Refusals, Unchanged};
 use crate::http::handlers::Comment;
 use crate::http::{Answer, Approve, At, Guard, Input, Read, Retire, Return, Revise, Submit, transit};
 use crate::records::ask::Moments;
@@ -203,7 +203,7 @@ pub async fn retire(guard: Guard<Retire<Scope>>, at: At, known: Known, input: In
 /// What was approved, newest first.
 #[utoipa::path(operation_id = "listScopeRevisions", tag = "scopes", security(("bearer" = [])),
     params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The revisions.", body = revision::Revisions), Refusals))]
+    responses((status = 200, description = "The revisions.", body = revision::Revisions), Refusals, Unchanged))]
 #[get("/v1/scopes/{id}/revisions")]
 pub async fn revisions(guard: Guard<Read<Scope>>, at: At, request: HttpRequest) -> Result<Answer> {
     revision::list(guard, at, request).await
