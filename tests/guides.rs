@@ -157,3 +157,31 @@ fn the_client_for_python_retries_what_may_go_better() {
         format!("{client}\nprint(Isms(os.environ['ISMS_URL'], os.environ['ISMS_KEY'], 4).call('POST', 'evidence', {{'payload': 1}}))");
     retries("python3", &["-c", &program]);
 }
+
+/// The page of the document; `.ci/run docs_page` opens it in a browser.
+#[actix_web::test]
+async fn the_page_asks_nobody_else() {
+    let app = crate::support::TestApp::sqlite().await;
+    for (path, media) in
+        [("/docs", "text/html"), ("/docs/page.js", "text/javascript"), ("/docs/page.css", "text/css"), ("/docs/icon.svg", "image/svg+xml")]
+    {
+        let part = app.get("", path).await.expect(200);
+        assert!(part.header("content-type").unwrap().starts_with(media), "{path}");
+        let policy = part.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none';") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(!["unsafe", "*", "http:", "https:", "data:"].iter().any(|word| policy.contains(word)), "{policy}");
+        app.get_with("", path, &[("If-None-Match", &part.etag())]).await.expect(304);
+        let text = part.text().replace("http://www.w3.org/2000/svg", "");
+        for word in ["http:", "https:", "//cdn", "innerHTML", "eval(", "style=", "onclick=\"", "@import", "url("] {
+            assert!(!text.contains(word), "{path} has {word}");
+        }
+    }
+    let page = app.get("", "/docs").await.expect(200).text();
+    for path in page.split('"').filter(|word| word.starts_with("/docs/")) {
+        app.get("", path).await.expect(200);
+    }
+    assert_eq!(
+        app.get("", "/v1/me").await.expect(401).header("content-security-policy").unwrap(),
+        "default-src 'none'; frame-ancestors 'none'"
+    );
+}
