@@ -3,6 +3,7 @@
 mod document;
 mod durability;
 mod floors;
+mod guides;
 mod laws;
 mod migrations;
 mod quick_start;

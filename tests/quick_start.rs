@@ -13,25 +13,27 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const PROGRAM: &str = env!("CARGO_BIN_EXE_isms");
 
 /// A command of the program, with these settings and no others.
-fn isms(command: &str, settings: &BTreeMap<&str, String>) -> Command {
+pub fn isms(command: &str, settings: &BTreeMap<&str, String>) -> Command {
     let mut program = Command::new(PROGRAM);
     program.arg(command).env_clear().envs(settings).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     program
 }
-fn settings(dir: &Path, database: Option<&str>) -> BTreeMap<&'static str, String> {
+/// A data folder of its own, any free port.
+pub fn settings(dir: &Path, database: Option<&str>) -> BTreeMap<&'static str, String> {
     let own = [("ISMS_DATA_DIR", dir.display().to_string()), ("ISMS_BIND", "127.0.0.1:0".into())];
     own.into_iter().chain(database.map(|url| ("DATABASE_URL", url.to_owned()))).collect()
 }
 
 /// A process that is ended with the test, and what it says until then.
-struct Running {
+pub struct Running {
     process: Child,
-    address: String,
+    /// Where it serves.
+    pub address: String,
     line: String,
 }
 impl Running {
     /// Waits until it serves.
-    fn start(command: &str, settings: &BTreeMap<&str, String>) -> Result<Running, String> {
+    pub fn start(command: &str, settings: &BTreeMap<&str, String>) -> Result<Running, String> {
         let mut process = isms(command, settings).spawn().unwrap();
         let mut said = BufReader::new(process.stderr.take().unwrap());
         let (mut heard, mut address) = (String::new(), None);
@@ -51,7 +53,7 @@ impl Running {
         Ok(Running { process, address, line })
     }
     /// Ends it in order; gives back the rest of what it printed.
-    fn end(mut self) -> String {
+    pub fn end(mut self) -> String {
         let end = Command::new("kill").arg("-TERM").arg(self.process.id().to_string()).status().unwrap();
         assert!(end.success() && self.process.wait().unwrap().success());
         let mut rest = String::new();

@@ -17,6 +17,7 @@ pub fn mount(app: &mut web::ServiceConfig) {
     app.app_data(web::QueryConfig::default().error_handler(|e, _| Problem::new(Code::InvalidParameter, e.to_string()).into()));
     app.route("/healthz", web::get().to(healthy)).route("/healthz", web::head().to(healthy));
     rooms(&mut Api { app, document: &mut Document::default() });
+    super::docs::mount(app);
     app.route("/readyz", web::get().to(ready)).route("/metrics", web::get().to(metrics));
     app.route("/v1/openapi.json", web::get().to(openapi)).route("/problems/{code}", web::get().to(explained));
     app.default_service(web::to(nowhere));

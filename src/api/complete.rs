@@ -66,10 +66,26 @@ fn complete(operation: &mut Members) {
         let names: Vec<&str> = all.into_iter().filter_map(|(name, has)| has.then_some(name)).collect();
         with_headers(response, &names);
     }
+    let sent = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
+    sent.filter_map(|parameter| parameter.get_mut("schema")).for_each(leave_out);
+    let bodies = operation.get_mut("requestBody").and_then(|body| body.get_mut("content")).and_then(Value::as_object_mut);
+    bodies.into_iter().flatten().filter_map(|(_, body)| body.get_mut("schema")).for_each(leave_out);
     if let Some(content) = operation.get_mut("requestBody").and_then(|body| body.get_mut("content")).and_then(Value::as_object_mut)
         && let Some(patch) = content.get("application/merge-patch+json").cloned()
     {
         content.entry("application/json").or_insert(patch);
+    }
+}
+/// Takes null out of the schema of a parameter or a body: what is optional is left out of a request, there is no null to send.
+fn leave_out(schema: &mut Value) {
+    let absent = |one: &Value| one == "null" || one.get("type").is_some_and(|kind| kind == "null");
+    for (word, alone) in [("type", "/type"), ("oneOf", "")] {
+        let Some(any) = schema.get_mut(word).and_then(Value::as_array_mut) else { continue };
+        any.retain(|one| !absent(one));
+        if let [only] = any.as_mut_slice() {
+            let only = only.take();
+            schema.pointer_mut(alone).into_iter().for_each(|place| *place = only.clone());
+        }
     }
 }
 /// Adds headers by reference; where the house has one of that name, its own words stand.
@@ -206,7 +222,6 @@ fn bound(value: &mut Value) {
             }
             if is(members, "array") {
                 members.entry("maxItems").or_insert(json!(1000));
-                members.entry("items").or_insert(json!({"description": "Any JSON value."}));
             }
             members.values_mut().for_each(bound);
         }

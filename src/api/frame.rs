@@ -84,7 +84,9 @@ fn drop_error(head: &mut actix_web::dev::ResponseHead, _: BoxBody, problem: Prob
 
 fn dress(headers: &mut HeaderMap, id: Id, standing: Option<Standing>, behind_tls: bool) {
     for (name, value) in SECURITY {
-        headers.insert(name, value);
+        if !headers.contains_key(&name) {
+            headers.insert(name, value);
+        }
     }
     let mut add = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::try_from(value) {
@@ -110,7 +112,7 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 /// gzip for text of some length.
 fn compressed(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let media = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let text = ["application/json", "application/problem+json", "text/csv", "image/svg+xml"].iter().any(|kind| media.starts_with(kind));
+    let text = ["application/json", "application/problem+json", "text/", "image/svg+xml"].iter().any(|kind| media.starts_with(kind));
     let large = matches!(response.response().body().size(), BodySize::Sized(size) if size >= WORTH);
     if !text || !large || response.headers().contains_key(header::CONTENT_ENCODING) {
         return response;

@@ -2,6 +2,7 @@
 pub mod app;
 pub mod complete;
 pub mod demo;
+pub mod docs;
 pub mod document;
 pub mod example;
 pub mod frame;

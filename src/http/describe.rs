@@ -223,7 +223,7 @@ pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
             format!("Restore {a}"),
             "Brings an archived record back into the lists.",
             vec![id(&kind), if_match(), idempotency_key()],
-            body("Comment", &["application/json"], false),
+            body(&Comment::name(), &["application/json"], false),
             record("200", "The record."),
             &changing,
         );

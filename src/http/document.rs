@@ -137,8 +137,35 @@ pub struct Past {
     #[param(max_length = 64, example = "2026-03-31")]
     as_of: Option<String>,
     /// `any`: archived ones too.
-    #[param(max_length = 5, pattern = "^(any|false)$")]
-    archived: Option<String>,
+    #[param(inline)]
+    archived: Option<ArchivedToo>,
+}
+
+/// Archived ones too?
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its description is used")]
+enum ArchivedToo {
+    False,
+    Any,
+}
+
+/// The formats of a view that is a table, too.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum TableFormat {
+    Json,
+    Csv,
+}
+
+/// The formats of a view that is a drawing, too.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum DrawingFormat {
+    Json,
+    Svg,
 }
 
 /// A table as text.

@@ -113,7 +113,7 @@ pub(super) async fn restore<R: Resource>(
 /// What may be said with a transition.
 #[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"comment": "As discussed in the ISMS meeting."}))]
+#[schema(as = Remark, example = json!({"comment": "As discussed in the ISMS meeting."}))]
 pub struct Comment {
     /// Why; it stands in the history.
     #[validate(length(max = 2000))]

@@ -51,19 +51,18 @@ impl IntoResponses for NoFormat {
         refused(&[406]).collect()
     }
 }
+/// A view with an entity tag: 304. The document's frame adds the tag and `If-None-Match`.
+pub struct Unchanged;
+impl IntoResponses for Unchanged {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        BTreeMap::from([("304".to_owned(), RefOr::T(Response::new("Unchanged since the tag that was sent.")))])
+    }
+}
 /// The problem of a version that was not sent: 428.
 pub struct Preconditions;
 impl IntoResponses for Preconditions {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         refused(&[428]).collect()
-    }
-}
-/// 304: `responses(Unchanged)` beside a good answer that has an entity tag.
-pub struct Unchanged;
-impl IntoResponses for Unchanged {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let unchanged = json!({"description": "Unchanged since the tag that was sent."});
-        serde_json::from_value(unchanged).ok().map(|response| ("304".to_owned(), RefOr::T(response))).into_iter().collect()
     }
 }
 /// The problems of a read: `responses(Refusals)` beside the good answer.

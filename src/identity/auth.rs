@@ -55,7 +55,7 @@ pub struct TokenPair {
 /// A refresh token.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"refresh_token": "3b1f…"}))]
+#[schema(as = RefreshTokenInput, example = json!({"refresh_token": "3b1f…"}))]
 pub struct RefreshToken {
     /// As the last answer had it.
     #[validate(length(min = 1, max = 200))]

@@ -69,7 +69,7 @@ pub struct RiskMatrix {
 /// Open risks by likelihood and impact. `format=svg` (or `Accept: image/svg+xml`) draws it.
 #[utoipa::path(operation_id = "getRiskMatrix", tag = "risk-matrix", security(("bearer" = [])),
     params(("stage" = Option<MatrixStage>, Query, description = "Which scores; the current ones when absent."), ("scope_id" = Option<String>, Query, description = "Only risks of this scope: id or code.", max_length = 64),
-        ("format" = Option<String>, Query, description = "`json` or `svg`.", pattern = "^(json|svg)$", max_length = 4), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
+        ("format" = inline(Option<crate::http::document::DrawingFormat>), Query, description = "`json` or `svg`."), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
     responses((status = 200, description = "The matrix.", content((RiskMatrix = "application/json"), (crate::http::document::Svg = "image/svg+xml"))), crate::http::describe::Unchanged, Refusals, crate::http::describe::NoFormat))]
 #[get("/v1/risk-matrix")]
 pub async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {

@@ -334,7 +334,7 @@ fn risks_by_control(reader: &mut Reader<'_>) -> Result<BTreeMap<Id, BTreeSet<Id>
 /// Live, or as of a moment. `format=csv` (or `Accept: text/csv`) is the same computation, a row for each entry.
 #[utoipa::path(operation_id = "getStatementOfApplicability", tag = "statement-of-applicability", security(("bearer" = [])),
     params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("framework" = Option<String>, Query, description = "The framework; ISO/IEC 27001:2022 when absent.", max_length = 64),
-        ("format" = Option<String>, Query, description = "`json` or `csv`.", pattern = "^(json|csv)$", max_length = 4), crate::http::document::Past),
+        ("format" = inline(Option<crate::http::document::TableFormat>), Query, description = "`json` or `csv`."), crate::http::document::Past),
     responses((status = 200, description = "The statement.", content((StatementOfApplicability = "application/json"), (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged, Refusals, crate::http::describe::NoFormat))]
 #[get("/v1/scopes/{id}/statement-of-applicability")]
 pub async fn get_statement(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -> Result<Answer> {

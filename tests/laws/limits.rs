@@ -62,12 +62,12 @@ async fn bodies(app: &TestApp, document: &Value) -> Vec<(Method, String, String,
         for (verb, name, good) in [
             ("links", "NewLink", json!({"relation": "scope_ids", "to": "SCO-1"})),
             ("review", "Reviewed", json!({})),
-            ("restore", "Comment", json!({})),
+            ("restore", "Remark", json!({})),
             ("assessments", "AssessmentInput", json!({"stage": "current", "likelihood": 1, "impact": 1, "rationale": "r"})),
             ("contain", "Containment", json!({"correction": "c"})),
             ("complete", "Completion", json!({"result": "r"})),
-            ("hold", "Comment", json!({"comment": "c"})),
-            ("submit", "Comment", json!({})),
+            ("hold", "Remark", json!({"comment": "c"})),
+            ("submit", "Remark", json!({})),
         ] {
             let template = format!("{}/{{id}}/{verb}", all(room));
             if document["paths"][&template]["post"].is_object() {

@@ -1,5 +1,5 @@
-// What a TypeScript program does with the service. It is compiled, not run: `schema.ts` is generated from the published document, and
-// the strict compiler says whether a client gets types that it can work with (no `any`, no member that may be missing from an answer).
+// What a TypeScript program does with the service. `schema.ts` is generated from the published document, and the strict compiler says
+// whether a client gets types that it can work with (no `any`, no member that may be missing from an answer). `story.ts` runs it.
 import createClient from "openapi-fetch";
 import type { components, paths } from "./schema";
 
@@ -9,12 +9,12 @@ type Asset = components["schemas"]["Asset"];
 type IsAny<T> = 0 extends 1 & T ? true : false;
 export const assetIsTyped: IsAny<Asset> = false;
 
-const connect = (baseUrl: string, key: string) => createClient<paths>({ baseUrl, headers: { Authorization: `Bearer ${key}` } });
-type Isms = ReturnType<typeof connect>;
+export const connect = (baseUrl: string, key: string) => createClient<paths>({ baseUrl, headers: { Authorization: `Bearer ${key}` } });
+export type Isms = ReturnType<typeof connect>;
 
 /** Every asset, page by page. */
-export async function* assets(isms: Isms): AsyncGenerator<Asset> {
-  const page = (from: { cursor?: string }) => isms.GET("/v1/assets", { params: { query: { limit: 200, ...from } } });
+export async function* assets(isms: Isms, limit = 200): AsyncGenerator<Asset> {
+  const page = (from: { cursor?: string }) => isms.GET("/v1/assets", { params: { query: { limit, ...from } } });
   for (let from: { cursor?: string } | null = {}; from !== null; ) {
     const { data, error } = await page(from);
     if (error !== undefined) throw new Error(`${error.status} ${error.code}: ${error.title}`);
@@ -34,5 +34,3 @@ export async function rename(isms: Isms, id: string, name: string): Promise<numb
   if (error !== undefined) throw new Error(error.title);
   return data.version;
 }
-
-export const isms = connect("http://127.0.0.1:8080", "isms_…");

@@ -334,7 +334,7 @@ pub fn describe(to: &mut Document) {
     use crate::records::{Common, Resource};
     use serde_json::json;
     let nullable = |(name, schema): (String, Value)| if name == "name" { (name, schema) } else { (name, describe::nullable(schema)) };
-    let payload = json!({"description": "Any JSON value; kept and hashed in its canonical form (RFC 8785).", "$ref": "#/components/schemas/AnyValue"});
+    let payload = json!({"description": "Any JSON value but null; kept and hashed in its canonical form (RFC 8785).", "$ref": "#/components/schemas/AnyValue"});
     let common = describe::members::<Common>().into_iter().chain(describe::members::<Evidence>()).chain(describe::members::<Told>());
     let links = Evidence::KIND.all_relations().map(|relation| describe::link(relation, true));
     let told: Map<String, Value> = common.chain(links).map(nullable).collect();
