@@ -61,11 +61,6 @@ pub fn asked<R: Resource>() -> Vec<Value> {
         "More with the page, separated by commas: `total`, `refs`, `counts`.",
         json!({"type": "string", "maxLength": 30, "pattern": "^(total|refs|counts)(,(total|refs|counts))*$"}),
     ));
-    all.push(query(
-        "format",
-        "`csv`: a table (so does `Accept: text/csv`), of all of them unless a `limit` is given; `include` adds nothing to it.",
-        json!({"type": "string", "enum": ["json", "csv"], "default": "json"}),
-    ));
     all.extend([parameter("AsOf"), parameter("Limit"), parameter("Cursor"), parameter("IfNoneMatch")]);
     all
 }

@@ -53,6 +53,7 @@ impl<R: Resource> HttpServiceFactory for Collection<R> {
             at("/import").guard(guard::Post()).to(bulk::import::import::<R>).register(app);
             at("/import").to(posted).register(app);
         }
+        at("/export").guard(seen()).to(bulk::export::export::<R>).register(app);
         at("").guard(seen()).to(h::list::<R>).register(app);
         at("/{id}").guard(seen()).to(h::get::<R>).register(app);
         at("/{id}/history").guard(seen()).to(h::history::<R>).register(app);

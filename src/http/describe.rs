@@ -84,8 +84,7 @@ pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
     );
     let listed = good(
         "200",
-        json!({"description": "A page; or, as a table, all of them.", "headers": headers(&["ETag", "Link", "Ledger-Position", "Content-Disposition"]),
-            "content": {"application/json": {"schema": schema(&format!("{one}Page"))}, "text/csv": {"schema": schema("Table")}}}),
+        json!({"description": "A page.", "headers": headers(&["ETag", "Link", "Ledger-Position"]), "content": json_of(schema(&format!("{one}Page")))}),
     );
     let versions = good(
         "200",

@@ -27,6 +27,13 @@ pub fn chosen(request: &HttpRequest, said: Option<&str>, format: &str, media: &s
     }
 }
 
+/// What a query says of the format, and the rest of it.
+pub fn format_of(query: &str) -> (Option<String>, String) {
+    let (format, rest): (Vec<_>, Vec<_>) = form_urlencoded::parse(query.as_bytes()).partition(|(name, _)| name == "format");
+    let rest = form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).finish();
+    (format.into_iter().next_back().map(|(_, format)| format.into_owned()), rest)
+}
+
 /// Text that no spreadsheet takes for a formula.
 pub fn neutral(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }

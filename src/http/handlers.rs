@@ -1,6 +1,6 @@
 //! The handlers of every register.
-use super::format::chosen;
-use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, Then, input};
+use super::format::{chosen, format_of};
+use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, Then, bulk, input};
 use crate::core::{Code, Id, Problem, Result};
 use crate::records::{Ask, Known, MergePatch, Relation, Resource, Selector, history};
 use actix_web::{HttpRequest, HttpResponse, Responder, web::Path};
@@ -11,16 +11,16 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 pub(super) async fn list<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) -> Result<HttpResponse> {
-    let ask = Ask::read::<R::Filter>(&R::KIND, request.query_string())?;
-    if chosen(&request, ask.format.as_deref(), "csv", "text/csv")? {
-        return super::bulk::export::export::<R>(guard, &request, ask).await;
+    let (format, query) = format_of(request.query_string());
+    if chosen(&request, format.as_deref(), "csv", "text/csv")? {
+        return bulk::export::table::<R>(guard, &request, &query).await;
     }
+    let ask = Ask::read::<R::Filter>(&R::KIND, &query)?;
     let as_of = ask.as_of;
     let page = move |reader: &mut crate::records::Reader<'_>| {
         let listed = crate::records::list::page::<R>(reader, &ask)?;
         Ok((Answer::json(listed.json), listed.next_cursor))
     };
-    let query = request.query_string().to_owned();
     let answer = guard.view(as_of, move |reader| {
         page(reader).map(|(answer, next)| Answer { link: next.map(|cursor| link::<R>(&query, &cursor)), ..answer })
     });
@@ -28,7 +28,7 @@ pub(super) async fn list<R: Resource>(guard: Guard<Read<R>>, request: HttpReques
 }
 
 /// `Link` to the next page (RFC 8288).
-pub(super) fn link<R: Resource>(query: &str, cursor: &str) -> String {
+fn link<R: Resource>(query: &str, cursor: &str) -> String {
     let rest = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
     let next = form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).append_pair("cursor", cursor).finish();
     format!("</v1/{}?{next}>; rel=\"next\"", R::KIND.path)

@@ -94,10 +94,6 @@ pub enum Owner {
 pub struct Ask {
     /// 1 to 200.
     pub limit: i64,
-    /// Was a limit given?
-    pub limited: bool,
-    /// Another format than JSON.
-    pub format: Option<String>,
     /// The order.
     pub sort: Sort,
     /// After this row.
@@ -156,7 +152,7 @@ impl Ask {
                 cursor = Some(value.into_owned());
                 continue;
             }
-            if !["limit", "as_of", "include", "format"].contains(&&*name) {
+            if !["limit", "as_of", "include"].contains(&&*name) {
                 asked.push((name.to_string(), value.to_string()));
             }
             match value.contains('\0') {
@@ -177,8 +173,6 @@ impl Ask {
     fn empty() -> Self {
         Ask {
             limit: LIMIT,
-            limited: false,
-            format: None,
             sort: Sort { key: Key::CreatedAt, down: true },
             after: None,
             as_of: None,
@@ -209,12 +203,8 @@ impl Ask {
         let bad = |detail: &str| Invalid::query(name, "invalid_parameter", detail);
         match name {
             "limit" => {
-                self.limit =
-                    value.parse().ok().filter(|n| (1..=MOST).contains(n)).ok_or_else(|| bad("a number from 1 to 200 is needed"))?;
-                self.limited = true;
+                self.limit = value.parse().ok().filter(|n| (1..=MOST).contains(n)).ok_or_else(|| bad("a number from 1 to 200 is needed"))?
             }
-            "format" if ["json", "csv"].contains(&value) => self.format = Some(value.to_owned()),
-            "format" => return Err(bad("json or csv is needed")),
             "sort" => self.sort = value.parse()?,
             "as_of" => self.as_of = Some(value.parse()?),
             "include" => self.include(value)?,

@@ -158,10 +158,16 @@ pub fn hold(asked: &Asked, reply: &Reply) {
 }
 
 fn faults(asked: &Asked, reply: &Reply) -> Vec<String> {
-    let path = asked.uri.split('?').next().unwrap_or_default();
+    let (path, query) = asked.uri.split_once('?').unwrap_or((&asked.uri, ""));
     if BESIDE.iter().any(|beside| path.starts_with(beside)) {
         return vec![];
     }
+    // A list that is asked for a table answers as its export is documented.
+    let table = format!("{path}/export");
+    let (path, query) = match as_table(asked) && CONTRACT.operation(&asked.method, &table).is_some() {
+        true => (table.as_str(), isms::http::format::format_of(query).1),
+        false => (path, query.to_owned()),
+    };
     let Some((place, operation)) = CONTRACT.operation(&asked.method, path) else { return unknown(asked, reply) };
     let mut faults = Vec::new();
     let status = reply.status.to_string();
@@ -174,9 +180,15 @@ fn faults(asked: &Asked, reply: &Reply) -> Vec<String> {
     headers(response, reply, &mut faults);
     body(&place_of_response, response, reply, &mut faults);
     if reply.status < 300 {
-        request(&place, operation, asked, &mut faults);
+        request(&place, operation, asked, &query, &mut faults);
     }
     faults
+}
+
+/// Does it ask for a table?
+fn as_table(asked: &Asked) -> bool {
+    let accepts = |(name, value): &(String, String)| name.eq_ignore_ascii_case("accept") && value == "text/csv";
+    asked.uri.contains("format=csv") || asked.headers.iter().any(accepts)
 }
 
 /// What is not in the document answers a problem.
@@ -244,12 +256,11 @@ fn plain(reply: &Reply) -> Vec<u8> {
 }
 
 /// What was taken is what the document allows.
-fn request(place: &str, operation: &Value, asked: &Asked, faults: &mut Vec<String>) {
+fn request(place: &str, operation: &Value, asked: &Asked, query: &str, faults: &mut Vec<String>) {
     let parameters = operation["parameters"].as_array().into_iter().flatten().map(|one| resolved(&CONTRACT.document, one));
     let parameters: Vec<&Value> = parameters.collect();
     let named =
         |of: &str, name: &str| parameters.iter().find(|one| one["in"] == of && one["name"].as_str().unwrap().eq_ignore_ascii_case(name));
-    let query = asked.uri.split_once('?').map(|(_, query)| query).unwrap_or_default();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match named("query", &name) {
             None => faults.push(format!("the parameter {name} was taken, and is not documented")),

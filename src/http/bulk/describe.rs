@@ -1,6 +1,7 @@
 //! Batches, imports and tables in OpenAPI.
 use super::batch::MOST;
 use super::import::{ImportOutcome, ImportResult, ImportedRow};
+use crate::http::asked::asked;
 use crate::http::describe::{headers, json_of, parameter, pascal, schema};
 use crate::http::{Document, Operations};
 use crate::records::Resource;
@@ -84,6 +85,23 @@ pub fn operations<R: Resource>(add: &mut Add<'_>, does: Operations) {
             json!({"description": about, "headers": headers(&["Ledger-Position", "Idempotency-Replayed"]), "content": json_of(schema(named))}),
         )])
     };
+    let table = json!({"description": "All of them.", "headers": headers(&["ETag", "Ledger-Position", "Content-Disposition"]), "content": {"text/csv": {"schema": schema("Table")}}});
+    let unchanged = json!({"description": "Unchanged since the tag that was sent.", "headers": headers(&["ETag", "Ledger-Position"])});
+    let paging = |one: &Value| {
+        let said = one.get("name").or(one.get("$ref")).and_then(Value::as_str).unwrap_or_default();
+        ["include", "#/components/parameters/Limit", "#/components/parameters/Cursor"].contains(&said)
+    };
+    add(
+        format!("/v1/{}/export", kind.path),
+        "get",
+        format!("export{many}"),
+        format!("Export {some} as a table"),
+        "All of the list, of one state, with the same filters. The list itself answers so, too, when it is asked with `format=csv` or `Accept: text/csv`.",
+        asked::<R>().into_iter().filter(|one| !paging(one)).collect(),
+        None,
+        Members::from_iter([("200".to_owned(), table), ("304".to_owned(), unchanged)]),
+        &[400, 401, 403, 406, 429, 500, 503],
+    );
     let bad = [400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503];
     if does.update {
         add(

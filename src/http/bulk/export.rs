@@ -1,8 +1,8 @@
 //! Exports: a list as a table. All of it, read in parts at one position, so that it is complete and of one state however long it takes, and
-//! never in memory as a whole; or one page, where a `limit` is given.
-use super::table::{self, Column};
-use crate::core::{Problem, Result};
-use crate::http::format::CSV;
+//! never in memory as a whole.
+use super::table::{Column, columns, headings, rows};
+use crate::core::{Code, Invalid, Problem, Result};
+use crate::http::format::{CSV, chosen};
 use crate::http::{Answer, Guard, Read, answer};
 use crate::ledger::Moment;
 use crate::records::{Ask, Reader, Resource, Settings, ask::Place, list};
@@ -14,8 +14,27 @@ use futures_util::stream::{self, TryStreamExt};
 /// Records that are read at once.
 const PART: i64 = 250;
 
-/// A register's list as a table.
-pub async fn export<R: Resource>(guard: Guard<Read<R>>, request: &HttpRequest, mut ask: Ask) -> Result<HttpResponse> {
+/// A register's list as a table: all of it.
+pub async fn export<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) -> Result<HttpResponse> {
+    if !chosen(&request, None, "csv", "text/csv")? && !accepts_all(&request) {
+        return Err(Problem::new(Code::NotAcceptable, "There is text/csv."));
+    }
+    table::<R>(guard, &request, request.query_string()).await
+}
+fn accepts_all(request: &HttpRequest) -> bool {
+    request.headers().get(header::ACCEPT).is_none_or(|accept| accept.to_str().is_ok_and(|accept| accept.contains("*/*")))
+}
+
+/// The table that answers this query of a list.
+pub async fn table<R: Resource>(guard: Guard<Read<R>>, request: &HttpRequest, query: &str) -> Result<HttpResponse> {
+    let unpaged = |name: &str| ["limit", "cursor", "include"].contains(&name);
+    let paged = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| unpaged(name));
+    let faults: Vec<_> = paged.map(|(name, _)| Invalid::query(name, "unknown_parameter", "a table has all there is")).collect();
+    if !faults.is_empty() {
+        return Err(Problem::parameters(faults));
+    }
+    let mut ask = Ask::read::<R::Filter>(&R::KIND, query)?;
+    ask.limit = PART;
     let known = |tag: &str| format!("{}-csv\"", tag.trim_end_matches('"'));
     if request.headers().contains_key(header::IF_NONE_MATCH) {
         let (tag, position) = guard.state().await?;
@@ -23,16 +42,12 @@ pub async fn export<R: Resource>(guard: Guard<Read<R>>, request: &HttpRequest, m
             return Ok(Answer::unchanged(known(&tag), position).respond_to(request));
         }
     }
-    let paged = ask.limited;
-    if !paged {
-        ask.limit = PART;
-    }
-    let columns = table::columns::<R>();
+    let columns = columns::<R>();
     let (as_of, asked, headed) = (ask.as_of, ask.clone(), columns.clone());
     let first = move |reader: &mut Reader<'_>| {
         reader.moment = reader.moment.pinned();
         let (rows, next) = part::<R>(reader, &asked, &headed)?;
-        Ok(([table::headings(&headed)?, rows].concat(), next, reader.moment, reader.settings))
+        Ok(([headings(&headed)?, rows].concat(), next, reader.moment, reader.settings))
     };
     let (bytes, next, moment, settings) = guard.read(as_of, first).await?;
     let mut answer = HttpResponse::Ok();
@@ -40,23 +55,14 @@ pub async fn export<R: Resource>(guard: Guard<Read<R>>, request: &HttpRequest, m
     answer.insert_header((header::ETAG, known(&guard.tag(moment.last, guard.zone().await?))));
     answer.insert_header(("Ledger-Position", moment.last));
     answer.insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}.csv\"", R::KIND.path)));
-    answer.insert_header((header::VARY, "Accept"));
-    if let Some(place) = next.as_ref().filter(|_| paged) {
-        answer.insert_header((header::LINK, crate::http::handlers::link::<R>(request.query_string(), &ask.cursor(place)?)));
-    }
-    Ok(match next.filter(|_| !paged) {
-        None => answer.body(bytes),
-        Some(place) => {
-            let rest = Rest { guard, ask, moment, settings, columns };
-            let first = stream::once(std::future::ready(Ok::<_, Problem>(Bytes::from(bytes))));
-            let more = stream::try_unfold((rest, Some(place)), |(rest, place)| async move {
-                let Some(place) = place else { return Ok(None) };
-                let (bytes, next) = rest.read::<R>(place).await?;
-                Ok(Some((Bytes::from(bytes), (rest, next))))
-            });
-            answer.streaming(futures_util::StreamExt::chain(first, more).map_err(actix_web::Error::from))
-        }
-    })
+    let rest = Rest { guard, ask, moment, settings, columns };
+    let first = stream::once(std::future::ready(Ok::<_, Problem>(Bytes::from(bytes))));
+    let more = stream::try_unfold((rest, next), |(rest, place)| async move {
+        let Some(place) = place else { return Ok(None) };
+        let (bytes, next) = rest.read::<R>(place).await?;
+        Ok(Some((Bytes::from(bytes), (rest, next))))
+    });
+    Ok(answer.streaming(futures_util::StreamExt::chain(first, more).map_err(actix_web::Error::from)))
 }
 
 /// What the further parts are read with.
@@ -79,5 +85,5 @@ impl<P: crate::http::Permission> Rest<P> {
 
 fn part<R: Resource>(reader: &mut Reader<'_>, ask: &Ask, columns: &[Column]) -> Result<(Vec<u8>, Option<Place>)> {
     let (records, next) = list::records::<R>(reader, ask)?;
-    Ok((table::rows(columns, &records)?, next))
+    Ok((rows(columns, &records)?, next))
 }
