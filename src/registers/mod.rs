@@ -10,6 +10,7 @@ use act::{action::Action, nonconformity::Nonconformity};
 use r#do::{applicability::Applicability, control::Control, evidence::Evidence};
 use plan::{
     asset::Asset, methodology::RiskMethodology, organization::Organization, person::Person, risk::Risk, scope::Scope, threat::Threat,
+    treatment::RiskTreatment,
 };
 use serde_json::Value;
 
@@ -34,6 +35,7 @@ pub const ROOMS: &[Room] = &[
     room::<Asset>(Operations::ALL, plan::asset::actions),
     room::<Threat>(Operations::KEPT, nothing),
     room::<Risk>(Operations::ALL, plan::risk::actions),
+    room::<RiskTreatment>(Operations::KEPT, plan::treatment::actions),
     room::<Control>(Operations::ALL, nothing),
     settings::<Applicability>(r#do::applicability::mount),
     room::<Evidence>(Operations { create: false, ..Operations::KEPT }, r#do::evidence::actions),

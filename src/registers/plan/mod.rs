@@ -8,3 +8,4 @@ pub mod revision;
 pub mod risk;
 pub mod scope;
 pub mod threat;
+pub mod treatment;

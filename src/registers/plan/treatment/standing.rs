@@ -1,0 +1,90 @@
+//! What stands against risks at a moment: for the evaluation of a page of them, for closing one, and for the statement of applicability.
+use super::RiskTreatment;
+use super::lapse::{self, Acceptance};
+use crate::core::{Id, Instant, Result};
+use crate::db::dialect::{at, body_of};
+use crate::db::schema::{links as l, risk_treatments as t, versions as v};
+use crate::records::{Reader, Record, Resource};
+use crate::registers::plan::risk::Risk;
+use chrono::NaiveDate;
+use diesel::prelude::*;
+use std::collections::BTreeMap;
+
+/// What stands against one risk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// An acceptance that holds.
+    pub accepted: bool,
+    /// A treatment that is approved and not finished.
+    pub underway: bool,
+    /// An acceptance that holds no more.
+    pub lapsed: bool,
+}
+
+/// What stands against these risks: one query, and two more where some were accepted.
+pub fn of_risks(reader: &mut Reader<'_>, risks: &[Id]) -> Result<BTreeMap<Id, Standing>> {
+    let mut all: BTreeMap<Id, Standing> = BTreeMap::new();
+    let mut accepted = Vec::new();
+    type Found = (Id, Id, String, Option<NaiveDate>, Option<i64>, Option<Id>, Option<i32>, Instant);
+    for some in risks.chunks(500) {
+        let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+        let own = t::table.inner_join(v::table.on(v::tenant_id.eq(t::tenant_id).and(v::id.eq(t::id)).and(v::version.eq(t::version))));
+        let own = own.filter(t::tenant_id.eq(tenant).and(t::risk_id.eq_any(some)).and(v::archived_at.is_null())).filter(at(seq));
+        let columns = (t::id, t::risk_id, v::status, t::expires_on, t::approved_seq, t::approved_owner_id, t::approved_rank, v::updated_at);
+        let rows: Vec<Found> = own.select(columns).load(reader.conn())?;
+        for (id, risk, status, expires_on, approved, owner, rank, changed) in rows {
+            let standing = all.entry(risk).or_default();
+            standing.underway |= ["approved", "in_progress"].contains(&status.as_str());
+            if let (true, Some(expires_on), Some(seq), Some(owner), Some(rank)) =
+                (["accepted", "revoked"].contains(&status.as_str()), expires_on, approved, owner, rank)
+            {
+                let revoked_at = (status == "revoked").then_some(changed);
+                accepted.push(Acceptance { id, risk, expires_on, seq, owner, rank, revoked_at });
+            }
+        }
+    }
+    let lapsed = lapse::of(reader, &accepted)?;
+    for one in accepted {
+        let standing = all.entry(one.risk).or_default();
+        match lapsed.contains_key(&one.id) {
+            true => standing.lapsed = true,
+            false => standing.accepted = true,
+        }
+    }
+    Ok(all)
+}
+
+/// The treatments that stand now, of one risk or of all that this caller sees, with their images; what is archived is left out.
+pub fn treatments(reader: &mut Reader<'_>, of: Option<Id>) -> Result<Vec<Record<RiskTreatment>>> {
+    let mut own = v::table.into_boxed().filter(reader.seen(RiskTreatment::KIND.name)).filter(v::archived_at.is_null());
+    if let Some(risk) = of {
+        let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+        let linked = l::table.filter(l::tenant_id.eq(tenant).and(l::to_id.eq(risk)).and(l::relation.eq("risk_id")));
+        let linked: Vec<Id> = linked.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))).select(l::from_id).load(reader.conn())?;
+        own = own.filter(v::id.eq_any(linked));
+    }
+    let rows: Vec<(i64, String)> = own.order(v::number).select((v::number, body_of())).load(reader.conn())?;
+    rows.into_iter().map(|(number, body)| Record::of_image(&body, None, number)).collect()
+}
+
+/// May a risk above the acceptance criteria be closed? With an acceptance that holds, or a completed treatment after which its level did not rise.
+pub fn settled(reader: &mut Reader<'_>, risk: &Record<Risk>) -> Result<bool> {
+    let id = risk.spine.id;
+    let rank = risk.state.current.as_ref().map(|score| score.level_rank);
+    let done = |one: &Record<RiskTreatment>| {
+        one.spine.status == "completed" && one.state.outcome.as_ref().is_some_and(|outcome| Some(outcome.level_rank) >= rank)
+    };
+    Ok(of_risks(reader, &[id])?.get(&id).is_some_and(|standing| standing.accepted) || treatments(reader, Some(id))?.iter().any(done))
+}
+
+/// Which controls are applied against which risks: by mitigations that are approved, under way or completed. One query, whatever their number.
+pub fn applied_controls(reader: &mut Reader<'_>) -> Result<Vec<(Id, Id)>> {
+    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let own = t::table
+        .inner_join(v::table.on(v::tenant_id.eq(t::tenant_id).and(v::id.eq(t::id)).and(v::version.eq(t::version))))
+        .inner_join(l::table.on(l::tenant_id.eq(t::tenant_id).and(l::from_id.eq(t::id))));
+    let own = own.filter(t::tenant_id.eq(tenant).and(v::archived_at.is_null())).filter(at(seq));
+    let own = own.filter(v::status.eq_any(["approved", "in_progress", "completed"]));
+    let own = own.filter(l::relation.eq("control_ids").and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
+    Ok(own.select((l::to_id, t::risk_id)).distinct().order((l::to_id, t::risk_id)).load(reader.conn())?)
+}
