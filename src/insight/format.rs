@@ -66,7 +66,7 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
 }
 
 /// Text that no spreadsheet takes for a formula.
-fn neutral(text: &str) -> String {
+pub fn neutral(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 

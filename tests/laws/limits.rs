@@ -56,7 +56,7 @@ async fn bodies(app: &TestApp, document: &Value) -> Vec<(Method, String, String,
             media["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
         };
         let record = make(app, room).await;
-        found.push((Method::POST, all(room), manager.clone(), schema(all(room), "post"), body(room, "")));
+        found.push((Method::POST, all(room), manager.clone(), schema(all(room), "post"), body(app, room, "").await));
         let path = format!("{}/{}", all(room), id(&record));
         found.push((Method::PATCH, path, manager.clone(), schema(format!("{}/{{id}}", all(room)), "patch"), json!({})));
         for (verb, name, good) in [

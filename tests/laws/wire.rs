@@ -122,7 +122,7 @@ async fn bodies_with_wrong_values_are_refused_by_name(app: &TestApp) {
         let name = document["paths"][all(room)]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
         for member in document.pointer(&format!("{}/properties", &name[1..])).unwrap().as_object().unwrap().keys() {
             for value in &strange {
-                let mut whole = body(room, "");
+                let mut whole = body(app, room, "").await;
                 whole[member] = value.clone();
                 let patch = json!({member.as_str(): value});
                 let posted = app.post(key, &all(room), &whole).await;

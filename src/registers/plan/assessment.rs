@@ -98,7 +98,8 @@ fn scored(said: &AssessmentInput, method: &Record<RiskMethodology>, at: Instant,
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    let score = score(method, (said.likelihood, impact), (at, by)).ok_or_else(|| Problem::internal("a methodology without a level for a pair"))?;
+    let score =
+        score(method, (said.likelihood, impact), (at, by)).ok_or_else(|| Problem::internal("a methodology without a level for a pair"))?;
     Ok(RiskScore { impacts: said.impacts.clone().filter(|all| !all.is_empty()), ..score })
 }
 

@@ -4,6 +4,7 @@ pub mod asset;
 pub mod methodology;
 pub mod organization;
 pub mod person;
+pub mod rescore;
 pub mod revision;
 pub mod risk;
 pub mod scope;

@@ -239,7 +239,11 @@ impl Stored for Risk {
             (r::inherent_likelihood.eq(inherent.map(|s| s.likelihood)), r::inherent_impact.eq(inherent.map(|s| s.impact))),
             (r::inherent_level.eq(inherent.map(|s| &s.level)), r::current_level.eq(current.map(|s| &s.level))),
             (r::current_likelihood.eq(current.map(|s| s.likelihood)), r::current_impact.eq(current.map(|s| s.impact))),
-            (r::current_acceptable.eq(current.map(|s| s.acceptable)), r::current_rank.eq(current.map(|s| s.level_rank)), r::residual_level.eq(residual.map(|s| &s.level))),
+            (
+                r::current_acceptable.eq(current.map(|s| s.acceptable)),
+                r::current_rank.eq(current.map(|s| s.level_rank)),
+                r::residual_level.eq(residual.map(|s| &s.level)),
+            ),
             (r::residual_likelihood.eq(residual.map(|s| s.likelihood)), r::residual_impact.eq(residual.map(|s| s.impact))),
         );
         diesel::insert_into(r::table).values(row).execute(conn)
@@ -273,7 +277,10 @@ pub async fn close(guard: Guard<Close<Risk>>, at: At, known: Known, input: Input
     let change = |tx: &mut Tx<'_, _>, record: &mut Record<Risk>, _: Comment| {
         let above = record.state.current.as_ref().is_some_and(|score| !score.acceptable);
         match above && !standing::settled(&mut tx.reader(), record)? {
-            true => Err(Problem::new(Code::IllegalTransition, "The current level is above the acceptance criteria: accept the risk, or complete a treatment.")),
+            true => Err(Problem::new(
+                Code::IllegalTransition,
+                "The current level is above the acceptance criteria: accept the risk, or complete a treatment.",
+            )),
             false => Ok(()),
         }
     };
@@ -294,6 +301,7 @@ pub async fn reopen(guard: Guard<Reopen<Risk>>, at: At, known: Known, input: Inp
 pub fn actions(api: &mut crate::http::Api<'_>) {
     api.service(super::assessment::assess);
     api.service(super::assessment::assessments);
+    api.service(super::rescore::rescore);
     api.service(close);
     api.service(reopen);
 }

@@ -149,7 +149,8 @@ mod tests {
         let of = Acceptance { id: Id::new(), risk: Id::new(), expires_on: day("2026-06-30"), seq: 10, owner, rank: 3, revoked_at: None };
         let turn = |seq, when: &str, owner, rank| Turn { seq, at: at(when), owner: Some(owner), rank: Some(rank) };
         let (zone, early) = (chrono_tz::Europe::Berlin, day("2026-06-30"));
-        let ends = |turns: &[Turn], revisions: &[(i64, Instant)], today| lapse(&of, turns, revisions, (zone, today)).map(|l| (l.on, l.reason));
+        let ends =
+            |turns: &[Turn], revisions: &[(i64, Instant)], today| lapse(&of, turns, revisions, (zone, today)).map(|l| (l.on, l.reason));
         let before = [turn(9, "2026-01-01T00:00:00Z", Id::new(), 5), turn(11, "2026-01-02T00:00:00Z", owner, 3)];
         assert_eq!(ends(&before, &[(9, at("2026-01-01T00:00:00Z"))], early), None, "its last day holds; what was before does not count");
         assert_eq!(ends(&before, &[], day("2026-07-05")), Some((day("2026-07-01"), LapseReason::Expired)));

@@ -239,7 +239,10 @@ impl Stored for RiskTreatment {
         let row = (
             (t::tenant_id.eq(tenant), t::id.eq(id), t::version.eq(version), t::risk_id.eq(risk), t::option.eq(own.option)),
             (t::expires_on.eq(own.expires_on), t::approved_seq.eq(state.approved_seq)),
-            (t::approved_owner_id.eq(basis.map(|basis| basis.risk_owner_id)), t::approved_rank.eq(basis.map(|basis| basis.score.level_rank))),
+            (
+                t::approved_owner_id.eq(basis.map(|basis| basis.risk_owner_id)),
+                t::approved_rank.eq(basis.map(|basis| basis.score.level_rank)),
+            ),
         );
         diesel::insert_into(t::table).values(row).execute(conn)
     }
@@ -247,7 +250,8 @@ impl Stored for RiskTreatment {
         let own = t::table.filter(t::tenant_id.eq(v::tenant_id).and(t::id.eq(v::id)).and(t::version.eq(v::version)));
         let own = own.filter(t::option.eq_any(filter.option.clone()).or(unasked(&filter.option)));
         let own = own.filter(t::expires_on.ge(filter.expires_on_since).or(unasked_flag(&filter.expires_on_since)));
-        let own: Condition = Box::new(exists(own.filter(t::expires_on.lt(filter.expires_on_before).or(unasked_flag(&filter.expires_on_before)))));
+        let own: Condition =
+            Box::new(exists(own.filter(t::expires_on.lt(filter.expires_on_before).or(unasked_flag(&filter.expires_on_before)))));
         let asked = |wanted| filter.lapsed.contains(&wanted);
         if asked(true) == asked(false) {
             return own;

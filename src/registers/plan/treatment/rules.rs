@@ -72,7 +72,9 @@ pub fn unchanged(submitted: &TreatmentBasis, now: &TreatmentBasis) -> Result<()>
     };
     match key(submitted) == key(now) {
         true => Ok(()),
-        false => Err(not_now("The risk, its owner or the methodology has changed since it was submitted: return it.", &["return", "cancel"])),
+        false => {
+            Err(not_now("The risk, its owner or the methodology has changed since it was submitted: return it.", &["return", "cancel"]))
+        }
     }
 }
 

@@ -112,7 +112,9 @@ pub async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Res
             let said: Comment = body.read()?;
             let mut record = stored.clone();
             tx.step(&mut record, "sign", said.comment.as_deref())?;
-            let (Some(submitted), Some(capacity)) = (submitted, capacity) else { return Err(Problem::internal("in review without a basis")) };
+            let (Some(submitted), Some(capacity)) = (submitted, capacity) else {
+                return Err(Problem::internal("in review without a basis"));
+            };
             let risk = risk_of(tx, &stored)?;
             rules::unchanged(&submitted, &basis(tx, &stored, &risk)?)?;
             let (at, person) = (tx.now().max(stored.spine.updated_at.plus_millis(1)), tx.caller().actor.clone());
