@@ -70,12 +70,20 @@ async fn bodies(app: &TestApp, document: &Value) -> Vec<(Method, String, String,
             ("submit", "Comment", json!({})),
         ] {
             let template = format!("{}/{{id}}/{verb}", all(room));
-            if document["paths"][&template]["post"].is_object() {
+            let asks = &document["paths"][&template]["post"]["requestBody"];
+            if asks.to_string().contains(&format!("/schemas/{name}\"")) {
                 let path = format!("{}/{}/{verb}", all(room), id(&make(app, room).await));
                 found.push((Method::POST, path, manager.clone(), name.to_owned(), good));
             }
         }
     }
+    found.push((
+        Method::POST,
+        "/v1/risks/rescore".into(),
+        manager.clone(),
+        "RescoreInput".into(),
+        json!({"risk_ids": ["RSK-1"], "stage": "current", "rationale": "r"}),
+    ));
     let scope = make(app, rooms().next().unwrap()).await;
     let at = format!("/v1/scopes/{}/applicability", id(&scope));
     found.push((

@@ -149,7 +149,7 @@ async fn two_persons_sign_and_none_of_them_asked(app: &TestApp) {
     let said: Vec<(&str, &str)> = entries.iter().map(|e| (e["kind"].as_str().unwrap(), e["action"].as_str().unwrap())).collect();
     assert_eq!(said, [("risk", "treat"), ("risk_treatment", "sign")], "one entry for each record");
     assert_eq!(entries[1]["seq"], done["approved_seq"]);
-    app.act(&app.keys.approver, &sign, &json!({})).await.expect(403);
+    app.act(&app.keys.approver, &sign, &json!({})).await.problem(409, "illegal_transition");
     app.patch(&app.keys.manager, &path, "*", &json!({"name": "Other"})).await.problem(409, "illegal_transition");
     app.delete(&app.keys.manager, &path, "*").await.problem(409, "illegal_transition");
     app.delete(&app.keys.manager, &at("risks", &risk), "*").await.problem(409, "in_use");
@@ -327,7 +327,7 @@ async fn lists_know_what_stands_against_a_risk(app: &TestApp) {
     let holds = accepted(app, &held, "2026-12-31").await;
     let ends = accepted(app, &lapsed, "2026-11-21").await;
     app.pass_days(2);
-    let seq = app.get(manager, "/v1/events?limit=1").await.expect(200).json()["last_seq"].as_i64().unwrap();
+    let seq = app.get(manager, "/v1/risks").await.expect(200).header("ledger-position").unwrap();
     let pairs = [
         ("needed", "treatment_needed"),
         ("treated", "in_treatment"),

@@ -41,7 +41,9 @@ async fn told(app: &TestApp, risk: &Value, evaluation: &'static str, reasons: &[
     }
     assert_eq!(self::evaluation(app, risk).await, evaluation);
     assert_eq!(lapses(app, "").await, reasons);
-    Quarter { moment: app.now(), evaluation, reasons: reasons.to_vec(), answers }
+    let moment = app.now();
+    app.pass(1);
+    Quarter { moment, evaluation, reasons: reasons.to_vec(), answers }
 }
 /// Why each treatment lapsed, in the order of their codes; "-" where it has not.
 async fn lapses(app: &TestApp, pin: &str) -> Vec<String> {
