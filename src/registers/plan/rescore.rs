@@ -41,6 +41,15 @@ pub struct RescoreInput {
     pub rationale: String,
 }
 
+impl RescoreInput {
+    fn faults(&self) -> Vec<Invalid> {
+        let named = self.risk_ids.iter().flatten().enumerate().filter(|(_, text)| text.chars().count() > 64);
+        let long = named.map(|(n, _)| Invalid::body(format!("/risk_ids/{n}"), "length", "at most 64"));
+        let both = (self.all == self.risk_ids.is_some()).then(|| Invalid::body("/risk_ids", "either", "either risk_ids or all is given"));
+        long.chain(both).collect()
+    }
+}
+
 /// What became of one risk.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Rescored {
@@ -145,8 +154,9 @@ pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: I
     guard
         .write(&input, move |tx| {
             let said: RescoreInput = body.read()?;
-            if said.all == said.risk_ids.is_some() {
-                return Err(Problem::invalid(vec![Invalid::body("/risk_ids", "either", "either risk_ids or all is given")]));
+            let faults = said.faults();
+            if !faults.is_empty() {
+                return Err(Problem::invalid(faults));
             }
             let none = || Problem::new(Code::IllegalTransition, "No risk methodology is in force; approve one first.");
             let method = methodology::in_force(&mut tx.reader())?.ok_or_else(none)?;
