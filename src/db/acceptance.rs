@@ -73,32 +73,32 @@ expression!(Stands, Bool, |this, out| {
     Ok(())
 });
 
-/// The treatments `t` of the risk, as they stood; the unary plus keeps SQLite from walking the ledger by position.
+/// The treatments `t` of the risk, as they stood. A cross join keeps SQLite's order: by the risk first, then each version by its key.
 fn treatments<'b>(out: &mut AstPass<'_, 'b, Backend>, seq: &'b i64) -> QueryResult<()> {
     out.push_sql(
-        "EXISTS (SELECT 1 FROM risk_treatments t JOIN versions tv ON tv.tenant_id = t.tenant_id AND tv.id = t.id AND tv.version = t.version \
-         WHERE t.tenant_id = versions.tenant_id AND t.risk_id = versions.id AND tv.archived_at IS NULL AND +tv.from_seq <= ",
+        "EXISTS (SELECT 1 FROM risk_treatments t CROSS JOIN versions tv WHERE t.tenant_id = versions.tenant_id AND t.risk_id = versions.id \
+         AND tv.tenant_id = t.tenant_id AND tv.id = t.id AND tv.version = t.version AND tv.archived_at IS NULL AND +tv.from_seq <= ",
     );
     out.push_bind_param::<BigInt, _>(seq)?;
     out.push_sql(" AND +tv.to_seq > ");
     out.push_bind_param::<BigInt, _>(seq)
 }
 
-/// The acceptance `t` has not lapsed.
+/// The acceptance `t` has not lapsed. (The unary plus keeps SQLite from walking the ledger by position.)
 fn stands<'b>(out: &mut AstPass<'_, 'b, Backend>, seq: &'b i64, today: &'b NaiveDate) -> QueryResult<()> {
     out.push_sql("t.expires_on >= ");
     out.push_bind_param::<Date, _>(today)?;
     out.push_sql(
-        " AND NOT EXISTS (SELECT 1 FROM versions rv JOIN risks rr ON rr.tenant_id = rv.tenant_id AND rr.id = rv.id AND rr.version = rv.version \
-         WHERE rv.tenant_id = t.tenant_id AND rv.id = t.risk_id AND +rv.from_seq > t.approved_seq AND +rv.from_seq <= ",
+        " AND NOT EXISTS (SELECT 1 FROM versions rv CROSS JOIN risks rr WHERE rv.tenant_id = t.tenant_id AND rv.id = t.risk_id \
+         AND rr.tenant_id = rv.tenant_id AND rr.id = rv.id AND rr.version = rv.version AND +rv.from_seq > t.approved_seq AND +rv.from_seq <= ",
     );
     out.push_bind_param::<BigInt, _>(seq)?;
     out.push_sql(
         " AND (rv.owner_id IS NULL OR rv.owner_id <> t.approved_owner_id OR rr.current_rank > t.approved_rank)) \
-         AND NOT EXISTS (SELECT 1 FROM risk_methodologies m \
-         JOIN versions mv ON mv.tenant_id = m.tenant_id AND mv.id = m.id AND mv.version = m.version \
-         JOIN versions before ON before.tenant_id = m.tenant_id AND before.id = m.id AND before.version = m.version - 1 \
-         WHERE m.tenant_id = t.tenant_id AND mv.status = 'approved' AND before.status <> 'approved' AND +mv.from_seq > t.approved_seq AND +mv.from_seq <= ",
+         AND NOT EXISTS (SELECT 1 FROM risk_methodologies m CROSS JOIN versions mv CROSS JOIN versions earlier WHERE m.tenant_id = t.tenant_id \
+         AND mv.tenant_id = m.tenant_id AND mv.id = m.id AND mv.version = m.version AND mv.status = 'approved' \
+         AND earlier.tenant_id = m.tenant_id AND earlier.id = m.id AND earlier.version = m.version - 1 AND earlier.status <> 'approved' \
+         AND +mv.from_seq > t.approved_seq AND +mv.from_seq <= ",
     );
     out.push_bind_param::<BigInt, _>(seq)?;
     out.push_sql(")");

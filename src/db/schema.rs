@@ -209,7 +209,6 @@ allow_tables_to_appear_in_same_query!(versions, ledger_entries);
 allow_tables_to_appear_in_same_query!(versions, records);
 allow_tables_to_appear_in_same_query!(versions, ledger_heads);
 allow_tables_to_appear_in_same_query!(links, controls);
-allow_tables_to_appear_in_same_query!(links, risk_treatments);
 allow_tables_to_appear_in_same_query!(links, evidence);
 allow_tables_to_appear_in_same_query!(links, assets);
 allow_tables_to_appear_in_same_query!(links, requirement_links);

@@ -1,7 +1,13 @@
 //! Risk treatments: what each option needs, who signs, what an approval writes, and what a completed one settles.
 use super::{at, key, made};
 use crate::support::TestApp;
+use crate::support::make::{last, tenant};
+use isms::access::{Actor, Caller, Role};
+use isms::ledger::AsOf;
+use isms::records::{Reader, Settings};
+use isms::registers::plan::treatment::applied_controls;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 crate::on_both!(
     each_option_needs_its_own,
@@ -11,7 +17,8 @@ crate::on_both!(
     a_mitigation_ends_with_a_new_assessment,
     the_plan_names_each_risk_above_the_criteria,
     the_plan_is_a_table_without_formulas,
-    lists_know_what_stands_against_a_risk
+    lists_know_what_stands_against_a_risk,
+    controls_are_applied_by_treatments_that_were_approved
 );
 
 /// A risk of the contributor's, scored.
@@ -362,4 +369,36 @@ async fn lists_know_what_stands_against_a_risk(app: &TestApp) {
     app.pass_days(20);
     let overview = app.get(manager, "/v1/overview").await.expect(200).json();
     assert_eq!(overview["treatments"], json!({"underway": 1, "accepted": 1, "lapsed": 1, "expiring": 1}), "within 30 days");
+}
+
+async fn controls_are_applied_by_treatments_that_were_approved(app: &TestApp) {
+    let (fire, flood) = (risk(app, "Fire", 4, 5).await, risk(app, "Flood", 4, 5).await);
+    let (pump, alarm) = (made(app, "controls", "Pump", json!({})).await, made(app, "controls", "Alarm", json!({})).await);
+    let with = |risk: &Value, controls: &[&Value]| {
+        let mut body = mitigation(risk);
+        body["control_ids"] = controls.iter().map(|control| control["id"].clone()).collect();
+        body
+    };
+    let before = last(app);
+    made(app, "risk-treatments", "Only drafted", with(&fire, &[&pump])).await;
+    signed(app, "Both", with(&fire, &[&pump, &alarm])).await;
+    let both = signed(app, "Again", with(&flood, &[&alarm])).await;
+    let meanwhile = last(app);
+    app.act(&app.keys.manager, &format!("{}/cancel", at("risk-treatments", &both)), &json!({"comment": "no"})).await.expect(200);
+    let pairs = |as_of| {
+        let (actor, now) = (Actor::system(tenant(app)), app.house.clock().now());
+        let caller = Caller::new(tenant(app), actor, vec![Role::Manager], Default::default(), now);
+        let settings = Settings { zone: chrono_tz::UTC, evidence_days: 365 };
+        let mut conn = app.conn();
+        let found = applied_controls(&mut Reader::open(&mut conn, &caller, as_of, now, settings).unwrap()).unwrap();
+        found
+            .into_iter()
+            .map(|(control, risk)| (json!(control), json!(risk)))
+            .map(|(control, risk)| format!("{control} {risk}"))
+            .collect::<BTreeSet<_>>()
+    };
+    let pair = |control: &Value, risk: &Value| format!("{} {}", control["id"], risk["id"]);
+    assert_eq!(pairs(Some(AsOf::Seq(before))), BTreeSet::new());
+    assert_eq!(pairs(Some(AsOf::Seq(meanwhile))), BTreeSet::from([pair(&pump, &fire), pair(&alarm, &fire), pair(&alarm, &flood)]));
+    assert_eq!(pairs(None), BTreeSet::from([pair(&pump, &fire), pair(&alarm, &fire)]));
 }

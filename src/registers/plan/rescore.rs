@@ -86,8 +86,11 @@ fn mapped(value: i32, old: &[Step], new: &[Step]) -> Option<i32> {
     named.or((old.len() == new.len()).then_some(value))
 }
 
+/// Likelihood, impact, and the impact by dimension.
+type Carried = (i32, i32, Option<BTreeMap<String, i32>>);
+
 /// Pure: a stored pair and its dimensions on the scales of another revision.
-fn carried(was: &RiskScore, old: &RiskMethodology, new: &RiskMethodology) -> Result<(i32, i32, Option<BTreeMap<String, i32>>)> {
+fn carried(was: &RiskScore, old: &RiskMethodology, new: &RiskMethodology) -> Result<Carried> {
     let outside = |at: &str| Problem::invalid_one(at, "outside_scale", "the scale in force has no such step: assess the risk anew");
     let likelihood = mapped(was.likelihood, &old.likelihood_scale, &new.likelihood_scale).ok_or_else(|| outside("/likelihood"))?;
     let impact = |value| mapped(value, &old.impact_scale, &new.impact_scale);

@@ -162,7 +162,7 @@ mod tests {
         );
         assert_eq!(ends(&[lower], &[], early), None, "a lower level is accepted, too");
         let handed = turn(14, "2026-04-01T10:00:00Z", Id::new(), 3);
-        assert_eq!(ends(&[handed.clone()], &[], early), Some((day("2026-04-01"), LapseReason::OwnerChanged)));
+        assert_eq!(ends(std::slice::from_ref(&handed), &[], early), Some((day("2026-04-01"), LapseReason::OwnerChanged)));
         assert_eq!(
             ends(&[handed, risen], &[(13, at("2026-03-01T22:00:00Z"))], day("2027-01-01")),
             Some((day("2026-03-01"), LapseReason::MethodologyRevised))

@@ -8,7 +8,7 @@ use crate::records::{Reader, Record, Resource};
 use crate::registers::plan::risk::Risk;
 use chrono::NaiveDate;
 use diesel::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What stands against one risk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,24 +21,24 @@ pub struct Standing {
     pub lapsed: bool,
 }
 
-/// What stands against these risks: one query, and two more where some were accepted.
+/// What stands against these risks: one query where nothing does, at most four.
 pub fn of_risks(reader: &mut Reader<'_>, risks: &[Id]) -> Result<BTreeMap<Id, Standing>> {
     let mut all: BTreeMap<Id, Standing> = BTreeMap::new();
     let mut accepted = Vec::new();
-    type Found = (Id, Id, String, Option<NaiveDate>, Option<i64>, Option<Id>, Option<i32>, Instant);
+    type Found = (Id, i32, Id, Option<NaiveDate>, Option<i64>, Option<Id>, Option<i32>);
     for some in risks.chunks(500) {
-        let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-        let own = t::table.inner_join(v::table.on(v::tenant_id.eq(t::tenant_id).and(v::id.eq(t::id)).and(v::version.eq(t::version))));
-        let own = own.filter(t::tenant_id.eq(tenant).and(t::risk_id.eq_any(some)).and(v::archived_at.is_null())).filter(at(seq));
-        let columns = (t::id, t::risk_id, v::status, t::expires_on, t::approved_seq, t::approved_owner_id, t::approved_rank, v::updated_at);
+        let own = t::table.filter(t::tenant_id.eq(reader.tenant()).and(t::risk_id.eq_any(some)));
+        let columns = (t::id, t::version, t::risk_id, t::expires_on, t::approved_seq, t::approved_owner_id, t::approved_rank);
         let rows: Vec<Found> = own.select(columns).load(reader.conn())?;
-        for (id, risk, status, expires_on, approved, owner, rank, changed) in rows {
-            let standing = all.entry(risk).or_default();
-            standing.underway |= ["approved", "in_progress"].contains(&status.as_str());
+        let standing = standing(reader, rows.iter().map(|row| row.0))?;
+        for (id, version, risk, expires_on, approved, owner, rank) in rows {
+            let Some((_, status, changed)) = standing.get(&id).filter(|(standing, ..)| *standing == version) else { continue };
+            let against = all.entry(risk).or_default();
+            against.underway |= ["approved", "in_progress"].contains(&status.as_str());
             if let (true, Some(expires_on), Some(seq), Some(owner), Some(rank)) =
                 (["accepted", "revoked"].contains(&status.as_str()), expires_on, approved, owner, rank)
             {
-                let revoked_at = (status == "revoked").then_some(changed);
+                let revoked_at = (status == "revoked").then_some(*changed);
                 accepted.push(Acceptance { id, risk, expires_on, seq, owner, rank, revoked_at });
             }
         }
@@ -50,6 +50,19 @@ pub fn of_risks(reader: &mut Reader<'_>, risks: &[Id]) -> Result<BTreeMap<Id, St
             true => standing.lapsed = true,
             false => standing.accepted = true,
         }
+    }
+    Ok(all)
+}
+
+/// The versions of these treatments that stand, their states, and since when.
+fn standing(reader: &mut Reader<'_>, ids: impl Iterator<Item = Id>) -> Result<BTreeMap<Id, (i32, String, Instant)>> {
+    let ids: Vec<Id> = ids.collect::<BTreeSet<_>>().into_iter().collect();
+    let mut all = BTreeMap::new();
+    for some in ids.chunks(500) {
+        let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+        let own = v::table.filter(v::tenant_id.eq(tenant).and(v::id.eq_any(some)).and(v::archived_at.is_null())).filter(at(seq));
+        let rows: Vec<(Id, i32, String, Instant)> = own.select((v::id, v::version, v::status, v::updated_at)).load(reader.conn())?;
+        all.extend(rows.into_iter().map(|(id, version, status, changed)| (id, (version, status, changed))));
     }
     Ok(all)
 }
@@ -77,14 +90,21 @@ pub fn settled(reader: &mut Reader<'_>, risk: &Record<Risk>) -> Result<bool> {
     Ok(of_risks(reader, &[id])?.get(&id).is_some_and(|standing| standing.accepted) || treatments(reader, Some(id))?.iter().any(done))
 }
 
-/// Which controls are applied against which risks: by mitigations that are approved, under way or completed. One query, whatever their number.
+/// Which controls are applied against which risks (control, risk), each pair once: by mitigations that are approved, under way or completed. Two
+/// queries, and one more for each further 500 treatments.
 pub fn applied_controls(reader: &mut Reader<'_>) -> Result<Vec<(Id, Id)>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let own = t::table
-        .inner_join(v::table.on(v::tenant_id.eq(t::tenant_id).and(v::id.eq(t::id)).and(v::version.eq(t::version))))
-        .inner_join(l::table.on(l::tenant_id.eq(t::tenant_id).and(l::from_id.eq(t::id))));
-    let own = own.filter(t::tenant_id.eq(tenant).and(v::archived_at.is_null())).filter(at(seq));
-    let own = own.filter(v::status.eq_any(["approved", "in_progress", "completed"]));
-    let own = own.filter(l::relation.eq("control_ids").and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
-    Ok(own.select((l::to_id, t::risk_id)).distinct().order((l::to_id, t::risk_id)).load(reader.conn())?)
+    let own =
+        v::table.filter(v::tenant_id.eq(tenant).and(v::kind.eq(RiskTreatment::KIND.name)).and(v::archived_at.is_null())).filter(at(seq));
+    let ids: Vec<Id> = own.filter(v::status.eq_any(["approved", "in_progress", "completed"])).select(v::id).load(reader.conn())?;
+    let mut pairs = BTreeSet::new();
+    for some in ids.chunks(500) {
+        let own = l::table.filter(l::tenant_id.eq(tenant).and(l::from_id.eq_any(some)).and(l::relation.eq_any(["risk_id", "control_ids"])));
+        let own = own.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)));
+        let links: Vec<(Id, String, Id)> = own.select((l::from_id, l::relation, l::to_id)).load(reader.conn())?;
+        let risks: BTreeMap<Id, Id> = links.iter().filter(|(_, member, _)| member == "risk_id").map(|(from, _, to)| (*from, *to)).collect();
+        let applied = links.iter().filter(|(_, member, _)| member == "control_ids");
+        pairs.extend(applied.filter_map(|(from, _, control)| Some((*control, *risks.get(from)?))));
+    }
+    Ok(pairs.into_iter().collect())
 }
