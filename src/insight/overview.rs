@@ -1,15 +1,14 @@
 //! The overview: a dashboard's home in one request (ISO/IEC 27001:2022 9.1). Every number is cut to what the caller may see.
 use super::matrix::{self, MatrixStage};
 use super::soa::{self, SoaSummary};
-use crate::core::{Id, Result, catalogue};
-use crate::db::dialect::{at, body_of};
+use crate::core::{Id, Instant, Result, catalogue};
+use crate::db::dialect::at;
 use crate::db::schema::{evidence as ev, links as l, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
-use crate::records::{Condition, Reader, Record, list, sight};
+use crate::records::{Condition, Reader, list, sight};
 use crate::registers::plan::scope::Scope;
-use crate::registers::plan::treatment::RiskTreatment;
-use crate::registers::plan::treatment::lapse::{self, Acceptance};
+use crate::registers::plan::treatment::{lapse, standing as against};
 use actix_web::{HttpRequest, get};
 use chrono::{Days, NaiveDate};
 use diesel::dsl::count_star;
@@ -213,11 +212,14 @@ fn levels(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>) -> Res
 const SOON: Days = Days::new(30);
 
 fn treatments(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<TreatmentNumbers> {
-    let standing = standing(reader, "risk_treatment", scope);
-    let decided = v::table.filter(standing).filter(v::status.eq_any(["approved", "in_progress", "accepted", "revoked"]));
-    let rows: Vec<(i64, String)> = decided.select((v::number, body_of())).load(reader.conn())?;
-    let all = rows.iter().map(|(number, body)| Record::<RiskTreatment>::of_image(body, None, *number)).collect::<Result<Vec<_>>>()?;
-    let acceptances: Vec<Acceptance> = all.iter().filter_map(Acceptance::of).collect();
+    let decided = v::table.filter(standing(reader, "risk_treatment", scope)).filter(v::status.eq_any([
+        "approved",
+        "in_progress",
+        "accepted",
+        "revoked",
+    ]));
+    let all: Vec<(Id, i32, String, Instant)> = decided.select((v::id, v::version, v::status, v::updated_at)).load(reader.conn())?;
+    let acceptances = against::acceptances(reader, &all)?;
     let lapsed = lapse::of(reader, &acceptances)?;
     let holding = || acceptances.iter().filter(|one| !lapsed.contains_key(&one.id));
     let soon = reader.today.checked_add_days(SOON).unwrap_or(NaiveDate::MAX);

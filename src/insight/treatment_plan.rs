@@ -19,7 +19,7 @@ use chrono::NaiveDate;
 use diesel::dsl::exists;
 use diesel::prelude::*;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
 /// Someone who answers for something.
@@ -176,7 +176,8 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<RiskTreatmentPl
         risks.retain(|risk| !elsewhere.contains(&risk.spine.id));
     }
     risks.sort_by_key(|risk| (std::cmp::Reverse(Risk::rank(risk)), risk.spine.number));
-    treatments.retain(|id, _| risks.iter().any(|risk| risk.spine.id == *id));
+    let planned_for: BTreeSet<Id> = risks.iter().map(|risk| risk.spine.id).collect();
+    treatments.retain(|id, _| planned_for.contains(id));
     let accepted: Vec<Acceptance> = treatments.values().flatten().filter_map(Acceptance::of).collect();
     let lapsed = lapse::of(reader, &accepted)?;
     let stands = standing::of_risks(reader, &risks.iter().map(|risk| risk.spine.id).collect::<Vec<_>>())?;

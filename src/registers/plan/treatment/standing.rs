@@ -25,22 +25,14 @@ pub struct Standing {
 pub fn of_risks(reader: &mut Reader<'_>, risks: &[Id]) -> Result<BTreeMap<Id, Standing>> {
     let mut all: BTreeMap<Id, Standing> = BTreeMap::new();
     let mut accepted = Vec::new();
-    type Found = (Id, i32, Id, Option<NaiveDate>, Option<i64>, Option<Id>, Option<i32>);
     for some in risks.chunks(500) {
-        let own = t::table.filter(t::tenant_id.eq(reader.tenant()).and(t::risk_id.eq_any(some)));
-        let columns = (t::id, t::version, t::risk_id, t::expires_on, t::approved_seq, t::approved_owner_id, t::approved_rank);
-        let rows: Vec<Found> = own.select(columns).load(reader.conn())?;
+        let rows: Vec<Decided> =
+            t::table.filter(t::tenant_id.eq(reader.tenant()).and(t::risk_id.eq_any(some))).select(DECIDED).load(reader.conn())?;
         let standing = standing(reader, rows.iter().map(|row| row.0))?;
-        for (id, version, risk, expires_on, approved, owner, rank) in rows {
-            let Some((_, status, changed)) = standing.get(&id).filter(|(standing, ..)| *standing == version) else { continue };
-            let against = all.entry(risk).or_default();
-            against.underway |= ["approved", "in_progress"].contains(&status.as_str());
-            if let (true, Some(expires_on), Some(seq), Some(owner), Some(rank)) =
-                (["accepted", "revoked"].contains(&status.as_str()), expires_on, approved, owner, rank)
-            {
-                let revoked_at = (status == "revoked").then_some(*changed);
-                accepted.push(Acceptance { id, risk, expires_on, seq, owner, rank, revoked_at });
-            }
+        for row in rows {
+            let Some((_, status, changed)) = standing.get(&row.0).filter(|(version, ..)| *version == row.1) else { continue };
+            all.entry(row.2).or_default().underway |= ["approved", "in_progress"].contains(&status.as_str());
+            accepted.extend(acceptance(row, status, *changed));
         }
     }
     let lapsed = lapse::of(reader, &accepted)?;
@@ -50,6 +42,33 @@ pub fn of_risks(reader: &mut Reader<'_>, risks: &[Id]) -> Result<BTreeMap<Id, St
             true => standing.lapsed = true,
             false => standing.accepted = true,
         }
+    }
+    Ok(all)
+}
+
+/// What a treatment's own row says of its approval.
+type Decided = (Id, i32, Id, Option<NaiveDate>, Option<i64>, Option<Id>, Option<i32>);
+const DECIDED: (t::id, t::version, t::risk_id, t::expires_on, t::approved_seq, t::approved_owner_id, t::approved_rank) =
+    (t::id, t::version, t::risk_id, t::expires_on, t::approved_seq, t::approved_owner_id, t::approved_rank);
+
+/// Pure: the acceptance that a row stands for, where it is one that was approved.
+fn acceptance((id, _, risk, expires_on, seq, owner, rank): Decided, status: &str, changed: Instant) -> Option<Acceptance> {
+    let accepted = ["accepted", "revoked"].contains(&status);
+    let revoked_at = (status == "revoked").then_some(changed);
+    let (expires_on, seq, owner, rank) = (expires_on?, seq?, owner?, rank?);
+    accepted.then_some(Acceptance { id, risk, expires_on, seq, owner, rank, revoked_at })
+}
+
+/// The acceptances among these versions of treatments (id, version, state, since when).
+pub fn acceptances(reader: &mut Reader<'_>, versions: &[(Id, i32, String, Instant)]) -> Result<Vec<Acceptance>> {
+    let by: BTreeMap<Id, &(Id, i32, String, Instant)> = versions.iter().map(|version| (version.0, version)).collect();
+    let (ids, mut all) = (by.keys().copied().collect::<Vec<_>>(), Vec::new());
+    for some in ids.chunks(500) {
+        let own = t::table.filter(t::tenant_id.eq(reader.tenant()).and(t::id.eq_any(some)));
+        let rows: Vec<Decided> = own.select(DECIDED).load(reader.conn())?;
+        let of =
+            |row: Decided| by.get(&row.0).filter(|version| version.1 == row.1).and_then(|(_, _, status, at)| acceptance(row, status, *at));
+        all.extend(rows.into_iter().filter_map(of));
     }
     Ok(all)
 }
