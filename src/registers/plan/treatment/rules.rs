@@ -43,8 +43,8 @@ pub fn basis(
     by: (Instant, Actor),
 ) -> Result<TreatmentBasis> {
     let code = &risk.spine.code;
-    if risk.spine.status != "open" {
-        return Err(not_now(format!("{code} is closed."), &[]));
+    if risk.spine.status != "open" || risk.spine.archived_at.is_some() {
+        return Err(not_now(format!("{code} is closed or archived."), &[]));
     }
     let owner = risk.links.one("owner_id").ok_or_else(|| not_now(format!("{code} has no owner who could sign."), &[]))?;
     let score = match (treatment.own.accepts(), treatment.own.expected) {
