@@ -165,6 +165,8 @@ fn believable(get: &dyn Fn(&str) -> Value) {
     assert!(data("/v1/assets?limit=200").len() >= 36);
     let cells = get("/v1/risk-matrix?stage=current")["cells"].as_array().unwrap().clone();
     assert!(cells.len() == 25 && cells.iter().all(|cell| cell["count"].as_i64() > Some(0)), "the whole matrix");
+    assert!(among("/v1/risk-treatments", "status").len() >= 5 && !data("/v1/risk-treatments?lapsed=true").is_empty());
+    assert!(among("/v1/risks?limit=200", "evaluation").len() >= 5, "{:?}", among("/v1/risks?limit=200", "evaluation"));
     assert!(among("/v1/controls?limit=200", "operation").len() == 3 && among("/v1/controls?limit=200", "frequency").len() >= 7);
     assert_eq!(among("/v1/evidence?limit=200", "freshness").len(), 3);
     assert!(among("/v1/nonconformities?limit=200", "status").len() >= 6);

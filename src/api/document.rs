@@ -41,6 +41,8 @@ const TAGS: &[(&str, &str)] = &[
     ("frameworks", "Plan: catalogues of requirements (6.1.3 c)."),
     ("statement-of-applicability", "Do: the statement of applicability of a scope (6.1.3 d), live and as of any moment."),
     ("risk-matrix", "Plan: risks by likelihood and impact (6.1.2)."),
+    ("risk-treatment-plan", "Plan: what is done about each risk above the acceptance criteria, by whom and until when (6.1.3 e)."),
+    ("risk-trend", "Check: how many risks stood at which level, over time (9.1)."),
     ("overview", "Check: a dashboard's home in one request (9.1)."),
     ("ledger", "Check: the change feed and the audit trail (7.5.3, 9.1)."),
     ("auth", "Do: logins, tokens, and who one is (A.5.17, A.8.5)."),

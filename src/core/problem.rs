@@ -220,6 +220,10 @@ impl Problem {
     pub fn is(&self, code: Code) -> bool {
         self.0.code == code.row().1
     }
+    /// What it says, for an answer that holds several.
+    pub fn said(self) -> Body {
+        *self.0
+    }
     /// The invalid values.
     pub fn errors(&self) -> &[Invalid] {
         &self.0.errors

@@ -48,6 +48,8 @@ macro_rules! expression {
         }
     };
 }
+pub(super) use expression;
+
 expression!(Words<ST>, ST, |this, out| {
     out.push_sql(this.0);
     Ok(())

@@ -1,4 +1,5 @@
 //! Floor 1: the only place that knows there are two databases.
+pub mod acceptance;
 pub mod connection;
 pub mod dialect;
 pub mod files;

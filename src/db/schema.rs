@@ -81,7 +81,15 @@ table! {
         affects_integrity -> Bool, affects_availability -> Bool, inherent_likelihood -> Nullable<Integer>,
         inherent_impact -> Nullable<Integer>, inherent_level -> Nullable<Text>, current_likelihood -> Nullable<Integer>,
         current_impact -> Nullable<Integer>, current_level -> Nullable<Text>, current_acceptable -> Nullable<Bool>,
+        current_rank -> Nullable<Integer>,
         residual_likelihood -> Nullable<Integer>, residual_impact -> Nullable<Integer>, residual_level -> Nullable<Text>,
+    }
+}
+table! {
+    use diesel::sql_types::*; use crate::core::sql::*;
+    risk_treatments (tenant_id, id, version) {
+        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, risk_id -> DbUuid, option -> Text, expires_on -> Nullable<Date>,
+        approved_seq -> Nullable<BigInt>, approved_owner_id -> Nullable<DbUuid>, approved_rank -> Nullable<Integer>,
     }
 }
 table! {
@@ -188,6 +196,7 @@ allow_tables_to_appear_in_same_query!(versions, risk_methodologies);
 allow_tables_to_appear_in_same_query!(versions, assets);
 allow_tables_to_appear_in_same_query!(versions, threats);
 allow_tables_to_appear_in_same_query!(versions, risks);
+allow_tables_to_appear_in_same_query!(versions, risk_treatments);
 allow_tables_to_appear_in_same_query!(versions, controls);
 allow_tables_to_appear_in_same_query!(versions, applicability);
 allow_tables_to_appear_in_same_query!(versions, evidence);

@@ -54,6 +54,8 @@ verbs! {
     Review "review",
     /// Score a risk.
     Assess "assess",
+    /// Score risks again under the methodology in force.
+    Rescore "rescore",
     /// Close.
     Close "close",
     /// Open again.

@@ -1,4 +1,5 @@
 //! The risk matrix (ISO/IEC 27001:2022 6.1.2): how many risks stand in each pair of likelihood and impact, as JSON or as a drawing.
+use super::drawing::drawn;
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{risks as r, versions as v};
@@ -13,7 +14,6 @@ use actix_web::{HttpRequest, get};
 use diesel::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use utoipa::ToSchema;
 
 /// Risks that a cell names.
@@ -142,89 +142,6 @@ fn arranged(scores: &[Scored], method: &RiskMethodology) -> (Vec<MatrixCell>, i6
     (pairs.map(cell).collect(), outside, not_assessed)
 }
 
-/// Pure: the matrix as a drawing that reads well in light and in dark; the level stands there in words, too.
-fn drawn(matrix: &RiskMatrix, method: &RiskMethodology) -> String {
-    let (size, left, top) = (92, 150, 40);
-    let (columns, rows) = (method.impact_scale.len() as i32, method.likelihood_scale.len() as i32);
-    let (width, height) = (left + columns * size + 20, top + rows * size + 70);
-    let mut svg = String::new();
-    let mut add = |text: std::fmt::Arguments<'_>| svg.write_fmt(text).unwrap_or_default();
-    add(format_args!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"Risk matrix\" font-family=\"system-ui, sans-serif\">"
-    ));
-    add(format_args!("<style>.t{{fill:#1b1f24}}@media (prefers-color-scheme: dark){{.t{{fill:#e6e6e6}}}}</style>"));
-    for cell in &matrix.cells {
-        let (x, y) = (left + (cell.impact - 1) * size, top + (rows - cell.likelihood) * size);
-        let level = method.levels.iter().find(|level| level.slug == cell.level);
-        let (colour, name) = level.map_or(("#9e9e9e", ""), |level| (level.colour.as_str(), level.name.as_str()));
-        let ink = if dark(colour) { "#ffffff" } else { "#000000" };
-        add(format_args!(
-            "<g><title>{} × {}: {} ({})</title><rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"6\" fill=\"{colour}\"/>",
-            cell.likelihood,
-            cell.impact,
-            escaped(name),
-            cell.count,
-            size - 4,
-            size - 4
-        ));
-        if cell.count > 0 {
-            add(format_args!(
-                "<text x=\"{}\" y=\"{}\" font-size=\"28\" font-weight=\"600\" text-anchor=\"middle\" fill=\"{ink}\">{}</text>",
-                x + size / 2 - 2,
-                y + size / 2 + 4,
-                cell.count
-            ));
-        }
-        add(format_args!(
-            "<text x=\"{}\" y=\"{}\" font-size=\"11\" text-anchor=\"middle\" fill=\"{ink}\">{}</text></g>",
-            x + size / 2 - 2,
-            y + size - 14,
-            escaped(name)
-        ));
-    }
-    for step in &method.likelihood_scale {
-        let y = top + (rows - step.value) * size + size / 2;
-        add(format_args!(
-            "<text class=\"t\" x=\"{}\" y=\"{y}\" font-size=\"13\" text-anchor=\"end\">{} {}</text>",
-            left - 10,
-            step.value,
-            escaped(&step.label)
-        ));
-    }
-    for step in &method.impact_scale {
-        let x = left + (step.value - 1) * size + size / 2 - 2;
-        add(format_args!(
-            "<text class=\"t\" x=\"{x}\" y=\"{}\" font-size=\"12\" text-anchor=\"middle\">{} {}</text>",
-            top + rows * size + 18,
-            step.value,
-            escaped(&step.label)
-        ));
-    }
-    add(format_args!(
-        "<text class=\"t\" x=\"{}\" y=\"24\" font-size=\"14\" font-weight=\"600\" text-anchor=\"end\">Likelihood</text>",
-        left - 10
-    ));
-    add(format_args!(
-        "<text class=\"t\" x=\"{}\" y=\"{}\" font-size=\"14\" font-weight=\"600\" text-anchor=\"middle\">Impact</text></svg>",
-        left + columns * size / 2,
-        top + rows * size + 50
-    ));
-    svg
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// Pure: is white text better to read on it? By relative luminance (WCAG 2).
-fn dark(colour: &str) -> bool {
-    let part = |range: std::ops::Range<usize>| {
-        colour.get(range).and_then(|hex| u8::from_str_radix(hex, 16).ok()).map_or(0.5, |n| f64::from(n) / 255.0)
-    };
-    let linear = |c: f64| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
-    0.2126 * linear(part(1..3)) + 0.7152 * linear(part(3..5)) + 0.0722 * linear(part(5..7)) < 0.179
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,10 +156,5 @@ mod tests {
         let worst = cells.iter().find(|cell| (cell.likelihood, cell.impact) == (4, 5));
         assert_eq!(worst.map(|cell| (cell.count, cell.level.as_str())), Some((2, "critical")));
         assert_eq!(cells.iter().map(|cell| cell.count).sum::<i64>(), 3);
-    }
-
-    #[test]
-    fn text_is_readable_on_each_level() {
-        assert!(dark("#c62828") && dark("#2e7d32") && !dark("#f9a825"));
     }
 }

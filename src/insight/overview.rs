@@ -1,15 +1,16 @@
 //! The overview: a dashboard's home in one request (ISO/IEC 27001:2022 9.1). Every number is cut to what the caller may see.
 use super::matrix::{self, MatrixStage};
 use super::soa::{self, SoaSummary};
-use crate::core::{Id, Result, catalogue};
+use crate::core::{Id, Instant, Result, catalogue};
 use crate::db::dialect::at;
 use crate::db::schema::{evidence as ev, links as l, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
 use crate::records::{Condition, Reader, list, sight};
 use crate::registers::plan::scope::Scope;
+use crate::registers::plan::treatment::{lapse, standing as against};
 use actix_web::{HttpRequest, get};
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use serde::Serialize;
@@ -17,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
 /// The registers that a dashboard counts.
-const COUNTED: &[&str] = &["asset", "risk", "control", "evidence", "nonconformity", "action", "scope", "risk_methodology"];
+const COUNTED: &[&str] =
+    &["asset", "risk", "risk_treatment", "control", "evidence", "nonconformity", "action", "scope", "risk_methodology"];
 
 /// Records by state.
 #[derive(Debug, Serialize, ToSchema)]
@@ -68,6 +70,22 @@ pub struct EvidenceNumbers {
     #[schema(minimum = 0)]
     pub controls_expired: i64,
 }
+/// What stands against risks, in numbers.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct TreatmentNumbers {
+    /// Treatments that are approved and not finished.
+    #[schema(minimum = 0)]
+    pub underway: i64,
+    /// Acceptances that hold.
+    #[schema(minimum = 0)]
+    pub accepted: i64,
+    /// Acceptances that hold no more.
+    #[schema(minimum = 0)]
+    pub lapsed: i64,
+    /// Acceptances that hold, and end within 30 days.
+    #[schema(minimum = 0)]
+    pub expiring: i64,
+}
 /// Something with a day.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Upcoming {
@@ -99,6 +117,8 @@ pub struct Overview {
     pub review_due: i64,
     /// Open risks by level.
     pub risk_levels: RiskLevels,
+    /// What stands against risks.
+    pub treatments: TreatmentNumbers,
     /// The statement of applicability of the scope that was asked for, in numbers.
     #[schema(required)]
     pub soa: Option<SoaSummary>,
@@ -166,7 +186,8 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
     let position = if reader.moment.past() { reader.moment.seq } else { reader.moment.last };
     let risk_levels =
         RiskLevels { inherent: levels(reader, MatrixStage::Inherent, scope)?, current: levels(reader, MatrixStage::Current, scope)? };
-    Ok(Overview { open_by_kind, overdue, review_due, risk_levels, soa, evidence: evidence(reader)?, nonconformities, upcoming, position })
+    let (evidence, treatments) = (evidence(reader)?, treatments(reader, scope)?);
+    Ok(Overview { open_by_kind, overdue, review_due, risk_levels, treatments, soa, evidence, nonconformities, upcoming, position })
 }
 
 /// What stands of a kind, of a scope and of the whole organization.
@@ -185,6 +206,29 @@ fn levels(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>) -> Res
         *all.entry(level.unwrap_or_else(|| "not_assessed".into())).or_default() += 1;
     }
     Ok(all)
+}
+
+/// Acceptances that end within so many days are expiring.
+const SOON: Days = Days::new(30);
+
+fn treatments(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<TreatmentNumbers> {
+    let decided = v::table.filter(standing(reader, "risk_treatment", scope)).filter(v::status.eq_any([
+        "approved",
+        "in_progress",
+        "accepted",
+        "revoked",
+    ]));
+    let all: Vec<(Id, i32, String, Instant)> = decided.select((v::id, v::version, v::status, v::updated_at)).load(reader.conn())?;
+    let acceptances = against::acceptances(reader, &all)?;
+    let lapsed = lapse::of(reader, &acceptances)?;
+    let holding = || acceptances.iter().filter(|one| !lapsed.contains_key(&one.id));
+    let soon = reader.today.checked_add_days(SOON).unwrap_or(NaiveDate::MAX);
+    Ok(TreatmentNumbers {
+        underway: (all.len() - acceptances.len()) as i64,
+        accepted: holding().count() as i64,
+        lapsed: lapsed.len() as i64,
+        expiring: holding().filter(|one| one.expires_on <= soon).count() as i64,
+    })
 }
 
 fn evidence(reader: &mut Reader<'_>) -> Result<EvidenceNumbers> {

@@ -39,6 +39,7 @@ impl<R: Resource> Draft<R> {
         let own = part::<R>(own, &example, &mut faults);
         if let Some(own) = &own {
             faults.extend(own.faults());
+            faults.extend(own.linked_faults(&references));
             faults.extend(requirements(own.requirements()));
         }
         match (common, own) {

@@ -1,6 +1,6 @@
 //! What a register is: its words, a body, and two queries.
 use super::ask::Moments;
-use super::{Common, Draft, Kind, Reader, links::Links, spine::Spine};
+use super::{Common, Draft, Kind, Reader, links::Links, links::References, spine::Spine};
 use crate::core::{Problem, Result, VersionKey, json::canonical};
 use crate::db::{Backend, Conn, schema::versions};
 use diesel::{BoxableExpression, IntoSql, QueryResult, helper_types::AsExprOf, sql_types::Bool};
@@ -19,6 +19,10 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn example() -> Value;
     /// What validation cannot say member by member.
     fn faults(&self) -> Vec<crate::core::Invalid> {
+        vec![]
+    }
+    /// The same with what it refers to, before that is looked up.
+    fn linked_faults(&self, _references: &References) -> Vec<crate::core::Invalid> {
         vec![]
     }
     /// What it is first sorted by, when it has such a thing.

@@ -10,6 +10,7 @@ use act::{action::Action, nonconformity::Nonconformity};
 use r#do::{applicability::Applicability, control::Control, evidence::Evidence};
 use plan::{
     asset::Asset, methodology::RiskMethodology, organization::Organization, person::Person, risk::Risk, scope::Scope, threat::Threat,
+    treatment::RiskTreatment,
 };
 use serde_json::Value;
 
@@ -36,6 +37,7 @@ pub const ROOMS: &[Room] = &[
     room::<Asset>(Operations { import: true, ..Operations::ALL }, plan::asset::actions),
     room::<Threat>(Operations::KEPT, nothing),
     room::<Risk>(Operations { import: true, ..Operations::ALL }, plan::risk::actions),
+    room::<RiskTreatment>(Operations::KEPT, plan::treatment::actions),
     room::<Control>(Operations { import: true, ..Operations::ALL }, nothing),
     settings::<Applicability>(r#do::applicability::mount),
     room::<Evidence>(Operations { create: false, ..Operations::KEPT }, r#do::evidence::actions),

@@ -50,7 +50,9 @@ fn permission(method: &Method, path: &str) -> Option<(String, String)> {
         ["overview"] => return named("overview", "read"),
         ["events"] | ["ledger", ..] => return named("ledger", "read"),
         ["frameworks", ..] => return named("framework", "read"),
-        ["risk-matrix"] => return named("risk", "read"),
+        ["risk-treatment-plan"] => return named("risk_treatment", "read"),
+        ["risks", "rescore"] => return named("risk", "rescore"),
+        ["risk-matrix" | "risk-trend"] => return named("risk", "read"),
         [_, _, "applicability" | "statement-of-applicability", ..] => {
             return named("applicability", if *method == Method::GET { "read" } else { "change" });
         }

@@ -14,9 +14,12 @@ crate::on_both!(
 
 async fn fifty_writers_leave_a_ledger_without_gaps(app: &TestApp) {
     for room in rooms() {
+        let mut bodies = Vec::new();
+        for n in 0..50 {
+            bodies.push(body(app, room, &format!("writer {n}")).await);
+        }
         let before = last(app);
-        let writers =
-            (0..50).map(|n| app.send(&app.keys.manager, Method::POST, &all(room), &[], Some(&body(room, &format!("writer {n}")))));
+        let writers = bodies.iter().map(|body| app.send(&app.keys.manager, Method::POST, &all(room), &[], Some(body)));
         let made = join_all(writers).await;
         let codes: BTreeSet<String> = made.into_iter().map(|reply| reply.expect(201).json()["code"].to_string()).collect();
         assert_eq!(codes.len(), 50, "{}", room.kind.path);

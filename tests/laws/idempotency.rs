@@ -1,6 +1,6 @@
 //! A retry has its effect once: the stored answer comes again, another content does not, and secrets are never stored.
 use crate::support::TestApp;
-use crate::support::make::{all, body, id, last, make, one, rooms};
+use crate::support::make::{all, body, body_as, id, last, make, one, rooms};
 use actix_web::http::Method;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -16,7 +16,8 @@ crate::on_both!(
 
 async fn two_hundred_posts_with_one_key_make_one_record(app: &TestApp) {
     for room in rooms() {
-        let (before, body) = (last(app), body(room, "Once"));
+        let body = body(app, room, "Once").await;
+        let before = last(app);
         let key = [("Idempotency-Key", "once-and-only-once")];
         let all_at_once = (0..200).map(|_| app.send(&app.keys.manager, Method::POST, &all(room), &key, Some(&body)));
         let replies = join_all(all_at_once).await;
@@ -38,7 +39,7 @@ async fn a_key_belongs_to_one_caller_operation_and_content(app: &TestApp) {
         app.send(who, Method::POST, path, &[("Idempotency-Key", key)], Some(body)).await
     };
     for room in rooms() {
-        let (manager, path, mine) = (&app.keys.manager, all(room), body(room, "Mine"));
+        let (manager, path, mine) = (&app.keys.manager, all(room), body(app, room, "Mine").await);
         let first = send(manager, &path, "k", &mine).await.expect(201).json();
         let mut other = mine.clone();
         other["tags"] = json!(["other"]);
@@ -49,7 +50,7 @@ async fn a_key_belongs_to_one_caller_operation_and_content(app: &TestApp) {
         let headers = [("Idempotency-Key", "k2"), ("Content-Type", "application/json; charset=utf-8")];
         let again = app.raw(manager, Method::POST, &path, &headers, Some(reordered.into_bytes())).await;
         assert_eq!(again.header("idempotency-replayed").as_deref(), Some("true"), "the same content in another form");
-        let theirs = body(room, "Theirs");
+        let theirs = body_as(app, &app.keys.b_manager, room, "Theirs").await;
         if room.kind.name != "evidence" {
             assert_ne!(send(&app.keys.b_manager, &path, "k", &theirs).await.expect(201).json()["id"], first["id"]);
         }
@@ -86,7 +87,7 @@ async fn a_transition_that_is_sent_again_happened_once(app: &TestApp) {
 
 async fn a_refusal_is_not_kept(app: &TestApp) {
     for room in rooms() {
-        let (manager, path, good) = (&app.keys.manager, all(room), body(room, "Good"));
+        let (manager, path, good) = (&app.keys.manager, all(room), body(app, room, "Good").await);
         let key = [("Idempotency-Key", "second-try")];
         app.send(manager, Method::POST, &path, &key, Some(&json!({"name": ""}))).await.expect(422);
         app.send(&app.keys.auditor, Method::POST, &path, &key, Some(&good)).await.expect(403);

@@ -51,8 +51,9 @@ fn image(row: &Row) -> Map<String, Value> {
 async fn a_change_is_one_entry_and_a_failed_one_is_none(app: &TestApp) {
     let key = &app.keys.manager;
     for room in rooms() {
+        let body = body(app, room, "").await;
         let before = last(app);
-        let made = app.post(key, &all(room), &body(room, "")).await.expect(201);
+        let made = app.post(key, &all(room), &body).await.expect(201);
         let (record, request) = (made.json(), made.header("x-request-id").unwrap());
         let path = one(room, &record);
         let rows = entries(app, before);
@@ -92,7 +93,8 @@ async fn a_change_is_one_entry_and_a_failed_one_is_none(app: &TestApp) {
 }
 
 /// What is computed at reading, and so in no image.
-const COMPUTED: &[&str] = &["allowed_transitions", "effective", "evaluation", "evidence", "operation", "freshness", "receipt"];
+const COMPUTED: &[&str] =
+    &["allowed_transitions", "effective", "evaluation", "evidence", "operation", "freshness", "receipt", "lapse_reason", "lapsed_on"];
 
 async fn the_image_is_what_is_answered_but_for_computed_members(app: &TestApp) {
     let key = &app.keys.manager;

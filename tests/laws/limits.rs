@@ -56,7 +56,7 @@ async fn bodies(app: &TestApp, document: &Value) -> Vec<(Method, String, String,
             media["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
         };
         let record = make(app, room).await;
-        found.push((Method::POST, all(room), manager.clone(), schema(all(room), "post"), body(room, "")));
+        found.push((Method::POST, all(room), manager.clone(), schema(all(room), "post"), body(app, room, "").await));
         let path = format!("{}/{}", all(room), id(&record));
         found.push((Method::PATCH, path, manager.clone(), schema(format!("{}/{{id}}", all(room)), "patch"), json!({})));
         for (verb, name, good) in [
@@ -70,12 +70,20 @@ async fn bodies(app: &TestApp, document: &Value) -> Vec<(Method, String, String,
             ("submit", "Remark", json!({})),
         ] {
             let template = format!("{}/{{id}}/{verb}", all(room));
-            if document["paths"][&template]["post"].is_object() {
+            let asks = &document["paths"][&template]["post"]["requestBody"];
+            if asks.to_string().contains(&format!("/schemas/{name}\"")) {
                 let path = format!("{}/{}/{verb}", all(room), id(&make(app, room).await));
                 found.push((Method::POST, path, manager.clone(), name.to_owned(), good));
             }
         }
     }
+    found.push((
+        Method::POST,
+        "/v1/risks/rescore".into(),
+        manager.clone(),
+        "RescoreInput".into(),
+        json!({"risk_ids": ["RSK-1"], "stage": "current", "rationale": "r"}),
+    ));
     let scope = make(app, rooms().next().unwrap()).await;
     let at = format!("/v1/scopes/{}/applicability", id(&scope));
     found.push((

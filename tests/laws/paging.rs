@@ -19,7 +19,7 @@ const KEYS: [&str; 8] = ["created_at", "updated_at", "name", "code", "status", "
 async fn several(app: &TestApp, room: &Room, many: usize) -> Vec<Value> {
     let mut made = Vec::new();
     for n in 0..many {
-        let mut body = body(room, &format!("{} {}", ["b", "A", "ä", "a_", "a-", "Z"][n % 6], n % 4));
+        let mut body = body(app, room, &format!("{} {}", ["b", "A", "ä", "a_", "a-", "Z"][n % 6], n % 4)).await;
         body["tags"] = json!(["walk"]);
         if n % 3 == 0 {
             body["due_on"] = json!(format!("2027-01-{:02}", n % 4 + 1));

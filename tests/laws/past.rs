@@ -62,6 +62,12 @@ fn questions(made: &[Value]) -> Vec<String> {
         format!("/v1/scopes/{scope}/applicability"),
         format!("/v1/scopes/{scope}/applicability/iso-27001-2022:A.7.4"),
         format!("/v1/scopes/{scope}/revisions"),
+        "/v1/risk-treatment-plan".into(),
+        format!("/v1/risk-treatment-plan?scope_id={scope}&format=csv"),
+        "/v1/risk-trend?from=2026-11-01&step=day".into(),
+        format!("/v1/risk-trend?stage=inherent&scope_id={scope}"),
+        "/v1/risks?evaluation=treatment_needed".into(),
+        "/v1/risks?treatment_none=false".into(),
         "/v1/overview".into(),
         format!("/v1/overview?scope_id={scope}"),
         format!("/v1/risks/{risk}/assessments"),
@@ -218,7 +224,15 @@ async fn the_future_is_refused_and_before_the_first_entry_is_nothing(app: &TestA
         assert_eq!(day.json(), app.get(key, &path).await.json(), "today so far");
     }
     let soa = format!("/v1/scopes/{}/statement-of-applicability", id(&scope));
-    for view in ["/v1/overview", "/v1/risk-matrix", soa.as_str(), "/v1/organization", "/v1/ledger/entries"] {
+    for view in [
+        "/v1/overview",
+        "/v1/risk-matrix",
+        "/v1/risk-treatment-plan",
+        "/v1/risk-trend",
+        soa.as_str(),
+        "/v1/organization",
+        "/v1/ledger/entries",
+    ] {
         app.get(key, &format!("{view}?as_of=2026-11-21")).await.problem(400, "invalid_parameter");
         for before in ["2026-11-19", "seq:0"] {
             let reply = app.get(key, &format!("{view}?as_of={before}")).await;

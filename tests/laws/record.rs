@@ -125,7 +125,11 @@ async fn what_others_need_is_not_archived(app: &TestApp) {
             app.patch(key, &one(room, &needing), "*", &json!({relation.member: value})).await.expect(200);
             let refused = app.delete(key, &one(target, &needed), "*").await.problem(409, "in_use");
             assert_eq!(refused["needed_by"], json!([needing["code"]]), "{} {}", room.kind.name, relation.member);
-            let none = if relation.many() { json!([]) } else { Value::Null };
+            let none = match relation.many() {
+                true => json!([]),
+                false if relation.required => needing[relation.member].clone(),
+                false => Value::Null,
+            };
             app.patch(key, &one(room, &needing), "*", &json!({relation.member: none})).await.expect(200);
             app.delete(key, &one(target, &needed), "*").await.expect(204);
             let pointer = format!("/{}{}", relation.member, if relation.many() { "/0" } else { "" });

@@ -16,7 +16,7 @@ crate::on_both!(
 async fn an_unchanged_record_is_304(app: &TestApp) {
     let key = &app.keys.manager;
     for room in rooms() {
-        let made = app.post(key, &all(room), &crate::support::make::body(room, "")).await.expect(201);
+        let made = app.post(key, &all(room), &crate::support::make::body(app, room, "").await).await.expect(201);
         let (tag, record) = (made.etag(), made.json());
         let path = one(room, &record);
         assert_eq!(made.header("location").as_deref(), Some(path.as_str()));
@@ -113,6 +113,8 @@ async fn views_are_304_until_something_changes(app: &TestApp) {
     let views = [
         "/v1/overview",
         "/v1/risk-matrix",
+        "/v1/risk-treatment-plan",
+        "/v1/risk-trend",
         &soa,
         "/v1/frameworks",
         &format!("/v1/scopes/{}/applicability", id(&scope)),

@@ -113,12 +113,12 @@ async fn a_foreign_id_in_a_body_is_an_unknown_one(app: &TestApp) {
 async fn views_know_nothing_of_others(app: &TestApp) {
     let (a, b) = (&app.keys.manager, &app.keys.b_manager);
     let scope = make(app, rooms().find(|room| room.kind.name == "scope").unwrap()).await;
-    let views = ["/v1/overview", "/v1/risk-matrix"];
+    let views = ["/v1/overview", "/v1/risk-matrix", "/v1/risk-treatment-plan", "/v1/risk-trend"];
     let mut before = Vec::new();
     for view in views {
         before.push(app.get(b, view).await.expect(200).text());
     }
-    for name in ["asset", "risk", "control", "nonconformity", "action", "evidence"] {
+    for name in ["asset", "risk", "risk_treatment", "control", "nonconformity", "action", "evidence"] {
         make(app, rooms().find(|room| room.kind.name == name).unwrap()).await;
     }
     for (view, before) in views.iter().zip(before) {

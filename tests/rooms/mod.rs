@@ -4,11 +4,14 @@ mod control;
 mod evidence;
 mod feed;
 mod key;
+mod methodology;
 mod nonconformity;
 mod risk;
 mod scope;
 mod soa;
+mod treatment;
 mod upload;
+mod year;
 
 use crate::support::TestApp;
 use serde_json::{Value, json};

@@ -27,11 +27,23 @@ pub fn id(record: &Value) -> &str {
     record["id"].as_str().unwrap_or_else(|| panic!("no id: {record}"))
 }
 
-/// A body that makes a record; `mark` makes it another one.
-pub fn body(room: &Room, mark: &str) -> Value {
+/// A body that makes a record; `mark` makes it another one. What it has to refer to is made first, where nothing is there.
+pub async fn body(app: &TestApp, room: &Room, mark: &str) -> Value {
+    body_as(app, &app.keys.manager, room, mark).await
+}
+pub async fn body_as(app: &TestApp, key: &str, room: &Room, mark: &str) -> Value {
     match creates(room) {
         true => {
             let mut body = (room.example)();
+            for relation in room.kind.relations.iter().filter(|relation| relation.required) {
+                let target = rooms().find(|other| other.kind.name == relation.to).unwrap();
+                let there = app.get(key, &format!("{}?limit=1&sort=created_at", all(target))).await.data().pop();
+                let target = match there {
+                    Some(record) => record,
+                    None => app.post(key, &all(target), &(target.example)()).await.expect(201).json(),
+                };
+                body[relation.member] = target["id"].clone();
+            }
             if !mark.is_empty() {
                 body["name"] = json!(mark);
             }
@@ -52,7 +64,8 @@ pub async fn make_named(app: &TestApp, room: &Room, mark: &str) -> Value {
     make_as(app, &app.keys.manager, room, mark).await
 }
 pub async fn make_as(app: &TestApp, key: &str, room: &Room, mark: &str) -> Value {
-    app.post(key, &all(room), &body(room, mark)).await.expect(201).json()
+    let body = body_as(app, key, room, mark).await;
+    app.post(key, &all(room), &body).await.expect(201).json()
 }
 
 /// The organization A.

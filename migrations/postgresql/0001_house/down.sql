@@ -12,6 +12,7 @@ DROP TABLE nonconformities;
 DROP TABLE evidence;
 DROP TABLE applicability;
 DROP TABLE controls;
+DROP TABLE risk_treatments;
 DROP TABLE risks;
 DROP TABLE threats;
 DROP TABLE assets;

@@ -71,9 +71,15 @@ CREATE TABLE threats (
 CREATE TABLE risks (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, category TEXT COLLATE "C", affects_confidentiality BOOLEAN NOT NULL, affects_integrity BOOLEAN NOT NULL, affects_availability BOOLEAN NOT NULL,
   inherent_likelihood INTEGER, inherent_impact INTEGER, inherent_level TEXT COLLATE "C",
-  current_likelihood INTEGER, current_impact INTEGER, current_level TEXT COLLATE "C", current_acceptable BOOLEAN,
+  current_likelihood INTEGER, current_impact INTEGER, current_level TEXT COLLATE "C", current_acceptable BOOLEAN, current_rank INTEGER,
   residual_likelihood INTEGER, residual_impact INTEGER, residual_level TEXT COLLATE "C",
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
+CREATE TABLE risk_treatments (
+  tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, risk_id UUID NOT NULL, option TEXT COLLATE "C" NOT NULL, expires_on DATE,
+  approved_seq BIGINT, approved_owner_id UUID, approved_rank INTEGER,
+  PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
+-- With all that decides whether an acceptance holds, so that what stands against a risk is read from here alone.
+CREATE INDEX risk_treatments_by_risk ON risk_treatments (tenant_id, risk_id, expires_on, approved_seq, approved_owner_id, approved_rank);
 CREATE TABLE controls (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, implementation TEXT COLLATE "C" NOT NULL, implemented_on DATE, frequency TEXT COLLATE "C", nature TEXT COLLATE "C", responsibility TEXT COLLATE "C" NOT NULL,
   preventive BOOLEAN NOT NULL, detective BOOLEAN NOT NULL, corrective BOOLEAN NOT NULL,

@@ -71,9 +71,15 @@ CREATE TABLE threats (
 CREATE TABLE risks (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, category TEXT, affects_confidentiality BOOLEAN NOT NULL, affects_integrity BOOLEAN NOT NULL, affects_availability BOOLEAN NOT NULL,
   inherent_likelihood INTEGER, inherent_impact INTEGER, inherent_level TEXT,
-  current_likelihood INTEGER, current_impact INTEGER, current_level TEXT, current_acceptable BOOLEAN,
+  current_likelihood INTEGER, current_impact INTEGER, current_level TEXT, current_acceptable BOOLEAN, current_rank INTEGER,
   residual_likelihood INTEGER, residual_impact INTEGER, residual_level TEXT,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
+CREATE TABLE risk_treatments (
+  tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, risk_id BLOB NOT NULL, option TEXT NOT NULL, expires_on TEXT,
+  approved_seq INTEGER, approved_owner_id BLOB, approved_rank INTEGER,
+  PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
+-- With all that decides whether an acceptance holds, so that what stands against a risk is read from here alone.
+CREATE INDEX risk_treatments_by_risk ON risk_treatments (tenant_id, risk_id, expires_on, approved_seq, approved_owner_id, approved_rank);
 CREATE TABLE controls (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, implementation TEXT NOT NULL, implemented_on TEXT, frequency TEXT, nature TEXT, responsibility TEXT NOT NULL,
   preventive BOOLEAN NOT NULL, detective BOOLEAN NOT NULL, corrective BOOLEAN NOT NULL,

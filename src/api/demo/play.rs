@@ -27,7 +27,7 @@ const NAME: &str = "Nordwind Logistics";
 const EMAIL: &str = "security@nordwind.example";
 /// The first request of a day, in milliseconds after midnight UTC, and how much later the next one is.
 const MORNING: i64 = 7 * 3_600_000;
-const PACE: i64 = 90_000;
+const PACE: i64 = 60_000;
 /// Requests that are sent at once.
 const GROUP: usize = 24;
 

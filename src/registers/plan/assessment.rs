@@ -95,22 +95,30 @@ fn scored(said: &AssessmentInput, method: &Record<RiskMethodology>, at: Instant,
         (None, None) => Err(Invalid::body("/impact", "required", "is needed, or impacts by dimension")),
     };
     let impact = impact.map_err(|fault| faults.push(fault)).unwrap_or_default();
-    match own.level(said.likelihood, impact).filter(|_| faults.is_empty()) {
-        None if faults.is_empty() => Err(Problem::internal("a methodology without a level for a pair")),
-        None => Err(Problem::invalid(faults)),
-        Some(level) => Ok(RiskScore {
-            likelihood: said.likelihood,
-            impact,
-            impacts: said.impacts.clone().filter(|all| !all.is_empty()),
-            score: said.likelihood * impact,
-            level: level.slug.clone(),
-            acceptable: level.acceptable,
-            methodology_id: method.spine.id,
-            methodology_revision: method.state.revision,
-            assessed_at: at,
-            assessed_by: by,
-        }),
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
     }
+    let score =
+        score(method, (said.likelihood, impact), (at, by)).ok_or_else(|| Problem::internal("a methodology without a level for a pair"))?;
+    Ok(RiskScore { impacts: said.impacts.clone().filter(|all| !all.is_empty()), ..score })
+}
+
+/// Pure: the score of a pair under a methodology; `None` outside of its scales.
+pub fn score(method: &Record<RiskMethodology>, (likelihood, impact): (i32, i32), (at, by): (Instant, Actor)) -> Option<RiskScore> {
+    let level = method.own.level(likelihood, impact)?;
+    Some(RiskScore {
+        likelihood,
+        impact,
+        impacts: None,
+        score: likelihood * impact,
+        level: level.slug.clone(),
+        level_rank: method.own.rank(&level.slug),
+        acceptable: level.acceptable,
+        methodology_id: method.spine.id,
+        methodology_revision: method.state.revision,
+        assessed_at: at,
+        assessed_by: by,
+    })
 }
 
 /// Assess a risk

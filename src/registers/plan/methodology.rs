@@ -168,6 +168,10 @@ impl RiskMethodology {
         let slug = self.matrix.get(index(likelihood)?)?.get(index(impact)?)?;
         self.levels.iter().find(|level| level.slug == *slug)
     }
+    /// The place of a level among the levels, 1 the lowest.
+    pub fn rank(&self, slug: &str) -> i32 {
+        (1..).zip(&self.levels).find(|(_, level)| level.slug == slug).map_or(0, |(rank, _)| rank)
+    }
 }
 
 /// What a list of methodologies can be filtered by.
@@ -208,6 +212,9 @@ impl Resource for RiskMethodology {
         let slugs: BTreeSet<&str> = self.levels.iter().map(|level| level.slug.as_str()).collect();
         if slugs.len() != self.levels.len() {
             faults.push(Invalid::body("/levels", "twice", "each level has a slug of its own"));
+        }
+        if self.levels.iter().skip_while(|level| level.acceptable).any(|level| level.acceptable) {
+            faults.push(Invalid::body("/levels", "order", "the levels that meet the acceptance criteria come first"));
         }
         for (n, row) in self.matrix.iter().enumerate() {
             let unknown = row.iter().enumerate().filter(|(_, slug)| !slugs.contains(slug.as_str()));

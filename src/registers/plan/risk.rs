@@ -3,14 +3,19 @@
 use crate::access::Actor;
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
 use crate::db::Conn;
+use crate::db::acceptance::{Accepted, Treated};
 use crate::db::schema::{risks as r, versions as v};
 use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Close, Guard, Input, Reopen, transit};
 use crate::records::ask::Moments;
-use crate::records::{Comment as Needs, Condition, Kind, Known, Reader, Record, Relation, Resource, Row, Stored, Transition, Tx, unasked};
+use crate::records::{
+    Comment as Needs, Condition, Kind, Known, Reader, Record, Relation, Resource, Row, Stored, Transition, Tx, sight, unasked,
+};
+use crate::registers::plan::treatment::standing::{self, Standing};
 use actix_web::post;
-use diesel::{dsl::exists, prelude::*};
+use diesel::dsl::{exists, not};
+use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -67,6 +72,9 @@ pub struct RiskScore {
     /// The level in the methodology's matrix.
     #[schema(max_length = 32)]
     pub level: String,
+    /// The place of that level among the methodology's levels, 1 the lowest.
+    #[schema(minimum = 1, maximum = 10)]
+    pub level_rank: i32,
     /// Did the level meet the acceptance criteria?
     pub acceptable: bool,
     /// The methodology.
@@ -111,6 +119,8 @@ pub struct RiskFilter {
     /// Any of these categories.
     #[param(max_items = 50, max_length = 100)]
     pub category: Vec<String>,
+    /// Without any treatment that was not cancelled, or with one.
+    pub treatment_none: Option<bool>,
     /// Any of these properties at risk.
     #[param(max_items = 3)]
     pub affected_property: Vec<Property>,
@@ -152,7 +162,7 @@ impl Resource for Risk {
             }
         }
     }
-    fn computed(_: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
+    fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
         #[derive(Deserialize)]
         struct Seen {
             current: Option<Acceptable>,
@@ -161,12 +171,15 @@ impl Resource for Risk {
         struct Acceptable {
             acceptable: bool,
         }
-        let word = |row: &Row| {
-            let seen: Seen = serde_json::from_str(&row.body).map_err(Problem::internal)?;
-            let word: &'static str = evaluation(seen.current.map(|score| score.acceptable)).into();
-            Ok(format!("\"evaluation\":\"{word}\""))
+        let seen = |row: &Row| serde_json::from_str::<Seen>(&row.body).map(|seen| seen.current.map(|score| score.acceptable));
+        let said = rows.iter().map(seen).collect::<Result<Vec<_>, _>>().map_err(Problem::internal)?;
+        let above: Vec<Id> = rows.iter().zip(&said).filter(|(_, acceptable)| **acceptable == Some(false)).map(|(row, _)| row.id).collect();
+        let standing = if above.is_empty() { BTreeMap::new() } else { standing::of_risks(reader, &above)? };
+        let word = |(row, acceptable): (&Row, &Option<bool>)| {
+            let word: &'static str = evaluation(*acceptable, standing.get(&row.id).copied().unwrap_or_default()).into();
+            format!("\"evaluation\":\"{word}\"")
         };
-        rows.iter().map(word).collect()
+        Ok(rows.iter().zip(&said).map(word).collect())
     }
     fn computed_schemas() -> Vec<(&'static str, Value)> {
         vec![("evaluation", json!({"$ref": "#/components/schemas/Evaluation"}))]
@@ -176,13 +189,41 @@ impl Resource for Risk {
     }
 }
 
-/// Pure: what a current level asks for. (Treatments are not there yet; what they change comes with them.)
-fn evaluation(acceptable: Option<bool>) -> Evaluation {
-    match acceptable {
-        None => Evaluation::NotAssessed,
-        Some(true) => Evaluation::Acceptable,
-        Some(false) => Evaluation::TreatmentNeeded,
+/// Pure: what a current level asks for, with what stands against it.
+pub fn evaluation(acceptable: Option<bool>, standing: Standing) -> Evaluation {
+    match (acceptable, standing) {
+        (None, _) => Evaluation::NotAssessed,
+        (Some(true), _) => Evaluation::Acceptable,
+        (_, Standing { accepted: true, .. }) => Evaluation::Accepted,
+        (_, Standing { underway: true, .. }) => Evaluation::InTreatment,
+        (_, Standing { lapsed: true, .. }) => Evaluation::AcceptanceLapsed,
+        _ => Evaluation::TreatmentNeeded,
     }
+}
+
+/// The same as a condition on the spine.
+fn evaluated(wanted: &[Evaluation], then: &Moments) -> Option<Condition> {
+    let current = |acceptable: Option<bool>| -> Condition {
+        let own = r::table.filter(r::tenant_id.eq(v::tenant_id).and(r::id.eq(v::id)).and(r::version.eq(v::version)));
+        match acceptable {
+            None => Box::new(exists(own.filter(r::current_acceptable.is_null()))),
+            Some(said) => {
+                Box::new(exists(own.filter(r::current_acceptable.is_not_null().and(r::current_acceptable.assume_not_null().eq(said)))))
+            }
+        }
+    };
+    let (seq, today) = (then.seq, then.today);
+    let (accepted, underway, once) = (Accepted { seq, today }, Treated::underway(seq), Treated::accepted_once(seq));
+    let above = |standing: Condition| sight::both(current(Some(false)), standing);
+    let one = |evaluation: &Evaluation| match evaluation {
+        Evaluation::NotAssessed => current(None),
+        Evaluation::Acceptable => current(Some(true)),
+        Evaluation::Accepted => above(Box::new(accepted)),
+        Evaluation::InTreatment => above(Box::new(underway.and(not(accepted)))),
+        Evaluation::AcceptanceLapsed => above(Box::new(once.and(not(accepted)).and(not(underway)))),
+        Evaluation::TreatmentNeeded => above(Box::new(not(underway).and(not(once)))),
+    };
+    wanted.iter().map(one).reduce(|a, b| Box::new(a.or(b)))
 }
 
 impl Stored for Risk {
@@ -198,12 +239,16 @@ impl Stored for Risk {
             (r::inherent_likelihood.eq(inherent.map(|s| s.likelihood)), r::inherent_impact.eq(inherent.map(|s| s.impact))),
             (r::inherent_level.eq(inherent.map(|s| &s.level)), r::current_level.eq(current.map(|s| &s.level))),
             (r::current_likelihood.eq(current.map(|s| s.likelihood)), r::current_impact.eq(current.map(|s| s.impact))),
-            (r::current_acceptable.eq(current.map(|s| s.acceptable)), r::residual_level.eq(residual.map(|s| &s.level))),
+            (
+                r::current_acceptable.eq(current.map(|s| s.acceptable)),
+                r::current_rank.eq(current.map(|s| s.level_rank)),
+                r::residual_level.eq(residual.map(|s| &s.level)),
+            ),
             (r::residual_likelihood.eq(residual.map(|s| s.likelihood)), r::residual_impact.eq(residual.map(|s| s.impact))),
         );
         diesel::insert_into(r::table).values(row).execute(conn)
     }
-    fn matching(filter: &RiskFilter, _: &Moments) -> Condition {
+    fn matching(filter: &RiskFilter, then: &Moments) -> Condition {
         let own = r::table.filter(r::tenant_id.eq(v::tenant_id).and(r::id.eq(v::id)).and(r::version.eq(v::version)));
         let own = own.filter(r::current_level.eq_any(filter.level.clone()).or(unasked(&filter.level)));
         let own = own.filter(r::inherent_level.eq_any(filter.inherent_level.clone()).or(unasked(&filter.inherent_level)));
@@ -213,35 +258,31 @@ impl Stored for Risk {
         let affected = affected.or(r::affects_integrity.eq(true).and(r::affects_integrity.eq(wants(Property::Integrity))));
         let affected = affected.or(r::affects_availability.eq(true).and(r::affects_availability.eq(wants(Property::Availability))));
         let own = own.filter(affected.or(unasked(&filter.affected_property)));
-        let asked = |word| filter.evaluation.contains(&word);
-        let evaluated = r::current_acceptable.is_null().and(r::affects_integrity.is_not_null().eq(asked(Evaluation::NotAssessed)));
-        let evaluated = evaluated.or(r::current_acceptable
-            .is_not_null()
-            .and(r::current_acceptable.assume_not_null().eq(true))
-            .and(r::affects_integrity.is_not_null().eq(asked(Evaluation::Acceptable))));
-        let evaluated = evaluated.or(r::current_acceptable
-            .is_not_null()
-            .and(r::current_acceptable.assume_not_null().eq(false))
-            .and(r::affects_integrity.is_not_null().eq(asked(Evaluation::TreatmentNeeded))));
-        Box::new(exists(own.filter(evaluated.or(unasked(&filter.evaluation)))))
+        let own: Condition = Box::new(exists(own));
+        let treated: Option<Condition> = filter.treatment_none.map(|none| -> Condition {
+            let some = Treated::at_all(then.seq);
+            if none { Box::new(not(some)) } else { Box::new(some) }
+        });
+        evaluated(&filter.evaluation, then).into_iter().chain(treated).fold(own, sight::both)
     }
 }
 
 /// Close a risk
 ///
-/// It no longer exists. One above the acceptance criteria cannot be closed.
+/// It is dealt with. One above the acceptance criteria is closed only with an acceptance that holds, or after a completed treatment.
 #[utoipa::path(operation_id = "closeRisk", tag = "risks", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Risk>),
     params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/risks/{id}/close")]
 pub async fn close(guard: Guard<Close<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let change = |_: &mut Tx<'_, _>, record: &mut Record<Risk>, _: Comment| match record
-        .state
-        .current
-        .as_ref()
-        .is_some_and(|score| !score.acceptable)
-    {
-        true => Err(Problem::new(Code::IllegalTransition, "The current level is above the acceptance criteria.")),
-        false => Ok(()),
+    let change = |tx: &mut Tx<'_, _>, record: &mut Record<Risk>, _: Comment| {
+        let above = record.state.current.as_ref().is_some_and(|score| !score.acceptable);
+        match above && !standing::settled(&mut tx.reader(), record)? {
+            true => Err(Problem::new(
+                Code::IllegalTransition,
+                "The current level is above the acceptance criteria: accept the risk, or complete a treatment.",
+            )),
+            false => Ok(()),
+        }
     };
     transit::transit(guard, (at, known, input), "close", transit::anyone, change).await
 }
@@ -260,6 +301,7 @@ pub async fn reopen(guard: Guard<Reopen<Risk>>, at: At, known: Known, input: Inp
 pub fn actions(api: &mut crate::http::Api<'_>) {
     api.service(super::assessment::assess);
     api.service(super::assessment::assessments);
+    api.service(super::rescore::rescore);
     api.service(close);
     api.service(reopen);
 }
