@@ -121,7 +121,8 @@ impl<'a, P> Tx<'a, P> {
         Ok(record)
     }
     fn assigned<R: Resource>(&self, record: &Record<R>) -> Result<()> {
-        let mine = record.links.one("owner_id").is_some_and(|owner| Some(owner) == self.caller.actor.person_id);
+        let owned = record.links.one("owner_id").is_some_and(|owner| Some(owner) == self.caller.actor.person_id);
+        let mine = owned || record.spine.id == self.caller.actor.id; // one's own account is one's own
         match self.caller.contributes() && !mine {
             true => Err(Problem::new(Code::NotAssigned, "A contributor changes what is theirs.")),
             false => Ok(()),
