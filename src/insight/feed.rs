@@ -5,7 +5,7 @@ use crate::db::schema::{ledger_entries as e, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Ledger, Permission, Then, View};
 use crate::records::history::{self, Entry};
-use crate::records::{Condition, Reader, kind, sight};
+use crate::records::{Reader, kind, sight};
 use actix_web::{HttpRequest, get};
 use diesel::prelude::*;
 use serde::Serialize;
@@ -107,7 +107,7 @@ fn kinds<P: Permission>(guard: &Guard<P>, then: &Then) -> Result<Vec<&'static st
 /// The entries that this caller sees, with what changed in each: two queries, and some more where the key is limited, so that pages are full.
 fn read(reader: &mut Reader<'_>, asked: &Asked) -> Result<(Vec<LedgerEvent>, i64, bool)> {
     let last = if reader.moment.past() { reader.moment.seq } else { reader.moment.last };
-    let mut entries = match shown(reader, &asked.kinds) {
+    let mut entries = match sight::shown(reader.caller(), &asked.kinds, reader.moment.seq) {
         None => entries(reader, asked, last, None, asked.limit + 1)?,
         Some(_) => limited(reader, asked, last)?,
     };
@@ -154,7 +154,7 @@ fn entries(reader: &mut Reader<'_>, asked: &Asked, last: i64, of: Option<&[i64]>
 fn limited(reader: &mut Reader<'_>, asked: &Asked, last: i64) -> Result<Vec<Entry>> {
     const SOME: usize = 500;
     let (mut found, mut from) = (Vec::new(), if asked.backwards { asked.before.unwrap_or(last + 1) } else { asked.after.unwrap_or(-1) });
-    while let Some(shown) = shown(reader, &asked.kinds) {
+    while let Some(shown) = sight::shown(reader.caller(), &asked.kinds, reader.moment.seq) {
         let versions = v::table.filter(v::tenant_id.eq(reader.tenant())).filter(v::from_seq.le(last)).filter(shown);
         let seqs: Vec<i64> = match asked.backwards {
             true => versions
@@ -172,18 +172,6 @@ fn limited(reader: &mut Reader<'_>, asked: &Asked, last: i64) -> Result<Vec<Entr
         }
     }
     Ok(found)
-}
-
-/// That an entry's version is one that the key's limits show; `None` when they show all.
-fn shown(reader: &Reader<'_>, kinds: &[&'static str]) -> Option<Condition> {
-    let limits = |kind: &&'static str| (*kind, sight::limits(reader.caller(), kind, reader.moment.seq));
-    let all: Vec<(&'static str, Option<Condition>)> = kinds.iter().map(limits).collect();
-    let limited = all.iter().any(|(_, limits)| limits.is_some());
-    let of = |(kind, limits): (&'static str, Option<Condition>)| {
-        let its: Condition = Box::new(v::kind.eq(kind));
-        limits.into_iter().fold(its, sight::both)
-    };
-    all.into_iter().filter(|_| limited).map(of).reduce(|a, b| Box::new(a.or(b)))
 }
 
 /// Entries with the members that each changed, against the version before.

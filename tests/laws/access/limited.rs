@@ -5,7 +5,7 @@ use crate::support::{TestApp, quoted};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-crate::on_both!(what_lies_outside_of_a_key_changes_nothing_that_it_sees);
+crate::on_both!(what_lies_outside_of_a_key_changes_nothing_that_it_sees, a_link_tells_no_more_than_an_id);
 
 /// Members that follow the ledger, which is one for the whole organization.
 const FOLLOWING: [&str; 3] = ["position", "last_seq", "next_cursor"];
@@ -164,4 +164,61 @@ async fn by_name(app: &TestApp, key: &str, kit: &Kit<'_>, record: &Value) -> Vec
     let entries = app.get(key, &format!("/v1/ledger/entries?record_id={}", quoted(record["code"].as_str().unwrap()))).await.expect(200);
     faults.extend((!entries.json()["data"].as_array().unwrap().is_empty()).then(|| format!("the ledger's entries of {record}")));
     faults
+}
+
+/// A record inside may refer to one outside, and be referred to: its name and its code stay unknown, in every read.
+async fn a_link_tells_no_more_than_an_id(app: &TestApp) {
+    const SECRET: &str = "Unheard-of";
+    let (admin, kit) = (&app.keys.admin, Kit::new(app).await);
+    let room = |name: &str| rooms().find(|room| room.kind.name == name).unwrap();
+    let scope = make_named(app, room("scope"), "inside").await;
+    let (mut seen, mut hidden) = (BTreeMap::from([("scope", scope.clone())]), BTreeMap::from([("scope", json!({"id": kit.scope}))]));
+    for room in rooms().filter(|room| room.kind.name != "scope") {
+        for (name, of, into) in [("inside", &scope["id"], &mut seen), (SECRET, &json!(kit.scope), &mut hidden)] {
+            let mut body = crate::support::make::body(room, name);
+            body["scope_ids"] = json!([of]);
+            into.insert(room.kind.name, app.post(admin, &all(room), &body).await.expect(201).json());
+        }
+    }
+    app.patch(admin, &format!("/v1/scopes/{}", kit.scope), "*", &json!({"name": SECRET})).await.expect(200);
+    for room in rooms() {
+        for relation in room.kind.relations {
+            let to = if relation.to.is_empty() { "nonconformity" } else { relation.to };
+            for (from, target) in [(&seen, &hidden), (&hidden, &seen)] {
+                if (room.kind.name, to) == ("asset", "asset") && std::ptr::eq(from, &hidden) {
+                    continue; // a circle
+                }
+                let value = if relation.many() { json!([target[to]["id"]]) } else { target[to]["id"].clone() };
+                let path = format!("{}/{}", all(room), id(&from[room.kind.name]));
+                let reply = app.patch(admin, &path, "*", &json!({relation.member: value})).await;
+                assert!([200, 409, 422].contains(&reply.status), "{}: {}", reply.of, reply.text());
+            }
+        }
+    }
+    let body = json!({"name": "limited", "role": "manager", "expires_at": "2027-01-01T00:00:00Z", "limits": {"scope_ids": [scope["id"]]}});
+    let key = app.post(admin, "/v1/api-keys", &body).await.expect(201).json()["secret"].as_str().unwrap().to_owned();
+    let codes: Vec<String> = hidden.values().filter_map(|record| Some(format!("\"{}\"", record["code"].as_str()?))).collect();
+    let (mut faults, asked, mut unlimited) = (Vec::new(), questions(&kit, &seen), 0);
+    for question in &asked {
+        unlimited += usize::from(app.get(&app.keys.manager, question).await.text().contains(SECRET));
+    }
+    assert!(unlimited > 20, "only {unlimited} answers would tell of it");
+    for record in hidden.values().filter(|record| record["code"].is_string()) {
+        for name in [&record["id"], &record["code"]] {
+            let link = json!({"name": "x", "description": "x", "origin_id": name});
+            assert_eq!(app.post(&key, "/v1/actions", &link).await.pointers(), ["/origin_id"], "what is outside is no reference");
+        }
+    }
+    for question in asked.iter().chain(&[format!("/v1/risks/{}/history?include=body", id(&seen["risk"]))]) {
+        let text = app.get(&key, question).await.text();
+        let told = codes.iter().map(String::as_str).chain([SECRET]).find(|word| text.contains(*word));
+        faults.extend(told.map(|word| format!("{question}: {word}: {}", around(&text, &text.replace(word, "")))));
+    }
+    assert!(
+        asked.len() > 60 && faults.is_empty(),
+        "{} of {} answers name what is outside:\n{}",
+        faults.len(),
+        asked.len(),
+        faults.join("\n")
+    );
 }
