@@ -107,6 +107,19 @@ impl<'a> Kit<'a> {
             _ => own.clone().unwrap_or(json!({})),
         }
     }
+    /// The example of a kind as a table of one row.
+    fn table(&self, kind: &Kind) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let mut row = (ROOMS.iter().find(|room| room.kind.name == kind.name).unwrap().example)();
+        row["external_ref"] = json!(format!("row {}", NEXT.fetch_add(1, Ordering::SeqCst)));
+        let members = row.as_object().unwrap().iter().filter(|(_, value)| !value.is_object() && !value.is_array());
+        let (names, values): (Vec<&str>, Vec<String>) =
+            members.map(|(name, value)| (name.as_str(), value.as_str().map_or(value.to_string(), str::to_owned))).unzip();
+        let mut table = csv::Writer::from_writer(Vec::new());
+        table.write_record(names).unwrap();
+        table.write_record(values).unwrap();
+        String::from_utf8(table.into_inner().unwrap()).unwrap()
+    }
     /// The path of an operation on a record.
     pub fn filled(&self, operation: &Operation, record: &str) -> String {
         let path = operation.template.replace("{id}", record).replace("{relation}", "scope_ids").replace("{to}", &self.scope);
@@ -116,6 +129,10 @@ impl<'a> Kit<'a> {
     }
     /// Calls an operation on a record.
     pub async fn call(&self, key: &str, operation: &Operation, record: &str) -> Reply {
+        if operation.template.ends_with("/import") {
+            let (media, table) = ([("Content-Type", "text/csv")], self.table(&operation.kind().unwrap()).into_bytes());
+            return self.app.raw(key, Method::POST, &operation.template, &media, Some(table)).await;
+        }
         let sends = ![Method::GET, Method::DELETE].contains(&operation.method);
         let body = sends.then(|| self.body(operation));
         let known: &[(&str, &str)] = if operation.reads() { &[] } else { &[("If-Match", "*")] };

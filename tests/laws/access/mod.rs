@@ -75,6 +75,7 @@ fn permission(method: &Method, path: &str) -> Option<(String, String)> {
     let kind = kinds.find(|kind| kind.path == parts[0]).unwrap_or_else(|| panic!("{path}")).name;
     let action = match (method.as_str(), parts.get(2).copied().unwrap_or_default()) {
         ("GET", _) => "read",
+        ("POST", "") if matches!(parts.get(1), Some(&("batch" | "import"))) => "change",
         ("POST", "") if kind == "evidence" => "push",
         ("POST", "assessments") => "assess",
         ("DELETE", "") | ("POST", "restore") => "archive",
