@@ -1,6 +1,7 @@
 //! An example of every schema that a body has: what the schema says of itself, a register's own example, and for the rest the first good value.
-use super::complete::{SCHEMAS, reached};
+use super::complete::SCHEMAS;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// Members that are empty in the life of most records.
 const SELDOM: &[&str] = &["archived_at", "disabled_at", "next_cursor", "revoked_at", "superseded_by_id"];
@@ -9,28 +10,23 @@ const ID: &str = "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d6e";
 /// How deep an example goes.
 const DEEP: usize = 12;
 
-/// Gives an example to each schema that bodies refer to, and to each body that refers to none.
+/// Gives an example to each schema that a body is, and to each body that refers to none.
 pub fn add(document: &mut Value) {
-    let whole = document.clone();
-    let bodies = reached(&whole, &mut |at| at.contains("/content/") && at.ends_with("/schema/"));
-    let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut).into_iter().flatten();
-    for (name, schema) in
-        schemas.filter(|(name, schema)| bodies.contains(*name) && (schema.get("properties").is_some() || schema.get("allOf").is_some()))
-    {
-        if !has(schema) {
-            let example = of(&whole, &json!({"$ref": format!("{SCHEMAS}{name}")}), DEEP);
-            schema.as_object_mut().map(|members| members.insert("example".into(), example));
-        }
-    }
+    let (whole, mut named) = (document.clone(), BTreeSet::new());
     let paths = document.pointer_mut("/paths").and_then(Value::as_object_mut).into_iter().flat_map(|paths| paths.values_mut());
     for operation in paths.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()).filter_map(Value::as_object_mut) {
-        operation.get_mut("requestBody").into_iter().for_each(|body| shown(&whole, body));
+        operation.get_mut("requestBody").into_iter().for_each(|body| shown(&whole, body, &mut named));
         operation
             .get_mut("responses")
             .and_then(Value::as_object_mut)
             .into_iter()
             .flatten()
-            .for_each(|(_, response)| shown(&whole, response));
+            .for_each(|(_, response)| shown(&whole, response, &mut named));
+    }
+    let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut).into_iter().flatten();
+    for (name, schema) in schemas.filter(|(name, schema)| named.contains(*name) && !has(schema)) {
+        let example = of(&whole, &json!({"$ref": format!("{SCHEMAS}{name}")}), DEEP);
+        schema.as_object_mut().map(|members| members.insert("example".into(), example));
     }
 }
 
@@ -38,14 +34,17 @@ fn has(schema: &Value) -> bool {
     ["example", "examples"].iter().any(|word| schema.get(*word).is_some())
 }
 
-/// A body whose schema is no named object has its example beside the schema.
-fn shown(document: &Value, body: &mut Value) {
+/// A body whose schema has no name has its example beside the schema.
+fn shown(document: &Value, body: &mut Value, named: &mut BTreeSet<String>) {
     for (_, content) in body.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
         let Some(schema) = content.get("schema").cloned() else { continue };
-        let named = schema.get("$ref").and_then(Value::as_str).and_then(|target| document.pointer(target.strip_prefix('#')?));
-        if !has(content) && !named.is_some_and(|named| named.get("properties").is_some() || named.get("allOf").is_some()) {
-            let example = of(document, &schema, DEEP);
-            content.as_object_mut().map(|members| members.insert("example".into(), example));
+        match schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix(SCHEMAS)) {
+            Some(name) => drop(named.insert(name.to_owned())),
+            None if has(content) => {}
+            None => {
+                let example = of(document, &schema, DEEP);
+                content.as_object_mut().map(|members| members.insert("example".into(), example));
+            }
         }
     }
 }

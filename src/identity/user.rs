@@ -135,7 +135,7 @@ fn free(conn: &mut Conn, tenant: TenantId, email: &str, but: Option<Id>) -> Resu
 /// Mounts users.
 pub fn mount(api: &mut crate::http::Api<'_>) {
     api.service(Collection::<User>::new(Operations { create: false, ..Operations::KEPT }));
-    describe::schemas::<User>(api.document, Operations::KEPT);
+    describe::schemas::<User>(api.document, Operations { create: true, ..Operations::READ });
     api.document.amend("UserInput", |input| {
         let password = json!({"type": ["string", "null"], "minLength": 12, "maxLength": 128, "format": "password", "description": "When absent, one is made and answered once as `secret`."});
         let name = json!({"type": ["string", "null"], "minLength": 1, "maxLength": 200, "description": "What they are called; the address, when absent."});

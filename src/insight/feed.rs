@@ -104,11 +104,27 @@ fn kinds<P: Permission>(guard: &Guard<P>, then: &Then) -> Result<Vec<&'static st
     Ok(readable.filter(|kind| asked.is_empty() || asked.contains(kind)).collect())
 }
 
-/// The entries that this caller sees, with what changed in each: two queries, and one more for each kind where the key is limited.
+/// The entries that this caller sees, with what changed in each: two queries, and some more where the key is limited, so that pages are full.
 fn read(reader: &mut Reader<'_>, asked: &Asked) -> Result<(Vec<LedgerEvent>, i64, bool)> {
     let last = if reader.moment.past() { reader.moment.seq } else { reader.moment.last };
+    let mut entries = match sight::shown(reader.caller(), &asked.kinds, reader.moment.seq) {
+        None => entries(reader, asked, last, None, asked.limit + 1)?,
+        Some(_) => limited(reader, asked, last)?,
+    };
+    let more = entries.len() as i64 > asked.limit;
+    entries.truncate(usize::try_from(asked.limit).unwrap_or_default());
+    let nothing = if asked.backwards { 0 } else { asked.after.unwrap_or(-1).max(last) };
+    let end = entries.last().map_or(nothing, |entry| entry.seq);
+    Ok((events(reader, entries)?, end, more))
+}
+
+/// Entries as asked for, up to a position; of these positions only, where some are given.
+fn entries(reader: &mut Reader<'_>, asked: &Asked, last: i64, of: Option<&[i64]>, limit: i64) -> Result<Vec<Entry>> {
     let mut query =
         e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::seq.le(last)).filter(e::kind.eq_any(asked.kinds.clone())).into_boxed();
+    if let Some(of) = of {
+        query = query.filter(e::seq.eq_any(of.to_vec()));
+    }
     if let Some(after) = asked.after {
         query = query.filter(e::seq.gt(after));
     }
@@ -131,30 +147,31 @@ fn read(reader: &mut Reader<'_>, asked: &Asked) -> Result<(Vec<LedgerEvent>, i64
         query = query.filter(e::at.lt(until));
     }
     query = if asked.backwards { query.order(e::seq.desc()) } else { query.order(e::seq) };
-    let mut entries: Vec<Entry> = query.limit(asked.limit + 1).select(Entry::as_select()).load(reader.conn())?;
-    let more = entries.len() as i64 > asked.limit;
-    entries.truncate(usize::try_from(asked.limit).unwrap_or_default());
-    let end = entries.last().map_or(if asked.backwards { 0 } else { asked.after.unwrap_or(-1).max(last) }, |entry| entry.seq);
-    let hidden = hidden(reader, &entries)?;
-    entries.retain(|entry| !hidden.contains(&entry.seq));
-    Ok((events(reader, entries)?, end, more))
+    Ok(query.limit(limit).select(Entry::as_select()).load(reader.conn())?)
 }
 
-/// Of these, the entries of versions that the key's limits hide.
-fn hidden(reader: &mut Reader<'_>, entries: &[Entry]) -> Result<BTreeSet<i64>> {
-    let mut hidden = BTreeSet::new();
-    for kind in kind::all() {
-        let seqs: Vec<i64> = entries.iter().filter(|entry| entry.kind == kind.name).map(|entry| entry.seq).collect();
-        if seqs.is_empty() {
-            continue;
-        }
-        if let Some(limits) = sight::limits(reader.caller(), kind.name, reader.moment.seq) {
-            let seen = v::table.filter(v::tenant_id.eq(reader.tenant())).filter(v::from_seq.eq_any(seqs.clone())).filter(limits);
-            let seen: BTreeSet<i64> = seen.select(v::from_seq).load(reader.conn())?.into_iter().collect();
-            hidden.extend(seqs.into_iter().filter(|seq| !seen.contains(seq)));
+/// The entries whose versions the key's limits show: their positions some hundreds at a time, until the page is full.
+fn limited(reader: &mut Reader<'_>, asked: &Asked, last: i64) -> Result<Vec<Entry>> {
+    const SOME: usize = 500;
+    let (mut found, mut from) = (Vec::new(), if asked.backwards { asked.before.unwrap_or(last + 1) } else { asked.after.unwrap_or(-1) });
+    while let Some(shown) = sight::shown(reader.caller(), &asked.kinds, reader.moment.seq) {
+        let versions = v::table.filter(v::tenant_id.eq(reader.tenant())).filter(v::from_seq.le(last)).filter(shown);
+        let seqs: Vec<i64> = match asked.backwards {
+            true => versions
+                .filter(v::from_seq.lt(from))
+                .order(v::from_seq.desc())
+                .limit(SOME as i64)
+                .select(v::from_seq)
+                .load(reader.conn())?,
+            false => versions.filter(v::from_seq.gt(from)).order(v::from_seq).limit(SOME as i64).select(v::from_seq).load(reader.conn())?,
+        };
+        found.extend(entries(reader, asked, last, Some(&seqs), asked.limit + 1 - found.len() as i64)?);
+        match seqs.last().filter(|_| seqs.len() == SOME && found.len() as i64 <= asked.limit) {
+            Some(seq) => from = *seq,
+            None => break,
         }
     }
-    Ok(hidden)
+    Ok(found)
 }
 
 /// Entries with the members that each changed, against the version before.

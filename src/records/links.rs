@@ -1,8 +1,9 @@
 //! Links between records: rows of one table with foreign keys both ways, each valid from one ledger entry to another;
 //! shown in bodies as `…_ids` arrays, and as `…_id` where there is at most one.
-use super::{Kind, Relation, Selector};
+use super::{Kind, Relation, Selector, sight};
+use crate::access::Caller;
 use crate::core::{Code, Id, Invalid, Problem, Result, TenantId};
-use crate::db::dialect::OPEN;
+use crate::db::dialect::{NOW, OPEN};
 use crate::db::{Conn, schema::links as l, schema::records as r, schema::requirement_links as rl, schema::versions as v};
 use diesel::prelude::*;
 use serde_json::{Map, Value, json};
@@ -76,11 +77,11 @@ pub fn take(body: &mut Map<String, Value>, kind: &Kind, faults: &mut Vec<Invalid
 
 /// Looks the references up: 422 with a place for each that is not a live record of the right kind. What was linked before may stay linked
 /// though it was archived since.
-pub fn resolve(conn: &mut Conn, tenant: TenantId, kind: &Kind, wanted: &References, before: &Links) -> Result<Links> {
+pub fn resolve(conn: &mut Conn, caller: &Caller, kind: &Kind, wanted: &References, before: &Links) -> Result<Links> {
     let (mut links, mut faults) = (Links::default(), Vec::new());
     for relation in kind.all_relations() {
         let Some(texts) = wanted.get(relation.member).filter(|texts| !texts.is_empty()) else { continue };
-        let known = known(conn, tenant, relation, texts)?;
+        let known = known(conn, caller, relation, texts)?;
         let mut ids = Vec::with_capacity(texts.len());
         for (n, text) in texts.iter().enumerate() {
             match known.get(text.as_str()).copied().or_else(|| Id::parse(text).filter(|id| before.many(relation.member).contains(id))) {
@@ -97,15 +98,25 @@ pub fn resolve(conn: &mut Conn, tenant: TenantId, kind: &Kind, wanted: &Referenc
     if faults.is_empty() { Ok(links) } else { Err(Problem::invalid(faults)) }
 }
 
-/// Which of these texts name live records of the relation's kind.
-fn known<'t>(conn: &mut Conn, tenant: TenantId, relation: &Relation, texts: &'t [String]) -> Result<BTreeMap<&'t str, Id>> {
+/// Which of these texts name live records of the relation's kind that the caller sees.
+fn known<'t>(conn: &mut Conn, caller: &Caller, relation: &Relation, texts: &'t [String]) -> Result<BTreeMap<&'t str, Id>> {
     let named: Vec<(&str, Selector)> = texts.iter().filter_map(|text| Some((text.as_str(), Selector::parse(text, relation.to)?))).collect();
     let ids: Vec<Id> = named.iter().filter_map(|(_, s)| if let Selector::Id(id) = s { Some(*id) } else { None }).collect();
     let numbers: Vec<i64> = named.iter().filter_map(|(_, s)| if let Selector::Number(_, n) = s { Some(*n) } else { None }).collect();
-    let mut live =
-        v::table.filter(v::tenant_id.eq(tenant)).filter(crate::db::dialect::standing()).filter(v::archived_at.is_null()).into_boxed();
+    let mut live = v::table
+        .filter(v::tenant_id.eq(caller.tenant))
+        .filter(crate::db::dialect::standing())
+        .filter(v::archived_at.is_null())
+        .into_boxed();
+    let kinds: Vec<&'static str> = match relation.to {
+        "" => super::kind::all().iter().map(|kind| kind.name).collect(),
+        to => vec![to],
+    };
     if !relation.to.is_empty() {
         live = live.filter(v::kind.eq(relation.to));
+    }
+    if let Some(shown) = sight::shown(caller, &kinds, NOW) {
+        live = live.filter(shown);
     }
     live = match (ids.is_empty(), numbers.is_empty()) {
         (false, true) => live.filter(v::id.eq_any(ids)),
@@ -173,16 +184,26 @@ pub fn acyclic(conn: &mut Conn, tenant: TenantId, from: Id, relation: &Relation,
     }
 }
 
-/// 409 when live records still need this one, and which.
-pub fn free(conn: &mut Conn, tenant: TenantId, id: Id) -> Result<()> {
+/// 409 when live records still need this one, and which of those that the caller sees.
+pub fn free(conn: &mut Conn, caller: &Caller, id: Id) -> Result<()> {
+    let tenant = caller.tenant;
     let needing = v::table.inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))));
     let needing = needing.filter(v::tenant_id.eq(tenant).and(v::to_seq.eq(OPEN)).and(v::archived_at.is_null()));
     let needing = needing.filter(l::to_id.eq(id).and(l::to_seq.eq(OPEN)).and(l::from_id.ne(id)));
-    let rows: Vec<(String, i64)> = needing.select((v::kind, v::number)).distinct().order((v::kind, v::number)).limit(100).load(conn)?;
+    let rows: Vec<(String, i64, Id)> =
+        needing.select((v::kind, v::number, v::id)).distinct().order((v::kind, v::number)).limit(100).load(conn)?;
     match rows.is_empty() {
         true => Ok(()),
         false => {
-            let codes = rows.iter().map(|(kind, number)| format!("{}-{number}", super::kind::prefix_of(kind)));
+            let kinds: Vec<&'static str> = super::kind::all().iter().map(|kind| kind.name).collect();
+            let seen: Option<Vec<Id>> = sight::shown(caller, &kinds, NOW)
+                .map(|shown| {
+                    let standing = v::table.filter(v::tenant_id.eq(tenant)).filter(crate::db::dialect::standing()).filter(shown);
+                    standing.filter(v::id.eq_any(rows.iter().map(|(.., id)| *id))).select(v::id).load(conn)
+                })
+                .transpose()?;
+            let seen = rows.iter().filter(|(.., id)| seen.as_ref().is_none_or(|seen| seen.contains(id)));
+            let codes = seen.map(|(kind, number, _)| format!("{}-{number}", super::kind::prefix_of(kind)));
             Err(Problem::new(Code::InUse, "Other records need this one.").needed_by(codes))
         }
     }

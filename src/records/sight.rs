@@ -24,6 +24,17 @@ pub fn limits(caller: &Caller, kind: &str, seq: i64) -> Option<Condition> {
     all.into_iter().reduce(both)
 }
 
+/// The same for versions of any of these kinds; `None` when all of them are seen.
+pub fn shown(caller: &Caller, kinds: &[&'static str], seq: i64) -> Option<Condition> {
+    let all: Vec<(&'static str, Option<Condition>)> = kinds.iter().map(|kind| (*kind, limits(caller, kind, seq))).collect();
+    let limited = all.iter().any(|(_, limits)| limits.is_some());
+    let of = |(kind, limits): (&'static str, Option<Condition>)| {
+        let its: Condition = Box::new(v::kind.eq(kind));
+        limits.into_iter().fold(its, both)
+    };
+    all.into_iter().filter(|_| limited).map(of).reduce(|a, b| Box::new(a.or(b)))
+}
+
 /// Both conditions.
 pub fn both(a: Condition, b: Condition) -> Condition {
     Box::new(a.and(b))

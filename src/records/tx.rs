@@ -121,7 +121,8 @@ impl<'a, P> Tx<'a, P> {
         Ok(record)
     }
     fn assigned<R: Resource>(&self, record: &Record<R>) -> Result<()> {
-        let mine = record.links.one("owner_id").is_some_and(|owner| Some(owner) == self.caller.actor.person_id);
+        let owned = record.links.one("owner_id").is_some_and(|owner| Some(owner) == self.caller.actor.person_id);
+        let mine = owned || record.spine.id == self.caller.actor.id; // one's own account is one's own
         match self.caller.contributes() && !mine {
             true => Err(Problem::new(Code::NotAssigned, "A contributor changes what is theirs.")),
             false => Ok(()),
@@ -129,8 +130,8 @@ impl<'a, P> Tx<'a, P> {
     }
     /// Reads a whole body (a patch is merged onto the stored one, RFC 7396); every fault is named, unknown references among them.
     pub fn draft<R: Resource>(&mut self, body: Map<String, Value>) -> Result<Draft<R>> {
-        let (conn, tenant) = (&mut *self.conn, self.stamp.tenant);
-        Draft::read_with(body, &mut |references| match links::resolve(conn, tenant, &R::KIND, references, &spine::no_links()) {
+        let (conn, caller) = (&mut *self.conn, self.caller);
+        Draft::read_with(body, &mut |references| match links::resolve(conn, caller, &R::KIND, references, &spine::no_links()) {
             Ok(_) => vec![],
             Err(problem) => problem.errors().to_vec(),
         })
@@ -147,7 +148,7 @@ impl<'a, P> Tx<'a, P> {
     where
         P: Covers<R>,
     {
-        let mut links = links::resolve(self.conn, self.stamp.tenant, &R::KIND, &draft.references, &spine::no_links())?;
+        let mut links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &spine::no_links())?;
         if self.caller.contributes() && links.one("owner_id").is_none() {
             links.set("owner_id", self.caller.actor.person_id.into_iter().collect());
         }
@@ -180,7 +181,7 @@ impl<'a, P> Tx<'a, P> {
         let mut body = before.body()?;
         merge(&mut body, patch.0);
         let draft = self.draft::<R>(body)?;
-        let links = links::resolve(self.conn, self.stamp.tenant, &R::KIND, &draft.references, &before.links)?;
+        let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links)?;
         let record = before.clone().with(draft, links);
         match record.body()? == before.body()? {
             true => ledger::unchanged(self.head, self.began, before),
@@ -215,7 +216,7 @@ impl<'a, P> Tx<'a, P> {
         P: Covers<R>,
     {
         R::archivable(&before, self.today())?;
-        links::free(self.conn, self.stamp.tenant, before.spine.id)?;
+        links::free(self.conn, self.caller, before.spine.id)?;
         let mut record = before.clone();
         record.spine.archived_at = Some(self.stamp.at.max(before.spine.updated_at.plus_millis(1)));
         self.save(&before, record, "archive")

@@ -53,14 +53,14 @@ async fn each_item_has_its_own_outcome(app: &TestApp) {
         ];
         let mut expected = vec![200, 412, 200, 428, 404, 422, 422, 422, 422];
         if creates(room) {
-            let mut with_reference = body(room, "Upserted");
+            let mut with_reference = body(app, room, "Upserted").await;
             with_reference["external_ref"] = json!("batch-1");
             items.extend([
-                json!({"create": body(room, "Created")}),
+                json!({"create": body(app, room, "Created").await}),
                 json!({"upsert": with_reference}),
                 json!({"upsert": {"external_ref": "batch-1", "name": "Upserted again"}}),
-                json!({"upsert": body(room, "No reference")}),
-                json!({"create": body(room, "Both"), "patch": {}}),
+                json!({"upsert": body(app, room, "No reference").await}),
+                json!({"create": body(app, room, "Both").await, "patch": {}}),
             ]);
             expected.extend([201, 201, 200, 422, 422]);
         }
@@ -100,7 +100,7 @@ async fn a_batch_of_all_or_none_is_all_or_none(app: &TestApp) {
         assert_eq!((done["data"][0]["record"]["name"].as_str(), last(app)), (Some("Both or none"), before + 1));
         // The numbers of what was not stored are given again: codes have no holes.
         if creates(room) {
-            let create = json!({"create": body(room, "Created")});
+            let create = json!({"create": body(app, room, "Created").await});
             app.post(&app.keys.manager, &path, &json!({"items": [create, bad]})).await.expect(422);
             let number = |record: &Value| record["code"].as_str().unwrap().split_once('-').unwrap().1.parse::<i64>().unwrap();
             assert_eq!(number(&make(app, room).await), number(&record) + 1);
@@ -227,7 +227,10 @@ async fn a_table_is_the_list(app: &TestApp) {
 
 async fn a_table_is_of_one_state(app: &TestApp) {
     let room = rooms().find(|room| room.kind.name == "asset").unwrap();
-    let items: Vec<Value> = (0..600).map(|n| json!({"create": body(room, &format!("Asset {n}"))})).collect();
+    let mut items = Vec::new();
+    for n in 0..600 {
+        items.push(json!({"create": body(app, room, &format!("Asset {n}")).await}));
+    }
     assert!(statuses(&batch(app, room, json!(items)).await).iter().all(|status| *status == 201));
     let seq = last(app);
     // More than one part is read; all of them at the position of the first.
@@ -244,7 +247,7 @@ async fn text_is_no_formula(app: &TestApp) {
     for room in rooms().filter(|room| creates(room)) {
         for formula in ["=1+1", "+1", "-1", "@x", "\t=1"] {
             let name = format!("{formula} {}", room.kind.name);
-            let record = app.post(&app.keys.manager, &all(room), &body(room, &name)).await;
+            let record = app.post(&app.keys.manager, &all(room), &body(app, room, &name).await).await;
             if record.status == 201 {
                 let code = record.json()["code"].as_str().unwrap().to_owned();
                 assert_eq!(exported(app, &format!("{}?code={code}", all(room))).await[0]["name"], format!("'{name}"));
@@ -266,7 +269,7 @@ async fn an_export_that_is_imported_changes_nothing(app: &TestApp) {
     let mut seen = 0;
     for room in importing() {
         for n in 0..3 {
-            let mut said = body(room, &format!("=formula {n}"));
+            let mut said = body(app, room, &format!("=formula {n}")).await;
             said["external_ref"] = json!(format!("row-{n}"));
             said["tags"] = json!(["a", "b;c"]);
             said["custom"] = json!({"cost centre": 7, "note": "=x"});

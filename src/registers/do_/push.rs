@@ -1,6 +1,8 @@
 //! How evidence comes in: a JSON payload, or a file with its metadata as multipart. The content is whole and durable on disk before any row names
 //! it. The same push again answers the first; other content under the same identity is refused; a later one supersedes.
+use super::control::Control;
 use super::evidence::{Evidence, Pushed};
+use crate::access::Limits;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, TenantId, json, text::hex};
 use crate::db::schema::{evidence as ev, versions as v};
 use crate::db::{Conn, files::Incoming};
@@ -304,6 +306,12 @@ fn enter(
     let before: Option<Record<Evidence>> = before.map(|(id, ..)| tx.reader().load(&Selector::Id(id), false)).transpose()?;
     if let Some(before) = &before {
         inherit(&mut draft, before);
+        if tx.caller().limits != Limits::default() {
+            // What the key does not see it does not pass on.
+            if let Some(controls) = draft.references.get_mut("control_ids") {
+                controls.retain(|id| Selector::parse(id, "control").is_some_and(|at| tx.reader().row::<Control>(&at, false).is_ok()));
+            }
+        }
     }
     said.superseded_by_id = after.map(|(id, ..)| id);
     let made = tx.create_as(id, draft, said, "active")?;

@@ -1,0 +1,216 @@
+//! What an operation of the document needs before it can succeed: a record in the right state, a body, the places in its path. All of it comes
+//! from the document and from the state machines; what cannot be known from there is in `before`, `body` and `filled`: **a new operation that
+//! needs more is added there**.
+use crate::support::make::id;
+use crate::support::{PASSWORD, Reply, TestApp};
+use actix_web::http::Method;
+use isms::identity::KINDS;
+use isms::records::Kind;
+use isms::registers::ROOMS;
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Where new fixtures belong.
+pub const HERE: &str = "tests/laws/access/fixtures.rs";
+
+/// An operation of the document.
+pub struct Operation {
+    pub method: Method,
+    pub template: String,
+    /// Does it need no credential?
+    pub open: bool,
+    example: Option<Value>,
+}
+
+/// Every operation of the document.
+pub fn operations() -> Vec<Operation> {
+    let document = isms::api::document::document();
+    let resolved = |part: &Value| part["$ref"].as_str().map_or(part.clone(), |target| document.pointer(&target[1..]).unwrap().clone());
+    let mut all = Vec::new();
+    for (template, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let content = operation["requestBody"]["content"]
+                .as_object()
+                .and_then(|content| content.get("application/json").or(content.values().next()));
+            let example = content.map(|content| match &content["example"] {
+                Value::Null => resolved(&content["schema"])["example"].clone(),
+                example => example.clone(),
+            });
+            let open = !operation["security"].as_array().unwrap().iter().any(|scheme| scheme.get("bearer").is_some());
+            all.push(Operation { method: method.to_uppercase().parse().unwrap(), template: template.clone(), open, example });
+        }
+    }
+    all
+}
+
+impl Operation {
+    pub fn named(&self) -> String {
+        format!("{} {}", self.method, self.template)
+    }
+    pub fn reads(&self) -> bool {
+        self.method == Method::GET
+    }
+    /// The kind whose records its path begins with.
+    pub fn kind(&self) -> Option<Kind> {
+        let path = self.template.split('/').nth(2)?;
+        ROOMS.iter().map(|room| room.kind).chain(KINDS.iter().copied()).find(|kind| kind.path == path)
+    }
+    pub fn by_id(&self) -> bool {
+        self.template.contains("/{id}")
+    }
+    /// What follows the id.
+    fn rest(&self) -> &str {
+        self.template.split_once("/{id}").map_or("", |(_, rest)| rest.trim_start_matches('/'))
+    }
+}
+
+/// Who makes fixtures, and where they are.
+pub struct Kit<'a> {
+    pub app: &'a TestApp,
+    pub operations: Vec<Operation>,
+    /// The scope of every record.
+    pub scope: String,
+}
+
+impl<'a> Kit<'a> {
+    pub async fn new(app: &'a TestApp) -> Kit<'a> {
+        let body = json!({"name": "Fixtures", "statement": "Everything that these tests make."});
+        let scope = app.post(&app.keys.admin, "/v1/scopes", &body).await.expect(201).json();
+        Kit { app, operations: operations(), scope: id(&scope).to_owned() }
+    }
+    /// A record of a kind, by whom, for whom.
+    pub async fn record(&self, kind: &Kind, by: &str, owner: Option<&str>) -> Value {
+        if kind.name == "organization" {
+            return self.app.get(by, "/v1/organization").await.expect(200).json();
+        }
+        let create = self.operations.iter().find(|one| one.method == Method::POST && one.template == format!("/v1/{}", kind.path));
+        let create = create.unwrap_or_else(|| panic!("{HERE}: `record` has to know how a {} is made", kind.name));
+        let mut body = self.body(create);
+        if !["user", "api_key"].contains(&kind.name) {
+            body["scope_ids"] = json!([self.scope]);
+            body["owner_id"] = json!(owner);
+        }
+        let made = self.app.post(by, &create.template, &body).await;
+        assert_eq!(made.status, 201, "{HERE}: `body` has none that makes a {}: {}", kind.name, made.text());
+        made.json()
+    }
+    /// A body that the operation takes.
+    pub fn body(&self, operation: &Operation) -> Value {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let (own, n) = (&operation.example, NEXT.fetch_add(1, Ordering::SeqCst));
+        match (operation.method.as_str(), operation.template.as_str()) {
+            ("POST", "/v1/evidence") => {
+                json!({"name": "Access review", "source": "backup", "external_id": format!("fixture {n}"), "payload": {"n": n}})
+            }
+            ("POST", "/v1/users") => json!({"email": format!("{n}@a.example"), "roles": ["auditor"], "password": PASSWORD}),
+            ("POST", "/v1/me/password") => json!({"current_password": PASSWORD, "new_password": format!("{PASSWORD} {n}")}),
+            ("POST", template) if template.ends_with("/links") => json!({"relation": "scope_ids", "to": self.scope}),
+            _ => own.clone().unwrap_or(json!({})),
+        }
+    }
+    /// The example of a kind as a table of one row.
+    fn table(&self, kind: &Kind) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let mut row = (ROOMS.iter().find(|room| room.kind.name == kind.name).unwrap().example)();
+        row["external_ref"] = json!(format!("row {}", NEXT.fetch_add(1, Ordering::SeqCst)));
+        let members = row.as_object().unwrap().iter().filter(|(_, value)| !value.is_object() && !value.is_array());
+        let (names, values): (Vec<&str>, Vec<String>) =
+            members.map(|(name, value)| (name.as_str(), value.as_str().map_or(value.to_string(), str::to_owned))).unzip();
+        let mut table = csv::Writer::from_writer(Vec::new());
+        table.write_record(names).unwrap();
+        table.write_record(values).unwrap();
+        String::from_utf8(table.into_inner().unwrap()).unwrap()
+    }
+    /// The path of an operation on a record.
+    pub fn filled(&self, operation: &Operation, record: &str) -> String {
+        let path = operation.template.replace("{id}", record).replace("{relation}", "scope_ids").replace("{to}", &self.scope);
+        let path = path.replace("{requirement}", "iso-27001-2022:A.7.4").replace("{slug}", "iso-27001-2022").replace("{n}", "1");
+        assert!(!path.contains('{'), "{HERE}: `filled` has to know what stands in {path}");
+        path
+    }
+    /// Calls an operation on a record.
+    pub async fn call(&self, key: &str, operation: &Operation, record: &str) -> Reply {
+        if operation.template.ends_with("/import") {
+            let (media, table) = ([("Content-Type", "text/csv")], self.table(&operation.kind().unwrap()).into_bytes());
+            return self.app.raw(key, Method::POST, &operation.template, &media, Some(table)).await;
+        }
+        let sends = ![Method::GET, Method::DELETE].contains(&operation.method);
+        let body = sends.then(|| self.body(operation));
+        let known: &[(&str, &str)] = if operation.reads() { &[] } else { &[("If-Match", "*")] };
+        self.app.send(key, operation.method.clone(), &self.filled(operation, record), known, body.as_ref()).await
+    }
+    /// A record on which the operation is possible.
+    pub async fn ready(&self, operation: &Operation, by: &str, owner: Option<&str>) -> Value {
+        let kind = operation.kind().unwrap_or_else(|| panic!("{HERE}: `ready` has to know what {} is about", operation.named()));
+        let record = self.record(&kind, by, owner).await;
+        let maker = &self.app.keys.admin;
+        let path = format!("/v1/{}/{}", kind.path, record["id"].as_str().unwrap_or_default());
+        match operation.rest() {
+            "restore" => drop(self.app.delete(maker, &path, "*").await.expect(204)),
+            "links/{relation}/{to}" => {
+                let link = json!({"relation": "scope_ids", "to": self.scope});
+                self.app.act(maker, &format!("{path}/links"), &link).await.expect(200);
+            }
+            "revisions/{n}" => {
+                self.walk(&kind, &record, &kind.transitions.iter().filter(|t| t.verb == "approve").map(|t| t.to).collect::<Vec<_>>()).await
+            }
+            verb => {
+                let from: Vec<&str> = kind.transitions.iter().filter(|t| t.verb == verb).flat_map(|t| t.from.iter().copied()).collect();
+                if !from.is_empty() {
+                    self.walk(&kind, &record, &from).await;
+                    self.before(&kind, verb, &record).await;
+                }
+            }
+        }
+        record
+    }
+    /// Brings a record into one of these states, by the shortest way through its state machine.
+    async fn walk(&self, kind: &Kind, record: &Value, to: &[&str]) {
+        let begin = record["status"].as_str().unwrap();
+        let can = |verb: &str| self.operations.iter().find(|one| one.template == format!("/v1/{}/{{id}}/{verb}", kind.path));
+        let (mut open, mut seen) = (VecDeque::from([(begin, Vec::<&str>::new())]), BTreeSet::from([begin]));
+        let way = loop {
+            let (state, way) = open.pop_front().unwrap_or_else(|| panic!("no way of a {} from {begin} to {to:?}", kind.name));
+            if to.contains(&state) {
+                break way;
+            }
+            for step in kind.transitions.iter().filter(|t| t.from.contains(&state) && can(t.verb).is_some()) {
+                if seen.insert(step.to) {
+                    open.push_back((step.to, [way.clone(), vec![step.verb]].concat()));
+                }
+            }
+        };
+        for verb in way {
+            self.before(kind, verb, record).await;
+            let (mut said, operation) = (Vec::new(), can(verb).unwrap());
+            for key in [&self.app.keys.admin, &self.app.keys.approver] {
+                let reply = self.call(key, operation, id(record)).await;
+                said.push(format!("{} {}", reply.status, reply.text()));
+                if reply.status == 200 {
+                    break;
+                }
+            }
+            assert!(said.last().unwrap().starts_with("200"), "{HERE}: `before` has to prepare {verb} of a {}: {said:?}", kind.name);
+        }
+    }
+    /// What a step needs besides its state.
+    async fn before(&self, kind: &Kind, verb: &str, record: &Value) {
+        let (app, maker) = (self.app, &self.app.keys.admin);
+        let actions = || format!("/v1/actions?origin_id={}", id(record));
+        match (kind.name, verb) {
+            ("nonconformity", "plan") => {
+                let action = json!({"name": "Correct it", "origin_id": record["id"]});
+                app.post(maker, "/v1/actions", &action).await.expect(201);
+            }
+            ("nonconformity", "implement") => {
+                for action in app.get(maker, &actions()).await.data() {
+                    let path = format!("/v1/actions/{}", id(&action));
+                    app.act(maker, &format!("{path}/start"), &json!({})).await.expect(200);
+                    app.act(maker, &format!("{path}/complete"), &json!({"result": "Done."})).await.expect(200);
+                }
+            }
+            _ => {}
+        }
+    }
+}
