@@ -38,7 +38,6 @@ fn open_operations(to: &mut Document) {
 
 /// What belongs to the tags beside the registers.
 const TAGS: &[(&str, &str)] = &[
-    ("frameworks", "Plan: catalogues of requirements (6.1.3 c)."),
     ("statement-of-applicability", "Do: the statement of applicability of a scope (6.1.3 d), live and as of any moment."),
     ("risk-matrix", "Plan: risks by likelihood and impact (6.1.2)."),
     ("overview", "Check: a dashboard's home in one request (9.1)."),

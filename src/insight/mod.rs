@@ -1,4 +1,5 @@
-//! Floor 6: what is computed across registers, at any moment: the statement of applicability, the risk matrix, the overview, the feed.
+//! Floor 6: what is computed across registers, at any moment: the statement of applicability, coverage, the risk matrix, the overview, the feed.
+pub mod coverage;
 pub mod feed;
 pub mod format;
 pub mod matrix;
@@ -8,6 +9,7 @@ pub mod soa;
 /// Mounts the views.
 pub fn mount(api: &mut crate::http::Api<'_>) {
     api.service(soa::get_statement);
+    api.service(coverage::get_coverage);
     api.service(matrix::get_matrix);
     api.service(overview::get_overview);
     api.service(feed::list_events);

@@ -49,7 +49,11 @@ fn permission(method: &Method, path: &str) -> Option<(String, String)> {
         ["me"] => return None,
         ["overview"] => return named("overview", "read"),
         ["events"] | ["ledger", ..] => return named("ledger", "read"),
-        ["frameworks", ..] => return named("framework", "read"),
+        ["frameworks", ..] => {
+            let action = if *method == Method::DELETE { "archive" } else { "change" };
+            return named("framework", if *method == Method::GET { "read" } else { action });
+        }
+        ["attack-techniques"] => return named("threat", "read"),
         ["risk-matrix"] => return named("risk", "read"),
         [_, _, "applicability" | "statement-of-applicability", ..] => {
             return named("applicability", if *method == Method::GET { "read" } else { "change" });
@@ -64,7 +68,7 @@ fn permission(method: &Method, path: &str) -> Option<(String, String)> {
         ("POST", "") if kind == "evidence" => "push",
         ("POST", "assessments") => "assess",
         ("DELETE", "") | ("POST", "restore") => "archive",
-        (_, "" | "links") => "change",
+        (_, "" | "links" | "answers") => "change",
         (_, verb) => verb,
     };
     named(kind, action)
