@@ -20,7 +20,7 @@ async fn other_methods_are_405_with_allow(app: &TestApp) {
     let (key, mut refused) = (&app.keys.manager, Vec::new());
     // `batch` stands where a requirement may stand, too: there its other methods look for a requirement of that name.
     let paths = document["paths"].as_object().unwrap().iter();
-    for (path, item) in paths.filter(|(path, _)| !path.ends_with("/batch")) {
+    for (path, item) in paths.filter(|(path, _)| !["/applicability/batch", "/answers/batch"].iter().any(|end| path.ends_with(end))) {
         let mut known: Vec<String> = item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
         if known.contains(&"GET".to_owned()) {
             known.push("HEAD".into());
