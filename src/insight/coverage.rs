@@ -1,11 +1,11 @@
 //! Coverage: how far the controls in place meet a framework (ISO/IEC 27001:2022 6.1.3 c). A control covers what it refers to, and by one mapping what
 //! another framework asks for as well; each requirement shows its paths. Composed mappings are suggestions, and never count.
-use crate::http::format::{CSV, neutral, wants};
 use crate::core::catalogue::{self, Framework, MappingKind, Relationship, Requirement};
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{controls as c, requirement_links as rl, versions as v};
 use crate::http::describe::{NoFormat, Refusals};
+use crate::http::format::{CSV, neutral, wants};
 use crate::http::{Answer, Frameworks, Guard, Then, View};
 use crate::records::{Reader, Resource, Selector, sight};
 use crate::registers::r#do::control::Implementation;

@@ -94,7 +94,13 @@ async fn bodies(app: &TestApp, document: &Value) -> Vec<(Method, String, String,
     ));
     let gap = make(app, rooms().find(|room| room.kind.name == "gap_assessment").unwrap()).await;
     let at = format!("/v1/gap-assessments/{}/answers", id(&gap));
-    found.push((Method::PUT, format!("{at}/iso-27001-2022:A.5.1"), app.keys.manager.clone(), "GapAnswerInput".into(), json!({"state": "met"})));
+    found.push((
+        Method::PUT,
+        format!("{at}/iso-27001-2022:A.5.1"),
+        app.keys.manager.clone(),
+        "GapAnswerInput".into(),
+        json!({"state": "met"}),
+    ));
     let items = json!({"items": [{"requirement": "iso-27001-2022:A.5.1", "state": "met"}]});
     found.push((Method::POST, format!("{at}/batch"), app.keys.manager.clone(), "GapAnswerBatch".into(), items));
     let own = json!({"slug": "own", "title": "Own", "requirements": [{"ref": "1", "title": "One"}]});

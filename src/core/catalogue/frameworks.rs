@@ -69,8 +69,9 @@ mod tests {
     use super::*;
     use std::collections::{BTreeMap, BTreeSet};
 
+    type Kinds = &'static [(&'static str, usize)];
     /// As the sources count them: all of a framework, and those of each kind.
-    const COUNTS: &[(&str, usize, &[(&str, usize)])] = &[
+    const COUNTS: &[(&str, usize, Kinds)] = &[
         ("iso-27001-2022", 267, &[("clause", 7), ("subclause", 34), ("point", 129), ("theme", 4), ("control", 93)]),
         ("iso-27001-2013", 114, &[("control", 114)]),
         ("soc2-2017", 82, &[("series", 13), ("subseries", 8), ("criterion", 61)]),

@@ -1,10 +1,11 @@
 //! Gap assessments (ISO/IEC 27001:2022 9.1): for a framework and a scope, how far each requirement is met and what it should be, and how that moved.
 use super::answers::{self, GapState};
+use super::give;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Problem, Result, VersionKey};
+use crate::db::Conn;
 use crate::db::dialect::at;
 use crate::db::schema::{gap_answers as ga, gap_assessments as g, versions as v};
-use crate::db::{Conn, dialect::OPEN};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::ask::Moments;
@@ -195,7 +196,7 @@ pub async fn progress(guard: Guard<Read<GapAssessment>>, at: At, request: HttpRe
             let (tenant, seq, zone, id) = (reader.tenant(), reader.moment.seq, reader.settings.zone, record.spine.id);
             let versions =
                 ga::table.inner_join(v::table.on(v::tenant_id.eq(ga::tenant_id).and(v::id.eq(ga::id)).and(v::version.eq(ga::version))));
-            let versions = versions.filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq(id)).and(v::from_seq.le(seq.min(OPEN))));
+            let versions = versions.filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq(id)).and(v::from_seq.le(seq)));
             let columns = (ga::requirement, ga::state, ga::target_state, v::due_on, v::updated_at);
             type Found = (String, GapState, Option<GapState>, Option<NaiveDate>, crate::core::Instant);
             let found: Vec<Found> = versions.order(v::from_seq).select(columns).load(reader.conn())?;
@@ -226,9 +227,9 @@ fn series(framework: Option<&Framework>, changes: Vec<(NaiveDate, String, Said)>
 /// Mounts what stands under gap assessments.
 pub fn actions(api: &mut crate::http::Api<'_>) {
     api.service(answers::list);
-    api.service(answers::batch);
+    api.service(give::batch);
     api.service(answers::get);
-    api.service(answers::put);
+    api.service(give::put);
     api.service(progress);
 }
 

@@ -215,7 +215,11 @@ pub async fn requirements(guard: Guard<View<Frameworks>>, slug: Path<String>, re
 
 /// Pure: has it an attribute of that value, or one with it in its list?
 fn has(requirement: &Requirement, name: &str, value: &str) -> bool {
-    let is = |found: &serde_json::Value| found.as_str().map_or_else(|| found.to_string() == value, |text| text == value);
+    let is = |found: &serde_json::Value| {
+        found
+            .as_str()
+            .map_or_else(|| serde_json::from_str(value).is_ok_and(|asked: serde_json::Value| *found == asked), |text| text == value)
+    };
     requirement.attributes.get(name).is_some_and(|found| found.as_array().map_or_else(|| is(found), |all| all.iter().any(is)))
 }
 
@@ -304,10 +308,10 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
     api.service(mappings);
     api.service(super::import::import);
     api.service(super::import::import_mappings);
-    api.service(super::import::archive);
     api.service(super::revisions::list);
     api.service(super::revisions::get);
     api.service(super::revisions::difference);
+    api.service(super::revisions::archive);
 }
 
 #[cfg(test)]

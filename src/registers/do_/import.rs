@@ -5,16 +5,16 @@ use super::rows::{ImportedMapping, ImportedRequirement, MAPPINGS, REQUIREMENTS, 
 use crate::core::catalogue::{self, Requirement};
 use crate::core::{Code, Id, Invalid, Problem, Result, VersionKey, json, text::hex};
 use crate::db::Conn;
-use crate::db::dialect::{NOW, OPEN};
-use crate::db::schema::{applicability as a, frameworks as f, gap_assessments as g, requirement_links as rl, versions as v};
-use crate::http::describe::{Preconditions, Rejections};
-use crate::http::{Answer, Archive, Change, Guard, input};
+use crate::db::dialect::NOW;
+use crate::db::schema::{frameworks as f, versions as v};
+use crate::http::describe::Rejections;
+use crate::http::{Answer, Change, Guard, input};
 use crate::ledger::Recorded;
 use crate::records::ask::Moments;
 use crate::records::frameworks::{self, Content, Head, Library, OwnMapping};
 use crate::records::{Condition, Draft, Kind, Known, Record, Resource, Selector, Stored, Tx, read_part};
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, delete, post, web};
+use actix_web::{HttpRequest, post, web};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -291,7 +291,8 @@ fn mark(bytes: &[u8], query: &Value) -> Vec<u8> {
     let content = hex(&Sha256::digest(bytes));
     format!("{content} {query}").into_bytes()
 }
-fn read_only(slug: &str) -> Result<()> {
+/// 409 for a built-in framework.
+pub(super) fn read_only(slug: &str) -> Result<()> {
     catalogue::framework(slug).map_or(Ok(()), |_| Err(Problem::new(Code::ReadOnly, "Built-in frameworks are the same for everyone.")))
 }
 
@@ -377,53 +378,4 @@ fn shown(record: &Record<ImportedFramework>, status: StatusCode) -> Result<Answe
     let location = (status == StatusCode::CREATED).then(|| format!("/v1/frameworks/{}", head.slug));
     let answer = Answer::of(&FrameworkShown::own(&head))?.tagged(format!("\"{}\"", head.version));
     Ok(Answer { status, location, ..answer })
-}
-
-/// Archive a framework
-///
-/// Takes a framework of the organization's own out of use. One that records refer to stays (409 names them).
-#[utoipa::path(operation_id = "deleteFramework", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "A framework of the organization's own.", max_length = 64),
-        ("If-Match" = String, Header, description = "The version that was read, or `*`.", max_length = 255),
-        ("Change-Reason" = Option<String>, Header, description = "Why, percent-encoded UTF-8.", max_length = 6000)),
-    responses((status = 204, description = "Archived."), Rejections, Preconditions))]
-#[delete("/v1/frameworks/{slug}")]
-pub async fn archive(
-    guard: Guard<Archive<ImportedFramework>>,
-    slug: web::Path<String>,
-    known: Known,
-    request: HttpRequest,
-) -> Result<Answer> {
-    input::no_parameters(&request)?;
-    read_only(&slug)?;
-    guard
-        .effect(&[], move |tx| {
-            let own = super::shelf::own(&mut tx.reader(), &slug)?;
-            let stored = tx.load::<ImportedFramework>(&Selector::Id(own.head.id), &known)?;
-            let tenant = tx.caller().tenant;
-            let needing = needing(tx.conn(), tenant, &slug)?;
-            if !needing.is_empty() {
-                return Err(Problem::new(Code::InUse, "Records refer to its requirements.").needed_by(needing));
-            }
-            let gone = tx.archive(stored)?;
-            Ok(tx.shown(gone)?.map(|shown| Answer::gone(&shown)))
-        })
-        .await
-}
-
-/// The codes of live records that refer to a framework; a hundred of them.
-fn needing(conn: &mut Conn, tenant: crate::core::TenantId, slug: &str) -> Result<Vec<String>> {
-    let of_it = format!("{slug}:%");
-    let live = || v::tenant_id.eq(tenant).and(v::to_seq.eq(OPEN)).and(v::archived_at.is_null());
-    let cited = v::table.inner_join(rl::table.on(rl::tenant_id.eq(v::tenant_id).and(rl::from_id.eq(v::id)))).filter(live());
-    let cited = cited.filter(rl::to_seq.eq(OPEN).and(rl::requirement.like(of_it.clone())));
-    let mut all: Vec<(String, i64)> = cited.select((v::kind, v::number)).distinct().order((v::kind, v::number)).limit(100).load(conn)?;
-    let decided = v::table.inner_join(a::table.on(a::tenant_id.eq(v::tenant_id).and(a::id.eq(v::id)).and(a::version.eq(v::version))));
-    let decided = decided.filter(live()).filter(a::requirement.like(of_it)).select((v::kind, v::number));
-    all.extend(decided.order(v::number).limit(100).load::<(String, i64)>(conn)?);
-    let assessed = v::table.inner_join(g::table.on(g::tenant_id.eq(v::tenant_id).and(g::id.eq(v::id)).and(g::version.eq(v::version))));
-    let assessed = assessed.filter(live()).filter(g::framework.eq(slug)).select((v::kind, v::number));
-    all.extend(assessed.order(v::number).limit(100).load::<(String, i64)>(conn)?);
-    all.truncate(100);
-    Ok(all.into_iter().map(|(kind, number)| format!("{}-{number}", crate::records::kind::prefix_of(&kind))).collect())
 }

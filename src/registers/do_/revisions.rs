@@ -1,14 +1,18 @@
-//! The revisions of imported frameworks: each as it was imported, and what is new, changed and gone between two.
+//! The revisions of imported frameworks: each as it was imported, what is new, changed and gone between two; and the end of one.
 use super::framework::FrameworkShown;
+use super::import::{ImportedFramework, read_only};
 use super::rows::ImportedMapping;
 use super::shelf;
 use crate::core::catalogue::Requirement;
-use crate::core::{Problem, Result};
-use crate::http::describe::Refusals;
-use crate::http::{Answer, Frameworks, Guard, Then, View};
-use crate::records::Reader;
+use crate::core::{Code, Problem, Result, TenantId};
+use crate::db::schema::{applicability as a, gap_assessments as g, requirement_links as rl, versions as v};
+use crate::db::{Conn, dialect::OPEN};
+use crate::http::describe::{Preconditions, Refusals, Rejections};
+use crate::http::{Answer, Archive, Frameworks, Guard, Then, View, input};
 use crate::records::frameworks::{self, Head, Own, OwnMapping};
-use actix_web::{HttpRequest, get, web::Path};
+use crate::records::{Known, Reader, Selector};
+use actix_web::{HttpRequest, delete, get, web::Path};
+use diesel::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -169,4 +173,48 @@ fn compared(before: &Own, after: &Own) -> FrameworkDifference {
         new_mappings: only(&after.mappings, &before.mappings),
         gone_mappings: only(&before.mappings, &after.mappings),
     }
+}
+
+/// Archive a framework
+///
+/// Takes a framework of the organization's own out of use. One that records refer to stays (409 names them).
+#[utoipa::path(operation_id = "deleteFramework", tag = "frameworks", security(("bearer" = [])),
+    params(("slug" = String, Path, description = "A framework of the organization's own.", max_length = 64),
+        ("If-Match" = String, Header, description = "The version that was read, or `*`.", max_length = 255),
+        ("Change-Reason" = Option<String>, Header, description = "Why, percent-encoded UTF-8.", max_length = 6000)),
+    responses((status = 204, description = "Archived."), Rejections, Preconditions))]
+#[delete("/v1/frameworks/{slug}")]
+pub async fn archive(guard: Guard<Archive<ImportedFramework>>, slug: Path<String>, known: Known, request: HttpRequest) -> Result<Answer> {
+    input::no_parameters(&request)?;
+    read_only(&slug)?;
+    guard
+        .effect(&[], move |tx| {
+            let own = super::shelf::own(&mut tx.reader(), &slug)?;
+            let stored = tx.load::<ImportedFramework>(&Selector::Id(own.head.id), &known)?;
+            let tenant = tx.caller().tenant;
+            let needing = needing(tx.conn(), tenant, &slug)?;
+            if !needing.is_empty() {
+                return Err(Problem::new(Code::InUse, "Records refer to its requirements.").needed_by(needing));
+            }
+            let gone = tx.archive(stored)?;
+            Ok(tx.shown(gone)?.map(|shown| Answer::gone(&shown)))
+        })
+        .await
+}
+
+/// The codes of live records that refer to a framework; a hundred of them.
+fn needing(conn: &mut Conn, tenant: TenantId, slug: &str) -> Result<Vec<String>> {
+    let of_it = format!("{slug}:%");
+    let live = || v::tenant_id.eq(tenant).and(v::to_seq.eq(OPEN)).and(v::archived_at.is_null());
+    let cited = v::table.inner_join(rl::table.on(rl::tenant_id.eq(v::tenant_id).and(rl::from_id.eq(v::id)))).filter(live());
+    let cited = cited.filter(rl::to_seq.eq(OPEN).and(rl::requirement.like(of_it.clone())));
+    let mut all: Vec<(String, i64)> = cited.select((v::kind, v::number)).distinct().order((v::kind, v::number)).limit(100).load(conn)?;
+    let decided = v::table.inner_join(a::table.on(a::tenant_id.eq(v::tenant_id).and(a::id.eq(v::id)).and(a::version.eq(v::version))));
+    let decided = decided.filter(live()).filter(a::requirement.like(of_it)).select((v::kind, v::number));
+    all.extend(decided.order(v::number).limit(100).load::<(String, i64)>(conn)?);
+    let assessed = v::table.inner_join(g::table.on(g::tenant_id.eq(v::tenant_id).and(g::id.eq(v::id)).and(g::version.eq(v::version))));
+    let assessed = assessed.filter(live()).filter(g::framework.eq(slug)).select((v::kind, v::number));
+    all.extend(assessed.order(v::number).limit(100).load::<(String, i64)>(conn)?);
+    all.truncate(100);
+    Ok(all.into_iter().map(|(kind, number)| format!("{}-{number}", crate::records::kind::prefix_of(&kind))).collect())
 }
