@@ -47,6 +47,9 @@ pub struct CoverageControl {
 /// The mapping of a path: from what the controls refer to, to the requirement.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct CoverageMapping {
+    /// What it leads to: the requirement, or a part of it.
+    #[schema(max_length = 120)]
+    pub target: String,
     /// How they overlap, seen from what the controls refer to.
     pub relationship: Relationship,
     /// `published`, or `composed`: a suggestion.
@@ -160,7 +163,13 @@ pub fn compute(reader: &mut Reader<'_>, slug: &str, scope: Option<Id>) -> Result
         // Told from this framework; the path is told from what the controls refer to.
         let back = pair.inverse();
         let place = catalogue::parts(back.target).and_then(|(_, reference)| framework.place(reference));
+        let target = place.and_then(|place| framework.requirements().get(place));
+        let (place, whole) = match target {
+            Some(part) if !part.assessable => (above(&framework, part), false),
+            _ => (place, back.relationship.carries()),
+        };
         let mapping = || CoverageMapping {
+            target: back.target.to_owned(),
             relationship: back.relationship,
             kind: back.kind,
             provenance: back.provenance.to_owned(),
@@ -169,7 +178,7 @@ pub fn compute(reader: &mut Reader<'_>, slug: &str, scope: Option<Id>) -> Result
         if citing.contains_key(back.source)
             && let Some(all) = place.and_then(|place| paths.get_mut(place))
         {
-            all.extend(told(back.source, Some(mapping()), back.relationship.carries()));
+            all.extend(told(back.source, Some(mapping()), whole));
         }
     }
     let both = framework.requirements().iter().zip(paths).filter(|(requirement, _)| requirement.assessable);
@@ -280,6 +289,7 @@ fn as_csv(coverage: &Coverage) -> Result<String> {
         "suggested_state",
         "cited",
         "path_state",
+        "target",
         "relationship",
         "kind",
         "provenance",
@@ -297,6 +307,7 @@ fn as_csv(coverage: &Coverage) -> Result<String> {
             let way = [
                 path.cited.clone(),
                 <&str>::from(path.state).to_owned(),
+                mapping.map(|mapping| mapping.target.clone()).unwrap_or_default(),
                 mapping.map(|mapping| <&str>::from(mapping.relationship)).unwrap_or_default().to_owned(),
                 mapping.map(|mapping| <&str>::from(mapping.kind)).unwrap_or_default().to_owned(),
                 neutral(mapping.map(|mapping| mapping.provenance.as_str()).unwrap_or_default()),

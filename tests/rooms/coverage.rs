@@ -86,8 +86,7 @@ async fn it_agrees_with_an_example_by_hand(app: &TestApp) {
     );
     let by = &first["paths"][1];
     assert_eq!((&by["cited"], &by["state"], &by["controls"][0]["id"]), (&json!("nist-800-53-r5:AC-2"), &json!("partial"), &source["id"]));
-    let mapping =
-        json!({"relationship": "intersects", "kind": "published", "provenance": "NIST SP 800-171r2 App. D", "imported_with": null});
+    let mapping = json!({"target": "nist-800-171-r2:3.1.1", "relationship": "intersects", "kind": "published", "provenance": "NIST SP 800-171r2 App. D", "imported_with": null});
     assert_eq!(by["mapping"], mapping);
     // One mapping and no more: what CMMC says reaches SP 800-171, and not SP 800-53 from there.
     let far = coverage_of(app, "nist-800-53-r5/coverage").await;
@@ -175,13 +174,13 @@ async fn csv_is_row_for_row_the_json(app: &TestApp) {
         let of_it = ["requirement", "title", "state", "suggested_state"].map(|member| text(&entry[member])).to_vec();
         for path in entry["paths"].as_array().unwrap() {
             let codes: Vec<String> = path["controls"].as_array().unwrap().iter().map(|control| text(&control["code"])).collect();
-            let mapping = ["relationship", "kind", "provenance"].map(|member| text(&path["mapping"][member])).to_vec();
+            let mapping = ["target", "relationship", "kind", "provenance"].map(|member| text(&path["mapping"][member])).to_vec();
             let way = [text(&path["cited"]), text(&path["state"])].into_iter().chain(mapping);
             let way = way.chain([path["suggestion"].to_string(), codes.join(";"), path["control_count"].to_string()]);
             wanted.push(of_it.iter().cloned().chain(way).collect::<Vec<_>>());
         }
         if entry["paths"] == json!([]) {
-            wanted.push(of_it.into_iter().chain(vec![String::new(); 8]).collect());
+            wanted.push(of_it.into_iter().chain(vec![String::new(); 9]).collect());
         }
     }
     assert_eq!(found, wanted);

@@ -25,7 +25,7 @@ const BUILT_IN: [(&str, usize); 13] = [
     ("iso-27001-2013", 114),
     ("soc2-2017", 82),
     ("nist-csf-2.0", 134),
-    ("nist-800-53-r5", 343),
+    ("nist-800-53-r5", 343 + 48),
     ("nist-800-171-r2", 124),
     ("cmmc-2.0", 110),
     ("hipaa-security-rule", 73),
