@@ -103,6 +103,12 @@ async fn it_agrees_with_an_example_by_hand(app: &TestApp) {
     assert_eq!((state(&old, "iso-27001-2013:A.5.1.1"), state(&old, "iso-27001-2013:A.5.1.2")), (is("covered", None), is("covered", None)));
     let new = coverage_of(app, "iso-27001-2022/coverage").await;
     assert_eq!(state(&new, "iso-27001-2022:A.5.8"), is("partial", None), "A.6.1.5 is a part of A.5.8");
+    // A mapping to a part of a requirement covers it in part, and says so.
+    let to = app.get(&app.keys.manager, "/v1/frameworks/iso-27001-2022/mappings?requirement=nist-800-53-r5:CM-9(1)").await.data();
+    working(app, "enhancement", to[0]["source"].as_str().unwrap()).await;
+    let far = coverage_of(app, "nist-800-53-r5/coverage").await;
+    let paths = entry(&far, "nist-800-53-r5:CM-9")["paths"].as_array().unwrap();
+    assert!(paths.iter().any(|path| path["mapping"]["target"] == "nist-800-53-r5:CM-9(1)" && path["state"] == "partial"), "{paths:?}");
     // A part of a clause covers it in part.
     working(app, "point", "iso-27001-2022:6.1.3(f)").await;
     let new = coverage_of(app, "iso-27001-2022/coverage").await;
