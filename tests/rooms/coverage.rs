@@ -139,6 +139,8 @@ async fn scopes_and_moments_have_their_own(app: &TestApp) {
     let key = &app.keys.manager;
     let (shop, warehouse) =
         (made(app, "scopes", "Shop", json!({"statement": "s"})).await, made(app, "scopes", "Warehouse", json!({"statement": "w"})).await);
+    let limited = super::key(app, "auditor", None, json!({"scope_ids": [warehouse["code"]]})).await;
+    let narrow = super::key(app, "auditor", None, json!({"framework_slugs": ["nist-800-171-r2"]})).await;
     let control = made(app, "controls", "c", json!({"implementation": "implemented", "requirements": ["dora:Art.5"]})).await;
     made(app, "evidence", "c", json!({"payload": 1, "source": "c", "control_ids": [control["id"]], "expires_on": "2026-12-01"})).await;
     app.patch(key, &at("controls", &control), "*", &json!({"scope_ids": [shop["id"]]})).await.expect(200);
@@ -154,11 +156,9 @@ async fn scopes_and_moments_have_their_own(app: &TestApp) {
     for (question, status) in [("scope_id=x", 400), ("scope_id=SCO-99", 404), ("format=pdf", 400), ("nmae=x", 400)] {
         app.get(key, &format!("/v1/frameworks/dora/coverage?{question}")).await.expect(status);
     }
-    let limited = super::key(app, "auditor", None, json!({"scope_ids": [warehouse["code"]]})).await;
     let seen = app.get(&limited, &format!("/v1/frameworks/dora/coverage?as_of=seq:{seq}")).await.expect(200).json();
     assert_eq!(state(&seen, "dora:Art.5").0, "not_covered", "a key that is limited to another scope does not see it");
     app.get(&limited, &format!("/v1/frameworks/dora/coverage?scope_id={}", shop["code"].as_str().unwrap())).await.problem(404, "not_found");
-    let narrow = super::key(app, "auditor", None, json!({"framework_slugs": ["nist-800-171-r2"]})).await;
     working(app, "cmmc", "cmmc-2.0:AC.L2-3.1.1").await;
     let seen = app.get(&narrow, "/v1/frameworks/nist-800-171-r2/coverage").await.expect(200).json();
     assert_eq!(seen["summary"]["covered"], 0, "what it may not see does not count");
