@@ -2,7 +2,7 @@
 use super::metrics::Metrics;
 use crate::core::{Code, Problem};
 use crate::http::{Api, Document, House, open_door};
-use crate::registers::{ROOMS, r#do::framework};
+use crate::registers::ROOMS;
 use crate::{identity, insight};
 use actix_web::dev::ResourceDef;
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
@@ -26,7 +26,6 @@ pub fn mount(app: &mut web::ServiceConfig) {
 /// Mounts and describes what is under `/v1`.
 pub fn rooms(api: &mut Api<'_>) {
     ROOMS.iter().for_each(|room| room.mount(api));
-    framework::mount(api);
     insight::mount(api);
     identity::mount(api);
 }

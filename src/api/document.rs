@@ -38,7 +38,6 @@ fn open_operations(to: &mut Document) {
 
 /// What belongs to the tags beside the registers.
 const TAGS: &[(&str, &str)] = &[
-    ("frameworks", "Plan: catalogues of requirements (6.1.3 c)."),
     ("statement-of-applicability", "Do: the statement of applicability of a scope (6.1.3 d), live and as of any moment."),
     ("risk-matrix", "Plan: risks by likelihood and impact (6.1.2)."),
     ("risk-treatment-plan", "Plan: what is done about each risk above the acceptance criteria, by whom and until when (6.1.3 e)."),

@@ -72,6 +72,7 @@ table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     threats (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, origin -> Nullable<Text>, position -> Nullable<Text>, built_in -> Bool,
+        attack_ids -> Text,
     }
 }
 table! {
@@ -126,6 +127,32 @@ table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     actions (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, progress -> Nullable<Integer>,
+    }
+}
+table! {
+    use diesel::sql_types::*; use crate::core::sql::*;
+    frameworks (tenant_id, id, version) {
+        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, slug -> Text, edition -> Text, publisher -> Text, revision -> Integer,
+        requirement_count -> Integer, mapping_count -> Integer, sha256 -> Text,
+    }
+}
+table! {
+    use diesel::sql_types::*; use crate::core::sql::*;
+    framework_contents (tenant_id, sha256) {
+        tenant_id -> DbUuid, sha256 -> Text, content -> Binary,
+    }
+}
+table! {
+    use diesel::sql_types::*; use crate::core::sql::*;
+    gap_assessments (tenant_id, id, version) {
+        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, framework -> Text,
+    }
+}
+table! {
+    use diesel::sql_types::*; use crate::core::sql::*;
+    gap_answers (tenant_id, id, version) {
+        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, assessment_id -> DbUuid, requirement -> Text, state -> Text,
+        target_state -> Nullable<Text>,
     }
 }
 table! {
@@ -202,6 +229,9 @@ allow_tables_to_appear_in_same_query!(versions, applicability);
 allow_tables_to_appear_in_same_query!(versions, evidence);
 allow_tables_to_appear_in_same_query!(versions, nonconformities);
 allow_tables_to_appear_in_same_query!(versions, actions);
+allow_tables_to_appear_in_same_query!(versions, frameworks);
+allow_tables_to_appear_in_same_query!(versions, gap_assessments);
+allow_tables_to_appear_in_same_query!(versions, gap_answers);
 allow_tables_to_appear_in_same_query!(versions, api_keys);
 allow_tables_to_appear_in_same_query!(versions, links);
 allow_tables_to_appear_in_same_query!(versions, requirement_links);

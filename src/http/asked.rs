@@ -47,7 +47,11 @@ pub fn asked<R: Resource>() -> Vec<Value> {
         }
     }
     if kind.cites {
-        all.push(any("requirement", "Refers to this requirement.", json!({"type": "string", "maxLength": 120, "pattern": REQUIREMENT})));
+        all.push(any(
+            "requirement",
+            "Refers to this requirement; one of ISO/IEC 27001:2013 finds what has become of it, too.",
+            json!({"type": "string", "maxLength": 120, "pattern": REQUIREMENT}),
+        ));
     }
     all.extend(R::Filter::into_params(|| Some(ParameterIn::Query)).into_iter().map(|parameter| json!(parameter)));
     let keys = Key::VARIANTS.iter().flat_map(|key| [(*key).to_owned(), format!("-{key}")]);

@@ -1,4 +1,5 @@
-//! Floor 6: what is computed across registers, at any moment: the statement of applicability, the risk matrix, the overview, the feed.
+//! Floor 6: what is computed across registers, at any moment: the statement of applicability, coverage, the risk matrix, the overview, the feed.
+pub mod coverage;
 pub mod drawing;
 pub mod feed;
 pub mod format;
@@ -11,6 +12,7 @@ pub mod trend;
 /// Mounts the views.
 pub fn mount(api: &mut crate::http::Api<'_>) {
     api.service(soa::get_statement);
+    api.service(coverage::get_coverage);
     api.service(matrix::get_matrix);
     api.service(trend::get_trend);
     api.service(treatment_plan::get_plan);

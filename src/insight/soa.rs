@@ -181,11 +181,7 @@ fn operating(controls: &[(Stage, Support)]) -> Operation {
 }
 
 /// The statement at the reader's moment: as many queries whatever the size.
-pub fn compute(
-    reader: &mut Reader<'_>,
-    scope: Id,
-    framework: &'static crate::core::catalogue::Framework,
-) -> Result<StatementOfApplicability> {
+pub fn compute(reader: &mut Reader<'_>, scope: Id, framework: &crate::core::catalogue::Framework) -> Result<StatementOfApplicability> {
     let mut decided = applicability::decided(reader, scope, None)?;
     let controls = standing_controls(reader, scope)?;
     let behind = Behind::read(reader, scope)?;
@@ -194,7 +190,7 @@ pub fn compute(
     controls.iter().for_each(|control| {
         control.requirements.iter().for_each(|requirement| by_requirement.entry(requirement).or_default().push(control))
     });
-    let annex = || framework.requirements.iter().filter(|requirement| requirement.kind == "control");
+    let annex = || framework.decidable();
     let entries: Vec<SoaEntry> = annex()
         .map(|requirement| {
             let controls = by_requirement.get(requirement.id.as_str()).map(Vec::as_slice).unwrap_or_default();
@@ -339,12 +335,12 @@ fn risks_by_control(reader: &mut Reader<'_>) -> Result<BTreeMap<Id, BTreeSet<Id>
 #[get("/v1/scopes/{id}/statement-of-applicability")]
 pub async fn get_statement(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &["framework", "format"])?, at.of(&Scope::KIND)?);
-    let framework = crate::registers::r#do::framework::asked(&guard, then.get("framework"))?;
     let csv = wants(&request, &then, "csv", "text/csv")?;
     guard
         .view(then.as_of, move |reader| {
+            let framework = crate::registers::r#do::framework::asked(reader, then.get("framework"))?;
             let scope = reader.row::<Scope>(&selector, reader.moment.past())?.id;
-            let statement = compute(reader, scope, framework)?;
+            let statement = compute(reader, scope, &framework)?;
             if csv { Ok(Answer::json(as_csv(&statement)?).as_media("text/csv; charset=utf-8")) } else { Answer::of(&statement) }
         })
         .await

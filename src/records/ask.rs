@@ -225,7 +225,10 @@ impl Ask {
             "q" => return Err(bad("at most 200 characters")),
             "overdue" => self.overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
             "archived" => self.archived = value.parse().map_err(|_| bad("true, false or any is needed"))?,
-            "requirement" if kind.cites => self.requirements.push(value.to_owned()),
+            "requirement" if kind.cites => {
+                self.requirements.extend(crate::core::catalogue::successors(value).map(str::to_owned));
+                self.requirements.push(value.to_owned());
+            }
             _ => return self.take_more(kind, name, value),
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! What clients write: one struct per kind, taken apart and validated whole, for create and for patch alike. Every fault is named.
 use super::links::{self, References};
 use super::{Common, Resource};
-use crate::core::{Invalid, Problem, Result};
+use crate::core::{Invalid, Problem, Result, catalogue};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::PartialSchema;
@@ -21,11 +21,17 @@ pub struct Draft<R> {
 impl<R: Resource> Draft<R> {
     /// Reads and validates a whole body. (`flatten` and `deny_unknown_fields` do not go together in serde, so the members are dealt out
     /// by name.)
+    ///
+    /// What only the database knows is looked up when the record is written: references, and the organization's own requirements.
     pub fn read(body: Map<String, Value>) -> Result<Self> {
-        Self::read_with(body, &mut |_| vec![])
+        Self::read_with(body, &mut |_| vec![], &mut |own: &R| Ok(own_unknown(own, &mut built_in)))
     }
-    /// The same; where there are faults, `unknown` adds those of the references, which only the database knows.
-    pub fn read_with(mut body: Map<String, Value>, unknown: &mut dyn FnMut(&References) -> Vec<Invalid>) -> Result<Self> {
+    /// The same; where there are faults, `unknown` adds those of the references, and `uncited` those of frameworks and requirements.
+    pub fn read_with(
+        mut body: Map<String, Value>,
+        unknown: &mut dyn FnMut(&References) -> Vec<Invalid>,
+        uncited: &mut dyn FnMut(&R) -> Result<Vec<Invalid>>,
+    ) -> Result<Self> {
         let mut faults = nuls("", &body);
         let references = links::take(&mut body, &R::KIND, &mut faults);
         faults.extend(unknown_nulls::<R>(&body).filter(|name| !Common::MEMBERS.contains(&name.as_str())).map(unknown_member));
@@ -40,7 +46,7 @@ impl<R: Resource> Draft<R> {
         if let Some(own) = &own {
             faults.extend(own.faults());
             faults.extend(own.linked_faults(&references));
-            faults.extend(requirements(own.requirements()));
+            faults.extend(uncited(own)?);
         }
         match (common, own) {
             (Some(common), Some(own)) if faults.is_empty() => Ok(Draft { common, own, references }),
@@ -206,17 +212,40 @@ fn said(pointer: &str, error: &validator::ValidationError) -> Invalid {
     Invalid::body(pointer, error.code.to_string(), words)
 }
 
-/// Faults of readable requirement ids (`iso-27001-2022:A.5.1`); whether the framework has them is looked up where frameworks are known.
-fn requirements(given: &[String]) -> Vec<Invalid> {
-    let bad = |(n, text): (usize, &String)| {
-        let fault = Invalid::body(format!("/requirements/{n}"), "unknown_reference", format!("there is no requirement `{}`", clip(text)));
-        (!known_requirement(text)).then_some(fault)
-    };
-    given.iter().enumerate().filter_map(bad).collect()
+/// Faults of what a record says of frameworks: the slugs and readable requirement ids (`iso-27001-2022:A.5.1`) that are not `known`.
+pub fn own_unknown<R: Resource>(own: &R, known: &mut dyn FnMut(Cited<'_>) -> bool) -> Vec<Invalid> {
+    let mut faults = Vec::new();
+    for (pointer, slug) in own.frameworks() {
+        if !known(Cited::Framework(slug)) {
+            faults.push(Invalid::body(pointer, "unknown_reference", format!("there is no framework `{}`", clip(slug))));
+        }
+    }
+    for (n, text) in own.requirements().iter().enumerate() {
+        if !known(Cited::Requirement(text)) {
+            let detail = format!("there is no requirement `{}`", clip(text));
+            faults.push(Invalid::body(format!("/requirements/{n}"), "unknown_reference", detail));
+        }
+    }
+    faults
+}
+/// What a record says of frameworks.
+#[derive(Debug, Clone, Copy)]
+pub enum Cited<'a> {
+    /// A slug.
+    Framework(&'a str),
+    /// A readable requirement id.
+    Requirement(&'a str),
+}
+/// Known, or perhaps the organization's own.
+fn built_in(cited: Cited<'_>) -> bool {
+    match cited {
+        Cited::Framework(slug) => catalogue::is_slug(slug),
+        Cited::Requirement(id) => catalogue::parts(id).is_some_and(|(slug, reference)| match catalogue::framework(slug) {
+            Some(framework) => framework.place(reference).is_some(),
+            None => catalogue::is_slug(slug) && catalogue::is_reference(reference),
+        }),
+    }
 }
 fn clip(text: &str) -> String {
     text.chars().take(60).collect()
-}
-fn known_requirement(text: &str) -> bool {
-    crate::core::catalogue::requirement(text).is_some()
 }

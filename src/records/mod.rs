@@ -1,6 +1,7 @@
 //! Floor 3: what a record is and how it is kept; written once, for every register.
 pub mod ask;
 pub mod body;
+pub mod frameworks;
 pub mod history;
 pub mod kind;
 pub mod links;

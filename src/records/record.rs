@@ -41,6 +41,10 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn requirements(&self) -> &[String] {
         &[]
     }
+    /// The frameworks that it names, each with its place in the body.
+    fn frameworks(&self) -> Vec<(String, &str)> {
+        vec![]
+    }
     /// Members that are computed at reading, for each row in order: the text between the braces of a JSON object.
     fn computed(_reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
         Ok(vec![String::new(); rows.len()])

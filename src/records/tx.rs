@@ -1,10 +1,12 @@
 //! A write of one organization, under one permission. Whatever it changes, it gives back the proof of the ledger entry.
+use super::body::{Cited, own_unknown};
+use super::frameworks::Library;
 use super::kind::Comment;
 use super::record::{Record, Shown};
 use super::{Draft, Reader, Resource, Row, Selector, Settings, links, spine};
 use crate::access::Caller;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, merge::merge};
-use crate::db::Conn;
+use crate::db::{Conn, dialect::NOW};
 use crate::ledger::{self, Change, Head, Recorded, Stamp};
 use serde_json::{Map, Value};
 use std::marker::PhantomData;
@@ -130,11 +132,23 @@ impl<'a, P> Tx<'a, P> {
     }
     /// Reads a whole body (a patch is merged onto the stored one, RFC 7396); every fault is named, unknown references among them.
     pub fn draft<R: Resource>(&mut self, body: Map<String, Value>) -> Result<Draft<R>> {
-        let (conn, caller) = (&mut *self.conn, self.caller);
-        Draft::read_with(body, &mut |references| match links::resolve(conn, caller, &R::KIND, references, &spine::no_links()) {
+        self.draft_over(body, None)
+    }
+    fn draft_over<R: Resource>(&mut self, body: Map<String, Value>, before: Option<&R>) -> Result<Draft<R>> {
+        let (tenant, caller) = (self.stamp.tenant, self.caller);
+        // The two look at the database one after the other.
+        let conn = std::cell::RefCell::new(&mut *self.conn);
+        let unknown = &mut |references: &links::References| match links::resolve(
+            *conn.borrow_mut(),
+            caller,
+            &R::KIND,
+            references,
+            &spine::no_links(),
+        ) {
             Ok(_) => vec![],
             Err(problem) => problem.errors().to_vec(),
-        })
+        };
+        Draft::read_with(body, unknown, &mut |own| uncited(*conn.borrow_mut(), tenant, own, before))
     }
     /// A new record.
     pub fn create<R: Resource>(&mut self, draft: Draft<R>) -> Result<Recorded<Record<R>>>
@@ -149,6 +163,10 @@ impl<'a, P> Tx<'a, P> {
         P: Covers<R>,
     {
         let mut links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &spine::no_links())?;
+        match uncited(self.conn, self.stamp.tenant, &draft.own, None)? {
+            faults if faults.is_empty() => {}
+            faults => return Err(Problem::invalid(faults)),
+        }
         if self.caller.contributes() && links.one("owner_id").is_none() {
             links.set("owner_id", self.caller.actor.person_id.into_iter().collect());
         }
@@ -180,7 +198,7 @@ impl<'a, P> Tx<'a, P> {
         patch.known::<R>()?;
         let mut body = before.body()?;
         merge(&mut body, patch.0);
-        let draft = self.draft::<R>(body)?;
+        let draft = self.draft_over::<R>(body, Some(&before.own))?;
         let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links)?;
         let record = before.clone().with(draft, links);
         match record.body()? == before.body()? {
@@ -281,4 +299,26 @@ impl<'a, P> Tx<'a, P> {
             None => self.reader().row::<R>(&Selector::Id(id), true),
         }
     }
+}
+
+/// Faults of the frameworks and requirements that a record names. What it named before stays, though a later revision is without it.
+fn uncited<R: Resource>(conn: &mut Conn, tenant: crate::core::TenantId, own: &R, before: Option<&R>) -> Result<Vec<Invalid>> {
+    let (mut library, mut failed) = (Library::new(conn, tenant, NOW), None);
+    let mut known = |cited: Cited<'_>| {
+        let named = |before: &R| match cited {
+            Cited::Framework(slug) => before.frameworks().iter().any(|(_, known)| *known == slug),
+            Cited::Requirement(id) => before.requirements().iter().any(|known| known == id),
+        };
+        let found = match cited {
+            _ if before.is_some_and(named) => Ok(true),
+            Cited::Framework(slug) => library.framework(slug).map(|found| found.is_some()),
+            Cited::Requirement(id) => library.has(id),
+        };
+        found.unwrap_or_else(|problem| {
+            failed = Some(problem);
+            true
+        })
+    };
+    let faults = own_unknown(own, &mut known);
+    failed.map_or(Ok(faults), Err)
 }

@@ -1,5 +1,6 @@
 //! Floor 5: the table of contents of the product, in the order of the cycle: Plan, Do, Check, Act.
 pub mod act;
+pub mod check;
 #[path = "do_/mod.rs"]
 pub mod r#do;
 pub mod plan;
@@ -7,7 +8,8 @@ pub mod plan;
 use crate::http::{Api, Collection, Operations};
 use crate::records::{Kind, Resource};
 use act::{action::Action, nonconformity::Nonconformity};
-use r#do::{applicability::Applicability, control::Control, evidence::Evidence};
+use check::{answers::GapAnswer, gap::GapAssessment};
+use r#do::{applicability::Applicability, control::Control, evidence::Evidence, import::ImportedFramework};
 use plan::{
     asset::Asset, methodology::RiskMethodology, organization::Organization, person::Person, risk::Risk, scope::Scope, threat::Threat,
     treatment::RiskTreatment,
@@ -35,12 +37,15 @@ pub const ROOMS: &[Room] = &[
     room::<Person>(Operations { import: true, ..Operations::KEPT }, nothing),
     room::<RiskMethodology>(Operations::KEPT, plan::methodology::actions),
     room::<Asset>(Operations { import: true, ..Operations::ALL }, plan::asset::actions),
-    room::<Threat>(Operations::KEPT, nothing),
+    room::<Threat>(Operations::KEPT, plan::attack::mount),
     room::<Risk>(Operations { import: true, ..Operations::ALL }, plan::risk::actions),
     room::<RiskTreatment>(Operations::KEPT, plan::treatment::actions),
+    settings::<ImportedFramework>(r#do::framework::mount),
     room::<Control>(Operations { import: true, ..Operations::ALL }, nothing),
     settings::<Applicability>(r#do::applicability::mount),
     room::<Evidence>(Operations { create: false, ..Operations::KEPT }, r#do::evidence::actions),
+    room::<GapAssessment>(Operations::KEPT, check::gap::actions),
+    settings::<GapAnswer>(nothing),
     room::<Nonconformity>(Operations::KEPT, act::nonconformity::actions),
     room::<Action>(Operations::KEPT, act::action::actions),
 ];

@@ -93,8 +93,18 @@ async fn a_change_is_one_entry_and_a_failed_one_is_none(app: &TestApp) {
 }
 
 /// What is computed at reading, and so in no image.
-const COMPUTED: &[&str] =
-    &["allowed_transitions", "effective", "evaluation", "evidence", "operation", "freshness", "receipt", "lapse_reason", "lapsed_on"];
+const COMPUTED: &[&str] = &[
+    "allowed_transitions",
+    "effective",
+    "evaluation",
+    "evidence",
+    "operation",
+    "freshness",
+    "receipt",
+    "lapse_reason",
+    "lapsed_on",
+    "summary",
+];
 
 async fn the_image_is_what_is_answered_but_for_computed_members(app: &TestApp) {
     let key = &app.keys.manager;

@@ -100,6 +100,22 @@ async fn bodies(app: &TestApp, document: &Value) -> Vec<(Method, String, String,
         "ApplicabilityBatch".into(),
         json!({"items": [{"requirement": "iso-27001-2022:A.5.1", "applicable": true}]}),
     ));
+    let gap = make(app, rooms().find(|room| room.kind.name == "gap_assessment").unwrap()).await;
+    let at = format!("/v1/gap-assessments/{}/answers", id(&gap));
+    found.push((
+        Method::PUT,
+        format!("{at}/iso-27001-2022:A.5.1"),
+        app.keys.manager.clone(),
+        "GapAnswerInput".into(),
+        json!({"state": "met"}),
+    ));
+    let items = json!({"items": [{"requirement": "iso-27001-2022:A.5.1", "state": "met"}]});
+    found.push((Method::POST, format!("{at}/batch"), app.keys.manager.clone(), "GapAnswerBatch".into(), items));
+    let own = json!({"slug": "own", "title": "Own", "requirements": [{"ref": "1", "title": "One"}]});
+    app.post(&app.keys.manager, "/v1/frameworks", &own).await.expect(201);
+    found.push((Method::POST, "/v1/frameworks".into(), app.keys.manager.clone(), "FrameworkImport".into(), own));
+    let mappings = json!({"mappings": [{"source": "1", "target": "dora:Art.5", "relationship": "equal"}]});
+    found.push((Method::POST, "/v1/frameworks/own/mappings".into(), app.keys.manager.clone(), "MappingImport".into(), mappings));
     let key = json!({"name": "k", "role": "auditor", "expires_at": "2027-01-01T00:00:00Z"});
     found.push((Method::POST, "/v1/api-keys".into(), admin.clone(), "ApiKeyInput".into(), key));
     found.push((

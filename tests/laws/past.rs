@@ -43,6 +43,11 @@ async fn populated(app: &TestApp) -> Vec<Value> {
         let score = json!({"stage": "current", "likelihood": likelihood, "impact": impact, "rationale": "seen"});
         app.post(key, &format!("/v1/risks/{}/assessments", of("RSK", n).as_str().unwrap()), &score).await.expect(201);
     }
+    let own = json!({"slug": "own", "title": "Own", "requirements": [{"ref": "1", "title": "One"}, {"ref": "2", "title": "Two"}],
+        "mappings": [{"source": "1", "target": "iso-27001-2022:A.5.18", "relationship": "equal"}]});
+    app.post(key, "/v1/frameworks", &own).await.expect(201);
+    let path = format!("/v1/gap-assessments/{}/answers/iso-27001-2022:A.5.1", of("GAP", 0).as_str().unwrap());
+    app.send(key, actix_web::http::Method::PUT, &path, &[("If-Match", "*")], Some(&json!({"state": "not_met"}))).await.expect(200);
     let exclusion = json!({"applicable": false, "justification": "No premises."});
     let path = format!("/v1/scopes/{}/applicability/iso-27001-2022:A.7.4", of("SCO", 0).as_str().unwrap());
     app.send(key, actix_web::http::Method::PUT, &path, &[("If-Match", "*")], Some(&exclusion)).await.expect(200);
@@ -52,6 +57,7 @@ async fn populated(app: &TestApp) -> Vec<Value> {
 fn questions(made: &[Value]) -> Vec<String> {
     let scope = id(made.iter().find(|record| record["code"] == "SCO-1").unwrap());
     let risk = id(made.iter().find(|record| record["code"].as_str().unwrap().starts_with("RSK")).unwrap());
+    let gap = id(made.iter().find(|record| record["code"] == "GAP-1").unwrap());
     let asset = id(made.iter().find(|record| record["code"].as_str().unwrap().starts_with("AST")).unwrap());
     let mut all_of_them: Vec<String> = vec![
         "/v1/risk-matrix".into(),
@@ -72,6 +78,16 @@ fn questions(made: &[Value]) -> Vec<String> {
         format!("/v1/overview?scope_id={scope}"),
         format!("/v1/risks/{risk}/assessments"),
         format!("/v1/assets/{asset}/impact"),
+        "/v1/frameworks".into(),
+        "/v1/frameworks/own/requirements".into(),
+        "/v1/frameworks/own/mappings".into(),
+        "/v1/frameworks/own/revisions".into(),
+        "/v1/frameworks/own/coverage".into(),
+        "/v1/frameworks/iso-27001-2022/coverage".into(),
+        format!("/v1/frameworks/nist-csf-2.0/coverage?format=csv&scope_id={scope}"),
+        format!("/v1/gap-assessments/{gap}/answers"),
+        format!("/v1/gap-assessments/{gap}/answers/iso-27001-2022:A.5.1"),
+        format!("/v1/gap-assessments/{gap}/progress"),
         "/v1/organization".into(),
         "/v1/ledger/entries".into(),
     ];
@@ -115,6 +131,10 @@ async fn everything_changes(app: &TestApp, admin: &str, made: &[Value]) {
     app.post(key, &format!("/v1/risks/{}/assessments", id(of("RSK", 0))), &score).await.expect(201);
     let path = format!("/v1/scopes/{}/applicability/iso-27001-2022:A.7.4", id(of("SCO", 0)));
     app.send(key, actix_web::http::Method::PUT, &path, &[("If-Match", "*")], Some(&json!({"applicable": true}))).await.expect(200);
+    let next = json!({"slug": "own", "title": "Own, again", "requirements": [{"ref": "2", "title": "Another two"}]});
+    app.post(key, "/v1/frameworks", &next).await.expect(201);
+    let path = format!("/v1/gap-assessments/{}/answers/iso-27001-2022:A.5.1", id(of("GAP", 0)));
+    app.send(key, actix_web::http::Method::PUT, &path, &[("If-Match", "*")], Some(&json!({"state": "met"}))).await.expect(200);
     app.patch(key, &format!("/v1/assets/{}", id(of("AST", 0))), "*", &json!({"depends_on_ids": [], "scope_ids": [], "confidentiality": 1}))
         .await
         .expect(200);

@@ -21,7 +21,7 @@ async fn other_methods_are_405_with_allow(app: &TestApp) {
     // They stand where a requirement or a record may stand, too: there their other methods look for one of that name.
     let beside = ["/v1/scopes/{id}/applicability/batch", "/v1/risks/rescore"];
     let paths = document["paths"].as_object().unwrap().iter();
-    for (path, item) in paths.filter(|(path, _)| !beside.contains(&path.as_str())) {
+    for (path, item) in paths.filter(|(path, _)| !beside.contains(&path.as_str()) && !path.ends_with("/answers/batch")) {
         let mut known: Vec<String> = item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
         if known.contains(&"GET".to_owned()) {
             known.push("HEAD".into());

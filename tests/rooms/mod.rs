@@ -1,8 +1,11 @@
 //! What is particular to each room.
 mod account;
 mod control;
+mod coverage;
 mod evidence;
 mod feed;
+mod framework;
+mod gap;
 mod key;
 mod methodology;
 mod nonconformity;

@@ -66,7 +66,7 @@ CREATE TABLE assets (
   personal_data BOOLEAN NOT NULL, lifecycle TEXT COLLATE "C",
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE TABLE threats (
-  tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, origin TEXT COLLATE "C", position TEXT COLLATE "C", built_in BOOLEAN NOT NULL,
+  tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, origin TEXT COLLATE "C", position TEXT COLLATE "C", built_in BOOLEAN NOT NULL, attack_ids TEXT COLLATE "C" NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE TABLE risks (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, category TEXT COLLATE "C", affects_confidentiality BOOLEAN NOT NULL, affects_integrity BOOLEAN NOT NULL, affects_availability BOOLEAN NOT NULL,
@@ -100,6 +100,22 @@ CREATE TABLE nonconformities (
 CREATE TABLE actions (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, progress INTEGER,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
+CREATE TABLE frameworks (
+  tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, slug TEXT COLLATE "C" NOT NULL, edition TEXT COLLATE "C" NOT NULL, publisher TEXT COLLATE "C" NOT NULL, revision INTEGER NOT NULL,
+  requirement_count INTEGER NOT NULL, mapping_count INTEGER NOT NULL, sha256 TEXT COLLATE "C" NOT NULL,
+  PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
+CREATE INDEX frameworks_by_slug ON frameworks (tenant_id, slug);
+-- The requirements and mappings of imported frameworks, by the SHA-256 that their ledger entries name: compressed canonical JSON.
+CREATE TABLE framework_contents (
+  tenant_id UUID NOT NULL REFERENCES tenants (id), sha256 TEXT COLLATE "C" NOT NULL, content BYTEA NOT NULL, PRIMARY KEY (tenant_id, sha256));
+CREATE TABLE gap_assessments (
+  tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, framework TEXT COLLATE "C" NOT NULL,
+  PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
+CREATE TABLE gap_answers (
+  tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, assessment_id UUID NOT NULL, requirement TEXT COLLATE "C" NOT NULL, state TEXT COLLATE "C" NOT NULL, target_state TEXT COLLATE "C",
+  PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version),
+  FOREIGN KEY (tenant_id, assessment_id) REFERENCES records (tenant_id, id));
+CREATE INDEX gap_answers_by_assessment ON gap_answers (tenant_id, assessment_id, requirement);
 CREATE TABLE users (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, email TEXT COLLATE "C" NOT NULL, roles TEXT COLLATE "C" NOT NULL, disabled_at TIMESTAMPTZ,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));

@@ -66,7 +66,7 @@ CREATE TABLE assets (
   personal_data BOOLEAN NOT NULL, lifecycle TEXT,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 CREATE TABLE threats (
-  tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, origin TEXT, position TEXT, built_in BOOLEAN NOT NULL,
+  tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, origin TEXT, position TEXT, built_in BOOLEAN NOT NULL, attack_ids TEXT NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 CREATE TABLE risks (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, category TEXT, affects_confidentiality BOOLEAN NOT NULL, affects_integrity BOOLEAN NOT NULL, affects_availability BOOLEAN NOT NULL,
@@ -100,6 +100,22 @@ CREATE TABLE nonconformities (
 CREATE TABLE actions (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, progress INTEGER,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
+CREATE TABLE frameworks (
+  tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, slug TEXT NOT NULL, edition TEXT NOT NULL, publisher TEXT NOT NULL, revision INTEGER NOT NULL,
+  requirement_count INTEGER NOT NULL, mapping_count INTEGER NOT NULL, sha256 TEXT NOT NULL,
+  PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
+CREATE INDEX frameworks_by_slug ON frameworks (tenant_id, slug);
+-- The requirements and mappings of imported frameworks, by the SHA-256 that their ledger entries name: compressed canonical JSON.
+CREATE TABLE framework_contents (
+  tenant_id BLOB NOT NULL REFERENCES tenants (id), sha256 TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (tenant_id, sha256));
+CREATE TABLE gap_assessments (
+  tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, framework TEXT NOT NULL,
+  PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
+CREATE TABLE gap_answers (
+  tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, assessment_id BLOB NOT NULL, requirement TEXT NOT NULL, state TEXT NOT NULL, target_state TEXT,
+  PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version),
+  FOREIGN KEY (tenant_id, assessment_id) REFERENCES records (tenant_id, id)) WITHOUT ROWID;
+CREATE INDEX gap_answers_by_assessment ON gap_answers (tenant_id, assessment_id, requirement);
 CREATE TABLE users (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, email TEXT NOT NULL, roles TEXT NOT NULL, disabled_at INTEGER,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;

@@ -1,7 +1,7 @@
 //! Applicability (ISO/IEC 27001:2022 6.1.3 d): for each scope and requirement whether it applies, and why. Kept like any record, found by its
 //! scope and requirement; where nothing is stored, it applies (`version` 0).
 use crate::access::Actor;
-use crate::core::{Id, Instant, Problem, Result, VersionKey, catalogue};
+use crate::core::{Code, Id, Instant, Problem, Result, VersionKey, catalogue};
 use crate::db::Conn;
 use crate::db::dialect::at;
 use crate::db::schema::{applicability as a, versions as v};
@@ -159,9 +159,18 @@ fn default_of(scope_id: Id, requirement: &str) -> Decision {
     }
 }
 
-/// The control of that readable id; 404 where there is none.
-pub fn known(requirement: &str) -> Result<&'static catalogue::Requirement> {
-    catalogue::requirement(requirement).filter(|found| found.kind == "control").ok_or_else(Problem::not_found)
+/// Can it be decided about in a scope?
+pub fn decidable(reader: &mut Reader<'_>, requirement: &str) -> Result<bool> {
+    let Some((slug, reference)) = catalogue::parts(requirement) else { return Ok(false) };
+    match super::shelf::framework(reader, slug) {
+        Ok(framework) => Ok(framework.requirement(reference).is_some_and(|found| framework.decides(found))),
+        Err(problem) if problem.is(Code::NotFound) => Ok(false),
+        Err(problem) => Err(problem),
+    }
+}
+/// 404 unless it can be decided about.
+pub fn known(reader: &mut Reader<'_>, requirement: &str) -> Result<()> {
+    if decidable(reader, requirement)? { Ok(()) } else { Err(Problem::not_found()) }
 }
 
 /// The scope that is asked about.
@@ -171,23 +180,22 @@ pub fn scope_of(reader: &mut Reader<'_>, selector: &Selector) -> Result<Id> {
 
 /// List what applies to a scope
 ///
-/// Every Annex A control, in natural order; where nothing was decided, it applies.
+/// Every Annex A control (of other frameworks whatever is asked for by itself), in natural order; where nothing was decided, it applies.
 #[utoipa::path(operation_id = "listApplicability", tag = "applicability", security(("bearer" = [])),
     params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("framework" = Option<String>, Query, description = "The framework.", max_length = 64), crate::http::document::Past),
     responses((status = 200, description = "The decisions.", body = Decisions), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/scopes/{id}/applicability")]
 pub async fn list(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &["framework"])?, at.of(&Scope::KIND)?);
-    let framework = super::framework::asked(&guard, then.get("framework"))?;
     guard
         .view(then.as_of, move |reader| {
+            let framework = super::framework::asked(reader, then.get("framework"))?;
             let scope = scope_of(reader, &selector)?;
             let mut decided = decided(reader, scope, None)?;
-            let controls = framework.requirements.iter().filter(|requirement| requirement.kind == "control");
             let decision = |requirement: &catalogue::Requirement| {
                 decided.remove(&requirement.id).map_or_else(|| default_of(scope, &requirement.id), |(_, d)| d)
             };
-            Answer::of(&Decisions { data: controls.map(decision).collect() })
+            Answer::of(&Decisions { data: framework.decidable().map(decision).collect() })
         })
         .await
 }
@@ -202,9 +210,9 @@ pub async fn list(guard: Guard<Read<Applicability>>, at: At, request: HttpReques
 pub async fn get(guard: Guard<Read<Applicability>>, path: Path<(String, String)>, request: HttpRequest) -> Result<Answer> {
     let (then, (id, requirement)) = (Then::read(&request, &[])?, path.into_inner());
     let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
-    known(&requirement)?;
     guard
         .read(then.as_of, move |reader| {
+            known(reader, &requirement)?;
             let scope = scope_of(reader, &selector)?;
             let decision = decided(reader, scope, Some(&requirement))?
                 .remove(&requirement)

@@ -1,5 +1,5 @@
 //! How applicability is decided (ISO/IEC 27001:2022 6.1.3 d): one requirement, or several at once.
-use super::applicability::{Applicability, Decision, Decisions, Reason, decided, known, scope_of};
+use super::applicability::{Applicability, Decision, Decisions, Reason, decidable, decided, known, scope_of};
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::http::describe::{Preconditions, Rejections};
 use crate::http::{Answer, At, Change, Guard, Input, input};
@@ -90,9 +90,9 @@ pub async fn put(
     input::no_parameters(&request)?;
     let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
-    known(&requirement)?;
     guard
         .effect(&[], move |tx| {
+            known(&mut tx.reader(), &requirement)?;
             let scope = scope_of(&mut tx.reader(), &selector)?;
             let stored = decided(&mut tx.reader(), scope, Some(&requirement))?.remove(&requirement);
             known_version.check(stored.as_ref().map_or(0, |(_, decision)| decision.version))?;
@@ -122,8 +122,13 @@ pub async fn batch(guard: Guard<Change<Applicability>>, at: At, request: HttpReq
             let scope = scope_of(&mut tx.reader(), &selector)?;
             let said: ApplicabilityBatch = read_part(body.members())?;
             let stored = decided(&mut tx.reader(), scope, None)?;
-            let faults: Vec<Invalid> =
+            let mut faults: Vec<Invalid> =
                 said.items.iter().enumerate().flat_map(|(n, item)| item_faults(&said.items, &stored, n, item)).collect();
+            for (n, item) in said.items.iter().enumerate() {
+                if !decidable(&mut tx.reader(), &item.requirement)? {
+                    faults.push(Invalid::body(format!("/items/{n}/requirement"), "unknown_reference", "there is no such requirement"));
+                }
+            }
             if !faults.is_empty() {
                 return Err(Problem::invalid(faults));
             }
@@ -145,9 +150,6 @@ fn item_faults(all: &[ApplicabilityItem], stored: &BTreeMap<String, (Id, Decisio
     let at = format!("/items/{n}");
     let input = ApplicabilityInput { applicable: item.applicable, justification: item.justification.clone(), reasons: vec![] };
     let mut faults = input.faults(&at);
-    if known(&item.requirement).is_err() {
-        faults.push(Invalid::body(format!("{at}/requirement"), "unknown_reference", "there is no such requirement"));
-    }
     if all.iter().take(n).any(|other| other.requirement == item.requirement) {
         faults.push(Invalid::body(format!("{at}/requirement"), "twice", "stands in this batch twice"));
     }

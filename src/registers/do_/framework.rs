@@ -1,12 +1,15 @@
-//! Frameworks (ISO/IEC 27001:2022 6.1.3 c): the built-in catalogues of requirements, read only; the same for everyone and for all time.
-use crate::core::catalogue::{self, Framework};
-use crate::core::{Invalid, Problem, Result};
+//! Frameworks (ISO/IEC 27001:2022 6.1.3 c): catalogues of requirements and the mappings between them. The built-in ones are read only, the same for
+//! everyone and for all time; the organization's own are imported.
+use super::shelf::{self, Shelf, Walk, any, link, seen};
+use crate::core::catalogue::{self, FRAMEWORKS, Framework, MappingKind, Relationship, Requirement};
+use crate::core::{Instant, Invalid, Problem, Result};
 use crate::http::describe::Refusals;
-use crate::http::{Answer, Frameworks, Guard, Permission, Then, View};
-use crate::records::history;
+use crate::http::{Answer, Frameworks, Guard, Then, View};
+use crate::records::Reader;
+use crate::records::frameworks::{self, Head};
 use actix_web::{HttpRequest, get, web::Path};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// A framework.
@@ -15,26 +18,35 @@ use utoipa::ToSchema;
 pub struct FrameworkShown {
     /// Its readable id.
     #[schema(max_length = 64)]
-    pub slug: &'static str,
+    pub slug: String,
     /// What it is called.
     #[schema(max_length = 200)]
-    pub title: &'static str,
+    pub title: String,
     /// Which edition.
     #[schema(max_length = 100)]
-    pub edition: &'static str,
+    pub edition: String,
     /// Who publishes it.
     #[schema(max_length = 100)]
-    pub publisher: &'static str,
+    pub publisher: String,
     /// Does it come with the product?
     pub built_in: bool,
     /// How many requirements it has, of every kind.
     #[schema(minimum = 0)]
     pub requirement_count: i64,
+    /// Which import it is; null of a built-in one.
+    #[schema(required, minimum = 1)]
+    pub revision: Option<i32>,
+    /// Grows with each import; null of a built-in one.
+    #[schema(required, minimum = 1)]
+    pub version: Option<i32>,
+    /// When it was imported; null of a built-in one.
+    #[schema(required)]
+    pub imported_at: Option<Instant>,
 }
 /// Frameworks.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FrameworkPage {
-    /// The frameworks.
+    /// The built-in ones, then the organization's own.
     #[schema(max_items = 200)]
     pub data: Vec<FrameworkShown>,
     /// Always null: there is one page.
@@ -43,45 +55,45 @@ pub struct FrameworkPage {
     /// Always false.
     pub has_more: bool,
 }
-/// A requirement of a framework.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Requirement)]
-pub struct RequirementShown {
-    /// Its readable id.
-    #[schema(max_length = 120)]
-    pub id: &'static str,
-    /// Its reference in the framework.
-    #[schema(max_length = 40)]
-    pub r#ref: &'static str,
-    /// Its short title, or its meaning in our own words.
-    #[schema(max_length = 300)]
-    pub title: &'static str,
-    /// Where it stands in the tree.
-    #[schema(required, max_length = 40)]
-    pub parent_ref: Option<&'static str>,
-    /// `clause`, `subclause`, `point`, `theme` or `control`.
-    #[schema(max_length = 40)]
-    pub kind: &'static str,
-    /// What else is known of it.
-    #[schema(value_type = RequirementAttributes)]
-    pub attributes: &'static Map<String, Value>,
-}
-/// What is known of a requirement, by name.
-pub struct RequirementAttributes;
-impl utoipa::PartialSchema for RequirementAttributes {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        use utoipa::openapi::{ObjectBuilder, Ref};
-        let all = ObjectBuilder::new().additional_properties(Some(Ref::from_schema_name("AnyValue"))).max_properties(Some(50));
-        all.description(Some("What is known of a requirement, by name.")).into()
-    }
-}
-impl ToSchema for RequirementAttributes {}
 /// Requirements of a framework.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RequirementPage {
     /// In natural order.
     #[schema(max_items = 200)]
-    pub data: Vec<RequirementShown>,
+    pub data: Vec<Requirement>,
+    /// Ask with it for the next page; null on the last.
+    #[schema(required, max_length = 2000)]
+    pub next_cursor: Option<String>,
+    /// Is there a next page?
+    pub has_more: bool,
+}
+/// A pair of requirements of two frameworks.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Mapping)]
+pub struct MappingShown {
+    /// The requirement of this framework.
+    #[schema(max_length = 120)]
+    pub source: String,
+    /// The requirement of the other.
+    #[schema(max_length = 120)]
+    pub target: String,
+    /// How they overlap, seen from the source.
+    pub relationship: Relationship,
+    /// `published`: the pair stands in the publication named; `composed`: it is a suggestion.
+    pub kind: MappingKind,
+    /// Where it stands, or what it was composed of.
+    #[schema(max_length = 300)]
+    pub provenance: String,
+    /// The organization's own framework that brought it; null where it is built in.
+    #[schema(required, max_length = 64)]
+    pub imported_with: Option<String>,
+}
+/// Mappings of a framework.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MappingPage {
+    /// In the order of the sources, then of the targets.
+    #[schema(max_items = 200)]
+    pub data: Vec<MappingShown>,
     /// Ask with it for the next page; null on the last.
     #[schema(required, max_length = 2000)]
     pub next_cursor: Option<String>,
@@ -90,108 +102,202 @@ pub struct RequirementPage {
 }
 
 impl FrameworkShown {
-    fn of(framework: &Framework) -> Self {
+    fn built_in(framework: &Framework) -> Self {
         FrameworkShown {
-            slug: framework.slug,
-            title: framework.title,
-            edition: framework.edition,
-            publisher: framework.publisher,
+            slug: framework.slug.clone(),
+            title: framework.title.clone(),
+            edition: framework.edition.clone(),
+            publisher: framework.publisher.clone(),
             built_in: true,
-            requirement_count: framework.requirements.len() as i64,
+            requirement_count: framework.requirements().len() as i64,
+            revision: None,
+            version: None,
+            imported_at: None,
+        }
+    }
+    /// Of an imported one.
+    pub fn own(head: &Head) -> Self {
+        let head = head.clone();
+        FrameworkShown {
+            slug: head.slug,
+            title: head.title,
+            edition: head.edition,
+            publisher: head.publisher,
+            built_in: false,
+            requirement_count: i64::from(head.requirement_count),
+            revision: Some(head.revision),
+            version: Some(head.version),
+            imported_at: Some(head.imported_at),
         }
     }
 }
 
-/// May this caller see it?
-fn seen<P: Permission>(guard: &Guard<P>, framework: &Framework) -> bool {
-    let limits = &guard.caller().limits.framework_slugs;
-    limits.is_empty() || limits.iter().any(|slug| slug == framework.slug)
-}
-
 /// The framework that a view was asked for; ISO/IEC 27001:2022 when none was.
-pub fn asked<P: Permission>(guard: &Guard<P>, slug: Option<&str>) -> Result<&'static Framework> {
-    let slug = slug.unwrap_or(catalogue::ISO_27001);
+pub fn asked(reader: &mut Reader<'_>, slug: Option<&str>) -> Result<Arc<Framework>> {
     let unknown = || Problem::parameters(vec![Invalid::query("framework", "invalid_parameter", "there is no such framework")]);
-    catalogue::framework(slug).filter(|framework| seen(guard, framework)).ok_or_else(unknown)
-}
-
-fn of_path<P: Permission>(guard: &Guard<P>, slug: &str) -> Result<&'static Framework> {
-    catalogue::framework(slug).filter(|framework| seen(guard, framework)).ok_or_else(Problem::not_found)
+    shelf::framework(reader, slug.unwrap_or(catalogue::ISO_27001))
+        .map_err(|problem| if problem.is(crate::core::Code::NotFound) { unknown() } else { problem })
 }
 
 /// List frameworks
 ///
-/// The built-in catalogues.
-#[utoipa::path(operation_id = "listFrameworks", tag = "frameworks", security(("bearer" = [])),
-    params(("as_of" = Option<String>, Query, description = "Catalogues are the same for all time.", max_length = 64)),
+/// The built-in catalogues, then the organization's own.
+#[utoipa::path(operation_id = "listFrameworks", tag = "frameworks", security(("bearer" = [])), params(crate::http::document::Past),
     responses((status = 200, description = "The frameworks.", body = FrameworkPage), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/frameworks")]
 pub async fn list(guard: Guard<View<Frameworks>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &[])?;
-    let data: Vec<_> = catalogue::FRAMEWORKS.iter().filter(|framework| seen(&guard, framework)).map(FrameworkShown::of).collect();
-    guard.view(then.as_of, move |_| Answer::of(&FrameworkPage { data, next_cursor: None, has_more: false })).await
+    guard
+        .view(then.as_of, move |reader| {
+            let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+            let own = frameworks::heads(reader.conn(), tenant, seq)?;
+            let own = own.iter().filter(|head| seen(reader.caller(), &head.slug)).map(FrameworkShown::own);
+            let built_in = FRAMEWORKS.iter().filter(|framework| seen(reader.caller(), &framework.slug));
+            let data = built_in.map(|framework| FrameworkShown::built_in(framework)).chain(own).collect();
+            Answer::of(&FrameworkPage { data, next_cursor: None, has_more: false })
+        })
+        .await
 }
 
 /// Get a framework
 ///
 /// By its slug.
 #[utoipa::path(operation_id = "getFramework", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "The framework.", max_length = 64, example = "iso-27001-2022"), ("as_of" = Option<String>, Query, description = "Catalogues are the same for all time.", max_length = 64)),
+    params(("slug" = String, Path, description = "The framework.", max_length = 64, example = "iso-27001-2022"), crate::http::document::Past),
     responses((status = 200, description = "The framework.", body = FrameworkShown), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/frameworks/{slug}")]
 pub async fn get(guard: Guard<View<Frameworks>>, slug: Path<String>, request: HttpRequest) -> Result<Answer> {
-    let (then, framework) = (Then::read(&request, &[])?, of_path(&guard, &slug)?);
-    guard.view(then.as_of, move |_| Answer::of(&FrameworkShown::of(framework))).await
+    let then = Then::read(&request, &[])?;
+    guard
+        .view(then.as_of, move |reader| match catalogue::framework(&slug).filter(|_| seen(reader.caller(), &slug)) {
+            Some(framework) => Answer::of(&FrameworkShown::built_in(framework)),
+            None => Answer::of(&FrameworkShown::own(&shelf::own(reader, &slug)?.head)),
+        })
+        .await
 }
 
 /// List the requirements of a framework
 ///
-/// In natural order; filtered by kind, parent or words of the title.
+/// In natural order. Those of ISO/IEC 27001:2022 are found by their numbers of 2013, too.
 #[utoipa::path(operation_id = "listRequirements", tag = "frameworks", security(("bearer" = [])),
     params(("slug" = String, Path, description = "The framework.", max_length = 64, example = "iso-27001-2022"),
-        ("kind" = Option<String>, Query, description = "Only of this kind.", max_length = 40), ("parent_ref" = Option<String>, Query, description = "Only under this one.", max_length = 40),
-        ("q" = Option<String>, Query, description = "Words that begin like this, in reference and title.", max_length = 200),
+        ("kind" = Option<String>, Query, description = "Only of this kind. Repeated: any of them.", max_length = 40),
+        ("parent_ref" = Option<String>, Query, description = "Only right under this one. Repeated: any of them.", max_length = 40),
+        ("assessable" = Option<bool>, Query, description = "Only what is asked for by itself, or only what is not."),
+        ("attribute" = Option<String>, Query, description = "Only with this attribute, as `name:value`. Repeated: any of them.", max_length = 200, example = "baselines:low"),
+        ("q" = Option<String>, Query, description = "Words that begin like this, in reference and title; a reference of ISO/IEC 27001:2013 finds what has become of it.", max_length = 200, example = "A.9.2.1"),
         ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
-        ("as_of" = Option<String>, Query, description = "Catalogues are the same for all time.", max_length = 64)),
+        crate::http::document::Past),
     responses((status = 200, description = "The requirements.", body = RequirementPage), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/frameworks/{slug}/requirements")]
 pub async fn requirements(guard: Guard<View<Frameworks>>, slug: Path<String>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["kind", "parent_ref", "q", "limit", "cursor"])?;
-    let framework = of_path(&guard, &slug)?;
-    let limit = usize::try_from(history::limit(&then.parsed("limit", "a number from 1 to 200")?)?).unwrap_or(50);
-    let words = crate::core::text::folded(then.get("q").unwrap_or_default());
-    let fits = |requirement: &&catalogue::Requirement| {
-        let text = format!(" {} {}", crate::core::text::folded(&requirement.r#ref), crate::core::text::folded(&requirement.title));
-        then.get("kind").is_none_or(|kind| requirement.kind == kind)
-            && then.get("parent_ref").is_none_or(|parent| requirement.parent_ref.as_deref() == Some(parent))
-            && words.split(' ').filter(|word| !word.is_empty()).all(|word| text.contains(&format!(" {word}")))
-    };
-    let all: Vec<_> = framework.requirements.iter().filter(fits).collect();
-    let start = match then.get("cursor") {
-        None => 0,
-        Some(cursor) => all
-            .iter()
-            .position(|requirement| requirement.r#ref == cursor)
-            .map(|n| n + 1)
-            .ok_or_else(|| Problem::new(crate::core::Code::InvalidCursor, "Ask with the same filters as for the page before."))?,
-    };
-    let page: Vec<_> = all.iter().skip(start).take(limit).map(|requirement| RequirementShown::of(requirement)).collect();
-    let has_more = all.len() > start + page.len();
-    let next_cursor = page.last().filter(|_| has_more).map(|last| last.r#ref.to_owned());
-    guard.view(then.as_of, move |_| Answer::of(&RequirementPage { data: page, next_cursor, has_more })).await
+    let then = Then::read(&request, &["kind", "parent_ref", "assessable", "attribute", "q", "limit", "cursor"])?;
+    let (walk, assessable) = (Walk::read(&then)?, then.parsed::<bool>("assessable", "true or false")?);
+    let (path, query) = (request.path().to_owned(), request.query_string().to_owned());
+    guard
+        .view(then.as_of, move |reader| {
+            let framework = shelf::framework(reader, &slug)?;
+            let fits = |one: &&Requirement| {
+                any(&then, "kind", |kind| one.kind == kind)
+                    && any(&then, "parent_ref", |parent| one.parent_ref.as_deref() == Some(parent))
+                    && any(&then, "attribute", |asked| asked.split_once(':').is_some_and(|(name, value)| has(one, name, value)))
+                    && assessable.is_none_or(|wanted| one.assessable == wanted)
+                    && said(one, then.get("q").unwrap_or_default())
+            };
+            let page = walk.page(framework.requirements().iter().filter(fits), |one| one.r#ref.clone())?;
+            let link = link(&path, &query, page.next_cursor.as_ref());
+            let data = page.data.into_iter().cloned().collect();
+            let answer = Answer::of(&RequirementPage { data, next_cursor: page.next_cursor, has_more: page.has_more })?;
+            Ok(Answer { link, ..answer })
+        })
+        .await
 }
 
-impl RequirementShown {
-    fn of(requirement: &'static catalogue::Requirement) -> Self {
-        RequirementShown {
-            id: &requirement.id,
-            r#ref: &requirement.r#ref,
-            title: &requirement.title,
-            parent_ref: requirement.parent_ref.as_deref(),
-            kind: &requirement.kind,
-            attributes: &requirement.attributes,
-        }
+/// Pure: has it an attribute of that value, or one with it in its list?
+fn has(requirement: &Requirement, name: &str, value: &str) -> bool {
+    let is = |found: &serde_json::Value| {
+        found
+            .as_str()
+            .map_or_else(|| serde_json::from_str(value).is_ok_and(|asked: serde_json::Value| *found == asked), |text| text == value)
+    };
+    requirement.attributes.get(name).is_some_and(|found| found.as_array().map_or_else(|| is(found), |all| all.iter().any(is)))
+}
+
+/// Pure: do all of these words begin one of its own, or one of its references of 2013?
+fn said(requirement: &Requirement, words: &str) -> bool {
+    let before = requirement.attributes.get("iso_27001_2013").and_then(|all| all.as_array()).into_iter().flatten();
+    let before: Vec<&str> = before.filter_map(|one| one.as_str()).collect();
+    let text = format!(" {}", crate::core::text::folded(&format!("{} {} {}", requirement.r#ref, requirement.title, before.join(" "))));
+    crate::core::text::folded(words).split(' ').filter(|word| !word.is_empty()).all(|word| text.contains(&format!(" {word}")))
+}
+
+/// List the mappings of a framework
+///
+/// Told from its side, whichever side the source tells. `composed` pairs are suggestions: no publication has them.
+#[utoipa::path(operation_id = "listMappings", tag = "frameworks", security(("bearer" = [])),
+    params(("slug" = String, Path, description = "The framework.", max_length = 64, example = "iso-27001-2022"),
+        ("target" = Option<String>, Query, description = "Only with this framework. Repeated: any of them.", max_length = 64, example = "nist-csf-2.0"),
+        ("requirement" = Option<String>, Query, description = "Only of this requirement, on either side. Repeated: any of them.", max_length = 120),
+        ("relationship" = Option<String>, Query, description = "Only of this relationship. Repeated: any of them.", pattern = "^(equal|subset|superset|intersects)$", max_length = 10),
+        ("kind" = Option<String>, Query, description = "`published` or `composed`.", pattern = "^(published|composed)$", max_length = 10),
+        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
+        crate::http::document::Past),
+    responses((status = 200, description = "The mappings.", body = MappingPage), crate::http::describe::Unchanged, Refusals))]
+#[get("/v1/frameworks/{slug}/mappings")]
+pub async fn mappings(guard: Guard<View<Frameworks>>, slug: Path<String>, request: HttpRequest) -> Result<Answer> {
+    let then = Then::read(&request, &["target", "requirement", "relationship", "kind", "limit", "cursor"])?;
+    let walk = Walk::read(&then)?;
+    let faults: Vec<Invalid> = then.own.iter().filter_map(|(name, value)| unreadable(name, value)).collect();
+    if !faults.is_empty() {
+        return Err(Problem::parameters(faults));
     }
+    let (path, query) = (request.path().to_owned(), request.query_string().to_owned());
+    guard
+        .view(then.as_of, move |reader| {
+            let shelf = Shelf::open(reader)?;
+            shelf.framework(&slug).ok_or_else(Problem::not_found)?;
+            let target = |id: &str| catalogue::parts(id).map(|(slug, _)| slug.to_owned()).unwrap_or_default();
+            let places = shelf.places();
+            let place = |id: &str| shelf.requirement(id).map(|(_, place, _)| place);
+            let mut all: Vec<_> = shelf
+                .mappings(&slug)
+                .filter(|(_, pair)| {
+                    any(&then, "target", |slug| target(pair.target) == slug)
+                        && any(&then, "requirement", |id| pair.source == id || pair.target == id)
+                        && any(&then, "relationship", |word| <&str>::from(pair.relationship) == word)
+                        && any(&then, "kind", |word| <&str>::from(pair.kind) == word)
+                })
+                .collect();
+            all.sort_by_cached_key(|(by, pair)| {
+                let at = places.iter().position(|slug| *slug == target(pair.target));
+                (place(pair.source), at, place(pair.target), by.map(str::to_owned))
+            });
+            let key =
+                |(by, pair): &(Option<&str>, catalogue::Mapping<'_>)| format!("{} {} {}", pair.source, pair.target, by.unwrap_or_default());
+            let page = walk.page(all.into_iter(), key)?;
+            let link = link(&path, &query, page.next_cursor.as_ref());
+            let shown = |(by, pair): (Option<&str>, catalogue::Mapping<'_>)| MappingShown {
+                source: pair.source.to_owned(),
+                target: pair.target.to_owned(),
+                relationship: pair.relationship,
+                kind: pair.kind,
+                provenance: pair.provenance.to_owned(),
+                imported_with: by.map(str::to_owned),
+            };
+            let data = page.data.into_iter().map(shown).collect();
+            let answer = Answer::of(&MappingPage { data, next_cursor: page.next_cursor, has_more: page.has_more })?;
+            Ok(Answer { link, ..answer })
+        })
+        .await
+}
+
+fn unreadable(name: &str, value: &str) -> Option<Invalid> {
+    let known = match name {
+        "relationship" => value.parse::<Relationship>().is_ok(),
+        "kind" => value.parse::<MappingKind>().is_ok(),
+        _ => true,
+    };
+    (!known).then(|| Invalid::query(name, "invalid_parameter", "there is no such word"))
 }
 
 /// Mounts the catalogues.
@@ -199,4 +305,27 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
     api.service(list);
     api.service(get);
     api.service(requirements);
+    api.service(mappings);
+    api.service(super::import::import);
+    api.service(super::import::import_mappings);
+    api.service(super::revisions::list);
+    api.service(super::revisions::get);
+    api.service(super::revisions::difference);
+    api.service(super::revisions::archive);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_old_references_are_found() {
+        let Some(found) = catalogue::requirement("iso-27001-2022:A.5.16") else { panic!("no A.5.16") };
+        for words in ["identity", "a.5.16", "IDENT manag", "A.9.2.1", "a.9.2", ""] {
+            assert!(said(found, words), "{words}");
+        }
+        assert!(!said(found, "A.9.2.2") && !said(found, "entity") && !said(found, "identity zzz"));
+        assert!(has(found, "theme", "organizational") && has(found, "control_types", "preventive") && has(found, "new_in_2022", "false"));
+        assert!(!has(found, "theme", "people") && !has(found, "nothing", ""));
+    }
 }

@@ -1,6 +1,7 @@
 //! Plan: context, scope, people, assets, threats, risks (ISO/IEC 27001:2022 clauses 4 to 6).
 pub mod assessment;
 pub mod asset;
+pub mod attack;
 pub mod methodology;
 pub mod organization;
 pub mod person;

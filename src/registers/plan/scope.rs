@@ -1,7 +1,7 @@
 //! Scope of the ISMS (ISO/IEC 27001:2022 4.3): what it covers, where its borders are, and what it leaves out, each with a justification.
 //! Several scopes may stand side by side.
 use super::revision::{self, Revised};
-use crate::core::{Invalid, Result, VersionKey};
+use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::scopes as s, schema::versions as v};
 use crate::http::describe::{Changed, Found, Refusals};
 use crate::http::handlers::Comment;
@@ -118,10 +118,8 @@ impl Resource for Scope {
         json!({"name": "Online shop", "statement": "Development and operation of the online shop.", "business_units": ["Engineering"], "locations": ["Frankfurt"],
             "exclusions": [{"item": "Warehouse", "justification": "No information of the shop is processed there."}], "frameworks": ["iso-27001-2022"]})
     }
-    fn faults(&self) -> Vec<Invalid> {
-        let unknown = |(_, slug): &(usize, &String)| crate::core::catalogue::framework(slug).is_none();
-        let fault = |(n, _)| Invalid::body(format!("/frameworks/{n}"), "unknown_reference", "there is no such framework");
-        self.frameworks.iter().enumerate().filter(unknown).map(fault).collect()
+    fn frameworks(&self) -> Vec<(String, &str)> {
+        self.frameworks.iter().enumerate().map(|(n, slug)| (format!("/frameworks/{n}"), slug.as_str())).collect()
     }
     fn changeable(record: &Record<Self>) -> Result<()> {
         revision::changeable(record)

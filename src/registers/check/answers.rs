@@ -1,0 +1,223 @@
+//! The answers of a gap assessment: a requirement each, kept like any record, found by assessment and requirement. Where nothing is stored, nobody
+//! has looked yet (`version` 0). What was answered stays, though a later revision of the framework is without the requirement.
+use super::gap::GapAssessment;
+use crate::access::Actor;
+use crate::core::catalogue::Framework;
+use crate::core::{Id, Instant, Problem, Result, VersionKey};
+use crate::db::Conn;
+use crate::db::dialect::at;
+use crate::db::schema::{gap_answers as ga, ledger_entries as e, versions as v};
+use crate::http::describe::Refusals;
+use crate::http::{Answer, At, Guard, Read, Then};
+use crate::records::ask::Moments;
+use crate::records::frameworks::Library;
+use crate::records::history::Entry;
+use crate::records::{Condition, Kind, Reader, Record, Resource, Selector, Stateless, Stored};
+use actix_web::{HttpRequest, get, web::Path};
+use chrono::NaiveDate;
+use diesel::{dsl::exists, prelude::*};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+use validator::Validate;
+
+crate::vocabulary! {
+    /// How far a requirement is met.
+    pub enum GapState { NotAssessed, NotMet, PartiallyMet, Met, NotApplicable }
+}
+
+/// One answer, as it is kept; its day is that of the record.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GapAnswer {
+    /// The assessment.
+    pub assessment_id: Id,
+    /// The requirement.
+    #[schema(max_length = 120)]
+    pub requirement: String,
+    /// How far it is met.
+    pub state: GapState,
+    /// How far it should be.
+    pub target_state: Option<GapState>,
+    /// What was seen, and what is missing.
+    #[validate(length(max = 4000))]
+    #[schema(max_length = 4000)]
+    pub note: Option<String>,
+}
+
+impl Resource for GapAnswer {
+    const KIND: Kind =
+        Kind { name: "gap_answer", path: "gap-answers", code: "GAN", about: "Answers of gap assessments (9.1).", ..Kind::PLAIN };
+    type State = Stateless;
+    fn example() -> Value {
+        json!({"name": "iso-27001-2022:A.5.1", "assessment_id": "018f0000-0000-7000-8000-000000000000", "requirement": "iso-27001-2022:A.5.1", "state": "partially_met"})
+    }
+}
+impl Stored for GapAnswer {
+    type Filter = crate::registers::plan::organization::NoFilter;
+    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
+        let own = &record.own;
+        let row = (
+            (ga::tenant_id.eq(tenant), ga::id.eq(id), ga::version.eq(version), ga::assessment_id.eq(own.assessment_id)),
+            (ga::requirement.eq(&own.requirement), ga::state.eq(own.state), ga::target_state.eq(own.target_state)),
+        );
+        diesel::insert_into(ga::table).values(row).execute(conn)
+    }
+    fn matching(_: &Self::Filter, _: &Moments) -> Condition {
+        Box::new(exists(ga::table.filter(ga::tenant_id.eq(v::tenant_id).and(ga::id.eq(v::id)).and(ga::version.eq(v::version)))))
+    }
+}
+/// How far a requirement is met.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = GapAnswer)]
+pub struct GapAnswerShown {
+    /// The assessment.
+    pub assessment_id: Id,
+    /// The requirement.
+    #[schema(max_length = 120)]
+    pub requirement: String,
+    /// Its short title; null where the framework is without it by now.
+    #[schema(required, max_length = 300)]
+    pub title: Option<String>,
+    /// Does the framework still ask for it?
+    pub in_framework: bool,
+    /// How far it is met.
+    pub state: GapState,
+    /// How far it should be.
+    #[schema(required)]
+    pub target_state: Option<GapState>,
+    /// By when.
+    #[schema(required)]
+    pub due_on: Option<NaiveDate>,
+    /// What was seen, and what is missing.
+    #[schema(required, max_length = 4000)]
+    pub note: Option<String>,
+    /// Grows by one with each change; 0 where nobody has looked yet.
+    #[schema(minimum = 0)]
+    pub version: i32,
+    /// When it was last changed.
+    #[schema(required)]
+    pub updated_at: Option<Instant>,
+    /// By whom.
+    #[schema(required)]
+    pub updated_by: Option<Actor>,
+}
+/// The answers of an assessment.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GapAnswers {
+    /// In natural order, each requirement once; then what the framework is without by now.
+    #[schema(max_items = 10000)]
+    pub data: Vec<GapAnswerShown>,
+}
+
+/// What was answered, by requirement, at the reader's moment: two queries.
+pub(super) fn answered(
+    reader: &mut Reader<'_>,
+    framework: Option<&Framework>,
+    id: Id,
+    only: Option<&str>,
+) -> Result<BTreeMap<String, (Id, GapAnswerShown)>> {
+    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let standing = ga::table.inner_join(v::table.on(v::tenant_id.eq(ga::tenant_id).and(v::id.eq(ga::id)).and(v::version.eq(ga::version))));
+    let mut standing = standing.filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq(id))).filter(at(seq)).into_boxed();
+    if let Some(requirement) = only {
+        standing = standing.filter(ga::requirement.eq(requirement.to_owned()));
+    }
+    let seqs: Vec<i64> = standing.select(v::from_seq).load(reader.conn())?;
+    let entries = e::table.filter(e::tenant_id.eq(tenant)).filter(e::seq.eq_any(seqs));
+    let entries: Vec<Entry> = entries.select(Entry::as_select()).load(reader.conn())?;
+    let answer = |entry: Entry| {
+        let record = Record::<GapAnswer>::of_image(&entry.body, entry.personal.as_deref(), 0)?;
+        Ok((record.own.requirement.clone(), (record.spine.id, shown(&record, framework))))
+    };
+    entries.into_iter().map(answer).collect()
+}
+
+/// The requirement, where the framework asks for it by itself.
+pub(super) fn asks<'f>(framework: Option<&'f Framework>, requirement: &str) -> Option<&'f crate::core::catalogue::Requirement> {
+    let (slug, reference) = crate::core::catalogue::parts(requirement)?;
+    framework.filter(|framework| framework.slug == slug)?.requirement(reference).filter(|found| found.assessable)
+}
+/// As it is answered.
+pub(super) fn shown(record: &Record<GapAnswer>, framework: Option<&Framework>) -> GapAnswerShown {
+    let (own, spine, asked) = (record.own.clone(), &record.spine, asks(framework, &record.own.requirement));
+    GapAnswerShown {
+        assessment_id: own.assessment_id,
+        requirement: own.requirement,
+        title: asked.map(|found| found.title.clone()),
+        in_framework: asked.is_some(),
+        state: own.state,
+        target_state: own.target_state,
+        due_on: record.common.due_on,
+        note: own.note,
+        version: spine.version,
+        updated_at: Some(spine.updated_at),
+        updated_by: Some(spine.updated_by.clone()),
+    }
+}
+fn unanswered(assessment_id: Id, requirement: &crate::core::catalogue::Requirement) -> GapAnswerShown {
+    GapAnswerShown {
+        assessment_id,
+        requirement: requirement.id.clone(),
+        title: Some(requirement.title.clone()),
+        in_framework: true,
+        state: GapState::NotAssessed,
+        target_state: None,
+        due_on: None,
+        note: None,
+        version: 0,
+        updated_at: None,
+        updated_by: None,
+    }
+}
+
+/// List the answers of a gap assessment
+///
+/// Each requirement that the framework asks for by itself; where nothing was answered, it is not assessed.
+#[utoipa::path(operation_id = "listGapAnswers", tag = "gap-assessments", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The gap assessment: its id or its code.", max_length = 64),
+        ("state" = Option<String>, Query, description = "Only in this state.", max_length = 20, pattern = "^(not_assessed|not_met|partially_met|met|not_applicable)$"), crate::http::document::Past),
+    responses((status = 200, description = "The answers.", body = GapAnswers), crate::http::describe::Unchanged, Refusals))]
+#[get("/v1/gap-assessments/{id}/answers")]
+pub async fn list(guard: Guard<Read<GapAssessment>>, at: At, request: HttpRequest) -> Result<Answer> {
+    let (then, selector) = (Then::read(&request, &["state"])?, at.of(&GapAssessment::KIND)?);
+    let state = then.parsed::<GapState>("state", "not_assessed, not_met, partially_met, met or not_applicable")?;
+    guard
+        .view(then.as_of, move |reader| {
+            let record = reader.load::<GapAssessment>(&selector, then.archived_too)?;
+            let (tenant, seq, id) = (reader.tenant(), reader.moment.seq, record.spine.id);
+            let framework = Library::new(reader.conn(), tenant, seq).framework(&record.own.framework)?;
+            let mut answered = answered(reader, framework.as_deref(), id, None)?;
+            let asked = framework.iter().flat_map(|framework| framework.assessable());
+            let mut data: Vec<_> =
+                asked.map(|one| answered.remove(&one.id).map_or_else(|| unanswered(id, one), |(_, answer)| answer)).collect();
+            data.extend(answered.into_values().map(|(_, answer)| answer));
+            data.retain(|answer| state.is_none_or(|state| answer.state == state));
+            Answer::of(&GapAnswers { data })
+        })
+        .await
+}
+
+/// Get an answer of a gap assessment
+///
+/// Where nothing was answered: not assessed, and `version` is 0.
+#[utoipa::path(operation_id = "getGapAnswer", tag = "gap-assessments", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The gap assessment: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.5.1"), crate::http::document::Past),
+    responses((status = 200, description = "The answer.", body = GapAnswerShown), crate::http::describe::Unchanged, Refusals))]
+#[get("/v1/gap-assessments/{id}/answers/{requirement}")]
+pub async fn get(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)>, request: HttpRequest) -> Result<Answer> {
+    let (then, (id, requirement)) = (Then::read(&request, &[])?, path.into_inner());
+    let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
+    guard
+        .read(then.as_of, move |reader| {
+            let record = reader.load::<GapAssessment>(&selector, then.archived_too)?;
+            let (tenant, seq, id) = (reader.tenant(), reader.moment.seq, record.spine.id);
+            let framework = Library::new(reader.conn(), tenant, seq).framework(&record.own.framework)?;
+            let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?.remove(&requirement).map(|(_, answer)| answer);
+            let asked = || asks(framework.as_deref(), &requirement).map(|asked| unanswered(id, asked));
+            let answer = stored.or_else(asked).ok_or_else(Problem::not_found)?;
+            Ok(Answer::of(&answer)?.tagged(format!("\"{}\"", answer.version)).at(reader.moment.last))
+        })
+        .await
+}
