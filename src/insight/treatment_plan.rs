@@ -143,7 +143,7 @@ pub struct RiskTreatmentPlan {
 #[utoipa::path(operation_id = "getRiskTreatmentPlan", tag = "risk-treatment-plan", security(("bearer" = [])),
     params(("scope_id" = Option<String>, Query, description = "Only risks of this scope and of the whole organization: id or code.", max_length = 64),
         ("format" = Option<String>, Query, description = "`json` or `csv`.", pattern = "^(json|csv)$", max_length = 4), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
-    responses((status = 200, description = "The plan.", content((RiskTreatmentPlan = "application/json"), (String = "text/csv"))), Refusals, crate::http::describe::NoFormat))]
+    responses((status = 200, description = "The plan.", content((RiskTreatmentPlan = "application/json"), (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged, Refusals, crate::http::describe::NoFormat))]
 #[get("/v1/risk-treatment-plan")]
 pub async fn get_plan(guard: Guard<Read<RiskTreatment>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["scope_id", "format"])?;

@@ -62,7 +62,7 @@ pub struct RiskTrend {
     params(("from" = Option<NaiveDate>, Query, description = "The first day; a year before the last when absent."), ("to" = Option<NaiveDate>, Query, description = "The last day; today when absent."),
         ("step" = Option<TrendStep>, Query, description = "How far apart the points are; a month when absent. Up to 400 points."), ("stage" = Option<MatrixStage>, Query, description = "Which scores; the current ones when absent."),
         ("scope_id" = Option<String>, Query, description = "Only risks of this scope and of the whole organization: id or code.", max_length = 64), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
-    responses((status = 200, description = "The trend.", body = RiskTrend), Refusals))]
+    responses((status = 200, description = "The trend.", body = RiskTrend), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/risk-trend")]
 pub async fn get_trend(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["from", "to", "step", "stage", "scope_id"])?;
