@@ -8,7 +8,7 @@ const SELDOM: &[&str] = &["archived_at", "disabled_at", "next_cursor", "revoked_
 /// The id of examples.
 const ID: &str = "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d6e";
 /// How deep an example goes.
-const DEEP: usize = 12;
+const DEEP: usize = 40;
 
 /// Gives an example to each schema that a body is, and to each body that refers to none.
 pub fn add(document: &mut Value) {

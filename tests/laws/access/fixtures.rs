@@ -8,6 +8,7 @@ use isms::identity::KINDS;
 use isms::records::Kind;
 use isms::registers::ROOMS;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -71,13 +72,20 @@ pub struct Kit<'a> {
     pub operations: Vec<Operation>,
     /// The scope of every record.
     pub scope: String,
+    risk: String,
+    /// Is the next treatment to be signed by the one whose it is, or an acceptance?
+    signing: Cell<bool>,
+    accepting: Cell<bool>,
 }
 
 impl<'a> Kit<'a> {
     pub async fn new(app: &'a TestApp) -> Kit<'a> {
         let body = json!({"name": "Fixtures", "statement": "Everything that these tests make."});
         let scope = app.post(&app.keys.admin, "/v1/scopes", &body).await.expect(201).json();
-        Kit { app, operations: operations(), scope: id(&scope).to_owned() }
+        let risk = json!({"name": "Fixtures", "scope_ids": [scope["id"]]});
+        let risk = app.post(&app.keys.admin, "/v1/risks", &risk).await.expect(201).json();
+        let (scope, risk) = (id(&scope).to_owned(), id(&risk).to_owned());
+        Kit { app, operations: operations(), scope, risk, signing: Cell::new(false), accepting: Cell::new(false) }
     }
     /// A record of a kind, by whom, for whom.
     pub async fn record(&self, kind: &Kind, by: &str, owner: Option<&str>) -> Value {
@@ -91,9 +99,26 @@ impl<'a> Kit<'a> {
             body["scope_ids"] = json!([self.scope]);
             body["owner_id"] = json!(owner);
         }
+        if kind.name == "risk_treatment" {
+            self.of_a_risk(&mut body, owner).await;
+        }
         let made = self.app.post(by, &create.template, &body).await;
         assert_eq!(made.status, 201, "{HERE}: `body` has none that makes a {}: {}", kind.name, made.text());
         made.json()
+    }
+    /// A treatment is of a risk that was assessed. It belongs to a contributor who signs, unless `sign` is asked for.
+    async fn of_a_risk(&self, body: &mut Value, owner: Option<&str>) {
+        let (app, risk) = (self.app, ROOMS.iter().find(|room| room.kind.name == "risk").unwrap());
+        let owner = owner.filter(|_| self.signing.get()).unwrap_or(&app.keys.contributor_person);
+        let risk = Box::pin(self.record(&risk.kind, &app.keys.admin, Some(owner))).await;
+        let score = json!({"stage": "current", "likelihood": 4, "impact": 5, "rationale": "Seen."});
+        app.post(&app.keys.admin, &format!("/v1/risks/{}/assessments", id(&risk)), &score).await.expect(201);
+        body["risk_id"] = risk["id"].clone();
+        if self.accepting.get() {
+            let accepts = json!({"name": "Live with it", "risk_id": risk["id"], "option": "accept", "justification": "Costs more.",
+                "expires_on": "2027-06-30", "scope_ids": body["scope_ids"], "owner_id": body["owner_id"]});
+            *body = accepts;
+        }
     }
     /// A body that the operation takes.
     pub fn body(&self, operation: &Operation) -> Value {
@@ -101,7 +126,12 @@ impl<'a> Kit<'a> {
         let (own, n) = (&operation.example, NEXT.fetch_add(1, Ordering::SeqCst));
         match (operation.method.as_str(), operation.template.as_str()) {
             ("POST", "/v1/evidence") => {
-                json!({"name": "Access review", "source": "backup", "external_id": format!("fixture {n}"), "payload": {"n": n}})
+                json!({"name": "Access review", "source": "backup", "external_id": format!("piece {n}"), "payload": {"n": n}})
+            }
+            ("POST", "/v1/risk-treatments") => {
+                let mut body = own.clone().unwrap();
+                body["risk_id"] = json!(self.risk);
+                body
             }
             ("POST", "/v1/users") => json!({"email": format!("{n}@a.example"), "roles": ["auditor"], "password": PASSWORD}),
             ("POST", "/v1/me/password") => json!({"current_password": PASSWORD, "new_password": format!("{PASSWORD} {n}")}),
@@ -143,6 +173,8 @@ impl<'a> Kit<'a> {
     /// A record on which the operation is possible.
     pub async fn ready(&self, operation: &Operation, by: &str, owner: Option<&str>) -> Value {
         let kind = operation.kind().unwrap_or_else(|| panic!("{HERE}: `ready` has to know what {} is about", operation.named()));
+        self.signing.set(operation.rest() == "sign");
+        self.accepting.set(operation.rest() == "revoke");
         let record = self.record(&kind, by, owner).await;
         let maker = &self.app.keys.admin;
         let path = format!("/v1/{}/{}", kind.path, record["id"].as_str().unwrap_or_default());
@@ -175,19 +207,24 @@ impl<'a> Kit<'a> {
             if to.contains(&state) {
                 break way;
             }
-            for step in kind.transitions.iter().filter(|t| t.from.contains(&state) && can(t.verb).is_some()) {
-                if seen.insert(step.to) {
-                    open.push_back((step.to, [way.clone(), vec![step.verb]].concat()));
+            let steps = kind.transitions.iter().filter(|t| t.from.contains(&state) && can(t.verb).is_some()).map(|t| (t.verb, t.to));
+            // The last signature leads further than the state machine says.
+            let signed =
+                [("sign", "approved"), ("sign", "accepted")].into_iter().filter(|_| (kind.name, state) == ("risk_treatment", "in_review"));
+            for (verb, next) in steps.chain(signed) {
+                if seen.insert(next) {
+                    open.push_back((next, [way.clone(), vec![verb]].concat()));
                 }
             }
         };
         for verb in way {
             self.before(kind, verb, record).await;
             let (mut said, operation) = (Vec::new(), can(verb).unwrap());
-            for key in [&self.app.keys.admin, &self.app.keys.approver] {
+            for key in [&self.app.keys.admin, &self.app.keys.contributor, &self.app.keys.approver] {
                 let reply = self.call(key, operation, id(record)).await;
-                said.push(format!("{} {}", reply.status, reply.text()));
-                if reply.status == 200 {
+                let status = reply.status;
+                said.push(format!("{status} {}", reply.text()));
+                if status == 200 && (verb != "sign" || reply.json()["status"] != "in_review") {
                     break;
                 }
             }
@@ -202,6 +239,10 @@ impl<'a> Kit<'a> {
             ("nonconformity", "plan") => {
                 let action = json!({"name": "Correct it", "origin_id": record["id"]});
                 app.post(maker, "/v1/actions", &action).await.expect(201);
+            }
+            ("risk_treatment", "complete") => {
+                let score = json!({"stage": "current", "likelihood": 1, "impact": 4, "rationale": "Done."});
+                app.post(maker, &format!("/v1/risks/{}/assessments", record["risk_id"].as_str().unwrap()), &score).await.expect(201);
             }
             ("nonconformity", "implement") => {
                 for action in app.get(maker, &actions()).await.data() {

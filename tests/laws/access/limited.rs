@@ -127,6 +127,9 @@ async fn outside(app: &TestApp, kit: &Kit<'_>, limit: &str) -> Vec<Value> {
             continue;
         }
         let mut body = crate::support::make::body(app, room, "outside").await;
+        for relation in room.kind.relations.iter().filter(|relation| relation.required) {
+            body[relation.member] = made.iter().find(|one: &&Value| one["kind"] == relation.to).unwrap()["id"].clone();
+        }
         if limit == "scope" {
             body["scope_ids"] = json!(elsewhere);
         }
@@ -176,6 +179,9 @@ async fn a_link_tells_no_more_than_an_id(app: &TestApp) {
     for room in rooms().filter(|room| room.kind.name != "scope") {
         for (name, of, into) in [("inside", &scope["id"], &mut seen), (SECRET, &json!(kit.scope), &mut hidden)] {
             let mut body = crate::support::make::body(app, room, name).await;
+            for relation in room.kind.relations.iter().filter(|relation| relation.required) {
+                body[relation.member] = into[relation.to]["id"].clone();
+            }
             body["scope_ids"] = json!([of]);
             into.insert(room.kind.name, app.post(admin, &all(room), &body).await.expect(201).json());
         }

@@ -65,7 +65,9 @@ fn permission(method: &Method, path: &str) -> Option<(String, String)> {
         ["overview"] => return named("overview", "read"),
         ["events"] | ["ledger", ..] => return named("ledger", "read"),
         ["frameworks", ..] => return named("framework", "read"),
-        ["risk-matrix"] => return named("risk", "read"),
+        ["risk-treatment-plan"] => return named("risk_treatment", "read"),
+        ["risks", "rescore"] => return named("risk", "rescore"),
+        ["risk-matrix" | "risk-trend"] => return named("risk", "read"),
         [_, _, "applicability" | "statement-of-applicability", ..] => {
             return named("applicability", if *method == Method::GET { "read" } else { "change" });
         }
@@ -210,7 +212,8 @@ async fn role_cell(kit: &Kit<'_>, operation: &Operation, caller: &Caller, shared
         (true, true) => shared.to_owned(),
         (true, false) => {
             let by = if pushes { &caller.key } else { &kit.app.keys.admin };
-            id(&kit.ready(operation, by, contributes.then_some(caller.person.as_str())).await).to_owned()
+            let owns = contributes || operation.template.ends_with("/sign");
+            id(&kit.ready(operation, by, owns.then_some(caller.person.as_str())).await).to_owned()
         }
     };
     let reply = kit.call(&caller.key, operation, &record).await;
@@ -224,7 +227,7 @@ async fn role_cell(kit: &Kit<'_>, operation: &Operation, caller: &Caller, shared
     let reply = kit.call(&caller.key, operation, &of_others).await;
     match (reply.status, pushes) {
         (404, true) => "own".into(),
-        (403, false) if reply.json()["code"] == "not_assigned" => "own".into(),
+        (403, false) if ["not_assigned", "segregation_of_duties"].contains(&reply.json()["code"].as_str().unwrap()) => "own".into(),
         (200..300, false) => "yes".into(),
         _ => wrong("on someone else's", &reply),
     }
