@@ -342,7 +342,7 @@ pub async fn get_statement(guard: Guard<Read<Applicability>>, at: At, request: H
     let framework = crate::registers::r#do::framework::asked(&guard, then.get("framework"))?;
     let csv = wants(&request, &then, "csv", "text/csv")?;
     guard
-        .view(then.as_of, move |reader| {
+        .view_as(Some(if csv { "csv" } else { "json" }), then.as_of, move |reader| {
             let scope = reader.row::<Scope>(&selector, reader.moment.past())?.id;
             let statement = compute(reader, scope, framework)?;
             if csv { Ok(Answer::json(as_csv(&statement)?).as_media("text/csv; charset=utf-8")) } else { Answer::of(&statement) }
