@@ -70,6 +70,15 @@ fn complete(operation: &mut Members) {
     sent.filter_map(|parameter| parameter.get_mut("schema")).for_each(leave_out);
     let bodies = operation.get_mut("requestBody").and_then(|body| body.get_mut("content")).and_then(Value::as_object_mut);
     bodies.into_iter().flatten().filter_map(|(_, body)| body.get_mut("schema")).for_each(leave_out);
+    let whole = |schema: &Value| schema.as_str().is_some_and(|name| name.ends_with("Input") || name.ends_with("Patch"));
+    if let Some(body) = operation.get_mut("requestBody").and_then(Value::as_object_mut)
+        && body
+            .get("content")
+            .and_then(Value::as_object)
+            .is_some_and(|all| all.values().filter_map(|one| one.pointer("/schema/$ref")).any(whole))
+    {
+        body.insert("required".into(), json!(true));
+    }
     if let Some(content) = operation.get_mut("requestBody").and_then(|body| body.get_mut("content")).and_then(Value::as_object_mut)
         && let Some(patch) = content.get("application/merge-patch+json").cloned()
     {

@@ -46,6 +46,8 @@ OTHERS = {
     "refresh": "a refresh token of a fresh login: one is good once",
     "logout": "a refresh token of a fresh login",
     "changePassword": "the present password of the user who asks, who changes it back and forth",
+    "importAssets, importControls, importPeople, importRisks": "the table of the document's example",
+    "batchApplicability": "a requirement of a framework that is built in",
     "createApiKey": "an end within the year that a key may last",
     "createUser": "an e-mail that no other account has",
     "updateUser": "an e-mail that no other account has",
@@ -61,6 +63,10 @@ FRAMEWORK, REQUIREMENT = "iso-27001-2022", "iso-27001-2022:A.5.18"
 
 def day(distance):
     return (datetime.date.today() + datetime.timedelta(days=distance)).isoformat()
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class House:
@@ -97,7 +103,7 @@ class House:
     # --- what the document says ---------------------------------------------------------------------------------------------------------
 
     def resolved(self, schema):
-        while "$ref" in schema:
+        while "$ref" in schema:  # never a circle in bodies
             schema_of = self.document
             for part in schema["$ref"][2:].split("/"):
                 schema_of = schema_of[part]
@@ -161,9 +167,9 @@ class House:
             self.kept[collection, verb] = self.fresh(collection, verb)
         return self.kept[collection, verb]
 
-    def linked(self, collection, relation):
+    def linked(self, collection, relation, about=None):
         """What a member may refer to: a record of the kind that its description names."""
-        about = self.body_schema(collection)["properties"].get(relation, {}).get("description", "")
+        about = about or self.body_schema(collection)["properties"].get(relation, {}).get("description", "")
         kind = about.partition("Refers to records of the kind ")[2].partition(":")[0].rstrip(".")
         stem = relation.removesuffix("s").removesuffix("_id").split("_")[-1]
         return self.one(self.collection_of(kind or stem) or {"owner": "people"}.get(stem, "assets"))

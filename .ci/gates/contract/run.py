@@ -29,6 +29,15 @@ OTHERS = ["--exclude-tag", "users", "--exclude-tag", "api-keys"]
 CASES = os.environ.get("ISMS_CASES", "")
 
 
+RUNNING = []  # ended with this process, however it ends
+
+
+def ended(*_):
+    for running in RUNNING:
+        running.terminate()
+    sys.exit(143)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -129,7 +138,9 @@ def tested(server, schemathesis, document, folder, role, options):
     command = [schemathesis, "--config-file", HERE / "schemathesis.toml", "run", document, "--url", server.url, *options]
     began = time.time()
     with open(folder / "words", "wb") as out:
-        status = subprocess.run(command, env=environment, cwd=folder, stdout=out, stderr=out).returncode
+        running = subprocess.Popen(command, env=environment, cwd=folder, stdout=out, stderr=out)
+        RUNNING.append(running)
+        status = running.wait()
     return status, (folder / "words").read_text(errors="replace"), [json.loads(line) for line in notes.read_text().splitlines()], time.time() - began
 
 
@@ -191,7 +202,7 @@ def main(isms, schemathesis, document_path, folder, *only):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    signal.signal(signal.SIGTERM, ended)
     if len(sys.argv) < 5:
         raise SystemExit(__doc__)
     main(*sys.argv[1:])
