@@ -1,4 +1,5 @@
 //! Every setting, its default and its meaning, in one table: the environment, read once at the start. What is not understood stops the start.
+use crate::http::cors::Cors;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("ISMS_LOG", "info", "what is logged, as env_logger filters: `warn`, `info,isms::access=off`"),
     ("ISMS_METRICS", "loopback", "who reads /metrics: `off`, `loopback` or `on`"),
     ("ISMS_BEHIND_TLS", "false", "`true` where TLS ends in front of it: browsers are told to stay with TLS"),
+    ("ISMS_CORS_ORIGINS", "", "origins whose pages may use the service, separated by commas: `https://grc.example.org`"),
     ("ISMS_TOKEN_KEY_FILE", "<ISMS_DATA_DIR>/token.key", "key that signs access tokens; made with mode 0600 where there is none"),
     ("ISMS_FILE_LIMIT", "104857600", "bytes that a file of evidence may have"),
     ("ISMS_READERS", "4", "connections for reading"),
@@ -49,6 +51,8 @@ pub struct Config {
     pub metrics: Audience,
     /// Does TLS end in front of it?
     pub behind_tls: bool,
+    /// Whose pages may use it.
+    pub cors: Cors,
     /// The key that signs access tokens.
     pub token_key_file: PathBuf,
     /// Bytes of a file.
@@ -108,6 +112,10 @@ impl Config {
         if let Err(why) = crate::db::Manager::new(&database_url) {
             faults.push(format!("DATABASE_URL: {why}"));
         }
+        let cors = Cors::read(&text("ISMS_CORS_ORIGINS")).unwrap_or_else(|why| {
+            faults.push(format!("ISMS_CORS_ORIGINS: {why}"));
+            Cors::default()
+        });
         let token_key_file = given.get("ISMS_TOKEN_KEY_FILE").map_or_else(|| data_dir.join("token.key"), PathBuf::from);
         let workers = if workers == 0 { std::thread::available_parallelism().map_or(2, usize::from) } else { workers };
         let (bind, log, admin_password) = (text("ISMS_BIND"), text("ISMS_LOG"), given.get("ISMS_ADMIN_PASSWORD").cloned());
@@ -121,6 +129,7 @@ impl Config {
                 log,
                 metrics,
                 behind_tls,
+                cors,
                 token_key_file,
                 file_limit,
                 readers,
@@ -152,10 +161,16 @@ mod tests {
 
     #[test]
     fn every_fault_is_named() {
-        let faults = read(&[("ISMS_BINDD", "x"), ("ISMS_RATE_LIMIT", "many"), ("ISMS_LOG_FORMAT", "xml"), ("DATABASE_URL", "mysql://x")])
-            .err()
-            .unwrap_or_default();
-        for name in ["ISMS_BINDD", "ISMS_RATE_LIMIT", "ISMS_LOG_FORMAT", "DATABASE_URL"] {
+        let faults = read(&[
+            ("ISMS_BINDD", "x"),
+            ("ISMS_RATE_LIMIT", "many"),
+            ("ISMS_LOG_FORMAT", "xml"),
+            ("DATABASE_URL", "mysql://x"),
+            ("ISMS_CORS_ORIGINS", "*"),
+        ])
+        .err()
+        .unwrap_or_default();
+        for name in ["ISMS_BINDD", "ISMS_RATE_LIMIT", "ISMS_LOG_FORMAT", "DATABASE_URL", "ISMS_CORS_ORIGINS"] {
             assert!(faults.lines().any(|line| line.starts_with(name)), "{name}: {faults}");
         }
     }

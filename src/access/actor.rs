@@ -4,7 +4,7 @@ use crate::core::{Id, TenantId};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use validator::Validate;
+use validator::{Validate, ValidationError};
 
 crate::vocabulary! {
     /// What kind of account acts.
@@ -50,7 +50,7 @@ pub struct Limits {
     #[schema(max_items = 100)]
     pub scope_ids: Vec<Id>,
     /// Only these frameworks.
-    #[validate(length(max = 100))]
+    #[validate(length(max = 100), custom(function = slugs))]
     #[schema(max_items = 100, max_length = 64)]
     pub framework_slugs: Vec<String>,
     /// Only these controls, and evidence of these controls.
@@ -58,13 +58,24 @@ pub struct Limits {
     #[schema(max_items = 200)]
     pub control_ids: Vec<Id>,
     /// Only evidence of these sources.
-    #[validate(length(max = 100))]
+    #[validate(length(max = 100), custom(function = sources))]
     #[schema(max_items = 100, max_length = 200)]
     pub sources: Vec<String>,
     /// Only evidence collected on this day or later.
     pub period_start_on: Option<NaiveDate>,
     /// Only evidence collected on this day or earlier.
     pub period_end_on: Option<NaiveDate>,
+}
+
+fn slugs(all: &[String]) -> Result<(), ValidationError> {
+    within(all, 64, "a slug has at most 64 characters")
+}
+fn sources(all: &[String]) -> Result<(), ValidationError> {
+    within(all, 200, "a source has at most 200 characters")
+}
+fn within(all: &[String], most: usize, needed: &'static str) -> Result<(), ValidationError> {
+    let fits = all.iter().all(|text| text.chars().count() <= most);
+    if fits { Ok(()) } else { Err(ValidationError::new("too_long").with_message(needed.into())) }
 }
 
 /// A caller whose credential was found good.

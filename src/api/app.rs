@@ -1,7 +1,7 @@
 //! The application: rooms, document, health, and every error of the framework as a problem.
 use super::metrics::Metrics;
 use crate::core::{Code, Problem};
-use crate::http::{Api, Document, House, open_door};
+use crate::http::{Answer, Api, Document, House, open_door};
 use crate::registers::ROOMS;
 use crate::{identity, insight};
 use actix_web::dev::ResourceDef;
@@ -19,7 +19,9 @@ pub fn mount(app: &mut web::ServiceConfig) {
     rooms(&mut Api { app, document: &mut Document::default() });
     super::docs::mount(app);
     app.route("/readyz", web::get().to(ready)).route("/metrics", web::get().to(metrics));
-    app.route("/v1/openapi.json", web::get().to(openapi)).route("/problems/{code}", web::get().to(explained));
+    app.route("/v1/openapi.json", web::get().to(openapi))
+        .route("/v1/openapi.yaml", web::get().to(openapi_yaml))
+        .route("/problems/{code}", web::get().to(explained));
     app.default_service(web::to(nowhere));
 }
 
@@ -51,18 +53,32 @@ async fn metrics(request: HttpRequest, metrics: web::Data<Metrics>) -> Result<Ht
 }
 
 async fn openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    open_door(&request)?;
-    static TAG: LazyLock<String> = LazyLock::new(|| format!("{:08x}", crc32fast::hash(DOCUMENT.as_bytes())));
-    let answer = crate::http::Answer::json(DOCUMENT.clone()).tagged(format!("\"{}\"", TAG.as_str()));
-    Ok(answer.respond_to(&request))
+    static TAG: LazyLock<String> = LazyLock::new(|| tag(&DOCUMENT));
+    published(&request, &DOCUMENT, &TAG, "application/json")
+}
+
+/// The same as YAML (RFC 9512), for tools that want a file of that kind. No part of the document, which it is.
+async fn openapi_yaml(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    static TEXT: LazyLock<String> = LazyLock::new(|| super::yaml::of(&serde_json::from_str(&DOCUMENT).unwrap_or_default()));
+    static TAG: LazyLock<String> = LazyLock::new(|| tag(&TEXT));
+    published(&request, &TEXT, &TAG, "application/yaml")
+}
+
+fn tag(text: &str) -> String {
+    format!("\"{:08x}\"", crc32fast::hash(text.as_bytes()))
+}
+
+fn published(request: &HttpRequest, text: &str, tag: &str, media: &'static str) -> Result<HttpResponse, Problem> {
+    open_door(request)?;
+    Ok(Answer::json(text.to_owned()).tagged(tag.to_owned()).as_media(media).respond_to(request))
 }
 
 /// What a problem's `type` leads to. It is open to everyone and so, like metrics, no part of the document's protected operations.
 async fn explained(request: HttpRequest, code: web::Path<String>) -> Result<HttpResponse, Problem> {
     open_door(&request)?;
-    let found = Code::ALL.iter().map(|known| known.row()).find(|(_, name, ..)| *name == code.as_str());
-    let (place, name, status, title) = found.ok_or_else(nothing_here)?;
-    Ok(HttpResponse::Ok().json(serde_json::json!({"type": place, "code": name, "status": status, "title": title})))
+    let found = Code::ALL.iter().map(|known| (known.row(), known.help())).find(|((_, name, ..), _)| *name == code.as_str());
+    let ((place, name, status, title), help) = found.ok_or_else(nothing_here)?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({"type": place, "code": name, "status": status, "title": title, "explanation": help})))
 }
 
 fn nothing_here() -> Problem {

@@ -53,6 +53,7 @@ fn complete(operation: &mut Members) {
         operation.get("security").and_then(Value::as_array).is_some_and(|all| all.iter().any(|scheme| scheme.get("bearer").is_some()));
     let sparing = operation.get("responses").is_some_and(|all| all.get("304").is_some());
     let (matching, retried) = (takes(operation, "IfMatch"), takes(operation, "IdempotencyKey"));
+    let paged = takes(operation, "cursor") || takes(operation, "Cursor");
     if sparing && !takes(operation, "IfNoneMatch") {
         let all = operation.entry("parameters").or_insert(json!([])).as_array_mut();
         all.into_iter().for_each(|all| all.push(describe::parameter("IfNoneMatch")));
@@ -61,8 +62,14 @@ fn complete(operation: &mut Members) {
         if !status.starts_with(['2', '3']) {
             continue;
         }
-        let tagged = sparing || status == "201" || (matching && status == "200");
-        let all = [("Ledger-Position", tenant), ("ETag", tagged), ("Location", status == "201"), ("Idempotency-Replayed", retried)];
+        let tagged = sparing || status == "201" || (matching && ["200", "204"].contains(&status.as_str()));
+        let all = [
+            ("Ledger-Position", tenant),
+            ("ETag", tagged),
+            ("Location", status == "201"),
+            ("Idempotency-Replayed", retried),
+            ("Link", paged && status == "200"),
+        ];
         let names: Vec<&str> = all.into_iter().filter_map(|(name, has)| has.then_some(name)).collect();
         with_headers(response, &names);
     }
@@ -70,6 +77,15 @@ fn complete(operation: &mut Members) {
     sent.filter_map(|parameter| parameter.get_mut("schema")).for_each(leave_out);
     let bodies = operation.get_mut("requestBody").and_then(|body| body.get_mut("content")).and_then(Value::as_object_mut);
     bodies.into_iter().flatten().filter_map(|(_, body)| body.get_mut("schema")).for_each(leave_out);
+    let whole = |schema: &Value| schema.as_str().is_some_and(|name| name.ends_with("Input") || name.ends_with("Patch"));
+    if let Some(body) = operation.get_mut("requestBody").and_then(Value::as_object_mut)
+        && body
+            .get("content")
+            .and_then(Value::as_object)
+            .is_some_and(|all| all.values().filter_map(|one| one.pointer("/schema/$ref")).any(whole))
+    {
+        body.insert("required".into(), json!(true));
+    }
     if let Some(content) = operation.get_mut("requestBody").and_then(|body| body.get_mut("content")).and_then(Value::as_object_mut)
         && let Some(patch) = content.get("application/merge-patch+json").cloned()
     {

@@ -2,6 +2,7 @@
 //! One layer, because each costs.
 use super::metrics::Metrics;
 use crate::core::{Id, Problem};
+use crate::http::cors::{self, Cors};
 use crate::http::limit::Standing;
 use crate::http::{House, RequestId};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -42,8 +43,15 @@ pub async fn around(mut request: ServiceRequest, next: Next<impl MessageBody + '
         // What answers GET answers HEAD; the server leaves the body out.
         request.head_mut().method = Method::GET;
     }
-    recognise(&request).await?;
-    let mut response = next.call(request).await?.map_into_boxed_body();
+    let cors = request.app_data::<web::Data<Cors>>().cloned();
+    let origin = cors.as_ref().and_then(|cors| cors.allowed(request.headers()));
+    let mut response = match cors.as_ref().and_then(|cors| cors.preflight(&request)) {
+        Some(answer) => request.into_response(answer),
+        None => match recognise(&request).await {
+            Ok(()) => next.call(request).await?.map_into_boxed_body(),
+            Err(problem) => request.error_response(problem),
+        },
+    };
     let problem = response.response().error().and_then(|error| error.as_error::<Problem>()).cloned();
     if let Some(problem) = problem {
         response = response.map_body(|head, body| drop_error(head, body, problem.of_request(id.to_string())));
@@ -51,8 +59,12 @@ pub async fn around(mut request: ServiceRequest, next: Next<impl MessageBody + '
     let standing = response.request().extensions().get::<Standing>().copied();
     let behind_tls = response.request().app_data::<web::Data<Frame>>().is_some_and(|frame| frame.behind_tls);
     dress(response.headers_mut(), id, standing, behind_tls);
-    if gzip {
-        response = compressed(response);
+    response = compressed(response, gzip);
+    if cors.is_some_and(|cors| cors.any()) {
+        cors::vary(response.headers_mut(), &header::ORIGIN);
+    }
+    if let Some(origin) = origin {
+        cors::open(response.headers_mut(), origin);
     }
     let (status, took) = (response.status(), began.elapsed());
     if let Some(metrics) = response.request().app_data::<web::Data<Metrics>>() {
@@ -109,12 +121,18 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     codings.any(|mut parts| matches!(parts.next(), Some("gzip" | "*")) && !parts.any(|q| q == "q=0" || q == "q=0.0"))
 }
 
-/// gzip for text of some length.
-fn compressed(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+/// gzip for text of some length, where it is asked for.
+fn compressed(mut response: ServiceResponse<BoxBody>, asked: bool) -> ServiceResponse<BoxBody> {
     let media = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let text = ["application/json", "application/problem+json", "text/", "image/svg+xml"].iter().any(|kind| media.starts_with(kind));
+    let text = ["application/json", "application/problem+json", "text/", "image/svg+xml", "application/yaml"]
+        .iter()
+        .any(|kind| media.starts_with(kind));
     let large = matches!(response.response().body().size(), BodySize::Sized(size) if size >= WORTH);
     if !text || !large || response.headers().contains_key(header::CONTENT_ENCODING) {
+        return response;
+    }
+    cors::vary(response.headers_mut(), &header::ACCEPT_ENCODING);
+    if !asked {
         return response;
     }
     response.map_body(|head, body| match body.try_into_bytes() {
@@ -123,7 +141,6 @@ fn compressed(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
             match encoder.write_all(&bytes).and_then(|()| encoder.finish()) {
                 Ok(small) => {
                     head.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-                    head.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
                     BoxBody::new(small)
                 }
                 Err(_) => BoxBody::new(bytes),

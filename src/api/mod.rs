@@ -8,6 +8,7 @@ pub mod example;
 pub mod frame;
 pub mod metrics;
 pub mod server;
+mod yaml;
 
 use crate::records::{Kind, kind};
 

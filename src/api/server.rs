@@ -47,7 +47,8 @@ pub async fn serve(config: &Config, _alone: File, house: Data<House>, started: i
     house.files().sweep()?;
     let metrics = Data::new(Metrics::new(config.metrics).map_err(|e| e.to_string())?);
     let frame = Data::new(Frame { behind_tls: config.behind_tls });
-    let app = move || application(house.clone(), metrics.clone(), frame.clone());
+    let cors = Data::new(config.cors.clone());
+    let app = move || application(house.clone(), metrics.clone(), frame.clone()).app_data(cors.clone());
     let server = HttpServer::new(app).workers(config.workers).worker_max_blocking_threads(config.blocking_threads());
     let server = server.client_request_timeout(Duration::from_secs(10)).client_disconnect_timeout(Duration::from_secs(1));
     let server = server.keep_alive(Duration::from_secs(75)).shutdown_timeout(30).backlog(2048);

@@ -35,6 +35,8 @@ pub struct Answer {
     pub replayed: bool,
     /// How long it may be kept.
     pub keep: Keep,
+    /// Did `Accept` choose its format?
+    pub by_accept: bool,
     /// A member that is shown once and never stored.
     pub secret: Option<(&'static str, String)>,
 }
@@ -52,6 +54,7 @@ impl Answer {
             position: None,
             replayed: false,
             keep: Keep::Private,
+            by_accept: false,
             secret: None,
         }
     }
@@ -107,11 +110,17 @@ impl Answer {
     }
 }
 
+/// The tags of `If-None-Match`; `None` when it was not sent.
+pub fn named(request: &HttpRequest) -> Option<Vec<&str>> {
+    let given = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
+    let tags: Vec<&str> = given.flat_map(|value| value.split(',')).map(str::trim).collect();
+    (!tags.is_empty()).then_some(tags)
+}
+
 /// Does `If-None-Match` name this tag? (Weak comparison, RFC 9110 13.1.2.)
 pub fn known(request: &HttpRequest, etag: &str) -> bool {
-    let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    let given = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
-    given.flat_map(|value| value.split(',')).any(|tag| tag.trim() == "*" || bare(tag) == bare(etag))
+    let bare = |tag: &str| tag.trim_start_matches("W/").to_owned();
+    named(request).is_some_and(|tags| tags.iter().any(|tag| *tag == "*" || bare(tag) == bare(etag)))
 }
 
 impl Responder for Answer {
@@ -133,6 +142,9 @@ impl Responder for Answer {
         }
         if let Some(link) = self.link {
             answer.insert_header((header::LINK, link));
+        }
+        if self.by_accept {
+            answer.insert_header((header::VARY, "Accept"));
         }
         if self.replayed {
             answer.insert_header(("Idempotency-Replayed", "true"));

@@ -1,8 +1,9 @@
 //! What a list can be asked, for the document.
 use super::describe::REQUIREMENT;
 use super::responses::parameter;
-use crate::records::Resource;
 use crate::records::ask::Key;
+use crate::records::kind::prefix_of;
+use crate::records::{Relation, Resource};
 use serde_json::{Value, json};
 use strum::VariantNames;
 use utoipa::IntoParams;
@@ -19,7 +20,7 @@ pub fn asked<R: Resource>() -> Vec<Value> {
     let instant = json!({"type": "string", "maxLength": 40, "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}], "example": "2026-03-01T09:00:00Z"});
     let mut all = vec![
         any("status", "In this state.", json!({"type": "string", "enum": kind.statuses()})),
-        any("code", "With this code.", text(32)),
+        any("code", "With this code.", json!({"type": "string", "maxLength": 32, "pattern": format!("^{}-[0-9]{{1,18}}$", kind.code)})),
         any("external_ref", "With this external reference.", text(200)),
         any("tag", "With this tag.", text(50)),
         query("owner_none", "Without an owner, or with one.", flag()),
@@ -40,7 +41,7 @@ pub fn asked<R: Resource>() -> Vec<Value> {
                 what.replace('_', " "),
                 if relation.member == "owner_id" { ", or `me`" } else { "" }
             ),
-            text(64),
+            json!({"type": "string", "maxLength": 64, "pattern": selector(relation)}),
         ));
         if relation.member != "owner_id" {
             all.push(query(&format!("{}_none", relation.stem()), "Linked with none, or with some.", flag()));
@@ -63,8 +64,18 @@ pub fn asked<R: Resource>() -> Vec<Value> {
     all.push(query(
         "include",
         "More with the page, separated by commas: `total`, `refs`, `counts`.",
-        json!({"type": "string", "maxLength": 30, "pattern": "^(total|refs|counts)(,(total|refs|counts))*$"}),
+        json!({"type": "string", "maxLength": 17, "pattern": "^(total(,refs(,counts)?|,counts(,refs)?)?|refs(,total(,counts)?|,counts(,total)?)?|counts(,total(,refs)?|,refs(,total)?)?)$"}),
     ));
     all.extend([parameter("AsOf"), parameter("Limit"), parameter("Cursor"), parameter("IfNoneMatch")]);
     all
+}
+
+/// An id, or a code of the kind (of any kind where the relation leads to any).
+fn selector(relation: &Relation) -> String {
+    let code = match relation.to {
+        "" => "[A-Z]{3}",
+        kind => prefix_of(kind),
+    };
+    let me = if relation.member == "owner_id" { "|me" } else { "" };
+    format!("^([0-9A-Fa-f]{{8}}(-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}}|{code}-[0-9]{{1,18}}{me})$")
 }

@@ -146,7 +146,7 @@ pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
         "Who changed what, when and why, newest first; archived records too.",
         vec![id(&kind), as_of(), limit(), before_seq(), include_body()],
         None,
-        versions,
+        versions.into_iter().chain(unchanged()).collect(),
         &common(&[]),
     );
     if does.create {

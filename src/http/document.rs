@@ -95,13 +95,26 @@ impl Api<'_> {
 #[expect(dead_code, reason = "only its description is used")]
 pub struct Conditional {
     /// The ETag that was read, or `"<version>"` of the body, or `*`.
-    #[param(rename = "If-Match", required, max_length = 255, example = "\"1\"")]
+    #[param(rename = "If-Match", required, max_length = 1000, example = "\"1\"")]
     if_match: String,
     /// 1 to 255 visible ASCII characters: a retry with the same key gets the first answer again, for 24 hours.
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$")]
     idempotency_key: Option<String>,
-    /// Why, percent-encoded UTF-8; it stands in the history.
-    #[param(rename = "Change-Reason", max_length = 6000, pattern = "^[!-~ ]*$")]
+    /// Why: percent-encoded UTF-8 of up to 2,000 characters; it stands in the history.
+    #[param(rename = "Change-Reason", max_length = 24000, pattern = "^[!-~ ]*$")]
+    change_reason: Option<String>,
+}
+
+/// The headers of a PATCH or PUT: the version that was read, and the reason.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct Versioned {
+    /// The ETag that was read, or `"<version>"` of the body, or `*`.
+    #[param(rename = "If-Match", required, max_length = 1000, example = "\"1\"")]
+    if_match: String,
+    /// Why: percent-encoded UTF-8 of up to 2,000 characters; it stands in the history.
+    #[param(rename = "Change-Reason", max_length = 24000, pattern = "^[!-~ ]*$")]
     change_reason: Option<String>,
 }
 
@@ -111,7 +124,7 @@ pub struct Conditional {
 #[expect(dead_code, reason = "only its description is used")]
 pub struct MayMatch {
     /// The ETag that was read, or `"<version>"` of the body, or `*`; when sent, it has to match.
-    #[param(rename = "If-Match", max_length = 255, example = "\"1\"")]
+    #[param(rename = "If-Match", max_length = 1000, example = "\"1\"")]
     if_match: Option<String>,
     /// 1 to 255 visible ASCII characters: a retry with the same key gets the first answer again, for 24 hours.
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$")]
@@ -134,7 +147,7 @@ pub struct Retried {
 #[expect(dead_code, reason = "only its description is used")]
 pub struct Past {
     /// As it stood then: an RFC 3339 instant (inclusive), a date, or `seq:<n>`.
-    #[param(max_length = 64, example = "2026-03-31")]
+    #[param(max_length = 64, pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?)$", example = "2026-03-31")]
     as_of: Option<String>,
     /// `any`: archived ones too.
     #[param(inline)]

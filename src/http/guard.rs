@@ -181,23 +181,35 @@ impl<P: Permission> Guard<P> {
     /// The weak entity tag of everything this caller sees: build, last position, the organization's date, what the caller is limited to.
     pub async fn state(&self) -> Result<(String, i64)> {
         let position = self.house.position(self.caller.tenant).await?;
-        Ok((self.tag(position, self.zone().await?), position))
+        Ok((self.tag(position, self.zone().await?, None), position))
     }
     /// Where the organization's days begin and end.
     pub(super) async fn zone(&self) -> Result<chrono_tz::Tz> {
         Ok(self.house.settings(self.caller.tenant).await?.zone)
     }
     /// That tag for a position.
-    pub(super) fn tag(&self, position: i64, zone: chrono_tz::Tz) -> String {
+    pub(super) fn tag(&self, position: i64, zone: chrono_tz::Tz, format: Option<&str>) -> String {
         let today = self.house.now().day(zone);
-        format!("W/\"{}-{position}-{}-{:08x}\"", env!("CARGO_PKG_VERSION"), today.format("%y%m%d"), self.caller.digest)
+        let format = format.map(|format| format!("-{format}")).unwrap_or_default();
+        format!("W/\"{}-{position}-{}-{:08x}{format}\"", env!("CARGO_PKG_VERSION"), today.format("%y%m%d"), self.caller.digest)
     }
     /// A list or a view: 304 without a query when the caller has what stands, else its answer with the tag of the state that was read.
     pub async fn view(&self, as_of: Option<AsOf>, work: impl FnOnce(&mut Reader<'_>) -> Result<Answer> + Send + 'static) -> Result<Answer> {
-        if self.request.headers().contains_key(header::IF_NONE_MATCH) {
-            let (tag, position) = self.state().await?;
+        self.view_as(None, as_of, work).await
+    }
+    /// The same for a view that has several formats: each has a tag of its own, and `Vary` says that `Accept` chooses.
+    pub async fn view_as(
+        &self,
+        format: Option<&'static str>,
+        as_of: Option<AsOf>,
+        work: impl FnOnce(&mut Reader<'_>) -> Result<Answer> + Send + 'static,
+    ) -> Result<Answer> {
+        // `*` is for what exists, which only the query knows.
+        if answer::named(&self.request).is_some_and(|tags| tags != ["*"]) {
+            let (position, zone) = (self.house.position(self.caller.tenant).await?, self.house.settings(self.caller.tenant).await?.zone);
+            let tag = self.tag(position, zone, format);
             if answer::known(&self.request, &tag) {
-                return Ok(Answer::unchanged(tag, position));
+                return Ok(Answer { by_accept: format.is_some(), ..Answer::unchanged(tag, position) });
             }
         }
         let read = move |reader: &mut Reader<'_>| Ok((work(reader)?, reader.moment.last));
@@ -205,7 +217,7 @@ impl<P: Permission> Guard<P> {
         if as_of.is_none() {
             self.house.writer.positions().publish(self.caller.tenant, last);
         }
-        Ok(answer.tagged(self.tag(last, self.zone().await?)).at(last))
+        Ok(Answer { by_accept: format.is_some(), ..answer.tagged(self.tag(last, self.zone().await?, format)).at(last) })
     }
     /// Changes the caller's organization, once for each idempotency key. The answer comes when the change is durable, and not without a
     /// ledger entry:
@@ -313,7 +325,21 @@ fn enter<P: Permission>(request: &HttpRequest) -> Result<Guard<P>> {
     let caller = house.caller(authorization)?;
     within(request, house.limiter.take(caller.actor.id))?;
     match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
-        true => Ok(Guard { house, caller, request: request.clone(), permission: PhantomData }),
+        true => conditions(request).map(|()| Guard { house, caller, request: request.clone(), permission: PhantomData }),
         false => Err(Problem::new(Code::Forbidden, format!("`{}` of {} is not for this role.", P::ACTION, P::KIND.replace('_', " ")))),
     }
+}
+
+/// Characters of a condition, as the document says.
+pub const CONDITION: usize = 1000;
+
+/// 400 for conditions that are longer than anyone needs.
+fn conditions(request: &HttpRequest) -> Result<()> {
+    let long = |name: &header::HeaderName| request.headers().get_all(name).map(|value| value.len() + 1).sum::<usize>() > CONDITION + 1;
+    let faults: Vec<Invalid> = [header::IF_MATCH, header::IF_NONE_MATCH]
+        .iter()
+        .filter(|name| long(name))
+        .map(|name| Invalid { location: "header", ..Invalid::query(name.as_str(), "invalid_parameter", "at most 1,000 characters") })
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(Problem::parameters(faults)) }
 }

@@ -176,18 +176,14 @@ pub(super) async fn review<R: Resource>(
 pub(super) async fn history<R: Resource>(guard: Guard<Read<R>>, at: At, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["limit", "before_seq", "include"])?;
     let limit = history::limit(&then.parsed::<i64>("limit", "a number from 1 to 200")?)?;
-    let before = then.parsed::<i64>("before_seq", "a position")?;
+    let before = then.at_least("before_seq", 0)?;
     let with_body = match then.get("include") {
         None => false,
         Some("body") => true,
         Some(_) => return Err(Problem::parameters(vec![crate::core::Invalid::query("include", "invalid_parameter", "body is needed")])),
     };
     let selector = at.of(&R::KIND)?;
-    guard
-        .read(then.as_of, move |reader| {
-            history::of::<R>(reader, &selector, limit, before, with_body).and_then(|page| Ok(Answer::of(&page)?.at(reader.moment.last)))
-        })
-        .await
+    guard.view(then.as_of, move |reader| Answer::of(&history::of::<R>(reader, &selector, limit, before, with_body)?)).await
 }
 
 /// One link to add.

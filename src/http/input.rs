@@ -155,6 +155,9 @@ impl FromRequest for Known {
     }
 }
 
+/// Values that a parameter of a view may name at once.
+const ANY_OF: usize = 50;
+
 /// What a single record or a view may be asked: `as_of`, `archived=any`, and the parameters of its own.
 #[derive(Debug, Clone, Default)]
 pub struct Then {
@@ -183,6 +186,7 @@ impl Then {
                 name => faults.push(Invalid::query(name, "unknown_parameter", "there is no such parameter")),
             }
         }
+        faults.extend(crate::records::ask::too_often(&then.own, ANY_OF));
         if faults.is_empty() { Ok(then) } else { Err(Problem::parameters(faults)) }
     }
     /// The value of one of its own parameters; the last one counts.
@@ -193,6 +197,11 @@ impl Then {
     pub fn parsed<T: std::str::FromStr>(&self, name: &str, needed: &str) -> Result<Option<T>> {
         let bad = || Problem::parameters(vec![Invalid::query(name, "invalid_parameter", format!("{needed} is needed"))]);
         self.get(name).map(|value| value.parse().map_err(|_| bad())).transpose()
+    }
+    /// That value, a number that is not smaller.
+    pub fn at_least(&self, name: &str, least: i64) -> Result<Option<i64>> {
+        let bad = || Problem::parameters(vec![Invalid::query(name, "invalid_parameter", format!("a number from {least} is needed"))]);
+        self.get(name).map(|value| value.parse().ok().filter(|n| *n >= least).ok_or_else(bad)).transpose()
     }
 }
 /// Refuses every query parameter: for operations that take none.

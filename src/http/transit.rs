@@ -3,14 +3,31 @@
 use super::{Answer, At, Guard, Input, Permission};
 use crate::core::Result;
 use crate::records::{Covers, Known, Record, Resource, Tx};
-use serde::de::DeserializeOwned;
-use utoipa::PartialSchema;
+use serde::{Deserialize, de::DeserializeOwned};
+use utoipa::{PartialSchema, ToSchema};
 use validator::Validate;
 
 /// What is said with a transition.
 pub trait Said: DeserializeOwned + Validate + PartialSchema {
     /// Why; it becomes the reason of the entry.
     fn comment(&self) -> Option<&str>;
+}
+
+/// What is said with a transition that is not accepted without a reason.
+#[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"comment": "As decided in the ISMS meeting."}))]
+pub struct Because {
+    /// Why; it stands in the history.
+    #[validate(length(min = 1, max = 2000))]
+    #[schema(min_length = 1, max_length = 2000)]
+    pub comment: String,
+}
+
+impl Said for Because {
+    fn comment(&self) -> Option<&str> {
+        Some(&self.comment)
+    }
 }
 
 /// Makes the transition `verb`: `may` decides who, `change` what else changes with the state.

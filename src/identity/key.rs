@@ -5,7 +5,7 @@ use crate::db::Conn;
 use crate::db::schema::{api_keys as k, key_secrets as ks, versions as v};
 use crate::http::describe::{self, Changed, Rejections};
 use crate::http::handlers::Comment;
-use crate::http::{Answer, At, Change, Collection, Guard, Input, Operations, Revoke, Rotate, input, transit};
+use crate::http::{Answer, At, Because, Change, Collection, Guard, Input, Operations, Revoke, Rotate, input, transit};
 use crate::records::ask::Moments;
 use crate::records::{
     Comment as Needs, Condition, Draft, Kind, Known, MergePatch, Record, Relation, Resource, Selector, Stored, Transition, Tx, links,
@@ -149,7 +149,7 @@ pub async fn create(guard: Guard<Change<ApiKey>>, request: HttpRequest, input: I
 ///
 /// A JSON merge patch (RFC 7396) of its name, role, limits or end.
 #[utoipa::path(operation_id = "updateApiKey", tag = "api-keys", security(("bearer" = [])), request_body(content = ref("#/components/schemas/ApiKeyPatch"), content_type = "application/merge-patch+json"), responses(Changed<ApiKey>),
-    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64), crate::http::document::Versioned))]
 #[patch("/v1/api-keys/{id}")]
 pub async fn update(guard: Guard<Change<ApiKey>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
@@ -174,11 +174,11 @@ pub async fn update(guard: Guard<Change<ApiKey>>, at: At, known: Known, request:
 /// Revoke an API key
 ///
 /// It ends at once; the comment says why.
-#[utoipa::path(operation_id = "revokeApiKey", tag = "api-keys", security(("bearer" = [])), request_body = Comment, responses(Changed<ApiKey>),
+#[utoipa::path(operation_id = "revokeApiKey", tag = "api-keys", security(("bearer" = [])), request_body = Because, responses(Changed<ApiKey>),
     params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/api-keys/{id}/revoke")]
 pub async fn revoke(guard: Guard<Revoke<ApiKey>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let end = |tx: &mut Tx<'_, _>, record: &mut Record<ApiKey>, _: Comment| {
+    let end = |tx: &mut Tx<'_, _>, record: &mut Record<ApiKey>, _: Because| {
         record.state.revoked_at = Some(tx.now());
         Ok(())
     };

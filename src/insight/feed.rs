@@ -218,7 +218,7 @@ fn events(reader: &mut Reader<'_>, entries: Vec<Entry>) -> Result<Vec<LedgerEven
 #[get("/v1/events")]
 pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["after", "kind", "limit", "wait"])?;
-    let after = then.parsed::<i64>("after", "a position")?;
+    let after = then.at_least("after", -1)?;
     let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
     let needed = "a number of seconds from 0 to 30";
     let wait = then.parsed::<u64>("wait", needed)?.unwrap_or(0);
@@ -246,11 +246,11 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
 ///
 /// Who changed what, when and why; newest first.
 #[utoipa::path(operation_id = "listLedgerEntries", tag = "ledger", security(("bearer" = [])),
-    params(("actor_id" = Option<Vec<String>>, Query, description = "By these accounts.", max_items = 50, max_length = 36), ("kind" = Option<Vec<String>>, Query, description = "Of these registers.", max_items = 50, max_length = 64),
-        ("action" = Option<Vec<String>>, Query, description = "Of these actions.", max_items = 50, max_length = 64), ("record_id" = Option<Vec<String>>, Query, description = "Of these records: ids or codes.", max_items = 50, max_length = 64),
-        ("at_since" = Option<String>, Query, description = "Not earlier: an RFC 3339 instant or a date.", max_length = 64), ("at_before" = Option<String>, Query, description = "Earlier.", max_length = 64),
+    params(("actor_id" = Option<Vec<String>>, Query, description = "By these accounts.", max_items = 50, max_length = 36, pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"), ("kind" = Option<Vec<String>>, Query, description = "Of these registers.", max_items = 50, max_length = 64),
+        ("action" = Option<Vec<String>>, Query, description = "Of these actions.", max_items = 50, max_length = 64), ("record_id" = Option<Vec<String>>, Query, description = "Of these records: ids or codes.", max_items = 50, max_length = 64, pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Z]{3}-[0-9]{1,18})$"),
+        ("at_since" = Option<String>, Query, description = "Not earlier: an RFC 3339 instant or a date.", max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"), ("at_before" = Option<String>, Query, description = "Earlier.", max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"),
         ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
-        ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
+        ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64, pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?)$")),
     responses((status = 200, description = "Entries.", body = EntryPage), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/ledger/entries")]
 pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {

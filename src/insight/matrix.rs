@@ -68,8 +68,8 @@ pub struct RiskMatrix {
 ///
 /// Open risks by likelihood and impact. `format=svg` (or `Accept: image/svg+xml`) draws it.
 #[utoipa::path(operation_id = "getRiskMatrix", tag = "risk-matrix", security(("bearer" = [])),
-    params(("stage" = Option<MatrixStage>, Query, description = "Which scores; the current ones when absent."), ("scope_id" = Option<String>, Query, description = "Only risks of this scope: id or code.", max_length = 64),
-        ("format" = inline(Option<crate::http::document::DrawingFormat>), Query, description = "`json` or `svg`."), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
+    params(("stage" = Option<MatrixStage>, Query, description = "Which scores; the current ones when absent."), ("scope_id" = Option<String>, Query, description = "Only risks of this scope: id or code.", max_length = 64, pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"),
+        ("format" = inline(Option<crate::http::document::DrawingFormat>), Query, description = "`json` or `svg`."), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64, pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?)$")),
     responses((status = 200, description = "The matrix.", content((RiskMatrix = "application/json"), (crate::http::document::Svg = "image/svg+xml"))), crate::http::describe::Unchanged, Refusals, crate::http::describe::NoFormat))]
 #[get("/v1/risk-matrix")]
 pub async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
@@ -78,7 +78,7 @@ pub async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Resul
     let stage = then.parsed("stage", "inherent, current or residual")?.unwrap_or(MatrixStage::Current);
     let scope = scope_asked(&then)?;
     guard
-        .view(then.as_of, move |reader| {
+        .view_as(Some(if svg { "svg" } else { "json" }), then.as_of, move |reader| {
             let method = methodology::in_force(reader)?.ok_or_else(Problem::not_found)?;
             let scope = scope.map(|selector| reader.row::<Scope>(&selector, reader.moment.past()).map(|row| row.id)).transpose()?;
             let matrix = compute(reader, &method, stage, scope)?;

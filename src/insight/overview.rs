@@ -139,7 +139,7 @@ pub struct Overview {
 ///
 /// A dashboard's home in one request, live or as of a moment; cut to a scope with `scope_id`.
 #[utoipa::path(operation_id = "getOverview", tag = "overview", security(("bearer" = [])),
-    params(("scope_id" = Option<String>, Query, description = "Only this scope and what belongs to the whole organization: id or code.", max_length = 64), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
+    params(("scope_id" = Option<String>, Query, description = "Only this scope and what belongs to the whole organization: id or code.", max_length = 64, pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64, pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?)$")),
     responses((status = 200, description = "The overview.", body = Overview), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/overview")]
 pub async fn get_overview(guard: Guard<Viewing<View>>, request: HttpRequest) -> Result<Answer> {

@@ -337,7 +337,7 @@ pub async fn get_statement(guard: Guard<Read<Applicability>>, at: At, request: H
     let (then, selector) = (Then::read(&request, &["framework", "format"])?, at.of(&Scope::KIND)?);
     let csv = wants(&request, &then, "csv", "text/csv")?;
     guard
-        .view(then.as_of, move |reader| {
+        .view_as(Some(if csv { "csv" } else { "json" }), then.as_of, move |reader| {
             let framework = crate::registers::r#do::framework::asked(reader, then.get("framework"))?;
             let scope = reader.row::<Scope>(&selector, reader.moment.past())?.id;
             let statement = compute(reader, scope, &framework)?;

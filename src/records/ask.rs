@@ -14,6 +14,8 @@ use std::str::FromStr;
 pub const LIMIT: i64 = 50;
 /// Largest page.
 pub const MOST: i64 = 200;
+/// Values that a filter may name at once.
+const ANY_OF: usize = 200;
 
 crate::vocabulary! {
     /// What a list can be sorted by.
@@ -160,6 +162,7 @@ impl Ask {
                 false => faults.extend(ask.take(kind, &name, &value).err()),
             }
         }
+        faults.extend(too_often(&asked, ANY_OF));
         faults.extend(ask.own_faults::<F>());
         if !faults.is_empty() {
             return Err(Problem::parameters(faults));
@@ -201,6 +204,7 @@ impl Ask {
     }
     fn take(&mut self, kind: &Kind, name: &str, value: &str) -> Result<(), Invalid> {
         let bad = |detail: &str| Invalid::query(name, "invalid_parameter", detail);
+        let within = |most: usize| if value.chars().count() <= most { Ok(value) } else { Err(bad(&format!("at most {most} characters"))) };
         match name {
             "limit" => {
                 self.limit = value.parse().ok().filter(|n| (1..=MOST).contains(n)).ok_or_else(|| bad("a number from 1 to 200 is needed"))?
@@ -219,13 +223,14 @@ impl Ask {
                 Some(Selector::Number(_, number)) => self.codes.push(number),
                 _ => return Err(bad(&format!("a code like {}-12 is needed", kind.code))),
             },
-            "external_ref" => self.external_refs.push(value.to_owned()),
-            "tag" => self.tags.push(value.to_owned()),
+            "external_ref" => self.external_refs.push(within(200).map(str::to_owned)?),
+            "tag" => self.tags.push(within(50).map(str::to_owned)?),
             "q" if value.chars().count() <= 200 => self.words = crate::core::text::folded(value).split(' ').map(str::to_owned).collect(),
             "q" => return Err(bad("at most 200 characters")),
             "overdue" => self.overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
             "archived" => self.archived = value.parse().map_err(|_| bad("true, false or any is needed"))?,
             "requirement" if kind.cites => {
+                let value = within(120)?;
                 self.requirements.extend(crate::core::catalogue::successors(value).map(str::to_owned));
                 self.requirements.push(value.to_owned());
             }
@@ -265,11 +270,14 @@ impl Ask {
     }
     fn include(&mut self, value: &str) -> Result<(), Invalid> {
         for part in value.split(',') {
-            match part {
-                "total" => self.with_total = true,
-                "refs" => self.with_refs = true,
-                "counts" => self.with_counts = true,
+            let wanted = match part {
+                "total" => &mut self.with_total,
+                "refs" => &mut self.with_refs,
+                "counts" => &mut self.with_counts,
                 _ => return Err(Invalid::query("include", "invalid_parameter", "total, refs or counts is needed")),
+            };
+            if std::mem::replace(wanted, true) {
+                return Err(Invalid::query("include", "invalid_parameter", "each word stands once"));
             }
         }
         Ok(())
@@ -327,6 +335,13 @@ fn filters<F: DeserializeOwned>(own: &[(String, String)]) -> Result<F, Invalid> 
             None => Invalid::query(place, "invalid_parameter", words.clone()),
         }
     })
+}
+/// The first parameter that has more values than `most`.
+pub fn too_often(asked: &[(String, String)], most: usize) -> Option<Invalid> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    asked.iter().for_each(|(name, _)| *counts.entry(name).or_default() += 1);
+    let name = counts.into_iter().find(|(_, count)| *count > most)?.0;
+    Some(Invalid::query(name, "invalid_parameter", format!("at most {most} values")))
 }
 fn foreign() -> Problem {
     Problem::new(Code::InvalidCursor, "Ask with the same filters and sort as for the page before.")

@@ -51,7 +51,8 @@ impl utoipa::PartialSchema for CustomFields {
         use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
         let plain = SchemaType::from_iter([Type::String, Type::Number, Type::Boolean, Type::Null]);
         let value = ObjectBuilder::new().schema_type(plain).max_length(Some(1000)).description(Some("Text, a number, a boolean or null."));
-        let all = ObjectBuilder::new().additional_properties(Some(value)).max_properties(Some(50));
+        let name = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(100));
+        let all = ObjectBuilder::new().property_names(Some(name)).additional_properties(Some(value)).max_properties(Some(50));
         all.description(Some("The organization's own members.")).into()
     }
 }

@@ -35,13 +35,13 @@ impl Known {
     pub fn any() -> Self {
         Known(Some("*".into()))
     }
-    /// 428 without a version, 412 with another one. The part after the dot stands for computed members and is not compared.
+    /// 428 without a version, 412 with another one. The part after the dot stands for computed members and is not compared. A weak tag is never
+    /// the same (RFC 9110 13.1.1).
     pub fn check(&self, version: i32) -> Result<()> {
         let given = self.0.as_deref().ok_or_else(|| Problem::new(Code::VersionRequired, "Send If-Match with the ETag that you read."))?;
         let same = |tag: &str| {
-            let tag = tag.trim();
-            let bare = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
-            tag == "*" || bare.split('.').next() == Some(version.to_string().as_str())
+            let bare = tag.trim().trim_matches('"');
+            bare == "*" || bare.split('.').next() == Some(version.to_string().as_str())
         };
         match given.split(',').any(same) {
             true => Ok(()),

@@ -31,8 +31,8 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
     }
     let object = |about: &str, needed: &[&str], members: Value| json!({"type": "object", "description": about, "additionalProperties": false, "required": needed, "properties": members});
     let mut item = json!({
-        "id": {"type": "string", "maxLength": 64, "description": "What a patch is for: id or code."},
-        "if_match": {"type": ["string", "integer"], "format": "int32", "maxLength": 255, "minimum": 0, "description": "The version that was read, or its entity tag, or `*`; a patch needs it."},
+        "id": {"type": "string", "maxLength": 64, "pattern": "^[ -~]*$", "description": "What a patch is for: id or code."},
+        "if_match": {"type": ["string", "integer"], "format": "int32", "maxLength": 255, "pattern": "^[ -~]*$", "minimum": 0, "description": "The version that was read, or its entity tag, or `*`; a patch needs it."},
         "patch": schema("BatchBody"),
     });
     if let Some(members) = item.as_object_mut().filter(|_| does.create) {
@@ -124,9 +124,19 @@ pub fn operations<R: Resource>(add: &mut Add<'_>, does: Operations) {
             format!("Import {some} from a table"),
             "Up to 5,000 rows; each is the record with its `external_ref`, new or changed. An empty cell clears, a column that is not there leaves, columns that the server writes are passed over. All rows are stored or none; faults name their row, where the headings are row 1.",
             vec![flag("dry_run", "Tell what would come of it, and store nothing."), parameter("ChangeReason"), parameter("IdempotencyKey")],
-            body("text/csv", "Table"),
+            Some(json!({"required": true, "content": {"text/csv": {"schema": schema("Table"), "example": sample::<R>()}}})),
             done("What became of each row.", "ImportResult"),
             &bad,
         );
     }
+}
+
+/// A table that can be imported: the example of the kind, as far as its members are values.
+fn sample<R: Resource>() -> String {
+    let example = R::example();
+    let members =
+        example.as_object().into_iter().flatten().filter(|(_, value)| value.is_string() || value.is_number() || value.is_boolean());
+    let cell = |value: &Value| value.as_str().map_or_else(|| value.to_string(), |text| format!("\"{}\"", text.replace('"', "\"\"")));
+    let (names, cells): (Vec<&str>, Vec<String>) = members.map(|(name, value)| (name.as_str(), cell(value))).unzip();
+    format!("{}\r\n{}\r\n", names.join(","), cells.join(","))
 }

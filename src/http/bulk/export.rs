@@ -52,7 +52,7 @@ pub async fn table<R: Resource>(guard: Guard<Read<R>>, request: &HttpRequest, qu
     let (bytes, next, moment, settings) = guard.read(as_of, first).await?;
     let mut answer = HttpResponse::Ok();
     answer.content_type(CSV).insert_header((header::CACHE_CONTROL, "private, no-cache"));
-    answer.insert_header((header::ETAG, known(&guard.tag(moment.last, guard.zone().await?))));
+    answer.insert_header((header::ETAG, known(&guard.tag(moment.last, guard.zone().await?, None))));
     answer.insert_header(("Ledger-Position", moment.last));
     answer.insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}.csv\"", R::KIND.path)));
     let rest = Rest { guard, ask, moment, settings, columns };

@@ -3,7 +3,7 @@ use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::actions as a, schema::versions as v};
 use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
-use crate::http::{Answer, At, Cancel, Complete, Guard, Input, Start, transit};
+use crate::http::{Answer, At, Because, Cancel, Complete, Guard, Input, Start, transit};
 use crate::records::ask::Moments;
 use crate::records::{Comment as Needs, Condition, Kind, Known, Record, Relation, Resource, Stateless, Stored, Transition, Tx};
 use actix_web::post;
@@ -118,11 +118,11 @@ pub async fn complete(guard: Guard<Complete<Action>>, at: At, known: Known, inpu
 /// Cancel an action
 ///
 /// It will not be done; the comment says why.
-#[utoipa::path(operation_id = "cancelAction", tag = "actions", security(("bearer" = [])), request_body = Comment, responses(Changed<Action>),
+#[utoipa::path(operation_id = "cancelAction", tag = "actions", security(("bearer" = [])), request_body = Because, responses(Changed<Action>),
     params(("id" = String, Path, description = "The action: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/actions/{id}/cancel")]
 pub async fn cancel(guard: Guard<Cancel<Action>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Action, _, Comment>(guard, (at, known, input), "cancel", transit::anyone, transit::nothing).await
+    transit::transit::<Action, _, Because>(guard, (at, known, input), "cancel", transit::anyone, transit::nothing).await
 }
 
 /// Mounts what is particular to actions.

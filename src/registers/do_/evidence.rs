@@ -5,8 +5,7 @@ use crate::core::{Code, Id, Instant, Problem, Result, VersionKey, text::hex};
 use crate::db::Conn;
 use crate::db::schema::{evidence as ev, ledger_entries as e, versions as v};
 use crate::http::describe::Changed;
-use crate::http::handlers::Comment;
-use crate::http::{Answer, At, Guard, Hold, Input, Release, transit};
+use crate::http::{Answer, At, Because, Guard, Hold, Input, Release, transit};
 use crate::records::ask::Moments;
 use crate::records::{
     Comment as Needs, Condition, Kind, Known, Reader, Record, Relation, Resource, Row, Stored, Transition, unasked, unasked_flag,
@@ -279,21 +278,21 @@ fn freshness(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Fresh
 /// Put evidence on hold
 ///
 /// It cannot be archived until it is released; the comment says why.
-#[utoipa::path(operation_id = "holdEvidence", tag = "evidence", security(("bearer" = [])), request_body = Comment, responses(Changed<Evidence>),
+#[utoipa::path(operation_id = "holdEvidence", tag = "evidence", security(("bearer" = [])), request_body = Because, responses(Changed<Evidence>),
     params(("id" = String, Path, description = "The evidence: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/evidence/{id}/hold")]
 pub async fn hold(guard: Guard<Hold<Evidence>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Evidence, _, Comment>(guard, (at, known, input), "hold", transit::anyone, transit::nothing).await
+    transit::transit::<Evidence, _, Because>(guard, (at, known, input), "hold", transit::anyone, transit::nothing).await
 }
 
 /// Release evidence from hold
 ///
 /// The comment says why.
-#[utoipa::path(operation_id = "releaseEvidence", tag = "evidence", security(("bearer" = [])), request_body = Comment, responses(Changed<Evidence>),
+#[utoipa::path(operation_id = "releaseEvidence", tag = "evidence", security(("bearer" = [])), request_body = Because, responses(Changed<Evidence>),
     params(("id" = String, Path, description = "The evidence: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/evidence/{id}/release")]
 pub async fn release(guard: Guard<Release<Evidence>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Evidence, _, Comment>(guard, (at, known, input), "release", transit::anyone, transit::nothing).await
+    transit::transit::<Evidence, _, Because>(guard, (at, known, input), "release", transit::anyone, transit::nothing).await
 }
 
 /// Mounts what is particular to evidence.

@@ -361,7 +361,7 @@ pub fn describe(to: &mut Document) {
             all.insert(status.to_string(), json!({"$ref": format!("#/components/responses/Problem{status}")}));
         }
     }
-    let digest = json!({"name": "Content-Digest", "in": "header", "required": false, "description": "RFC 9530 digest of the body; checked when sent.", "schema": {"type": "string", "maxLength": 200, "pattern": "^sha-256=:[A-Za-z0-9+/=]+:$"}});
+    let digest = json!({"name": "Content-Digest", "in": "header", "required": false, "description": "RFC 9530 digest of the body; checked when sent.", "schema": {"type": "string", "maxLength": 200, "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"}});
     to.operation("/v1/evidence", "post", json!({"operationId": "createEvidence", "tags": ["evidence"], "summary": "Push evidence", "security": [{"bearer": []}],
         "description": "The same source, external id and moment again, with the same content, answers the first. A later moment supersedes the piece before and takes its links when it names none.",
         "parameters": [{"$ref": "#/components/parameters/IdempotencyKey"}, digest],

@@ -7,7 +7,7 @@ use crate::db::dialect::at;
 use crate::db::schema::{ledger_entries as e, risk_methodologies as m, versions as v};
 use crate::http::describe::{Changed, Found, Refusals};
 use crate::http::handlers::Comment;
-use crate::http::{Answer, Approve, At, Guard, Input, Read, Return, Revise, Submit};
+use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Return, Revise, Submit};
 use crate::records::ask::Moments;
 use crate::records::history::Entry;
 use crate::records::{Condition, Kind, Known, Reader, Record, Resource, Stored, unasked};
@@ -284,7 +284,7 @@ pub async fn approve(guard: Guard<Approve<RiskMethodology>>, at: At, known: Know
 /// Return a risk methodology
 ///
 /// Sends it back to draft, with the reason.
-#[utoipa::path(operation_id = "returnRiskMethodology", tag = "risk-methodologies", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskMethodology>),
+#[utoipa::path(operation_id = "returnRiskMethodology", tag = "risk-methodologies", security(("bearer" = [])), request_body = Because, responses(Changed<RiskMethodology>),
     params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/risk-methodologies/{id}/return")]
 pub async fn return_methodology(guard: Guard<Return<RiskMethodology>>, at: At, known: Known, input: Input) -> Result<Answer> {

@@ -89,7 +89,7 @@ pub async fn get_organization(guard: Guard<Read<Organization>>, request: HttpReq
 /// Change the organization
 ///
 /// A JSON merge patch (RFC 7396).
-#[utoipa::path(operation_id = "updateOrganization", tag = "organization", security(("bearer" = [])), params(crate::http::document::Conditional),
+#[utoipa::path(operation_id = "updateOrganization", tag = "organization", security(("bearer" = [])), params(crate::http::document::Versioned),
     request_body(content = ref("#/components/schemas/OrganizationPatch"), content_type = "application/merge-patch+json"), responses(Changed<Organization>))]
 #[patch("/v1/organization")]
 pub async fn update_organization(guard: Guard<Change<Organization>>, known: Known, input: Input) -> Result<Answer> {

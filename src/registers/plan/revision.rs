@@ -4,7 +4,7 @@
 use crate::access::Actor;
 use crate::core::{Code, Instant, Problem, Result};
 use crate::db::schema::ledger_entries as e;
-use crate::http::{Answer, Approve, At, Guard, Input, Read, Return, Revise, Submit, Then, handlers::Comment, transit};
+use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Return, Revise, Submit, Then, handlers::Comment, transit};
 use crate::records::history::Entry;
 use crate::records::{Comment as Needs, Known, Reader, Record, Resource, Transition, Tx};
 use actix_web::HttpRequest;
@@ -87,7 +87,7 @@ pub fn approved(state: &mut Revised, by: &Actor, at: Instant) {
 
 /// Sends it back to its author.
 pub async fn return_to_draft<R: Resource<State = Revised>>(guard: Guard<Return<R>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let back = |_: &mut Tx<'_, _>, record: &mut Record<R>, _: Comment| {
+    let back = |_: &mut Tx<'_, _>, record: &mut Record<R>, _: Because| {
         record.state.submitted_by = None;
         Ok(())
     };

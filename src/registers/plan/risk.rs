@@ -7,7 +7,7 @@ use crate::db::acceptance::{Accepted, Treated};
 use crate::db::schema::{risks as r, versions as v};
 use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
-use crate::http::{Answer, At, Close, Guard, Input, Reopen, transit};
+use crate::http::{Answer, At, Because, Close, Guard, Input, Reopen, transit};
 use crate::records::ask::Moments;
 use crate::records::{
     Comment as Needs, Condition, Kind, Known, Reader, Record, Relation, Resource, Row, Stored, Transition, Tx, sight, unasked,
@@ -290,11 +290,11 @@ pub async fn close(guard: Guard<Close<Risk>>, at: At, known: Known, input: Input
 /// Reopen a risk
 ///
 /// It is there again; the comment says why.
-#[utoipa::path(operation_id = "reopenRisk", tag = "risks", security(("bearer" = [])), request_body = Comment, responses(Changed<Risk>),
+#[utoipa::path(operation_id = "reopenRisk", tag = "risks", security(("bearer" = [])), request_body = Because, responses(Changed<Risk>),
     params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/risks/{id}/reopen")]
 pub async fn reopen(guard: Guard<Reopen<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Risk, _, Comment>(guard, (at, known, input), "reopen", transit::anyone, transit::nothing).await
+    transit::transit::<Risk, _, Because>(guard, (at, known, input), "reopen", transit::anyone, transit::nothing).await
 }
 
 /// Mounts what is particular to risks.

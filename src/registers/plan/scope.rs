@@ -5,7 +5,7 @@ use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::scopes as s, schema::versions as v};
 use crate::http::describe::{Changed, Found, Refusals};
 use crate::http::handlers::Comment;
-use crate::http::{Answer, Approve, At, Guard, Input, Read, Retire, Return, Revise, Submit, transit};
+use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Retire, Return, Revise, Submit, transit};
 use crate::records::ask::Moments;
 use crate::records::{Comment as Needs, Condition, Kind, Known, Record, Resource, Stored, Transition, Tx, unasked};
 use actix_web::{HttpRequest, get, post};
@@ -26,32 +26,32 @@ pub struct Scope {
     /// Parts of the organization.
     #[serde(default)]
     #[validate(length(max = 200), custom(function = lines))]
-    #[schema(max_items = 200, max_length = 500)]
+    #[schema(max_items = 200, min_length = 1, max_length = 500)]
     pub business_units: Vec<String>,
     /// What is done there.
     #[serde(default)]
     #[validate(length(max = 200), custom(function = lines))]
-    #[schema(max_items = 200, max_length = 500)]
+    #[schema(max_items = 200, min_length = 1, max_length = 500)]
     pub processes: Vec<String>,
     /// Where.
     #[serde(default)]
     #[validate(length(max = 200), custom(function = lines))]
-    #[schema(max_items = 200, max_length = 500)]
+    #[schema(max_items = 200, min_length = 1, max_length = 500)]
     pub locations: Vec<String>,
     /// With which systems.
     #[serde(default)]
     #[validate(length(max = 200), custom(function = lines))]
-    #[schema(max_items = 200, max_length = 500)]
+    #[schema(max_items = 200, min_length = 1, max_length = 500)]
     pub systems: Vec<String>,
     /// On which cloud services it relies.
     #[serde(default)]
     #[validate(length(max = 200), custom(function = lines))]
-    #[schema(max_items = 200, max_length = 500)]
+    #[schema(max_items = 200, min_length = 1, max_length = 500)]
     pub cloud_services: Vec<String>,
     /// Interfaces and dependencies with what lies outside.
     #[serde(default)]
     #[validate(length(max = 200), custom(function = lines))]
-    #[schema(max_items = 200, max_length = 500)]
+    #[schema(max_items = 200, min_length = 1, max_length = 500)]
     pub interfaces: Vec<String>,
     /// What is left out, and why.
     #[serde(default)]
@@ -165,7 +165,7 @@ pub async fn approve(guard: Guard<Approve<Scope>>, at: At, known: Known, input: 
 /// Return a scope
 ///
 /// Sends it back to draft, with the reason.
-#[utoipa::path(operation_id = "returnScope", tag = "scopes", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Scope>),
+#[utoipa::path(operation_id = "returnScope", tag = "scopes", security(("bearer" = [])), request_body = Because, responses(Changed<Scope>),
     params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/scopes/{id}/return")]
 pub async fn return_scope(guard: Guard<Return<Scope>>, at: At, known: Known, input: Input) -> Result<Answer> {

@@ -4,7 +4,7 @@ use super::rules::{actions_of, implemented, planned, verified};
 use crate::core::{Code, Problem, Result};
 use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
-use crate::http::{Analyse, Answer, At, Close, Contain, Guard, Implement, Input, Plan, Return, Verify, transit};
+use crate::http::{Analyse, Answer, At, Because, Close, Contain, Guard, Implement, Input, Plan, Return, Verify, transit};
 use crate::records::{Known, Record, Tx};
 use actix_web::post;
 use serde::Deserialize;
@@ -160,11 +160,11 @@ pub async fn close(guard: Guard<Close<Nonconformity>>, at: At, known: Known, inp
 /// Send a nonconformity one step back
 ///
 /// The comment says why.
-#[utoipa::path(operation_id = "returnNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Comment, responses(Changed<Nonconformity>),
+#[utoipa::path(operation_id = "returnNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Because, responses(Changed<Nonconformity>),
     params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/nonconformities/{id}/return")]
 pub async fn return_nonconformity(guard: Guard<Return<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Nonconformity, _, Comment>(guard, (at, known, input), "return", transit::anyone, transit::nothing).await
+    transit::transit::<Nonconformity, _, Because>(guard, (at, known, input), "return", transit::anyone, transit::nothing).await
 }
 
 fn given(there: bool, pointer: &str) -> Result<()> {
