@@ -38,8 +38,8 @@ const PLAIN: &[&str] = &[
     "vary",
     "x-content-type-options",
 ];
-/// What stands beside the contract: metrics for the operator, and the page that a problem's `type` leads to.
-const BESIDE: &[&str] = &["/metrics", "/problems/"];
+/// What stands beside the contract: metrics for the operator, the page that a problem's `type` leads to, the document in another form.
+const BESIDE: &[&str] = &["/metrics", "/problems/", "/v1/openapi.yaml"];
 
 /// An operation's path in pieces, and what the document has under it.
 struct Place {

@@ -66,6 +66,12 @@ impl Operation {
     }
 }
 
+/// A framework of both organizations' own.
+const OWN: &str = "house-rules";
+fn framework(slug: &str) -> Value {
+    json!({"slug": slug, "title": "House rules", "requirements": [{"ref": "1", "title": "Doors"}, {"ref": "2", "title": "Windows"}]})
+}
+
 /// Who makes fixtures, and where they are.
 pub struct Kit<'a> {
     pub app: &'a TestApp,
@@ -84,6 +90,9 @@ impl<'a> Kit<'a> {
         let scope = app.post(&app.keys.admin, "/v1/scopes", &body).await.expect(201).json();
         let risk = json!({"name": "Fixtures", "scope_ids": [scope["id"]]});
         let risk = app.post(&app.keys.admin, "/v1/risks", &risk).await.expect(201).json();
+        for key in [&app.keys.admin, &app.keys.b_admin] {
+            app.post(key, "/v1/frameworks", &framework(OWN)).await.expect(201);
+        }
         let (scope, risk) = (id(&scope).to_owned(), id(&risk).to_owned());
         Kit { app, operations: operations(), scope, risk, signing: Cell::new(false), accepting: Cell::new(false) }
     }
@@ -133,6 +142,10 @@ impl<'a> Kit<'a> {
                 body["risk_id"] = json!(self.risk);
                 body
             }
+            ("POST", "/v1/frameworks") => framework(&format!("fixture-{n}")),
+            ("POST", "/v1/frameworks/{slug}/mappings") => {
+                json!({"mappings": [{"source": format!("{OWN}:1"), "target": "iso-27001-2022:A.7.4", "relationship": "equal"}]})
+            }
             ("POST", "/v1/users") => json!({"email": format!("{n}@a.example"), "roles": ["auditor"], "password": PASSWORD}),
             ("POST", "/v1/me/password") => json!({"current_password": PASSWORD, "new_password": format!("{PASSWORD} {n}")}),
             ("POST", template) if template.ends_with("/links") => json!({"relation": "scope_ids", "to": self.scope}),
@@ -152,10 +165,15 @@ impl<'a> Kit<'a> {
         table.write_record(values).unwrap();
         String::from_utf8(table.into_inner().unwrap()).unwrap()
     }
+    /// A built-in framework, or one's own where only that will do.
+    fn slug(&self, operation: &Operation) -> &str {
+        let own = ["/mappings", "/revisions", "/revisions/{n}", "/diff"].iter().any(|end| operation.template.ends_with(end));
+        if own { OWN } else { "iso-27001-2022" }
+    }
     /// The path of an operation on a record.
     pub fn filled(&self, operation: &Operation, record: &str) -> String {
         let path = operation.template.replace("{id}", record).replace("{relation}", "scope_ids").replace("{to}", &self.scope);
-        let path = path.replace("{requirement}", "iso-27001-2022:A.7.4").replace("{slug}", "iso-27001-2022").replace("{n}", "1");
+        let path = path.replace("{requirement}", "iso-27001-2022:A.7.4").replace("{slug}", self.slug(operation)).replace("{n}", "1");
         assert!(!path.contains('{'), "{HERE}: `filled` has to know what stands in {path}");
         path
     }
@@ -164,6 +182,12 @@ impl<'a> Kit<'a> {
         if operation.template.ends_with("/import") {
             let (media, table) = ([("Content-Type", "text/csv")], self.table(&operation.kind().unwrap()).into_bytes());
             return self.app.raw(key, Method::POST, &operation.template, &media, Some(table)).await;
+        }
+        if operation.named() == "DELETE /v1/frameworks/{slug}" {
+            static NEXT: AtomicU32 = AtomicU32::new(1);
+            let slug = format!("gone-{}", NEXT.fetch_add(1, Ordering::SeqCst));
+            self.app.post(&self.app.keys.admin, "/v1/frameworks", &framework(&slug)).await.expect(201);
+            return self.app.delete(key, &format!("/v1/frameworks/{slug}"), "*").await;
         }
         let sends = ![Method::GET, Method::DELETE].contains(&operation.method);
         let body = sends.then(|| self.body(operation));

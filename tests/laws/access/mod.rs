@@ -64,7 +64,12 @@ fn permission(method: &Method, path: &str) -> Option<(String, String)> {
         ["me", ..] => return None,
         ["overview"] => return named("overview", "read"),
         ["events"] | ["ledger", ..] => return named("ledger", "read"),
-        ["frameworks", ..] => return named("framework", "read"),
+        ["frameworks", ..] => {
+            let action = if *method == Method::GET { "read" } else { "change" };
+            return named("framework", if *method == Method::DELETE { "archive" } else { action });
+        }
+        ["attack-techniques"] => return named("threat", "read"),
+        ["gap-assessments", _, "answers", ..] => return named("gap_assessment", if *method == Method::GET { "read" } else { "change" }),
         ["risk-treatment-plan"] => return named("risk_treatment", "read"),
         ["risks", "rescore"] => return named("risk", "rescore"),
         ["risk-matrix" | "risk-trend"] => return named("risk", "read"),
