@@ -3,6 +3,7 @@ pub mod acceptance;
 pub mod connection;
 pub mod dialect;
 pub mod files;
+pub mod proof;
 pub mod schema;
 pub mod store;
 pub mod types;

@@ -110,10 +110,16 @@ table! {
 }
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
+    soa_versions (tenant_id, id, version) {
+        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, scope_id -> DbUuid, framework -> Text, number -> Integer,
+    }
+}
+table! {
+    use diesel::sql_types::*; use crate::core::sql::*;
     evidence (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, source -> Text, external_id -> Nullable<Text>, collected_at -> DbInstant,
         collected_on -> Date, period_start_on -> Nullable<Date>, period_end_on -> Nullable<Date>, expires_on -> Nullable<Date>,
-        retain_until_on -> Nullable<Date>, confidentiality -> Text, hold -> Bool, sha256 -> Text, superseded_by_id -> Nullable<DbUuid>,
+        retain_until_on -> Nullable<Date>, confidentiality -> Text, hold -> Bool, attests -> Bool, sha256 -> Text, superseded_by_id -> Nullable<DbUuid>,
         pushed_by -> DbUuid,
     }
 }
@@ -226,6 +232,7 @@ allow_tables_to_appear_in_same_query!(versions, risks);
 allow_tables_to_appear_in_same_query!(versions, risk_treatments);
 allow_tables_to_appear_in_same_query!(versions, controls);
 allow_tables_to_appear_in_same_query!(versions, applicability);
+allow_tables_to_appear_in_same_query!(versions, soa_versions);
 allow_tables_to_appear_in_same_query!(versions, evidence);
 allow_tables_to_appear_in_same_query!(versions, nonconformities);
 allow_tables_to_appear_in_same_query!(versions, actions);

@@ -82,6 +82,8 @@ verbs! {
     Complete "complete",
     /// Give up.
     Cancel "cancel",
+    /// Take back what waits for approval.
+    Withdraw "withdraw",
     /// End a key.
     Revoke "revoke",
     /// Replace a key.

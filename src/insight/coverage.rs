@@ -8,9 +8,9 @@ use crate::http::describe::{NoFormat, Refusals};
 use crate::http::format::{CSV, neutral, wants};
 use crate::http::{Answer, Frameworks, Guard, Then, View};
 use crate::records::{Reader, Resource, Selector, sight};
-use crate::registers::r#do::control::Implementation;
+use crate::registers::r#do::control::{Implementation, Responsibility};
 use crate::registers::r#do::shelf::Shelf;
-use crate::registers::r#do::support::{self, Operation, Support};
+use crate::registers::r#do::support::{self, Operation};
 use crate::registers::plan::scope::Scope;
 use actix_web::{HttpRequest, get, web::Path};
 use diesel::prelude::*;
@@ -252,12 +252,13 @@ fn controls(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Vec<(Id, Cover
     let own = c::table.inner_join(v::table.on(v::tenant_id.eq(c::tenant_id).and(v::id.eq(c::id)).and(v::version.eq(c::version))));
     let own = own.filter(v::tenant_id.eq(tenant).and(v::kind.eq("control")).and(v::archived_at.is_null())).filter(at(seq));
     let own = own.filter(c::implementation.ne(Implementation::Retired));
-    let rows: Vec<(Id, i64, String, Implementation)> =
-        own.order(v::number).select((v::id, v::number, v::name, c::implementation)).load(reader.conn())?;
+    type Found = (Id, i64, String, Implementation, Responsibility);
+    let columns = (v::id, v::number, v::name, c::implementation, c::responsibility);
+    let rows: Vec<Found> = own.order(v::number).select(columns).load(reader.conn())?;
     let here = rows.into_iter().filter(|(id, ..)| seen.as_ref().is_none_or(|seen| seen.contains(id)) && !elsewhere.contains(id));
-    let control = |(id, number, name, implementation): (Id, i64, String, Implementation)| {
-        let evidence = Support::of(proven.remove(&id).unwrap_or_default().iter());
-        let operation = support::operation(implementation == Implementation::Implemented, &evidence);
+    let control = |(id, number, name, implementation, responsibility): Found| {
+        let proofs = proven.remove(&id).unwrap_or_default();
+        let operation = support::operation(implementation == Implementation::Implemented, responsibility, &proofs);
         (id, CoverageControl { id, code: format!("CTL-{number}"), name, implementation, operation })
     };
     Ok(here.map(control).collect())
@@ -340,7 +341,7 @@ pub async fn get_coverage(guard: Guard<View<Frameworks>>, slug: Path<String>, re
     let unknown = || Problem::parameters(vec![Invalid::query("scope_id", "invalid_parameter", "an id or a code is needed")]);
     let scope = then.get("scope_id").map(|text| Selector::parse(text, Scope::KIND.name).ok_or_else(unknown)).transpose()?;
     guard
-        .view(then.as_of, move |reader| {
+        .view_as(Some(if csv { "csv" } else { "json" }), then.as_of, move |reader| {
             let scope = scope.map(|selector| reader.row::<Scope>(&selector, reader.moment.past()).map(|row| row.id)).transpose()?;
             let coverage = compute(reader, &slug, scope)?;
             if csv { Ok(Answer::json(as_csv(&coverage)?).as_media(CSV)) } else { Answer::of(&coverage) }

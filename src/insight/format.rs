@@ -1,11 +1,35 @@
-//! The statement of applicability as a table.
-use super::soa::StatementOfApplicability;
+//! The statement of applicability, and the difference between two, as tables.
+use super::soa::diff::{SoaDiff, SoaFace};
+use super::soa::{ControlRef, SoaReason, StatementOfApplicability};
 use crate::core::{Problem, Result};
 use crate::http::format::neutral;
+use crate::registers::r#do::support::Support;
 
-/// A row for each entry, with the members of the JSON as columns.
-pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
+/// Rows as a table (RFC 4180).
+fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Result<String> {
     let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(header).map_err(Problem::internal)?;
+    for row in rows {
+        table.write_record(row).map_err(Problem::internal)?;
+    }
+    String::from_utf8(table.into_inner().map_err(Problem::internal)?).map_err(Problem::internal)
+}
+fn codes(controls: &[ControlRef]) -> String {
+    controls.iter().map(|control| control.code.as_str()).collect::<Vec<_>>().join(";")
+}
+fn words(reasons: &[SoaReason]) -> String {
+    reasons.iter().map(<&str>::from).collect::<Vec<_>>().join(";")
+}
+fn word<T: Into<&'static str>>(word: Option<T>) -> String {
+    word.map(Into::into).unwrap_or_default().to_owned()
+}
+fn evidence(evidence: &Support) -> [String; 3] {
+    let latest = evidence.latest_collected_at.map(|at| at.to_string()).unwrap_or_default();
+    [evidence.current.to_string(), evidence.expired.to_string(), latest]
+}
+
+/// A row for each entry, with the members of the JSON as columns; then one for each control outside the framework, without a requirement.
+pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
     let header = [
         "requirement",
         "title",
@@ -14,35 +38,116 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
         "justification",
         "reasons",
         "justification_missing",
+        "contradicted_by",
         "implementation",
         "operation",
         "controls",
+        "control_count",
         "risk_count",
         "evidence_current",
         "evidence_expired",
         "evidence_latest_collected_at",
     ];
-    table.write_record(header).map_err(Problem::internal)?;
-    for entry in &statement.entries {
-        let reasons: Vec<&str> = entry.reasons.iter().map(|reason| reason.into()).collect();
-        let controls: Vec<&str> = entry.controls.iter().map(|control| control.code.as_str()).collect();
-        let row = [
+    let entries = statement.entries.iter().map(|entry| {
+        let [current, expired, latest] = evidence(&entry.evidence);
+        [
             entry.requirement.clone(),
             entry.title.clone(),
             entry.theme.clone().unwrap_or_default(),
             entry.applicable.to_string(),
             neutral(entry.justification.as_deref().unwrap_or_default()),
-            reasons.join(";"),
+            words(&entry.reasons),
             entry.justification_missing.to_string(),
-            entry.implementation.map(<&str>::from).unwrap_or_default().to_owned(),
-            entry.operation.map(<&str>::from).unwrap_or_default().to_owned(),
-            controls.join(";"),
+            codes(&entry.contradicted_by),
+            word(entry.implementation),
+            word(entry.operation),
+            codes(&entry.controls),
+            entry.control_count.to_string(),
             entry.risk_count.to_string(),
-            entry.evidence.current.to_string(),
-            entry.evidence.expired.to_string(),
-            entry.evidence.latest_collected_at.map(|at| at.to_string()).unwrap_or_default(),
-        ];
-        table.write_record(row).map_err(Problem::internal)?;
-    }
-    String::from_utf8(table.into_inner().map_err(Problem::internal)?).map_err(Problem::internal)
+            current,
+            expired,
+            latest,
+        ]
+    });
+    let own = statement.own_controls.iter().map(|control| {
+        let [current, expired, latest] = evidence(&control.evidence);
+        [
+            String::new(),
+            neutral(&control.name),
+            String::new(),
+            true.to_string(),
+            String::new(),
+            words(&control.reasons),
+            String::new(),
+            String::new(),
+            word(Some(control.implementation)),
+            word(Some(control.operation)),
+            control.code.clone(),
+            "1".to_owned(),
+            control.risk_count.to_string(),
+            current,
+            expired,
+            latest,
+        ]
+    });
+    table(header, entries.chain(own))
+}
+
+/// A row for each requirement and control that differs.
+pub fn diff_as_csv(diff: &SoaDiff) -> Result<String> {
+    let header = [
+        "requirement",
+        "control",
+        "title",
+        "changed",
+        "from_applicable",
+        "to_applicable",
+        "from_justification",
+        "to_justification",
+        "from_reasons",
+        "to_reasons",
+        "from_implementation",
+        "to_implementation",
+        "from_operation",
+        "to_operation",
+        "controls_added",
+        "controls_removed",
+    ];
+    let row = |what: [String; 4], from: Option<&SoaFace>, to: Option<&SoaFace>, controls: [String; 2]| {
+        let sides = |of: &dyn Fn(&SoaFace) -> String| [from.map(of).unwrap_or_default(), to.map(of).unwrap_or_default()];
+        let [requirement, control, title, changed] = what;
+        let [from_applicable, to_applicable] = sides(&|face| face.applicable.to_string());
+        let [from_justification, to_justification] = sides(&|face| neutral(face.justification.as_deref().unwrap_or_default()));
+        let [from_reasons, to_reasons] = sides(&|face| words(&face.reasons));
+        let [from_implementation, to_implementation] = sides(&|face| word(face.implementation));
+        let [from_operation, to_operation] = sides(&|face| word(face.operation));
+        let [added, removed] = controls;
+        [
+            requirement,
+            control,
+            title,
+            changed,
+            from_applicable,
+            to_applicable,
+            from_justification,
+            to_justification,
+            from_reasons,
+            to_reasons,
+            from_implementation,
+            to_implementation,
+            from_operation,
+            to_operation,
+            added,
+            removed,
+        ]
+    };
+    let entries = diff.entries.iter().map(|one| {
+        let what = [one.requirement.clone(), String::new(), one.title.clone(), one.changed.join(";")];
+        row(what, one.from.as_ref(), one.to.as_ref(), [codes(&one.controls_added), codes(&one.controls_removed)])
+    });
+    let own = diff.own_controls.iter().map(|one| {
+        let what = [String::new(), one.control.code.clone(), neutral(&one.control.name), one.changed.join(";")];
+        row(what, one.from.as_ref(), one.to.as_ref(), [String::new(), String::new()])
+    });
+    table(header, entries.chain(own))
 }

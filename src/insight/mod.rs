@@ -11,7 +11,7 @@ pub mod trend;
 
 /// Mounts the views.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(soa::get_statement);
+    soa::mount(api);
     api.service(coverage::get_coverage);
     api.service(matrix::get_matrix);
     api.service(trend::get_trend);

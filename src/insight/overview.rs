@@ -249,10 +249,14 @@ fn evidence(reader: &mut Reader<'_>) -> Result<EvidenceNumbers> {
 
 /// Records of a kind that belong to other scopes alone.
 pub fn elsewhere(reader: &mut Reader<'_>, kind: &'static str, scope: Id) -> Result<BTreeSet<Id>> {
+    elsewhere_of(reader, &[kind], scope)
+}
+/// The same for several kinds: one query.
+pub fn elsewhere_of(reader: &mut Reader<'_>, kinds: &[&'static str], scope: Id) -> Result<BTreeSet<Id>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let scoped = l::table.inner_join(v::table.on(v::tenant_id.eq(l::tenant_id).and(v::id.eq(l::from_id))));
     let scoped = scoped.filter(l::tenant_id.eq(tenant).and(l::relation.eq("scope_ids")).and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
-    let scoped = scoped.filter(v::kind.eq(kind)).filter(at(seq));
+    let scoped = scoped.filter(v::kind.eq_any(kinds.to_vec())).filter(at(seq));
     let pairs: Vec<(Id, Id)> = scoped.select((l::from_id, l::to_id)).load(reader.conn())?;
     let here: BTreeSet<Id> = pairs.iter().filter(|(_, to)| *to == scope).map(|(id, _)| *id).collect();
     Ok(pairs.into_iter().map(|(id, _)| id).filter(|id| !here.contains(id)).collect())

@@ -149,7 +149,7 @@ pub async fn get_plan(guard: Guard<Read<RiskTreatment>>, request: HttpRequest) -
     let then = Then::read(&request, &["scope_id", "format"])?;
     let (csv, scope) = (wants(&request, &then, "csv", "text/csv")?, scope_asked(&then)?);
     guard
-        .view(then.as_of, move |reader| {
+        .view_as(Some(if csv { "csv" } else { "json" }), then.as_of, move |reader| {
             let scope = scope.map(|selector| reader.row::<Scope>(&selector, reader.moment.past()).map(|row| row.id)).transpose()?;
             let plan = compute(reader, scope)?;
             if csv { Ok(Answer::json(as_csv(&plan)?).as_media("text/csv; charset=utf-8")) } else { Answer::of(&plan) }

@@ -1,6 +1,7 @@
 //! What a list may be asked: filters, sort, cursor, a moment in the past, what to include. Every unknown or invalid parameter is refused.
 use super::{Kind, Selector};
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
+use crate::db::proof::Sight;
 use crate::ledger::AsOf;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::NaiveDate;
@@ -37,7 +38,7 @@ crate::vocabulary! {
 }
 
 /// When the values of a list are looked at: its position, its day, its instant.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Moments {
     /// The position.
     pub seq: i64,
@@ -45,6 +46,10 @@ pub struct Moments {
     pub today: NaiveDate,
     /// The instant.
     pub at: Instant,
+    /// Days that evidence without a period is current.
+    pub evidence_days: i32,
+    /// Which evidence the caller sees.
+    pub sight: Sight,
 }
 
 /// Since (inclusive) and before (exclusive).

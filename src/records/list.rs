@@ -244,6 +244,7 @@ fn collect(name: &str, value: &Value, ids: &mut BTreeSet<Id>) {
 impl Reader<'_> {
     /// The moment as filters need it.
     pub fn moments(&self) -> Moments {
-        Moments { seq: self.moment.seq, today: self.today, at: self.moment.at }
+        let (seq, at) = (self.moment.seq, self.moment.at);
+        Moments { seq, today: self.today, at, evidence_days: self.settings.evidence_days, sight: sight::of_evidence(self.caller()) }
     }
 }

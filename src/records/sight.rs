@@ -2,6 +2,7 @@
 use super::Condition;
 use crate::access::Caller;
 use crate::core::Id;
+use crate::db::proof::Sight;
 use crate::db::schema::{evidence as ev, links as l, versions as v};
 use diesel::{dsl::exists, dsl::not, prelude::*};
 
@@ -47,6 +48,18 @@ pub fn scoped(scopes: &[Id], seq: i64) -> Condition {
         links.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)))
     };
     Box::new(exists(of_it().filter(l::to_id.eq_any(scopes.to_vec()))).or(not(exists(of_it()))))
+}
+
+/// Which evidence a caller sees, for conditions of other registers on it. (Limits to controls are left out: who sees a control sees its evidence.)
+pub fn of_evidence(caller: &Caller) -> Sight {
+    let limits = &caller.limits;
+    Sight {
+        scopes: limits.scope_ids.clone(),
+        sources: limits.sources.clone(),
+        pushed_by: (limits.sources.is_empty() && caller.collects()).then_some(caller.actor.id),
+        since: limits.period_start_on,
+        until: limits.period_end_on,
+    }
 }
 
 fn evidence(caller: &Caller, seq: i64) -> Vec<Condition> {

@@ -9,7 +9,7 @@ use crate::http::{Api, Collection, Operations};
 use crate::records::{Kind, Resource};
 use act::{action::Action, nonconformity::Nonconformity};
 use check::{answers::GapAnswer, gap::GapAssessment};
-use r#do::{applicability::Applicability, control::Control, evidence::Evidence, import::ImportedFramework};
+use r#do::{applicability::Applicability, control::Control, evidence::Evidence, import::ImportedFramework, soa_version::SoaVersion};
 use plan::{
     asset::Asset, methodology::RiskMethodology, organization::Organization, person::Person, risk::Risk, scope::Scope, threat::Threat,
     treatment::RiskTreatment,
@@ -41,8 +41,9 @@ pub const ROOMS: &[Room] = &[
     room::<Risk>(Operations { import: true, ..Operations::ALL }, plan::risk::actions),
     room::<RiskTreatment>(Operations::KEPT, plan::treatment::actions),
     settings::<ImportedFramework>(r#do::framework::mount),
-    room::<Control>(Operations { import: true, ..Operations::ALL }, nothing),
+    room::<Control>(Operations { import: true, ..Operations::ALL }, r#do::occurrence::actions),
     settings::<Applicability>(r#do::applicability::mount),
+    settings::<SoaVersion>(nothing),
     room::<Evidence>(Operations { create: false, ..Operations::KEPT }, r#do::evidence::actions),
     room::<GapAssessment>(Operations::KEPT, check::gap::actions),
     settings::<GapAnswer>(nothing),

@@ -14,17 +14,17 @@ crate::on_both!(
     a_batch_is_made_whole_or_not_at_all
 );
 
-async fn scope(app: &TestApp, name: &str) -> Value {
+pub async fn scope(app: &TestApp, name: &str) -> Value {
     made(app, "scopes", name, json!({"statement": name})).await
 }
-async fn statement(app: &TestApp, scope: &Value, query: &str) -> Value {
+pub async fn statement(app: &TestApp, scope: &Value, query: &str) -> Value {
     app.get(&app.keys.manager, &format!("{}/statement-of-applicability{query}", at("scopes", scope))).await.expect(200).json()
 }
-fn entry<'a>(statement: &'a Value, requirement: &str) -> &'a Value {
+pub fn entry<'a>(statement: &'a Value, requirement: &str) -> &'a Value {
     let name = format!("iso-27001-2022:{requirement}");
     statement["entries"].as_array().unwrap().iter().find(|entry| entry["requirement"] == json!(name)).unwrap()
 }
-async fn decide(app: &TestApp, scope: &Value, requirement: &str, tag: &str, body: &Value) -> crate::support::Reply {
+pub async fn decide(app: &TestApp, scope: &Value, requirement: &str, tag: &str, body: &Value) -> crate::support::Reply {
     let path = format!("{}/applicability/iso-27001-2022:{requirement}", at("scopes", scope));
     app.send(&app.keys.manager, Method::PUT, &path, &[("If-Match", tag)], Some(body)).await
 }
@@ -152,7 +152,7 @@ async fn csv_is_row_for_row_the_json(app: &TestApp) {
                 Value::Null => String::new(),
                 Value::String(text) if text.starts_with('=') => format!("'{text}"),
                 Value::String(text) => text.clone(),
-                Value::Array(_) => list(value, (name == "controls").then_some("code")),
+                Value::Array(_) => list(value, ["controls", "contradicted_by"].contains(&name.as_str()).then_some("code")),
                 other => other.to_string(),
             };
             assert_eq!(cell, wanted, "{name} of {}", entry["requirement"]);

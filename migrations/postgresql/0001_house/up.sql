@@ -88,9 +88,13 @@ CREATE TABLE applicability (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, scope_id UUID NOT NULL, requirement TEXT COLLATE "C" NOT NULL, applicable BOOLEAN NOT NULL, justification TEXT COLLATE "C", reasons TEXT COLLATE "C" NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE INDEX applicability_by_scope ON applicability (tenant_id, scope_id, requirement);
+CREATE TABLE soa_versions (
+  tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, scope_id UUID NOT NULL, framework TEXT COLLATE "C" NOT NULL, number INTEGER NOT NULL,
+  PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
+CREATE INDEX soa_versions_by_scope ON soa_versions (tenant_id, scope_id, number);
 CREATE TABLE evidence (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, source TEXT COLLATE "C" NOT NULL, external_id TEXT COLLATE "C", collected_at TIMESTAMPTZ NOT NULL, collected_on DATE NOT NULL,
-  period_start_on DATE, period_end_on DATE, expires_on DATE, retain_until_on DATE, confidentiality TEXT COLLATE "C" NOT NULL, hold BOOLEAN NOT NULL,
+  period_start_on DATE, period_end_on DATE, expires_on DATE, retain_until_on DATE, confidentiality TEXT COLLATE "C" NOT NULL, hold BOOLEAN NOT NULL, attests BOOLEAN NOT NULL,
   sha256 TEXT COLLATE "C" NOT NULL, superseded_by_id UUID, pushed_by UUID NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE INDEX evidence_by_identity ON evidence (tenant_id, source, external_id, collected_at);

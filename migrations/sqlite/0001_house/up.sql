@@ -88,9 +88,13 @@ CREATE TABLE applicability (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, scope_id BLOB NOT NULL, requirement TEXT NOT NULL, applicable BOOLEAN NOT NULL, justification TEXT, reasons TEXT NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 CREATE INDEX applicability_by_scope ON applicability (tenant_id, scope_id, requirement);
+CREATE TABLE soa_versions (
+  tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, scope_id BLOB NOT NULL, framework TEXT NOT NULL, number INTEGER NOT NULL,
+  PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
+CREATE INDEX soa_versions_by_scope ON soa_versions (tenant_id, scope_id, number);
 CREATE TABLE evidence (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, source TEXT NOT NULL, external_id TEXT, collected_at INTEGER NOT NULL, collected_on TEXT NOT NULL,
-  period_start_on TEXT, period_end_on TEXT, expires_on TEXT, retain_until_on TEXT, confidentiality TEXT NOT NULL, hold BOOLEAN NOT NULL,
+  period_start_on TEXT, period_end_on TEXT, expires_on TEXT, retain_until_on TEXT, confidentiality TEXT NOT NULL, hold BOOLEAN NOT NULL, attests BOOLEAN NOT NULL,
   sha256 TEXT NOT NULL, superseded_by_id BLOB, pushed_by BLOB NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 CREATE INDEX evidence_by_identity ON evidence (tenant_id, source, external_id, collected_at);

@@ -108,6 +108,33 @@ pub struct Decisions {
     pub data: Vec<Decision>,
 }
 
+/// What a decision says.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// Does it apply?
+    pub applicable: bool,
+    /// Why, or why not.
+    pub justification: Option<String>,
+    /// What asks for it.
+    pub reasons: Vec<Reason>,
+}
+
+/// What was decided for a scope, by requirement, without who and when: one query.
+pub fn verdicts(reader: &mut Reader<'_>, scope: Id) -> Result<BTreeMap<String, Verdict>> {
+    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let standing = a::table.inner_join(v::table.on(v::tenant_id.eq(a::tenant_id).and(v::id.eq(a::id)).and(v::version.eq(a::version))));
+    let standing = standing.filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope))).filter(at(seq));
+    type Found = (String, bool, Option<String>, String);
+    let found: Vec<Found> = standing.select((a::requirement, a::applicable, a::justification, a::reasons)).load(reader.conn())?;
+    let verdict = |(requirement, applicable, justification, reasons): Found| {
+        (requirement, Verdict { applicable, justification, reasons: words(&reasons) })
+    };
+    Ok(found.into_iter().map(verdict).collect())
+}
+fn words(reasons: &str) -> Vec<Reason> {
+    reasons.split(',').filter_map(|word| word.parse().ok()).collect()
+}
+
 /// What was decided for a scope, by requirement, at the reader's moment.
 pub fn decided(reader: &mut Reader<'_>, scope: Id, only: Option<&str>) -> Result<BTreeMap<String, (Id, Decision)>> {
     use crate::db::schema::ledger_entries as e;
@@ -126,7 +153,7 @@ pub fn decided(reader: &mut Reader<'_>, scope: Id, only: Option<&str>) -> Result
     let entries: Vec<crate::records::history::Entry> = entries.select(crate::records::history::Entry::as_select()).load(reader.conn())?;
     let by_seq: BTreeMap<i64, &crate::records::history::Entry> = entries.iter().map(|entry| (entry.seq, entry)).collect();
     let decision = |(id, version, requirement, applicable, justification, reasons, seq): Found| {
-        let reasons = reasons.split(',').filter_map(|word| word.parse().ok()).collect();
+        let reasons = words(&reasons);
         let entry = by_seq.get(&seq);
         let updated_by = entry.map(|entry| entry.image().map(|image| entry.actor(&image))).transpose()?;
         let updated_at = entry.map(|entry| entry.at);

@@ -1,9 +1,9 @@
 //! Controls (ISO/IEC 27001:2022 6.1.3 b, Annex A): what is really done. Implementation is said, operation is computed from evidence.
-use super::support::{Operation, Support, operation, support};
+use super::support::{Operation, Support, ages, operation, proofs};
 use crate::core::{Id, Invalid, Problem, Result, VersionKey};
-use crate::db::{Conn, schema::controls as c, schema::versions as v};
+use crate::db::{Conn, proof::Operates, schema::controls as c, schema::versions as v};
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Reader, Record, Relation, Resource, Row, Stateless, Stored, unasked, unasked_flag};
+use crate::records::{Condition, Kind, Reader, Record, Relation, Resource, Row, Stateless, Stored, sight, unasked, unasked_flag};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,9 @@ pub struct ControlFilter {
     /// Any of these responsibilities.
     #[param(max_items = 3)]
     pub responsibility: Vec<Responsibility>,
+    /// Operating, stale or unproven.
+    #[param(max_items = 3)]
+    pub operation: Vec<Operation>,
     /// Implemented on this day or later.
     pub implemented_on_since: Option<NaiveDate>,
     /// Implemented before this day.
@@ -134,12 +137,14 @@ impl Resource for Control {
     }
     fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
         let ids: Vec<Id> = rows.iter().map(|row| row.id).collect();
-        let (said, proven) = (implementations(reader, rows)?, support(reader, Some(&ids))?);
+        let (said, proven) = (standing(reader, rows)?, proofs(reader, Some(&ids))?);
         let text = |row: &Row| {
-            let evidence = proven.get(&row.id).copied().unwrap_or_default();
-            let implemented = said.get(&row.id) == Some(&Implementation::Implemented);
-            let operation = <&'static str>::from(operation(implemented, &evidence));
-            let evidence = serde_json::to_string(&evidence).map_err(Problem::internal)?;
+            let proofs = proven.get(&row.id).map(Vec::as_slice).unwrap_or_default();
+            let word = said.get(&row.id).map_or(Operation::Unproven, |(stage, responsibility)| {
+                operation(*stage == Implementation::Implemented, *responsibility, proofs)
+            });
+            let operation = <&'static str>::from(word);
+            let evidence = serde_json::to_string(&Support::of(proofs.iter())).map_err(Problem::internal)?;
             Ok(format!("\"evidence\":{evidence},\"operation\":\"{operation}\""))
         };
         rows.iter().map(text).collect()
@@ -156,12 +161,14 @@ impl Resource for Control {
     }
 }
 
-fn implementations(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Implementation>> {
+/// How far these versions are, and who does them.
+fn standing(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, (Implementation, Responsibility)>> {
     let (ids, versions): (Vec<Id>, Vec<i32>) = rows.iter().map(|row| (row.id, row.version)).unzip();
     let own = c::table.filter(c::tenant_id.eq(reader.tenant())).filter(c::id.eq_any(ids)).filter(c::version.eq_any(versions));
-    let found: Vec<(Id, i32, Implementation)> = own.select((c::id, c::version, c::implementation)).load(reader.conn())?;
-    let fits = |(id, version, _): &(Id, i32, Implementation)| rows.iter().any(|row| row.id == *id && row.version == *version);
-    Ok(found.into_iter().filter(fits).map(|(id, _, implementation)| (id, implementation)).collect())
+    type Found = (Id, i32, Implementation, Responsibility);
+    let found: Vec<Found> = own.select((c::id, c::version, c::implementation, c::responsibility)).load(reader.conn())?;
+    let fits = |(id, version, ..): &Found| rows.iter().any(|row| row.id == *id && row.version == *version);
+    Ok(found.into_iter().filter(fits).map(|(id, _, stage, responsibility)| (id, (stage, responsibility))).collect())
 }
 
 impl Stored for Control {
@@ -177,7 +184,7 @@ impl Stored for Control {
         );
         diesel::insert_into(c::table).values(row).execute(conn)
     }
-    fn matching(filter: &ControlFilter, _: &Moments) -> Condition {
+    fn matching(filter: &ControlFilter, then: &Moments) -> Condition {
         let own = c::table.filter(c::tenant_id.eq(v::tenant_id).and(c::id.eq(v::id)).and(c::version.eq(v::version)));
         let own = own.filter(c::nature.eq_any(filter.nature.clone()).or(unasked(&filter.nature)));
         let own = own.filter(c::frequency.eq_any(filter.frequency.clone()).or(unasked(&filter.frequency)));
@@ -189,6 +196,16 @@ impl Stored for Control {
         let typed = c::preventive.eq(true).and(c::preventive.eq(wants(ControlType::Preventive)));
         let typed = typed.or(c::detective.eq(true).and(c::detective.eq(wants(ControlType::Detective))));
         let typed = typed.or(c::corrective.eq(true).and(c::corrective.eq(wants(ControlType::Corrective))));
-        Box::new(exists(own.filter(typed.or(unasked(&filter.control_type)))))
+        let own: Condition = Box::new(exists(own.filter(typed.or(unasked(&filter.control_type)))));
+        if filter.operation.is_empty() {
+            return own;
+        }
+        let rank = |word: &Operation| match word {
+            Operation::Unproven => 0,
+            Operation::Stale => 1,
+            Operation::Operating => 2,
+        };
+        let ranks = filter.operation.iter().map(rank).collect();
+        sight::both(own, Box::new(Operates { seq: then.seq, ranks, ages: ages(then), sight: then.sight.clone() }))
     }
 }

@@ -3,17 +3,18 @@
 use super::support::{self, Span};
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey, text::hex};
 use crate::db::Conn;
+use crate::db::proof::Fresh;
 use crate::db::schema::{evidence as ev, ledger_entries as e, versions as v};
 use crate::http::describe::Changed;
 use crate::http::{Answer, At, Because, Guard, Hold, Input, Release, transit};
 use crate::records::ask::Moments;
 use crate::records::{
-    Comment as Needs, Condition, Kind, Known, Reader, Record, Relation, Resource, Row, Stored, Transition, unasked, unasked_flag,
+    Comment as Needs, Condition, Kind, Known, Reader, Record, Relation, Resource, Row, Stored, Transition, sight, unasked, unasked_flag,
 };
 use crate::registers::plan::asset::Classification;
 use actix_web::post;
 use chrono::NaiveDate;
-use diesel::{dsl::exists, prelude::*};
+use diesel::{dsl::exists, dsl::not, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -65,6 +66,8 @@ pub struct Pushed {
     /// The day until which it must be kept.
     #[schema(required)]
     pub retain_until_on: Option<NaiveDate>,
+    /// Is it a provider's own attestation (a certificate, an assurance report)? Only such evidence proves what a provider does.
+    pub attests: bool,
     /// What the file was called; null for a payload.
     #[schema(required, max_length = 255)]
     pub file_name: Option<String>,
@@ -96,6 +99,7 @@ impl Default for Pushed {
             period_end_on: None,
             expires_on: None,
             retain_until_on: None,
+            attests: false,
             file_name: None,
             sha256,
             size_bytes: 0,
@@ -123,6 +127,12 @@ pub struct EvidenceFilter {
     /// Any of these classes.
     #[param(max_items = 10)]
     pub confidentiality: Vec<Classification>,
+    /// Current, expired or superseded.
+    #[param(max_items = 3)]
+    pub freshness: Vec<Freshness>,
+    /// A provider's attestation, or not.
+    #[param(max_items = 2)]
+    pub attests: Vec<bool>,
     /// Superseded, or not.
     #[param(max_items = 2)]
     pub superseded: Vec<bool>,
@@ -207,24 +217,29 @@ impl Stored for Evidence {
                 ev::retain_until_on.eq(said.retain_until_on),
                 ev::confidentiality.eq(own.confidentiality),
                 ev::hold.eq(record.spine.status == "on_hold"),
+                ev::attests.eq(said.attests),
             ),
             (ev::sha256.eq(&said.sha256), ev::superseded_by_id.eq(said.superseded_by_id), ev::pushed_by.eq(said.pushed_by_id)),
         );
         diesel::insert_into(ev::table).values(row).execute(conn)
     }
-    fn matching(filter: &EvidenceFilter, _: &Moments) -> Condition {
+    fn matching(filter: &EvidenceFilter, then: &Moments) -> Condition {
         let own = ev::table.filter(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)));
         let own = own.filter(ev::source.eq_any(filter.source.clone()).or(unasked(&filter.source)));
         let own = own.filter(ev::external_id.eq_any(filter.external_id.clone()).or(unasked(&filter.external_id)));
         let own = own.filter(ev::sha256.eq_any(filter.sha256.clone()).or(unasked(&filter.sha256)));
         let own = own.filter(ev::confidentiality.eq_any(filter.confidentiality.clone()).or(unasked(&filter.confidentiality)));
+        let own = own.filter(ev::attests.eq_any(filter.attests.clone()).or(unasked(&filter.attests)));
         let own = own.filter(ev::superseded_by_id.is_not_null().eq_any(filter.superseded.clone()).or(unasked(&filter.superseded)));
         let own = own.filter(ev::collected_at.nullable().ge(filter.collected_at_since).or(unasked_flag(&filter.collected_at_since)));
         let own = own.filter(ev::collected_at.nullable().lt(filter.collected_at_before).or(unasked_flag(&filter.collected_at_before)));
         let own = own.filter(ev::expires_on.ge(filter.expires_on_since).or(unasked_flag(&filter.expires_on_since)));
         let own = own.filter(ev::expires_on.lt(filter.expires_on_before).or(unasked_flag(&filter.expires_on_before)));
         let own = own.filter(ev::period_end_on.ge(filter.period_end_on_since).or(unasked_flag(&filter.period_end_on_since)));
-        Box::new(exists(own.filter(ev::period_end_on.lt(filter.period_end_on_before).or(unasked_flag(&filter.period_end_on_before)))))
+        let own = own.filter(ev::period_end_on.lt(filter.period_end_on_before).or(unasked_flag(&filter.period_end_on_before)));
+        let own: Condition = Box::new(exists(own));
+        let fresh = filter.freshness.iter().map(|word| fresh(*word, then)).reduce(|a, b| Box::new(a.or(b)));
+        fresh.into_iter().fold(own, sight::both)
     }
 }
 
@@ -251,6 +266,18 @@ fn receipts(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, Receipt>
     let found: Vec<(Id, i64, Vec<u8>, Instant)> = first.select((e::record_id, e::seq, e::leaf_hash, e::at)).load(reader.conn())?;
     let receipt = |(id, seq, hash, recorded_at): (Id, i64, Vec<u8>, Instant)| (id, Receipt { seq, leaf_hash: hex(&hash), recorded_at });
     Ok(found.into_iter().map(receipt).collect())
+}
+
+/// Evidence of which this word is true.
+fn fresh(word: Freshness, then: &Moments) -> Condition {
+    let own = ev::table.filter(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)));
+    let superseded = exists(own.filter(ev::superseded_by_id.is_not_null()));
+    let current = Fresh { seq: then.seq, ages: support::ages(then) };
+    match word {
+        Freshness::Superseded => Box::new(superseded),
+        Freshness::Current => Box::new(not(superseded).and(current)),
+        Freshness::Expired => Box::new(not(superseded).and(not(current))),
+    }
 }
 
 /// Whether these versions are current on the organization's date.

@@ -52,9 +52,12 @@ pub struct Told {
     pub expires_on: Option<NaiveDate>,
     /// The day until which it must be kept.
     pub retain_until_on: Option<NaiveDate>,
+    /// Is it a provider's own attestation (a certificate, an assurance report)? Only such evidence proves what a provider does.
+    pub attests: Option<bool>,
 }
 
-const TOLD: &[&str] = &["source", "external_id", "collected_at", "period_start_on", "period_end_on", "expires_on", "retain_until_on"];
+const TOLD: &[&str] =
+    &["source", "external_id", "collected_at", "period_start_on", "period_end_on", "expires_on", "retain_until_on", "attests"];
 
 /// A content that was received and is still to be kept.
 struct Content {
@@ -96,6 +99,7 @@ pub async fn push(guard: Guard<Push<Evidence>>, request: HttpRequest, payload: w
         period_end_on: told.period_end_on,
         expires_on: told.expires_on,
         retain_until_on: told.retain_until_on,
+        attests: told.attests.unwrap_or_default(),
         file_name: content.file_name,
         sha256: content.sha256.clone(),
         size_bytes: content.size_bytes,

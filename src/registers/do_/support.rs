@@ -1,13 +1,15 @@
 //! What proves a control (ISO/IEC 27001:2022 9.1): its evidence, current or expired. Computed at reading, from the organization's date; right
 //! without any job having run.
-use super::control::Frequency;
+use super::control::{Frequency, Responsibility};
 use crate::core::{Id, Instant, Result};
 use crate::db::dialect::at;
+use crate::db::proof::Ages;
 use crate::db::schema::{controls as c, evidence as ev, links as l, requirement_links as rl, versions as v};
+use crate::records::ask::Moments;
 use crate::records::{Reader, sight};
 use chrono::{Days, NaiveDate};
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
@@ -17,7 +19,7 @@ crate::vocabulary! {
 }
 
 /// The evidence behind a control: what is superseded does not count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Support {
     /// Pieces that are current.
     #[schema(minimum = 0)]
@@ -52,16 +54,29 @@ pub struct Proof {
     pub evidence: Id,
     /// Is it current?
     pub current: bool,
+    /// Is it a provider's attestation?
+    pub attests: bool,
     /// When it was collected.
     pub collected_at: Instant,
 }
 
-/// Pure: what evidence says of a control.
-pub fn operation(implemented: bool, evidence: &Support) -> Operation {
-    match (implemented, evidence.current, evidence.expired) {
-        (true, 1.., _) => Operation::Operating,
-        (true, _, 1..) => Operation::Stale,
-        _ => Operation::Unproven,
+/// Pure: what evidence says of a control. What a provider does is proven by its attestations alone; of a shared control, the organization's part
+/// is proven by the rest, and both have to be.
+pub fn operation(implemented: bool, responsibility: Responsibility, proofs: &[Proof]) -> Operation {
+    let of = |counts: &dyn Fn(&Proof) -> bool| match () {
+        () if proofs.iter().any(|proof| counts(proof) && proof.current) => Operation::Operating,
+        () if proofs.iter().any(counts) => Operation::Stale,
+        () => Operation::Unproven,
+    };
+    match (implemented, responsibility) {
+        (false, _) => Operation::Unproven,
+        (true, Responsibility::Own) => of(&|_| true),
+        (true, Responsibility::Provider) => of(&|proof| proof.attests),
+        (true, Responsibility::Shared) => match (of(&|proof| !proof.attests), of(&|proof| proof.attests)) {
+            (Operation::Operating, Operation::Operating) => Operation::Operating,
+            (Operation::Unproven, _) | (_, Operation::Unproven) => Operation::Unproven,
+            _ => Operation::Stale,
+        },
     }
 }
 
@@ -97,6 +112,14 @@ fn allowance(frequency: Frequency) -> Option<u64> {
     }
 }
 
+/// Pure: the first days that are current still, for filters: what `current_until` says, turned around.
+pub fn ages(then: &Moments) -> Ages {
+    let before = |days: u64| then.today.checked_sub_days(Days::new(days)).unwrap_or(NaiveDate::MIN);
+    let regular = [Frequency::Daily, Frequency::Weekly, Frequency::Monthly, Frequency::Quarterly, Frequency::HalfYearly, Frequency::Yearly];
+    let ended = regular.into_iter().filter_map(|frequency| Some((frequency.into(), before(allowance(frequency)?)))).collect();
+    Ages { expires: then.today, ended, collected: before(u64::from(then.evidence_days.unsigned_abs())) }
+}
+
 /// The evidence of these controls (of all when none are named) in numbers.
 pub fn support(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeMap<Id, Support>> {
     Ok(proofs(reader, controls)?.into_iter().map(|(control, proofs)| (control, Support::of(proofs.iter()))).collect())
@@ -104,13 +127,23 @@ pub fn support(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTree
 
 /// The evidence of these controls (of all when none are named), as far as this caller sees it: two queries, and one more for a limited caller.
 pub fn proofs(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeMap<Id, Vec<Proof>>> {
+    let frequencies = frequencies_of(reader, controls)?;
+    proofs_at(reader, controls, &frequencies)
+}
+
+/// The same where it is known how often the controls are done: one query less.
+pub fn proofs_at(
+    reader: &mut Reader<'_>,
+    controls: Option<&[Id]>,
+    frequencies: &BTreeMap<Id, Frequency>,
+) -> Result<BTreeMap<Id, Vec<Proof>>> {
     let mut all: BTreeMap<Id, Vec<Proof>> = BTreeMap::new();
-    let seen = visible(reader)?;
+    let seen = visible(reader, "evidence")?;
     let (today, default) = (reader.today, reader.settings.evidence_days);
-    for piece in pieces(reader, controls, None)? {
-        if seen.as_ref().is_none_or(|seen| seen.contains(&piece.evidence)) {
-            let current = current_until(&piece.span, piece.frequency, default) >= today;
-            all.entry(piece.control).or_default().push(Proof { evidence: piece.evidence, current, collected_at: piece.collected_at });
+    for Piece { control, evidence, collected_at, span, attests } in pieces(reader, controls, None)? {
+        if seen.as_ref().is_none_or(|seen| seen.contains(&evidence)) {
+            let current = current_until(&span, frequencies.get(&control).copied(), default) >= today;
+            all.entry(control).or_default().push(Proof { evidence, current, attests, collected_at });
         }
     }
     Ok(all)
@@ -119,22 +152,22 @@ pub fn proofs(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeM
 /// The evidence that names requirements itself, by requirement.
 pub fn by_requirement(reader: &mut Reader<'_>) -> Result<BTreeMap<String, Vec<Proof>>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let seen = visible(reader)?;
+    let seen = visible(reader, "evidence")?;
     let cited = v::table
         .inner_join(rl::table.on(rl::tenant_id.eq(v::tenant_id).and(rl::from_id.eq(v::id))))
         .inner_join(ev::table.on(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version))));
     let cited = cited.filter(v::tenant_id.eq(tenant).and(v::kind.eq("evidence")).and(v::archived_at.is_null())).filter(at(seq));
     let cited = cited.filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq))).filter(ev::superseded_by_id.is_null());
-    type Found = (String, Id, Instant, NaiveDate, Option<NaiveDate>, Option<NaiveDate>);
-    let columns = (rl::requirement, v::id, ev::collected_at, ev::collected_on, ev::period_end_on, ev::expires_on);
+    type Found = (String, Id, Instant, NaiveDate, Option<NaiveDate>, Option<NaiveDate>, bool);
+    let columns = (rl::requirement, v::id, ev::collected_at, ev::collected_on, ev::period_end_on, ev::expires_on, ev::attests);
     let (today, default) = (reader.today, reader.settings.evidence_days);
     let mut all: BTreeMap<String, Vec<Proof>> = BTreeMap::new();
-    for (requirement, evidence, collected_at, collected_on, period_end_on, expires_on) in
+    for (requirement, evidence, collected_at, collected_on, period_end_on, expires_on, attests) in
         cited.select(columns).load::<Found>(reader.conn())?
     {
         if seen.as_ref().is_none_or(|seen| seen.contains(&evidence)) {
             let current = current_until(&Span { collected_on, period_end_on, expires_on }, None, default) >= today;
-            all.entry(requirement).or_default().push(Proof { evidence, current, collected_at });
+            all.entry(requirement).or_default().push(Proof { evidence, current, attests, collected_at });
         }
     }
     Ok(all)
@@ -143,8 +176,9 @@ pub fn by_requirement(reader: &mut Reader<'_>) -> Result<BTreeMap<String, Vec<Pr
 /// The shortest frequency of the controls that each of these pieces of evidence proves.
 pub fn frequencies(reader: &mut Reader<'_>, evidence: &[Id]) -> Result<BTreeMap<Id, Frequency>> {
     let mut all: BTreeMap<Id, Frequency> = BTreeMap::new();
+    let done = frequencies_of(reader, None)?;
     for piece in pieces(reader, None, Some(evidence))? {
-        if let Some(frequency) = piece.frequency.filter(|frequency| allowance(*frequency).is_some()) {
+        if let Some(frequency) = done.get(&piece.control).copied().filter(|frequency| allowance(*frequency).is_some()) {
             let shortest = all.entry(piece.evidence).or_insert(frequency);
             if allowance(frequency) < allowance(*shortest) {
                 *shortest = frequency;
@@ -159,13 +193,12 @@ struct Piece {
     evidence: Id,
     collected_at: Instant,
     span: Span,
-    frequency: Option<Frequency>,
+    attests: bool,
 }
 
 /// Evidence that stands, with the controls it is linked with.
 fn pieces(reader: &mut Reader<'_>, controls: Option<&[Id]>, evidence: Option<&[Id]>) -> Result<Vec<Piece>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let frequencies = frequencies_of(reader, controls)?;
     let linked = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
         .inner_join(ev::table.on(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version))));
@@ -181,12 +214,12 @@ fn pieces(reader: &mut Reader<'_>, controls: Option<&[Id]>, evidence: Option<&[I
     if let Some(ids) = evidence {
         linked = linked.filter(l::from_id.eq_any(ids.to_vec()));
     }
-    type Found = (Id, Id, Instant, NaiveDate, Option<NaiveDate>, Option<NaiveDate>);
-    let columns = (l::to_id, v::id, ev::collected_at, ev::collected_on, ev::period_end_on, ev::expires_on);
+    type Found = (Id, Id, Instant, NaiveDate, Option<NaiveDate>, Option<NaiveDate>, bool);
+    let columns = (l::to_id, v::id, ev::collected_at, ev::collected_on, ev::period_end_on, ev::expires_on, ev::attests);
     let found: Vec<Found> = linked.select(columns).load(reader.conn())?;
-    let piece = |(control, evidence, collected_at, collected_on, period_end_on, expires_on): Found| {
+    let piece = |(control, evidence, collected_at, collected_on, period_end_on, expires_on, attests): Found| {
         let span = Span { collected_on, period_end_on, expires_on };
-        Piece { control, evidence, collected_at, span, frequency: frequencies.get(&control).copied() }
+        Piece { control, evidence, collected_at, span, attests }
     };
     Ok(found.into_iter().map(piece).collect())
 }
@@ -203,12 +236,12 @@ fn frequencies_of(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BT
     Ok(found.into_iter().filter_map(|(id, frequency)| Some((id, frequency?))).collect())
 }
 
-/// The evidence that a limited caller sees; `None` when it sees all.
-fn visible(reader: &mut Reader<'_>) -> Result<Option<BTreeSet<Id>>> {
-    match sight::limits(reader.caller(), "evidence", reader.moment.seq) {
+/// The records of a kind that a limited caller sees; `None` when it sees all: no query then.
+pub fn visible(reader: &mut Reader<'_>, kind: &'static str) -> Result<Option<BTreeSet<Id>>> {
+    match sight::limits(reader.caller(), kind, reader.moment.seq) {
         None => Ok(None),
         Some(_) => {
-            let seen = reader.seen("evidence");
+            let seen = reader.seen(kind);
             Ok(Some(v::table.filter(seen).select(v::id).load::<Id>(reader.conn())?.into_iter().collect()))
         }
     }
@@ -238,17 +271,39 @@ mod tests {
     fn a_piece_counts_once() {
         let (one, other) = (Id::new(), Id::new());
         let at = |millis| Instant::from_millis(millis).unwrap_or_else(|| panic!("{millis}"));
-        let proof = |evidence, current, millis| Proof { evidence, current, collected_at: at(millis) };
+        let proof = |evidence, current, millis| Proof { evidence, current, attests: false, collected_at: at(millis) };
         let all = Support::of([proof(one, false, 1), proof(one, true, 1), proof(other, false, 2)].iter());
         assert_eq!(all, Support { current: 1, expired: 1, latest_collected_at: Some(at(2)) });
     }
 
     #[test]
     fn operation_needs_both_word_and_proof() {
-        let with = |current, expired| Support { current, expired, latest_collected_at: None };
-        assert_eq!(operation(true, &with(1, 3)), Operation::Operating);
-        assert_eq!(operation(true, &with(0, 3)), Operation::Stale);
-        assert_eq!(operation(true, &with(0, 0)), Operation::Unproven);
-        assert_eq!(operation(false, &with(5, 0)), Operation::Unproven);
+        let proof = |current, attests| Proof {
+            evidence: Id::new(),
+            current,
+            attests,
+            collected_at: Instant::from_millis(1).unwrap_or_else(|| panic!("1")),
+        };
+        let (own, old, attested, lapsed) = (proof(true, false), proof(false, false), proof(true, true), proof(false, true));
+        use Operation::{Operating, Stale, Unproven};
+        use Responsibility::{Own, Provider, Shared};
+        for (responsibility, proofs, wanted) in [
+            (Own, vec![old, own], Operating),
+            (Own, vec![old], Stale),
+            (Own, vec![attested], Operating),
+            (Own, vec![], Unproven),
+            (Provider, vec![own], Unproven),
+            (Provider, vec![own, attested], Operating),
+            (Provider, vec![own, lapsed], Stale),
+            (Shared, vec![own], Unproven),
+            (Shared, vec![attested], Unproven),
+            (Shared, vec![own, attested], Operating),
+            (Shared, vec![own, lapsed], Stale),
+            (Shared, vec![old, attested], Stale),
+            (Shared, vec![old, lapsed], Stale),
+        ] {
+            assert_eq!(operation(true, responsibility, &proofs), wanted, "{responsibility:?} {proofs:?}");
+            assert_eq!(operation(false, responsibility, &proofs), Unproven);
+        }
     }
 }

@@ -174,6 +174,7 @@ impl<'a> Kit<'a> {
     pub fn filled(&self, operation: &Operation, record: &str) -> String {
         let path = operation.template.replace("{id}", record).replace("{relation}", "scope_ids").replace("{to}", &self.scope);
         let path = path.replace("{requirement}", "iso-27001-2022:A.7.4").replace("{slug}", self.slug(operation)).replace("{n}", "1");
+        let path = if path.ends_with("/soa-diff") { format!("{path}?from=live&to=live") } else { path };
         assert!(!path.contains('{'), "{HERE}: `filled` has to know what stands in {path}");
         path
     }
@@ -210,6 +211,9 @@ impl<'a> Kit<'a> {
             }
             "revisions/{n}" => {
                 self.walk(&kind, &record, &kind.transitions.iter().filter(|t| t.verb == "approve").map(|t| t.to).collect::<Vec<_>>()).await
+            }
+            rest if rest.starts_with("soa-versions/") => {
+                self.app.post(maker, &format!("{path}/soa-versions"), &json!({})).await.expect(201);
             }
             verb => {
                 let from: Vec<&str> = kind.transitions.iter().filter(|t| t.verb == verb).flat_map(|t| t.from.iter().copied()).collect();

@@ -73,7 +73,10 @@ fn permission(method: &Method, path: &str) -> Option<(String, String)> {
         ["risk-treatment-plan"] => return named("risk_treatment", "read"),
         ["risks", "rescore"] => return named("risk", "rescore"),
         ["risk-matrix" | "risk-trend"] => return named("risk", "read"),
-        [_, _, "applicability" | "statement-of-applicability", ..] => {
+        [_, _, "soa-versions", rest @ ..] => {
+            return named("soa_version", if *method == Method::GET { "read" } else { rest.get(1).copied().unwrap_or("submit") });
+        }
+        [_, _, "applicability" | "statement-of-applicability" | "soa-diff", ..] => {
             return named("applicability", if *method == Method::GET { "read" } else { "change" });
         }
         _ => {}

@@ -1,0 +1,328 @@
+//! Occurrences (ISO/IEC 27001:2022 8.1): whether a control was done in each period of its frequency, as evidence tells. Computed: a review that
+//! nobody made is there as missing, without anybody having entered it.
+use super::control::{Control, Frequency, Implementation};
+use super::support::visible;
+use crate::core::{Id, Instant, Invalid, Problem, Result};
+use crate::db::dialect::at;
+use crate::db::schema::{evidence as ev, links as l, versions as v};
+use crate::http::describe::Refusals;
+use crate::http::{Answer, At, Guard, Read, Then};
+use crate::records::{Reader, Record, Resource};
+use actix_web::{HttpRequest, get};
+use chrono::{Datelike, Days, Months, NaiveDate};
+use diesel::prelude::*;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Periods that one answer has.
+const MOST: usize = 400;
+/// Pieces of evidence that a period names.
+const NAMED: usize = 50;
+
+crate::vocabulary! {
+    /// What became of a period: proven in time, proven after its grace, not proven and over, not over yet; or a control that waits for events had none.
+    pub enum OccurrenceState { Done, Late, Missing, Due, NoEvent }
+}
+
+/// A piece of evidence in one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct EvidenceRef {
+    /// The evidence.
+    pub id: Id,
+    /// Its readable identifier.
+    #[schema(max_length = 32)]
+    pub code: String,
+    /// What it is called.
+    #[schema(max_length = 200)]
+    pub name: String,
+    /// When it was collected.
+    pub collected_at: Instant,
+}
+
+/// A period in which the control is to be done.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Occurrence {
+    /// Its first day.
+    pub period_start_on: NaiveDate,
+    /// Its last day.
+    pub period_end_on: NaiveDate,
+    /// The last day on which evidence of it is in time: 10 % of the period after its end, at least a day.
+    pub due_on: NaiveDate,
+    /// What became of it.
+    pub status: OccurrenceState,
+    /// The evidence that covers it, or lies within it; up to 50, first collected first.
+    #[schema(max_items = 50)]
+    pub evidence: Vec<EvidenceRef>,
+    /// All of it.
+    #[schema(minimum = 0)]
+    pub evidence_count: i64,
+}
+
+/// Periods by what became of them.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct OccurrenceSummary {
+    /// Proven in time.
+    #[schema(minimum = 0)]
+    pub done: i64,
+    /// Proven later.
+    #[schema(minimum = 0)]
+    pub late: i64,
+    /// Not proven, and over.
+    #[schema(minimum = 0)]
+    pub missing: i64,
+    /// Not proven, and not over.
+    #[schema(minimum = 0)]
+    pub due: i64,
+    /// Without an event.
+    #[schema(minimum = 0)]
+    pub no_event: i64,
+}
+
+/// The occurrences of a control.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Occurrences {
+    /// The control.
+    pub control_id: Id,
+    /// How often it is done.
+    #[schema(required)]
+    pub frequency: Option<Frequency>,
+    /// The first day that was looked at.
+    pub period_start_on: NaiveDate,
+    /// The last.
+    pub period_end_on: NaiveDate,
+    /// In the order of time.
+    #[schema(max_items = 400)]
+    pub data: Vec<Occurrence>,
+    /// In numbers.
+    pub summary: OccurrenceSummary,
+}
+
+/// Pure: the period of a frequency that a day lies in, by the calendar; weeks begin on Monday. `None` for what has no periods.
+pub fn period(frequency: Frequency, day: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
+    let months = |n: u32| {
+        let first = NaiveDate::from_ymd_opt(day.year(), day.month0() / n * n + 1, 1)?;
+        Some((first, first.checked_add_months(Months::new(n))?.pred_opt()?))
+    };
+    match frequency {
+        Frequency::Daily => Some((day, day)),
+        Frequency::Weekly => {
+            let first = day.checked_sub_days(Days::new(u64::from(day.weekday().num_days_from_monday())))?;
+            Some((first, first.checked_add_days(Days::new(6))?))
+        }
+        Frequency::Monthly => months(1),
+        Frequency::Quarterly => months(3),
+        Frequency::HalfYearly => months(6),
+        Frequency::Yearly => months(12),
+        Frequency::Continuous | Frequency::PerEvent => None,
+    }
+}
+
+/// Pure: the periods that these days touch, each whole; `None` when there are too many.
+fn periods(frequency: Frequency, first: NaiveDate, last: NaiveDate) -> Option<Vec<(NaiveDate, NaiveDate)>> {
+    let next = |(_, end): &(NaiveDate, NaiveDate)| period(frequency, end.succ_opt()?).filter(|(start, _)| *start <= last);
+    let first = period(frequency, first).filter(|_| first <= last);
+    let all: Vec<_> = std::iter::successors(first, next).take(MOST + 1).collect();
+    (all.len() <= MOST).then_some(all)
+}
+
+/// Pure: the last day on which evidence of a period is in time.
+fn grace((start, end): (NaiveDate, NaiveDate)) -> NaiveDate {
+    let days = (end - start).num_days().unsigned_abs() + 1;
+    end.checked_add_days(Days::new(days.div_ceil(10))).unwrap_or(NaiveDate::MAX)
+}
+
+/// Evidence as a period looks at it.
+#[derive(Debug, Clone)]
+struct Piece {
+    what: EvidenceRef,
+    collected_on: NaiveDate,
+    start: NaiveDate,
+    end: NaiveDate,
+}
+
+impl Piece {
+    /// Pure: does it prove this period: by covering it, or as something that was done within it?
+    fn proves(&self, (start, end): (NaiveDate, NaiveDate)) -> bool {
+        (self.start <= start && self.end >= end) || (self.start >= start && self.end <= end)
+    }
+}
+
+/// Pure: what became of a period.
+fn became(of: (NaiveDate, NaiveDate), proofs: &[&Piece], events: bool, today: NaiveDate) -> OccurrenceState {
+    let due = grace(of);
+    match proofs.iter().map(|piece| piece.collected_on).min() {
+        Some(first) if first <= due => OccurrenceState::Done,
+        Some(_) => OccurrenceState::Late,
+        None if events => OccurrenceState::NoEvent,
+        None if due < today => OccurrenceState::Missing,
+        None => OccurrenceState::Due,
+    }
+}
+
+/// The evidence of a control, superseded pieces too (each proves its own period), first collected first.
+fn pieces(reader: &mut Reader<'_>, control: Id) -> Result<Vec<Piece>> {
+    let (tenant, seq, zone) = (reader.tenant(), reader.moment.seq, reader.settings.zone);
+    let seen = visible(reader, "evidence")?;
+    let linked = v::table
+        .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
+        .inner_join(ev::table.on(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version))));
+    let linked = linked.filter(l::tenant_id.eq(tenant).and(l::relation.eq("control_ids")).and(l::to_id.eq(control)));
+    let linked = linked.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)));
+    let linked = linked.filter(v::kind.eq("evidence").and(v::archived_at.is_null())).filter(at(seq));
+    type Found = (Id, i64, String, Instant, Option<NaiveDate>, Option<NaiveDate>);
+    let columns = (v::id, v::number, v::name, ev::collected_at, ev::period_start_on, ev::period_end_on);
+    let found: Vec<Found> = linked.order((ev::collected_at, v::number)).select(columns).load(reader.conn())?;
+    let piece = |(id, number, name, collected_at, start, end): Found| {
+        let collected_on = collected_at.day(zone);
+        let (start, end) = (start.or(end).unwrap_or(collected_on), end.or(start).unwrap_or(collected_on));
+        Piece { what: EvidenceRef { id, code: format!("EVD-{number}"), name, collected_at }, collected_on, start, end }
+    };
+    Ok(found.into_iter().filter(|row| seen.as_ref().is_none_or(|seen| seen.contains(&row.0))).map(piece).collect())
+}
+
+fn too_many() -> Problem {
+    let detail = format!("the days have more than {MOST} periods; ask for fewer");
+    Problem::parameters(vec![Invalid::query("period_start_on", "too_many", detail)])
+}
+
+/// The days that are looked at: those asked for (a year up to today when none are), not before the control was implemented, not after today.
+fn span(record: &Record<Control>, asked: (Option<NaiveDate>, Option<NaiveDate>), today: NaiveDate) -> Result<(NaiveDate, NaiveDate)> {
+    let end = asked.1.unwrap_or(today).min(today);
+    let year_before = || end.checked_sub_months(Months::new(12)).and_then(|day| day.succ_opt()).unwrap_or(end);
+    let start = asked.0.unwrap_or_else(year_before);
+    if asked.1.is_some_and(|end| end < start) {
+        return Err(Problem::parameters(vec![Invalid::query("period_end_on", "order", "lies before period_start_on")]));
+    }
+    Ok((record.own.implemented_on.map_or(start, |since| start.max(since)), end))
+}
+
+/// The occurrences of a control at the reader's moment.
+fn compute(reader: &mut Reader<'_>, record: &Record<Control>, asked: (Option<NaiveDate>, Option<NaiveDate>)) -> Result<Occurrences> {
+    let (own, today) = (&record.own, reader.today);
+    let (start, end) = span(record, asked, today)?;
+    let expected = matches!(own.implementation, Implementation::Implemented | Implementation::Retired) && start <= end;
+    let regular = own.frequency.filter(|frequency| period(*frequency, start).is_some());
+    let all = match regular {
+        _ if !expected => vec![],
+        Some(frequency) => periods(frequency, start, end).ok_or_else(too_many)?,
+        None => vec![(start, end)],
+    };
+    let events = regular.is_none() && own.frequency != Some(Frequency::Continuous);
+    let pieces = if all.is_empty() { vec![] } else { pieces(reader, record.spine.id)? };
+    let mut summary = OccurrenceSummary::default();
+    let occurrence = |of: (NaiveDate, NaiveDate)| {
+        let proofs: Vec<&Piece> = pieces.iter().filter(|piece| piece.proves(of)).collect();
+        let status = became(of, &proofs, events, today);
+        *(match status {
+            OccurrenceState::Done => &mut summary.done,
+            OccurrenceState::Late => &mut summary.late,
+            OccurrenceState::Missing => &mut summary.missing,
+            OccurrenceState::Due => &mut summary.due,
+            OccurrenceState::NoEvent => &mut summary.no_event,
+        }) += 1;
+        Occurrence {
+            period_start_on: of.0,
+            period_end_on: of.1,
+            due_on: grace(of),
+            status,
+            evidence: proofs.iter().take(NAMED).map(|piece| piece.what.clone()).collect(),
+            evidence_count: proofs.len() as i64,
+        }
+    };
+    let data = all.into_iter().map(occurrence).collect();
+    Ok(Occurrences { control_id: record.spine.id, frequency: own.frequency, period_start_on: start, period_end_on: end, data, summary })
+}
+
+/// List the occurrences of a control
+///
+/// Whether it was done in each period of its frequency, as its evidence tells: by a period that covers it, or by something done within it. Days are the
+/// organization's; periods go by the calendar, each whole. Nothing is expected before `implemented_on`, or of a control that is not implemented. A control
+/// that is done for each event or continuously has one period: all the days that were asked for. Up to 400 periods.
+#[utoipa::path(operation_id = "listControlOccurrences", tag = "controls", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The control: its id or its code.", max_length = 64),
+        ("period_start_on" = Option<String>, Query, description = "The first day; a year before the last when absent.", format = Date),
+        ("period_end_on" = Option<String>, Query, description = "The last day; today when absent or later.", format = Date), crate::http::document::Past),
+    responses((status = 200, description = "The occurrences.", body = Occurrences), crate::http::describe::Unchanged, Refusals))]
+#[get("/v1/controls/{id}/occurrences")]
+pub async fn list(guard: Guard<Read<Control>>, at: At, request: HttpRequest) -> Result<Answer> {
+    let (then, selector) = (Then::read(&request, &["period_start_on", "period_end_on"])?, at.of(&Control::KIND)?);
+    let needed = "a date like 2026-03-31";
+    let asked = (then.parsed::<NaiveDate>("period_start_on", needed)?, then.parsed::<NaiveDate>("period_end_on", needed)?);
+    guard
+        .view(then.as_of, move |reader| {
+            let record: Record<Control> = reader.load(&selector, then.archived_too)?;
+            Answer::of(&compute(reader, &record, asked)?)
+        })
+        .await
+}
+
+/// Mounts what is particular to controls.
+pub fn actions(api: &mut crate::http::Api<'_>) {
+    api.service(list);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap_or_else(|e| panic!("{e}"))
+    }
+    fn days(first: &str, last: &str) -> (NaiveDate, NaiveDate) {
+        (day(first), day(last))
+    }
+
+    #[test]
+    fn periods_go_by_the_calendar() {
+        for (frequency, first, last) in [
+            (Frequency::Daily, "2024-02-29", "2024-02-29"),
+            (Frequency::Weekly, "2024-02-26", "2024-03-03"),
+            (Frequency::Monthly, "2024-02-01", "2024-02-29"),
+            (Frequency::Quarterly, "2024-01-01", "2024-03-31"),
+            (Frequency::HalfYearly, "2024-01-01", "2024-06-30"),
+            (Frequency::Yearly, "2024-01-01", "2024-12-31"),
+        ] {
+            assert_eq!(period(frequency, day("2024-02-29")), Some(days(first, last)));
+        }
+        assert_eq!(period(Frequency::PerEvent, day("2024-02-29")), None);
+        let quarters = periods(Frequency::Quarterly, day("2026-02-15"), day("2026-10-01"));
+        let wanted = vec![
+            days("2026-01-01", "2026-03-31"),
+            days("2026-04-01", "2026-06-30"),
+            days("2026-07-01", "2026-09-30"),
+            days("2026-10-01", "2026-12-31"),
+        ];
+        assert_eq!(quarters, Some(wanted), "each whole that is touched");
+        assert_eq!(periods(Frequency::Daily, day("2025-01-01"), day("2026-02-04")).map(|all| all.len()), Some(400));
+        assert_eq!(periods(Frequency::Daily, day("2025-01-01"), day("2026-02-05")), None);
+        assert_eq!(periods(Frequency::Daily, day("2025-01-02"), day("2025-01-01")), Some(vec![]));
+    }
+
+    #[test]
+    fn what_became_of_a_period() {
+        let march = days("2026-03-01", "2026-03-31");
+        let piece = |collected: &str, start: &str, end: &str| {
+            let at = format!("{collected}T10:00:00Z").parse().unwrap_or_else(|e| panic!("{e}"));
+            let what = EvidenceRef { id: Id::new(), code: "EVD-1".into(), name: "e".into(), collected_at: at };
+            Piece { what, collected_on: day(collected), start: day(start), end: day(end) }
+        };
+        let of = |piece: Option<Piece>, today: &str| {
+            let all: Vec<&Piece> = piece.iter().filter(|piece| piece.proves(march)).collect();
+            became(march, &all, false, day(today))
+        };
+        use OccurrenceState::{Done, Due, Late, Missing};
+        assert_eq!(grace(march), day("2026-04-04"), "31 days and 10 %");
+        assert_eq!(of(None, "2026-04-04"), Due);
+        assert_eq!(of(None, "2026-04-05"), Missing);
+        assert_eq!(of(Some(piece("2026-04-04", "2026-03-01", "2026-03-31")), "2026-06-01"), Done);
+        assert_eq!(of(Some(piece("2026-04-05", "2026-03-01", "2026-03-31")), "2026-06-01"), Late);
+        assert_eq!(of(Some(piece("2026-04-02", "2026-01-01", "2026-03-31")), "2026-06-01"), Done, "a longer period covers it");
+        assert_eq!(of(Some(piece("2026-03-15", "2026-03-15", "2026-03-15")), "2026-06-01"), Done, "done within it");
+        assert_eq!(
+            of(Some(piece("2026-04-02", "2026-03-20", "2026-04-02")), "2026-06-01"),
+            Missing,
+            "neither covers it nor lies within it"
+        );
+        assert_eq!(became(march, &[], true, day("2026-06-01")), OccurrenceState::NoEvent);
+    }
+}
