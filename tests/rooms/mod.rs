@@ -14,6 +14,7 @@ mod scope;
 mod soa;
 mod treatment;
 mod upload;
+mod vulnerability;
 mod year;
 
 use crate::support::TestApp;

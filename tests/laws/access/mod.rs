@@ -66,6 +66,8 @@ fn permission(method: &Method, path: &str) -> Option<(String, String)> {
         ["events"] | ["ledger", ..] => return named("ledger", "read"),
         ["frameworks", ..] => return named("framework", "read"),
         ["risk-matrix"] => return named("risk", "read"),
+        ["weaknesses"] => return named("vulnerability", "read"),
+        ["vulnerabilities", "findings"] => return named("vulnerability", "report"),
         [_, _, "applicability" | "statement-of-applicability", ..] => {
             return named("applicability", if *method == Method::GET { "read" } else { "change" });
         }
