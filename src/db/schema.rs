@@ -77,6 +77,14 @@ table! {
 }
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
+    vulnerabilities (tenant_id, id, version) {
+        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, severity -> Text, source -> Nullable<Text>, cve -> Nullable<Text>,
+        tool -> Nullable<Text>, component -> Nullable<Text>, weakness -> Nullable<Text>, found_on -> Nullable<Date>,
+        fixed_on -> Nullable<Date>, reopened_on -> Nullable<Date>,
+    }
+}
+table! {
+    use diesel::sql_types::*; use crate::core::sql::*;
     risks (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, category -> Nullable<Text>, affects_confidentiality -> Bool,
         affects_integrity -> Bool, affects_availability -> Bool, inherent_likelihood -> Nullable<Integer>,
@@ -228,6 +236,7 @@ allow_tables_to_appear_in_same_query!(versions, scopes);
 allow_tables_to_appear_in_same_query!(versions, risk_methodologies);
 allow_tables_to_appear_in_same_query!(versions, assets);
 allow_tables_to_appear_in_same_query!(versions, threats);
+allow_tables_to_appear_in_same_query!(versions, vulnerabilities);
 allow_tables_to_appear_in_same_query!(versions, risks);
 allow_tables_to_appear_in_same_query!(versions, risk_treatments);
 allow_tables_to_appear_in_same_query!(versions, controls);

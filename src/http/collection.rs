@@ -1,6 +1,6 @@
 //! A register on the wire: one value that mounts its operations and describes them.
 use super::{Answer, Described, Document, bulk, describe, handlers as h};
-use crate::core::{Code, Problem, Result};
+use crate::core::Result;
 use crate::records::Resource;
 use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::{guard, web};
@@ -77,7 +77,7 @@ impl<R: Resource> HttpServiceFactory for Collection<R> {
 
 /// 405 at a place that could be taken for a record.
 async fn posted() -> Result<Answer> {
-    Err(Problem::new(Code::MethodNotAllowed, "This path has other methods.").allowing(["POST"]))
+    Err(super::document::other_methods(&["POST"]))
 }
 
 /// GET, and HEAD where GET is: actix does not do that by itself. What no service takes, the application answers with 404 or 405.

@@ -1,5 +1,7 @@
 //! The collector: what is mounted is described, by the same call. JSON throughout, so that nothing is lost on the way through other types,
 //! and two schemas of one name are an error instead of a silent overwrite.
+use super::Answer;
+use crate::core::{Code, Problem};
 use actix_web::{dev::HttpServiceFactory, web};
 use serde_json::{Map, Value, json};
 use utoipa::__dev::{SchemaReferences, Tags};
@@ -87,6 +89,16 @@ impl Api<'_> {
         service.describe(self.document);
         self.app.service(service);
     }
+    /// 405 for the other methods of a place that a collection would take for one of its records.
+    pub fn alone(&mut self, path: &str, methods: &'static [&'static str]) {
+        let other = move || std::future::ready(Err::<Answer, _>(other_methods(methods)));
+        self.app.service(web::resource(path).to(other));
+    }
+}
+
+/// 405 with the methods that the path has.
+pub fn other_methods(methods: &[&str]) -> Problem {
+    Problem::new(Code::MethodNotAllowed, "This path has other methods.").allowing(methods.iter().copied())
 }
 
 /// The headers of a transition: the version that was read, and a key for retries.

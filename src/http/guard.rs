@@ -62,6 +62,12 @@ verbs! {
     Reopen "reopen",
     /// Push evidence.
     Push "push",
+    /// Hand in what a scanner found.
+    Report "report",
+    /// Say that it is mended.
+    Fix "fix",
+    /// Say that it is none.
+    Dismiss "dismiss",
     /// Keep evidence from being removed.
     Hold "hold",
     /// End that.

@@ -9,6 +9,7 @@ use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
 use crate::records::{Condition, Reader, list, sight};
 use crate::registers::plan::scope::Scope;
 use crate::registers::plan::treatment::{lapse, standing as against};
+use crate::registers::plan::vulnerability::summary::{self, VulnerabilityNumbers};
 use actix_web::{HttpRequest, get};
 use chrono::{Days, NaiveDate};
 use diesel::dsl::count_star;
@@ -19,7 +20,7 @@ use utoipa::ToSchema;
 
 /// The registers that a dashboard counts.
 const COUNTED: &[&str] =
-    &["asset", "risk", "risk_treatment", "control", "evidence", "nonconformity", "action", "scope", "risk_methodology"];
+    &["asset", "vulnerability", "risk", "risk_treatment", "control", "evidence", "nonconformity", "action", "scope", "risk_methodology"];
 
 /// Records by state.
 #[derive(Debug, Serialize, ToSchema)]
@@ -86,6 +87,16 @@ pub struct TreatmentNumbers {
     #[schema(minimum = 0)]
     pub expiring: i64,
 }
+/// Vulnerabilities in numbers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VulnerabilityLevels {
+    /// Those that are there, by severity.
+    #[schema(value_type = CountsByName)]
+    pub open: BTreeMap<String, i64>,
+    /// Of these, those that are past their due day.
+    #[schema(value_type = CountsByName)]
+    pub overdue: BTreeMap<String, i64>,
+}
 /// Something with a day.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Upcoming {
@@ -124,6 +135,8 @@ pub struct Overview {
     pub soa: Option<SoaSummary>,
     /// Evidence in numbers.
     pub evidence: EvidenceNumbers,
+    /// Vulnerabilities in numbers.
+    pub vulnerabilities: VulnerabilityLevels,
     /// Nonconformities by state.
     #[schema(value_type = CountsByName)]
     pub nonconformities: BTreeMap<String, i64>,
@@ -186,8 +199,20 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
     let position = if reader.moment.past() { reader.moment.seq } else { reader.moment.last };
     let risk_levels =
         RiskLevels { inherent: levels(reader, MatrixStage::Inherent, scope)?, current: levels(reader, MatrixStage::Current, scope)? };
-    let (evidence, treatments) = (evidence(reader)?, treatments(reader, scope)?);
-    Ok(Overview { open_by_kind, overdue, review_due, risk_levels, treatments, soa, evidence, nonconformities, upcoming, position })
+    let (evidence, treatments, vulnerabilities) = (evidence(reader)?, treatments(reader, scope)?, vulnerabilities(reader, scope)?);
+    Ok(Overview {
+        open_by_kind,
+        overdue,
+        review_due,
+        risk_levels,
+        treatments,
+        soa,
+        evidence,
+        vulnerabilities,
+        nonconformities,
+        upcoming,
+        position,
+    })
 }
 
 /// What stands of a kind, of a scope and of the whole organization.
@@ -245,6 +270,15 @@ fn evidence(reader: &mut Reader<'_>) -> Result<EvidenceNumbers> {
         controls_current: count(&|current, _| current > 0),
         controls_expired: count(&|current, expired| current == 0 && expired > 0),
     })
+}
+
+fn vulnerabilities(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<VulnerabilityLevels> {
+    let found = summary::numbers(reader, &|reader| standing(reader, "vulnerability", scope))?;
+    let some = |count: &dyn Fn(&VulnerabilityNumbers) -> i64| {
+        let word = |numbers: &VulnerabilityNumbers| <&'static str>::from(numbers.severity).to_owned();
+        found.iter().map(|numbers| (word(numbers), count(numbers))).filter(|(_, n)| *n > 0).collect()
+    };
+    Ok(VulnerabilityLevels { open: some(&|numbers| numbers.open), overdue: some(&|numbers| numbers.overdue) })
 }
 
 /// Records of a kind that belong to other scopes alone.

@@ -109,7 +109,7 @@ fn part<T: DeserializeOwned + Validate + PartialSchema>(
             }
             Err(error) => {
                 let (path, words) = (error.path().clone(), error.inner().to_string());
-                let pointer: String = path.iter().map(segment).collect();
+                let pointer = pointer(&path);
                 let top = pointer.split('/').nth(1).map(str::to_owned);
                 match (top.filter(|name| members.contains_key(name)), quoted(&words)) {
                     (_, Some(name))
@@ -173,6 +173,10 @@ fn nuls(at: &str, members: &Map<String, Value>) -> Vec<Invalid> {
     faults
 }
 
+/// A place in a body as a JSON Pointer (RFC 6901).
+pub fn pointer(path: &serde_path_to_error::Path) -> String {
+    path.iter().map(segment).collect()
+}
 fn segment(segment: &serde_path_to_error::Segment) -> String {
     match segment {
         serde_path_to_error::Segment::Seq { index } => format!("/{index}"),

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The end states of the product's state machines: what is in one of them is not overdue.
-pub const DONE: &[&str] = &["closed", "done", "cancelled", "retired", "completed", "accepted", "revoked"];
+pub const DONE: &[&str] = &["closed", "done", "cancelled", "retired", "completed", "accepted", "revoked", "fixed", "dismissed"];
 
 /// A page as JSON, and what its headers need.
 #[derive(Debug)]

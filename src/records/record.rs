@@ -25,6 +25,8 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn linked_faults(&self, _references: &References) -> Vec<crate::core::Invalid> {
         vec![]
     }
+    /// What follows from the rest where a client does not say it, when it begins (`before` is none) and with each change by a client.
+    fn settle(_record: &mut Record<Self>, _before: Option<&Record<Self>>, _today: chrono::NaiveDate) {}
     /// What it is first sorted by, when it has such a thing.
     fn rank(_record: &Record<Self>) -> Option<i32> {
         None

@@ -172,7 +172,8 @@ impl<'a, P> Tx<'a, P> {
         }
         let number = self.head.number(R::KIND.name);
         let spine = spine::begin(&R::KIND, id, number, status, &self.stamp.actor, self.stamp.at);
-        let record = Record { spine, common: draft.common, own: draft.own, state, links };
+        let mut record = Record { spine, common: draft.common, own: draft.own, state, links };
+        R::settle(&mut record, None, self.today());
         self.assigned(&record)?;
         self.within_limits(&record)?;
         self.write(record, None, "create")
@@ -200,7 +201,8 @@ impl<'a, P> Tx<'a, P> {
         merge(&mut body, patch.0);
         let draft = self.draft_over::<R>(body, Some(&before.own))?;
         let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links)?;
-        let record = before.clone().with(draft, links);
+        let mut record = before.clone().with(draft, links);
+        R::settle(&mut record, Some(&before), self.today());
         match record.body()? == before.body()? {
             true => ledger::unchanged(self.head, self.began, before),
             false => self.save(&before, record, "update"),

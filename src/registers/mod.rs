@@ -12,7 +12,7 @@ use check::{answers::GapAnswer, gap::GapAssessment};
 use r#do::{applicability::Applicability, control::Control, evidence::Evidence, import::ImportedFramework, soa_version::SoaVersion};
 use plan::{
     asset::Asset, methodology::RiskMethodology, organization::Organization, person::Person, risk::Risk, scope::Scope, threat::Threat,
-    treatment::RiskTreatment,
+    treatment::RiskTreatment, vulnerability::Vulnerability,
 };
 use serde_json::Value;
 
@@ -38,6 +38,7 @@ pub const ROOMS: &[Room] = &[
     room::<RiskMethodology>(Operations::KEPT, plan::methodology::actions),
     room::<Asset>(Operations { import: true, ..Operations::ALL }, plan::asset::actions),
     room::<Threat>(Operations::KEPT, plan::attack::mount),
+    room::<Vulnerability>(Operations { import: true, ..Operations::KEPT }, plan::vulnerability::actions),
     room::<Risk>(Operations { import: true, ..Operations::ALL }, plan::risk::actions),
     room::<RiskTreatment>(Operations::KEPT, plan::treatment::actions),
     settings::<ImportedFramework>(r#do::framework::mount),
@@ -52,12 +53,12 @@ pub const ROOMS: &[Room] = &[
 ];
 
 impl Room {
-    /// Mounts and describes the collection and what else belongs to it.
+    /// Mounts and describes the collection and what else belongs to it; that comes first, since the collection takes any word for an id.
     pub fn mount(&self, api: &mut Api<'_>) {
+        (self.actions)(api);
         if let Some(operations) = self.operations {
             (self.mount)(api, operations);
         }
-        (self.actions)(api);
     }
 }
 

@@ -281,13 +281,13 @@ async fn an_export_that_is_imported_changes_nothing(app: &TestApp) {
         assert_eq!(last(app), seq);
         seen += 1;
     }
-    assert_eq!(seen, 4, "assets, risks, controls and people");
+    assert_eq!(seen, 5, "assets, vulnerabilities, risks, controls and people");
 }
 
 /// A table of some of a register's members.
 fn as_table(room: &isms::registers::Room, rows: usize, mark: &str) -> String {
     let example = (room.example)();
-    let needed: Vec<&str> = ["asset_type", "classification"].into_iter().filter(|name| example.get(name).is_some()).collect();
+    let needed: Vec<&str> = ["asset_type", "classification", "severity"].into_iter().filter(|name| example.get(name).is_some()).collect();
     let mut text = format!("external_ref,name,{}\n", [needed.as_slice(), &["tags"]].concat().join(","));
     for n in 0..rows {
         let own: Vec<&str> = needed.iter().map(|name| example[*name].as_str().unwrap()).collect();

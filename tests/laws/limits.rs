@@ -68,6 +68,8 @@ async fn bodies(app: &TestApp, document: &Value) -> Vec<(Method, String, String,
             ("complete", "Completion", json!({"result": "r"})),
             ("hold", "Remark", json!({"comment": "c"})),
             ("submit", "Remark", json!({})),
+            ("fix", "Mended", json!({})),
+            ("dismiss", "Remark", json!({"comment": "c"})),
         ] {
             let template = format!("{}/{{id}}/{verb}", all(room));
             let asks = &document["paths"][&template]["post"]["requestBody"];

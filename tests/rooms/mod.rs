@@ -17,6 +17,7 @@ mod soa_size;
 mod soa_version;
 mod treatment;
 mod upload;
+mod vulnerability;
 mod year;
 
 use crate::support::TestApp;

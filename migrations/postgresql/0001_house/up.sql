@@ -68,6 +68,10 @@ CREATE TABLE assets (
 CREATE TABLE threats (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, origin TEXT COLLATE "C", position TEXT COLLATE "C", built_in BOOLEAN NOT NULL, attack_ids TEXT COLLATE "C" NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
+CREATE TABLE vulnerabilities (
+  tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, severity TEXT COLLATE "C" NOT NULL, source TEXT COLLATE "C", cve TEXT COLLATE "C", tool TEXT COLLATE "C", component TEXT COLLATE "C", weakness TEXT COLLATE "C",
+  found_on DATE, fixed_on DATE, reopened_on DATE,
+  PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE TABLE risks (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, category TEXT COLLATE "C", affects_confidentiality BOOLEAN NOT NULL, affects_integrity BOOLEAN NOT NULL, affects_availability BOOLEAN NOT NULL,
   inherent_likelihood INTEGER, inherent_impact INTEGER, inherent_level TEXT COLLATE "C",

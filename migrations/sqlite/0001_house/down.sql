@@ -19,6 +19,7 @@ DROP TABLE applicability;
 DROP TABLE controls;
 DROP TABLE risk_treatments;
 DROP TABLE risks;
+DROP TABLE vulnerabilities;
 DROP TABLE threats;
 DROP TABLE assets;
 DROP TABLE risk_methodologies;

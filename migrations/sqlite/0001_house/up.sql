@@ -68,6 +68,10 @@ CREATE TABLE assets (
 CREATE TABLE threats (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, origin TEXT, position TEXT, built_in BOOLEAN NOT NULL, attack_ids TEXT NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
+CREATE TABLE vulnerabilities (
+  tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, severity TEXT NOT NULL, source TEXT, cve TEXT, tool TEXT, component TEXT, weakness TEXT,
+  found_on TEXT, fixed_on TEXT, reopened_on TEXT,
+  PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 CREATE TABLE risks (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, category TEXT, affects_confidentiality BOOLEAN NOT NULL, affects_integrity BOOLEAN NOT NULL, affects_availability BOOLEAN NOT NULL,
   inherent_likelihood INTEGER, inherent_impact INTEGER, inherent_level TEXT,

@@ -3,6 +3,7 @@
 mod crosswalk;
 mod frameworks;
 mod threats;
+pub mod weaknesses;
 
 pub use crosswalk::{CROSSWALKS, Crosswalk, Mapping, MappingKind, Relationship, mappings_of, successors};
 pub use frameworks::{FRAMEWORKS, natural};

@@ -1,4 +1,4 @@
-//! Plan: context, scope, people, assets, threats, risks (ISO/IEC 27001:2022 clauses 4 to 6).
+//! Plan: context, scope, people, assets, threats, vulnerabilities, risks (ISO/IEC 27001:2022 clauses 4 to 6).
 pub mod assessment;
 pub mod asset;
 pub mod attack;
@@ -11,3 +11,4 @@ pub mod risk;
 pub mod scope;
 pub mod threat;
 pub mod treatment;
+pub mod vulnerability;

@@ -140,6 +140,7 @@ impl Resource for Risk {
         relations: &[
             Relation::new("asset_ids", "asset"),
             Relation::new("threat_ids", "threat"),
+            Relation::new("vulnerability_ids", "vulnerability"),
             Relation::new("existing_control_ids", "control"),
         ],
         ..Kind::PLAIN

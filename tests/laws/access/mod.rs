@@ -69,6 +69,8 @@ fn permission(method: &Method, path: &str) -> Option<(String, String)> {
             return named("framework", if *method == Method::DELETE { "archive" } else { action });
         }
         ["attack-techniques"] => return named("threat", "read"),
+        ["weaknesses"] => return named("vulnerability", "read"),
+        ["vulnerabilities", "findings"] => return named("vulnerability", "report"),
         ["gap-assessments", _, "answers", ..] => return named("gap_assessment", if *method == Method::GET { "read" } else { "change" }),
         ["risk-treatment-plan"] => return named("risk_treatment", "read"),
         ["risks", "rescore"] => return named("risk", "rescore"),
