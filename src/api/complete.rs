@@ -15,6 +15,7 @@ pub fn finished(mut document: Value) -> Value {
     operations(&mut document).for_each(complete);
     responses(&mut document).for_each(dress);
     separate(&mut document);
+    partial(&mut document);
     while prune(&mut document) {}
     growing(&mut document);
     example::add(&mut document);
@@ -145,6 +146,38 @@ fn separate(document: &mut Value) {
         }
     }
     operations(document).filter_map(|operation| operation.get_mut("requestBody")).for_each(|body| sent(body, &both));
+}
+/// A merge patch goes on inside of an object: there, too, what is absent stays. `ExpectedRiskPatch` is `ExpectedRiskInput` without what it needs.
+fn partial(document: &mut Value) {
+    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
+    let patches: Vec<String> = schemas.keys().filter(|name| name.ends_with("Patch")).cloned().collect();
+    for patch in patches {
+        let Some(mut schema) = schemas.get(&patch).cloned() else { continue };
+        for (_, member) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+            let one = match member.get("oneOf").is_some() {
+                true => member
+                    .get_mut("oneOf")
+                    .and_then(Value::as_array_mut)
+                    .and_then(|any| any.iter_mut().find(|one| one.get("$ref").is_some())),
+                false => Some(member),
+            };
+            let Some(one) = one else { continue };
+            let Some(name) = one.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix(SCHEMAS)).map(str::to_owned)
+            else {
+                continue;
+            };
+            let Some(mut part) =
+                schemas.get(&name).filter(|part| part.get("properties").is_some() && part.get("required").is_some()).cloned()
+            else {
+                continue;
+            };
+            part.as_object_mut().map(|part| part.remove("required"));
+            let partial = format!("{}Patch", name.strip_suffix("Input").unwrap_or(&name));
+            one.as_object_mut().map(|one| one.insert("$ref".into(), json!(format!("{SCHEMAS}{partial}"))));
+            schemas.insert(partial, part);
+        }
+        schemas.insert(patch, schema);
+    }
 }
 /// As requests have it.
 fn sent(value: &mut Value, both: &BTreeSet<String>) {

@@ -54,6 +54,7 @@ impl<R: Resource> HttpServiceFactory for Collection<R> {
             at("/import").to(posted).register(app);
         }
         at("/export").guard(seen()).to(bulk::export::export::<R>).register(app);
+        at("/export").to(only_seen).register(app);
         at("").guard(seen()).to(h::list::<R>).register(app);
         at("/{id}").guard(seen()).to(h::get::<R>).register(app);
         at("/{id}/history").guard(seen()).to(h::history::<R>).register(app);
@@ -78,6 +79,11 @@ impl<R: Resource> HttpServiceFactory for Collection<R> {
 /// 405 at a place that could be taken for a record.
 async fn posted() -> Result<Answer> {
     Err(super::document::other_methods(&["POST"]))
+}
+
+/// The same where a table is read.
+async fn only_seen() -> Result<Answer> {
+    Err(Problem::new(Code::MethodNotAllowed, "This path has other methods.").allowing(["GET", "HEAD"]))
 }
 
 /// GET, and HEAD where GET is: actix does not do that by itself. What no service takes, the application answers with 404 or 405.

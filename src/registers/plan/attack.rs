@@ -59,7 +59,7 @@ fn shown(technique: &'static Technique) -> AttackTechnique {
         ("tactic" = Option<String>, Query, description = "Only of this tactic: its id or its name. Repeated: any of them.", max_length = 200, example = "TA0001"),
         ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
         crate::http::document::Past),
-    responses((status = 200, description = "The techniques.", body = AttackTechniquePage), crate::http::describe::Unchanged, Refusals))]
+    responses((status = 200, description = "The techniques.", body = AttackTechniquePage, headers(("Link" = String, description = "The next page, `rel=\"next\"` (RFC 8288)."))), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/attack-techniques")]
 pub async fn list(guard: Guard<Read<Threat>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["q", "tactic", "limit", "cursor"])?;
