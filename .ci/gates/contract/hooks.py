@@ -139,7 +139,18 @@ def fill(case, mode):
 
 def body(case, name):
     """References that lead somewhere, in bodies that are drawn to be right."""
-    case.body = mended(case.body, case, name)
+    case.body = mended(kept(case.body), case, name)
+
+
+def kept(value):
+    """Integers that every JSON reader keeps (RFC 7493): larger ones are refused, wherever they stand. They are written as such: `7.0` is none."""
+    if isinstance(value, dict):
+        return {name: kept(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [kept(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return 2**53 - 1 if isinstance(value, int) and abs(value) >= 2**53 else value
 
 
 def mended(body, case, name):
