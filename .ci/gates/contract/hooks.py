@@ -114,10 +114,11 @@ def percent(text):
 def fill(case, mode):
     """Records for the places of a path."""
     collection, verb = place(case)
-    verb = verb if "{id}" in case.operation.path else ""
+    verb = verb if "{" in case.operation.path else ""
     linked = case.meta is not None and case.meta.phase.name.value == "stateful" and case.path_parameters.get("id") in HOUSE.made
     if "slug" in case.path_parameters:
-        case.path_parameters["slug"] = FRAMEWORK
+        own = case.operation.method.upper() != "GET" or verb in ("revisions", "diff")
+        case.path_parameters["slug"] = HOUSE.framework() if own else FRAMEWORK
     if "requirement" in case.path_parameters:
         case.path_parameters["requirement"] = REQUIREMENT
     if "n" in case.path_parameters:
@@ -173,6 +174,8 @@ def mended(body, case, name):
         body["email"] = f"{uuid.uuid4().hex}@example.org"
     if name in ("createUser", "updateUser", "createApiKey") and body.get("person_id", body.get("user_id")) is not None:
         body.pop("person_id", None), body.pop("user_id", None)
+    if name == "importFramework":
+        body |= {**HOUSE.schema_of_body(case.operation.path, "post")["example"], "slug": f"house-{uuid.uuid4().hex[:12]}"}
     if "expires_at" in body and name in ("createApiKey", "updateApiKey"):
         body["expires_at"] = day(30) + "T00:00:00Z"
     if body.get("limits"):
