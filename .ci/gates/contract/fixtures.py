@@ -21,6 +21,7 @@ CONTAINED = [("contain", {"correction": "Corrected."}, "maker")]
 ANALYSED = CONTAINED + [("analyse", {"root_cause": "By hand.", "similar_cases": "None."}, "maker")]
 PLANNED = ANALYSED + [("+action", None, "maker"), ("plan", COMMENT, "maker")]
 IMPLEMENTED = PLANNED + [("+done", None, "maker"), ("implement", COMMENT, "maker")]
+SIGNED = SUBMITTED + [("sign", COMMENT, "manager")]
 STEPS = {
     ("scopes", "approve"): SUBMITTED,  # only what was submitted, and by somebody else
     ("scopes", "return"): SUBMITTED,
@@ -32,6 +33,11 @@ STEPS = {
     ("risk-methodologies", "revise"): IN_FORCE,
     ("risk-methodologies", "revisions"): IN_FORCE,
     ("risks", "reopen"): [("close", COMMENT, "maker")],
+    ("risk-treatments", "sign"): SUBMITTED,  # the owner of the risk, who is tested, signs what somebody else submitted
+    ("risk-treatments", "return"): SUBMITTED,
+    ("risk-treatments", "start"): SIGNED,
+    ("risk-treatments", "complete"): SIGNED + [("start", COMMENT, "maker"), ("+scored", None, "maker")],  # a mitigation has shown what it did
+    ("risk-treatments", "revoke"): SIGNED,  # an acceptance
     ("evidence", "release"): [("hold", COMMENT, "maker")],
     ("nonconformities", "analyse"): CONTAINED,  # the cycle of ISO/IEC 27001 10.2, a step after the other
     ("nonconformities", "plan"): ANALYSED + [("+action", None, "maker")],  # a plan is at least one action
@@ -48,6 +54,8 @@ OTHERS = {
     "changePassword": "the present password of the user who asks, who changes it back and forth",
     "importAssets, importControls, importPeople, importRisks": "the table of the document's example",
     "batchApplicability": "a requirement of a framework that is built in",
+    "importFramework": "a slug that is free",
+    "importMappings, deleteFramework, getFrameworkRevision, compareFrameworkRevisions": "a framework that was imported",
     "createApiKey": "an end within the year that a key may last",
     "createUser": "an e-mail that no other account has",
     "updateUser": "an e-mail that no other account has",
@@ -141,18 +149,43 @@ class House:
             body |= {"email": f"{uuid.uuid4().hex}@example.org", "roles": ["auditor"]}
         if collection == "api-keys":
             body |= {"expires_at": day(30) + "T00:00:00Z"}
+        if collection == "risk-treatments":
+            body["expected"] = {"likelihood": 1, "impact": 1}
         if "detected_on" in body:
             body["detected_on"] = day(-1)
+        if collection == "risk-treatments":
+            body["risk_id"] = self.risk_of_manager()
         return body
+
+    def risk_of_manager(self):
+        """A risk that the manager who is tested owns, low enough that nobody else has to sign."""
+        owner = self.call("GET", "/v1/me", key="manager")["person_id"]
+        risk = self.call("POST", "/v1/risks", {**self.example("risks"), "owner_id": owner})["id"]
+        self.scored(risk)
+        return risk
+
+    def scored(self, risk):
+        self.call("POST", f"/v1/risks/{risk}/assessments", {"stage": "current", "likelihood": 1, "impact": 1, "rationale": "Seen."})
+
+    def framework(self):
+        """A framework of the organization's own."""
+        slug = f"house-{uuid.uuid4().hex[:12]}"
+        self.call("POST", "/v1/frameworks", {**self.schema_of_body("/v1/frameworks", "post")["example"], "slug": slug})
+        return slug
 
     def fresh(self, collection, verb=""):
         """A record of its own for one request, in the state that the verb needs."""
         admin = collection in ("users", "api-keys")
-        record = self.call("POST", f"/v1/{collection}", self.example(collection), "admin" if admin else "maker")
+        body = self.example(collection)
+        if (collection, verb) == ("risk-treatments", "revoke"):
+            body = {"name": body["name"], "risk_id": body["risk_id"], "option": "accept", "justification": "Small.", "expires_on": day(90)}
+        record = self.call("POST", f"/v1/{collection}", body, "admin" if admin else "maker")
         at, actions = f"/v1/{collection}/{record['id']}", []
         for step, body, who in STEPS.get((collection, verb), []):
             if step == "+action":
                 actions.append(self.call("POST", "/v1/actions", {**self.example("actions"), "origin_id": record["id"]}, who)["id"])
+            elif step == "+scored":
+                self.scored(record["risk_id"])
             elif step == "+done":
                 [self.call("POST", f"/v1/actions/{action}/complete", {"result": "Done."}, who) for action in actions]
             else:

@@ -114,10 +114,11 @@ def percent(text):
 def fill(case, mode):
     """Records for the places of a path."""
     collection, verb = place(case)
-    verb = verb if "{id}" in case.operation.path else ""
+    verb = verb if "{" in case.operation.path else ""
     linked = case.meta is not None and case.meta.phase.name.value == "stateful" and case.path_parameters.get("id") in HOUSE.made
     if "slug" in case.path_parameters:
-        case.path_parameters["slug"] = FRAMEWORK
+        own = case.operation.method.upper() != "GET" or verb in ("revisions", "diff")
+        case.path_parameters["slug"] = HOUSE.framework() if own else FRAMEWORK
     if "requirement" in case.path_parameters:
         case.path_parameters["requirement"] = REQUIREMENT
     if "n" in case.path_parameters:
@@ -139,7 +140,18 @@ def fill(case, mode):
 
 def body(case, name):
     """References that lead somewhere, in bodies that are drawn to be right."""
-    case.body = mended(case.body, case, name)
+    case.body = mended(kept(case.body), case, name)
+
+
+def kept(value):
+    """Integers that every JSON reader keeps (RFC 7493): larger ones are refused, wherever they stand. They are written as such: `7.0` is none."""
+    if isinstance(value, dict):
+        return {name: kept(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [kept(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return 2**53 - 1 if isinstance(value, int) and abs(value) >= 2**53 else value
 
 
 def mended(body, case, name):
@@ -162,6 +174,8 @@ def mended(body, case, name):
         body["email"] = f"{uuid.uuid4().hex}@example.org"
     if name in ("createUser", "updateUser", "createApiKey") and body.get("person_id", body.get("user_id")) is not None:
         body.pop("person_id", None), body.pop("user_id", None)
+    if name == "importFramework":
+        body |= {**HOUSE.schema_of_body(case.operation.path, "post")["example"], "slug": f"house-{uuid.uuid4().hex[:12]}"}
     if "expires_at" in body and name in ("createApiKey", "updateApiKey"):
         body["expires_at"] = day(30) + "T00:00:00Z"
     if body.get("limits"):
