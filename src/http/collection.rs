@@ -83,7 +83,7 @@ async fn posted() -> Result<Answer> {
 
 /// The same where a table is read.
 async fn only_seen() -> Result<Answer> {
-    Err(Problem::new(Code::MethodNotAllowed, "This path has other methods.").allowing(["GET", "HEAD"]))
+    Err(super::document::other_methods(&["GET", "HEAD"]))
 }
 
 /// GET, and HEAD where GET is: actix does not do that by itself. What no service takes, the application answers with 404 or 405.
