@@ -86,11 +86,6 @@ async fn only_seen() -> Result<Answer> {
     Err(super::document::other_methods(&["GET", "HEAD"]))
 }
 
-/// The same where a table is read.
-async fn only_seen() -> Result<Answer> {
-    Err(Problem::new(Code::MethodNotAllowed, "This path has other methods.").allowing(["GET", "HEAD"]))
-}
-
 /// GET, and HEAD where GET is: actix does not do that by itself. What no service takes, the application answers with 404 or 405.
 pub fn seen() -> impl guard::Guard {
     guard::Any(guard::Get()).or(guard::Head())
