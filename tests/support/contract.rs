@@ -39,7 +39,7 @@ const PLAIN: &[&str] = &[
     "x-content-type-options",
 ];
 /// What stands beside the contract: metrics for the operator, the page that a problem's `type` leads to, the document in another form.
-const BESIDE: &[&str] = &["/metrics", "/problems/", "/v1/openapi.yaml"];
+const BESIDE: &[&str] = &["/docs", "/metrics", "/problems/", "/v1/openapi.yaml"];
 
 /// An operation's path in pieces, and what the document has under it.
 struct Place {

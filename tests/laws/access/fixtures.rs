@@ -35,7 +35,10 @@ pub fn operations() -> Vec<Operation> {
                 .as_object()
                 .and_then(|content| content.get("application/json").or(content.values().next()));
             let example = content.map(|content| match &content["example"] {
-                Value::Null => resolved(&content["schema"])["example"].clone(),
+                Value::Null => {
+                    let schema = resolved(&content["schema"]);
+                    [&schema["example"], &schema["examples"][0]].into_iter().find(|one| !one.is_null()).cloned().unwrap_or_default()
+                }
                 example => example.clone(),
             });
             let open = !operation["security"].as_array().unwrap().iter().any(|scheme| scheme.get("bearer").is_some());

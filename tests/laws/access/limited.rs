@@ -158,7 +158,7 @@ async fn by_name(app: &TestApp, key: &str, kit: &Kit<'_>, record: &Value) -> Vec
     for operation in kit.operations.iter().filter(reads) {
         for name in [&record["id"], &record["code"]] {
             let asked = kit.filled(operation, name.as_str().unwrap());
-            for question in [asked.clone(), format!("{asked}?as_of={}", app.now())] {
+            for question in [asked.clone(), format!("{asked}{}as_of={}", if asked.contains('?') { '&' } else { '?' }, app.now())] {
                 let reply = app.get(key, &question).await;
                 faults.extend((reply.status != 404).then(|| format!("{question}: {} {}", reply.status, reply.text())));
             }
