@@ -158,7 +158,10 @@ async fn every_documented_condition_is_answered(app: &TestApp) {
         let record = make(app, room).await;
         paths.push((format!("/v1/{}/", room.kind.path), id(&record).to_owned()));
     }
-    for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| !path.contains("revisions/")) {
+    // Only what was approved, or imported, has revisions; the rooms of scopes and frameworks have them.
+    let first =
+        |path: &str| !path.contains("revisions/") && !["diff", "revisions"].iter().any(|part| path.ends_with(&format!("{{slug}}/{part}")));
+    for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| first(path)) {
         let tagged = item["get"]["responses"].get("304").is_some();
         let own = paths.iter().find(|(of, _)| path.starts_with(of)).map_or(id(&scope), |(_, id)| id);
         let filled = path.replace("{id}", own).replace("{requirement}", "iso-27001-2022:A.5.1").replace("{slug}", "house-rules");

@@ -38,6 +38,9 @@ def filter_failure(context, failure, case, response):
     if type(failure).__name__ == "RejectedPositiveData" and response.status_code == 422:
         codes = {fault["code"] for fault in response.json()["errors"]}
         return not codes or not codes <= BEYOND_A_SCHEMA.keys()
+    if type(failure).__name__ == "RejectedPositiveData" and response.status_code == 400:
+        # Slug and title stand in the query with a table alone; the span of a trend is bounded by two parameters and the step.
+        return case.operation.definition.raw["operationId"] not in ("importFramework", "getRiskTrend")
     if type(failure).__name__ == "UseAfterFree":
         # What is archived has left the lists, not the ledger: its history stays, and who asks for archived records gets them.
         return place(case)[1] not in ("history", "restore") and (case.query or {}).get("archived") != "any"
@@ -79,13 +82,17 @@ def before_call(context, case, kwargs):
             case.headers["If-Match"] = "*"  # reach the code behind the precondition; 412 and 428 have tests of their own
         if "If-None-Match" in case.headers and case.headers["If-None-Match"].strip() == "*":
             case.headers["If-None-Match"] = '"0"'
-    if good(case, "QUERY") and case.query:
-        query(case)
     if good(case, "PATH") and case.path_parameters:
         fill(case, mode)
-    if name.startswith("import") and good(case, "BODY"):
+    if good(case, "QUERY") and case.query:
+        query(case)  # after the path: `as_of` is not before what it leads to
+    if case.media_type == "text/csv" and good(case, "BODY"):
         content = case.operation.definition.raw["requestBody"]["content"]["text/csv"]
-        case.body = content["example"]  # what a table is, no schema says
+        case.body = TABLES.get(name) or content["example"]  # what a table is, no schema says
+    if name == "importFramework" and mode == "positive":
+        (case.headers or {}).pop("If-Match", None)  # of a framework that is not there yet
+        table = case.media_type == "text/csv"
+        case.query = {"slug": f"house-{uuid.uuid4().hex[:12]}", "title": "House rules"} if table else {}
     if good(case, "BODY") and isinstance(case.body, dict):
         body(case, name)
 
@@ -195,6 +202,7 @@ def refreshed(given):
     return {"refresh_token": HOUSE.logged_in()["refresh_token"]}
 
 
+TABLES = {"importFramework": "ref,title\r\n1,Access\r\n", "importMappings": f"source,target,relationship\r\n1.1,{REQUIREMENT},subset\r\n"}
 OTHER_BODIES = {
     "login": log_in,
     "refresh": refreshed,
