@@ -228,6 +228,7 @@ async fn every_documented_filter_is_understood(app: &TestApp) {
                 "include" => "total,refs,counts".into(),
                 "code" => format!("{}-1", room.kind.code),
                 "attack_id" => "T1566".into(),
+                "weakness" => "SW-02".into(),
                 name if room.kind.all_relations().any(|relation| relation.filter() == name) => app.keys.person.clone(),
                 _ => allowed(&document, &parameter["schema"]),
             };
