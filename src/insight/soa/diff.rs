@@ -21,6 +21,7 @@ use utoipa::ToSchema;
 /// A side of the comparison.
 #[derive(Debug, Clone, Copy)]
 enum Side {
+    InForce,
     Version(i32),
     Then(AsOf),
     Live,
@@ -193,10 +194,10 @@ fn own_controls(from: &[OwnControl], to: &[OwnControl]) -> Vec<OwnControlChange>
 }
 
 /// One side as the query names it.
-fn side(then: &Then, name: &'static str) -> Result<Side> {
+fn side(then: &Then, name: &'static str, otherwise: Side) -> Result<Side> {
     let bad = |detail: &str| Problem::parameters(vec![Invalid::query(name, "invalid_parameter", detail)]);
     match then.get(name) {
-        None => Err(bad("is needed: the number of a version, a date, or `live`")),
+        None => Ok(otherwise),
         Some("live") => Ok(Side::Live),
         Some(text) if text.bytes().all(|digit| digit.is_ascii_digit()) => {
             text.parse().map(Side::Version).map_err(|_| bad("the number of a version is needed"))
@@ -219,7 +220,11 @@ fn statement(
             let mut then = Reader::open(reader.conn(), caller, Some(as_of), now, settings)?;
             (None, then.moment.at, compute(&mut then, scope, framework)?)
         }
-        Side::Version(number) => {
+        Side::InForce | Side::Version(_) => {
+            let number = match side {
+                Side::Version(number) => number,
+                _ => versions::number_in_force(reader, scope, &framework.slug)?,
+            };
             let (record, _) = versions::numbered(reader, scope, number)?;
             if record.own.framework != framework.slug {
                 let detail = format!("version {number} is of {}; ask with that `framework`", record.own.framework);
@@ -233,13 +238,14 @@ fn statement(
 
 /// Compare two statements of applicability of a scope
 ///
-/// Each side is the number of a frozen version, a date (or another moment as `as_of` takes it), or `live`. What differs is told: whether a requirement
-/// applies and why, how far it is and whether it works, and the controls that were added or removed among those that the statements name.
+/// Each side is the number of a frozen version, a date (or another moment as `as_of` takes it), or `live`; when nothing is asked, what changed since the
+/// version in force. What differs is told: whether a requirement applies and why, how far it is and whether it works, and the controls that were added
+/// or removed among those that the statements name.
 /// `format=csv` (or `Accept: text/csv`) is the same computation, a row for each requirement and control that differs.
 #[utoipa::path(operation_id = "getSoaDiff", tag = "statement-of-applicability", security(("bearer" = [])),
     params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        ("from" = String, Query, description = "The number of a version, a date, or `live`.", max_length = 64, example = "2026-03-31"),
-        ("to" = String, Query, description = "The same.", max_length = 64, example = "live"),
+        ("from" = Option<String>, Query, description = "The number of a version, a date, or `live`; the version in force when absent, and 404 without one.", max_length = 64, example = "2026-03-31"),
+        ("to" = Option<String>, Query, description = "The same; `live` when absent.", max_length = 64, example = "live"),
         ("framework" = Option<String>, Query, description = "The framework; ISO/IEC 27001:2022 when absent.", max_length = 64),
         ("format" = inline(Option<crate::http::document::TableFormat>), Query, description = "`json` or `csv`."), crate::http::document::Past),
     responses((status = 200, description = "The difference.", content((SoaDiff = "application/json"), (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged, Refusals, crate::http::describe::NoFormat))]
@@ -247,7 +253,7 @@ fn statement(
 pub async fn get_diff(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &["from", "to", "framework", "format"])?, at.of(&Scope::KIND)?);
     let (csv, caller) = (wants(&request, &then, "csv", "text/csv")?, guard.caller().clone());
-    let sides = match (side(&then, "from"), side(&then, "to")) {
+    let sides = match (side(&then, "from", Side::InForce), side(&then, "to", Side::Live)) {
         (Ok(from), Ok(to)) => (from, to),
         (from, to) => {
             let faults = [from.err(), to.err()].into_iter().flatten().flat_map(|problem| problem.errors().to_vec());
@@ -256,7 +262,7 @@ pub async fn get_diff(guard: Guard<Read<Applicability>>, at: At, request: HttpRe
     };
     guard
         .view_as(Some(if csv { "csv" } else { "json" }), then.as_of, move |reader| {
-            let scope = reader.row::<Scope>(&selector, reader.moment.past())?.id;
+            let scope = reader.row::<Scope>(&selector, then.archived_too || reader.moment.past())?.id;
             let framework = asked(reader, then.get("framework"))?;
             let of = (scope, framework.as_ref());
             let (from, before) = statement(reader, &caller, of, ("from", sides.0))?;

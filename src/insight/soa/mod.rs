@@ -201,7 +201,7 @@ pub async fn get_statement(guard: Guard<Read<Applicability>>, at: At, request: H
     guard
         .view_as(Some(if csv { "csv" } else { "json" }), then.as_of, move |reader| {
             let framework = asked(reader, then.get("framework"))?;
-            let scope = reader.row::<Scope>(&selector, reader.moment.past())?.id;
+            let scope = reader.row::<Scope>(&selector, then.archived_too || reader.moment.past())?.id;
             compute(reader, scope, &framework)?.answer(csv)
         })
         .await

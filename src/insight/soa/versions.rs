@@ -178,6 +178,14 @@ pub fn numbered(reader: &mut Reader<'_>, scope: Id, number: i32) -> Result<(Reco
     Ok((reader.load::<SoaVersion>(&Selector::Id(id), false)?, all))
 }
 
+/// The number of the version in force; 404 without.
+pub fn number_in_force(reader: &mut Reader<'_>, scope: Id, framework: &str) -> Result<i32> {
+    let all = soa_version::of_scope(reader, scope)?;
+    let id = soa_version::in_force(&all, framework);
+    let none = || Problem::new(crate::core::Code::NotFound, "No version was approved yet; say `from` what to compare.");
+    all.iter().find(|one| Some(one.id) == id).map(|one| one.number).ok_or_else(none)
+}
+
 /// The scope and the number of a path.
 fn place(at: &At, request: &HttpRequest) -> Result<(Selector, i32)> {
     let number = request.match_info().query("n").parse().map_err(|_| Problem::not_found())?;
@@ -195,7 +203,7 @@ pub async fn list(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) 
     let (then, selector) = (Then::read(&request, &[])?, at.of(&Scope::KIND)?);
     guard
         .view(then.as_of, move |reader| {
-            let scope = reader.row::<Scope>(&selector, reader.moment.past())?.id;
+            let scope = reader.row::<Scope>(&selector, then.archived_too || reader.moment.past())?.id;
             let mut all = soa_version::of_scope(reader, scope)?;
             all.retain(|one| shelf::seen(reader.caller(), &one.framework));
             let ids: Vec<Id> = all.iter().map(|one| one.id).collect();
@@ -223,7 +231,7 @@ pub async fn get(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -
     let csv = wants(&request, &then, "csv", "text/csv")?;
     guard
         .read(then.as_of, move |reader| {
-            let scope = reader.row::<Scope>(&selector, reader.moment.past())?.id;
+            let scope = reader.row::<Scope>(&selector, then.archived_too || reader.moment.past())?.id;
             let (record, all) = numbered(reader, scope, number)?;
             let shown = SoaVersionShown::of(record, &all)?;
             let answer = shown.answer()?.at(reader.moment.last);
