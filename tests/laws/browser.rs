@@ -167,7 +167,13 @@ async fn every_documented_condition_is_answered(app: &TestApp) {
         let filled = path.replace("{id}", own).replace("{requirement}", "iso-27001-2022:A.5.1").replace("{slug}", "house-rules");
         let key = if path.contains("users") || path.contains("api-keys") { &app.keys.admin } else { key };
         // What has to be asked something, or needs a record with a past, has tests in its room.
-        if !tagged || asks || filled.contains('{') || filled.contains("/users/") || filled.contains("/api-keys/") {
+        if !tagged
+            || asks
+            || filled.contains('{')
+            || filled.ends_with("/soa-diff")
+            || filled.contains("/users/")
+            || filled.contains("/api-keys/")
+        {
             continue;
         }
         let first = app.get(key, &filled).await.expect(200);

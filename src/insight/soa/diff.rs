@@ -239,8 +239,8 @@ fn statement(
 /// Compare two statements of applicability of a scope
 ///
 /// Each side is the number of a frozen version, a date (or another moment as `as_of` takes it), or `live`; when nothing is asked, what changed since the
-/// version in force. What differs is told: whether a requirement
-/// applies and why, how far it is and whether it works, and the controls that were added or removed among those that the statements name.
+/// version in force. What differs is told: whether a requirement applies and why, how far it is and whether it works, and the controls that were added
+/// or removed among those that the statements name.
 /// `format=csv` (or `Accept: text/csv`) is the same computation, a row for each requirement and control that differs.
 #[utoipa::path(operation_id = "getSoaDiff", tag = "statement-of-applicability", security(("bearer" = [])),
     params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
