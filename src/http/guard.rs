@@ -314,6 +314,7 @@ impl<P: Permission> FromRequest for Guard<P> {
 pub fn open_door(request: &HttpRequest) -> Result<()> {
     let house = request.app_data::<Data<House>>().ok_or_else(|| Problem::internal("no house"))?;
     within(request, house.limiter.take_from(request.peer_addr().map(|peer| peer.ip())))?;
+    conditions(request)?;
     super::input::no_parameters(request)
 }
 

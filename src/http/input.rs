@@ -158,6 +158,17 @@ impl FromRequest for Known {
 /// Values that a parameter of a view may name at once.
 const ANY_OF: usize = 50;
 
+/// Characters of a parameter of a view, as the document says.
+fn longest(name: &str) -> usize {
+    match name {
+        "cursor" => 2000,
+        "q" | "tactic" | "attribute" | "title" => 200,
+        "requirement" => 120,
+        "edition" | "publisher" => 100,
+        _ => 64,
+    }
+}
+
 /// What a single record or a view may be asked: `as_of`, `archived=any`, and the parameters of its own.
 #[derive(Debug, Clone, Default)]
 pub struct Then {
@@ -182,6 +193,9 @@ impl Then {
                 "archived" if ["any", "false"].contains(&&*value) => then.archived_too = value == "any",
                 "archived" => faults.push(Invalid::query("archived", "invalid_parameter", "any or false is needed")),
                 name if value.contains('\0') => faults.push(Invalid::query(name, "invalid_parameter", "text cannot hold U+0000")),
+                name if own.contains(&name) && value.chars().count() > longest(name) => {
+                    faults.push(Invalid::query(name, "invalid_parameter", format!("at most {} characters", longest(name))));
+                }
                 name if own.contains(&name) => then.own.push((name.to_owned(), value.into_owned())),
                 name => faults.push(Invalid::query(name, "unknown_parameter", "there is no such parameter")),
             }

@@ -8,8 +8,12 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use utoipa::IntoParams;
+use utoipa::openapi::path::Parameter;
 
 /// Page size when none is asked for.
 pub const LIMIT: i64 = 50;
@@ -151,7 +155,7 @@ pub struct Ask {
 
 impl Ask {
     /// Reads the query of a list of this kind, whose own filters are `F`; every fault is named.
-    pub fn read<F: DeserializeOwned>(kind: &Kind, query: &str) -> Result<Self> {
+    pub fn read<F: DeserializeOwned + IntoParams + 'static>(kind: &Kind, query: &str) -> Result<Self> {
         let mut ask = Ask::empty();
         let (mut faults, mut cursor, mut asked) = (Vec::new(), None, Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -235,7 +239,8 @@ impl Ask {
             "overdue" => self.overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
             "archived" => self.archived = value.parse().map_err(|_| bad("true, false or any is needed"))?,
             "requirement" if kind.cites => {
-                let value = within(120)?;
+                let readable = |id: &&str| crate::core::catalogue::well_formed(id);
+                let value = Some(within(120)?).filter(readable).ok_or_else(|| bad("a requirement like iso-27001-2022:A.5.1 is needed"))?;
                 self.requirements.extend(crate::core::catalogue::successors(value).map(str::to_owned));
                 self.requirements.push(value.to_owned());
             }
@@ -295,8 +300,18 @@ impl Ask {
         filters(&self.own).map(Some).map_err(|fault| Problem::parameters(vec![fault]))
     }
     /// Sets each faulty parameter aside and reads on, so that all of them are found.
-    fn own_faults<F: DeserializeOwned>(&self) -> Vec<Invalid> {
+    fn own_faults<F: DeserializeOwned + IntoParams + 'static>(&self) -> Vec<Invalid> {
+        if self.own.is_empty() {
+            return vec![];
+        }
+        let longest = longest::<F>();
+        let long = |(name, value): &(String, String)| longest.get(name).copied().filter(|most| value.chars().count() > *most);
         let (mut rest, mut faults) = (self.own.clone(), Vec::new());
+        rest.retain(|asked| {
+            let most = long(asked);
+            faults.extend(most.map(|most| Invalid::query(&asked.0, "invalid_parameter", format!("at most {most} characters"))));
+            most.is_none()
+        });
         while !rest.is_empty() {
             let Err(fault) = filters::<F>(&rest) else { break };
             let before = rest.len();
@@ -325,6 +340,19 @@ impl FromStr for Sort {
         let (down, name) = text.strip_prefix('-').map_or((false, text), |name| (true, name));
         name.parse().map(|key| Sort { key, down }).map_err(|_| Invalid::query("sort", "invalid_parameter", "there is no such sort key"))
     }
+}
+
+/// How many characters the values of these filters may have, as they are documented; looked up once for each type.
+fn longest<F: IntoParams + 'static>() -> Arc<BTreeMap<String, usize>> {
+    static KNOWN: Mutex<BTreeMap<TypeId, Arc<BTreeMap<String, usize>>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let limit = |parameter: Parameter| {
+        let schema = serde_json::to_value(parameter.schema).unwrap_or_default();
+        let most = schema.get("maxLength").or(schema.pointer("/items/maxLength")).and_then(Value::as_u64)?;
+        Some((parameter.name, usize::try_from(most).unwrap_or(usize::MAX)))
+    };
+    let limits = || Arc::new(F::into_params(|| None).into_iter().filter_map(limit).collect());
+    known.entry(TypeId::of::<F>()).or_insert_with(limits).clone()
 }
 
 fn filters<F: DeserializeOwned>(own: &[(String, String)]) -> Result<F, Invalid> {

@@ -4,17 +4,24 @@ use crate::support::make::{all, body, id, make, rooms};
 use actix_web::http::Method;
 use serde_json::{Value, json};
 
-crate::on_both!(one_more_than_each_documented_limit_is_refused, what_the_document_asks_for_is_needed);
+crate::on_both!(
+    one_more_than_each_documented_limit_is_refused,
+    one_more_than_each_limit_of_a_parameter_is_refused,
+    what_the_document_asks_for_is_needed
+);
 
 /// The values just outside of a schema, with what is wrong with each.
 fn beyond(document: &Value, schema: &Value) -> Vec<(&'static str, Value)> {
     let schema = schema["$ref"].as_str().map_or(schema, |target| document.pointer(&target[1..]).unwrap());
     if let Some(one) = schema["oneOf"].as_array().and_then(|all| all.iter().find(|one| one["type"] != "null")) {
-        return beyond(document, one);
+        return beyond(document, one).into_iter().filter(|(what, _)| *what != "null").collect();
     }
     let kinds = schema["type"].as_array().cloned().unwrap_or_else(|| vec![schema["type"].clone()]);
     let is = |kind: &str| kinds.iter().any(|one| one == kind);
     let mut bad = Vec::new();
+    if !is("null") && schema["type"] != Value::Null {
+        bad.push(("null", Value::Null));
+    }
     if schema["enum"].is_array() {
         bad.push(("enum", json!("no such word")));
         return bad;
@@ -161,6 +168,54 @@ async fn one_more_than_each_documented_limit_is_refused(app: &TestApp) {
         }
     }
     assert!(tried > 400, "only {tried} values were tried");
+    assert!(taken.is_empty(), "{} of {tried} were not refused:\n{}", taken.len(), taken.join("\n"));
+}
+
+/// An id that nothing has.
+const NOBODY: &str = "018f0000-0000-7000-8000-000000000000";
+
+/// Parameters of the query and of conditions: longer than the document says, or not of its form.
+async fn one_more_than_each_limit_of_a_parameter_is_refused(app: &TestApp) {
+    let document = isms::api::document::document();
+    let resolved = |part: &Value| part["$ref"].as_str().map_or(part.clone(), |target| document.pointer(&target[1..]).unwrap().clone());
+    let (mut tried, mut taken) = (0, Vec::new());
+    for (template, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let open = operation["security"].as_array().unwrap().iter().all(|scheme| scheme.get("bearer").is_none());
+            let path = template.replace("{id}", NOBODY).replace("{slug}", "iso-27001-2022").replace("{requirement}", "dora:Art.5");
+            let path = path.replace("{n}", "1").replace("{relation}", "scope_ids").replace("{to}", NOBODY);
+            let key = match template.starts_with("/v1/users") || template.starts_with("/v1/api-keys") || template == "/v1/organization" {
+                true => &app.keys.admin,
+                false => &app.keys.manager,
+            };
+            for parameter in operation["parameters"].as_array().into_iter().flatten().map(resolved) {
+                let schema = resolved(&parameter["schema"]);
+                let schema = if schema["type"] == "array" { resolved(&schema["items"]) } else { schema };
+                let (name, place) = (parameter["name"].as_str().unwrap(), parameter["in"].as_str().unwrap());
+                let long = schema["maxLength"].as_u64().map(|most| "a".repeat(most as usize + 1));
+                let strange =
+                    (schema["pattern"].is_string() || schema["enum"].is_array() || schema["type"] != "string").then(|| "~".to_owned());
+                for value in long.into_iter().chain(strange) {
+                    let reply = match place {
+                        "query" => {
+                            app.send(key, method.to_uppercase().parse().unwrap(), &format!("{path}?{name}={value}"), &[], None).await
+                        }
+                        "header" if name == "If-None-Match" || name == "If-Match" => {
+                            let key = if open { "" } else { key };
+                            app.send(key, method.to_uppercase().parse().unwrap(), &path, &[(name, &value)], None).await
+                        }
+                        _ => continue,
+                    };
+                    tried += 1;
+                    if reply.status != 400 {
+                        let length = value.len();
+                        taken.push(format!("{method} {template} {name}, {length} characters: {}", reply.status));
+                    }
+                }
+            }
+        }
+    }
+    assert!(tried > 1000, "only {tried} values were tried");
     assert!(taken.is_empty(), "{} of {tried} were not refused:\n{}", taken.len(), taken.join("\n"));
 }
 

@@ -133,6 +133,11 @@ pub fn framework(slug: &str) -> Option<&'static Arc<Framework>> {
 pub fn parts(id: &str) -> Option<(&str, &str)> {
     id.split_once(':')
 }
+/// Pure: has the text the form of a readable id?
+pub fn well_formed(id: &str) -> bool {
+    let slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
+    parts(id).is_some_and(|(framework, reference)| !framework.is_empty() && framework.chars().all(slug) && is_reference(reference))
+}
 /// The built-in requirement of that readable id.
 pub fn requirement(id: &str) -> Option<&'static Requirement> {
     let (slug, reference) = parts(id)?;

@@ -181,8 +181,8 @@ pub async fn get(guard: Guard<View<Frameworks>>, slug: Path<String>, request: Ht
 /// In natural order. Those of ISO/IEC 27001:2022 are found by their numbers of 2013, too.
 #[utoipa::path(operation_id = "listRequirements", tag = "frameworks", security(("bearer" = [])),
     params(("slug" = String, Path, description = "The framework.", max_length = 64, example = "iso-27001-2022"),
-        ("kind" = Option<String>, Query, description = "Only of this kind. Repeated: any of them.", max_length = 40),
-        ("parent_ref" = Option<String>, Query, description = "Only right under this one. Repeated: any of them.", max_length = 40),
+        ("kind" = Option<String>, Query, description = "Only of this kind. Repeated: any of them.", max_length = 64),
+        ("parent_ref" = Option<String>, Query, description = "Only right under this one. Repeated: any of them.", max_length = 64),
         ("assessable" = Option<bool>, Query, description = "Only what is asked for by itself, or only what is not."),
         ("attribute" = Option<String>, Query, description = "Only with this attribute, as `name:value`. Repeated: any of them.", max_length = 200, example = "baselines:low"),
         ("q" = Option<String>, Query, description = "Words that begin like this, in reference and title; a reference of ISO/IEC 27001:2013 finds what has become of it.", max_length = 200, example = "A.9.2.1"),
