@@ -28,7 +28,7 @@ const MOST: usize = 1000;
 pub struct RescoreInput {
     /// These risks: ids or codes.
     #[validate(length(min = 1, max = 1000))]
-    #[schema(min_items = 1, max_items = 1000, max_length = 64)]
+    #[schema(min_items = 1, max_items = 1000, min_length = 1, max_length = 64)]
     pub risk_ids: Option<Vec<String>>,
     /// Or every open risk whose score is of an earlier revision: up to 1,000 with each request.
     #[serde(default)]
@@ -43,8 +43,8 @@ pub struct RescoreInput {
 
 impl RescoreInput {
     fn faults(&self) -> Vec<Invalid> {
-        let named = self.risk_ids.iter().flatten().enumerate().filter(|(_, text)| text.chars().count() > 64);
-        let long = named.map(|(n, _)| Invalid::body(format!("/risk_ids/{n}"), "length", "at most 64"));
+        let named = self.risk_ids.iter().flatten().enumerate().filter(|(_, text)| !(1..=64).contains(&text.chars().count()));
+        let long = named.map(|(n, _)| Invalid::body(format!("/risk_ids/{n}"), "length", "1 to 64 characters"));
         let both = (self.all == self.risk_ids.is_some()).then(|| Invalid::body("/risk_ids", "either", "either risk_ids or all is given"));
         long.chain(both).collect()
     }
