@@ -114,7 +114,8 @@ fn from_standard_input() -> Outcome<String> {
 
 fn log_as(config: &Config) -> Outcome<()> {
     let mut logger = env_logger::Builder::new();
-    logger.parse_filters(&config.log);
+    // A request that cannot be parsed is no fault of the service, and is answered; who wants to see it asks for `actix_http=error`.
+    logger.filter_module("actix_http", log::LevelFilter::Off).parse_filters(&config.log);
     if config.json_log {
         logger.format(|out, record| {
             let line = serde_json::json!({"time": Clock::system().now(), "level": record.level().as_str(), "target": record.target(), "message": record.args().to_string()});
