@@ -15,6 +15,7 @@ crate::on_both!(
     a_table_is_of_one_state,
     text_is_no_formula,
     an_export_that_is_imported_changes_nothing,
+    the_documented_table_is_imported,
     an_import_is_upserts,
     a_dry_run_stores_nothing,
     a_table_with_faults_is_refused_whole
@@ -294,6 +295,15 @@ fn as_table(room: &isms::registers::Room, rows: usize, mark: &str) -> String {
         text.push_str(&format!("import-{n},\"{mark} \"\"{n}\"\"\",{}\n", [own.as_slice(), &["x;y"]].concat().join(",")));
     }
     text
+}
+
+async fn the_documented_table_is_imported(app: &TestApp) {
+    let document = isms::api::document::document();
+    for room in importing() {
+        let table = &document["paths"][format!("{}/import", all(room))]["post"]["requestBody"]["content"]["text/csv"]["example"];
+        let made = import(app, room, "", table.as_str().unwrap()).await.expect(200).json();
+        assert_eq!(made["created"], 1, "{}", room.kind.path);
+    }
 }
 
 async fn an_import_is_upserts(app: &TestApp) {

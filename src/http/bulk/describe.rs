@@ -131,9 +131,12 @@ pub fn operations<R: Resource>(add: &mut Add<'_>, does: Operations) {
     }
 }
 
-/// A table that can be imported: the example of the kind, as far as its members are values.
+/// A table that can be imported: the example of the kind, as far as its members are values, with what the row goes by.
 fn sample<R: Resource>() -> String {
-    let example = R::example();
+    let mut example = R::example();
+    if let Some(members) = example.as_object_mut() {
+        members.insert("external_ref".to_owned(), json!("register-of-2025/17"));
+    }
     let members =
         example.as_object().into_iter().flatten().filter(|(_, value)| value.is_string() || value.is_number() || value.is_boolean());
     let cell = |value: &Value| value.as_str().map_or_else(|| value.to_string(), |text| format!("\"{}\"", text.replace('"', "\"\"")));
