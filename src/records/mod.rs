@@ -1,4 +1,5 @@
 //! Floor 3: what a record is and how it is kept; written once, for every register.
+pub mod about;
 pub mod ask;
 pub mod body;
 pub mod frameworks;
@@ -14,6 +15,7 @@ pub mod sight;
 pub mod spine;
 pub mod tx;
 
+pub use about::About;
 pub use ask::Ask;
 pub use body::{Draft, MergePatch, read_part};
 pub use kind::{Comment, Kind, Relation, Transition};

@@ -6,12 +6,11 @@ use crate::core::catalogue::Framework;
 use crate::core::{Id, Instant, Problem, Result, VersionKey};
 use crate::db::Conn;
 use crate::db::dialect::at;
-use crate::db::schema::{gap_answers as ga, ledger_entries as e, versions as v};
+use crate::db::schema::{gap_answers as ga, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::ask::Moments;
 use crate::records::frameworks::Library;
-use crate::records::history::Entry;
 use crate::records::{Condition, Kind, Reader, Record, Resource, Selector, Stateless, Stored};
 use actix_web::{HttpRequest, get, web::Path};
 use chrono::NaiveDate;
@@ -26,6 +25,21 @@ crate::vocabulary! {
     /// How far a requirement is met.
     pub enum GapState { NotAssessed, NotMet, PartiallyMet, Met, NotApplicable }
 }
+crate::vocabulary! {
+    /// How far a requirement should be met.
+    pub enum GapTarget { NotMet, PartiallyMet, Met, NotApplicable }
+}
+impl GapTarget {
+    /// The state in which it is reached.
+    pub fn state(self) -> GapState {
+        match self {
+            GapTarget::NotMet => GapState::NotMet,
+            GapTarget::PartiallyMet => GapState::PartiallyMet,
+            GapTarget::Met => GapState::Met,
+            GapTarget::NotApplicable => GapState::NotApplicable,
+        }
+    }
+}
 
 /// One answer, as it is kept; its day is that of the record.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
@@ -39,7 +53,7 @@ pub struct GapAnswer {
     /// How far it is met.
     pub state: GapState,
     /// How far it should be.
-    pub target_state: Option<GapState>,
+    pub target_state: Option<GapTarget>,
     /// What was seen, and what is missing.
     #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
@@ -86,7 +100,7 @@ pub struct GapAnswerShown {
     pub state: GapState,
     /// How far it should be.
     #[schema(required)]
-    pub target_state: Option<GapState>,
+    pub target_state: Option<GapTarget>,
     /// By when.
     #[schema(required)]
     pub due_on: Option<NaiveDate>,
@@ -125,13 +139,8 @@ pub(super) fn answered(
         standing = standing.filter(ga::requirement.eq(requirement.to_owned()));
     }
     let seqs: Vec<i64> = standing.select(v::from_seq).load(reader.conn())?;
-    let entries = e::table.filter(e::tenant_id.eq(tenant)).filter(e::seq.eq_any(seqs));
-    let entries: Vec<Entry> = entries.select(Entry::as_select()).load(reader.conn())?;
-    let answer = |entry: Entry| {
-        let record = Record::<GapAnswer>::of_image(&entry.body, entry.personal.as_deref(), 0)?;
-        Ok((record.own.requirement.clone(), (record.spine.id, shown(&record, framework))))
-    };
-    entries.into_iter().map(answer).collect()
+    let records = reader.written::<GapAnswer>(&seqs)?;
+    Ok(records.iter().map(|record| (record.own.requirement.clone(), (record.spine.id, shown(record, framework)))).collect())
 }
 
 /// The requirement, where the framework asks for it by itself.

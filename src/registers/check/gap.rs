@@ -1,5 +1,5 @@
 //! Gap assessments (ISO/IEC 27001:2022 9.1): for a framework and a scope, how far each requirement is met and what it should be, and how that moved.
-use super::answers::{self, GapState};
+use super::answers::{self, GapState, GapTarget};
 use super::give;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Problem, Result, VersionKey};
@@ -76,7 +76,7 @@ pub struct Said {
     /// How far it is met.
     pub state: GapState,
     /// How far it should be.
-    pub target: Option<GapState>,
+    pub target: Option<GapTarget>,
     /// By when.
     pub due_on: Option<NaiveDate>,
 }
@@ -95,7 +95,7 @@ impl GapSummary {
                 GapState::Met => &mut all.met,
                 GapState::NotApplicable => &mut all.not_applicable,
             }) += 1;
-            let open = target.map_or(!matches!(state, GapState::Met | GapState::NotApplicable), |target| target != state);
+            let open = target.map_or(!matches!(state, GapState::Met | GapState::NotApplicable), |target| target.state() != state);
             all.overdue += i64::from(open && due_on.is_some_and(|day| day < today));
         }
         all
@@ -124,7 +124,7 @@ impl Resource for GapAssessment {
             ga::table.inner_join(v::table.on(v::tenant_id.eq(ga::tenant_id).and(v::id.eq(ga::id)).and(v::version.eq(ga::version))));
         let standing = standing.filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq_any(ids))).filter(at(seq));
         let columns = (ga::assessment_id, ga::requirement, ga::state, ga::target_state, v::due_on);
-        type Found = (Id, String, GapState, Option<GapState>, Option<NaiveDate>);
+        type Found = (Id, String, GapState, Option<GapTarget>, Option<NaiveDate>);
         let mut said: BTreeMap<Id, Vec<(String, Said)>> = BTreeMap::new();
         for (id, requirement, state, target, due_on) in standing.select(columns).load::<Found>(reader.conn())? {
             said.entry(id).or_default().push((requirement, Said { state, target, due_on }));
@@ -198,7 +198,7 @@ pub async fn progress(guard: Guard<Read<GapAssessment>>, at: At, request: HttpRe
                 ga::table.inner_join(v::table.on(v::tenant_id.eq(ga::tenant_id).and(v::id.eq(ga::id)).and(v::version.eq(ga::version))));
             let versions = versions.filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq(id)).and(v::from_seq.le(seq)));
             let columns = (ga::requirement, ga::state, ga::target_state, v::due_on, v::updated_at);
-            type Found = (String, GapState, Option<GapState>, Option<NaiveDate>, crate::core::Instant);
+            type Found = (String, GapState, Option<GapTarget>, Option<NaiveDate>, crate::core::Instant);
             let found: Vec<Found> = versions.order(v::from_seq).select(columns).load(reader.conn())?;
             let framework = Library::new(reader.conn(), tenant, seq).framework(&record.own.framework)?;
             let changes = found
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn each_day_ends_as_its_last_answers_say() {
         let day = |text: &str| text.parse::<NaiveDate>().unwrap_or_else(|e| panic!("{e}"));
-        let said = |state| Said { state, target: Some(GapState::Met), due_on: Some(day("2026-03-02")) };
+        let said = |state| Said { state, target: Some(GapTarget::Met), due_on: Some(day("2026-03-02")) };
         let change = |on: &str, requirement: &str, state| (day(on), format!("nis2-art21:{requirement}"), said(state));
         let all = series(
             crate::core::catalogue::framework("nis2-art21").map(|found| &**found),

@@ -1,5 +1,5 @@
 //! How a gap assessment is answered: one requirement, or several at once.
-use super::answers::{GapAnswer, GapAnswerShown, GapAnswers, GapState, answered, asks, shown};
+use super::answers::{GapAnswer, GapAnswerShown, GapAnswers, GapState, GapTarget, answered, asks, shown};
 use super::gap::GapAssessment;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Invalid, Problem, Result};
@@ -8,11 +8,10 @@ use crate::http::describe::{Preconditions, Rejections};
 use crate::http::{Answer, At, Change, Guard, Input, input};
 use crate::ledger::Recorded;
 use crate::records::frameworks::Library;
-use crate::records::{Covers, Draft, Known, Record, Resource, Selector, Tx, read_part};
+use crate::records::{About, Covers, Known, Record, Resource, Selector, Tx, about, read_part};
 use actix_web::{HttpRequest, post, put, web::Path};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use validator::Validate;
 
@@ -27,7 +26,7 @@ pub struct GapAnswerInput {
     /// How far it is met.
     pub state: GapState,
     /// How far it should be.
-    pub target_state: Option<GapState>,
+    pub target_state: Option<GapTarget>,
     /// By when.
     pub due_on: Option<NaiveDate>,
     /// What was seen, and what is missing; needed where it is not applicable.
@@ -35,14 +34,10 @@ pub struct GapAnswerInput {
     #[schema(max_length = 4000)]
     pub note: Option<String>,
 }
-impl GapAnswerInput {
-    fn faults(&self, at: &str) -> Vec<Invalid> {
-        let silent = self.state == GapState::NotApplicable && self.note.as_deref().is_none_or(|text| text.trim().is_empty());
-        let aimless = self.target_state == Some(GapState::NotAssessed);
-        let silent = silent.then(|| Invalid::body(format!("{at}/note"), "required", "what does not apply needs a reason"));
-        let aimless = aimless.then(|| Invalid::body(format!("{at}/target_state"), "invalid", "that is nothing to aim for"));
-        silent.into_iter().chain(aimless).collect()
-    }
+/// What does not apply needs a reason.
+fn unexplained(state: GapState, note: Option<&str>, at: &str) -> Option<Invalid> {
+    let silent = state == GapState::NotApplicable && note.is_none_or(|text| text.trim().is_empty());
+    silent.then(|| Invalid::body(format!("{at}/note"), "required", "what does not apply needs a reason"))
 }
 /// Several answers at once.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -69,7 +64,7 @@ pub struct GapAnswerItem {
     /// How far it is met.
     pub state: GapState,
     /// How far it should be.
-    pub target_state: Option<GapState>,
+    pub target_state: Option<GapTarget>,
     /// By when.
     pub due_on: Option<NaiveDate>,
     /// What was seen, and what is missing; needed where it is not applicable.
@@ -83,7 +78,7 @@ pub struct GapAnswerItem {
 /// Replaces the answer. The first one is given with `If-Match: "0"` or `*`.
 #[utoipa::path(operation_id = "putGapAnswer", tag = "gap-assessments", security(("bearer" = [])), request_body = GapAnswerInput,
     params(("id" = String, Path, description = "The gap assessment: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.5.1"),
-        ("If-Match" = String, Header, description = "The ETag that was read, `\"0\"` for the first answer, or `*`.", max_length = 255),
+        ("If-Match" = String, Header, description = "The ETag that was read, `\"0\"` for the first answer, or `*`.", max_length = 1000),
         ("Change-Reason" = Option<String>, Header, description = "Why, percent-encoded UTF-8.", max_length = 6000)),
     responses((status = 200, description = "The answer.", body = GapAnswerShown), Rejections, Preconditions))]
 #[put("/v1/gap-assessments/{id}/answers/{requirement}")]
@@ -106,11 +101,12 @@ pub async fn put(
             }
             known.check(stored.as_ref().map_or(0, |(_, answer)| answer.version))?;
             let said: GapAnswerInput = read_part(input.members())?;
-            let faults = said.faults("");
-            if !faults.is_empty() {
-                return Err(Problem::invalid(faults));
+            if let Some(fault) = unexplained(said.state, said.note.as_deref(), "") {
+                return Err(Problem::invalid(vec![fault]));
             }
-            let made = answer(tx, &assessment, framework.as_deref(), &requirement, stored.map(|(id, _)| id), &said)?;
+            let GapAnswerInput { state, target_state, due_on, note } = said;
+            let own = GapAnswer { assessment_id: assessment.spine.id, requirement, state, target_state, note };
+            let made = answer(tx, &assessment, framework.as_deref(), stored.map(|(id, _)| id), own, due_on)?;
             made.try_map(|answer| Ok(Answer::of(&answer)?.tagged(format!("\"{}\"", answer.version))))
         })
         .await
@@ -131,39 +127,31 @@ pub async fn batch(guard: Guard<Change<GapAssessment>>, at: At, request: HttpReq
             let (assessment, framework) = assessed(tx, &selector)?;
             let said: GapAnswerBatch = read_part(body.members())?;
             let stored = answered(&mut tx.reader(), framework.as_deref(), assessment.spine.id, None)?;
-            let (mut faults, mut seen) = (Vec::new(), std::collections::BTreeSet::new());
-            for (n, item) in said.items.iter().enumerate() {
-                let (at, before) = (format!("/items/{n}"), stored.get(&item.requirement));
-                faults.extend(item.said().faults(&at));
-                if before.is_none() && asks(framework.as_deref(), &item.requirement).is_none() {
-                    faults.push(Invalid::body(format!("{at}/requirement"), "unknown_reference", "there is no such requirement"));
-                }
-                if !seen.insert(item.requirement.as_str()) {
-                    faults.push(Invalid::body(format!("{at}/requirement"), "twice", "stands in this batch twice"));
-                }
-                let version = before.map_or(0, |(_, answer)| answer.version);
-                if item.if_match.is_some_and(|known| known != version) {
-                    faults.push(Invalid::body(format!("{at}/if_match"), "version_mismatch", format!("it is at version {version} now")));
-                }
-            }
+            let asked = |id: &str| stored.contains_key(id) || asks(framework.as_deref(), id).is_some();
+            let version = |id: &str| stored.get(id).map_or(0, |(_, answer)| answer.version);
+            let faults = about::faults(&said.items, asked, version);
             if !faults.is_empty() {
                 return Err(Problem::invalid(faults));
             }
-            let (mut data, mut last) = (Vec::with_capacity(said.items.len()), None);
-            for item in &said.items {
-                let before = stored.get(&item.requirement).map(|(id, _)| *id);
-                let made = answer(tx, &assessment, framework.as_deref(), &item.requirement, before, &item.said())?;
-                data.push(made.get().clone());
-                last = Some(made);
-            }
-            let answer = Answer::of(&GapAnswers { data })?;
-            Ok(last.ok_or_else(|| Problem::internal("an empty batch"))?.map(|_| answer))
+            let made = tx.say_all(&said.items, |tx, item| {
+                let GapAnswerItem { requirement, state, target_state, due_on, note, .. } = item.clone();
+                let before = stored.get(&requirement).map(|(id, _)| *id);
+                let own = GapAnswer { assessment_id: assessment.spine.id, requirement, state, target_state, note };
+                answer(tx, &assessment, framework.as_deref(), before, own, due_on)
+            })?;
+            made.try_map(|data| Answer::of(&GapAnswers { data }))
         })
         .await
 }
-impl GapAnswerItem {
-    fn said(&self) -> GapAnswerInput {
-        GapAnswerInput { state: self.state, target_state: self.target_state, due_on: self.due_on, note: self.note.clone() }
+impl About for GapAnswerItem {
+    fn requirement(&self) -> &str {
+        &self.requirement
+    }
+    fn if_match(&self) -> Option<i32> {
+        self.if_match
+    }
+    fn faults(&self, at: &str) -> Vec<Invalid> {
+        Vec::from_iter(unexplained(self.state, self.note.as_deref(), at))
     }
 }
 
@@ -178,36 +166,15 @@ fn assessed(tx: &mut Writing<'_>, selector: &Selector) -> Result<Assessed> {
     Ok((assessment, framework))
 }
 
-/// Stores one answer; one that changes nothing leaves it as it is. It belongs to the scopes of its assessment.
+/// Stores one answer. It belongs to the scopes of its assessment.
 fn answer(
     tx: &mut Writing<'_>,
     assessment: &Record<GapAssessment>,
     framework: Option<&Framework>,
-    requirement: &str,
     stored: Option<Id>,
-    said: &GapAnswerInput,
+    own: GapAnswer,
+    due_on: Option<NaiveDate>,
 ) -> Result<Recorded<GapAnswerShown>> {
-    let scopes = assessment.links.many("scope_ids");
-    let own = json!({"assessment_id": assessment.spine.id, "requirement": requirement, "state": said.state, "target_state": said.target_state, "note": said.note});
-    let recorded = match stored {
-        Some(id) => {
-            let before = tx.reader().load::<GapAnswer>(&Selector::Id(id), false)?;
-            let mut record = before.clone();
-            record.own = serde_json::from_value(own).map_err(Problem::internal)?;
-            record.common.due_on = said.due_on;
-            record.links.set("scope_ids", scopes.to_vec());
-            if record.body()? == before.body()? { tx.kept(before)? } else { tx.save(&before, record, "update")? }
-        }
-        None => {
-            let mut body: Map<String, Value> = serde_json::from_value(own).map_err(Problem::internal)?;
-            body.extend([
-                ("name".to_owned(), json!(requirement)),
-                ("scope_ids".into(), json!(scopes)),
-                ("due_on".into(), json!(said.due_on)),
-            ]);
-            tx.create(Draft::<GapAnswer>::read(body)?)?
-        }
-    };
-    let shown = shown(recorded.get(), framework);
-    Ok(recorded.map(|_| shown))
+    let (requirement, scopes) = (own.requirement.clone(), assessment.links.many("scope_ids"));
+    Ok(tx.say(stored, &requirement, own, scopes, due_on)?.map(|record| shown(&record, framework)))
 }

@@ -1,7 +1,7 @@
 //! Applicability (ISO/IEC 27001:2022 6.1.3 d): for each scope and requirement whether it applies, and why. Kept like any record, found by its
 //! scope and requirement; where nothing is stored, it applies (`version` 0).
 use crate::access::Actor;
-use crate::core::{Code, Id, Instant, Problem, Result, VersionKey, catalogue};
+use crate::core::{Id, Instant, Problem, Result, VersionKey, catalogue};
 use crate::db::Conn;
 use crate::db::dialect::at;
 use crate::db::schema::{applicability as a, versions as v};
@@ -135,41 +135,31 @@ fn words(reasons: &str) -> Vec<Reason> {
     reasons.split(',').filter_map(|word| word.parse().ok()).collect()
 }
 
-/// What was decided for a scope, by requirement, at the reader's moment.
+/// What was decided for a scope, by requirement, at the reader's moment: two queries.
 pub fn decided(reader: &mut Reader<'_>, scope: Id, only: Option<&str>) -> Result<BTreeMap<String, (Id, Decision)>> {
-    use crate::db::schema::ledger_entries as e;
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let standing = a::table.inner_join(v::table.on(v::tenant_id.eq(a::tenant_id).and(v::id.eq(a::id)).and(v::version.eq(a::version))));
-    let standing = standing.filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope))).filter(at(seq));
-    let mut standing = standing.into_boxed();
+    let mut standing = standing.filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope))).filter(at(seq)).into_boxed();
     if let Some(requirement) = only {
         standing = standing.filter(a::requirement.eq(requirement.to_owned()));
     }
-    type Found = (Id, i32, String, bool, Option<String>, String, i64);
-    let columns = (a::id, a::version, a::requirement, a::applicable, a::justification, a::reasons, v::from_seq);
-    let found: Vec<Found> = standing.select(columns).load(reader.conn())?;
-    let seqs: Vec<i64> = found.iter().map(|row| row.6).collect();
-    let entries = e::table.filter(e::tenant_id.eq(tenant)).filter(e::seq.eq_any(seqs));
-    let entries: Vec<crate::records::history::Entry> = entries.select(crate::records::history::Entry::as_select()).load(reader.conn())?;
-    let by_seq: BTreeMap<i64, &crate::records::history::Entry> = entries.iter().map(|entry| (entry.seq, entry)).collect();
-    let decision = |(id, version, requirement, applicable, justification, reasons, seq): Found| {
-        let reasons = words(&reasons);
-        let entry = by_seq.get(&seq);
-        let updated_by = entry.map(|entry| entry.image().map(|image| entry.actor(&image))).transpose()?;
-        let updated_at = entry.map(|entry| entry.at);
-        let decision = Decision {
-            scope_id: scope,
-            requirement: requirement.clone(),
-            applicable,
-            justification,
-            reasons,
-            version,
-            updated_at,
-            updated_by,
-        };
-        Ok((requirement, (id, decision)))
-    };
-    found.into_iter().map(decision).collect()
+    let seqs: Vec<i64> = standing.select(v::from_seq).load(reader.conn())?;
+    let records = reader.written::<Applicability>(&seqs)?;
+    Ok(records.iter().map(|record| (record.own.requirement.clone(), (record.spine.id, shown(record, scope)))).collect())
+}
+/// As it is answered.
+pub(super) fn shown(record: &Record<Applicability>, scope_id: Id) -> Decision {
+    let (own, spine) = (record.own.clone(), &record.spine);
+    Decision {
+        scope_id,
+        requirement: own.requirement,
+        applicable: own.applicable,
+        justification: own.justification,
+        reasons: own.reasons,
+        version: spine.version,
+        updated_at: Some(spine.updated_at),
+        updated_by: Some(spine.updated_by.clone()),
+    }
 }
 
 fn default_of(scope_id: Id, requirement: &str) -> Decision {
@@ -186,18 +176,11 @@ fn default_of(scope_id: Id, requirement: &str) -> Decision {
     }
 }
 
-/// Can it be decided about in a scope?
-pub fn decidable(reader: &mut Reader<'_>, requirement: &str) -> Result<bool> {
-    let Some((slug, reference)) = catalogue::parts(requirement) else { return Ok(false) };
-    match super::shelf::framework(reader, slug) {
-        Ok(framework) => Ok(framework.requirement(reference).is_some_and(|found| framework.decides(found))),
-        Err(problem) if problem.is(Code::NotFound) => Ok(false),
-        Err(problem) => Err(problem),
-    }
-}
 /// 404 unless it can be decided about.
 pub fn known(reader: &mut Reader<'_>, requirement: &str) -> Result<()> {
-    if decidable(reader, requirement)? { Ok(()) } else { Err(Problem::not_found()) }
+    let (slug, reference) = catalogue::parts(requirement).ok_or_else(Problem::not_found)?;
+    let framework = super::shelf::framework(reader, slug)?;
+    framework.requirement(reference).filter(|found| framework.decides(found)).map(|_| ()).ok_or_else(Problem::not_found)
 }
 
 /// The scope that is asked about.

@@ -1,14 +1,14 @@
 //! How applicability is decided (ISO/IEC 27001:2022 6.1.3 d): one requirement, or several at once.
-use super::applicability::{Applicability, Decision, Decisions, Reason, decidable, decided, known, scope_of};
+use super::applicability::{Applicability, Decision, Decisions, Reason, decided, known, scope_of, shown};
+use super::shelf::Shelf;
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::http::describe::{Preconditions, Rejections};
 use crate::http::{Answer, At, Change, Guard, Input, input};
-use crate::records::{Draft, Known, Record, Resource, Selector, Tx, read_part};
+use crate::ledger::Recorded;
+use crate::records::{About, Known, Resource, Selector, Tx, about, read_part};
 use crate::registers::plan::scope::Scope;
 use actix_web::{HttpRequest, post, put, web::Path};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use validator::Validate;
 
@@ -29,11 +29,10 @@ pub struct ApplicabilityInput {
     #[schema(max_items = 3)]
     pub reasons: Vec<Reason>,
 }
-impl ApplicabilityInput {
-    fn faults(&self, at: &str) -> Vec<Invalid> {
-        let silent = !self.applicable && self.justification.as_deref().is_none_or(|text| text.trim().is_empty());
-        silent.then(|| Invalid::body(format!("{at}/justification"), "required", "an exclusion needs a justification")).into_iter().collect()
-    }
+/// What does not apply needs a justification.
+fn unjustified(applicable: bool, justification: Option<&str>, at: &str) -> Option<Invalid> {
+    let silent = !applicable && justification.is_none_or(|text| text.trim().is_empty());
+    silent.then(|| Invalid::body(format!("{at}/justification"), "required", "an exclusion needs a justification"))
 }
 
 /// Several decisions at once.
@@ -71,6 +70,18 @@ pub struct ApplicabilityItem {
     pub reasons: Vec<Reason>,
 }
 
+impl About for ApplicabilityItem {
+    fn requirement(&self) -> &str {
+        &self.requirement
+    }
+    fn if_match(&self) -> Option<i32> {
+        self.if_match
+    }
+    fn faults(&self, at: &str) -> Vec<Invalid> {
+        Vec::from_iter(unjustified(self.applicable, self.justification.as_deref(), at))
+    }
+}
+
 /// Decide whether a requirement applies to a scope
 ///
 /// Replaces the decision. The first one is made with `If-Match: "0"` or `*`.
@@ -97,11 +108,12 @@ pub async fn put(
             let stored = decided(&mut tx.reader(), scope, Some(&requirement))?.remove(&requirement);
             known_version.check(stored.as_ref().map_or(0, |(_, decision)| decision.version))?;
             let said: ApplicabilityInput = read_part(input.members())?;
-            let faults = said.faults("");
-            if !faults.is_empty() {
-                return Err(Problem::invalid(faults));
+            if let Some(fault) = unjustified(said.applicable, said.justification.as_deref(), "") {
+                return Err(Problem::invalid(vec![fault]));
             }
-            let decision = decide(tx, scope, &requirement, stored.map(|(id, _)| id), &said)?;
+            let ApplicabilityInput { applicable, justification, reasons } = said;
+            let own = Applicability { requirement, applicable, justification, reasons };
+            let decision = decide(tx, scope, stored.map(|(id, _)| id), own)?;
             decision.try_map(|decision| Ok(Answer::of(&decision)?.tagged(format!("\"{}\"", decision.version))))
         })
         .await
@@ -122,83 +134,27 @@ pub async fn batch(guard: Guard<Change<Applicability>>, at: At, request: HttpReq
             let scope = scope_of(&mut tx.reader(), &selector)?;
             let said: ApplicabilityBatch = read_part(body.members())?;
             let stored = decided(&mut tx.reader(), scope, None)?;
-            let mut faults: Vec<Invalid> =
-                said.items.iter().enumerate().flat_map(|(n, item)| item_faults(&said.items, &stored, n, item)).collect();
-            for (n, item) in said.items.iter().enumerate() {
-                if !decidable(&mut tx.reader(), &item.requirement)? {
-                    faults.push(Invalid::body(format!("/items/{n}/requirement"), "unknown_reference", "there is no such requirement"));
-                }
-            }
+            let shelf = Shelf::open(&mut tx.reader())?;
+            let asked = |id: &str| shelf.requirement(id).is_some_and(|(framework, _, found)| framework.decides(found));
+            let version = |id: &str| stored.get(id).map_or(0, |(_, decision)| decision.version);
+            let faults = about::faults(&said.items, asked, version);
             if !faults.is_empty() {
                 return Err(Problem::invalid(faults));
             }
-            let (mut data, mut last) = (Vec::with_capacity(said.items.len()), None);
-            for item in said.items {
-                let input = ApplicabilityInput { applicable: item.applicable, justification: item.justification, reasons: item.reasons };
-                let made = decide(tx, scope, &item.requirement, stored.get(&item.requirement).map(|(id, _)| *id), &input)?;
-                data.push(made.get().clone());
-                last = Some(made);
-            }
-            let last = last.ok_or_else(|| Problem::internal("an empty batch"))?;
-            let answer = Answer::of(&Decisions { data })?;
-            Ok(last.map(|_| answer))
+            let made = tx.say_all(&said.items, |tx, item| {
+                let ApplicabilityItem { requirement, applicable, justification, reasons, .. } = item.clone();
+                let before = stored.get(&requirement).map(|(id, _)| *id);
+                decide(tx, scope, before, Applicability { requirement, applicable, justification, reasons })
+            })?;
+            made.try_map(|data| Answer::of(&Decisions { data }))
         })
         .await
 }
 
-fn item_faults(all: &[ApplicabilityItem], stored: &BTreeMap<String, (Id, Decision)>, n: usize, item: &ApplicabilityItem) -> Vec<Invalid> {
-    let at = format!("/items/{n}");
-    let input = ApplicabilityInput { applicable: item.applicable, justification: item.justification.clone(), reasons: vec![] };
-    let mut faults = input.faults(&at);
-    if all.iter().take(n).any(|other| other.requirement == item.requirement) {
-        faults.push(Invalid::body(format!("{at}/requirement"), "twice", "stands in this batch twice"));
-    }
-    let version = stored.get(&item.requirement).map_or(0, |(_, decision)| decision.version);
-    if item.if_match.is_some_and(|known| known != version) {
-        faults.push(Invalid::body(format!("{at}/if_match"), "version_mismatch", format!("it is at version {version} now")));
-    }
-    faults
-}
-
-/// Stores one decision; one that changes nothing leaves it as it is.
-fn decide(
-    tx: &mut Tx<'_, Change<Applicability>>,
-    scope: Id,
-    requirement: &str,
-    stored: Option<Id>,
-    said: &ApplicabilityInput,
-) -> Result<crate::ledger::Recorded<Decision>> {
-    let mut reasons = said.reasons.clone();
-    reasons.sort_by_key(|reason| *reason as u8);
-    reasons.dedup();
-    let own = json!({"requirement": requirement, "applicable": said.applicable, "justification": said.justification, "reasons": reasons});
-    let decision = |record: &Record<Applicability>| Decision {
-        scope_id: scope,
-        requirement: requirement.to_owned(),
-        applicable: record.own.applicable,
-        justification: record.own.justification.clone(),
-        reasons: record.own.reasons.clone(),
-        version: record.spine.version,
-        updated_at: Some(record.spine.updated_at),
-        updated_by: Some(record.spine.updated_by.clone()),
-    };
-    let recorded = match stored {
-        Some(id) => {
-            let before = tx.load::<Applicability>(&Selector::Id(id), &Known::any())?;
-            let mut record = before.clone();
-            record.own = serde_json::from_value(own).map_err(Problem::internal)?;
-            match record.body()? == before.body()? {
-                true => tx.kept(before)?,
-                false => tx.save(&before, record, "update")?,
-            }
-        }
-        None => {
-            let mut body: Map<String, Value> = serde_json::from_value(own).map_err(Problem::internal)?;
-            body.insert("name".into(), json!(requirement));
-            body.insert("scope_ids".into(), json!([scope]));
-            tx.create(Draft::<Applicability>::read(body)?)?
-        }
-    };
-    let shown = decision(recorded.get());
-    Ok(recorded.map(|_| shown))
+/// Stores one decision.
+fn decide(tx: &mut Tx<'_, Change<Applicability>>, scope: Id, stored: Option<Id>, mut own: Applicability) -> Result<Recorded<Decision>> {
+    own.reasons.sort_by_key(|reason| *reason as u8);
+    own.reasons.dedup();
+    let requirement = own.requirement.clone();
+    Ok(tx.say(stored, &requirement, own, &[scope], None)?.map(|record| shown(&record, scope)))
 }
