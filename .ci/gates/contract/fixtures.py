@@ -22,12 +22,18 @@ ANALYSED = CONTAINED + [("analyse", {"root_cause": "By hand.", "similar_cases": 
 PLANNED = ANALYSED + [("+action", None, "maker"), ("plan", COMMENT, "maker")]
 IMPLEMENTED = PLANNED + [("+done", None, "maker"), ("implement", COMMENT, "maker")]
 SIGNED = SUBMITTED + [("sign", COMMENT, "manager")]
+FROZEN = [("soa-versions", {}, "maker")]
 STEPS = {
     ("scopes", "approve"): SUBMITTED,  # only what was submitted, and by somebody else
     ("scopes", "return"): SUBMITTED,
     ("scopes", "revise"): IN_FORCE,  # only what is in force has a next revision
     ("scopes", "retire"): IN_FORCE,
     ("scopes", "revisions"): IN_FORCE,  # a revision is what was approved
+    ("scopes", "soa-versions"): FROZEN,
+    ("scopes", "soa-versions/approve"): FROZEN,  # by another person than who froze it
+    ("scopes", "soa-versions/return"): FROZEN,
+    ("scopes", "soa-versions/withdraw"): FROZEN,
+    ("scopes", "soa-diff"): FROZEN + [("soa-versions/1/approve", COMMENT, "approver")],  # since the version in force
     ("risk-methodologies", "approve"): SUBMITTED,
     ("risk-methodologies", "return"): SUBMITTED,
     ("risk-methodologies", "revise"): IN_FORCE,
@@ -38,6 +44,7 @@ STEPS = {
     ("risk-treatments", "start"): SIGNED,
     ("risk-treatments", "complete"): SIGNED + [("start", COMMENT, "maker"), ("+scored", None, "maker")],  # a mitigation has shown what it did
     ("risk-treatments", "revoke"): SIGNED,  # an acceptance
+    ("vulnerabilities", "reopen"): [("dismiss", COMMENT, "maker")],  # only what is fixed or dismissed
     ("evidence", "release"): [("hold", COMMENT, "maker")],
     ("nonconformities", "analyse"): CONTAINED,  # the cycle of ISO/IEC 27001 10.2, a step after the other
     ("nonconformities", "plan"): ANALYSED + [("+action", None, "maker")],  # a plan is at least one action
@@ -52,10 +59,11 @@ OTHERS = {
     "refresh": "a refresh token of a fresh login: one is good once",
     "logout": "a refresh token of a fresh login",
     "changePassword": "the present password of the user who asks, who changes it back and forth",
-    "importAssets, importControls, importPeople, importRisks": "the table of the document's example",
+    "importAssets, importControls, importPeople, importRisks, importVulnerabilities": "the table of the document's example",
     "batchApplicability": "a requirement of a framework that is built in",
     "importFramework": "a slug that is free",
     "importMappings, deleteFramework, getFrameworkRevision, compareFrameworkRevisions": "a framework that was imported",
+    "reportFindings": "a report of a scanner, and an asset that is there",
     "createApiKey": "an end within the year that a key may last",
     "createUser": "an e-mail that no other account has",
     "updateUser": "an e-mail that no other account has",
@@ -63,6 +71,9 @@ OTHERS = {
     "listRequirements": "the slug of a framework that is built in",
     "getApplicability": "a requirement of a framework that is built in",
     "putApplicability": "a requirement of a framework that is built in",
+    "getGapAnswer, putGapAnswer, batchGapAnswers": "a requirement of a framework that is built in",
+    "getSoaVersion, approveSoaVersion, returnSoaVersion, withdrawSoaVersion": "the number of a version that was frozen",
+    "getSoaDiff": "a version that was approved, and what is now",
     "getScopeRevision": "the number of a revision that was approved",
     "getRiskMethodologyRevision": "the number of a revision that was approved",
 }
@@ -88,17 +99,20 @@ class House:
     def call(self, method, path, body=None, key="maker", headers=(), allow=()):
         """One request by an account; what is not good and not allowed is an error."""
         sent = {"If-Match": "*", **dict(headers)}
-        if key:
-            sent["Authorization"] = "Bearer " + self.keys[key]
         if body is not None:
             sent["Content-Type"] = "application/json"
         for attempt in (1, 2):
             if self.connection is None:
                 self.connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=30)
             try:
+                if key:
+                    sent["Authorization"] = "Bearer " + self.keys[key]
                 self.connection.request(method, path, None if body is None else json.dumps(body), sent)
                 answer = self.connection.getresponse()
                 text = answer.read()
+                if answer.status == 401 and key == "admin" and attempt == 1:
+                    self.keys["admin"] = self.logged_in()["access_token"]  # the one before has ended
+                    continue
                 break
             except (OSError, http.client.HTTPException):
                 self.connection = None
@@ -167,10 +181,14 @@ class House:
     def scored(self, risk):
         self.call("POST", f"/v1/risks/{risk}/assessments", {"stage": "current", "likelihood": 1, "impact": 1, "rationale": "Seen."})
 
-    def framework(self):
-        """A framework of the organization's own."""
-        slug = f"house-{uuid.uuid4().hex[:12]}"
-        self.call("POST", "/v1/frameworks", {**self.schema_of_body("/v1/frameworks", "post")["example"], "slug": slug})
+    def framework(self, removed=False):
+        """A framework of the organization's own; one that is removed is never given again."""
+        slug = self.kept.get("framework")
+        if removed or slug is None:
+            slug = f"house-{uuid.uuid4().hex[:12]}"
+            self.call("POST", "/v1/frameworks", {**self.schema_of_body("/v1/frameworks", "post")["example"], "slug": slug})
+        if not removed:
+            self.kept["framework"] = slug
         return slug
 
     def fresh(self, collection, verb=""):
