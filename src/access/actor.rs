@@ -46,18 +46,22 @@ impl Actor {
 #[schema(default)]
 pub struct Limits {
     /// Only records of these scopes, and of the whole organization.
+    #[serde(deserialize_with = "crate::core::text::or_default")]
     #[validate(length(max = 100))]
     #[schema(max_items = 100)]
     pub scope_ids: Vec<Id>,
     /// Only these frameworks.
+    #[serde(deserialize_with = "crate::core::text::or_default")]
     #[validate(length(max = 100), custom(function = slugs))]
     #[schema(max_items = 100, max_length = 64)]
     pub framework_slugs: Vec<String>,
     /// Only these controls, and evidence of these controls.
+    #[serde(deserialize_with = "crate::core::text::or_default")]
     #[validate(length(max = 200))]
     #[schema(max_items = 200)]
     pub control_ids: Vec<Id>,
     /// Only evidence of these sources.
+    #[serde(deserialize_with = "crate::core::text::or_default")]
     #[validate(length(max = 100), custom(function = sources))]
     #[schema(max_items = 100, max_length = 200)]
     pub sources: Vec<String>,

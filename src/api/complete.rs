@@ -16,6 +16,7 @@ pub fn finished(mut document: Value) -> Value {
     responses(&mut document).for_each(dress);
     separate(&mut document);
     partial(&mut document);
+    forgive(&mut document);
     while prune(&mut document) {}
     growing(&mut document);
     example::add(&mut document);
@@ -177,6 +178,28 @@ fn partial(document: &mut Value) {
             schemas.insert(partial, part);
         }
         schemas.insert(patch, schema);
+    }
+}
+/// What is optional in a request may be null, too, which says the same. (In a patch null clears: what has to stand is not null there.)
+fn forgive(document: &mut Value) {
+    let asked = reached(document, &mut |at| at.contains("/requestBody/"));
+    let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut).into_iter().flatten();
+    for (_, schema) in schemas.filter(|(name, _)| asked.contains(*name) && !name.ends_with("Patch")) {
+        let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+        let members = schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten();
+        members.filter(|(name, _)| !required.contains(&json!(name))).for_each(|(_, member)| or_null(member));
+    }
+}
+fn or_null(schema: &mut Value) {
+    let none = json!({"type": "null"});
+    if schema.get("$ref").is_some() || schema.get("enum").is_some() {
+        *schema = json!({"oneOf": [schema.take(), none]});
+    } else if let Some(any) = schema.get_mut("oneOf").and_then(Value::as_array_mut) {
+        if !any.iter().any(|one| one.get("type") == none.get("type")) {
+            any.push(none);
+        }
+    } else if let Some(kind) = schema.get_mut("type").filter(|kind| kind.is_string()) {
+        *kind = json!([kind.take(), "null"]);
     }
 }
 /// As requests have it.

@@ -28,6 +28,11 @@ macro_rules! vocabulary {
     };
 }
 
+/// For members inside of a body that may be absent: null says the same.
+pub fn or_default<'de, D: serde::Deserializer<'de>, T: serde::Deserialize<'de> + Default>(given: D) -> Result<T, D::Error> {
+    serde::Deserialize::deserialize(given).map(Option::unwrap_or_default)
+}
+
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -77,23 +77,6 @@ fn unknown_nulls<T: PartialSchema>(body: &Map<String, Value>) -> impl Iterator<I
     let schema = if nulls.is_empty() { Value::Null } else { serde_json::to_value(T::schema()).unwrap_or_default() };
     nulls.into_iter().filter(move |name| schema.get("properties").is_none_or(|known| known.get(name.as_str()).is_none()))
 }
-/// A null where the schema has none; that of a required member is found as missing.
-fn refused_nulls<T: PartialSchema>(body: &Map<String, Value>) -> Vec<Invalid> {
-    if !body.values().any(Value::is_null) {
-        return vec![];
-    }
-    let schema = serde_json::to_value(T::schema()).unwrap_or_default();
-    let required = |name: &String| schema.get("required").and_then(Value::as_array).is_some_and(|all| all.iter().any(|one| one == name));
-    let takes = |name: &String| schema.get("properties").and_then(|all| all.get(name)).is_none_or(nullable);
-    let refused = body.iter().filter(|(name, value)| value.is_null() && !required(name) && !takes(name));
-    refused.map(|(name, _)| Invalid::body(format!("/{name}"), "invalid", "null is no value here")).collect()
-}
-fn nullable(schema: &Value) -> bool {
-    let kind =
-        |one: &Value| one.get("type").is_some_and(|kind| kind == "null" || kind.as_array().is_some_and(|all| all.contains(&"null".into())));
-    let any = |word: &str| schema.get(word).and_then(Value::as_array).is_some_and(|all| all.iter().any(kind));
-    kind(schema) || any("oneOf") || any("anyOf")
-}
 fn unknown_member(name: impl std::fmt::Display) -> Invalid {
     Invalid::body(format!("/{name}"), "unknown_member", "there is no such member, or it is not for clients to write")
 }
@@ -102,7 +85,6 @@ fn unknown_member(name: impl std::fmt::Display) -> Invalid {
 pub fn read_part<T: DeserializeOwned + Validate + PartialSchema>(mut body: Map<String, Value>) -> Result<T> {
     let mut faults = nuls("", &body);
     faults.extend(unknown_nulls::<T>(&body).map(unknown_member));
-    faults.extend(refused_nulls::<T>(&body));
     body.retain(|_, value| !value.is_null());
     let read = part::<T>(body, &Map::new, &mut faults);
     read.filter(|_| faults.is_empty()).ok_or_else(|| Problem::invalid(faults))

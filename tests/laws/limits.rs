@@ -7,21 +7,19 @@ use serde_json::{Value, json};
 crate::on_both!(
     one_more_than_each_documented_limit_is_refused,
     one_more_than_each_limit_of_a_parameter_is_refused,
-    what_the_document_asks_for_is_needed
+    what_the_document_asks_for_is_needed,
+    what_is_optional_may_be_null
 );
 
 /// The values just outside of a schema, with what is wrong with each.
 fn beyond(document: &Value, schema: &Value) -> Vec<(&'static str, Value)> {
     let schema = schema["$ref"].as_str().map_or(schema, |target| document.pointer(&target[1..]).unwrap());
     if let Some(one) = schema["oneOf"].as_array().and_then(|all| all.iter().find(|one| one["type"] != "null")) {
-        return beyond(document, one).into_iter().filter(|(what, _)| *what != "null").collect();
+        return beyond(document, one);
     }
     let kinds = schema["type"].as_array().cloned().unwrap_or_else(|| vec![schema["type"].clone()]);
     let is = |kind: &str| kinds.iter().any(|one| one == kind);
     let mut bad = Vec::new();
-    if !is("null") && schema["type"] != Value::Null {
-        bad.push(("null", Value::Null));
-    }
     if schema["enum"].is_array() {
         bad.push(("enum", json!("no such word")));
         return bad;
@@ -238,4 +236,58 @@ async fn what_the_document_asks_for_is_needed(app: &TestApp) {
         unknown["nmae"] = json!("x");
         assert_eq!(app.send(&key, method, &path, &[("If-Match", "*")], Some(&unknown)).await.pointers(), ["/nmae"], "{name}");
     }
+}
+
+/// Members that are optional and null, at every depth of a body.
+fn nulls(document: &Value, schema: &Value, at: &str, found: &mut Vec<String>) {
+    let schema = schema["$ref"].as_str().map_or(schema, |target| document.pointer(&target[1..]).unwrap());
+    if let Some(any) = schema["oneOf"].as_array() {
+        return any.iter().for_each(|one| nulls(document, one, at, found));
+    }
+    nulls_of_items(document, schema, at, found);
+    for (name, member) in schema["properties"].as_object().into_iter().flatten() {
+        let place = format!("{at}/{name}");
+        if !schema["required"].as_array().is_some_and(|all| all.contains(&json!(name))) {
+            found.push(place.clone());
+        }
+        nulls(document, member, &place, found);
+    }
+}
+fn nulls_of_items(document: &Value, schema: &Value, at: &str, found: &mut Vec<String>) {
+    if schema["items"].is_object() {
+        nulls(document, &schema["items"], &format!("{at}/0"), found);
+    }
+}
+
+async fn what_is_optional_may_be_null(app: &TestApp) {
+    let document = isms::api::document::document();
+    let (mut tried, mut refused) = (0, Vec::new());
+    for (method, path, key, name, good) in bodies(app, &document).await {
+        if name.ends_with("Patch") {
+            continue; // null clears, and some members have to stand
+        }
+        let schema = &document["components"]["schemas"][&name];
+        let mut places = Vec::new();
+        nulls(&document, schema, "", &mut places);
+        for place in places {
+            let (parent, member) = place.rsplit_once('/').unwrap();
+            let mut whole = good.clone();
+            // What is deeper stands in the example alone.
+            if whole.pointer(parent).is_none() {
+                let top = place.split('/').nth(1).unwrap();
+                whole[top] = schema["example"][top].clone();
+            }
+            let Some(within) = whole.pointer_mut(parent).and_then(Value::as_object_mut) else { continue };
+            within.insert(member.to_owned(), Value::Null);
+            let reply = app.send(&key, method.clone(), &path, &[("If-Match", "*")], Some(&whole)).await;
+            tried += 1;
+            let faults = if reply.status == 422 { reply.json()["errors"].as_array().unwrap().clone() } else { vec![] };
+            let null = |fault: &Value| fault["code"] == "invalid" && fault["pointer"].as_str().unwrap().starts_with(&place);
+            if reply.status >= 500 || faults.iter().any(null) {
+                refused.push(format!("{name} {place}: {}", reply.text()));
+            }
+        }
+    }
+    assert!(tried > 200, "only {tried} nulls were sent");
+    assert!(refused.is_empty(), "{} of {tried} were refused:\n{}", refused.len(), refused.join("\n"));
 }

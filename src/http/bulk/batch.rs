@@ -76,6 +76,7 @@ fn said(item: Value, does: Operations, at: &str, faults: &mut Vec<Invalid>) -> S
     for (name, value) in members {
         let place = format!("{at}/{name}");
         match (name.as_str(), value) {
+            (name, Value::Null) if ["id", "if_match"].contains(&name) || ways(does).contains(&name) => {}
             ("id", Value::String(id)) if id.len() <= 64 => said.id = Some(id),
             ("id", _) => faults.push(Invalid::body(place, "invalid", "an id or a code is needed")),
             ("if_match", Value::String(tag)) if tag.len() <= 255 => said.if_match = Some(tag),

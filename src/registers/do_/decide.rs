@@ -24,7 +24,7 @@ pub struct ApplicabilityInput {
     #[schema(max_length = 4000)]
     pub justification: Option<String>,
     /// What asks for it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::core::text::or_default")]
     #[validate(length(max = 3))]
     #[schema(max_items = 3)]
     pub reasons: Vec<Reason>,
@@ -64,7 +64,7 @@ pub struct ApplicabilityItem {
     #[schema(max_length = 4000)]
     pub justification: Option<String>,
     /// What asks for it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::core::text::or_default")]
     #[validate(length(max = 3))]
     #[schema(max_items = 3)]
     pub reasons: Vec<Reason>,

@@ -39,7 +39,7 @@ pub struct ImportedRequirement {
     /// Is it asked for by itself? When absent: where nothing stands under it.
     pub assessable: Option<bool>,
     /// What else is known of it: up to 20 names with a string, a number, a boolean, null, or a list of strings.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::core::text::or_default")]
     #[validate(custom(function = attributes_are_flat))]
     #[schema(value_type = RequirementAttributes)]
     pub attributes: Map<String, Value>,

@@ -37,7 +37,7 @@ pub struct Step {
     #[schema(min_length = 1, max_length = 100)]
     pub label: String,
     /// How to tell it from the others.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::core::text::or_default")]
     #[validate(length(max = 1000))]
     #[schema(max_length = 1000)]
     pub criteria: String,
