@@ -184,6 +184,8 @@ def mended(body, case, name):
         if {"relation", "to"} <= body.keys():
             body["relation"] = relations[len(str(body["to"])) % len(relations)]
             body["to"] = HOUSE.linked(collection, body["relation"])
+    elif case.operation.path == f"/v1/{collection}/batch" and isinstance(body.get("items"), list):
+        body = items_of_a_batch(body, collection)
     elif not verb and name not in OTHER_BODIES:
         for member, schema in HOUSE.schema_of_body(case.operation.path, case.operation.method.lower()).get("properties", {}).items():
             if member in body and "Refers to records" in schema.get("description", ""):
@@ -208,6 +210,27 @@ def mended(body, case, name):
     return body
 
 
+def items_of_a_batch(given, collection):
+    """As many items as were drawn, of each way: what stands inside of one, the document leaves to the schemas of single records."""
+    ways = HOUSE.resolved(HOUSE.document["paths"][f"/v1/{collection}/batch"]["post"]["requestBody"]["content"]["application/json"]["schema"])
+    ways = HOUSE.resolved(ways["properties"]["items"]["items"])["properties"]
+    one = {"id": HOUSE.one(collection), "if_match": "*", "patch": {"tags": ["batch"]}}
+    new = []
+    if "create" in ways:
+        new = [{"create": HOUSE.example(collection)}, {"upsert": {**HOUSE.example(collection), "external_ref": "batch"}}]
+    given["items"] = [*new, *[one] * len(given["items"])][: len(given["items"])]
+    return given
+
+
+def about_requirements(given):
+    """The items that were drawn, each about a requirement that is there and said of nothing else in the batch."""
+    items = [item for item in given.get("items") or [] if isinstance(item, dict)][:37]  # so many has A.5
+    for n, item in enumerate(items, 1):
+        item |= {"requirement": f"{FRAMEWORK}:A.5.{n}", "if_match": None}
+        item |= {name: "Said." for name in ("justification", "note") if not str(item.get(name) or "").strip() and name in item}
+    return {**given, "items": items}
+
+
 def log_in(given):
     return LOGIN
 
@@ -219,6 +242,8 @@ def refreshed(given):
 TABLES = {"importFramework": "ref,title\r\n1,Access\r\n", "importMappings": f"source,target,relationship\r\n1.1,{REQUIREMENT},subset\r\n"}
 OTHER_BODIES = {
     "login": log_in,
+    "batchApplicability": about_requirements,
+    "batchGapAnswers": about_requirements,
     "refresh": refreshed,
     "logout": refreshed,
     "reportFindings": lambda given: HOUSE.resolved({"$ref": "#/components/schemas/ScannerReport"})["examples"][0],
