@@ -197,6 +197,70 @@ fn no_two_schemas_have_one_name() {
     assert_eq!(document.clashes, Vec::<String>::new());
 }
 
+/// Generated clients make a type of each schema: none may hide one that their languages bring along.
+#[test]
+fn no_schema_is_called_as_a_language_calls_its_own() {
+    let taken = [
+        "Any",
+        "Array",
+        "Blob",
+        "Boolean",
+        "Bytes",
+        "Callable",
+        "Class",
+        "Client",
+        "Date",
+        "Dict",
+        "Double",
+        "Enum",
+        "Error",
+        "Exception",
+        "File",
+        "Float",
+        "Function",
+        "Headers",
+        "Int",
+        "Integer",
+        "Iterable",
+        "Iterator",
+        "List",
+        "Literal",
+        "Long",
+        "Map",
+        "Mapping",
+        "None",
+        "Null",
+        "Number",
+        "Object",
+        "Option",
+        "Optional",
+        "Partial",
+        "Promise",
+        "Readonly",
+        "Record",
+        "Request",
+        "Response",
+        "Result",
+        "Self",
+        "Sequence",
+        "Set",
+        "String",
+        "Symbol",
+        "Tuple",
+        "Type",
+        "Union",
+        "Unset",
+        "Url",
+        "Uuid",
+        "Vec",
+        "Void",
+    ];
+    let document = document();
+    let named = document["components"]["schemas"].as_object().unwrap().keys();
+    let clashing: Vec<&String> = named.filter(|name| taken.contains(&name.as_str())).collect();
+    assert!(clashing.is_empty(), "{clashing:?}");
+}
+
 /// Every content of requests and good answers: where, whether it is an answer, its place, itself.
 fn contents(document: &Value) -> Vec<(String, bool, String, Value)> {
     let mut all = Vec::new();

@@ -1,6 +1,6 @@
 //! Coverage: how far the controls in place meet a framework (ISO/IEC 27001:2022 6.1.3 c). A control covers what it refers to, and by one mapping what
 //! another framework asks for as well; each requirement shows its paths. Composed mappings are suggestions, and never count.
-use crate::core::catalogue::{self, Framework, MappingKind, Relationship, Requirement};
+use crate::core::catalogue::{self, Framework, MappingKind, Requirement};
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{controls as c, requirement_links as rl, versions as v};
@@ -9,6 +9,7 @@ use crate::http::format::{CSV, neutral, wants};
 use crate::http::{Answer, Frameworks, Guard, Then, View};
 use crate::records::{Reader, Resource, Selector, sight};
 use crate::registers::r#do::control::{Implementation, Responsibility};
+use crate::registers::r#do::framework::RequirementMapping;
 use crate::registers::r#do::shelf::Shelf;
 use crate::registers::r#do::support::{self, Operation};
 use crate::registers::plan::scope::Scope;
@@ -44,23 +45,6 @@ pub struct CoverageControl {
     /// Whether it works.
     pub operation: Operation,
 }
-/// The mapping of a path: from what the controls refer to, to the requirement.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct CoverageMapping {
-    /// What it leads to: the requirement, or a part of it.
-    #[schema(max_length = 120)]
-    pub target: String,
-    /// How they overlap, seen from what the controls refer to.
-    pub relationship: Relationship,
-    /// `published`, or `composed`: a suggestion.
-    pub kind: MappingKind,
-    /// Where it stands, or what it was composed of.
-    #[schema(max_length = 300)]
-    pub provenance: String,
-    /// The organization's own framework that brought it; null where it is built in.
-    #[schema(required, max_length = 64)]
-    pub imported_with: Option<String>,
-}
 /// A way from controls to a requirement.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct CoveragePath {
@@ -69,7 +53,7 @@ pub struct CoveragePath {
     pub cited: String,
     /// How that leads to the requirement; null where it is the same, or a part of it.
     #[schema(required)]
-    pub mapping: Option<CoverageMapping>,
+    pub mapping: Option<RequirementMapping>,
     /// How far this way covers it.
     pub state: CoverageState,
     /// Does it rest on a composed mapping? Then it does not count.
@@ -147,7 +131,7 @@ pub fn compute(reader: &mut Reader<'_>, slug: &str, scope: Option<Id>) -> Result
     cited(reader, &controls, &mut citing)?;
     let controls: Vec<CoverageControl> = controls.into_iter().map(|(_, control)| control).collect();
     let mut paths: Vec<Vec<CoveragePath>> = vec![Vec::new(); framework.requirements().len()];
-    let told = |cited: &str, mapping: Option<CoverageMapping>, whole: bool| {
+    let told = |cited: &str, mapping: Option<RequirementMapping>, whole: bool| {
         let by: Vec<&CoverageControl> = citing.get(cited)?.iter().filter_map(|n| controls.get(*n)).collect();
         Some(path(cited, mapping, whole, &by))
     };
@@ -168,13 +152,7 @@ pub fn compute(reader: &mut Reader<'_>, slug: &str, scope: Option<Id>) -> Result
             Some(part) if !part.assessable => (above(&framework, part), false),
             _ => (place, back.relationship.carries()),
         };
-        let mapping = || CoverageMapping {
-            target: back.target.to_owned(),
-            relationship: back.relationship,
-            kind: back.kind,
-            provenance: back.provenance.to_owned(),
-            imported_with: by.map(str::to_owned),
-        };
+        let mapping = || RequirementMapping::of(by, back);
         if citing.contains_key(back.source)
             && let Some(all) = place.and_then(|place| paths.get_mut(place))
         {
@@ -206,7 +184,7 @@ fn works(control: &CoverageControl) -> bool {
 }
 
 /// Pure: a way, and how far it covers.
-fn path(cited: &str, mapping: Option<CoverageMapping>, whole: bool, controls: &[&CoverageControl]) -> CoveragePath {
+fn path(cited: &str, mapping: Option<RequirementMapping>, whole: bool, controls: &[&CoverageControl]) -> CoveragePath {
     let working = controls.iter().filter(|control| works(control));
     let state = if whole && working.clone().next().is_some() { CoverageState::Covered } else { CoverageState::Partial };
     let named = working.chain(controls.iter().filter(|control| !works(control))).take(NAMED).map(|control| (*control).clone()).collect();

@@ -78,8 +78,7 @@ pub struct GapAnswerItem {
 /// Replaces the answer. The first one is given with `If-Match: "0"` or `*`.
 #[utoipa::path(operation_id = "putGapAnswer", tag = "gap-assessments", security(("bearer" = [])), request_body = GapAnswerInput,
     params(("id" = String, Path, description = "The gap assessment: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.5.1"),
-        ("If-Match" = String, Header, description = "The ETag that was read, `\"0\"` for the first answer, or `*`.", max_length = 1000),
-        ("Change-Reason" = Option<String>, Header, description = "Why, percent-encoded UTF-8.", max_length = 6000)),
+        crate::http::document::Versioned),
     responses((status = 200, description = "The answer.", body = GapAnswerShown), Rejections, Preconditions))]
 #[put("/v1/gap-assessments/{id}/answers/{requirement}")]
 pub async fn put(

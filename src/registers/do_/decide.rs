@@ -87,8 +87,7 @@ impl About for ApplicabilityItem {
 /// Replaces the decision. The first one is made with `If-Match: "0"` or `*`.
 #[utoipa::path(operation_id = "putApplicability", tag = "applicability", security(("bearer" = [])), request_body = ApplicabilityInput,
     params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.7.4"),
-        ("If-Match" = String, Header, description = "The ETag that was read, `\"0\"` for the first decision, or `*`.", max_length = 1000),
-        ("Change-Reason" = Option<String>, Header, description = "Why: percent-encoded UTF-8 of up to 2,000 characters; it stands in the history.", max_length = 24000, pattern = "^[!-~ ]*$")),
+        crate::http::document::Versioned),
     responses((status = 200, description = "The decision.", body = Decision), Rejections, Preconditions))]
 #[put("/v1/scopes/{id}/applicability/{requirement}")]
 pub async fn put(

@@ -68,13 +68,12 @@ pub struct RequirementPage {
     pub has_more: bool,
 }
 /// A pair of requirements of two frameworks.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Mapping)]
-pub struct MappingShown {
-    /// The requirement of this framework.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct RequirementMapping {
+    /// The requirement that it leads from.
     #[schema(max_length = 120)]
     pub source: String,
-    /// The requirement of the other.
+    /// The requirement that it leads to.
     #[schema(max_length = 120)]
     pub target: String,
     /// How they overlap, seen from the source.
@@ -88,12 +87,20 @@ pub struct MappingShown {
     #[schema(required, max_length = 64)]
     pub imported_with: Option<String>,
 }
+impl RequirementMapping {
+    /// As it is answered; `by` is the own framework that brought it.
+    pub fn of(by: Option<&str>, pair: catalogue::Mapping<'_>) -> Self {
+        let catalogue::Mapping { source, target, relationship, kind, provenance } = pair;
+        let text = str::to_owned;
+        Self { source: text(source), target: text(target), relationship, kind, provenance: text(provenance), imported_with: by.map(text) }
+    }
+}
 /// Mappings of a framework.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct MappingPage {
+pub struct RequirementMappingPage {
     /// In the order of the sources, then of the targets.
     #[schema(max_items = 200)]
-    pub data: Vec<MappingShown>,
+    pub data: Vec<RequirementMapping>,
     /// Ask with it for the next page; null on the last.
     #[schema(required, max_length = 2000)]
     pub next_cursor: Option<String>,
@@ -242,7 +249,7 @@ fn said(requirement: &Requirement, words: &str) -> bool {
         ("kind" = Option<String>, Query, description = "`published` or `composed`.", pattern = "^(published|composed)$", max_length = 10),
         ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
         crate::http::document::Past),
-    responses((status = 200, description = "The mappings.", body = MappingPage), crate::http::describe::Unchanged, Refusals))]
+    responses((status = 200, description = "The mappings.", body = RequirementMappingPage), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/frameworks/{slug}/mappings")]
 pub async fn mappings(guard: Guard<View<Frameworks>>, slug: Path<String>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["target", "requirement", "relationship", "kind", "limit", "cursor"])?;
@@ -276,16 +283,8 @@ pub async fn mappings(guard: Guard<View<Frameworks>>, slug: Path<String>, reques
                 |(by, pair): &(Option<&str>, catalogue::Mapping<'_>)| format!("{} {} {}", pair.source, pair.target, by.unwrap_or_default());
             let page = walk.page(all.into_iter(), key)?;
             let link = link(&path, &query, page.next_cursor.as_ref());
-            let shown = |(by, pair): (Option<&str>, catalogue::Mapping<'_>)| MappingShown {
-                source: pair.source.to_owned(),
-                target: pair.target.to_owned(),
-                relationship: pair.relationship,
-                kind: pair.kind,
-                provenance: pair.provenance.to_owned(),
-                imported_with: by.map(str::to_owned),
-            };
-            let data = page.data.into_iter().map(shown).collect();
-            let answer = Answer::of(&MappingPage { data, next_cursor: page.next_cursor, has_more: page.has_more })?;
+            let data = page.data.into_iter().map(|(by, pair)| RequirementMapping::of(by, pair)).collect();
+            let answer = Answer::of(&RequirementMappingPage { data, next_cursor: page.next_cursor, has_more: page.has_more })?;
             Ok(Answer { link, ..answer })
         })
         .await

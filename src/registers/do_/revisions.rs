@@ -180,8 +180,7 @@ fn compared(before: &Own, after: &Own) -> FrameworkDifference {
 /// Takes a framework of the organization's own out of use. One that records refer to stays (409 names them).
 #[utoipa::path(operation_id = "deleteFramework", tag = "frameworks", security(("bearer" = [])),
     params(("slug" = String, Path, description = "A framework of the organization's own.", max_length = 64),
-        ("If-Match" = String, Header, description = "The version that was read, or `*`.", max_length = 1000),
-        ("Change-Reason" = Option<String>, Header, description = "Why, percent-encoded UTF-8.", max_length = 6000)),
+        crate::http::document::Versioned),
     responses((status = 204, description = "Archived."), Rejections, Preconditions))]
 #[delete("/v1/frameworks/{slug}")]
 pub async fn archive(guard: Guard<Archive<ImportedFramework>>, slug: Path<String>, known: Known, request: HttpRequest) -> Result<Answer> {
