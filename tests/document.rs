@@ -192,7 +192,7 @@ fn is_schema(at: &str) -> bool {
 fn no_two_schemas_have_one_name() {
     isms::api::introduce();
     let mut document = Document::default();
-    let mount = |app: &mut actix_web::web::ServiceConfig| app::rooms(&mut Api { app, document: &mut document });
+    let mount = |app: &mut actix_web::web::ServiceConfig| app::rooms(Api::new(app, &mut document));
     drop(actix_web::App::new().configure(mount));
     assert_eq!(document.clashes, Vec::<String>::new());
 }

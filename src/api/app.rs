@@ -16,7 +16,7 @@ pub fn mount(app: &mut web::ServiceConfig) {
     app.app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()));
     app.app_data(web::QueryConfig::default().error_handler(|e, _| Problem::new(Code::InvalidParameter, e.to_string()).into()));
     app.route("/healthz", web::get().to(healthy)).route("/healthz", web::head().to(healthy));
-    rooms(&mut Api { app, document: &mut Document::default() });
+    rooms(Api::new(app, &mut Document::default()));
     super::docs::mount(app);
     app.route("/readyz", web::get().to(ready)).route("/metrics", web::get().to(metrics));
     app.route("/v1/openapi.json", web::get().to(openapi))
@@ -26,10 +26,11 @@ pub fn mount(app: &mut web::ServiceConfig) {
 }
 
 /// Mounts and describes what is under `/v1`.
-pub fn rooms(api: &mut Api<'_>) {
-    ROOMS.iter().for_each(|room| room.mount(api));
-    insight::mount(api);
-    identity::mount(api);
+pub fn rooms(mut api: Api<'_>) {
+    ROOMS.iter().for_each(|room| room.mount(&mut api));
+    insight::mount(&mut api);
+    identity::mount(&mut api);
+    api.close();
 }
 
 /// A small constant answer through the same middleware, without the database.

@@ -11,7 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 pub fn document() -> Value {
     super::introduce();
     let mut document = Document::default();
-    let mount = |app: &mut actix_web::web::ServiceConfig| app::rooms(&mut Api { app, document: &mut document });
+    let mount = |app: &mut actix_web::web::ServiceConfig| app::rooms(Api::new(app, &mut document));
     drop(actix_web::App::new().configure(mount));
     document.schema("Problem", json!(problem::Body::schema()));
     document.named(problem::Body::schemas);

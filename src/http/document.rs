@@ -2,7 +2,8 @@
 //! and two schemas of one name are an error instead of a silent overwrite.
 use super::Answer;
 use crate::core::{Code, Problem};
-use actix_web::{dev::HttpServiceFactory, web};
+use actix_web::guard::{self, Guard};
+use actix_web::{Scope, dev::HttpServiceFactory, web};
 use serde_json::{Map, Value, json};
 use utoipa::__dev::{SchemaReferences, Tags};
 use utoipa::openapi::{RefOr, Schema};
@@ -12,6 +13,8 @@ use utoipa::openapi::{RefOr, Schema};
 pub struct Document {
     paths: Map<String, Value>,
     schemas: Map<String, Value>,
+    /// The paths that the latest service described.
+    told: Vec<String>,
     /// Names that stand for two different schemas; a test wants none.
     pub clashes: Vec<String>,
 }
@@ -38,6 +41,7 @@ impl<T: utoipa::Path + SchemaReferences + for<'t> Tags<'t>> Described for T {
 impl Document {
     /// Adds an operation.
     pub fn operation(&mut self, path: &str, method: &str, operation: Value) {
+        self.told.push(path.to_owned());
         let item = self.paths.entry(path).or_insert_with(|| json!({}));
         item.as_object_mut().and_then(|item| item.insert(method.to_owned(), operation));
     }
@@ -76,24 +80,66 @@ impl Document {
     }
 }
 
-/// Where services are mounted and described.
+/// Where services are mounted and described. Those that begin alike (`/v1/risks`) stand together: a request is compared with the patterns of its
+/// own register alone, whatever their number in all.
 pub struct Api<'a> {
     /// actix's side.
-    pub app: &'a mut web::ServiceConfig,
+    app: &'a mut web::ServiceConfig,
     /// The document's side.
     pub document: &'a mut Document,
+    wings: Vec<(String, Scope)>,
 }
-impl Api<'_> {
+impl<'a> Api<'a> {
+    /// Nothing yet; what is mounted stands where `close` was called.
+    pub fn new(app: &'a mut web::ServiceConfig, document: &'a mut Document) -> Self {
+        Api { app, document, wings: vec![] }
+    }
     /// Mounts and describes.
     pub fn service(&mut self, service: impl HttpServiceFactory + Described + 'static) {
+        self.document.told.clear();
         service.describe(self.document);
-        self.app.service(service);
+        let mut wings: Vec<String> = self.document.told.iter().map(|path| wing(path).to_owned()).collect();
+        wings.dedup();
+        match wings.as_slice() {
+            [one] => self.undescribed(one, service),
+            _ => {
+                self.app.service(service);
+            }
+        }
+    }
+    /// Mounts what is described elsewhere, and stands at this path.
+    pub fn undescribed(&mut self, path: &str, service: impl HttpServiceFactory + 'static) {
+        let name = wing(path);
+        let place = self.wings.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+            self.wings.push((name.to_owned(), web::scope("").guard(begins_with(name.to_owned()))));
+            self.wings.len() - 1
+        });
+        let (name, scope) = self.wings.remove(place);
+        self.wings.insert(place, (name, scope.service(service)));
     }
     /// 405 for the other methods of a place that a collection would take for one of its records.
     pub fn alone(&mut self, path: &str, methods: &'static [&'static str]) {
         let other = move || std::future::ready(Err::<Answer, _>(other_methods(methods)));
-        self.app.service(web::resource(path).to(other));
+        self.undescribed(path, web::resource(path).to(other));
     }
+    /// Mounts all of it.
+    pub fn close(self) {
+        for (_, scope) in self.wings {
+            self.app.service(scope);
+        }
+    }
+}
+
+/// `/v1/risks/{id}` → `/v1/risks`.
+fn wing(path: &str) -> &str {
+    let end = path.match_indices('/').nth(2).map_or(path.len(), |(end, _)| end);
+    path.get(..end).unwrap_or(path)
+}
+/// Requests at this path or below it.
+fn begins_with(name: String) -> impl Guard {
+    guard::fn_guard(move |request| {
+        request.head().uri.path().strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// 405 with the methods that the path has.

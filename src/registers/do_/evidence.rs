@@ -325,7 +325,7 @@ pub async fn release(guard: Guard<Release<Evidence>>, at: At, known: Known, inpu
 /// Mounts what is particular to evidence.
 pub fn actions(api: &mut crate::http::Api<'_>) {
     super::push::describe(api.document);
-    api.app.service(super::push::push);
+    api.undescribed("/v1/evidence", super::push::push);
     api.service(super::content::content);
     api.service(hold);
     api.service(release);
