@@ -1,5 +1,6 @@
 //! Floor 1: the only place that knows there are two databases.
 pub mod acceptance;
+pub mod among;
 pub mod connection;
 pub mod dialect;
 pub mod files;

@@ -78,9 +78,9 @@ pub fn fault(code: &'static str, words: &'static str) -> validator::ValidationEr
     validator::ValidationError::new(code).with_message(words.into())
 }
 
-/// Text that says something.
+/// Text that says something; that it is there at all is for its length to say.
 pub fn said(text: &str) -> Result<(), validator::ValidationError> {
-    if text.trim().is_empty() { Err(fault("required", "is needed")) } else { Ok(()) }
+    if !text.is_empty() && text.trim().is_empty() { Err(fault("required", "is needed")) } else { Ok(()) }
 }
 
 /// What every record has and the server writes.

@@ -86,7 +86,7 @@ async fn it_agrees_with_an_example_by_hand(app: &TestApp) {
     );
     let by = &first["paths"][1];
     assert_eq!((&by["cited"], &by["state"], &by["controls"][0]["id"]), (&json!("nist-800-53-r5:AC-2"), &json!("partial"), &source["id"]));
-    let mapping = json!({"target": "nist-800-171-r2:3.1.1", "relationship": "intersects", "kind": "published", "provenance": "NIST SP 800-171r2 App. D", "imported_with": null});
+    let mapping = json!({"source": "nist-800-53-r5:AC-2", "target": "nist-800-171-r2:3.1.1", "relationship": "intersects", "kind": "published", "provenance": "NIST SP 800-171r2 App. D", "imported_with": null});
     assert_eq!(by["mapping"], mapping);
     // One mapping and no more: what CMMC says reaches SP 800-171, and not SP 800-53 from there.
     let far = coverage_of(app, "nist-800-53-r5/coverage").await;

@@ -1,6 +1,7 @@
 //! Assets: what the ISMS protects (ISO/IEC 27001:2022 A.5.9), rated for confidentiality, integrity and availability, and what depends on what.
 //! An asset is worth at least as much as what depends on it: the effective ratings, and the walk of what an outage would reach.
 use crate::core::{Id, Problem, Result, VersionKey};
+use crate::db::among::among;
 use crate::db::dialect::at;
 use crate::db::{Conn, schema::assets as a, schema::links as l, schema::versions as v};
 use crate::http::{Answer, At, Guard, Read, Then};
@@ -172,12 +173,7 @@ fn dependents(reader: &mut Reader<'_>, of: &[Id]) -> Result<Vec<(Id, Id)>> {
         for some in frontier.chunks(500) {
             let up = l::table.filter(l::tenant_id.eq(tenant).and(l::relation.eq("depends_on_ids")));
             let up = up.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))).select((l::to_id, l::from_id));
-            // A list of ids is prepared anew at each use; for one asset the statement stays.
-            let found: Vec<(Id, Id)> = match some {
-                [one] => up.filter(l::to_id.eq(one)).load(reader.conn())?,
-                several => up.filter(l::to_id.eq_any(several)).load(reader.conn())?,
-            };
-            for (below, above) in found {
+            for (below, above) in up.filter(among(l::to_id, some)).load::<(Id, Id)>(reader.conn())? {
                 edges.push((below, above));
                 next.insert(above);
             }
@@ -193,7 +189,7 @@ fn own_ratings(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, (Rati
     let mut all = BTreeMap::new();
     for some in ids.chunks(500) {
         let rated = a::table.inner_join(v::table.on(v::tenant_id.eq(a::tenant_id).and(v::id.eq(a::id)).and(v::version.eq(a::version))));
-        let rated = rated.filter(v::tenant_id.eq(tenant).and(v::id.eq_any(some))).filter(at(seq));
+        let rated = rated.filter(v::tenant_id.eq(tenant).and(among(v::id, some))).filter(at(seq));
         type Found = (Id, bool, Option<i32>, Option<i32>, Option<i32>);
         let columns = (a::id, v::archived_at.is_not_null(), a::confidentiality, a::integrity, a::availability);
         for (id, archived, confidentiality, integrity, availability) in rated.select(columns).load::<Found>(reader.conn())? {
@@ -281,8 +277,8 @@ fn walk(reader: &mut Reader<'_>, start: Id, up: bool) -> Result<Vec<Reached>> {
             let edges = l::table
                 .filter(l::tenant_id.eq(tenant).and(l::relation.eq("depends_on_ids")).and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
             next.extend(match up {
-                true => edges.filter(l::to_id.eq_any(some)).select(l::from_id).load::<Id>(reader.conn())?,
-                false => edges.filter(l::from_id.eq_any(some)).select(l::to_id).load::<Id>(reader.conn())?,
+                true => edges.filter(among(l::to_id, some)).select(l::from_id).load::<Id>(reader.conn())?,
+                false => edges.filter(among(l::from_id, some)).select(l::to_id).load::<Id>(reader.conn())?,
             });
         }
         frontier = next.into_iter().filter(|id| distances.insert(*id, distances.get(id).copied().unwrap_or(steps)).is_none()).collect();

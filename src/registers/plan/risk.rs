@@ -164,16 +164,7 @@ impl Resource for Risk {
         }
     }
     fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
-        #[derive(Deserialize)]
-        struct Seen {
-            current: Option<Acceptable>,
-        }
-        #[derive(Deserialize)]
-        struct Acceptable {
-            acceptable: bool,
-        }
-        let seen = |row: &Row| serde_json::from_str::<Seen>(&row.body).map(|seen| seen.current.map(|score| score.acceptable));
-        let said = rows.iter().map(seen).collect::<Result<Vec<_>, _>>().map_err(Problem::internal)?;
+        let said = rows.iter().map(|row| acceptable(&row.body)).collect::<Result<Vec<_>>>()?;
         let above: Vec<Id> = rows.iter().zip(&said).filter(|(_, acceptable)| **acceptable == Some(false)).map(|(row, _)| row.id).collect();
         let standing = if above.is_empty() { BTreeMap::new() } else { standing::of_risks(reader, &above)? };
         let word = |(row, acceptable): (&Row, &Option<bool>)| {
@@ -188,6 +179,29 @@ impl Resource for Risk {
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
         to.push((Evaluation::name().into(), <Evaluation as utoipa::PartialSchema>::schema()));
     }
+}
+
+/// Pure: is the current level of this image within the acceptance criteria? A page asks of 50, so only what stands behind its one `"current":` is
+/// read (an unescaped quote ends a text, so no text has that inside; what has the member more than once is read whole).
+fn acceptable(image: &str) -> Result<Option<bool>> {
+    #[derive(Deserialize)]
+    struct Seen {
+        current: Option<Acceptable>,
+    }
+    #[derive(Deserialize)]
+    struct Acceptable {
+        acceptable: bool,
+    }
+    let mut places = image.split("\"current\":").skip(1);
+    if let (Some(rest), None) = (places.next(), places.next()) {
+        for (begin, said) in [("null", None), ("{\"acceptable\":true,", Some(true)), ("{\"acceptable\":false,", Some(false))] {
+            if rest.starts_with(begin) {
+                return Ok(said);
+            }
+        }
+    }
+    let seen: Seen = serde_json::from_str(image).map_err(Problem::internal)?;
+    Ok(seen.current.map(|score| score.acceptable))
 }
 
 /// Pure: what a current level asks for, with what stands against it.
@@ -305,4 +319,23 @@ pub fn actions(api: &mut crate::http::Api<'_>) {
     api.service(super::rescore::rescore);
     api.service(close);
     api.service(reopen);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_acceptance_of_an_image_is_found() {
+        let of = |image: Value| acceptable(&image.to_string()).ok();
+        let score = |acceptable: bool| json!({"acceptable": acceptable, "level": "high"});
+        for text in ["plain", "\"current\":{\"acceptable\":true,", "\\\"current\":null"] {
+            assert_eq!(of(json!({"current": score(false), "name": text})), Some(Some(false)), "{text}");
+            assert_eq!(of(json!({"current": score(true), "description": text})), Some(Some(true)), "{text}");
+            assert_eq!(of(json!({"aim": text, "current": null})), Some(None), "{text}");
+            assert_eq!(of(json!({"current": score(false), "custom": {"current": text}})), Some(Some(false)), "{text}");
+        }
+        assert_eq!(of(json!({"custom": {"current": null}})), Some(None));
+        assert!(acceptable("{\"current\":7}").is_err());
+    }
 }

@@ -2,6 +2,7 @@
 use super::RiskTreatment;
 use super::lapse::{self, Acceptance};
 use crate::core::{Id, Instant, Result};
+use crate::db::among::among;
 use crate::db::dialect::{at, body_of};
 use crate::db::schema::{links as l, risk_treatments as t, versions as v};
 use crate::records::{Reader, Record, Resource};
@@ -27,7 +28,7 @@ pub fn of_risks(reader: &mut Reader<'_>, risks: &[Id]) -> Result<BTreeMap<Id, St
     let mut accepted = Vec::new();
     for some in risks.chunks(500) {
         let rows: Vec<Decided> =
-            t::table.filter(t::tenant_id.eq(reader.tenant()).and(t::risk_id.eq_any(some))).select(DECIDED).load(reader.conn())?;
+            t::table.filter(t::tenant_id.eq(reader.tenant()).and(among(t::risk_id, some))).select(DECIDED).load(reader.conn())?;
         let standing = standing(reader, rows.iter().map(|row| row.0))?;
         for row in rows {
             let Some((_, status, changed)) = standing.get(&row.0).filter(|(version, ..)| *version == row.1) else { continue };
@@ -64,7 +65,7 @@ pub fn acceptances(reader: &mut Reader<'_>, versions: &[(Id, i32, String, Instan
     let by: BTreeMap<Id, &(Id, i32, String, Instant)> = versions.iter().map(|version| (version.0, version)).collect();
     let (ids, mut all) = (by.keys().copied().collect::<Vec<_>>(), Vec::new());
     for some in ids.chunks(500) {
-        let own = t::table.filter(t::tenant_id.eq(reader.tenant()).and(t::id.eq_any(some)));
+        let own = t::table.filter(t::tenant_id.eq(reader.tenant()).and(among(t::id, some)));
         let rows: Vec<Decided> = own.select(DECIDED).load(reader.conn())?;
         let of =
             |row: Decided| by.get(&row.0).filter(|version| version.1 == row.1).and_then(|(_, _, status, at)| acceptance(row, status, *at));
@@ -79,7 +80,7 @@ fn standing(reader: &mut Reader<'_>, ids: impl Iterator<Item = Id>) -> Result<BT
     let mut all = BTreeMap::new();
     for some in ids.chunks(500) {
         let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-        let own = v::table.filter(v::tenant_id.eq(tenant).and(v::id.eq_any(some)).and(v::archived_at.is_null())).filter(at(seq));
+        let own = v::table.filter(v::tenant_id.eq(tenant).and(among(v::id, some)).and(v::archived_at.is_null())).filter(at(seq));
         let rows: Vec<(Id, i32, String, Instant)> = own.select((v::id, v::version, v::status, v::updated_at)).load(reader.conn())?;
         all.extend(rows.into_iter().map(|(id, version, status, changed)| (id, (version, status, changed))));
     }
