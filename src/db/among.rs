@@ -1,4 +1,4 @@
-//! `column IN (…)` for a few ids, as a statement that stays prepared: the list is filled up to one of a few lengths.
+//! `column IN (…)` for a few ids, as a statement that stays prepared: the list is filled up to a power of two.
 use super::Backend;
 use crate::core::Id;
 use crate::core::sql::DbUuid;
@@ -16,10 +16,9 @@ pub struct Among<C> {
 
 /// A column among ids; false where there are none.
 pub fn among<C>(column: C, ids: &[Id]) -> Among<C> {
-    let (mut ids, lengths) = (ids.to_vec(), [1, 8, 64, 512]);
-    let length = lengths.into_iter().find(|length| *length >= ids.len()).unwrap_or(ids.len());
+    let mut ids = ids.to_vec();
     if let Some(last) = ids.last().copied() {
-        ids.resize(length, last);
+        ids.resize(ids.len().next_power_of_two(), last);
     }
     Among { column, ids }
 }
@@ -61,7 +60,7 @@ mod tests {
     fn lists_have_a_few_lengths() {
         let ids: Vec<Id> = (0..513).map(|_| Id::new()).collect();
         let asked = |n: usize| among(v::id, ids.get(..n).unwrap_or_default()).ids;
-        assert_eq!([0, 1, 2, 8, 9, 50, 512, 513].map(|n| asked(n).len()), [0, 1, 8, 8, 64, 64, 512, 513]);
+        assert_eq!([0, 1, 2, 8, 9, 50, 512, 513].map(|n| asked(n).len()), [0, 1, 2, 8, 16, 64, 512, 1024]);
         assert!(asked(3).iter().all(|id| ids.iter().take(3).any(|known| known == id)));
     }
 }
