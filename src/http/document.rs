@@ -135,10 +135,12 @@ fn wing(path: &str) -> &str {
     let end = path.match_indices('/').nth(2).map_or(path.len(), |(end, _)| end);
     path.get(..end).unwrap_or(path)
 }
-/// Requests at this path or below it.
+/// Requests at this path or below it, however it is encoded.
 fn begins_with(name: String) -> impl Guard {
+    let within = move |path: &str| path.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     guard::fn_guard(move |request| {
-        request.head().uri.path().strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let path = request.head().uri.path();
+        within(path) || (path.contains('%') && within(&percent_encoding::percent_decode_str(path).decode_utf8_lossy()))
     })
 }
 
