@@ -85,6 +85,8 @@ codes! {
         "A change names the version that it is meant for: send `If-Match` with the `ETag` that was read, or `*` for whatever it is.";
     RateLimited          "rate_limited"           429 "Too many requests"
         "This key, or this address, has sent more requests than its share. Wait as `Retry-After` says; `RateLimit` and `RateLimit-Policy` say how much there is.";
+    ContentMissing       "content_missing"        500 "The content is missing from the store"
+        "The record is there, but the file with its content is not in the object store. Ask whoever runs the service to restore the folder `object_store` from a backup; the log names the file under the `request_id`.";
     Internal             "internal"               500 "Something broke here"
         "A fault of the service. Its log has the cause under the `request_id`; a repeated request is safe with the same idempotency key.";
     Unavailable          "unavailable"            503 "Too busy; try again"
@@ -93,6 +95,11 @@ codes! {
 
 /// Characters of a detail; what a caller sent may be longer.
 const DETAIL: usize = 2000;
+/// Faults of a query that are listed.
+const FAULTS: usize = 50;
+/// Characters of a name, and of a reason, in the list of faults.
+const NAMED: usize = 200;
+const REASON: usize = 500;
 
 /// An RFC 9457 problem. Its body is boxed, so that results stay small.
 #[derive(Debug, Clone)]
@@ -131,6 +138,8 @@ pub struct Body {
     needed_by: Vec<String>,
     #[serde(skip)]
     retry_after: Option<u64>,
+    #[serde(skip)]
+    refused: bool,
 }
 
 /// One invalid value.
@@ -157,7 +166,8 @@ impl Invalid {
     }
     /// A query parameter.
     pub fn query(name: impl Into<String>, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Invalid { location: "query", pointer: name.into(), code: code.into(), detail: detail.into() }
+        let short = |text: String, most: usize| if text.len() <= most { text } else { text.chars().take(most).collect() };
+        Invalid { location: "query", pointer: short(name.into(), NAMED), code: code.into(), detail: short(detail.into(), REASON) }
     }
 }
 
@@ -178,6 +188,7 @@ impl Problem {
             allowed,
             needed_by,
             retry_after: None,
+            refused: false,
         }))
     }
     /// 422 with every invalid value, in the order of their places.
@@ -193,11 +204,16 @@ impl Problem {
     pub fn invalid_one(pointer: &str, code: &str, detail: impl Into<String>) -> Self {
         Problem::invalid(vec![Invalid::body(pointer, code, detail)])
     }
-    /// 400 with every fault of the query.
-    pub fn parameters(errors: Vec<Invalid>) -> Self {
+    /// 400 with the faults of the query: up to 50, and how many more there are.
+    pub fn parameters(mut errors: Vec<Invalid>) -> Self {
         let code = if errors.iter().any(|e| e.code == "unknown_parameter") { Code::UnknownParameter } else { Code::InvalidParameter };
+        let more = errors.len().saturating_sub(FAULTS);
+        errors.truncate(FAULTS);
         let mut words: Vec<_> = errors.iter().map(|e| format!("{}: {}", e.pointer, e.detail)).collect();
         words.dedup();
+        if more > 0 {
+            words.insert(0, format!("{more} more faults are not listed"));
+        }
         Problem::new(code, words.join("; ")).listing(errors)
     }
     /// 404 in the one form that tells nothing about other organizations.
@@ -250,6 +266,11 @@ impl Problem {
         self.0.retry_after = Some(seconds);
         self
     }
+    /// Of a credential that was sent and is not good.
+    pub fn of_credential(mut self) -> Self {
+        self.0.refused = true;
+        self
+    }
     /// With the request's id.
     pub fn of_request(mut self, request_id: String) -> Self {
         self.0.request_id = Some(request_id);
@@ -282,7 +303,9 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let mut answer = HttpResponse::build(self.status_code());
         if self.0.status == 401 {
-            answer.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"isms\""));
+            // RFC 6750: an error is named where a credential was sent.
+            let challenge = if self.0.refused { "Bearer realm=\"isms\", error=\"invalid_token\"" } else { "Bearer realm=\"isms\"" };
+            answer.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         if self.0.status == 405 {
             answer.insert_header((header::ALLOW, self.0.allowed.join(", ")));

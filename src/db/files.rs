@@ -1,6 +1,6 @@
 //! Content kept by its SHA-256, outside the database: `object_store/<organization>/<first two digits>/<digest>`.
 //! A file is written beside, synced, renamed and its folder synced before any row may name it; so a row never names a file that is not whole.
-use crate::core::{Problem, Result, TenantId};
+use crate::core::{Code, Problem, Result, TenantId};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -61,7 +61,30 @@ impl Files {
     }
     /// Opens a kept file for reading.
     pub fn open_kept(&self, tenant: TenantId, sha256: &str) -> Result<File> {
-        File::open(self.path(tenant, sha256)).map_err(|e| Problem::internal(format!("content {sha256}: {e}")))
+        let path = self.path(tenant, sha256);
+        File::open(&path).map_err(|e| {
+            log::error!("content {}: {e}", path.display());
+            Problem::new(Code::ContentMissing, "The file with this content cannot be read; the server's log names it under the request id.")
+        })
+    }
+    /// How many files are kept, and their bytes.
+    pub fn size(&self) -> io::Result<(u64, u64)> {
+        let (mut folders, mut files, mut bytes) = (vec![self.kept.clone()], 0, 0);
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder)? {
+                let entry = entry?;
+                match entry.metadata()? {
+                    found if found.is_dir() => folders.push(entry.path()),
+                    found => (files, bytes) = (files + 1, bytes + found.len()),
+                }
+            }
+        }
+        Ok((files, bytes))
+    }
+    /// Can files be received, kept and read? The folders may be on a disk that is gone.
+    pub fn ready(&self) -> io::Result<()> {
+        fs::read_dir(&self.kept)?;
+        tempfile::tempfile_in(&self.incoming).map(drop)
     }
     fn path(&self, tenant: TenantId, sha256: &str) -> PathBuf {
         self.kept.join(tenant.0.to_string()).join(sha256.get(..2).unwrap_or("00")).join(sha256)

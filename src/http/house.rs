@@ -5,13 +5,14 @@ use crate::access::token::Tokens;
 use crate::access::{Actor, Caller, Role};
 use crate::core::{Clock, Id, Instant, Result, TenantId};
 use crate::db::store::Opening;
-use crate::db::{Conn, Database, Files, dialect::NOW, schema::tenants as t};
+use crate::db::{Conn, Database, Files, dialect::NOW, schema::ledger_heads as lh, schema::tenants as t};
 use crate::ledger::{self, Head, Recorded, Stamp, Writer};
 use crate::records::{Covers, Settings, Tx, reader};
 use diesel::prelude::*;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::RwLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant as Tick};
 
 /// What opening a house needs.
@@ -43,7 +44,57 @@ pub struct House {
     files: Files,
     file_limit: u64,
     settings: RwLock<HashMap<TenantId, (Settings, Tick)>>,
+    pub(super) writes: Writes,
+    content: Mutex<Option<Looked>>,
 }
+
+/// When the object store was looked through, and the files and bytes that were found.
+type Looked = (Tick, Option<(u64, u64)>);
+
+/// What writing took so far.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    done: AtomicU64,
+    took: AtomicU64,
+    in_progress: AtomicI64,
+}
+impl Writes {
+    /// Counts a write from its queue to its end, whatever that is.
+    pub(super) async fn measured<T>(&self, write: impl Future<Output = T>) -> T {
+        /// Ends the count, also when the client goes away meanwhile.
+        struct Ends<'a>(&'a Writes, Tick);
+        impl Drop for Ends<'_> {
+            fn drop(&mut self) {
+                let took = u64::try_from(self.1.elapsed().as_nanos()).unwrap_or_default();
+                self.0.done.fetch_add(1, Ordering::Relaxed);
+                self.0.took.fetch_add(took, Ordering::Relaxed);
+                self.0.in_progress.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.in_progress.fetch_add(1, Ordering::Relaxed);
+        let _ends = Ends(self, Tick::now());
+        write.await
+    }
+}
+
+/// Numbers of the house, for metrics.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the metrics say what each is")]
+pub struct Measures {
+    pub reads: u64,
+    pub read_waited: f64,
+    pub read_took: f64,
+    pub writes: u64,
+    pub write_took: f64,
+    pub writing: i64,
+    /// Entries of all ledgers; `None` where the database does not answer.
+    pub entries: Option<i64>,
+    /// Files and bytes of the object store.
+    pub content: Option<(u64, u64)>,
+}
+
+/// How long a look through the object store is good for metrics.
+const LOOKED: Duration = Duration::from_secs(600);
 
 /// How long what another process may have changed is believed.
 pub(super) const FRESH: Duration = Duration::from_secs(5);
@@ -58,7 +109,8 @@ impl House {
         let writer = Writer::start(&database)?;
         let (directory, limiter) = (Directory::default(), Limiter::new(plan.rate_limit));
         let (clock, file_limit, settings) = (plan.clock.clone(), plan.file_limit, RwLock::default());
-        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, settings })
+        let (writes, content) = (Writes::default(), Mutex::default());
+        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, settings, writes, content })
     }
     /// The source of time.
     pub fn clock(&self) -> &Clock {
@@ -76,9 +128,38 @@ impl House {
     pub fn file_limit(&self) -> u64 {
         self.file_limit
     }
-    /// Does the database answer?
-    pub async fn ready(&self) -> Result<()> {
-        self.database.read(|conn| diesel::sql_query("SELECT 1").execute(conn).map(drop).map_err(Into::into)).await
+    /// Does the database answer, is it of this version, and can contents be kept?
+    pub async fn ready(&self) -> Result<(), String> {
+        let files = self.files.clone();
+        let asked = self.database.read(move |conn| Ok((crate::db::migrate::current(conn), files.ready()))).await;
+        let (schema, store) = asked.map_err(|problem| problem.to_string())?;
+        schema?;
+        store.map_err(|why| format!("the object store: {why}"))
+    }
+    /// What the house did so far, and what is in it.
+    pub async fn measures(&self) -> Measures {
+        let (spent, seconds) = (self.database.spent(), |nanos: &AtomicU64| nanos.load(Ordering::Relaxed) as f64 / 1e9);
+        let sizes = self.database.read(|conn| Ok(lh::table.select(lh::size).load::<i64>(conn)?)).await;
+        Measures {
+            reads: spent.reads.load(Ordering::Relaxed),
+            read_waited: seconds(&spent.waited),
+            read_took: seconds(&spent.took),
+            writes: self.writes.done.load(Ordering::Relaxed),
+            write_took: seconds(&self.writes.took),
+            writing: self.writes.in_progress.load(Ordering::Relaxed),
+            entries: sizes.ok().map(|sizes| sizes.iter().sum()),
+            content: self.content().await,
+        }
+    }
+    async fn content(&self) -> Option<(u64, u64)> {
+        let known = *self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, found)) = known.filter(|(at, _)| at.elapsed() < LOOKED) {
+            return found;
+        }
+        let files = self.files.clone();
+        let found = actix_web::web::block(move || files.size()).await.ok()?.ok();
+        *self.content.lock().unwrap_or_else(PoisonError::into_inner) = Some((Tick::now(), found));
+        found
     }
     /// The requests without an organization yet (login, refresh): a plain transaction on the secrets' tables.
     pub async fn secrets<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {

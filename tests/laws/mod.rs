@@ -10,6 +10,7 @@ mod ledger;
 mod limits;
 mod paging;
 mod past;
+mod query;
 mod record;
 mod versions;
 mod wall;
