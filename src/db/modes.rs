@@ -9,9 +9,14 @@ pub fn keep_to_the_owner() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
-/// Makes a folder that only the owner enters, with those above it.
+/// Makes a folder that only the owner enters, with those above it. One that is there and empty is narrowed: nobody has read anything in it.
 pub fn folder(path: &Path) -> std::io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let wide = fs::metadata(path)?.permissions().mode() & 0o077 != 0;
+    if wide && fs::read_dir(path)?.next().is_none() {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
 }
 
 /// Opens a file that locks are taken on; only the owner can take one.
@@ -59,6 +64,8 @@ mod tests {
     fn what_is_wide_is_named_with_the_way_to_mend_it() -> std::io::Result<()> {
         let dir = tempfile::tempdir()?;
         let (data, database) = (dir.path().join("it's data"), dir.path().join("it's data/isms.db"));
+        fs::create_dir(&data)?;
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o777))?;
         folder(&data)?;
         assert_eq!(fs::metadata(&data)?.permissions().mode() & 0o777, 0o700);
         assert_eq!(narrow(&data, Some(&database)), Ok(()));
@@ -78,6 +85,7 @@ mod tests {
         }
         for wide in [0o750, 0o701, 0o777, 0o710] {
             fs::set_permissions(&data, fs::Permissions::from_mode(wide))?;
+            folder(&data)?; // There is something in it.
             assert!(narrow(&data, None).is_err(), "{wide:o}");
         }
         Ok(())
