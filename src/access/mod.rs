@@ -6,4 +6,4 @@ pub mod policy;
 pub mod token;
 
 pub use actor::{Actor, ActorKind, Caller, Limits};
-pub use policy::{Role, allows};
+pub use policy::{Role, allowed, allows};

@@ -42,7 +42,7 @@ impl Reader<'_> {
     pub fn written<R: Resource>(&mut self, seqs: &[i64]) -> Result<Vec<Record<R>>> {
         let entries = e::table.filter(e::tenant_id.eq(self.tenant())).filter(e::seq.eq_any(seqs));
         let entries: Vec<Entry> = entries.select(Entry::as_select()).load(self.conn())?;
-        entries.iter().map(|entry| Record::of_image(&entry.body, entry.personal.as_deref(), 0)).collect()
+        entries.iter().map(|entry| Record::of_image(&entry.body, entry.personal.as_deref(), entry.number()?)).collect()
     }
 }
 

@@ -116,6 +116,10 @@ impl Entry {
         }
         Ok(whole)
     }
+    /// The number in the record's code.
+    pub fn number(&self) -> Result<i64> {
+        super::reader::number_of(&self.body)
+    }
     /// Who, with the name the account had then.
     pub fn actor(&self, image: &Map<String, Value>) -> Actor {
         let name = image.get("updated_by").and_then(|by| by.get("name")).and_then(Value::as_str).unwrap_or_default();

@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
     /// What these records are, as far as this caller sees them.
     pub fn refs(&mut self, ids: &[Id]) -> Result<Vec<(Id, Ref)>> {
         // A machine that pushes learns what the controls in its limits are called.
-        let named = |kind: &str| crate::access::allows(&self.caller.roles, kind, "read") || (kind == "control" && self.caller.collects());
+        let named = |kind: &str| self.caller.follows(kind) || (kind == "control" && self.caller.collects());
         let found: Vec<&'static str> = super::kind::all().iter().map(|kind| kind.name).filter(|kind| named(kind)).collect();
         let limited = found.iter().any(|kind| sight::limits(self.caller, kind, self.moment.seq).is_some());
         let mut all = Vec::new();
@@ -156,11 +156,12 @@ impl<'a> Reader<'a> {
 
 /// A record from its row.
 pub fn record_of<R: Resource>(row: &Row) -> Result<Record<R>> {
-    let number = |body: &str| {
-        let code: Coded = serde_json::from_str(body).map_err(Problem::internal)?;
-        code.code.rsplit_once('-').and_then(|(_, n)| n.parse().ok()).ok_or_else(|| Problem::internal("a record without a code"))
-    };
-    Record::of_image(&row.body, row.personal.as_deref(), number(&row.body)?)
+    Record::of_image(&row.body, row.personal.as_deref(), number_of(&row.body)?)
+}
+/// The number in the code of an image.
+pub fn number_of(body: &str) -> Result<i64> {
+    let code: Coded = serde_json::from_str(body).map_err(Problem::internal)?;
+    code.code.rsplit_once('-').and_then(|(_, n)| n.parse().ok()).ok_or_else(|| Problem::internal("a record without a code"))
 }
 #[derive(serde::Deserialize)]
 struct Coded {
