@@ -5,7 +5,7 @@ use crate::core::{Code, Id, Problem, Result};
 use crate::db::among::among;
 use crate::db::dialect::{OPEN, body_of};
 use crate::db::schema::{links as l, versions as v};
-use crate::records::{Covers, Record, Tx, reader::number_of};
+use crate::records::{Covers, Record, Tx};
 use crate::registers::act::action::Action;
 use diesel::prelude::*;
 use std::collections::BTreeSet;
@@ -35,9 +35,9 @@ pub fn ever_led<P: Covers<Nonconformity>>(tx: &mut Tx<'_, P>, id: Id) -> Result<
     let mut all = Vec::with_capacity(led.len());
     for some in led.chunks(500) {
         let standing = v::table.filter(v::tenant_id.eq(tenant).and(among(v::id, some)).and(v::kind.eq("action")).and(v::to_seq.eq(OPEN)));
-        let bodies: Vec<String> = standing.select(body_of()).load(tx.conn())?;
-        for body in bodies {
-            all.push(Record::of_image(&body, None, number_of(&body)?)?);
+        let images: Vec<(i16, String)> = standing.select((v::schema, body_of())).load(tx.conn())?;
+        for (schema, body) in images {
+            all.push(Record::of_image(schema, &body, None)?);
         }
     }
     Ok(all)
@@ -48,9 +48,9 @@ pub fn unverify<P>(tx: &mut Tx<'_, P>, origins: &BTreeSet<Id>) -> Result<()> {
     let tenant = tx.caller().tenant;
     for id in origins {
         let standing = v::table.filter(v::tenant_id.eq(tenant).and(v::id.eq(*id)).and(v::kind.eq("nonconformity")).and(v::to_seq.eq(OPEN)));
-        let body: Option<String> = standing.filter(v::status.eq("verified")).select(body_of()).get_result(tx.conn()).optional()?;
-        let Some(body) = body else { continue };
-        let before = Record::<Nonconformity>::of_image(&body, None, number_of(&body)?)?;
+        let standing = standing.filter(v::status.eq("verified")).select((v::schema, body_of()));
+        let Some((schema, body)) = standing.get_result::<(i16, String)>(tx.conn()).optional()? else { continue };
+        let before = Record::<Nonconformity>::of_image(schema, &body, None)?;
         let mut record = before.clone();
         unverified(&mut record);
         tx.follow(&before, record, "unverify")?;
