@@ -190,7 +190,7 @@ table! {
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     key_secrets (hash) {
-        hash -> Binary, tenant_id -> DbUuid, key_id -> DbUuid, expires_at -> DbInstant,
+        hash -> Binary, tenant_id -> DbUuid, key_id -> DbUuid, expires_at -> DbInstant, made_at -> DbInstant, current -> Bool,
     }
 }
 table! {
@@ -210,7 +210,8 @@ table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     idempotency_keys (tenant_id, caller_id, operation, idempotency_key) {
         tenant_id -> DbUuid, caller_id -> DbUuid, operation -> Text, idempotency_key -> Text, fingerprint -> Binary, status -> Integer,
-        etag -> Nullable<Text>, location -> Nullable<Text>, body -> Text, created_at -> DbInstant,
+        etag -> Nullable<Text>, location -> Nullable<Text>, body -> Text, created_at -> DbInstant, sight -> BigInt,
+        first_seq -> BigInt, last_seq -> BigInt,
     }
 }
 table! {

@@ -1,5 +1,5 @@
 //! The ledger, read by position: the change feed that a program follows, and the entries that answer "who changed what in March".
-use crate::access::{Actor, allows};
+use crate::access::Actor;
 use crate::core::{Id, Instant, Invalid, Problem, Result, text::hex};
 use crate::db::schema::{ledger_entries as e, versions as v};
 use crate::http::describe::Refusals;
@@ -94,8 +94,8 @@ struct Asked {
 
 /// The kinds that this caller reads, cut to those that were asked for.
 fn kinds<P: Permission>(guard: &Guard<P>, then: &Then) -> Result<Vec<&'static str>> {
-    let roles = &guard.caller().roles;
-    let readable = kind::all().iter().map(|kind| kind.name).filter(|kind| allows(roles, kind, "read"));
+    let caller = guard.caller();
+    let readable = kind::all().iter().map(|kind| kind.name).filter(|kind| caller.follows(kind));
     let asked: Vec<&str> = then.own.iter().filter(|(name, _)| name == "kind").map(|(_, value)| value.as_str()).collect();
     let unknown = asked.iter().find(|name| kind::named(name).is_none());
     if let Some(name) = unknown {

@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
     /// What these records are, as far as this caller sees them.
     pub fn refs(&mut self, ids: &[Id]) -> Result<Vec<(Id, Ref)>> {
         // A machine that pushes learns what the controls in its limits are called.
-        let named = |kind: &str| crate::access::allows(&self.caller.roles, kind, "read") || (kind == "control" && self.caller.collects());
+        let named = |kind: &str| self.caller.follows(kind) || (kind == "control" && self.caller.collects());
         let found: Vec<&'static str> = super::kind::all().iter().map(|kind| kind.name).filter(|kind| named(kind)).collect();
         let limited = found.iter().any(|kind| sight::limits(self.caller, kind, self.moment.seq).is_some());
         let mut all = Vec::new();

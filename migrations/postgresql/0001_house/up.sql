@@ -139,6 +139,7 @@ CREATE TABLE credentials (
 CREATE UNIQUE INDEX credentials_by_email ON credentials (email, tenant_id);
 CREATE TABLE key_secrets (
   hash BYTEA PRIMARY KEY, tenant_id UUID NOT NULL, key_id UUID NOT NULL, expires_at TIMESTAMPTZ NOT NULL,
+  made_at TIMESTAMPTZ NOT NULL, current BOOLEAN NOT NULL,
   FOREIGN KEY (tenant_id, key_id) REFERENCES records (tenant_id, id));
 CREATE INDEX key_secrets_by_key ON key_secrets (tenant_id, key_id);
 CREATE TABLE refresh_tokens (
@@ -152,6 +153,7 @@ CREATE TABLE login_failures (subject BYTEA PRIMARY KEY, failures INTEGER NOT NUL
 CREATE TABLE idempotency_keys (
   tenant_id UUID NOT NULL REFERENCES tenants (id), caller_id UUID NOT NULL, operation TEXT COLLATE "C" NOT NULL, idempotency_key TEXT COLLATE "C" NOT NULL,
   fingerprint BYTEA NOT NULL, status INTEGER NOT NULL, etag TEXT COLLATE "C", location TEXT COLLATE "C", body TEXT COLLATE "C" NOT NULL, created_at TIMESTAMPTZ NOT NULL,
+  sight BIGINT NOT NULL, first_seq BIGINT NOT NULL, last_seq BIGINT NOT NULL,
   PRIMARY KEY (tenant_id, caller_id, operation, idempotency_key));
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 

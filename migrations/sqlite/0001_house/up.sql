@@ -139,6 +139,7 @@ CREATE TABLE credentials (
 CREATE UNIQUE INDEX credentials_by_email ON credentials (email, tenant_id);
 CREATE TABLE key_secrets (
   hash BLOB PRIMARY KEY, tenant_id BLOB NOT NULL, key_id BLOB NOT NULL, expires_at INTEGER NOT NULL,
+  made_at INTEGER NOT NULL, current BOOLEAN NOT NULL,
   FOREIGN KEY (tenant_id, key_id) REFERENCES records (tenant_id, id));
 CREATE INDEX key_secrets_by_key ON key_secrets (tenant_id, key_id);
 CREATE TABLE refresh_tokens (
@@ -152,6 +153,7 @@ CREATE TABLE login_failures (subject BLOB PRIMARY KEY, failures INTEGER NOT NULL
 CREATE TABLE idempotency_keys (
   tenant_id BLOB NOT NULL REFERENCES tenants (id), caller_id BLOB NOT NULL, operation TEXT NOT NULL, idempotency_key TEXT NOT NULL,
   fingerprint BLOB NOT NULL, status INTEGER NOT NULL, etag TEXT, location TEXT, body TEXT NOT NULL, created_at INTEGER NOT NULL,
+  sight INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, caller_id, operation, idempotency_key));
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
