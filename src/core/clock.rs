@@ -32,6 +32,10 @@ impl Instant {
     pub fn day(self, zone: Tz) -> NaiveDate {
         self.0.with_timezone(&zone).date_naive()
     }
+    /// The first millisecond of a day there.
+    pub fn start_of(day: NaiveDate, zone: Tz) -> Option<Self> {
+        Instant::end_of(day.pred_opt()?, zone).map(|end| end.plus_millis(1))
+    }
     /// The last millisecond of a day there.
     pub fn end_of(day: NaiveDate, zone: Tz) -> Option<Self> {
         let midnight = day.succ_opt()?.and_hms_opt(0, 0, 0)?;
