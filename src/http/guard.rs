@@ -72,6 +72,8 @@ verbs! {
     Hold "hold",
     /// End that.
     Release "release",
+    /// Say how long evidence must be kept.
+    Retain "retain",
     /// Stop a nonconformity from spreading.
     Contain "contain",
     /// Find its cause.

@@ -32,6 +32,10 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn rank(_record: &Record<Self>) -> Option<i32> {
         None
     }
+    /// May it be written so, on this day? It is asked of what clients create and change, when it is complete.
+    fn checked(_record: &Record<Self>, _before: Option<&Record<Self>>, _today: chrono::NaiveDate) -> Result<()> {
+        Ok(())
+    }
     /// May clients change or archive it now?
     fn changeable(_record: &Record<Self>) -> Result<()> {
         Ok(())

@@ -142,6 +142,7 @@ impl<'a, P> Tx<'a, P> {
         let spine = spine::begin(&R::KIND, id, number, status, &self.stamp.actor, self.stamp.at);
         let mut record = Record { spine, common: draft.common, own: draft.own, state, links };
         R::settle(&mut record, None, self.today());
+        R::checked(&record, None, self.today())?;
         self.assigned(&record)?;
         self.within_limits(&record)?;
         R::permitted(self, None, &record, "create")?;
@@ -185,6 +186,7 @@ impl<'a, P> Tx<'a, P> {
         let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links)?;
         let mut record = before.clone().with(draft, links);
         R::settle(&mut record, Some(&before), self.today());
+        R::checked(&record, Some(&before), self.today())?;
         match record.body()? == before.body()? {
             true => ledger::unchanged(self.head, self.began, before),
             false => self.save(&before, record, "update"),
