@@ -1,7 +1,7 @@
 //! Prometheus metrics of the process, at an address of their own: they tell what an organization does, and nobody who reaches the API needs them.
 use crate::core::Problem;
 use crate::http::House;
-use crate::http::house::Measures;
+use crate::http::measures::Measures;
 use crate::http::journal::Event;
 use actix_web::{HttpResponse, web::Data};
 use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};

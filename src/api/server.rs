@@ -5,9 +5,10 @@ use super::metrics::{self, Metrics};
 use crate::config::Config;
 use crate::core::Clock;
 use crate::db::address::Address;
-use crate::db::modes;
+use crate::db::{Database, modes};
 use crate::http::House;
 use crate::http::house::Plan;
+use crate::records::rebuild;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::web::{Data, get};
@@ -55,6 +56,20 @@ fn narrow(config: &Config) -> Outcome<()> {
     Ok(modes::narrow(&config.data_dir, file.as_deref())?)
 }
 
+/// Fills the tables that are derived from the ledger anew, those of one kind where it is named; tells how many records there were.
+pub fn rebuild(config: &Config, kind: Option<&str>) -> Outcome<usize> {
+    super::introduce();
+    folder(config)?;
+    narrow(config)?;
+    let kinds: Vec<_> = super::replays().filter(|replay| kind.is_none_or(|name| replay.kind.name == name)).collect();
+    if kinds.is_empty() {
+        let names: Vec<&str> = super::kinds().map(|kind| kind.name).collect();
+        return Err(format!("--kind: there is no such kind; choose one of {}", names.join(", ")).into());
+    }
+    let database = Database::open(&config.database_url, 1)?;
+    Ok(rebuild::rebuild(&database, &kinds)?)
+}
+
 /// The application: what is served, and what the demo and the tests send their requests to.
 pub fn application(
     house: Data<House>,
@@ -67,7 +82,7 @@ pub fn application(
 
 /// Serves until it is told to end, holding the lock on the data folder. `started` hears the address.
 pub async fn serve(config: &Config, _alone: File, house: Data<House>, started: impl FnOnce(SocketAddr)) -> Outcome<()> {
-    house.files().sweep()?;
+    house.tidy()?;
     super::app::prepare();
     let metrics = Data::new(Metrics::new().map_err(|e| e.to_string())?);
     let counted = counted(config, &metrics, &house)?;

@@ -1,18 +1,20 @@
 //! The house: what the doors lead to. Its fields are private; handlers reach them through a guard that names the permission they need.
 use super::directory::Directory;
 use super::limit::Limiter;
+use super::measures::{Looked, Writes};
+use super::pool::Pool;
 use crate::access::token::Tokens;
 use crate::access::{Actor, Caller, Role};
-use crate::core::{Clock, Id, Instant, Result, TenantId};
+use crate::core::{Clock, Id, Instant, Problem, Result, TenantId};
+use crate::db::files::Compared;
 use crate::db::store::Opening;
-use crate::db::{Conn, Database, Files, dialect::NOW, schema::ledger_heads as lh, schema::tenants as t};
+use crate::db::{Conn, Database, Files, dialect::NOW, schema::evidence as ev, schema::tenants as t};
 use crate::ledger::{self, Head, Recorded, Stamp, Writer};
 use crate::records::{Covers, Settings, Tx, reader};
 use diesel::prelude::*;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant as Tick};
 
 /// What opening a house needs.
@@ -41,60 +43,13 @@ pub struct House {
     pub(super) limiter: Limiter,
     pub(super) clock: Clock,
     tokens: Tokens,
-    files: Files,
+    pub(super) files: Files,
     file_limit: u64,
+    reports: Pool,
     settings: RwLock<HashMap<TenantId, (Settings, Tick)>>,
     pub(super) writes: Writes,
-    content: Mutex<Option<Looked>>,
+    pub(super) content: Mutex<Option<Looked>>,
 }
-
-/// When the object store was looked through, and the files and bytes that were found.
-type Looked = (Tick, Option<(u64, u64)>);
-
-/// What writing took so far.
-#[derive(Debug, Default)]
-pub(super) struct Writes {
-    done: AtomicU64,
-    took: AtomicU64,
-    in_progress: AtomicI64,
-}
-impl Writes {
-    /// Counts a write from its queue to its end, whatever that is.
-    pub(super) async fn measured<T>(&self, write: impl Future<Output = T>) -> T {
-        /// Ends the count, also when the client goes away meanwhile.
-        struct Ends<'a>(&'a Writes, Tick);
-        impl Drop for Ends<'_> {
-            fn drop(&mut self) {
-                let took = u64::try_from(self.1.elapsed().as_nanos()).unwrap_or_default();
-                self.0.done.fetch_add(1, Ordering::Relaxed);
-                self.0.took.fetch_add(took, Ordering::Relaxed);
-                self.0.in_progress.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        self.in_progress.fetch_add(1, Ordering::Relaxed);
-        let _ends = Ends(self, Tick::now());
-        write.await
-    }
-}
-
-/// Numbers of the house, for metrics.
-#[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "the metrics say what each is")]
-pub struct Measures {
-    pub reads: u64,
-    pub read_waited: f64,
-    pub read_took: f64,
-    pub writes: u64,
-    pub write_took: f64,
-    pub writing: i64,
-    /// Entries of all ledgers; `None` where the database does not answer.
-    pub entries: Option<i64>,
-    /// Files and bytes of the object store.
-    pub content: Option<(u64, u64)>,
-}
-
-/// How long a look through the object store is good for metrics.
-const LOOKED: Duration = Duration::from_secs(600);
 
 /// How long what another process may have changed is believed.
 pub(super) const FRESH: Duration = Duration::from_secs(5);
@@ -109,8 +64,8 @@ impl House {
         let writer = Writer::start(&database)?;
         let (directory, limiter) = (Directory::default(), Limiter::new(plan.rate_limit));
         let (clock, file_limit, settings) = (plan.clock.clone(), plan.file_limit, RwLock::default());
-        let (writes, content) = (Writes::default(), Mutex::default());
-        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, settings, writes, content })
+        let (reports, writes, content) = (Pool::default(), Writes::default(), Mutex::default());
+        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, reports, settings, writes, content })
     }
     /// The source of time.
     pub fn clock(&self) -> &Clock {
@@ -128,6 +83,24 @@ impl House {
     pub fn file_limit(&self) -> u64 {
         self.file_limit
     }
+    /// Where reports of scanners are read.
+    pub fn reports(&self) -> &Pool {
+        &self.reports
+    }
+    /// Clears what an earlier process left behind, and says in the log where contents and records do not agree. That takes as long as there are
+    /// contents, so it runs beside requests.
+    pub fn tidy(&self) -> std::io::Result<()> {
+        self.files.sweep(self.database.embedded())?;
+        let (files, database) = (self.files.clone(), self.database.clone());
+        let compare = move || match contents(&files, &database) {
+            Ok(Compared { missing: 0, unnamed: 0 }) => {}
+            Ok(Compared { missing, unnamed }) => {
+                log::warn!("object_store: {missing} contents that records name are missing, {unnamed} are named by no record");
+            }
+            Err(problem) => log::warn!("object_store could not be compared with the records: {problem}"),
+        };
+        std::thread::Builder::new().name("contents".into()).spawn(compare).map(drop)
+    }
     /// Does the database answer, is it of this version, and can contents be kept?
     pub async fn ready(&self) -> Result<(), String> {
         let files = self.files.clone();
@@ -135,31 +108,6 @@ impl House {
         let (schema, store) = asked.map_err(|problem| problem.to_string())?;
         schema?;
         store.map_err(|why| format!("the object store: {why}"))
-    }
-    /// What the house did so far, and what is in it.
-    pub async fn measures(&self) -> Measures {
-        let (spent, seconds) = (self.database.spent(), |nanos: &AtomicU64| nanos.load(Ordering::Relaxed) as f64 / 1e9);
-        let sizes = self.database.read(|conn| Ok(lh::table.select(lh::size).load::<i64>(conn)?)).await;
-        Measures {
-            reads: spent.reads.load(Ordering::Relaxed),
-            read_waited: seconds(&spent.waited),
-            read_took: seconds(&spent.took),
-            writes: self.writes.done.load(Ordering::Relaxed),
-            write_took: seconds(&self.writes.took),
-            writing: self.writes.in_progress.load(Ordering::Relaxed),
-            entries: sizes.ok().map(|sizes| sizes.iter().sum()),
-            content: self.content().await,
-        }
-    }
-    async fn content(&self) -> Option<(u64, u64)> {
-        let known = *self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, found)) = known.filter(|(at, _)| at.elapsed() < LOOKED) {
-            return found;
-        }
-        let files = self.files.clone();
-        let found = actix_web::web::block(move || files.size()).await.ok()?.ok();
-        *self.content.lock().unwrap_or_else(PoisonError::into_inner) = Some((Tick::now(), found));
-        found
     }
     /// The requests without an organization yet (login, refresh): a plain transaction on the secrets' tables.
     pub async fn secrets<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
@@ -223,13 +171,25 @@ impl House {
     pub(super) async fn position(&self, tenant: TenantId) -> Result<i64> {
         match self.writer.positions().last(tenant).filter(|_| self.database.embedded()) {
             Some(seq) => Ok(seq),
-            None => self.database.read(move |conn| Ok(ledger::read::end(conn, tenant)?.0)).await,
+            None => self.database.read(move |conn| Ok(ledger::read::end(conn, tenant)?.last)).await,
         }
     }
     /// Now, not before what the organization's log says.
     pub(super) fn now(&self) -> Instant {
         self.clock.now()
     }
+}
+
+/// Contents and records of all organizations, compared.
+fn contents(files: &Files, database: &Database) -> Result<Compared> {
+    let mut conn = database.connect()?;
+    let mut all = Compared { missing: 0, unnamed: 0 };
+    for tenant in t::table.select(t::id).load::<TenantId>(&mut conn)? {
+        let named = ev::table.filter(ev::tenant_id.eq(tenant)).select(ev::sha256).distinct().load::<String>(&mut conn)?;
+        let found = files.compare(tenant, &named.into_iter().collect()).map_err(Problem::internal)?;
+        (all.missing, all.unnamed) = (all.missing + found.missing, all.unnamed + found.unnamed);
+    }
+    Ok(all)
 }
 
 /// The permission of the administrator's commands and of what the system sets up: every kind.

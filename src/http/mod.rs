@@ -17,6 +17,8 @@ pub mod idempotency;
 pub mod input;
 pub mod journal;
 pub mod limit;
+pub mod measures;
+pub mod pool;
 pub mod query;
 pub mod responses;
 pub mod transit;

@@ -12,6 +12,7 @@ mod paging;
 mod past;
 mod query;
 mod record;
+mod stored;
 mod versions;
 mod wall;
 mod wire;
