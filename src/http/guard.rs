@@ -5,7 +5,7 @@ use super::{House, Input};
 use crate::access::{Caller, allows};
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::ledger::{AsOf, Head, Moment, Recorded, Stamp};
-use crate::records::{Covers, Reader, Resource, Settings, Tx};
+use crate::records::{Covers, Reader, Resource, Settings, Tx, kind};
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use std::future::{Ready, ready};
@@ -334,8 +334,21 @@ fn enter<P: Permission>(request: &HttpRequest) -> Result<Guard<P>> {
     let caller = house.caller(authorization)?;
     within(request, house.limiter.take(caller.actor.id))?;
     match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
-        true => conditions(request).map(|()| Guard { house, caller, request: request.clone(), permission: PhantomData }),
+        true => within_limits::<P>(&caller).and_then(|()| conditions(request)).map(|()| Guard {
+            house,
+            caller,
+            request: request.clone(),
+            permission: PhantomData,
+        }),
         false => Err(Problem::new(Code::Forbidden, format!("`{}` of {} is not for this role.", P::ACTION, P::KIND.replace('_', " ")))),
+    }
+}
+
+/// 403 for a write of a register that the limits of the key leave no record of.
+fn within_limits<P: Permission>(caller: &Caller) -> Result<()> {
+    match kind::named(P::KIND).filter(|_| P::ACTION != "read") {
+        Some(kind) => kind.open_to(&caller.limits),
+        None => Ok(()),
     }
 }
 

@@ -8,8 +8,8 @@ use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Because, Change, Collection, Guard, Input, Operations, Revoke, Rotate, input, transit};
 use crate::records::ask::Moments;
 use crate::records::{
-    Comment as Needs, Condition, Draft, Kind, Known, MergePatch, Record, Relation, Resource, Selector, Stored, Transition, Tx, links,
-    unasked,
+    By, Comment as Needs, Condition, Draft, Kind, Known, Limit, MergePatch, Record, Relation, Resource, Selector, Stored, Transition, Tx,
+    links, unasked,
 };
 use actix_web::{HttpRequest, patch, post};
 use diesel::{dsl::exists, prelude::*};
@@ -61,6 +61,10 @@ impl Resource for ApiKey {
         about: "API keys: for machines, and for people who read (A.5.17).",
         transitions: &[Transition { verb: "revoke", from: &["active"], to: "revoked", comment: Needs::Required }],
         relations: &[Relation::new("user_id", "user")],
+        limited_by: &[
+            (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
         ..Kind::PLAIN
     };
     type State = KeyState;

@@ -1,4 +1,7 @@
 //! The words of a register: its names, what it refers to, and its states.
+use super::Condition;
+use super::limit::Meaning;
+use crate::access::Caller;
 use crate::core::{Code, Problem, Result};
 use std::sync::OnceLock;
 
@@ -23,12 +26,27 @@ pub struct Kind {
     pub cites: bool,
     /// The members that can be erased.
     pub personal: &'static [&'static str],
+    /// What each limit of a key means for it; with a limit that is not named here it is neither read nor written.
+    pub limited_by: &'static [Meaning],
+    /// What else a caller's view is cut by, whatever its limits.
+    pub also: Option<fn(&Caller) -> Option<Condition>>,
 }
 
 impl Kind {
     /// A register without states or references; what differs is said over it.
-    pub const PLAIN: Kind =
-        Kind { name: "", path: "", code: "", about: "", initial: "active", transitions: &[], relations: &[], cites: false, personal: &[] };
+    pub const PLAIN: Kind = Kind {
+        name: "",
+        path: "",
+        code: "",
+        about: "",
+        initial: "active",
+        transitions: &[],
+        relations: &[],
+        cites: false,
+        personal: &[],
+        limited_by: &[],
+        also: None,
+    };
     /// Every relation that a record of it has.
     pub fn all_relations(&self) -> impl Iterator<Item = &'static Relation> {
         Relation::COMMON.iter().chain(self.relations)

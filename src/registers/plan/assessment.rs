@@ -173,8 +173,11 @@ pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest)
         .view(then.as_of, move |reader| {
             let id = reader.row::<Risk>(&selector, then.archived_too)?.id;
             let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(reader.moment.seq)));
-            let entries: Vec<Entry> =
+            let mut entries: Vec<Entry> =
                 of_it.filter(e::action.eq("assess")).order(e::seq.desc()).select(Entry::as_select()).load(reader.conn())?;
+            if let Some(seen) = reader.past_seen(Risk::KIND.name, id)? {
+                entries.retain(|entry| seen.contains(&entry.seq));
+            }
             Answer::of(&Assessments { data: entries.into_iter().map(|entry| made(id, entry)).collect::<Result<_>>()? })
         })
         .await

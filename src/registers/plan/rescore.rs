@@ -137,7 +137,8 @@ fn outdated<P>(tx: &mut Tx<'_, P>, stage: Stage, method: &Record<RiskMethodology
     let mut found = VecDeque::new();
     for (number, body) in rows {
         let mut risk = Record::<Risk>::of_image(&body, None, number)?;
-        if of_stage(&mut risk, stage).as_ref().is_some_and(|score| !is_of(score, method)) {
+        // What the key reads and does not write is for others to score again.
+        if tx.within(&risk).is_ok() && of_stage(&mut risk, stage).as_ref().is_some_and(|score| !is_of(score, method)) {
             found.push_back(risk);
         }
     }
