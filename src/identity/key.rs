@@ -61,6 +61,8 @@ impl Resource for ApiKey {
         about: "API keys: for machines, and for people who read (A.5.17).",
         transitions: &[Transition { verb: "revoke", from: &["active"], to: "revoked", comment: Needs::Required }],
         relations: &[Relation::new("user_id", "user")],
+        personal: &["name"],
+        account: true,
         ..Kind::PLAIN
     };
     type State = KeyState;

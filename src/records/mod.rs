@@ -7,6 +7,7 @@ pub mod history;
 pub mod kind;
 pub mod links;
 pub mod list;
+pub mod names;
 pub mod order;
 pub mod reader;
 pub mod record;
