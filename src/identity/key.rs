@@ -65,6 +65,8 @@ impl Resource for ApiKey {
             (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        personal: &["name"],
+        account: true,
         ..Kind::PLAIN
     };
     type State = KeyState;

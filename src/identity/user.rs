@@ -10,7 +10,7 @@ use crate::records::{By, Condition, Draft, Kind, Limit, Record, Relation, Resour
 use actix_web::{HttpRequest, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
@@ -54,6 +54,9 @@ impl Resource for User {
             (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        personal: &["name", "email"],
+        account: true,
+        erased,
         ..Kind::PLAIN
     };
     type State = Stateless;
@@ -78,6 +81,12 @@ impl Stored for User {
         let own = own.filter(u::email.eq_any(emails).or(unasked(&filter.email)));
         Box::new(exists(own.filter(u::disabled_at.is_not_null().eq_any(filter.disabled.clone()).or(unasked(&filter.disabled)))))
     }
+}
+
+/// Every user has a name and an address: `erased-usr-3@erased.invalid` (RFC 2606) reaches nobody.
+fn erased(code: &str, image: &mut Map<String, Value>) {
+    image.insert("name".into(), json!(format!("Erased {code}")));
+    image.insert("email".into(), json!(format!("erased-{}@erased.invalid", code.to_lowercase())));
 }
 
 /// How addresses are compared.

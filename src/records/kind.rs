@@ -3,6 +3,7 @@ use super::Condition;
 use super::limit::Meaning;
 use crate::access::Caller;
 use crate::core::{Code, Problem, Result};
+use serde_json::{Map, Value};
 use std::sync::OnceLock;
 
 /// The words of a register.
@@ -30,6 +31,22 @@ pub struct Kind {
     pub limited_by: &'static [Meaning],
     /// What else a caller's view is cut by, whatever its limits.
     pub also: Option<fn(&Caller) -> Option<Condition>>,
+    /// Is it an account? Actors are called what their account is called.
+    pub account: bool,
+    /// The shape of its images; grows by one when a member is renamed, removed or comes to be required.
+    pub schema: i16,
+    /// Brings the image of an older schema to that of the present one.
+    pub upcast: fn(from: i16, image: &mut Map<String, Value>),
+    /// What takes the place of required personal members once they were erased.
+    pub erased: fn(code: &str, image: &mut Map<String, Value>),
+}
+
+/// For kinds whose images have had one shape so far.
+fn first_schema(_: i16, _: &mut Map<String, Value>) {}
+
+/// `Erased PER-3`: every record has a name.
+fn erased_name(code: &str, image: &mut Map<String, Value>) {
+    image.insert("name".into(), Value::String(format!("Erased {code}")));
 }
 
 impl Kind {
@@ -46,6 +63,10 @@ impl Kind {
         personal: &[],
         limited_by: &[],
         also: None,
+        account: false,
+        schema: 1,
+        upcast: first_schema,
+        erased: erased_name,
     };
     /// Every relation that a record of it has.
     pub fn all_relations(&self) -> impl Iterator<Item = &'static Relation> {

@@ -8,6 +8,7 @@ pub mod kind;
 pub mod limit;
 pub mod links;
 pub mod list;
+pub mod names;
 pub mod order;
 pub mod reader;
 pub mod record;

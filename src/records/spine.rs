@@ -175,7 +175,7 @@ pub fn insert<R: Resource>(conn: &mut Conn, tenant: TenantId, record: &Record<R>
         (v::owner_id.eq(record.links.one("owner_id")), v::due_on.eq(common.due_on), v::review_due_on.eq(common.review_due_on)),
         (v::rank.eq(R::rank(record)), v::tags.eq(tags), v::words.eq(words(record, &own))),
         (v::created_at.eq(spine.created_at), v::updated_at.eq(spine.updated_at), v::archived_at.eq(spine.archived_at)),
-        (v::from_seq.eq(seq), v::to_seq.eq(OPEN)),
+        (v::from_seq.eq(seq), v::to_seq.eq(OPEN), v::schema.eq(R::KIND.schema)),
     );
     diesel::insert_into(v::table).values(row).execute(conn)?;
     Ok(())

@@ -83,7 +83,7 @@ impl<'a, P> Tx<'a, P> {
     }
     /// What stands, this transaction's changes included.
     pub fn reader(&mut self) -> Reader<'_> {
-        Reader::within(self.conn, self.caller, self.stamp.at, self.head.next() - 1, self.settings)
+        Reader::within(self.conn, self.caller, self.stamp.at, self.head, self.settings)
     }
     /// The reason of the entries to come.
     pub fn because(&mut self, reason: Option<String>) {
@@ -271,9 +271,10 @@ impl<'a, P> Tx<'a, P> {
         let (body, personal) = record.image()?;
         let (kind, version) = (R::KIND.name, record.spine.version);
         let (status, archived) = (record.spine.status.clone(), record.spine.archived_at.is_some());
-        let change = Change { action, kind, record: id, version, body: &body, personal: personal.as_deref() };
+        let (schema, account) = (R::KIND.schema, R::KIND.account);
+        let change = Change { action, kind, record: id, version, body: &body, personal: personal.as_deref(), schema, account };
         let recorded = ledger::append(self.conn, self.head, &self.stamp, &change, record)?;
-        self.written = Some(Row { id, version, status, archived, body, personal });
+        self.written = Some(Row { id, version, status, archived, body, personal, schema, names: 0 });
         Ok(recorded)
     }
     /// 403 unless the record lies wholly within the limits of the caller's key.

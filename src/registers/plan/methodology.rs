@@ -263,7 +263,7 @@ pub fn in_force(reader: &mut Reader<'_>) -> Result<Option<Record<RiskMethodology
         e::table.filter(e::tenant_id.eq(tenant).and(e::kind.eq(kind)).and(e::record_id.eq_any(ids)).and(e::action.eq("approve")));
     let all: Vec<Entry> = approved.select(Entry::as_select()).load(reader.conn())?;
     let newest = all.into_iter().filter(|entry| entry.seq <= seq).max_by_key(|entry| entry.seq);
-    newest.map(|entry| Record::of_image(&entry.body, entry.personal.as_deref(), 0)).transpose()
+    newest.as_ref().map(Entry::record).transpose()
 }
 
 /// Ask for approval of a risk methodology
