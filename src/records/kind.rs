@@ -1,4 +1,7 @@
 //! The words of a register: its names, what it refers to, and its states.
+use super::Condition;
+use super::limit::Meaning;
+use crate::access::Caller;
 use crate::core::{Code, Problem, Result};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -26,6 +29,10 @@ pub struct Kind {
     pub cites: bool,
     /// The members that can be erased.
     pub personal: &'static [&'static str],
+    /// What each limit of a key means for it; with a limit that is not named here it is neither read nor written.
+    pub limited_by: &'static [Meaning],
+    /// What else a caller's view is cut by, whatever its limits.
+    pub also: Option<fn(&Caller) -> Option<Condition>>,
     /// Is it an account? Actors are called what their account is called.
     pub account: bool,
     /// The shape of its images; grows by one when a member is renamed, removed or comes to be required.
@@ -57,6 +64,8 @@ impl Kind {
         relations: &[],
         cites: false,
         personal: &[],
+        limited_by: &[],
+        also: None,
         account: false,
         schema: 1,
         upcast: first_schema,
