@@ -1,6 +1,7 @@
 //! Floor 4: how a record meets the wire.
 pub mod answer;
 pub mod asked;
+mod paged;
 pub mod bulk;
 pub mod collection;
 pub mod cors;

@@ -50,6 +50,7 @@ impl Resource for User {
         code: "USR",
         about: "Users: people with a login (A.5.16).",
         relations: &[Relation::new("person_id", "person")],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;

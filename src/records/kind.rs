@@ -23,12 +23,30 @@ pub struct Kind {
     pub cites: bool,
     /// The members that can be erased.
     pub personal: &'static [&'static str],
+    /// The end states: a record in one of them is finished, so it is neither open nor overdue.
+    pub done: &'static [&'static str],
+    /// Does the overview count it?
+    pub counted: bool,
+    /// Is a record of it looked at again at intervals? Then it has a day of its next review from the start.
+    pub reviewed: bool,
 }
 
 impl Kind {
     /// A register without states or references; what differs is said over it.
-    pub const PLAIN: Kind =
-        Kind { name: "", path: "", code: "", about: "", initial: "active", transitions: &[], relations: &[], cites: false, personal: &[] };
+    pub const PLAIN: Kind = Kind {
+        name: "",
+        path: "",
+        code: "",
+        about: "",
+        initial: "active",
+        transitions: &[],
+        relations: &[],
+        cites: false,
+        personal: &[],
+        done: &[],
+        counted: true,
+        reviewed: false,
+    };
     /// Every relation that a record of it has.
     pub fn all_relations(&self) -> impl Iterator<Item = &'static Relation> {
         Relation::COMMON.iter().chain(self.relations)
@@ -46,6 +64,10 @@ impl Kind {
             }
         }
         all
+    }
+    /// Is a record in this state finished?
+    pub fn finished(&self, status: &str) -> bool {
+        self.done.contains(&status)
     }
     /// What can be done with a record in this state.
     pub fn allowed(&self, status: &str) -> impl Iterator<Item = &'static str> {

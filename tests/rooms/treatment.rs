@@ -388,7 +388,7 @@ async fn controls_are_applied_by_treatments_that_were_approved(app: &TestApp) {
     let pairs = |as_of| {
         let (actor, now) = (Actor::system(tenant(app)), app.house.clock().now());
         let caller = Caller::new(tenant(app), actor, vec![Role::Manager], Default::default(), now);
-        let settings = Settings { zone: chrono_tz::UTC, evidence_days: 365 };
+        let settings = Settings::FIRST;
         let mut conn = app.conn();
         let found = applied_controls(&mut Reader::open(&mut conn, &caller, as_of, now, settings).unwrap()).unwrap();
         found

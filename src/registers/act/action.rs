@@ -50,6 +50,7 @@ impl Resource for Action {
         about: "Actions: what someone has to do by when (10.1, 10.2).",
         initial: "open",
         transitions: STATES,
+        done: &["done", "cancelled"],
         relations: &[Relation::new("origin_id", "")],
         ..Kind::PLAIN
     };

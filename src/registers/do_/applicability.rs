@@ -49,6 +49,7 @@ impl Resource for Applicability {
         path: "applicability",
         code: "APP",
         about: "Which requirements apply to a scope, and why (6.1.3 d).",
+        counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;

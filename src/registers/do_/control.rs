@@ -120,6 +120,7 @@ impl Resource for Control {
         about: "Controls: what is done against risks (6.1.3, Annex A).",
         relations: &[Relation::new("asset_ids", "asset")],
         cites: true,
+        reviewed: true,
         ..Kind::PLAIN
     };
     type State = Stateless;

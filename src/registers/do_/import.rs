@@ -77,6 +77,7 @@ impl Resource for ImportedFramework {
         path: "frameworks",
         code: "FRW",
         about: "Plan: catalogues of requirements and the mappings between them (6.1.3 c), built in and imported.",
+        counted: false,
         ..Kind::PLAIN
     };
     type State = ImportedState;

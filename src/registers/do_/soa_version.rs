@@ -68,6 +68,7 @@ impl Resource for SoaVersion {
             Transition { verb: "return", from: &["in_review"], to: "returned", comment: Needs::Required },
             Transition { verb: "withdraw", from: &["in_review"], to: "withdrawn", comment: Needs::Required },
         ],
+        done: &["approved", "returned", "withdrawn"],
         ..Kind::PLAIN
     };
     type State = Frozen;

@@ -90,6 +90,7 @@ impl Resource for Asset {
         code: "AST",
         about: "Assets: what the ISMS protects (A.5.9).",
         relations: &[Relation::new("custodian_id", "person"), Relation::acyclic("depends_on_ids", "asset")],
+        reviewed: true,
         ..Kind::PLAIN
     };
     type State = Stateless;

@@ -65,6 +65,7 @@ impl Resource for Person {
         about: "People who own, do, approve and learn (5.3, 7.2).",
         relations: &[Relation::acyclic("manager_id", "person")],
         personal: &["name", "email", "job_title"],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;

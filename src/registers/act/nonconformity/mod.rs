@@ -125,6 +125,7 @@ impl Resource for Nonconformity {
         about: "Nonconformities and their correction (10.2).",
         initial: "open",
         transitions: STATES,
+        done: &["closed"],
         relations: &[Relation::new("identified_in_id", ""), Relation::acyclic("recurrence_of_id", "nonconformity")],
         cites: true,
         ..Kind::PLAIN
