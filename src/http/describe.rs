@@ -2,8 +2,8 @@
 pub use super::responses::*;
 
 use super::asked::asked;
-use super::paged::{counts, counts_of, page};
 use super::handlers::{Comment, NewLink, Reviewed};
+use super::paged::{counts, counts_of, page};
 use super::{Document, Operations};
 use crate::records::history::HistoryPage;
 use crate::records::reader::Ref;

@@ -1,7 +1,6 @@
 //! Floor 4: how a record meets the wire.
 pub mod answer;
 pub mod asked;
-mod paged;
 pub mod bulk;
 pub mod collection;
 pub mod cors;
@@ -15,6 +14,7 @@ pub mod house;
 pub mod idempotency;
 pub mod input;
 pub mod limit;
+mod paged;
 pub mod responses;
 pub mod transit;
 

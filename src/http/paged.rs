@@ -24,7 +24,8 @@ pub(super) fn counts_of<R: Resource>() -> String {
 pub(super) fn counts<R: Resource>() -> Value {
     let number = || json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX});
     let said = |what: &str| json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX, "description": what});
-    let by = |what: &str, most: i64| json!({"type": "object", "description": what, "maxProperties": most, "additionalProperties": number()});
+    let by =
+        |what: &str, most: i64| json!({"type": "object", "description": what, "maxProperties": most, "additionalProperties": number()});
     let mut counts = json!({"type": "object", "description": "Counts under the same filters.",
         "required": ["by_status", "by_owner", "without_owner", "overdue", "review_overdue"],
         "properties": {

@@ -112,12 +112,7 @@ pub fn of_evidence(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Vec<Upc
 }
 
 /// The nearest of these, with what they are called.
-fn ending(
-    reader: &mut Reader<'_>,
-    of: &'static str,
-    event: UpcomingEvent,
-    mut ends: Vec<(NaiveDate, Id)>,
-) -> Result<Vec<Upcoming>> {
+fn ending(reader: &mut Reader<'_>, of: &'static str, event: UpcomingEvent, mut ends: Vec<(NaiveDate, Id)>) -> Result<Vec<Upcoming>> {
     let Some(kind) = kind::named(of) else { return Ok(vec![]) };
     ends.sort();
     ends.truncate(MOST);

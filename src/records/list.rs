@@ -232,14 +232,12 @@ fn counted<R: Resource>(reader: &mut Reader<'_>, condition: Condition, again: Ag
     let grouped = v::table.filter(condition).group_by(v::status).select((v::status, count_star())).order(v::status);
     let by_status: Vec<(String, i64)> = grouped.load(reader.conn)?;
     let late = [late(&R::KIND, reader.today), review_late(&R::KIND, reader.today)];
-    let [overdue, review_overdue] = late.map(|late| -> Result<i64> {
-        Ok(v::table.filter(again(reader)?).filter(late).select(count_star()).get_result(reader.conn)?)
-    });
+    let [overdue, review_overdue] =
+        late.map(|late| -> Result<i64> { Ok(v::table.filter(again(reader)?).filter(late).select(count_star()).get_result(reader.conn)?) });
     let grouped = v::table.filter(again(reader)?).group_by(v::owner_id).select((v::owner_id, count_star()));
     let by_owner: Vec<(Option<Id>, i64)> = grouped.load(reader.conn)?;
     let without_owner = by_owner.iter().find(|(owner, _)| owner.is_none()).map_or(0, |(_, n)| *n);
-    let by_owner: BTreeMap<String, i64> =
-        by_owner.into_iter().filter_map(|(owner, n)| Some((owner?.to_string(), n))).collect();
+    let by_owner: BTreeMap<String, i64> = by_owner.into_iter().filter_map(|(owner, n)| Some((owner?.to_string(), n))).collect();
     let by_status: Map<String, Value> = by_status.into_iter().map(|(status, n)| (status, json!(n))).collect();
     let mut counts = json!({"by_status": by_status, "by_owner": by_owner, "without_owner": without_owner,
         "overdue": overdue?, "review_overdue": review_overdue?});

@@ -24,7 +24,12 @@ fn every_state_without_a_way_out_is_an_end_state() {
             ends += 1;
         }
         let known: BTreeSet<&str> = kind.statuses().into_iter().collect();
-        assert!(kind.done.iter().all(|status| known.contains(status)), "{} has an end state that it never reaches: {:?}", kind.name, kind.done);
+        assert!(
+            kind.done.iter().all(|status| known.contains(status)),
+            "{} has an end state that it never reaches: {:?}",
+            kind.name,
+            kind.done
+        );
         assert!(!kind.finished(kind.initial), "{} ends as it begins", kind.name);
     }
     assert!(ends >= 12, "{ends} end states were looked at");
@@ -71,7 +76,9 @@ async fn what_is_reviewed_has_its_first_day_from_the_start(app: &TestApp) {
 
 async fn the_first_day_is_counted_where_the_organization_is(app: &TestApp) {
     let reviewed = || rooms().filter(|room| room.kind.reviewed);
-    app.patch(&app.keys.admin, "/v1/organization", "*", &json!({"time_zone": "Pacific/Auckland", "review_every_days": 1})).await.expect(200);
+    app.patch(&app.keys.admin, "/v1/organization", "*", &json!({"time_zone": "Pacific/Auckland", "review_every_days": 1}))
+        .await
+        .expect(200);
     app.pass(3600 + 59 * 60); // 2026-11-20T10:59Z: a minute before midnight in Auckland
     for (seconds, due) in [(0, "2026-11-21"), (120, "2026-11-22")] {
         app.pass(seconds);

@@ -61,8 +61,14 @@ pub struct GapAnswer {
 }
 
 impl Resource for GapAnswer {
-    const KIND: Kind =
-        Kind { name: "gap_answer", path: "gap-answers", code: "GAN", about: "Answers of gap assessments (9.1).", counted: false, ..Kind::PLAIN };
+    const KIND: Kind = Kind {
+        name: "gap_answer",
+        path: "gap-answers",
+        code: "GAN",
+        about: "Answers of gap assessments (9.1).",
+        counted: false,
+        ..Kind::PLAIN
+    };
     type State = Stateless;
     fn example() -> Value {
         json!({"name": "iso-27001-2022:A.5.1", "assessment_id": "018f0000-0000-7000-8000-000000000000", "requirement": "iso-27001-2022:A.5.1", "state": "partially_met"})

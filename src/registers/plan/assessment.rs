@@ -149,8 +149,12 @@ fn above_inherent(risk: &Record<Risk>, stage: Stage) -> Result<()> {
     }
     let (now, before) = (current.score, inherent.score);
     let (code, detail) = match stage {
-        Stage::Current => ("above_inherent", format!("The current score ({now}) is above the inherent one ({before}): assess the inherent one first.")),
-        Stage::Inherent => ("below_current", format!("The inherent score ({before}) is below the current one ({now}): assess the current one first.")),
+        Stage::Current => {
+            ("above_inherent", format!("The current score ({now}) is above the inherent one ({before}): assess the inherent one first."))
+        }
+        Stage::Inherent => {
+            ("below_current", format!("The inherent score ({before}) is below the current one ({now}): assess the current one first."))
+        }
     };
     Err(Problem::invalid_one("/likelihood", code, detail))
 }

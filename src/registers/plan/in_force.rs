@@ -168,7 +168,9 @@ pub fn replace<P: Covers<RiskMethodology>>(tx: &mut Tx<'_, P>, new: &Record<Risk
         let (all, mine) = (rest.join(", "), named(new).is_empty());
         let place = if mine { "the whole organization" } else { "the same scope" };
         let detail = match replaced {
-            None if rest.len() == 1 => format!("{first} is in force for {place}. Send `\"replaces\": \"{first}\"` to retire it in the same step."),
+            None if rest.len() == 1 => {
+                format!("{first} is in force for {place}. Send `\"replaces\": \"{first}\"` to retire it in the same step.")
+            }
             _ => format!("{all} are in force for {place}. One approval replaces one methodology: retire the others first."),
         };
         let missing = Invalid::body("/replaces", "required", format!("{all}: in force for {place}"));

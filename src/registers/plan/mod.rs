@@ -4,6 +4,7 @@ pub mod asset;
 pub mod attack;
 pub mod in_force;
 pub mod methodology;
+pub mod methodology_steps;
 pub mod organization;
 pub mod person;
 pub mod rescore;

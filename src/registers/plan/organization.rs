@@ -54,8 +54,14 @@ fn a_year() -> i32 {
 pub struct NoFilter {}
 
 impl Resource for Organization {
-    const KIND: Kind =
-        Kind { name: "organization", path: "organization", code: "ORG", about: "The organization and its settings (4.1).", counted: false, ..Kind::PLAIN };
+    const KIND: Kind = Kind {
+        name: "organization",
+        path: "organization",
+        code: "ORG",
+        about: "The organization and its settings (4.1).",
+        counted: false,
+        ..Kind::PLAIN
+    };
     type State = Stateless;
     fn example() -> Value {
         json!({"name": "Example Shop", "time_zone": "Europe/Berlin", "locale": "en", "evidence_default_valid_days": 365, "review_every_days": 365})

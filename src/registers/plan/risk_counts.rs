@@ -42,7 +42,10 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
     let by = |what: &str| json!({"type": "object", "description": what, "maxProperties": 1000, "additionalProperties": number});
     vec![
         ("by_level", by("By current level; 0 where a level of a methodology in force has none.")),
-        ("not_assessed", json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX, "description": "Without a current score."})),
+        (
+            "not_assessed",
+            json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX, "description": "Without a current score."}),
+        ),
         ("by_evaluation", by("By what the current level asks for.")),
     ]
 }

@@ -77,8 +77,14 @@ pub struct ThreatFilter {
 }
 
 impl Resource for Threat {
-    const KIND: Kind =
-        Kind { name: "threat", path: "threats", code: "THR", about: "Threats: what may happen (ISO/IEC 27005).", counted: false, ..Kind::PLAIN };
+    const KIND: Kind = Kind {
+        name: "threat",
+        path: "threats",
+        code: "THR",
+        about: "Threats: what may happen (ISO/IEC 27005).",
+        counted: false,
+        ..Kind::PLAIN
+    };
     type State = ThreatState;
     fn example() -> Value {
         json!({"name": "Phishing of accounts", "description": "Messages that ask for passwords.", "origin": "deliberate", "position": "external", "attack_ids": ["T1566"]})

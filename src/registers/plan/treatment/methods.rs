@@ -31,7 +31,8 @@ impl Events {
     /// Those that end this acceptance, or would have.
     pub fn of(&self, one: &Acceptance) -> Vec<(i64, Instant)> {
         let stays = self.risks.get(&one.risk).map(Vec::as_slice).unwrap_or_default();
-        let within = |event: &Event| stays.iter().any(|(_, scope, from, to)| (*from..*to).contains(&event.seq) && event.scopes.contains(scope));
+        let within =
+            |event: &Event| stays.iter().any(|(_, scope, from, to)| (*from..*to).contains(&event.seq) && event.scopes.contains(scope));
         let ends = self.all.iter().filter(|event| event.method == one.methodology || within(event));
         ends.map(|event| (event.seq, event.at)).collect()
     }

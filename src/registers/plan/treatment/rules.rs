@@ -81,7 +81,12 @@ fn missing(treatment: &Record<RiskTreatment>, expected: Option<&RiskScore>, curr
     let present = current.map(|now| format!("is above the current score ({}, {})", now.score, now.level)).unwrap_or_default();
     let other = own.expected.zip(current).is_some_and(|(left, now)| (left.likelihood, left.impact) != (now.likelihood, now.impact));
     let all = [
-        lacks(mitigates && treatment.links.one("owner_id").is_none(), "/owner_id", "required", "a mitigation needs an owner who carries it out"),
+        lacks(
+            mitigates && treatment.links.one("owner_id").is_none(),
+            "/owner_id",
+            "required",
+            "a mitigation needs an owner who carries it out",
+        ),
         lacks(mitigates && common.due_on.is_none(), "/due_on", "required", "a mitigation needs a day by which it is done"),
         lacks(!accepts && own.expected.is_none(), "/expected", "required", "say what the risk is expected to be afterwards"),
         lacks(
