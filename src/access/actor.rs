@@ -1,8 +1,9 @@
 //! Who is calling, and for which organization.
-use super::Role;
+use super::{KnownNames, Role};
 use crate::core::{Id, TenantId};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use utoipa::ToSchema;
 use validator::{Validate, ValidationError};
 
@@ -18,7 +19,8 @@ pub struct Actor {
     pub kind: ActorKind,
     /// The account.
     pub id: Id,
-    /// What the account was called then.
+    /// What the account is called at the moment that is read. (The ledger does not hold it, so that it can be erased.)
+    #[serde(deserialize_with = "crate::core::text::or_default")]
     #[schema(max_length = 320)]
     pub name: String,
     /// The person; a service key and the system have none.
@@ -97,13 +99,16 @@ pub struct Caller {
     pub expires_at: crate::core::Instant,
     /// Stands for role and limits in entity tags.
     pub digest: u32,
+    /// The names of the organization's accounts.
+    pub names: Arc<KnownNames>,
 }
 
 impl Caller {
     /// Its digest is made of what decides what it sees.
     pub fn new(tenant: TenantId, actor: Actor, roles: Vec<Role>, limits: Limits, expires_at: crate::core::Instant) -> Self {
         let sight = serde_json::to_vec(&(&roles, &limits, actor.id)).unwrap_or_default();
-        Caller { tenant, actor, roles, limits, expires_at, digest: crc32fast::hash(&sight) }
+        let digest = crc32fast::hash(&sight);
+        Caller { tenant, actor, roles, limits, expires_at, digest, names: Arc::default() }
     }
     /// Is it a machine that only pushes?
     pub fn collects(&self) -> bool {

@@ -63,6 +63,8 @@ impl Resource for ApiKey {
         done: &["revoked"],
         counted: false,
         relations: &[Relation::new("user_id", "user")],
+        personal: &["name"],
+        account: true,
         ..Kind::PLAIN
     };
     type State = KeyState;

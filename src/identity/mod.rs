@@ -5,10 +5,10 @@ pub mod key;
 pub mod user;
 
 use crate::http::Api;
-use crate::records::{Kind, Resource};
+use crate::records::rebuild::Replay;
 
 /// The kinds that are kept here: accounts are records, so that what happens to them stands in the ledger.
-pub const KINDS: &[Kind] = &[user::User::KIND, key::ApiKey::KIND];
+pub const KINDS: &[Replay] = &[Replay::of::<user::User>(), Replay::of::<key::ApiKey>()];
 
 /// Mounts logins and accounts.
 pub fn mount(api: &mut Api<'_>) {

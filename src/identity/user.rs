@@ -10,7 +10,7 @@ use crate::records::{Condition, Draft, Kind, Record, Relation, Resource, Statele
 use actix_web::{HttpRequest, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
@@ -51,6 +51,9 @@ impl Resource for User {
         about: "Users: people with a login (A.5.16).",
         relations: &[Relation::new("person_id", "person")],
         counted: false,
+        personal: &["name", "email"],
+        account: true,
+        erased,
         ..Kind::PLAIN
     };
     type State = Stateless;
@@ -75,6 +78,12 @@ impl Stored for User {
         let own = own.filter(u::email.eq_any(emails).or(unasked(&filter.email)));
         Box::new(exists(own.filter(u::disabled_at.is_not_null().eq_any(filter.disabled.clone()).or(unasked(&filter.disabled)))))
     }
+}
+
+/// Every user has a name and an address: `erased-usr-3@erased.invalid` (RFC 2606) reaches nobody.
+fn erased(code: &str, image: &mut Map<String, Value>) {
+    image.insert("name".into(), json!(format!("Erased {code}")));
+    image.insert("email".into(), json!(format!("erased-{}@erased.invalid", code.to_lowercase())));
 }
 
 /// How addresses are compared.

@@ -175,12 +175,14 @@ fn limited(reader: &mut Reader<'_>, asked: &Asked, last: i64) -> Result<Vec<Entr
 }
 
 /// Entries with the members that each changed, against the version before.
-fn events(reader: &mut Reader<'_>, entries: Vec<Entry>) -> Result<Vec<LedgerEvent>> {
+fn events(reader: &mut Reader<'_>, mut entries: Vec<Entry>) -> Result<Vec<LedgerEvent>> {
     let ids: Vec<Id> = entries.iter().map(|entry| entry.record_id).collect();
     let versions: BTreeSet<i32> = entries.iter().map(|entry| entry.record_version - 1).filter(|version| *version > 0).collect();
     let before =
         e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::record_id.eq_any(ids)).filter(e::record_version.eq_any(versions));
-    let before: Vec<Entry> = before.select(Entry::as_select()).load(reader.conn())?;
+    let mut before: Vec<Entry> = before.select(Entry::as_select()).load(reader.conn())?;
+    history::name(reader, &mut before)?;
+    history::name(reader, &mut entries)?;
     let before: BTreeMap<(Id, i32), Entry> = before.into_iter().map(|entry| ((entry.record_id, entry.record_version), entry)).collect();
     let event = |entry: Entry| {
         let image = entry.image()?;

@@ -87,7 +87,7 @@ impl<'a, P> Tx<'a, P> {
     }
     /// What stands, this transaction's changes included.
     pub fn reader(&mut self) -> Reader<'_> {
-        Reader::within(self.conn, self.caller, self.stamp.at, self.head.next() - 1, self.settings)
+        Reader::within(self.conn, self.caller, self.stamp.at, self.head, self.settings)
     }
     /// The reason of the entries to come.
     pub fn because(&mut self, reason: Option<String>) {
@@ -267,7 +267,10 @@ impl<'a, P> Tx<'a, P> {
         for relation in R::KIND.relations.iter().filter(|relation| relation.acyclic) {
             links::acyclic(self.conn, tenant, id, relation, record.links.many(relation.member))?;
         }
-        spine::insert(self.conn, tenant, &record, seq)?;
+        if before.is_none() {
+            spine::identify::<R>(self.conn, tenant, &record.spine)?;
+        }
+        spine::insert(self.conn, tenant, &record, seq, R::KIND.schema)?;
         R::insert((tenant, id, record.spine.version), &record, self.conn)?;
         let (no_links, no_requirements) = (spine::no_links(), Vec::new());
         links::replace(self.conn, tenant, id, before.map_or(&no_links, |b| &b.links), &record.links, seq)?;
@@ -276,9 +279,10 @@ impl<'a, P> Tx<'a, P> {
         let (body, personal) = record.image()?;
         let (kind, version) = (R::KIND.name, record.spine.version);
         let (status, archived) = (record.spine.status.clone(), record.spine.archived_at.is_some());
-        let change = Change { action, kind, record: id, version, body: &body, personal: personal.as_deref() };
+        let (schema, account) = (R::KIND.schema, R::KIND.account);
+        let change = Change { action, kind, record: id, version, body: &body, personal: personal.as_deref(), schema, account };
         let recorded = ledger::append(self.conn, self.head, &self.stamp, &change, record)?;
-        self.written = Some(Row { id, version, status, archived, body, personal });
+        self.written = Some(Row { id, version, status, archived, body, personal, schema, names: 0 });
         Ok(recorded)
     }
     /// 403 when a key would write outside of its own limits.

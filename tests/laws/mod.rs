@@ -12,6 +12,7 @@ mod limits;
 mod paging;
 mod past;
 mod record;
+mod stored;
 mod versions;
 mod wall;
 mod wire;

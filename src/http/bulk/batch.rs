@@ -175,13 +175,15 @@ fn refused(outcomes: &[Outcome]) -> Problem {
 
 /// The outcomes as JSON, in the order of the items; what is computed is computed for all records together.
 fn answered<R: Resource, P>(tx: &mut Tx<'_, P>, outcomes: &[Outcome]) -> Result<String> {
-    let rows: Vec<Row> = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).map(|(_, row)| row.clone()).collect();
-    let mut computed = R::computed(&mut tx.reader(), &rows)?.into_iter();
+    let mut rows: Vec<Row> = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).map(|(_, row)| row.clone()).collect();
+    tx.reader().name(&mut rows)?;
+    let computed = R::computed(&mut tx.reader(), &rows)?;
+    let mut records = rows.iter().zip(computed).map(|(row, computed)| assemble(&R::KIND, row, &computed));
     let (mut data, mut failed) = (Vec::with_capacity(outcomes.len()), 0);
     for (n, outcome) in outcomes.iter().enumerate() {
         data.push(match outcome {
-            Ok((status, row)) => {
-                let record = assemble(&R::KIND, row, &computed.next().unwrap_or_default());
+            Ok((status, _)) => {
+                let record = records.next().ok_or_else(|| Problem::internal("a record is missing"))??;
                 format!("{{\"index\":{n},\"status\":{},\"record\":{record},\"problem\":null}}", status.as_u16())
             }
             Err(problem) => {

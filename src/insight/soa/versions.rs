@@ -156,7 +156,10 @@ impl SoaVersionShown {
         })
     }
     fn answer(&self) -> Result<Answer> {
-        let tag = etag(self.version, if self.in_force { "in force" } else { "not in force" });
+        let by = [Some(&self.created_by), Some(&self.updated_by), self.approved_by.as_ref()];
+        let names: Vec<&str> = by.into_iter().flatten().map(|actor| actor.name.as_str()).collect();
+        let names = crc32fast::hash(names.join("\0").as_bytes());
+        let tag = etag(self.version, names, if self.in_force { "in force" } else { "not in force" });
         Ok(Answer::of(self)?.tagged(tag))
     }
 }
@@ -208,9 +211,10 @@ pub async fn list(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) 
             all.retain(|one| shelf::seen(reader.caller(), &one.framework));
             let ids: Vec<Id> = all.iter().map(|one| one.id).collect();
             let rows = v::table.filter(reader.seen(SoaVersion::KIND.name)).filter(v::id.eq_any(ids)).order(v::number.desc());
-            let rows: Vec<(i64, String)> = rows.select((v::number, body_of())).load(reader.conn())?;
-            let shown = |(number, body): (i64, String)| {
-                let shown = SoaVersionShown::of(Record::of_image(&body, None, number)?, &all)?;
+            let mut rows: Vec<(i16, String)> = rows.select((v::schema, body_of())).load(reader.conn())?;
+            reader.name_actors(&mut rows.iter_mut().map(|(_, body)| body).collect::<Vec<_>>())?;
+            let shown = |(schema, body): (i16, String)| {
+                let shown = SoaVersionShown::of(Record::of_image(schema, &body, None)?, &all)?;
                 Ok(SoaVersionShown { statement: None, ..shown })
             };
             Answer::of(&SoaVersions { data: rows.into_iter().map(shown).collect::<Result<_>>()? })

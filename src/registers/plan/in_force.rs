@@ -24,16 +24,14 @@ impl InForce {
         let (tenant, seq, kind) = (reader.tenant(), reader.moment.seq, RiskMethodology::KIND.name);
         let own = m::table.inner_join(v::table.on(v::tenant_id.eq(m::tenant_id).and(v::id.eq(m::id)).and(v::version.eq(m::version))));
         let own = own.filter(v::tenant_id.eq(tenant).and(v::kind.eq(kind)).and(v::archived_at.is_null())).filter(at(seq));
-        let standing: Vec<(Id, i64)> =
-            own.filter(m::revision_in_force.is_not_null()).select((v::id, v::number)).order(v::number).load(reader.conn())?;
-        let ids: Vec<Id> = standing.iter().map(|(id, _)| *id).collect();
-        let approved =
-            e::table.filter(e::tenant_id.eq(tenant).and(e::kind.eq(kind)).and(e::record_id.eq_any(ids)).and(e::action.eq("approve")));
+        let standing: Vec<Id> = own.filter(m::revision_in_force.is_not_null()).select(v::id).order(v::number).load(reader.conn())?;
+        let approved = e::table.filter(e::tenant_id.eq(tenant).and(e::kind.eq(kind)).and(e::record_id.eq_any(&standing)));
+        let approved = approved.filter(e::action.eq("approve"));
         let all: Vec<Entry> = approved.select(Entry::as_select()).load(reader.conn())?;
-        let newest = |(id, number): (Id, i64)| {
+        let newest = |id: Id| {
             let of_it = all.iter().filter(|entry| entry.record_id == id && entry.seq <= seq);
             let entry = of_it.max_by_key(|entry| entry.seq);
-            entry.map(|entry| Record::of_image(&entry.body, entry.personal.as_deref(), number)).transpose()
+            entry.map(Entry::record).transpose()
         };
         let found = standing.into_iter().map(newest).collect::<Result<Vec<_>>>()?;
         Ok(InForce(found.into_iter().flatten().collect()))

@@ -134,10 +134,10 @@ fn is_of(score: &RiskScore, method: &Record<RiskMethodology>) -> bool {
 fn outdated<P>(tx: &mut Tx<'_, P>, stage: Stage, methods: &InForce) -> Result<VecDeque<Record<Risk>>> {
     let mut reader = tx.reader();
     let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
-    let rows: Vec<(i64, String)> = open.order(v::number).select((v::number, body_of())).load(reader.conn())?;
+    let rows: Vec<(i16, String)> = open.order(v::number).select((v::schema, body_of())).load(reader.conn())?;
     let mut found = VecDeque::new();
-    for (number, body) in rows {
-        let mut risk = Record::<Risk>::of_image(&body, None, number)?;
+    for (schema, body) in rows {
+        let mut risk = Record::<Risk>::of_image(schema, &body, None)?;
         let method = methods.of(risk.links.many("scope_ids"));
         if of_stage(&mut risk, stage).as_ref().is_some_and(|score| method.is_some_and(|method| !is_of(score, method))) {
             found.push_back(risk);

@@ -5,7 +5,7 @@ use crate::access::Actor;
 use crate::core::{Code, Instant, Problem, Result};
 use crate::db::schema::ledger_entries as e;
 use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Return, Revise, Submit, Then, handlers::Comment, transit};
-use crate::records::history::Entry;
+use crate::records::history::{self, Entry};
 use crate::records::{Comment as Needs, Known, Reader, Record, Resource, Transition, Tx};
 use actix_web::HttpRequest;
 use diesel::prelude::*;
@@ -156,8 +156,9 @@ pub async fn revise<R: Resource<State = Revised>>(guard: Guard<Revise<R>>, at: A
 /// The entries that approved a record, oldest first.
 pub fn approvals<R: Resource<State = Revised>>(reader: &mut Reader<'_>, id: crate::core::Id) -> Result<Vec<Record<R>>> {
     let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(reader.moment.seq)));
-    let entries: Vec<Entry> = of_it.filter(e::action.eq("approve")).order(e::seq).select(Entry::as_select()).load(reader.conn())?;
-    entries.iter().map(|entry| Record::of_image(&entry.body, entry.personal.as_deref(), 0)).collect()
+    let mut entries: Vec<Entry> = of_it.filter(e::action.eq("approve")).order(e::seq).select(Entry::as_select()).load(reader.conn())?;
+    history::name(reader, &mut entries)?;
+    entries.iter().map(Entry::record).collect()
 }
 
 /// One revision in a list of them.
@@ -216,8 +217,8 @@ pub async fn get<R: Resource<State = Revised>>(guard: Guard<Read<R>>, at: At, re
             let record = found.ok_or_else(Problem::not_found)?;
             let (body, personal) = record.image()?;
             let archived = record.spine.archived_at.is_some();
-            let row =
-                crate::records::Row { id, version: record.spine.version, status: record.spine.status.clone(), archived, body, personal };
+            let (version, status, schema) = (record.spine.version, record.spine.status.clone(), R::KIND.schema);
+            let row = crate::records::Row { id, version, status, archived, body, personal, schema, names: 0 };
             Ok(Answer::shown(reader.show::<R>(row)?))
         })
         .await

@@ -4,7 +4,6 @@
 use crate::support::make::id;
 use crate::support::{PASSWORD, Reply, TestApp};
 use actix_web::http::Method;
-use isms::identity::KINDS;
 use isms::records::Kind;
 use isms::registers::ROOMS;
 use serde_json::{Value, json};
@@ -58,7 +57,7 @@ impl Operation {
     /// The kind whose records its path begins with.
     pub fn kind(&self) -> Option<Kind> {
         let path = self.template.split('/').nth(2)?;
-        ROOMS.iter().map(|room| room.kind).chain(KINDS.iter().copied()).find(|kind| kind.path == path)
+        isms::api::kinds().find(|kind| kind.path == path)
     }
     pub fn by_id(&self) -> bool {
         self.template.contains("/{id}")

@@ -8,7 +8,6 @@ use crate::support::{PASSWORD, TestApp};
 use actix_web::http::Method;
 use fixtures::{HERE, Kit, Operation};
 use isms::access::{Role, allows};
-use isms::identity::KINDS;
 use isms::registers::ROOMS;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -83,7 +82,7 @@ fn permission(method: &Method, path: &str) -> Option<(String, String)> {
         }
         _ => {}
     }
-    let mut kinds = ROOMS.iter().map(|room| room.kind).chain(KINDS.iter().copied());
+    let mut kinds = isms::api::kinds();
     let kind = kinds.find(|kind| kind.path == parts[0]).unwrap_or_else(|| panic!("{path}")).name;
     let action = match (method.as_str(), parts.get(2).copied().unwrap_or_default()) {
         ("GET", _) => "read",
