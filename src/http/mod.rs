@@ -15,6 +15,7 @@ pub mod idempotency;
 pub mod input;
 pub mod limit;
 mod paged;
+pub mod pool;
 pub mod responses;
 pub mod transit;
 

@@ -144,6 +144,8 @@ pub struct Relation {
     pub acyclic: bool,
     /// Must it be given?
     pub required: bool,
+    /// The states in which a record does not keep its target from being archived.
+    pub frees: &'static [&'static str],
 }
 
 impl Relation {
@@ -152,11 +154,15 @@ impl Relation {
 
     /// Refers to records of a kind.
     pub const fn new(member: &'static str, to: &'static str) -> Self {
-        Relation { member, to, acyclic: false, required: false }
+        Relation { member, to, acyclic: false, required: false, frees: &[] }
     }
     /// Without circles.
     pub const fn acyclic(member: &'static str, to: &'static str) -> Self {
-        Relation { member, to, acyclic: true, required: false }
+        Relation { member, to, acyclic: true, required: false, frees: &[] }
+    }
+    /// The same where a record in one of these states does not keep its target from being archived.
+    pub const fn freed_when(self, frees: &'static [&'static str]) -> Self {
+        Relation { frees, ..self }
     }
     /// Does it refer to several?
     pub fn many(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What a register is: its words, a body, and two queries.
 use super::ask::Moments;
-use super::{Common, Draft, Kind, Reader, links::Links, links::References, spine::Spine};
+use super::{Common, Draft, Kind, Reader, Tx, links::Links, links::References, spine::Spine};
 use crate::core::{Problem, Result, VersionKey, json::canonical};
 use crate::db::{Backend, Conn, schema::versions};
 use diesel::{BoxableExpression, IntoSql, QueryResult, helper_types::AsExprOf, sql_types::Bool};
@@ -32,6 +32,10 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn rank(_record: &Record<Self>) -> Option<i32> {
         None
     }
+    /// May it be written so, on this day? It is asked of what clients create and change, when it is complete.
+    fn checked(_record: &Record<Self>, _before: Option<&Record<Self>>, _today: chrono::NaiveDate) -> Result<()> {
+        Ok(())
+    }
     /// May clients change or archive it now?
     fn changeable(_record: &Record<Self>) -> Result<()> {
         Ok(())
@@ -39,6 +43,14 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     /// May it leave the lists on this day?
     fn archivable(record: &Record<Self>, _today: chrono::NaiveDate) -> Result<()> {
         Self::changeable(record)
+    }
+    /// May this caller write it so? Asked of each write, whatever the operation; `before` is none when it begins.
+    fn permitted<P>(_tx: &mut Tx<'_, P>, _before: Option<&Record<Self>>, _after: &Record<Self>, _action: &str) -> Result<()> {
+        Ok(())
+    }
+    /// What follows for other records from a write.
+    fn followed<P>(_tx: &mut Tx<'_, P>, _before: Option<&Record<Self>>, _after: &Record<Self>) -> Result<()> {
+        Ok(())
     }
     /// The requirements of frameworks that it refers to.
     fn requirements(&self) -> &[String] {

@@ -19,8 +19,9 @@ pub struct Common {
     #[validate(length(min = 1, max = 200), custom(function = said))]
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
-    /// An importer's own identifier; unique within the register.
-    #[validate(length(min = 1, max = 200))]
+    /// An importer's own identifier; unique within the register. It is kept in Unicode's composed form (NFC).
+    #[serde(default, deserialize_with = "crate::core::text::composed_name")]
+    #[validate(length(min = 1, max = 200), custom(function = crate::core::text::legible))]
     #[schema(min_length = 1, max_length = 200)]
     pub external_ref: Option<String>,
     /// The day by which something has to be done.

@@ -170,7 +170,7 @@ fn above_inherent(risk: &Record<Risk>, stage: Stage) -> Result<()> {
 pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
     let (selector, body) = (at.of(&Risk::KIND)?, input.clone());
-    let known = Known(known.0.or_else(|| Some("*".into())));
+    let known = known.or_any();
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<Risk>(&selector, &known)?;

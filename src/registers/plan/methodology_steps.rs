@@ -30,7 +30,7 @@ fn sound<P>(_: &mut Tx<'_, P>, record: &Record<RiskMethodology>) -> Result<()> {
 /// first. Old scores keep theirs. Where another one is in force for the same scopes, `replaces` names it, and it is retired in the same step (409
 /// otherwise). Whoever submitted it cannot approve it.
 #[utoipa::path(operation_id = "approveRiskMethodology", tag = "risk-methodologies", security(("bearer" = [])), request_body = Option<Approval>, responses(Changed<RiskMethodology>),
-    params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+    params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Decided))]
 #[post("/v1/risk-methodologies/{id}/approve")]
 pub async fn approve(guard: Guard<Approve<RiskMethodology>>, at: At, known: Known, input: Input) -> Result<Answer> {
     let enters = |tx: &mut Tx<'_, Approve<RiskMethodology>>, record: &mut Record<RiskMethodology>, said: Approval| {

@@ -167,7 +167,7 @@ pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: I
             let mut named: VecDeque<(String, Result<Record<Risk>>)> = VecDeque::new();
             for text in said.risk_ids.iter().flatten() {
                 let selector = Selector::parse(text, Risk::KIND.name).ok_or_else(Problem::not_found);
-                named.push_back((text.clone(), selector.and_then(|selector| tx.load(&selector, &Known(Some("*".into()))))));
+                named.push_back((text.clone(), selector.and_then(|selector| tx.load(&selector, &Known::any()))));
             }
             if said.all {
                 named.extend(outdated(tx, said.stage, &methods)?.into_iter().map(|risk| (risk.spine.code.clone(), Ok(risk))));

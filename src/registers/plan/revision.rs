@@ -6,7 +6,7 @@ use crate::core::{Code, Instant, Problem, Result};
 use crate::db::schema::ledger_entries as e;
 use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Return, Revise, Submit, Then, handlers::Comment, transit};
 use crate::records::history::{self, Entry};
-use crate::records::{Comment as Needs, Known, Reader, Record, Resource, Transition, Tx};
+use crate::records::{Comment as Needs, Deed, Known, Reader, Record, Resource, Transition, Tx};
 use actix_web::HttpRequest;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,7 @@ pub async fn submit_with<R: Resource<State = Revised>>(
     transit::transit(guard, (at, known, input), "submit", transit::a_person, asked).await
 }
 
-/// Puts the draft in force; by another person than who asked.
+/// Puts the draft in force; by a person who neither asked for it nor wrote a part of it.
 pub async fn approve<R: Resource<State = Revised>>(guard: Guard<Approve<R>>, at: At, known: Known, input: Input) -> Result<Answer> {
     approve_with(guard, at, known, input, |_, _, _: Comment| Ok(())).await
 }
@@ -108,7 +108,12 @@ pub async fn approve_with<R: Resource<State = Revised>, B: transit::Said>(
     input: Input,
     more: impl FnOnce(&mut Tx<'_, Approve<R>>, &mut Record<R>, B) -> Result<()> + Send + 'static,
 ) -> Result<Answer> {
-    let another = |tx: &mut Tx<'_, _>, stored: &Record<R>| tx.another_than(stored.state.submitted_by.as_ref(), "submitted it");
+    let another = |tx: &mut Tx<'_, _>, stored: &Record<R>| {
+        let asked =
+            stored.state.submitted_by.as_ref().map(|by| Deed { by, record: stored.spine.id, action: "submit", what: "submitted it" });
+        tx.another_than(asked.as_slice())?;
+        tx.another_than_editors(stored.spine.id)
+    };
     let in_force = |tx: &mut Tx<'_, _>, record: &mut Record<R>, said: B| {
         more(tx, record, said)?;
         looked_at(tx, record)?;
