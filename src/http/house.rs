@@ -121,7 +121,7 @@ impl House {
             diesel::insert_into(t::table).values((t::id.eq(tenant), t::founded_at.eq(at))).execute(conn)?;
             ledger::found(conn, tenant, at)
         })?;
-        let made = self.as_system(tenant, Settings { zone: chrono_tz::UTC, evidence_days: 365 }, work).await?;
+        let made = self.as_system(tenant, Settings::FIRST, work).await?;
         Ok((tenant, made))
     }
     async fn as_system<T: Send + 'static>(

@@ -59,6 +59,8 @@ impl Resource for ApiKey {
         code: "KEY",
         about: "API keys: for machines, and for people who read (A.5.17).",
         transitions: &[Transition { verb: "revoke", from: &["active"], to: "revoked", comment: Needs::Required }],
+        done: &["revoked"],
+        counted: false,
         relations: &[Relation::new("user_id", "user")],
         limited_by: &[
             (Limit::Scopes, By::ReadOnly("accounts act in every scope")),

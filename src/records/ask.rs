@@ -129,6 +129,8 @@ pub struct Ask {
     pub words: Vec<String>,
     /// Past its due day and not done.
     pub overdue: Option<bool>,
+    /// Past the day of its review and not done.
+    pub review_overdue: Option<bool>,
     /// By due day.
     pub due_on: Span<NaiveDate>,
     /// By review day.
@@ -198,6 +200,7 @@ impl Ask {
             tags: vec![],
             words: vec![],
             overdue: None,
+            review_overdue: None,
             due_on: Span::default(),
             review_due_on: Span::default(),
             created_at: Span::default(),
@@ -239,6 +242,7 @@ impl Ask {
             "q" if value.chars().count() <= 200 => self.words = crate::core::text::folded(value).split(' ').map(str::to_owned).collect(),
             "q" => return Err(bad("at most 200 characters")),
             "overdue" => self.overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
+            "review_overdue" => self.review_overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
             "archived" => self.archived = value.parse().map_err(|_| bad("true, false or any is needed"))?,
             "requirement" if kind.cites => {
                 let readable = |id: &&str| crate::core::catalogue::well_formed(id);

@@ -42,6 +42,11 @@ impl<'a, P> Tx<'a, P> {
     pub fn today(&self) -> chrono::NaiveDate {
         self.stamp.at.day(self.settings.zone)
     }
+    /// The day of the next review: so many days from today, or as the organization's setting says.
+    pub fn review_in(&self, days: Option<i32>) -> Option<chrono::NaiveDate> {
+        let days = u64::try_from(days.unwrap_or(self.settings.review_days)).ok()?;
+        self.today().checked_add_days(chrono::Days::new(days))
+    }
     /// The position of the last entry, this transaction's included.
     pub fn position(&self) -> i64 {
         self.head.next() - 1
@@ -143,6 +148,9 @@ impl<'a, P> Tx<'a, P> {
         let number = self.head.number(R::KIND.name);
         let spine = spine::begin(&R::KIND, id, number, status, &self.stamp.actor, self.stamp.at);
         let mut record = Record { spine, common: draft.common, own: draft.own, state, links };
+        if R::KIND.reviewed && record.common.review_due_on.is_none() {
+            record.common.review_due_on = self.review_in(None);
+        }
         R::settle(&mut record, None, self.today());
         R::checked(&record, None, self.today())?;
         self.assigned(&record)?;

@@ -95,6 +95,7 @@ impl Resource for Asset {
             (Limit::Frameworks, By::ReadOnly("assets belong to the whole ISMS, whatever the framework")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        reviewed: true,
         ..Kind::PLAIN
     };
     type State = Stateless;
