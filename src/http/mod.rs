@@ -1,5 +1,6 @@
 //! Floor 4: how a record meets the wire.
 pub mod answer;
+pub mod aside;
 pub mod asked;
 pub mod bulk;
 pub mod collection;

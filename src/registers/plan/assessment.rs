@@ -130,12 +130,12 @@ pub fn score(method: &Record<RiskMethodology>, (likelihood, impact): (i32, i32),
 #[post("/v1/risks/{id}/assessments")]
 pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let (selector, body) = (at.of(&Risk::KIND)?, input.clone());
+    let (selector, said) = (at.of(&Risk::KIND)?, input.clone().read::<AssessmentInput>());
     let known = Known(known.0.or_else(|| Some("*".into())));
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<Risk>(&selector, &known)?;
-            let said: AssessmentInput = body.read()?;
+            let said = said?;
             Risk::changeable(&stored)?;
             let none = || Problem::new(Code::IllegalTransition, "No risk methodology is in force; approve one first.");
             let method = methodology::in_force(&mut tx.reader())?.ok_or_else(none)?;

@@ -153,10 +153,10 @@ fn outdated<P>(tx: &mut Tx<'_, P>, stage: Stage, method: &Record<RiskMethodology
 #[post("/v1/risks/rescore")]
 pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let body = input.clone();
+    let said = input.clone().read::<RescoreInput>();
     guard
         .write(&input, move |tx| {
-            let said: RescoreInput = body.read()?;
+            let said = said?;
             let faults = said.faults();
             if !faults.is_empty() {
                 return Err(Problem::invalid(faults));
