@@ -1,6 +1,6 @@
 //! What comes in: bodies, places, moments. Each fault is a problem of its own kind, in the order that the contract gives.
 use super::aside::by_size;
-use crate::core::{Code, Invalid, Problem, Result, json};
+use crate::core::{Code, Invalid, Problem, Result, clock, json};
 use crate::ledger::AsOf;
 use crate::records::{Body, Kind, Known, Patch, Resource, Selector, read_part};
 use actix_web::http::{Method, header};
@@ -208,6 +208,10 @@ impl Then {
                 name if value.contains('\0') => faults.push(Invalid::query(name, "invalid_parameter", "text cannot hold U+0000")),
                 name if own.contains(&name) && value.chars().count() > longest(name) => {
                     faults.push(Invalid::query(name, "invalid_parameter", format!("at most {} characters", longest(name))));
+                }
+                // A day that PostgreSQL does not have; in free text it is no day.
+                name if own.contains(&name) && longest(name) != 200 && value.parse().is_ok_and(|day| !clock::kept(day)) => {
+                    faults.push(Invalid::query(name, "invalid_parameter", "send a day within the years 0001 to 9999: 2026-03-31"));
                 }
                 name if own.contains(&name) => then.own.push((name.to_owned(), value.into_owned())),
                 name => faults.push(Invalid::query(name, "unknown_parameter", "there is no such parameter")),

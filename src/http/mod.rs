@@ -15,6 +15,7 @@ pub mod house;
 pub mod idempotency;
 pub mod input;
 pub mod limit;
+pub mod poll;
 pub mod responses;
 pub mod transit;
 

@@ -1,6 +1,6 @@
 //! The members that a body may have, as its published schema names them: what is unknown is found in one pass, however much of it there is.
-use crate::core::{Invalid, Problem};
-use chrono::{Datelike, NaiveDate};
+use crate::core::{Invalid, Problem, clock};
+use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
@@ -152,7 +152,7 @@ fn look(value: &mut Value, shape: &Shape, at: &mut String, faults: &mut Faults) 
 
 /// A day that chrono reads, and that RFC 3339 and PostgreSQL do not have.
 fn out_of_range(text: &str) -> bool {
-    text.parse::<NaiveDate>().is_ok_and(|day| !(1..=9999).contains(&day.year()))
+    text.parse::<NaiveDate>().is_ok_and(|day| !clock::kept(day))
 }
 
 #[cfg(test)]
