@@ -38,7 +38,7 @@ pub async fn transit<R: Resource, P: Permission + Covers<R>, B: Said>(
     may: impl FnOnce(&mut Tx<'_, P>, &Record<R>) -> Result<()> + Send + 'static,
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<R>, B) -> Result<()> + Send + 'static,
 ) -> Result<Answer> {
-    let selector = at.of(&R::KIND)?;
+    let (selector, known) = (at.of(&R::KIND)?, known.for_verb(verb));
     super::input::no_parameters(guard.request())?;
     let said = input.clone().read::<B>();
     guard

@@ -135,8 +135,7 @@ pub fn score(method: &Record<RiskMethodology>, (likelihood, impact): (i32, i32),
 #[post("/v1/risks/{id}/assessments")]
 pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let (selector, said) = (at.of(&Risk::KIND)?, input.clone().read::<AssessmentInput>());
-    let known = Known(known.0.or_else(|| Some("*".into())));
+    let (selector, known, said) = (at.of(&Risk::KIND)?, known.or_any(), input.clone().read::<AssessmentInput>());
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<Risk>(&selector, &known)?;
@@ -187,6 +186,7 @@ pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest)
             let has_more = entries.len() as i64 > limit;
             entries.truncate(usize::try_from(limit).unwrap_or_default());
             let next_cursor = entries.last().filter(|_| has_more).map(|last| last.seq.to_string());
+            history::name(reader, &mut entries)?;
             let data = entries.into_iter().map(|entry| made(id, entry)).collect::<Result<_>>()?;
             Answer::of(&Assessments { data, next_cursor, has_more })
         })
@@ -195,7 +195,7 @@ pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest)
 
 /// The assessment that an entry made: the newest score of its image.
 fn made(risk_id: Id, entry: Entry) -> Result<Assessment> {
-    let scores = Record::<Risk>::of_image(&entry.body, entry.personal.as_deref(), 0)?.state;
+    let scores = entry.record::<Risk>()?.state;
     let (inherent, current) = (scores.inherent.map(|s| (Stage::Inherent, s)), scores.current.map(|s| (Stage::Current, s)));
     let newest = inherent.into_iter().chain(current).max_by_key(|(_, score)| score.assessed_at);
     let (stage, score) = newest.ok_or_else(|| Problem::internal("an assessment without a score"))?;

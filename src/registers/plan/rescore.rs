@@ -149,17 +149,17 @@ fn outdated(reader: &mut Reader<'_>, stage: Stage, method: &Record<RiskMethodolo
     let (mut found, mut last, mut revisions) = (Vec::new(), 0, Revisions::default());
     loop {
         let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
-        let next = open.filter(v::number.gt(last)).order(v::number).limit(SOME).select((v::number, body_of()));
-        let rows: Vec<(i64, String)> = next.load(reader.conn())?;
-        for (number, body) in &rows {
-            let mut risk = Record::<Risk>::of_image(body, None, *number)?;
+        let next = open.filter(v::number.gt(last)).order(v::number).limit(SOME).select((v::number, v::schema, body_of()));
+        let rows: Vec<(i64, i16, String)> = next.load(reader.conn())?;
+        for (_, schema, body) in &rows {
+            let mut risk = Record::<Risk>::of_image(*schema, body, None)?;
             let Some(was) = of_stage(&mut risk, stage).clone().filter(|score| !is_of(score, method)) else { continue };
             let old = revisions.of(reader, &was)?;
             let of_it = carried(&was, &old, &method.own).map_or_else(Found::Stays, |_| Found::Later(risk.spine.id));
             found.push(Wanted(risk.spine.code, of_it));
         }
         match rows.last().filter(|_| rows.len() as i64 == SOME) {
-            Some((number, _)) => last = *number,
+            Some((number, ..)) => last = *number,
             None => return Ok(found),
         }
     }
