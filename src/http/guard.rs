@@ -166,6 +166,24 @@ impl<P: Permission> Guard<P> {
         let (caller, now, current) = (self.caller.clone(), self.house.now(), self.house.settings(self.caller.tenant).await?);
         self.house.database.read(move |conn| work(&mut Reader::open(conn, &caller, as_of, now, current)?)).await
     }
+    /// The same for the caller as it is now: for answers that take a while, in which a key may be revoked or a role taken away.
+    pub async fn refreshed(self) -> Result<Self> {
+        let authorization = self.request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        self.house.recognise(authorization).await?;
+        let caller = self.house.caller(authorization)?;
+        match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
+            true => Ok(Guard { caller, ..self }),
+            false => Err(Problem::new(Code::Forbidden, "This role may not do that any more.")),
+        }
+    }
+    /// Counts this request among those that wait.
+    pub fn poll(&self) -> Result<super::poll::Poll> {
+        self.house.poll(self.caller.actor.id)
+    }
+    /// Waits until something is written after this position, or until then.
+    pub async fn changed(&self, position: i64, until: tokio::time::Instant) -> Result<()> {
+        self.house.changed(self.caller.tenant, position, until).await
+    }
     /// Reads again at a moment that was read before: the further parts of one answer.
     pub async fn again<T: Send + 'static>(
         &self,
@@ -256,7 +274,9 @@ impl<P: Permission> Guard<P> {
         input: &Input,
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,
     ) -> Result<Answer> {
-        self.effect(&input.content()?, work).await
+        let kept = self.request.headers().contains_key("Idempotency-Key");
+        let content = if kept { input.content()? } else { vec![] };
+        self.effect(&content, work).await
     }
     /// The same for a content that is no JSON body.
     pub async fn effect(

@@ -1,6 +1,7 @@
 //! The house: what the doors lead to. Its fields are private; handlers reach them through a guard that names the permission they need.
 use super::directory::Directory;
 use super::limit::Limiter;
+use super::poll::Polls;
 use super::pool::Pool;
 use crate::access::token::Tokens;
 use crate::access::{Actor, Caller, Role};
@@ -41,6 +42,7 @@ pub struct House {
     pub(super) directory: Directory,
     pub(super) limiter: Limiter,
     pub(super) clock: Clock,
+    pub(super) polls: Polls,
     tokens: Tokens,
     files: Files,
     file_limit: u64,
@@ -61,8 +63,8 @@ impl House {
         let writer = Writer::start(&database)?;
         let (directory, limiter) = (Directory::default(), Limiter::new(plan.rate_limit));
         let (clock, file_limit, settings) = (plan.clock.clone(), plan.file_limit, RwLock::default());
-        let reports = Pool::default();
-        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, reports, settings })
+        let (reports, polls) = (Pool::default(), Polls::default());
+        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, reports, polls, settings })
     }
     /// The source of time.
     pub fn clock(&self) -> &Clock {

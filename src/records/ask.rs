@@ -2,7 +2,7 @@
 use super::{Kind, Selector};
 use crate::core::clock::Edge;
 use crate::core::text::composed;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result, clock};
 use crate::db::proof::Sight;
 use crate::ledger::AsOf;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -257,7 +257,7 @@ impl Ask {
     fn take_more(&mut self, kind: &Kind, name: &str, value: &str) -> Result<(), Invalid> {
         let bad = |detail: &str| Invalid::query(name, "invalid_parameter", detail);
         if let Some((member, since)) = span(name) {
-            let day = || NaiveDate::parse_from_str(value, "%Y-%m-%d").ok().filter(|_| value.len() == 10);
+            let day = || clock::day(value);
             let needed = || bad("a date like 2026-03-31 is needed");
             let instant = || value.parse().map_err(|_| bad("an RFC 3339 instant or a date is needed"));
             match member {
@@ -265,6 +265,7 @@ impl Ask {
                 "review_due_on" => set(&mut self.review_due_on, since, day().ok_or_else(needed)?),
                 "created_at" => set(&mut self.created_at, since, instant()?),
                 "updated_at" => set(&mut self.updated_at, since, instant()?),
+                _ if value.parse::<NaiveDate>().is_ok_and(|day| !clock::kept(day)) => return Err(needed()),
                 _ => self.own.push((name.to_owned(), value.to_owned())),
             }
             return Ok(());
@@ -335,7 +336,13 @@ impl Ask {
     fn position(&self, text: &str) -> Result<Place> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let read = bytes.and_then(|bytes| serde_json::from_slice::<(String, Place)>(&bytes).ok());
-        read.filter(|(of, _)| *of == self.question).map(|(_, place)| place).ok_or_else(foreign)
+        let place = read.filter(|(of, _)| *of == self.question).map(|(_, place)| place).ok_or_else(foreign)?;
+        // Whoever makes a cursor up may write into it what no record has.
+        match (&place.value, self.sort.key) {
+            (Value::String(text), _) if text.contains('\0') => Err(foreign()),
+            (Value::String(text), Key::DueOn | Key::ReviewDueOn) if clock::day(text).is_none() => Err(foreign()),
+            _ => Ok(place),
+        }
     }
 }
 
