@@ -1,8 +1,8 @@
 //! Prometheus metrics of the process, at an address of their own: they tell what an organization does, and nobody who reaches the API needs them.
 use crate::core::Problem;
 use crate::http::House;
-use crate::http::measures::Measures;
 use crate::http::journal::Event;
+use crate::http::measures::Measures;
 use actix_web::{HttpResponse, web::Data};
 use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
 use std::fmt::Write;

@@ -2,6 +2,7 @@
 use super::directory::Directory;
 use super::limit::Limiter;
 use super::measures::{Looked, Writes};
+use super::poll::Polls;
 use super::pool::Pool;
 use crate::access::token::Tokens;
 use crate::access::{Actor, Caller, Role};
@@ -42,6 +43,7 @@ pub struct House {
     pub(super) directory: Directory,
     pub(super) limiter: Limiter,
     pub(super) clock: Clock,
+    pub(super) polls: Polls,
     tokens: Tokens,
     pub(super) files: Files,
     file_limit: u64,
@@ -64,8 +66,8 @@ impl House {
         let writer = Writer::start(&database)?;
         let (directory, limiter) = (Directory::default(), Limiter::new(plan.rate_limit));
         let (clock, file_limit, settings) = (plan.clock.clone(), plan.file_limit, RwLock::default());
-        let (reports, writes, content) = (Pool::default(), Writes::default(), Mutex::default());
-        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, reports, settings, writes, content })
+        let (reports, polls, writes, content) = (Pool::default(), Polls::default(), Writes::default(), Mutex::default());
+        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, reports, polls, settings, writes, content })
     }
     /// The source of time.
     pub fn clock(&self) -> &Clock {
@@ -128,7 +130,7 @@ impl House {
             diesel::insert_into(t::table).values((t::id.eq(tenant), t::founded_at.eq(at))).execute(conn)?;
             ledger::found(conn, tenant, at)
         })?;
-        let made = self.as_system(tenant, Settings { zone: chrono_tz::UTC, evidence_days: 365 }, work).await?;
+        let made = self.as_system(tenant, Settings::FIRST, work).await?;
         Ok((tenant, made))
     }
     async fn as_system<T: Send + 'static>(

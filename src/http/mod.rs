@@ -1,5 +1,6 @@
 //! Floor 4: how a record meets the wire.
 pub mod answer;
+pub mod aside;
 pub mod asked;
 pub mod bulk;
 pub mod client;
@@ -18,6 +19,8 @@ pub mod input;
 pub mod journal;
 pub mod limit;
 pub mod measures;
+mod paged;
+pub mod poll;
 pub mod pool;
 pub mod query;
 pub mod responses;

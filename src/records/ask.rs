@@ -1,8 +1,10 @@
 //! What a list may be asked: filters, sort, cursor, a moment in the past, what to include. Every unknown or invalid parameter is refused.
+pub use super::filters::too_often;
+use super::filters::{filters, longest};
 use super::{Kind, Selector};
 use crate::core::clock::Edge;
 use crate::core::text::composed;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result, clock};
 use crate::db::proof::Sight;
 use crate::ledger::AsOf;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -10,12 +12,9 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
 use utoipa::IntoParams;
-use utoipa::openapi::path::Parameter;
 
 /// Page size when none is asked for.
 pub const LIMIT: i64 = 50;
@@ -129,6 +128,8 @@ pub struct Ask {
     pub words: Vec<String>,
     /// Past its due day and not done.
     pub overdue: Option<bool>,
+    /// Past the day of its review and not done.
+    pub review_overdue: Option<bool>,
     /// By due day.
     pub due_on: Span<NaiveDate>,
     /// By review day.
@@ -198,6 +199,7 @@ impl Ask {
             tags: vec![],
             words: vec![],
             overdue: None,
+            review_overdue: None,
             due_on: Span::default(),
             review_due_on: Span::default(),
             created_at: Span::default(),
@@ -239,6 +241,7 @@ impl Ask {
             "q" if value.chars().count() <= 200 => self.words = crate::core::text::folded(value).split(' ').map(str::to_owned).collect(),
             "q" => return Err(bad("at most 200 characters")),
             "overdue" => self.overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
+            "review_overdue" => self.review_overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
             "archived" => self.archived = value.parse().map_err(|_| bad("true, false or any is needed"))?,
             "requirement" if kind.cites => {
                 let readable = |id: &&str| crate::core::catalogue::well_formed(id);
@@ -253,7 +256,7 @@ impl Ask {
     fn take_more(&mut self, kind: &Kind, name: &str, value: &str) -> Result<(), Invalid> {
         let bad = |detail: &str| Invalid::query(name, "invalid_parameter", detail);
         if let Some((member, since)) = span(name) {
-            let day = || NaiveDate::parse_from_str(value, "%Y-%m-%d").ok().filter(|_| value.len() == 10);
+            let day = || clock::day(value);
             let needed = || bad("a date like 2026-03-31 is needed");
             let instant = || value.parse().map_err(|_| bad("an RFC 3339 instant or a date is needed"));
             match member {
@@ -261,6 +264,7 @@ impl Ask {
                 "review_due_on" => set(&mut self.review_due_on, since, day().ok_or_else(needed)?),
                 "created_at" => set(&mut self.created_at, since, instant()?),
                 "updated_at" => set(&mut self.updated_at, since, instant()?),
+                _ if value.parse::<NaiveDate>().is_ok_and(|day| !clock::kept(day)) => return Err(needed()),
                 _ => self.own.push((name.to_owned(), value.to_owned())),
             }
             return Ok(());
@@ -337,7 +341,13 @@ impl Ask {
     fn position(&self, text: &str) -> Result<Place> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let read = bytes.and_then(|bytes| serde_json::from_slice::<(String, Place)>(&bytes).ok());
-        read.filter(|(of, _)| *of == self.question).map(|(_, place)| place).ok_or_else(foreign)
+        let place = read.filter(|(of, _)| *of == self.question).map(|(_, place)| place).ok_or_else(foreign)?;
+        // Whoever makes a cursor up may write into it what no record has.
+        match (&place.value, self.sort.key) {
+            (Value::String(text), _) if text.contains('\0') => Err(foreign()),
+            (Value::String(text), Key::DueOn | Key::ReviewDueOn) if clock::day(text).is_none() => Err(foreign()),
+            _ => Ok(place),
+        }
     }
 }
 
@@ -349,40 +359,6 @@ impl FromStr for Sort {
     }
 }
 
-/// The filters that there are, and how many characters their values may have, as they are documented; looked up once for each type.
-fn longest<F: IntoParams + 'static>() -> Arc<BTreeMap<String, usize>> {
-    static KNOWN: Mutex<BTreeMap<TypeId, Arc<BTreeMap<String, usize>>>> = Mutex::new(BTreeMap::new());
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let limit = |parameter: Parameter| {
-        let schema = serde_json::to_value(parameter.schema).unwrap_or_default();
-        let most = schema.get("maxLength").or(schema.pointer("/items/maxLength")).and_then(Value::as_u64);
-        (parameter.name, most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX))
-    };
-    let limits = || Arc::new(F::into_params(|| None).into_iter().map(limit).collect());
-    known.entry(TypeId::of::<F>()).or_insert_with(limits).clone()
-}
-
-fn filters<F: DeserializeOwned>(own: &[(String, String)]) -> Result<F, Invalid> {
-    let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(own).finish();
-    let read = serde_path_to_error::deserialize(serde_html_form::Deserializer::new(form_urlencoded::parse(text.as_bytes())));
-    read.map_err(|e| {
-        let (path, words) = (e.path().to_string(), e.inner().to_string());
-        let unknown = words.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-        let place = unknown.or_else(|| path.split(['[', '.']).next().filter(|place| !place.is_empty()));
-        let place = place.or_else(|| own.first().map(|(name, _)| name.as_str())).unwrap_or_default();
-        match unknown {
-            Some(_) => Invalid::query(place, "unknown_parameter", "there is no such parameter"),
-            None => Invalid::query(place, "invalid_parameter", words.clone()),
-        }
-    })
-}
-/// The first parameter that has more values than `most`.
-pub fn too_often(asked: &[(String, String)], most: usize) -> Option<Invalid> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    asked.iter().for_each(|(name, _)| *counts.entry(name).or_default() += 1);
-    let name = counts.into_iter().find(|(_, count)| *count > most)?.0;
-    Some(Invalid::query(name, "invalid_parameter", format!("at most {most} values")))
-}
 fn foreign() -> Problem {
     Problem::new(Code::InvalidCursor, "Ask with the same filters and sort as for the page before.")
 }
