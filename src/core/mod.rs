@@ -2,6 +2,7 @@
 pub mod catalogue;
 pub mod clock;
 pub mod id;
+mod invalid;
 pub mod json;
 pub mod merge;
 pub mod problem;
