@@ -7,6 +7,7 @@ pub mod document;
 pub mod example;
 pub mod frame;
 pub mod metrics;
+pub mod permits;
 pub mod server;
 mod yaml;
 

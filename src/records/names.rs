@@ -122,15 +122,16 @@ mod tests {
         let id = "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d6e";
         let actor = |kind: &str, name: Value| serde_json::json!({"id": id, "kind": kind, "name": name, "person_id": null});
         let trap = format!("{{\"id\":\"{id}\",\"kind\":\"user\",\"name\":null,\"person_id\":null}}");
-        let mut image = serde_json::json!({"by": actor("user", "Ana".into()), "in": [actor("system", "system".into())], "text": trap, "name": "x"});
+        let mut image =
+            serde_json::json!({"by": actor("user", "Ana".into()), "in": [actor("system", "system".into())], "text": trap, "name": "x"});
         anonymize(&mut image);
         assert_eq!((&image["by"]["name"], &image["name"]), (&Value::Null, &Value::from("x")));
         let text = crate::core::json::canonical(&image).unwrap_or_default();
         let found = unnamed(&text);
-        assert_eq!(found.iter().map(|actor| (actor.id.to_string(), actor.system)).collect::<Vec<_>>(), [
-            (id.to_owned(), false),
-            (id.to_owned(), true)
-        ]);
+        assert_eq!(
+            found.iter().map(|actor| (actor.id.to_string(), actor.system)).collect::<Vec<_>>(),
+            [(id.to_owned(), false), (id.to_owned(), true)]
+        );
         assert!(found.iter().all(|actor| text.get(actor.place..actor.place + 4) == Some("null")));
     }
 }

@@ -21,6 +21,8 @@ pub struct Operation {
     pub template: String,
     /// Does it need no credential?
     pub open: bool,
+    /// Kind and action, as the document says; `None` where every good credential will do.
+    pub permission: Option<(String, String)>,
     example: Option<Value>,
 }
 
@@ -42,7 +44,10 @@ pub fn operations() -> Vec<Operation> {
                 example => example.clone(),
             });
             let open = !operation["security"].as_array().unwrap().iter().any(|scheme| scheme.get("bearer").is_some());
-            all.push(Operation { method: method.to_uppercase().parse().unwrap(), template: template.clone(), open, example });
+            let named = |part: &str| operation["x-permission"][part].as_str().map(str::to_owned);
+            assert!(open || operation.get("x-permission").is_some(), "{method} {template} says no permission");
+            let permission = named("kind").zip(named("action"));
+            all.push(Operation { method: method.to_uppercase().parse().unwrap(), template: template.clone(), open, permission, example });
         }
     }
     all
