@@ -1,6 +1,4 @@
 //! Which permission each operation needs, in the words of the policy: published as `x-permission`, so that a client can hide what it may not do.
-use crate::identity::KINDS;
-use crate::registers::ROOMS;
 use serde_json::{Value, json};
 
 /// Paths that need no register's permission, or another's than the one that they begin with; the first that fits counts. `*` is one part, `**`
@@ -34,7 +32,7 @@ const APART: &[(&str, &str, &str, &str)] = &[
 pub fn permission(method: &str, path: &str) -> Option<(String, String)> {
     let parts: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
     let plain = if method == "get" { "read" } else { "change" };
-    let kind = || ROOMS.iter().map(|room| &room.kind).chain(KINDS).find(|kind| Some(&kind.path) == parts.first()).map(|kind| kind.name);
+    let kind = || super::kinds().find(|kind| Some(&kind.path) == parts.first()).map(|kind| kind.name);
     let apart = APART.iter().find(|(of, pattern, ..)| ["*", method].contains(of) && fits(pattern, &parts));
     let (kind, action) = match apart {
         Some((_, _, "", "")) => return None,

@@ -4,8 +4,10 @@ use super::frame::{self, Frame};
 use super::metrics::Metrics;
 use crate::config::Config;
 use crate::core::Clock;
+use crate::db::Database;
 use crate::http::House;
 use crate::http::house::Plan;
+use crate::records::rebuild;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error, HttpServer, middleware::from_fn, web::Data};
@@ -32,6 +34,18 @@ pub fn house(config: &Config, clock: Clock) -> Outcome<Data<House>> {
     Ok(Data::new(House::open(&plan)?))
 }
 
+/// Fills the tables that are derived from the ledger anew, those of one kind where it is named; tells how many records there were.
+pub fn rebuild(config: &Config, kind: Option<&str>) -> Outcome<usize> {
+    super::introduce();
+    let kinds: Vec<_> = super::replays().filter(|replay| kind.is_none_or(|name| replay.kind.name == name)).collect();
+    if kinds.is_empty() {
+        let names: Vec<&str> = super::kinds().map(|kind| kind.name).collect();
+        return Err(format!("--kind: there is no such kind; choose one of {}", names.join(", ")).into());
+    }
+    let database = Database::open(&config.database_url, 1)?;
+    Ok(rebuild::rebuild(&database, &kinds)?)
+}
+
 /// The application: what is served, and what the demo and the tests send their requests to.
 pub fn application(
     house: Data<House>,
@@ -44,7 +58,7 @@ pub fn application(
 
 /// Serves until it is told to end, holding the lock on the data folder. `started` hears the address.
 pub async fn serve(config: &Config, _alone: File, house: Data<House>, started: impl FnOnce(SocketAddr)) -> Outcome<()> {
-    house.files().sweep()?;
+    house.tidy()?;
     let metrics = Data::new(Metrics::new(config.metrics).map_err(|e| e.to_string())?);
     let frame = Data::new(Frame { behind_tls: config.behind_tls });
     let cors = Data::new(config.cors.clone());

@@ -42,7 +42,7 @@ codes! {
     OutsideLimits        "outside_limits"         403 "This key is limited to something else"
         "The key is limited to scopes, controls, frameworks, sources or a period, and this lies outside. `GET /v1/me` says what it is limited to.";
     SegregationOfDuties  "segregation_of_duties"  403 "Another person has to do that"
-        "Whoever made, submitted or did this cannot approve or verify it: another person has to. Keys and users of the same person are one person.";
+        "Whoever edited, submitted or did this cannot approve or verify it, nor with a credential that they issued: another person has to. All accounts and keys of a person are one person.";
     NotAssigned          "not_assigned"           403 "The record belongs to someone else"
         "A contributor changes only what they own or what is assigned to them. Ask its owner, or a manager.";
     NotFound             "not_found"              404 "There is no such thing"
@@ -66,9 +66,7 @@ codes! {
     EvidenceDiffers      "evidence_differs"       409 "That evidence is there with other content"
         "Evidence with this source, external id and moment is there with other content. New content has a new moment of collection.";
     Retained             "retained"               409 "The record must be kept for now"
-        "The record is on hold, or its time of retention has not ended. It can be archived after that.";
-    RequestInFlight      "request_in_flight"      409 "The same request is being worked on"
-        "A request with this idempotency key is still being worked on. Wait as `Retry-After` says, then send it again with the same key.";
+        "The record is on hold, or its time of retention has not ended. While it is on hold, only links can be added; it changes, is superseded or archived after `release`, and is archived after its day of retention.";
     VersionMismatch      "version_mismatch"       412 "The record has changed since it was read"
         "Somebody changed the record after it was read: `If-Match` names another version, or is a weak tag. Read it again, look at what changed, and repeat the change with the new tag.";
     PayloadTooLarge      "payload_too_large"      413 "The body is too large"
@@ -82,11 +80,13 @@ codes! {
     IdempotencyKeyReused "idempotency_key_reused" 422 "The idempotency key belongs to another request"
         "An idempotency key belongs to one request for 24 hours, and this is another one. Make a new key for it.";
     VersionRequired      "version_required"       428 "If-Match is needed"
-        "A change names the version that it is meant for: send `If-Match` with the `ETag` that was read, or `*` for whatever it is.";
+        "A change names the version that it is meant for: send `If-Match` with the `ETag` that was read, or `*` for whatever it is. Approving, signing, verifying and closing decide on what was read: they do not take `*`.";
     RateLimited          "rate_limited"           429 "Too many requests"
         "This key, or this address, has sent more requests than its share. Wait as `Retry-After` says; `RateLimit` and `RateLimit-Policy` say how much there is.";
     Internal             "internal"               500 "Something broke here"
         "A fault of the service. Its log has the cause under the `request_id`; a repeated request is safe with the same idempotency key.";
+    ContentMissing       "content_missing"        500 "The content is missing from the store"
+        "The record names a content that the object store does not have: the store was lost, or restored from an older backup than the database. Restore `object_store` from the backup that goes with the database, or push the same content again.";
     Unavailable          "unavailable"            503 "Too busy; try again"
         "The service or its database is too busy, starting or ending. Wait as `Retry-After` says, then send the request again.";
 }
@@ -287,7 +287,7 @@ impl ResponseError for Problem {
         if self.0.status == 405 {
             answer.insert_header((header::ALLOW, self.0.allowed.join(", ")));
         }
-        let wait = self.0.retry_after.or(matches!(self.0.status, 429 | 503).then_some(1)).or(self.is(Code::RequestInFlight).then_some(1));
+        let wait = self.0.retry_after.or(matches!(self.0.status, 429 | 503).then_some(1));
         if let Some(seconds) = wait {
             answer.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }

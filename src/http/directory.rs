@@ -130,15 +130,16 @@ fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
     if image.revoked_at.is_some() || expires_at <= now {
         return Ok(None);
     }
-    let person_id = match image.user_id {
-        None => None,
+    // A key does what its own role allows and its user's roles still do.
+    let (person_id, roles) = match image.user_id {
+        None => (None, vec![image.role]),
         Some(of) => match user(conn, tenant, of)? {
-            Some(user) => Some(user.person_id.unwrap_or(of)),
+            Some(user) => (Some(user.person_id.unwrap_or(of)), user.roles.into_iter().filter(|role| *role == image.role).take(1).collect()),
             None => return Ok(None),
         },
     };
     let actor = Actor { kind: ActorKind::ApiKey, id, name: image.name, person_id };
-    Ok(Some(Caller::new(tenant, actor, vec![image.role], image.limits, expires_at)))
+    Ok(Some(Caller::new(tenant, actor, roles, image.limits, expires_at).of_user(image.user_id)))
 }
 
 /// A user who may come in.

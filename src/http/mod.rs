@@ -14,6 +14,7 @@ pub mod house;
 pub mod idempotency;
 pub mod input;
 pub mod limit;
+pub mod pool;
 pub mod responses;
 pub mod transit;
 

@@ -6,7 +6,7 @@ use crate::db::schema::{credentials as cr, users as u, versions as v};
 use crate::http::describe::{self, Rejections};
 use crate::http::{Answer, Change, Collection, Guard, Input, Operations, input};
 use crate::records::ask::Moments;
-use crate::records::{By, Condition, Draft, Kind, Limit, Record, Relation, Resource, Stateless, Stored, unasked};
+use crate::records::{By, Condition, Draft, Kind, Limit, Record, Relation, Resource, Stateless, Stored, Tx, unasked};
 use actix_web::{HttpRequest, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,9 @@ impl Resource for User {
     type State = Stateless;
     fn example() -> Value {
         json!({"name": "Security manager", "email": "security@example.org", "roles": ["manager"]})
+    }
+    fn permitted<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>, _: &str) -> Result<()> {
+        super::accounts::permitted(tx, before, after)
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Kind {
     pub name: &'static str,
     /// `risk-treatments`: in URLs.
     pub path: &'static str,
+    /// Its own table, where that is not called as its path.
+    pub table: &'static str,
     /// `RTR`: before the number in codes; part of the contract.
     pub code: &'static str,
     /// What it is, and the clause that asks for it.
@@ -54,6 +56,7 @@ impl Kind {
     pub const PLAIN: Kind = Kind {
         name: "",
         path: "",
+        table: "",
         code: "",
         about: "",
         initial: "active",
@@ -68,6 +71,10 @@ impl Kind {
         upcast: first_schema,
         erased: erased_name,
     };
+    /// Its own table.
+    pub fn table(&self) -> String {
+        if self.table.is_empty() { self.path.replace('-', "_") } else { self.table.to_owned() }
+    }
     /// Every relation that a record of it has.
     pub fn all_relations(&self) -> impl Iterator<Item = &'static Relation> {
         Relation::COMMON.iter().chain(self.relations)
@@ -133,6 +140,8 @@ pub struct Relation {
     pub acyclic: bool,
     /// Must it be given?
     pub required: bool,
+    /// The states in which a record does not keep its target from being archived.
+    pub frees: &'static [&'static str],
 }
 
 impl Relation {
@@ -141,11 +150,15 @@ impl Relation {
 
     /// Refers to records of a kind.
     pub const fn new(member: &'static str, to: &'static str) -> Self {
-        Relation { member, to, acyclic: false, required: false }
+        Relation { member, to, acyclic: false, required: false, frees: &[] }
     }
     /// Without circles.
     pub const fn acyclic(member: &'static str, to: &'static str) -> Self {
-        Relation { member, to, acyclic: true, required: false }
+        Relation { member, to, acyclic: true, required: false, frees: &[] }
+    }
+    /// The same where a record in one of these states does not keep its target from being archived.
+    pub const fn freed_when(self, frees: &'static [&'static str]) -> Self {
+        Relation { frees, ..self }
     }
     /// Does it refer to several?
     pub fn many(&self) -> bool {

@@ -135,7 +135,7 @@ fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> R
         let late = late(reader.today);
         all.push(if overdue { late } else { Box::new(not(late)) });
     }
-    all.extend(days(ask));
+    all.extend(days(ask, reader.settings.zone));
     all.extend(targets.iter().map(|(member, ids)| related(member, ids, seq)));
     for (member, none) in &ask.unrelated {
         let links = l::table.filter(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id)).and(l::relation.eq(*member)));
@@ -158,7 +158,7 @@ pub fn late(today: chrono::NaiveDate) -> Condition {
     Box::new(v::due_on.is_not_null().and(v::due_on.assume_not_null().lt(today)).and(v::status.ne_all(DONE.to_vec())))
 }
 
-fn days(ask: &Ask) -> Vec<Condition> {
+fn days(ask: &Ask, zone: chrono_tz::Tz) -> Vec<Condition> {
     let mut all: Vec<Condition> = Vec::new();
     let spans = [(ask.due_on, true), (ask.review_due_on, false)];
     for (Span { since, before }, due) in spans {
@@ -180,16 +180,16 @@ fn days(ask: &Ask) -> Vec<Condition> {
         }
     }
     if let Some(since) = ask.created_at.since {
-        all.push(Box::new(v::created_at.ge(since)));
+        all.push(Box::new(v::created_at.ge(since.instant(zone))));
     }
     if let Some(before) = ask.created_at.before {
-        all.push(Box::new(v::created_at.lt(before)));
+        all.push(Box::new(v::created_at.lt(before.instant(zone))));
     }
     if let Some(since) = ask.updated_at.since {
-        all.push(Box::new(v::updated_at.ge(since)));
+        all.push(Box::new(v::updated_at.ge(since.instant(zone))));
     }
     if let Some(before) = ask.updated_at.before {
-        all.push(Box::new(v::updated_at.lt(before)));
+        all.push(Box::new(v::updated_at.lt(before.instant(zone))));
     }
     all
 }

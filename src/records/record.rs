@@ -1,7 +1,7 @@
 //! What a register is: its words, a body, and two queries.
 use super::ask::Moments;
 use super::limit::{self, Facts};
-use super::{Common, Draft, Kind, Reader, links::Links, links::References, spine::Spine};
+use super::{Common, Draft, Kind, Reader, Tx, links::Links, links::References, spine::Spine};
 use crate::core::{Problem, Result, VersionKey, json::canonical};
 use crate::db::{Backend, Conn, schema::versions};
 use diesel::{BoxableExpression, IntoSql, QueryResult, helper_types::AsExprOf, sql_types::Bool};
@@ -33,6 +33,10 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn rank(_record: &Record<Self>) -> Option<i32> {
         None
     }
+    /// May it be written so, on this day? It is asked of what clients create and change, when it is complete.
+    fn checked(_record: &Record<Self>, _before: Option<&Record<Self>>, _today: chrono::NaiveDate) -> Result<()> {
+        Ok(())
+    }
     /// May clients change or archive it now?
     fn changeable(_record: &Record<Self>) -> Result<()> {
         Ok(())
@@ -40,6 +44,14 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     /// May it leave the lists on this day?
     fn archivable(record: &Record<Self>, _today: chrono::NaiveDate) -> Result<()> {
         Self::changeable(record)
+    }
+    /// May this caller write it so? Asked of each write, whatever the operation; `before` is none when it begins.
+    fn permitted<P>(_tx: &mut Tx<'_, P>, _before: Option<&Record<Self>>, _after: &Record<Self>, _action: &str) -> Result<()> {
+        Ok(())
+    }
+    /// What follows for other records from a write.
+    fn followed<P>(_tx: &mut Tx<'_, P>, _before: Option<&Record<Self>>, _after: &Record<Self>) -> Result<()> {
+        Ok(())
     }
     /// The requirements of frameworks that it refers to.
     fn requirements(&self) -> &[String] {
@@ -261,4 +273,39 @@ pub fn etag(version: i32, names: u32, computed: &str) -> String {
     let mut digest = crc32fast::Hasher::new_with_initial(names);
     digest.update(computed.as_bytes());
     format!("\"{version}.{:08x}\"", digest.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RENAMED: Kind = Kind {
+        name: "thing",
+        personal: &["name"],
+        schema: 3,
+        upcast: |from, image| {
+            if from < 2 {
+                let old = image.remove("colour").unwrap_or_default();
+                image.insert("color".into(), old);
+            }
+            if from < 3 {
+                image.entry("size").or_insert(Value::from(1));
+            }
+        },
+        ..Kind::PLAIN
+    };
+    fn row(schema: i16, body: &str) -> Row {
+        let (id, personal) = (crate::core::Id::new(), Some("{\"name\":\"Ann\"}".to_owned()));
+        Row { id, version: 1, status: "active".into(), archived: false, body: body.into(), personal, schema, names: 0 }
+    }
+
+    #[test]
+    fn an_old_image_is_answered_in_the_present_schema() {
+        for (schema, body) in [(1, r#"{"colour":"red"}"#), (2, r#"{"color":"red"}"#), (3, r#"{"color":"red","size":1}"#)] {
+            let answered = assemble(&RENAMED, &row(schema, body), "").unwrap_or_default();
+            assert_eq!(answered, r#"{"name":"Ann","color":"red","size":1}"#, "schema {schema}");
+        }
+        let erased = Row { personal: None, ..row(1, r#"{"colour":"red"}"#) };
+        assert_eq!(assemble(&RENAMED, &erased, "").unwrap_or_default(), r#"{"name":null,"color":"red","size":1}"#);
+    }
 }

@@ -144,7 +144,11 @@ fn read(said: Said, kind: &crate::records::Kind, does: Operations) -> Result<Ite
         [id.as_ref().map(|_| only("id")), if_match.as_ref().map(|_| only("if_match"))].into_iter().flatten().collect();
     match (way, id) {
         ("patch", Some(id)) => match Selector::parse(&id, kind.name) {
-            Some(selector) => Ok(Item::Patch(selector, Known(if_match), body)),
+            Some(selector) => {
+                let bad = || Problem::invalid_one("/if_match", "invalid", "a version, or an entity tag in double quotes, is needed");
+                let known = if_match.map_or(Ok(Known::Missing), |tag| Known::of_member(&tag).ok_or_else(bad))?;
+                Ok(Item::Patch(selector, known, body))
+            }
             None => Err(Problem::invalid_one("/id", "unknown_reference", "an id or a code is needed")),
         },
         ("patch", None) => Err(Problem::invalid_one("/id", "required", "is needed")),

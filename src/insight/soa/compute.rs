@@ -59,7 +59,7 @@ pub fn compute(reader: &mut Reader<'_>, scope: Id, framework: &Framework) -> Res
     let outside = controls.iter().filter(|control| control.living() && !control.requirements.iter().any(|r| met.contains(r.as_str())));
     let outside: Vec<&Standing> = outside.collect();
     let lists: Vec<&[&Standing]> = annex().map(|r| by_requirement.get(r.id.as_str()).map(Vec::as_slice).unwrap_or_default()).collect();
-    let words = annex().map(|r| 520 + r.title.len() + decided.get(&r.id).and_then(|d| d.justification.as_ref()).map_or(0, String::len));
+    let words = annex().map(|r| 570 + r.title.len() + decided.get(&r.id).and_then(|d| d.justification.as_ref()).map_or(0, String::len));
     let (named, owned) = fitting(&lists, &outside, ROOM.saturating_sub(words.sum()));
     let entries: Vec<SoaEntry> = annex()
         .zip(&lists)
@@ -76,7 +76,7 @@ pub fn compute(reader: &mut Reader<'_>, scope: Id, framework: &Framework) -> Res
 /// Pure: how many controls each entry names, and which own controls are named, so that both fit into so many bytes. Those that approved treatments
 /// apply come first when not all fit.
 fn fitting<'c>(lists: &[&[&Standing]], outside: &[&'c Standing], room: usize) -> (usize, Vec<&'c Standing>) {
-    let line = |control: &&Standing| 235 + control.line();
+    let line = |control: &&Standing| 285 + control.line();
     let own: usize = outside.iter().map(line).sum();
     let left = room.saturating_sub(own).max(room / 2);
     let takes = |most: usize| lists.iter().flat_map(|list| list.iter().take(most)).map(|control| control.line()).sum::<usize>();
@@ -109,10 +109,11 @@ fn implementation(stages: impl Iterator<Item = Stage>) -> ImplementationState {
     }
 }
 
-/// Pure: whether a requirement's controls work: all of them do, or some are stale, or none is proven; what is retired does not count.
+/// Pure: whether a requirement's controls work: one fails, or all of them do, or some are stale, or none is proven; what is retired does not count.
 fn operating(controls: impl Iterator<Item = (Stage, Operation)>) -> Operation {
     let words: Vec<Operation> = controls.filter(|(stage, _)| *stage != Stage::Retired).map(|(_, word)| word).collect();
     match () {
+        () if words.contains(&Operation::Failing) => Operation::Failing,
         () if !words.is_empty() && words.iter().all(|word| *word == Operation::Operating) => Operation::Operating,
         () if words.iter().any(|word| *word != Operation::Unproven) => Operation::Stale,
         () => Operation::Unproven,

@@ -131,7 +131,7 @@ pub fn score(method: &Record<RiskMethodology>, (likelihood, impact): (i32, i32),
 pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
     let (selector, body) = (at.of(&Risk::KIND)?, input.clone());
-    let known = Known(known.0.or_else(|| Some("*".into())));
+    let known = known.or_any();
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<Risk>(&selector, &known)?;

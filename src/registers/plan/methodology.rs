@@ -280,7 +280,7 @@ pub async fn submit(guard: Guard<Submit<RiskMethodology>>, at: At, known: Known,
 ///
 /// Puts the revision in force for new scores; old scores keep theirs. Whoever submitted it cannot approve it.
 #[utoipa::path(operation_id = "approveRiskMethodology", tag = "risk-methodologies", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskMethodology>),
-    params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+    params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Decided))]
 #[post("/v1/risk-methodologies/{id}/approve")]
 pub async fn approve(guard: Guard<Approve<RiskMethodology>>, at: At, known: Known, input: Input) -> Result<Answer> {
     revision::approve(guard, at, known, input).await

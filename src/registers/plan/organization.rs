@@ -52,6 +52,7 @@ impl Resource for Organization {
     const KIND: Kind = Kind {
         name: "organization",
         path: "organization",
+        table: "organizations",
         code: "ORG",
         about: "The organization and its settings (4.1).",
         limited_by: &[

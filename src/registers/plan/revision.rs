@@ -6,7 +6,7 @@ use crate::core::{Code, Instant, Problem, Result};
 use crate::db::schema::ledger_entries as e;
 use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Return, Revise, Submit, Then, handlers::Comment, transit};
 use crate::records::history::{self, Entry};
-use crate::records::{Comment as Needs, Known, Reader, Record, Resource, Transition, Tx};
+use crate::records::{Comment as Needs, Deed, Known, Reader, Record, Resource, Transition, Tx};
 use actix_web::HttpRequest;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -69,9 +69,14 @@ pub async fn submit<R: Resource<State = Revised>>(guard: Guard<Submit<R>>, at: A
     transit::transit(guard, (at, known, input), "submit", transit::a_person, asked).await
 }
 
-/// Puts the draft in force; by another person than who asked.
+/// Puts the draft in force; by a person who neither asked for it nor wrote a part of it.
 pub async fn approve<R: Resource<State = Revised>>(guard: Guard<Approve<R>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let another = |tx: &mut Tx<'_, _>, stored: &Record<R>| tx.another_than(stored.state.submitted_by.as_ref(), "submitted it");
+    let another = |tx: &mut Tx<'_, _>, stored: &Record<R>| {
+        let asked =
+            stored.state.submitted_by.as_ref().map(|by| Deed { by, record: stored.spine.id, action: "submit", what: "submitted it" });
+        tx.another_than(asked.as_slice())?;
+        tx.another_than_editors(stored.spine.id)
+    };
     let in_force = |tx: &mut Tx<'_, _>, record: &mut Record<R>, _: Comment| {
         approved(&mut record.state, &tx.caller().actor, tx.now());
         Ok(())

@@ -96,7 +96,8 @@ pub fn treatments(reader: &mut Reader<'_>, of: Option<Id>) -> Result<Vec<Record<
         let linked: Vec<Id> = linked.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))).select(l::from_id).load(reader.conn())?;
         own = own.filter(v::id.eq_any(linked));
     }
-    let rows: Vec<(i16, String)> = own.order(v::number).select((v::schema, body_of())).load(reader.conn())?;
+    let mut rows: Vec<(i16, String)> = own.order(v::number).select((v::schema, body_of())).load(reader.conn())?;
+    reader.name_actors(&mut rows.iter_mut().map(|(_, body)| body).collect::<Vec<_>>())?;
     rows.into_iter().map(|(schema, body)| Record::of_image(schema, &body, None)).collect()
 }
 
