@@ -9,7 +9,6 @@ use crate::support::{PASSWORD, TestApp};
 use fixtures::{HERE, Kit, Operation};
 use isms::access::{Role, allows};
 use isms::records::{By, Limit};
-use isms::registers::ROOMS;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -223,7 +222,7 @@ async fn role_cell(kit: &Kit<'_>, operation: &Operation, caller: &Caller, shared
     let keys = kind == "api_key" && caller.role != Role::Admin && !(audits && operation.reads());
     let pushes = (caller.role == Role::Collector || keys) && operation.by_id();
     let raises = caller.role == Role::InternalAuditor
-        && permission(&operation.method, &operation.template).is_some_and(|(_, action)| action == "change");
+        && operation.permission.as_ref().is_some_and(|(_, action)| action == "change");
     let contributes =
         (caller.role == Role::Contributor && !keys || kind == "nonconformity" && raises) && !operation.reads() && operation.by_id();
     let record = match (operation.by_id(), operation.reads() && !operation.template.contains("{n}") && !pushes) {
