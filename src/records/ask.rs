@@ -305,18 +305,24 @@ impl Ask {
         }
         filters(&self.own).map(Some).map_err(|fault| Problem::parameters(vec![fault]))
     }
-    /// Sets each faulty parameter aside and reads on, so that all of them are found.
+    /// Sets each faulty parameter aside and reads on, so that all of them are found: unknown names in one pass, the others once for each name.
     fn own_faults<F: DeserializeOwned + IntoParams + 'static>(&self) -> Vec<Invalid> {
         if self.own.is_empty() {
             return vec![];
         }
         let longest = longest::<F>();
-        let long = |(name, value): &(String, String)| longest.get(name).copied().filter(|most| value.chars().count() > *most);
         let (mut rest, mut faults) = (self.own.clone(), Vec::new());
-        rest.retain(|asked| {
-            let most = long(asked);
-            faults.extend(most.map(|most| Invalid::query(&asked.0, "invalid_parameter", format!("at most {most} characters"))));
-            most.is_none()
+        rest.retain(|(name, value)| {
+            let fault = match longest.get(name) {
+                None => Some(Invalid::query(name, "unknown_parameter", "there is no such parameter")),
+                Some(most) if value.len() > *most && value.chars().count() > *most => {
+                    Some(Invalid::query(name, "invalid_parameter", format!("at most {most} characters")))
+                }
+                Some(_) => None,
+            };
+            let good = fault.is_none();
+            faults.extend(fault);
+            good
         });
         while !rest.is_empty() {
             let Err(fault) = filters::<F>(&rest) else { break };
@@ -354,16 +360,16 @@ impl FromStr for Sort {
     }
 }
 
-/// How many characters the values of these filters may have, as they are documented; looked up once for each type.
+/// The filters that there are, and how many characters their values may have, as they are documented; looked up once for each type.
 fn longest<F: IntoParams + 'static>() -> Arc<BTreeMap<String, usize>> {
     static KNOWN: Mutex<BTreeMap<TypeId, Arc<BTreeMap<String, usize>>>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let limit = |parameter: Parameter| {
         let schema = serde_json::to_value(parameter.schema).unwrap_or_default();
-        let most = schema.get("maxLength").or(schema.pointer("/items/maxLength")).and_then(Value::as_u64)?;
-        Some((parameter.name, usize::try_from(most).unwrap_or(usize::MAX)))
+        let most = schema.get("maxLength").or(schema.pointer("/items/maxLength")).and_then(Value::as_u64);
+        (parameter.name, most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX))
     };
-    let limits = || Arc::new(F::into_params(|| None).into_iter().filter_map(limit).collect());
+    let limits = || Arc::new(F::into_params(|| None).into_iter().map(limit).collect());
     known.entry(TypeId::of::<F>()).or_insert_with(limits).clone()
 }
 
