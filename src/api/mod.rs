@@ -6,8 +6,10 @@ pub mod docs;
 pub mod document;
 pub mod example;
 pub mod frame;
+pub mod lines;
 pub mod metrics;
 pub mod permits;
+mod published;
 pub mod server;
 mod yaml;
 

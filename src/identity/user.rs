@@ -54,6 +54,7 @@ impl Resource for User {
             (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        counted: false,
         personal: &["name", "email"],
         account: true,
         erased,

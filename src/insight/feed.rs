@@ -1,13 +1,13 @@
 //! The ledger, read by position: the change feed that a program follows, and the entries that answer "who changed what in March".
-use crate::access::Actor;
+use super::event::LedgerEvent;
 use crate::core::clock::Edge;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, text::hex};
 use crate::db::Backend;
-use crate::db::schema::ledger_entries as e;
+use crate::db::schema::{ledger_entries as e, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Ledger, Permission, Then, View};
 use crate::records::history::{self, Entry};
-use crate::records::{Kind, Reader, kind, sight};
+use crate::records::{Condition, Kind, Reader, kind, sight};
 use actix_web::{HttpRequest, get};
 use diesel::prelude::*;
 use serde::Serialize;
@@ -16,62 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use utoipa::ToSchema;
 
-/// One entry of the ledger. One that the reader may not see has its position and the hash of its leaf, and says `hidden`.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct LedgerEvent {
-    /// Its position.
-    #[schema(minimum = 0)]
-    pub seq: i64,
-    /// RFC 6962 hash of its leaf, in hexadecimal digits.
-    #[schema(min_length = 64, max_length = 64)]
-    pub leaf_hash: String,
-    /// Is it about something that the reader may not see? Then nothing else is said.
-    pub hidden: bool,
-    /// When.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub at: Option<Instant>,
-    /// Who.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub actor: Option<Actor>,
-    /// What was done.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, max_length = 64)]
-    pub action: Option<String>,
-    /// In which register.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, max_length = 64)]
-    pub kind: Option<String>,
-    /// With which record.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub id: Option<Id>,
-    /// Its readable identifier.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, max_length = 32)]
-    pub code: Option<Value>,
-    /// What it was called then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, max_length = 200)]
-    pub name: Option<Value>,
-    /// Its version after it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, minimum = 1)]
-    pub version: Option<i32>,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, max_length = 2500)]
-    pub reason: Option<Value>,
-    /// The request that caused it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub request_id: Option<Id>,
-    /// The members that changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, max_items = 1000, max_length = 100)]
-    pub changed: Option<Vec<String>>,
-}
 /// A part of the change feed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EventPage {
@@ -275,40 +219,27 @@ fn events(reader: &mut Reader<'_>, asked: &Asked, entries: Vec<Entry>) -> Result
     Ok(all)
 }
 
-/// The versions before those of these entries.
+/// The entries of the versions just before these: of each record that one, and no other.
 fn previous(reader: &mut Reader<'_>, entries: &[Entry]) -> Result<Vec<Entry>> {
-    let ids: Vec<Id> = entries.iter().map(|entry| entry.record_id).collect();
-    let versions: BTreeSet<i32> = entries.iter().map(|entry| entry.record_version - 1).filter(|version| *version > 0).collect();
-    let before = e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::record_id.eq_any(ids));
-    Ok(before.filter(e::record_version.eq_any(versions)).select(Entry::as_select()).load(reader.conn())?)
+    let tenant = reader.tenant();
+    let changes = entries.iter().filter(|entry| entry.record_version > 1);
+    let one = |entry: &Entry| -> Condition {
+        Box::new(v::tenant_id.eq(tenant).and(v::id.eq(entry.record_id)).and(v::version.eq(entry.record_version - 1)))
+    };
+    let Some(any) = changes.map(one).reduce(|a, b| Box::new(a.or(b))) else { return Ok(vec![]) };
+    let seqs: Vec<i64> = v::table.filter(any).select(v::from_seq).load(reader.conn())?;
+    let before = e::table.filter(e::tenant_id.eq(tenant)).filter(e::seq.eq_any(seqs));
+    Ok(before.select(Entry::as_select()).load(reader.conn())?)
 }
 
-impl LedgerEvent {
-    /// What is said of an entry that the reader may not see.
-    fn hidden(entry: &Entry) -> Self {
-        LedgerEvent {
-            seq: entry.seq,
-            leaf_hash: hex(&entry.leaf_hash),
-            hidden: true,
-            at: None,
-            actor: None,
-            action: None,
-            kind: None,
-            id: None,
-            code: None,
-            name: None,
-            version: None,
-            reason: None,
-            request_id: None,
-            changed: None,
-        }
-    }
-}
+/// How long a poll that was woken for nothing sleeps at least.
+const ROUND: Duration = Duration::from_millis(200);
 
 /// Follow the change feed
 ///
-/// What changed, in the order of the ledger. `wait` holds the answer up to that many seconds until there is something. Without `kind` there are
-/// no gaps: an entry that the reader may not see has its position and the hash of its leaf, and `hidden`.
+/// What changed, in the order of the ledger. `wait` holds the answer up to that many seconds until there is something; up to ten requests of a key
+/// wait at once. An `after` beyond the end of the ledger is 400: there the ledger was restored from a backup. Without `kind` there are no gaps: an
+/// entry that the reader may not see has its position and the hash of its leaf, and `hidden`.
 #[utoipa::path(operation_id = "listEvents", tag = "ledger", security(("bearer" = [])),
     params(("after" = Option<i64>, Query, description = "Only entries after this position; from the start when absent.", minimum = -1),
         ("kind" = Option<Vec<String>>, Query, description = "Only of these registers.", max_items = 50, max_length = 64),
@@ -325,9 +256,10 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
     if wait > 30 {
         return Err(Problem::parameters(vec![Invalid::query("wait", "invalid_parameter", format!("{needed} is needed"))]));
     }
-    let (kinds, some) = kinds(&guard, &then)?;
-    let asked = Asked { after, kinds, some, limit, ..Asked::default() };
+    let (readable, some) = kinds(&guard, &then)?;
+    let asked = Asked { after, kinds: readable, some, limit, ..Asked::default() };
     let until = tokio::time::Instant::now() + Duration::from_secs(wait);
+    let (mut guard, mut asked, mut poll) = (guard, asked, None);
     loop {
         let question = asked.clone();
         let (data, end, has_more, last) = guard
@@ -336,10 +268,23 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
                 Ok((data, end, more, reader.moment.last))
             })
             .await?;
+        if let Some(after) = asked.after.filter(|after| *after > last) {
+            let words =
+                format!("the ledger ends at {last}, before {after}: it may have been restored from a backup; begin again after its end");
+            return Err(Problem::parameters(vec![Invalid::query("after", "invalid_parameter", words)]));
+        }
         if !data.is_empty() || has_more || tokio::time::Instant::now() >= until {
             return Ok(Answer::of(&EventPage { data, last_seq: end, has_more })?.at(last));
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // What was written and was not asked for wakes everybody who waits, but not more often than this.
+        match poll {
+            None => poll = Some(guard.poll()?),
+            Some(_) => tokio::time::sleep(ROUND).await,
+        }
+        guard.changed(last, until).await?;
+        // Who waited may have lost the key or the role meanwhile.
+        guard = guard.refreshed().await?;
+        asked.kinds = kinds(&guard, &then)?.0;
     }
 }
 
@@ -370,9 +315,10 @@ pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> R
     let before = then.parsed::<i64>("cursor", "`next_cursor` of the page before")?;
     let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
     let (since, until) = (edge("at_since")?, edge("at_before")?);
-    let (kinds, some) = kinds(&guard, &then)?;
+    let (readable, some) = kinds(&guard, &then)?;
     let timed = since.is_some() || until.is_some();
-    let asked = Asked { before, kinds, some: some || timed, actors, actions: many("action"), limit, backwards: true, ..Asked::default() };
+    let asked =
+        Asked { before, kinds: readable, some: some || timed, actors, actions: many("action"), limit, backwards: true, ..Asked::default() };
     guard
         .view(then.as_of, move |reader| {
             let tenant = reader.tenant();

@@ -1,6 +1,7 @@
 //! Floor 6: what is computed across registers, at any moment: the statement of applicability, coverage, the risk matrix, the overview, the feed.
 pub mod coverage;
 pub mod drawing;
+pub mod event;
 pub mod feed;
 pub mod format;
 pub mod matrix;
@@ -8,6 +9,7 @@ pub mod overview;
 pub mod soa;
 pub mod treatment_plan;
 pub mod trend;
+pub mod upcoming;
 
 /// Mounts the views.
 pub fn mount(api: &mut crate::http::Api<'_>) {

@@ -221,8 +221,7 @@ async fn role_cell(kit: &Kit<'_>, operation: &Operation, caller: &Caller, shared
     let audits = [Role::InternalAuditor, Role::Auditor].contains(&caller.role);
     let keys = kind == "api_key" && caller.role != Role::Admin && !(audits && operation.reads());
     let pushes = (caller.role == Role::Collector || keys) && operation.by_id();
-    let raises = caller.role == Role::InternalAuditor
-        && operation.permission.as_ref().is_some_and(|(_, action)| action == "change");
+    let raises = caller.role == Role::InternalAuditor && operation.permission.as_ref().is_some_and(|(_, action)| action == "change");
     let contributes =
         (caller.role == Role::Contributor && !keys || kind == "nonconformity" && raises) && !operation.reads() && operation.by_id();
     let record = match (operation.by_id(), operation.reads() && !operation.template.contains("{n}") && !pushes) {
@@ -276,13 +275,13 @@ async fn other_cell(kit: &Kit<'_>, operation: &Operation, (n, key): (usize, &str
         _ => limited_fits(operation, n, cell) && of_a(kit, seq),
     };
     let kind = operation.permission.as_ref().map_or("", |(kind, _)| kind.as_str());
-    let concerned = |(of, _): &&(String, String)| n == 0 || !shows_all(n, of);
+    let concerned = |(of, _): &&(String, String)| n < 4 || !shows_all(n, of);
     let leaked = hidden.iter().filter(concerned).find(|(_, id)| reply.text().contains(id.as_str()));
     match (fits, leaked, cell) {
         (true, Some((of, id)), "read") if n == 0 || operation.kind().is_some_and(|kind| kind.name == of) => {
             format!("! {}: it tells of {of} {id}: {}", OTHERS[n], reply.text())
         }
-        (true, _, "read") if n == 0 || !shows_all(n, kind) => "apart".into(),
+        (true, _, "read") if n < 4 || !shows_all(n, kind) => "apart".into(),
         (true, _, "other") => {
             if n == 0 {
                 "apart".into()

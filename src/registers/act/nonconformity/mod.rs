@@ -129,6 +129,7 @@ impl Resource for Nonconformity {
         about: "Nonconformities and their correction (10.2).",
         initial: "open",
         transitions: STATES,
+        done: &["closed"],
         relations: &[Relation::new("identified_in_id", ""), Relation::acyclic("recurrence_of_id", "nonconformity")],
         cites: true,
         limited_by: &[SCOPED, (Limit::Frameworks, By::Citations), (Limit::Period, By::ReadOnly("a period limits evidence alone"))],
