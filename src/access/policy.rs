@@ -23,7 +23,7 @@ const DECIDERS: &[Role] = &[Manager, Approver];
 pub const POLICY: &[Row] = &[
     ("organization",     &["read"],                                       EVERYONE),
     ("organization",     &["change"],                                     &[Admin]),
-    ("user",             &["read", "change", "archive"],                  &[Admin]),
+    ("user",             &["read", "change", "archive", "reset-password"], &[Admin]),
     ("api_key",          &["read", "change", "revoke", "rotate"],         &[Admin]),
     ("person",           &["read"],                                       READERS),
     ("person",           &["change", "archive"],                          &[Manager]),

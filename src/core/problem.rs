@@ -67,6 +67,8 @@ codes! {
         "Evidence with this source, external id and moment is there with other content. New content has a new moment of collection.";
     Retained             "retained"               409 "The record must be kept for now"
         "The record is on hold, or its time of retention has not ended. It can be archived after that.";
+    LastAdmin            "last_admin"             409 "The organization needs an admin"
+        "Nobody else could administer the organization after this: another account with the role `admin` has to be able to log in, with no end set. Give the role to another account, let its holder set a password, and try again.";
     RequestInFlight      "request_in_flight"      409 "The same request is being worked on"
         "A request with this idempotency key is still being worked on. Wait as `Retry-After` says, then send it again with the same key.";
     VersionMismatch      "version_mismatch"       412 "The record has changed since it was read"
@@ -263,6 +265,10 @@ impl Problem {
     pub fn said(self) -> Body {
         *self.0
     }
+    /// What it says of this occurrence.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
     /// The invalid values.
     pub fn errors(&self) -> &[Invalid] {
         &self.0.errors
@@ -304,7 +310,15 @@ impl From<Db> for Problem {
                 log::error!("the database went away: {}", what.message());
                 Problem::new(Code::Unavailable, "The database cannot be reached.")
             }
+            Db::DatabaseError(_, what) if locked(what.message()) => {
+                Problem::new(Code::Unavailable, "The database is busy; try again shortly.")
+            }
             other => Problem::internal(other),
         }
     }
+}
+
+/// Did another writer hold what SQLite needed (`SQLITE_BUSY`, `SQLITE_LOCKED`)?
+fn locked(message: &str) -> bool {
+    message.ends_with("is locked")
 }

@@ -6,9 +6,11 @@ pub mod dialect;
 pub mod files;
 pub mod proof;
 pub mod schema;
+pub mod sessions;
 pub mod store;
 pub mod types;
 
 pub use connection::{Conn, Manager, MultiBackend as Backend};
 pub use files::Files;
+pub use sessions::Sessions;
 pub use store::Database;

@@ -2,21 +2,23 @@
 //! process changes is forgotten at once.
 use super::House;
 use super::house::FRESH;
+use crate::access::token::Session;
 use crate::access::{Actor, ActorKind, Caller, Limits, Role, api_key};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::Conn;
-use crate::db::schema::{key_secrets as k, ledger_entries as e, versions as v};
+use crate::db::schema::{credentials as cr, key_secrets as k, ledger_entries as e, refresh_tokens as rt, versions as v};
+use crate::records::accounts;
 use diesel::prelude::*;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant as Tick};
 
-/// What credentials are kept under: the digest of a key, or the user of a token.
+/// What credentials are kept under: the digest of a key, or the session of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Slot {
     Key([u8; 32]),
-    User(TenantId, Id),
+    User(Session),
 }
 
 /// The callers that were seen lately.
@@ -52,37 +54,62 @@ impl Directory {
 impl House {
     /// The caller of this `Authorization` header, as far as it is in memory.
     pub fn caller(&self, authorization: Option<&str>) -> Result<Arc<Caller>> {
-        let unknown = || Problem::new(Code::Unauthenticated, "Send `Authorization: Bearer <key or access token>`.");
-        let (slot, until) = self.slot(authorization).ok_or_else(unknown)?;
+        let none = || Problem::new(Code::Unauthenticated, "Send `Authorization: Bearer <key or access token>`.");
+        let unknown = || {
+            let detail = "The key or access token that you sent is unknown or has ended; log in again, or ask for another key.";
+            Problem::new(Code::Unauthenticated, detail)
+        };
+        let given = authorization.ok_or_else(none)?;
+        let (slot, until) = self.slot(given).ok_or_else(unknown)?;
         // What was fresh when the request came in is good for its handler, though the moment has passed since.
         let caller = self.directory.get(slot, 2 * FRESH).ok_or_else(unknown)?;
-        if self.now() < until.unwrap_or(caller.expires_at) { Ok(caller) } else { Err(unknown()) }
+        let ends = until.map_or(caller.expires_at, |until| until.min(caller.expires_at));
+        if self.now() < ends { Ok(caller) } else { Err(unknown()) }
+    }
+    /// When the credential of this header ends, if it is an access token.
+    pub fn token_ends(&self, authorization: Option<&str>) -> Option<Instant> {
+        self.slot(authorization?)?.1
+    }
+    /// A user who has shown that the account is theirs, and has no credential yet.
+    pub async fn holder(&self, tenant: TenantId, user: Id) -> Result<Option<Caller>> {
+        let now = self.now();
+        self.database.glance(move |conn| caller_of(conn, tenant, user, now)).await
     }
     /// Sees to it that the caller is in memory, if there is one.
     pub async fn recognise(&self, authorization: Option<&str>) -> Result<()> {
-        let Some((slot, _)) = self.slot(authorization) else { return Ok(()) };
+        let Some((slot, _)) = authorization.and_then(|given| self.slot(given)) else { return Ok(()) };
         if self.directory.get(slot, FRESH).is_some() {
             return Ok(());
         }
         let now = self.now();
-        let found = self.database.glance(move |conn| look_up(conn, slot, now)).await?;
+        let goes_on = match slot {
+            Slot::User(session) => self.logins().sessions().run(move |conn| goes_on(conn, session)).await?,
+            Slot::Key(_) => true,
+        };
+        let found = if goes_on { self.database.glance(move |conn| look_up(conn, slot, now)).await? } else { None };
         match found {
             Some(caller) => self.directory.put(slot, caller),
             None => self.directory.drop(slot),
         }
         Ok(())
     }
-    fn slot(&self, authorization: Option<&str>) -> Option<(Slot, Option<Instant>)> {
-        let (scheme, credential) = authorization?.split_once(' ')?;
+    fn slot(&self, authorization: &str) -> Option<(Slot, Option<Instant>)> {
+        let (scheme, credential) = authorization.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;
         }
         if let Some(hash) = api_key::hash(credential) {
             return Some((Slot::Key(hash), None));
         }
-        let (tenant, user, until) = self.tokens().check(credential, self.now()).ok()?;
-        Some((Slot::User(tenant, user), Some(until)))
+        let (session, until) = self.tokens().check(credential, self.now()).ok()?;
+        Some((Slot::User(session), Some(until)))
     }
+}
+
+/// Was this session ended by nobody yet?
+fn goes_on(conn: &mut Conn, session: Session) -> Result<bool> {
+    let tokens = rt::table.filter(rt::family.eq(session.family).and(rt::user_id.eq(session.user)));
+    Ok(tokens.select(rt::epoch).first::<i32>(conn).optional()?.is_some())
 }
 
 #[derive(Deserialize)]
@@ -99,31 +126,41 @@ struct UserImage {
     name: String,
     roles: Vec<Role>,
     person_id: Option<Id>,
-    disabled_at: Option<Instant>,
 }
 
 fn look_up(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> {
     match slot {
         Slot::Key(hash) => key(conn, &hash, now),
-        Slot::User(tenant, id) => Ok(user(conn, tenant, id)?.map(|user| {
-            let actor = Actor { kind: ActorKind::User, id, name: user.name, person_id: Some(user.person_id.unwrap_or(id)) };
-            Caller::new(tenant, actor, user.roles, Limits::default(), now.plus_millis(3_600_000))
-        })),
+        Slot::User(Session { tenant, user, epoch, .. }) => {
+            let current = cr::table.find((tenant, user)).select(cr::epoch).get_result::<i32>(conn).optional()?;
+            if current == Some(epoch) { caller_of(conn, tenant, user, now) } else { Ok(None) }
+        }
     }
+}
+
+fn caller_of(conn: &mut Conn, tenant: TenantId, id: Id, now: Instant) -> Result<Option<Caller>> {
+    Ok(user(conn, tenant, id, now)?.map(|(user, until)| {
+        let actor = Actor { kind: ActorKind::User, id, name: user.name, person_id: Some(user.person_id.unwrap_or(id)) };
+        let ends = now.plus_millis(3_600_000);
+        Caller::new(tenant, actor, user.roles, Limits::default(), until.map_or(ends, |until| until.min(ends)))
+    }))
 }
 
 fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
     let row = k::table.find(hash).select((k::tenant_id, k::key_id, k::expires_at)).get_result(conn).optional()?;
     let Some((tenant, id, until)): Option<(TenantId, Id, Instant)> = row else { return Ok(None) };
     let Some(image) = image::<KeyImage>(conn, tenant, id)? else { return Ok(None) };
-    let expires_at = until.min(image.expires_at);
+    let mut expires_at = until.min(image.expires_at);
     if image.revoked_at.is_some() || expires_at <= now {
         return Ok(None);
     }
     let person_id = match image.user_id {
         None => None,
-        Some(of) => match user(conn, tenant, of)? {
-            Some(user) => Some(user.person_id.unwrap_or(of)),
+        Some(of) => match user(conn, tenant, of, now)? {
+            Some((user, until)) => {
+                expires_at = until.map_or(expires_at, |until| until.min(expires_at));
+                Some(user.person_id.unwrap_or(of))
+            }
             None => return Ok(None),
         },
     };
@@ -131,9 +168,10 @@ fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
     Ok(Some(Caller::new(tenant, actor, vec![image.role], image.limits, expires_at)))
 }
 
-/// A user who may come in.
-fn user(conn: &mut Conn, tenant: TenantId, id: Id) -> Result<Option<UserImage>> {
-    Ok(image::<UserImage>(conn, tenant, id)?.filter(|user| user.disabled_at.is_none()))
+/// A user who may come in, and until when where an end is set.
+fn user(conn: &mut Conn, tenant: TenantId, id: Id, now: Instant) -> Result<Option<(UserImage, Option<Instant>)>> {
+    let Some(entry) = accounts::entry(conn, tenant, id, now)? else { return Ok(None) };
+    Ok(image::<UserImage>(conn, tenant, id)?.map(|user| (user, entry.until)))
 }
 
 /// The standing image of an account that is not archived.

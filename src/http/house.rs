@@ -1,6 +1,7 @@
 //! The house: what the doors lead to. Its fields are private; handlers reach them through a guard that names the permission they need.
 use super::directory::Directory;
 use super::limit::Limiter;
+use super::logins::Logins;
 use crate::access::token::Tokens;
 use crate::access::{Actor, Caller, Role};
 use crate::core::{Clock, Id, Instant, Result, TenantId};
@@ -40,6 +41,7 @@ pub struct House {
     pub(super) limiter: Limiter,
     pub(super) clock: Clock,
     tokens: Tokens,
+    logins: Logins,
     files: Files,
     file_limit: u64,
     settings: RwLock<HashMap<TenantId, (Settings, Tick)>>,
@@ -56,9 +58,10 @@ impl House {
         let files = Files::open(plan.data_dir).map_err(|e| format!("{}: {e}", plan.data_dir.display()))?;
         let database = Database::open(plan.database_url, plan.readers)?;
         let writer = Writer::start(&database)?;
+        let logins = Logins::open(&database, plan.data_dir, plan.rate_limit > 0)?;
         let (directory, limiter) = (Directory::default(), Limiter::new(plan.rate_limit));
         let (clock, file_limit, settings) = (plan.clock.clone(), plan.file_limit, RwLock::default());
-        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, settings })
+        Ok(House { database, writer, directory, limiter, clock, tokens, logins, files, file_limit, settings })
     }
     /// The source of time.
     pub fn clock(&self) -> &Clock {
@@ -80,10 +83,13 @@ impl House {
     pub async fn ready(&self) -> Result<()> {
         self.database.read(|conn| diesel::sql_query("SELECT 1").execute(conn).map(drop).map_err(Into::into)).await
     }
-    /// The requests without an organization yet (login, refresh): a plain transaction on the secrets' tables.
-    pub async fn secrets<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
-        let mut conn = self.database.connect()?;
-        actix_web::web::block(move || conn.writing(work)).await.map_err(crate::core::Problem::internal)?
+    /// Sessions, passwords, and the bucket of logins.
+    pub fn logins(&self) -> &Logins {
+        &self.logins
+    }
+    /// Looks up what has no organization yet, or is asked by no caller: logins, and the administrator's commands.
+    pub async fn look<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        self.database.glance(work).await
     }
     /// Whether any organization was founded yet.
     pub fn founded(&self) -> Result<bool> {
@@ -102,17 +108,49 @@ impl House {
         let made = self.as_system(tenant, Settings { zone: chrono_tz::UTC, evidence_days: 365 }, work).await?;
         Ok((tenant, made))
     }
+    /// Changes an organization as the system. For the administrator's commands, never for a handler.
+    pub async fn administer<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        work: impl FnOnce(&mut Tx<'_, Founding>) -> Result<Recorded<T>> + Send + 'static,
+    ) -> Result<T> {
+        let settings = self.settings(tenant).await?;
+        self.as_system(tenant, settings, work).await
+    }
     async fn as_system<T: Send + 'static>(
         &self,
         tenant: TenantId,
         settings: Settings,
         work: impl FnOnce(&mut Tx<'_, Founding>) -> Result<Recorded<T>> + Send + 'static,
     ) -> Result<T> {
-        let (clock, actor) = (self.clock.clone(), Actor::system(tenant));
-        let caller = Caller::new(tenant, actor.clone(), vec![Role::Admin, Role::Manager], Default::default(), clock.now());
+        let actor = Actor::system(tenant);
+        let caller = Caller::new(tenant, actor, vec![Role::Admin, Role::Manager], Default::default(), self.clock.now());
+        self.write_as(caller, Id::new(), settings, work).await
+    }
+    /// Changes an account as its holder, who has shown a setup token and has no other credential yet.
+    pub async fn as_holder<T: Send + 'static>(
+        &self,
+        caller: Caller,
+        request: Id,
+        work: impl FnOnce(&mut Tx<'_, Holding>) -> Result<Recorded<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (tenant, settings) = (caller.tenant, self.settings(caller.tenant).await?);
+        let done = self.write_as(caller, request, settings, work).await;
+        self.forget(tenant);
+        done
+    }
+    async fn write_as<P: 'static, T: Send + 'static>(
+        &self,
+        caller: Caller,
+        request: Id,
+        settings: Settings,
+        work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (clock, tenant) = (self.clock.clone(), caller.tenant);
         let run = move |conn: &mut Conn, head: &mut Head| {
             let at = clock.now().max(head.last_at());
-            work(&mut Tx::open(conn, head, &caller, Stamp { tenant, actor, request: Id::new(), at, reason: None }, settings))
+            let stamp = Stamp { tenant, actor: caller.actor.clone(), request, at, reason: None };
+            work(&mut Tx::open(conn, head, &caller, stamp, settings))
         };
         self.writer.submit(tenant, run).await
     }
@@ -154,3 +192,6 @@ impl House {
 /// The permission of the administrator's commands and of what the system sets up: every kind.
 pub struct Founding;
 impl<R> Covers<R> for Founding {}
+
+/// The permission of who shows a setup token. What it covers is said where users are kept.
+pub struct Holding;

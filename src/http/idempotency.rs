@@ -1,14 +1,16 @@
 //! Retries that have their effect once: the answer of a POST is stored with its effect, under the caller's `Idempotency-Key`, for 24 hours.
 use super::Answer;
 use super::answer::Keep;
+use crate::access::token::Tokens;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, TenantId};
 use crate::db::{Conn, schema::idempotency_keys as i};
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use diesel::prelude::*;
-use sha2::{Digest, Sha256};
 
 const KEPT_MILLIS: i64 = 24 * 3600 * 1000;
+/// Old answers that one request drops, more or less.
+const SWEPT: i64 = 20;
 
 /// One attempt at an effect.
 #[derive(Debug, Clone)]
@@ -22,8 +24,9 @@ pub struct Attempt {
 type Stored = (Vec<u8>, i32, Option<String>, Option<String>, String);
 
 impl Attempt {
-    /// From the request's header; the content stands for the body, whatever its form on the wire.
-    pub fn read(request: &HttpRequest, content: &[u8]) -> Result<Option<Self>> {
+    /// From the request's header; the content stands for the body, whatever its form on the wire. A body may hold a secret, so its fingerprint is made
+    /// with the key of the tokens: from the database alone it cannot be guessed.
+    pub fn read(request: &HttpRequest, content: &[u8], tokens: &Tokens) -> Result<Option<Self>> {
         let Some(given) = request.headers().get("Idempotency-Key") else { return Ok(None) };
         let bad = || {
             let fault = Invalid {
@@ -40,7 +43,7 @@ impl Attempt {
         let mut query: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).collect();
         query.sort();
         let asked = serde_json::to_vec(&(request.method().as_str(), request.path(), query)).map_err(Problem::internal)?;
-        let fingerprint = Sha256::new().chain_update(asked).chain_update([0]).chain_update(content).finalize().into();
+        let fingerprint = tokens.fingerprint(&[&asked, &[0], content])?;
         let operation = format!("{} {}", request.method(), request.match_pattern().unwrap_or_default());
         Ok(Some(Attempt { key: key.to_owned(), operation, fingerprint }))
     }
@@ -56,10 +59,16 @@ impl Attempt {
         let status = u16::try_from(status).ok().and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::OK);
         Ok(Some(Answer { status, etag, location, replayed: true, keep: Keep::No, ..Answer::json(body) }))
     }
-    /// Stores an answer, and drops what is older than a day.
+    /// Stores an answer, and drops some of the organization's that are older than a day.
     pub fn store(&self, conn: &mut Conn, tenant: TenantId, caller: Id, now: Instant, answer: &Answer) -> Result<()> {
-        let old = i::table.filter(i::created_at.le(now.plus_millis(-KEPT_MILLIS)));
-        diesel::delete(old).execute(conn)?;
+        let old = now.plus_millis(-KEPT_MILLIS);
+        let expired = i::table.filter(i::tenant_id.eq(tenant).and(i::created_at.le(old)));
+        let ages = expired.order(i::created_at).select(i::created_at).limit(SWEPT);
+        if let Some(youngest) = ages.load::<Instant>(conn)?.last() {
+            diesel::delete(i::table.filter(i::tenant_id.eq(tenant).and(i::created_at.le(youngest)))).execute(conn)?;
+        }
+        // The key itself may have been used before that day.
+        diesel::delete(i::table.find((tenant, caller, &self.operation, &self.key))).execute(conn)?;
         let row = (
             (i::tenant_id.eq(tenant), i::caller_id.eq(caller), i::operation.eq(&self.operation), i::idempotency_key.eq(&self.key)),
             (i::fingerprint.eq(self.fingerprint.as_slice()), i::status.eq(i32::from(answer.status.as_u16())), i::etag.eq(&answer.etag)),

@@ -2,6 +2,7 @@
 pub mod answer;
 pub mod asked;
 pub mod bulk;
+pub mod client;
 pub mod collection;
 pub mod cors;
 pub mod describe;
@@ -14,6 +15,7 @@ pub mod house;
 pub mod idempotency;
 pub mod input;
 pub mod limit;
+pub mod logins;
 pub mod responses;
 pub mod transit;
 

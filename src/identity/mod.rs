@@ -1,7 +1,13 @@
 //! Floor 6: who may come in: logins, users, keys, and the founding of an organization.
+pub mod admin;
+pub mod attempts;
 pub mod auth;
+pub mod credential;
+pub mod event;
 pub mod founding;
 pub mod key;
+pub mod me;
+pub mod setup;
 pub mod user;
 
 use crate::http::Api;

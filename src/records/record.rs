@@ -1,4 +1,5 @@
 //! What a register is: its words, a body, and two queries.
+use super::accounts::Written;
 use super::ask::Moments;
 use super::{Common, Draft, Kind, Reader, links::Links, links::References, spine::Spine};
 use crate::core::{Problem, Result, VersionKey, json::canonical};
@@ -38,6 +39,10 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     /// May it leave the lists on this day?
     fn archivable(record: &Record<Self>, _today: chrono::NaiveDate) -> Result<()> {
         Self::changeable(record)
+    }
+    /// What has to hold in the organization once this was written; a problem undoes it.
+    fn holds(_written: &mut Written<'_>, _before: Option<&Record<Self>>, _after: &Record<Self>) -> Result<()> {
+        Ok(())
     }
     /// The requirements of frameworks that it refers to.
     fn requirements(&self) -> &[String] {

@@ -1,4 +1,5 @@
 //! A write of one organization, under one permission. Whatever it changes, it gives back the proof of the ledger entry.
+use super::accounts::Written;
 use super::body::{Cited, own_unknown};
 use super::frameworks::Library;
 use super::kind::Comment;
@@ -135,7 +136,7 @@ impl<'a, P> Tx<'a, P> {
         self.draft_over(body, None)
     }
     fn draft_over<R: Resource>(&mut self, body: Map<String, Value>, before: Option<&R>) -> Result<Draft<R>> {
-        let (tenant, caller) = (self.stamp.tenant, self.caller);
+        let (tenant, caller, today) = (self.stamp.tenant, self.caller, self.today());
         // The two look at the database one after the other.
         let conn = std::cell::RefCell::new(&mut *self.conn);
         let unknown = &mut |references: &links::References| match links::resolve(
@@ -144,6 +145,7 @@ impl<'a, P> Tx<'a, P> {
             &R::KIND,
             references,
             &spine::no_links(),
+            today,
         ) {
             Ok(_) => vec![],
             Err(problem) => problem.errors().to_vec(),
@@ -162,7 +164,8 @@ impl<'a, P> Tx<'a, P> {
     where
         P: Covers<R>,
     {
-        let mut links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &spine::no_links())?;
+        let today = self.today();
+        let mut links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &spine::no_links(), today)?;
         match uncited(self.conn, self.stamp.tenant, &draft.own, None)? {
             faults if faults.is_empty() => {}
             faults => return Err(Problem::invalid(faults)),
@@ -200,7 +203,8 @@ impl<'a, P> Tx<'a, P> {
         let mut body = before.body()?;
         merge(&mut body, patch.0);
         let draft = self.draft_over::<R>(body, Some(&before.own))?;
-        let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links)?;
+        let today = self.today();
+        let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links, today)?;
         let mut record = before.clone().with(draft, links);
         R::settle(&mut record, Some(&before), self.today());
         match record.body()? == before.body()? {
@@ -265,6 +269,7 @@ impl<'a, P> Tx<'a, P> {
         links::replace(self.conn, tenant, id, before.map_or(&no_links, |b| &b.links), &record.links, seq)?;
         let old = before.map_or(no_requirements.as_slice(), |b| b.own.requirements());
         links::replace_requirements(self.conn, tenant, id, old, record.own.requirements(), seq)?;
+        R::holds(&mut Written { conn: self.conn, tenant, at: self.stamp.at, seq }, before, &record)?;
         let (body, personal) = record.image()?;
         let (kind, version) = (R::KIND.name, record.spine.version);
         let (status, archived) = (record.spine.status.clone(), record.spine.archived_at.is_some());

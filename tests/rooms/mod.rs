@@ -1,5 +1,6 @@
 //! What is particular to each room.
 mod account;
+mod admins;
 mod control;
 mod coverage;
 mod evidence;
@@ -7,11 +8,14 @@ mod feed;
 mod framework;
 mod gap;
 mod key;
+mod leaver;
+mod login;
 mod methodology;
 mod nonconformity;
 mod occurrence;
 mod risk;
 mod scope;
+mod setup;
 mod soa;
 mod soa_size;
 mod soa_version;

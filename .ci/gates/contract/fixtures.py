@@ -58,7 +58,8 @@ OTHERS = {
     "login": "the e-mail and password of an account that is there",
     "refresh": "a refresh token of a fresh login: one is good once",
     "logout": "a refresh token of a fresh login",
-    "changePassword": "the present password of the user who asks, who changes it back and forth",
+    "changePassword": "the present password of a user of its own, who asks once: a change ends the sessions",
+    "setUpLogin": "the setup token of a fresh account: one is good once",
     "importAssets, importControls, importPeople, importRisks, importVulnerabilities": "the table of the document's example",
     "batch of a register": "items that create, upsert and change a record",
     "batchApplicability, batchGapAnswers": "requirements of a framework that is built in, each once",
@@ -225,6 +226,15 @@ class House:
         kind = about.partition("Refers to records of the kind ")[2].partition(":")[0].rstrip(".")
         stem = relation.removesuffix("s").removesuffix("_id").split("_")[-1]
         return self.one(self.collection_of(kind or stem) or {"owner": "people"}.get(stem, "assets"))
+
+    def setup_token(self):
+        """Of an account of its own."""
+        return self.call("POST", "/v1/users", self.example("users"), "admin")["setup_token"]
+
+    def newcomer(self):
+        """The access token of an account of its own, which has set its password."""
+        body = {"setup_token": self.setup_token(), "password": LOGIN["password"]}
+        return self.call("POST", "/v1/auth/setup", body, key=None)["access_token"]
 
     def logged_in(self):
         return self.call("POST", "/v1/auth/login", LOGIN, key=None)

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 const SCRIPT: &str = include_str!("nordwind.txt");
 const NAME: &str = "Nordwind Logistics";
 const EMAIL: &str = "security@nordwind.example";
+const ADMIN: &str = "Head of information security";
 /// The first request of a day, in milliseconds after midnight UTC, and how much later the next one is.
 const MORNING: i64 = 7 * 3_600_000;
 const PACE: i64 = 60_000;
@@ -49,8 +50,9 @@ pub async fn fill(config: &Config, today: Instant) -> Outcome<Filled> {
     let mut steps = script::steps(SCRIPT)?;
     let today = today.day(chrono_tz::Europe::Berlin);
     set(&hands, today, steps.first().map_or(0, |step| step.day))?;
-    let password = api_key::generate().map_err(|e| e.to_string())?;
-    let founded = founding::found(&house, NAME, EMAIL, &password, false).await.map_err(|e| e.to_string())?;
+    let password = api_key::setup_token().map_err(|e| e.to_string())?;
+    let plan = founding::Plan { name: ADMIN.into(), ..founding::Plan::new(NAME, EMAIL, &password) };
+    let founded = founding::found(&house, plan).await.map_err(|e| e.to_string())?;
     let app = application(house)?;
     let app = actix_web::test::init_service(app).await;
     let login = TestRequest::post().uri("/v1/auth/login").set_json(json!({"email": EMAIL, "password": password}));

@@ -1,6 +1,7 @@
 //! People: who owns, does, approves and learns (ISO/IEC 27001:2022 5.3, 7.2). A person may have a login; most have none.
-use crate::core::VersionKey;
+use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::people as p, schema::versions as v};
+use crate::records::accounts::Written;
 use crate::records::ask::Moments;
 use crate::records::{Condition, Kind, Record, Relation, Resource, Stateless, Stored, unasked, unasked_flag};
 use chrono::NaiveDate;
@@ -75,6 +76,18 @@ impl Resource for Person {
     fn faults(&self) -> Vec<crate::core::Invalid> {
         let backwards = self.starts_on.zip(self.ends_on).is_some_and(|(starts, ends)| ends < starts);
         backwards.then(|| crate::core::Invalid::body("/ends_on", "order", "lies before starts_on")).into_iter().collect()
+    }
+    /// A last day is one for the person's accounts, too; whoever comes back logs in anew.
+    fn holds(written: &mut Written<'_>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
+        match before {
+            Some(before) if before.own.ends_on != after.own.ends_on => {
+                if before.own.ends_on.is_some() {
+                    written.end_sessions_of(after.spine.id)?;
+                }
+                written.administered()
+            }
+            _ => Ok(()),
+        }
     }
 }
 
