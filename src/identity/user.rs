@@ -11,11 +11,11 @@ use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Change, Collection, Guard, Input, Operations, ResetPassword, input};
 use crate::records::accounts::Written;
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Known, Record, Relation, Resource, Stateless, Stored, unasked};
+use crate::records::{Condition, Kind, Known, Record, Relation, Resource, Stateless, Stored, Tx, unasked};
 use actix_web::{HttpRequest, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use utoipa::openapi::{RefOr, Response};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
@@ -57,22 +57,29 @@ impl Resource for User {
         code: "USR",
         about: "Users: people with a login (A.5.16).",
         relations: &[Relation::new("person_id", "person")],
+        personal: &["name", "email"],
+        account: true,
+        erased,
         ..Kind::PLAIN
     };
     type State = Stateless;
     fn example() -> Value {
         json!({"name": "Security manager", "email": "security@example.org", "roles": ["manager"]})
     }
+    fn permitted<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>, _: &str) -> Result<()> {
+        super::accounts::permitted(tx, before, after)
+    }
     /// An address has one account that is not archived; who comes back logs in anew; the last admin
     /// stays.
-    fn holds(
-        written: &mut Written<'_>,
+    fn followed<P>(
+        tx: &mut Tx<'_, P>,
         before: Option<&Record<Self>>,
         after: &Record<Self>,
     ) -> Result<()> {
         let ended = |record: &Record<Self>| (record.own.disabled_at, record.spine.archived_at);
+        let mut written = Written::of(tx);
         if after.spine.archived_at.is_none() {
-            free(written, after)?;
+            free(&mut written, after)?;
         }
         if let Some(before) = before {
             let was = ended(before);
@@ -114,6 +121,12 @@ fn free(written: &mut Written<'_>, record: &Record<User>) -> Result<()> {
     let fault = Invalid::body("/email", "taken", format!("{code} has this address"));
     let detail = format!("{code} has this address; change or archive that account, or use it.");
     Err(Problem::new(Code::Conflict, detail).listing(vec![fault]).needed_by([code]))
+}
+
+/// Every user has a name and an address: `erased-usr-3@erased.invalid` (RFC 2606) reaches nobody.
+fn erased(code: &str, image: &mut Map<String, Value>) {
+    image.insert("name".into(), json!(format!("Erased {code}")));
+    image.insert("email".into(), json!(format!("erased-{}@erased.invalid", code.to_lowercase())));
 }
 
 /// How addresses are compared.
@@ -169,7 +182,7 @@ pub async fn reset(
 ) -> Result<Answer> {
     input::no_parameters(&request)?;
     let (selector, body) = (at.of(&User::KIND)?, input.clone());
-    let known = Known(known.0.or_else(|| Known::any().0));
+    let known = known.or_any();
     let answer = guard.write(&input, move |tx| {
         let stored = tx.load::<User>(&selector, &known)?;
         tx.because(body.read::<Comment>()?.comment);

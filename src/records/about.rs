@@ -41,8 +41,9 @@ impl Reader<'_> {
     /// What was written by these entries of the ledger: one query.
     pub fn written<R: Resource>(&mut self, seqs: &[i64]) -> Result<Vec<Record<R>>> {
         let entries = e::table.filter(e::tenant_id.eq(self.tenant())).filter(e::seq.eq_any(seqs));
-        let entries: Vec<Entry> = entries.select(Entry::as_select()).load(self.conn())?;
-        entries.iter().map(|entry| Record::of_image(&entry.body, entry.personal.as_deref(), 0)).collect()
+        let mut entries: Vec<Entry> = entries.select(Entry::as_select()).load(self.conn())?;
+        super::history::name(self, &mut entries)?;
+        entries.iter().map(Entry::record).collect()
     }
 }
 

@@ -55,9 +55,15 @@ async function second(): Promise<{ approver: Isms; auditor: Isms; director: stri
   const { access_token } = await done(connect(url, "").POST("/v1/auth/setup", { body: setup }));
   await refused(connect(url, "").POST("/v1/auth/setup", { body: setup }), 401, "unauthenticated");
   const expires_at = new Date(Date.now() + 86_400_000).toISOString();
-  const key = await done(admin.POST("/v1/api-keys", { body: { name: "Key of the auditor", role: "auditor", expires_at } }));
-  check(typeof key.secret === "string", "a new key is shown once");
-  return { approver: connect(url, access_token), auditor: connect(url, key.secret), director: director.id };
+  const key = async (by: Isms, role: "approver" | "auditor", user_id: string | null) => {
+    const { secret } = await done(by.POST("/v1/api-keys", { body: { name: `Key of the ${role}`, role, user_id, expires_at } }));
+    check(typeof secret === "string", "a new key is shown once");
+    return connect(url, secret);
+  };
+  // The key of a person is made by that person.
+  const login = connect(url, access_token);
+  await refused(admin.POST("/v1/api-keys", { body: { name: "Not mine", role: "approver", user_id: user.id, expires_at } }), 403, "segregation_of_duties");
+  return { approver: await key(login, "approver", user.id), auditor: await key(admin, "auditor", null), director: director.id };
 }
 
 async function plan(approver: Isms, director: string) {

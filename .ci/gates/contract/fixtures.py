@@ -79,6 +79,7 @@ OTHERS = {
     "getScopeRevision": "the number of a revision that was approved",
     "getRiskMethodologyRevision": "the number of a revision that was approved",
 }
+DECISIONS = ("approve", "sign", "verify", "close")  # they take no `If-Match: *`
 FRAMEWORK, REQUIREMENT = "iso-27001-2022", "iso-27001-2022:A.5.18"
 
 
@@ -209,7 +210,7 @@ class House:
             elif step == "+done":
                 [self.call("POST", f"/v1/actions/{action}/complete", {"result": "Done."}, who) for action in actions]
             else:
-                self.call("POST", f"{at}/{step}", body, who)
+                self.call("POST", f"{at}/{step}", body, who, {"If-Match": self.read(at)} if step in DECISIONS else {})
         if verb == "restore":
             self.call("DELETE", at, None, "admin" if admin else "maker")
         return record["id"]
@@ -233,11 +234,18 @@ class House:
 
     def newcomer(self):
         """The access token of an account of its own, which has set its password."""
-        body = {"setup_token": self.setup_token(), "password": LOGIN["password"]}
-        return self.call("POST", "/v1/auth/setup", body, key=None)["access_token"]
+        return self.set_up(self.setup_token())
+
+    def set_up(self, token):
+        """Sets a first password; the access token of that login."""
+        return self.call("POST", "/v1/auth/setup", {"setup_token": token, "password": LOGIN["password"]}, key=None)["access_token"]
 
     def logged_in(self):
         return self.call("POST", "/v1/auth/login", LOGIN, key=None)
+
+    def read(self, path):
+        """The entity tag of a record, for a decision: it is about the version that was read."""
+        return f'"{self.call("GET", path)["version"]}"'
 
 
 def house():

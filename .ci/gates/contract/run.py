@@ -120,9 +120,11 @@ class Server:
         for name, roles in (("maker", ["manager"]), ("approver", ["approver"]), ("auditor", ["auditor"])):
             person = house.call("POST", "/v1/people", {"name": name}, "manager")["id"]
             user = {"name": name, "email": f"{name}@example.org", "roles": roles, "person_id": person}
-            user = house.call("POST", "/v1/users", user, "admin")["id"]
+            made = house.call("POST", "/v1/users", user, "admin")
+            user = made["id"]
+            house.keys[name] = house.set_up(made["setup_token"])  # a key of a person is made by that person
             key = {"name": name, "role": roles[0], "user_id": user, "expires_at": fixtures.day(30) + "T00:00:00Z"}
-            house.keys[name] = house.call("POST", "/v1/api-keys", key, "admin")["secret"]
+            house.keys[name] = house.call("POST", "/v1/api-keys", key, name)["secret"]
 
     def end(self):
         self.process.terminate()

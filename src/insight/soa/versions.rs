@@ -11,7 +11,7 @@ use crate::http::format::wants;
 use crate::http::handlers::Comment;
 use crate::http::transit::Said;
 use crate::http::{Answer, Approve, At, Guard, Input, Permission, Read, Return, Submit, Then, Withdraw, input};
-use crate::records::{Covers, Draft, Known, Reader, Record, Resource, Selector, Tx, record::etag, record::members};
+use crate::records::{Covers, Deed, Draft, Known, Reader, Record, Resource, Selector, Tx, record::etag, record::members};
 use crate::registers::r#do::shelf;
 use crate::registers::r#do::soa_version::{self, Frozen, Numbered, SoaVersion};
 use crate::registers::plan::{methodology, scope::Scope};
@@ -156,7 +156,10 @@ impl SoaVersionShown {
         })
     }
     fn answer(&self) -> Result<Answer> {
-        let tag = etag(self.version, if self.in_force { "in force" } else { "not in force" });
+        let by = [Some(&self.created_by), Some(&self.updated_by), self.approved_by.as_ref()];
+        let names: Vec<&str> = by.into_iter().flatten().map(|actor| actor.name.as_str()).collect();
+        let names = crc32fast::hash(names.join("\0").as_bytes());
+        let tag = etag(self.version, names, if self.in_force { "in force" } else { "not in force" });
         Ok(Answer::of(self)?.tagged(tag))
     }
 }
@@ -208,9 +211,10 @@ pub async fn list(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) 
             all.retain(|one| shelf::seen(reader.caller(), &one.framework));
             let ids: Vec<Id> = all.iter().map(|one| one.id).collect();
             let rows = v::table.filter(reader.seen(SoaVersion::KIND.name)).filter(v::id.eq_any(ids)).order(v::number.desc());
-            let rows: Vec<(i64, String)> = rows.select((v::number, body_of())).load(reader.conn())?;
-            let shown = |(number, body): (i64, String)| {
-                let shown = SoaVersionShown::of(Record::of_image(&body, None, number)?, &all)?;
+            let mut rows: Vec<(i16, String)> = rows.select((v::schema, body_of())).load(reader.conn())?;
+            reader.name_actors(&mut rows.iter_mut().map(|(_, body)| body).collect::<Vec<_>>())?;
+            let shown = |(schema, body): (i16, String)| {
+                let shown = SoaVersionShown::of(Record::of_image(schema, &body, None)?, &all)?;
                 Ok(SoaVersionShown { statement: None, ..shown })
             };
             Answer::of(&SoaVersions { data: rows.into_iter().map(shown).collect::<Result<_>>()? })
@@ -246,17 +250,19 @@ pub async fn get(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -
 
 /// Freeze the statement of applicability of a scope
 ///
-/// What stands now becomes the next version, and waits for the approval of another person. It never changes.
+/// What stands now becomes the next version, and waits for the approval of another person. It never changes. `If-Match` may name the version of
+/// the scope that was read.
 #[utoipa::path(operation_id = "createSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<SoaFreeze>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Retried),
-    responses((status = 201, description = "The version.", body = SoaVersionShown), Rejections))]
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::MayMatch),
+    responses((status = 201, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
 #[post("/v1/scopes/{id}/soa-versions")]
-pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, request: HttpRequest, input: Input) -> Result<Answer> {
+pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, body) = (at.of(&Scope::KIND)?, input.clone());
+    let (selector, known, body) = (at.of(&Scope::KIND)?, known.for_decision().or_any(), input.clone());
     guard
         .write(&input, move |tx| {
             let scope: Record<Scope> = tx.reader().load(&selector, false)?;
+            known.check(scope.spine.version)?;
             tx.person()?;
             soa_version::whole(tx.caller())?;
             let said: SoaFreeze = body.read()?;
@@ -300,7 +306,7 @@ async fn step<P: Permission + Covers<SoaVersion>>(
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<SoaVersion>) + Send + 'static,
 ) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let ((selector, number), body) = (place(&at, guard.request())?, input.clone());
+    let ((selector, number), known, body) = (place(&at, guard.request())?, known.for_verb(verb), input.clone());
     guard
         .write(&input, move |tx| {
             let scope = tx.reader().row::<Scope>(&selector, false)?.id;
@@ -323,11 +329,13 @@ async fn step<P: Permission + Covers<SoaVersion>>(
 ///
 /// Puts it in force. Whoever froze it cannot approve it: persons are compared, not credentials.
 #[utoipa::path(operation_id = "approveSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The version.", minimum = 1), crate::http::document::Conditional),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The version.", minimum = 1), crate::http::document::Decided),
     responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
 #[post("/v1/scopes/{id}/soa-versions/{n}/approve")]
 pub async fn approve(guard: Guard<Approve<SoaVersion>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let another = |tx: &mut Tx<'_, _>, stored: &Record<SoaVersion>| tx.another_than(Some(&stored.spine.created_by), "froze it");
+    let another = |tx: &mut Tx<'_, _>, stored: &Record<SoaVersion>| {
+        tx.another_than(&[Deed { by: &stored.spine.created_by, record: stored.spine.id, action: "create", what: "froze it" }])
+    };
     let approved = |tx: &mut Tx<'_, _>, record: &mut Record<SoaVersion>| {
         record.state.approved_at = Some(tx.now());
         record.state.approved_by = Some(tx.caller().actor.clone());

@@ -3,7 +3,7 @@ use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::people as p, schema::versions as v};
 use crate::records::accounts::Written;
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Record, Relation, Resource, Stateless, Stored, unasked, unasked_flag};
+use crate::records::{Condition, Kind, Record, Relation, Resource, Stateless, Stored, Tx, unasked, unasked_flag};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -78,9 +78,10 @@ impl Resource for Person {
         backwards.then(|| crate::core::Invalid::body("/ends_on", "order", "lies before starts_on")).into_iter().collect()
     }
     /// A last day is one for the person's accounts, too; whoever comes back logs in anew.
-    fn holds(written: &mut Written<'_>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
+    fn followed<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
         match before {
             Some(before) if before.own.ends_on != after.own.ends_on => {
+                let mut written = Written::of(tx);
                 if before.own.ends_on.is_some() {
                     written.end_sessions_of(after.spine.id)?;
                 }
