@@ -65,7 +65,7 @@ pub const POLICY: &[Row] = &[
     ("evidence",         &["read", "push"],                               &[Manager, Contributor, Collector]),
     ("evidence",         &["read"],                                       &[Approver, InternalAuditor, Auditor]),
     ("evidence",         &["change"],                                     KEEPERS),
-    ("evidence",         &["archive", "hold", "release"],                 &[Manager]),
+    ("evidence",         &["archive", "hold", "release", "retain"],       &[Manager]),
     ("gap_assessment",   &["read"],                                       READERS),
     ("gap_assessment",   &["change"],                                     KEEPERS),
     ("gap_assessment",   &["archive"],                                    &[Manager]),

@@ -30,8 +30,8 @@ pub fn asked<R: Resource>() -> Vec<Value> {
         query("archived", "Whether archived.", json!({"type": "string", "enum": ["false", "true", "any"], "default": "false"})),
     ];
     for (name, schema) in [("due_on", &date), ("review_due_on", &date), ("created_at", &instant), ("updated_at", &instant)] {
-        all.push(query(&format!("{name}_since"), "Not earlier.", schema.clone()));
-        all.push(query(&format!("{name}_before"), "Earlier.", schema.clone()));
+        all.push(query(&format!("{name}_since"), "On or after; a date begins where the organization is.", schema.clone()));
+        all.push(query(&format!("{name}_before"), "Before; a date begins where the organization is.", schema.clone()));
     }
     for relation in kind.all_relations() {
         let what = if relation.to.is_empty() { "record" } else { relation.to };

@@ -16,6 +16,7 @@ pub mod idempotency;
 pub mod input;
 pub mod limit;
 pub mod logins;
+pub mod pool;
 pub mod responses;
 pub mod transit;
 

@@ -11,7 +11,7 @@ use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Change, Collection, Guard, Input, Operations, ResetPassword, input};
 use crate::records::accounts::Written;
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Known, Record, Relation, Resource, Stateless, Stored, Tx, unasked};
+use crate::records::{By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored, Tx, unasked};
 use actix_web::{HttpRequest, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,10 @@ impl Resource for User {
         code: "USR",
         about: "Users: people with a login (A.5.16).",
         relations: &[Relation::new("person_id", "person")],
+        limited_by: &[
+            (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
         personal: &["name", "email"],
         account: true,
         erased,

@@ -70,6 +70,9 @@ pub struct EvidenceNumbers {
     /// Controls whose evidence has expired.
     #[schema(minimum = 0)]
     pub controls_expired: i64,
+    /// Controls of which a test failed, and none of its series passed since.
+    #[schema(minimum = 0)]
+    pub controls_failing: i64,
 }
 /// What stands against risks, in numbers.
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -264,11 +267,14 @@ fn evidence(reader: &mut Reader<'_>) -> Result<EvidenceNumbers> {
         v::table.filter(reader.seen("evidence")).filter(v::archived_at.is_null()).filter(diesel::dsl::not(diesel::dsl::exists(superseded)));
     let standing: i64 = standing.select(count_star()).get_result(reader.conn())?;
     let proofs = crate::registers::r#do::support::support(reader, None)?;
-    let count = |fits: &dyn Fn(i64, i64) -> bool| proofs.values().filter(|proof| fits(proof.current, proof.expired)).count() as i64;
+    let count = |fits: &dyn Fn(i64, i64) -> bool| {
+        proofs.values().filter(|proof| proof.failed == 0 && fits(proof.current, proof.expired)).count() as i64
+    };
     Ok(EvidenceNumbers {
         standing,
         controls_current: count(&|current, _| current > 0),
         controls_expired: count(&|current, expired| current == 0 && expired > 0),
+        controls_failing: proofs.values().filter(|proof| proof.failed > 0).count() as i64,
     })
 }
 

@@ -1,4 +1,7 @@
 //! The words of a register: its names, what it refers to, and its states.
+use super::Condition;
+use super::limit::Meaning;
+use crate::access::Caller;
 use crate::core::{Code, Problem, Result};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -26,6 +29,10 @@ pub struct Kind {
     pub cites: bool,
     /// The members that can be erased.
     pub personal: &'static [&'static str],
+    /// What each limit of a key means for it; with a limit that is not named here it is neither read nor written.
+    pub limited_by: &'static [Meaning],
+    /// What else a caller's view is cut by, whatever its limits.
+    pub also: Option<fn(&Caller) -> Option<Condition>>,
     /// Is it an account? Actors are called what their account is called.
     pub account: bool,
     /// The shape of its images; grows by one when a member is renamed, removed or comes to be required.
@@ -57,6 +64,8 @@ impl Kind {
         relations: &[],
         cites: false,
         personal: &[],
+        limited_by: &[],
+        also: None,
         account: false,
         schema: 1,
         upcast: first_schema,
@@ -131,6 +140,8 @@ pub struct Relation {
     pub acyclic: bool,
     /// Must it be given?
     pub required: bool,
+    /// The states in which a record does not keep its target from being archived.
+    pub frees: &'static [&'static str],
 }
 
 impl Relation {
@@ -139,11 +150,15 @@ impl Relation {
 
     /// Refers to records of a kind.
     pub const fn new(member: &'static str, to: &'static str) -> Self {
-        Relation { member, to, acyclic: false, required: false }
+        Relation { member, to, acyclic: false, required: false, frees: &[] }
     }
     /// Without circles.
     pub const fn acyclic(member: &'static str, to: &'static str) -> Self {
-        Relation { member, to, acyclic: true, required: false }
+        Relation { member, to, acyclic: true, required: false, frees: &[] }
+    }
+    /// The same where a record in one of these states does not keep its target from being archived.
+    pub const fn freed_when(self, frees: &'static [&'static str]) -> Self {
+        Relation { frees, ..self }
     }
     /// Does it refer to several?
     pub fn many(&self) -> bool {

@@ -2,7 +2,7 @@
 use super::ask::{Archived, Ask, Moments, Owner, Place, Span};
 use super::order::{self, Half};
 use super::record::assemble;
-use super::{Condition, Kind, Reader, Resource, Row, sight};
+use super::{Condition, Kind, Reader, Resource, Row, Selector, sight};
 use crate::core::{Id, Problem, Result};
 use crate::db::dialect::{body_of, inside, personal_of};
 use crate::db::schema::{links as l, requirement_links as rl, versions as v};
@@ -40,9 +40,11 @@ pub fn records<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<(Vec<S
     let (mut rows, more) = pick(reader, &R::KIND, ask, &|reader| condition::<R>(reader, ask, &targets))?;
     reader.name(&mut rows)?;
     let computed = R::computed(reader, &rows)?;
-    let data: Vec<String> = rows.iter().zip(&computed).map(|(row, text)| assemble(&R::KIND, row, text)).collect::<Result<_>>()?;
-    let last = rows.last().filter(|_| more);
-    Ok((data, last.map(|row| order::place(reader.conn, reader.tenant(), ask.sort, row.id, row.version)).transpose()?))
+    let last = rows.last().filter(|_| more).map(|row| (row.id, row.version));
+    let cut = rows.into_iter().map(|row| reader.cut_row(row)).collect::<Result<Vec<_>>>()?;
+    let data: Vec<String> = cut.iter().zip(&computed).map(|(row, text)| assemble(&R::KIND, row, text)).collect::<Result<_>>()?;
+    let place = |(id, version)| order::place(reader.conn, reader.tenant(), ask.sort, id, version);
+    Ok((data, last.map(place).transpose()?))
 }
 
 /// A page of a register.
@@ -139,7 +141,7 @@ fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> R
         let late = late(reader.today);
         all.push(if overdue { late } else { Box::new(not(late)) });
     }
-    all.extend(days(ask));
+    all.extend(days(ask, reader.settings.zone));
     all.extend(targets.iter().filter(|(member, _)| **member != GONE).map(|(member, ids)| related(member, ids, seq)));
     for (member, none) in &ask.unrelated {
         let links = l::table.filter(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id)).and(l::relation.eq(*member)));
@@ -147,8 +149,11 @@ fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> R
         all.push(if *none { Box::new(not(some)) } else { Box::new(some) });
     }
     if !ask.requirements.is_empty() {
+        // What the caller does not see is cited by nothing that it sees.
+        let seen = |id: &&String| id.split_once(':').is_some_and(|(slug, _)| super::frameworks::seen(reader.caller(), slug));
+        let requirements: Vec<String> = ask.requirements.iter().filter(seen).cloned().collect();
         let cited = rl::table.filter(rl::tenant_id.eq(v::tenant_id).and(rl::from_id.eq(v::id)));
-        let cited = cited.filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq))).filter(rl::requirement.eq_any(ask.requirements.clone()));
+        let cited = cited.filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq))).filter(rl::requirement.eq_any(requirements));
         all.push(Box::new(exists(cited)));
     }
     all.into_iter().reduce(sight::both).ok_or_else(|| Problem::internal("a list of nothing"))
@@ -159,7 +164,7 @@ pub fn late(today: chrono::NaiveDate) -> Condition {
     Box::new(v::due_on.is_not_null().and(v::due_on.assume_not_null().lt(today)).and(v::status.ne_all(DONE.to_vec())))
 }
 
-fn days(ask: &Ask) -> Vec<Condition> {
+fn days(ask: &Ask, zone: chrono_tz::Tz) -> Vec<Condition> {
     let mut all: Vec<Condition> = Vec::new();
     let spans = [(ask.due_on, true), (ask.review_due_on, false)];
     for (Span { since, before }, due) in spans {
@@ -181,16 +186,16 @@ fn days(ask: &Ask) -> Vec<Condition> {
         }
     }
     if let Some(since) = ask.created_at.since {
-        all.push(Box::new(v::created_at.ge(since)));
+        all.push(Box::new(v::created_at.ge(since.instant(zone))));
     }
     if let Some(before) = ask.created_at.before {
-        all.push(Box::new(v::created_at.lt(before)));
+        all.push(Box::new(v::created_at.lt(before.instant(zone))));
     }
     if let Some(since) = ask.updated_at.since {
-        all.push(Box::new(v::updated_at.ge(since)));
+        all.push(Box::new(v::updated_at.ge(since.instant(zone))));
     }
     if let Some(before) = ask.updated_at.before {
-        all.push(Box::new(v::updated_at.lt(before)));
+        all.push(Box::new(v::updated_at.lt(before.instant(zone))));
     }
     all
 }
@@ -205,13 +210,13 @@ type Targets = BTreeMap<&'static str, Vec<Id>>;
 fn targets(reader: &mut Reader<'_>, ask: &Ask) -> Result<Targets> {
     let mut all = Targets::new();
     for (member, selectors) in &ask.related {
-        let ids = selectors.iter().map(|selector| selector.resolve(reader.conn, reader.tenant())).collect::<QueryResult<Vec<_>>>()?;
+        let ids = selectors.iter().map(|selector| named(reader, selector)).collect::<Result<Vec<_>>>()?;
         all.entry(*member).or_default().extend(ids.into_iter().flatten());
     }
     for owner in &ask.owners {
         let id = match owner {
             Owner::Me => reader.person(),
-            Owner::Person(selector) => selector.resolve(reader.conn, reader.tenant())?,
+            Owner::Person(selector) => named(reader, selector)?,
         };
         all.entry("owner_id").or_default().extend(id);
     }
@@ -220,6 +225,17 @@ fn targets(reader: &mut Reader<'_>, ask: &Ask) -> Result<Targets> {
         all.insert(GONE, super::accounts::all_left(reader.conn, reader.tenant(), seq, today)?);
     }
     Ok(all)
+}
+
+/// What a filter names. A code tells a limited caller nothing of a record that it does not see; an id is what it is told anyway.
+fn named(reader: &mut Reader<'_>, selector: &Selector) -> Result<Option<Id>> {
+    match selector {
+        Selector::Number(kind, number) if reader.limited(kind) => {
+            let seen = v::table.filter(reader.seen(kind)).filter(v::number.eq(*number));
+            Ok(seen.select(v::id).get_result(reader.conn).optional()?)
+        }
+        _ => Ok(selector.resolve(reader.conn, reader.tenant())?),
+    }
 }
 
 /// Linked with one of these.

@@ -71,7 +71,7 @@ CREATE TABLE threats (
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE TABLE vulnerabilities (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, severity TEXT COLLATE "C" NOT NULL, source TEXT COLLATE "C", cve TEXT COLLATE "C", tool TEXT COLLATE "C", component TEXT COLLATE "C", weakness TEXT COLLATE "C",
-  found_on DATE, fixed_on DATE, reopened_on DATE,
+  found_on DATE, fixed_on DATE, reopened_on DATE, reported_by UUID,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE TABLE risks (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, category TEXT COLLATE "C", affects_confidentiality BOOLEAN NOT NULL, affects_integrity BOOLEAN NOT NULL, affects_availability BOOLEAN NOT NULL,
@@ -100,7 +100,7 @@ CREATE INDEX soa_versions_by_scope ON soa_versions (tenant_id, scope_id, number)
 CREATE TABLE evidence (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, source TEXT COLLATE "C" NOT NULL, external_id TEXT COLLATE "C", collected_at TIMESTAMPTZ NOT NULL, collected_on DATE NOT NULL,
   period_start_on DATE, period_end_on DATE, expires_on DATE, retain_until_on DATE, confidentiality TEXT COLLATE "C" NOT NULL, hold BOOLEAN NOT NULL, attests BOOLEAN NOT NULL,
-  sha256 TEXT COLLATE "C" NOT NULL, superseded_by_id UUID, pushed_by UUID NOT NULL,
+  sha256 TEXT COLLATE "C" NOT NULL, superseded_by_id UUID, pushed_by UUID NOT NULL, outcome TEXT COLLATE "C",
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE INDEX evidence_by_identity ON evidence (tenant_id, source, external_id, collected_at);
 CREATE TABLE nonconformities (

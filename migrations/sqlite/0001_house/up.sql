@@ -71,7 +71,7 @@ CREATE TABLE threats (
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 CREATE TABLE vulnerabilities (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, severity TEXT NOT NULL, source TEXT, cve TEXT, tool TEXT, component TEXT, weakness TEXT,
-  found_on TEXT, fixed_on TEXT, reopened_on TEXT,
+  found_on TEXT, fixed_on TEXT, reopened_on TEXT, reported_by BLOB,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 CREATE TABLE risks (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, category TEXT, affects_confidentiality BOOLEAN NOT NULL, affects_integrity BOOLEAN NOT NULL, affects_availability BOOLEAN NOT NULL,
@@ -100,7 +100,7 @@ CREATE INDEX soa_versions_by_scope ON soa_versions (tenant_id, scope_id, number)
 CREATE TABLE evidence (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, source TEXT NOT NULL, external_id TEXT, collected_at INTEGER NOT NULL, collected_on TEXT NOT NULL,
   period_start_on TEXT, period_end_on TEXT, expires_on TEXT, retain_until_on TEXT, confidentiality TEXT NOT NULL, hold BOOLEAN NOT NULL, attests BOOLEAN NOT NULL,
-  sha256 TEXT NOT NULL, superseded_by_id BLOB, pushed_by BLOB NOT NULL,
+  sha256 TEXT NOT NULL, superseded_by_id BLOB, pushed_by BLOB NOT NULL, outcome TEXT,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 CREATE INDEX evidence_by_identity ON evidence (tenant_id, source, external_id, collected_at);
 CREATE TABLE nonconformities (

@@ -10,7 +10,7 @@ use crate::http::handlers::Comment;
 use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Return, Revise, Submit};
 use crate::records::ask::Moments;
 use crate::records::history::Entry;
-use crate::records::{Condition, Kind, Known, Reader, Record, Resource, Stored, unasked};
+use crate::records::{By, Condition, Kind, Known, Limit, Reader, Record, Resource, SCOPED, Stored, unasked};
 use actix_web::{HttpRequest, get, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -192,6 +192,11 @@ impl Resource for RiskMethodology {
         about: "Risk methodologies: how risks are scored and evaluated (6.1.2).",
         initial: "draft",
         transitions: &[revision::SUBMIT, revision::APPROVE, revision::RETURN, revision::REVISE],
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::ReadOnly("risks are assessed for the whole ISMS, whatever the framework")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
         ..Kind::PLAIN
     };
     type State = Revised;

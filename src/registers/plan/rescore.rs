@@ -10,6 +10,7 @@ use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
 use crate::http::describe::Rejections;
 use crate::http::{Answer, Guard, Input, Rescore, input};
+use crate::records::limit;
 use crate::records::{Known, Record, Resource, Selector, Tx};
 use actix_web::{HttpRequest, ResponseError, post};
 use diesel::prelude::*;
@@ -131,13 +132,15 @@ fn is_of(score: &RiskScore, method: &Record<RiskMethodology>) -> bool {
 
 /// The open risks whose score is of an earlier revision, in the order of their codes.
 fn outdated<P>(tx: &mut Tx<'_, P>, stage: Stage, method: &Record<RiskMethodology>) -> Result<VecDeque<Record<Risk>>> {
+    let (caller, zone) = (tx.caller(), tx.settings().zone);
     let mut reader = tx.reader();
     let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
     let rows: Vec<(i16, String)> = open.order(v::number).select((v::schema, body_of())).load(reader.conn())?;
     let mut found = VecDeque::new();
     for (schema, body) in rows {
         let mut risk = Record::<Risk>::of_image(schema, &body, None)?;
-        if of_stage(&mut risk, stage).as_ref().is_some_and(|score| !is_of(score, method)) {
+        // What the key reads and does not write is for others to score again.
+        if limit::within(caller, &risk, zone).is_ok() && of_stage(&mut risk, stage).as_ref().is_some_and(|score| !is_of(score, method)) {
             found.push_back(risk);
         }
     }
