@@ -24,6 +24,7 @@ pub fn asked<R: Resource>() -> Vec<Value> {
         any("external_ref", "With this external reference.", text(200)),
         any("tag", "With this tag.", text(50)),
         query("owner_none", "Without an owner, or with one.", flag()),
+        query("owner_left", "Its owner's last day has passed, or not.", flag()),
         query("q", "Words that begin like this, in code, name and description; all of them.", text(200)),
         query("overdue", "Past its due day and not done, or not.", flag()),
         query("review_overdue", "Past the day of its review and not done, or not.", flag()),

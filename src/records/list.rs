@@ -121,6 +121,12 @@ fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> R
     if let Some(none) = ask.owner_none {
         all.push(if none { Box::new(v::owner_id.is_null()) } else { Box::new(v::owner_id.is_not_null()) });
     }
+    if let Some(wanted) = ask.owner_left {
+        let gone = targets.get(GONE).map(Vec::as_slice).unwrap_or_default();
+        let left: Condition = Box::new(v::owner_id.is_not_null().and(v::owner_id.assume_not_null().eq_any(gone.to_vec())));
+        let stays: Condition = Box::new(v::owner_id.is_null().or(v::owner_id.assume_not_null().ne_all(gone.to_vec())));
+        all.push(if wanted { left } else { stays });
+    }
     let tags = ask.tags.iter().map(|tag| -> Condition { Box::new(v::tags.like(inside(&format!("\n{tag}\n"))).escape('\\')) });
     all.extend(tags.reduce(|a, b| Box::new(a.or(b))));
     all.extend(
@@ -138,7 +144,7 @@ fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> R
         all.push(if overdue { late } else { Box::new(not(late)) });
     }
     all.extend(days(ask, reader.settings.zone));
-    all.extend(targets.iter().map(|(member, ids)| related(member, ids, seq)));
+    all.extend(targets.iter().filter(|(member, _)| **member != GONE).map(|(member, ids)| related(member, ids, seq)));
     for (member, none) in &ask.unrelated {
         let links = l::table.filter(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id)).and(l::relation.eq(*member)));
         let some = exists(links.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))));
@@ -204,6 +210,9 @@ fn days(ask: &Ask, zone: chrono_tz::Tz) -> Vec<Condition> {
     all
 }
 
+/// The people who have left, among the targets.
+const GONE: &str = "";
+
 /// The targets asked for, by member.
 type Targets = BTreeMap<&'static str, Vec<Id>>;
 
@@ -220,6 +229,10 @@ fn targets(reader: &mut Reader<'_>, ask: &Ask) -> Result<Targets> {
             Owner::Person(selector) => named(reader, selector)?,
         };
         all.entry("owner_id").or_default().extend(id);
+    }
+    if ask.owner_left.is_some() {
+        let (seq, today) = (reader.moment.seq, reader.today);
+        all.insert(GONE, super::accounts::all_left(reader.conn, reader.tenant(), seq, today)?);
     }
     Ok(all)
 }

@@ -1,5 +1,6 @@
 //! Floor 3: what a record is and how it is kept; written once, for every register.
 pub mod about;
+pub mod accounts;
 pub mod ask;
 pub mod body;
 pub mod duties;

@@ -1,5 +1,6 @@
 //! What is particular to each room.
 mod account;
+mod admins;
 mod control;
 mod coverage;
 mod evidence;
@@ -8,12 +9,15 @@ mod framework;
 mod gap;
 mod in_force;
 mod key;
+mod leaver;
+mod login;
 mod methodology;
 mod nonconformity;
 mod occurrence;
 mod overview;
 mod risk;
 mod scope;
+mod setup;
 mod soa;
 mod soa_size;
 mod soa_version;

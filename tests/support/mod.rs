@@ -122,6 +122,7 @@ impl TestApp {
         let template = template::sqlite().await;
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("isms.db"), &template.file).unwrap();
+        std::fs::write(dir.path().join(isms::db::sessions::FILE), &template.sessions).unwrap();
         let url = format!("sqlite:{}/isms.db", dir.path().display());
         TestApp::at(url, dir, Some(template), settings).await
     }
@@ -183,6 +184,10 @@ impl TestApp {
     pub fn conn(&self) -> Conn {
         r2d2::ManageConnection::connect(&Manager::new(&self.url).unwrap()).unwrap()
     }
+    /// The file of sessions beside an embedded database.
+    pub fn sessions(&self) -> std::path::PathBuf {
+        self.dir.path().join(isms::db::sessions::FILE)
+    }
     pub fn embedded(&self) -> bool {
         self.url.starts_with("sqlite:")
     }
@@ -237,6 +242,23 @@ impl TestApp {
             reply
         }
         .boxed_local()
+    }
+    /// A POST without a credential from another address.
+    pub async fn from(&self, address: &str, uri: &str, body: &Value) -> Reply {
+        let peer = std::net::SocketAddr::new(address.parse().unwrap(), 40_000);
+        let request = test::TestRequest::post().uri(uri).peer_addr(peer).set_json(body);
+        (self.call)(request).await
+    }
+    /// A new user who has set the password of all.
+    pub async fn user(&self, key: &str, body: &Value) -> Value {
+        let made = self.post(key, "/v1/users", body).await.expect(201).json();
+        self.set_up(&made["setup_token"]).await;
+        made
+    }
+    /// Sets the password of all with a setup token; gives back the tokens.
+    pub async fn set_up(&self, token: &Value) -> Value {
+        let body = serde_json::json!({"setup_token": token, "password": PASSWORD});
+        self.post("", "/v1/auth/setup", &body).await.expect(200).json()
     }
     pub async fn get(&self, key: &str, uri: &str) -> Reply {
         self.send(key, Method::GET, uri, &[], None).await

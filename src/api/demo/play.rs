@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 const SCRIPT: &str = include_str!("nordwind.txt");
 const NAME: &str = "Nordwind Logistics";
 const EMAIL: &str = "security@nordwind.example";
+const ADMIN: &str = "Head of information security";
 /// The first request of a day, in milliseconds after midnight UTC, and how much later the next one is.
 const MORNING: i64 = 7 * 3_600_000;
 const PACE: i64 = 60_000;
@@ -49,8 +50,9 @@ pub async fn fill(config: &Config, today: Instant) -> Outcome<Filled> {
     let mut steps = script::steps(SCRIPT)?;
     let today = today.day(chrono_tz::Europe::Berlin);
     set(&hands, today, steps.first().map_or(0, |step| step.day))?;
-    let password = api_key::generate().map_err(|e| e.to_string())?;
-    let founded = founding::found(&house, NAME, EMAIL, &password, false).await.map_err(|e| e.to_string())?;
+    let password = api_key::setup_token().map_err(|e| e.to_string())?;
+    let plan = founding::Plan { name: ADMIN.into(), ..founding::Plan::new(NAME, EMAIL, &password) };
+    let founded = founding::found(&house, plan).await.map_err(|e| e.to_string())?;
     let app = application(house)?;
     let app = actix_web::test::init_service(app).await;
     let mut keys = BTreeMap::new();
@@ -66,13 +68,13 @@ pub async fn fill(config: &Config, today: Instant) -> Outcome<Filled> {
             hands.fetch_add(PACE * i64::try_from(group.len())?, Ordering::Relaxed);
             for answer in join_all(group.iter().map(|step| play(&app, step, keys.get(step.role), TestRequest::to_request))).await {
                 let answer = answer?;
-                let (secret, role, email) = (member(&answer, "secret"), member(&answer, "role"), member(&answer, "email"));
-                match (secret, role, email) {
-                    ("", ..) => {}
-                    (secret, "", email) => {
-                        drop(keys.insert(member(&answer, "code").to_owned(), login(&app, TestRequest::to_request, (email, secret)).await?))
-                    }
-                    (secret, role, _) => drop(keys.insert(role.to_owned(), secret.to_owned())),
+                let (secret, role, token) = (member(&answer, "secret"), member(&answer, "role"), member(&answer, "setup_token"));
+                if !token.is_empty() {
+                    let login = set_up(&app, TestRequest::to_request, token).await?;
+                    keys.insert(member(&answer, "code").to_owned(), login);
+                }
+                if !secret.is_empty() {
+                    keys.insert(role.to_owned(), secret.to_owned());
                 }
             }
         }
@@ -94,6 +96,18 @@ async fn login<Q>(
     (email, password): (&str, &str),
 ) -> Outcome<String> {
     let request = TestRequest::post().uri("/v1/auth/login").set_json(json!({"email": email, "password": password}));
+    Ok(member(&said(app, form(request)).await?, "access_token").to_owned())
+}
+
+/// The first login of a user, with a password that nobody keeps: an access token.
+async fn set_up<Q>(
+    app: &impl Service<Q, Response = ServiceResponse<BoxBody>, Error = Error>,
+    form: impl FnOnce(TestRequest) -> Q,
+    token: &str,
+) -> Outcome<String> {
+    let password = api_key::setup_token().map_err(|e| e.to_string())?;
+    let body = json!({"setup_token": token, "password": password});
+    let request = TestRequest::post().uri("/v1/auth/setup").set_json(body);
     Ok(member(&said(app, form(request)).await?, "access_token").to_owned())
 }
 

@@ -152,7 +152,7 @@ impl<'a> Kit<'a> {
             ("POST", "/v1/frameworks/{slug}/mappings") => {
                 json!({"mappings": [{"source": format!("{OWN}:1"), "target": "iso-27001-2022:A.7.4", "relationship": "equal"}]})
             }
-            ("POST", "/v1/users") => json!({"email": format!("{n}@a.example"), "roles": ["auditor"], "password": PASSWORD}),
+            ("POST", "/v1/users") => json!({"email": format!("{n}@a.example"), "roles": ["auditor"]}),
             ("POST", "/v1/me/password") => json!({"current_password": PASSWORD, "new_password": format!("{PASSWORD} {n}")}),
             ("POST", template) if template.ends_with("/links") => json!({"relation": "scope_ids", "to": self.scope}),
             _ => own.clone().unwrap_or(json!({})),
