@@ -51,6 +51,7 @@ impl Resource for User {
         about: "Users: people with a login (A.5.16).",
         relations: &[Relation::new("person_id", "person")],
         personal: &["name", "email"],
+        confidential: &["email"],
         account: true,
         erased,
         ..Kind::PLAIN

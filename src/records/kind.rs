@@ -26,6 +26,8 @@ pub struct Kind {
     pub cites: bool,
     /// The members that can be erased.
     pub personal: &'static [&'static str],
+    /// The personal members that only administrators see.
+    pub confidential: &'static [&'static str],
     /// Is it an account? Actors are called what their account is called.
     pub account: bool,
     /// The shape of its images; grows by one when a member is renamed, removed or comes to be required.
@@ -57,6 +59,7 @@ impl Kind {
         relations: &[],
         cites: false,
         personal: &[],
+        confidential: &[],
         account: false,
         schema: 1,
         upcast: first_schema,

@@ -39,6 +39,7 @@ pub fn records<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<(Vec<S
     let targets = targets(reader, ask)?;
     let (mut rows, more) = pick(reader, &R::KIND, ask, &|reader| condition::<R>(reader, ask, &targets))?;
     reader.name(&mut rows)?;
+    reader.veil(&R::KIND, &mut rows)?;
     let computed = R::computed(reader, &rows)?;
     let data: Vec<String> = rows.iter().zip(&computed).map(|(row, text)| assemble(&R::KIND, row, text)).collect::<Result<_>>()?;
     let last = rows.last().filter(|_| more);

@@ -19,6 +19,7 @@ pub mod several;
 pub mod sight;
 pub mod spine;
 pub mod tx;
+pub mod veil;
 
 pub use about::About;
 pub use ask::Ask;

@@ -131,6 +131,7 @@ impl<'a> Reader<'a> {
     /// A row as it is answered.
     pub fn show<R: Resource>(&mut self, mut row: Row) -> Result<Shown> {
         self.name(std::slice::from_mut(&mut row))?;
+        self.veil(&R::KIND, std::slice::from_mut(&mut row))?;
         let computed = R::computed(self, std::slice::from_ref(&row))?.pop().unwrap_or_default();
         let json = assemble(&R::KIND, &row, &computed)?;
         Ok(Shown { id: row.id, version: row.version, etag: etag(row.version, row.names, &computed), json, position: self.moment.last })
