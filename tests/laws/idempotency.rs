@@ -126,12 +126,12 @@ async fn a_replay_is_within_the_limits_of_now(app: &TestApp) {
     again("/v1/assets", "one", &asset).await.expect(201);
     app.patch(admin, &at, "*", &json!({"limits": {"scope_ids": [there]}})).await.expect(200);
     app.get(secret, &format!("/v1/assets/{}", id(&made))).await.problem(404, "not_found");
-    again("/v1/assets", "one", &asset).await.problem(404, "not_found");
-    again("/v1/assets/batch", "many", &batch).await.problem(404, "not_found");
+    again("/v1/assets", "one", &asset).await.problem(403, "outside_limits");
+    again("/v1/assets/batch", "many", &batch).await.problem(403, "outside_limits");
     app.patch(admin, &at, "*", &json!({"limits": {"scope_ids": [here]}})).await.expect(200);
     assert_eq!(again("/v1/assets", "one", &asset).await.expect(201).json()["id"], made["id"]);
     app.patch(admin, &format!("/v1/assets/{}", id(&made)), "*", &json!({"scope_ids": [there]})).await.expect(200);
-    again("/v1/assets", "one", &asset).await.problem(404, "not_found");
+    again("/v1/assets", "one", &asset).await.problem(403, "outside_limits");
 }
 
 async fn a_secret_is_not_in_the_replay(app: &TestApp) {

@@ -293,7 +293,7 @@ async fn a_limited_key_makes_nothing_wider(app: &TestApp) {
         let user = json!({"email": "wider@a.example", "roles": ["admin"]});
         app.post(&robot, "/v1/users", &user).await.problem(403, "outside_limits");
         let made = app.post(admin, "/v1/api-keys", &body(&limits)).await.expect(201).json();
-        let reply = app.patch(&robot, &at("api-keys", &made), "*", &json!({"limits": {}})).await;
+        let reply = app.patch(&robot, &at("api-keys", &made), "*", &json!({"limits": {(wider): null}})).await;
         assert!([403, 404].contains(&reply.status), "{}: {}", reply.status, reply.text());
         let user = format!("/v1/users/{}", app.keys.contributor_user);
         let reply = app.patch(&robot, &user, "*", &json!({"roles": ["admin"]})).await;
