@@ -55,6 +55,8 @@ codes! {
         "The body took too long to arrive. Send it again, from a better connection or in smaller parts.";
     IllegalTransition    "illegal_transition"     409 "The state does not allow that"
         "The record is in a state that does not allow this. `allowed` names the transitions that there are now.";
+    NotReady             "not_ready"              409 "Something is missing first"
+        "What was asked for needs more before it can be done: `errors` names each thing that is missing. Add it and try again, or, where the operation allows it, say why it is done without.";
     ReviseFirst          "revise_first"           409 "What is approved changes by a new revision"
         "What is approved stays as it was approved. Open the next revision with `revise`, and change that.";
     ReadOnly             "read_only"              409 "This record is built in"
@@ -66,7 +68,7 @@ codes! {
     EvidenceDiffers      "evidence_differs"       409 "That evidence is there with other content"
         "Evidence with this source, external id and moment is there with other content. New content has a new moment of collection.";
     Retained             "retained"               409 "The record must be kept for now"
-        "The record is on hold, or its time of retention has not ended. It can be archived after that.";
+        "The record is on hold, or its time of retention has not ended. While it is on hold, only links can be added; it changes, is superseded or archived after `release`, and is archived after its day of retention.";
     VersionMismatch      "version_mismatch"       412 "The record has changed since it was read"
         "Somebody changed the record after it was read: `If-Match` names another version, or is a weak tag. Read it again, look at what changed, and repeat the change with the new tag.";
     PayloadTooLarge      "payload_too_large"      413 "The body is too large"
@@ -85,6 +87,8 @@ codes! {
         "This key, or this address, has sent more requests than its share. Wait as `Retry-After` says; `RateLimit` and `RateLimit-Policy` say how much there is.";
     Internal             "internal"               500 "Something broke here"
         "A fault of the service. Its log has the cause under the `request_id`; a repeated request is safe with the same idempotency key.";
+    ContentMissing       "content_missing"        500 "The content is missing from the store"
+        "The record names a content that the object store does not have: the store was lost, or restored from an older backup than the database. Restore `object_store` from the backup that goes with the database, or push the same content again.";
     Unavailable          "unavailable"            503 "Too busy; try again"
         "The service or its database is too busy, starting or ending. Wait as `Retry-After` says, then send the request again.";
 }
@@ -178,8 +182,22 @@ impl Problem {
             retry_after: None,
         }))
     }
-    /// 422 with every invalid value, in the order of their places.
+    /// Faults of one body that are listed.
+    pub const LISTED: usize = 50;
+    /// 422 with every invalid value, in the order of their places; the first 50, where there are more.
     pub fn invalid(mut errors: Vec<Invalid>) -> Self {
+        errors.sort_by(|a, b| (&a.pointer, &a.code).cmp(&(&b.pointer, &b.code)));
+        match errors.len() > Self::LISTED {
+            true => {
+                errors.truncate(Self::LISTED);
+                let words = format!("More than {} values are invalid; these are the first.", Self::LISTED);
+                Problem::new(Code::ValidationFailed, words).listing(errors)
+            }
+            false => Problem::invalid_all(errors),
+        }
+    }
+    /// The same with all of them: for tables, which list more.
+    pub fn invalid_all(mut errors: Vec<Invalid>) -> Self {
         errors.sort_by(|a, b| (&a.pointer, &a.code).cmp(&(&b.pointer, &b.code)));
         let detail = match errors.as_slice() {
             [only] => format!("1 value is invalid: {}.", only.detail.trim_end_matches('.')),
@@ -215,6 +233,14 @@ impl Problem {
     /// With another sentence about this occurrence.
     pub fn saying(mut self, detail: impl Into<String>) -> Self {
         self.0.detail = detail.into();
+        self
+    }
+    /// With so many of its invalid values at most: what is left of a batch's share.
+    pub fn listing_up_to(mut self, most: usize) -> Self {
+        if self.0.errors.len() > most {
+            self.0.errors.truncate(most);
+            self.0.detail.push_str(&format!(" A batch lists {} faults in all.", Self::LISTED));
+        }
         self
     }
     /// Of a part of a body that stands there: each place begins with it.
@@ -300,9 +326,68 @@ impl From<Db> for Problem {
             Db::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Problem::new(Code::Conflict, "That value is taken."),
             Db::DatabaseError(DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection, what) => {
                 log::error!("the database went away: {}", what.message());
-                Problem::new(Code::Unavailable, "The database cannot be reached.")
+                Problem::new(Code::Unavailable, "The database cannot be reached. Try again.")
             }
+            Db::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => busy("another transaction came first"),
+            Db::DatabaseError(_, what) if is_busy(what.message()) => busy(what.message()),
+            Db::RollbackErrorOnCommit { commit_error, .. } => Problem::from(*commit_error),
+            Db::BrokenTransactionManager => busy("the connection was given up"),
             other => Problem::internal(other),
         }
+    }
+}
+
+/// Is it that somebody else holds what is asked for, or that it took too long? (Neither driver gives these a kind of their own.)
+fn is_busy(words: &str) -> bool {
+    const BUSY: &[&str] = &[
+        "database is locked",
+        "database table is locked",
+        "database schema is locked",
+        "canceling statement due to",
+        "deadlock detected",
+        "could not serialize access",
+        "could not obtain lock",
+        "remaining connection slots",
+        "too many clients",
+        "the database system is",
+        "terminating connection",
+    ];
+    BUSY.iter().any(|busy| words.contains(busy))
+}
+fn busy(words: &str) -> Problem {
+    log::warn!("the database is busy: {words}");
+    Problem::new(Code::Unavailable, "The database is busy. Try again.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_no_fault_of_the_service() {
+        let said = |words: &str| Problem::from(Db::DatabaseError(DatabaseErrorKind::Unknown, Box::new(words.to_owned())));
+        for words in [
+            "database is locked",
+            "canceling statement due to lock timeout",
+            "canceling statement due to statement timeout",
+            "deadlock detected",
+            "FATAL: sorry, too many clients already",
+        ] {
+            let answer = said(words).error_response();
+            assert_eq!(answer.status(), 503, "{words}");
+            assert!(answer.headers().contains_key(header::RETRY_AFTER), "{words}");
+        }
+        assert!(said("no such table: x").is(Code::Internal));
+        let commit = || Box::new(Db::DatabaseError(DatabaseErrorKind::Unknown, Box::new("database is locked".to_owned())));
+        let both = Db::RollbackErrorOnCommit { rollback_error: commit(), commit_error: commit() };
+        assert!(Problem::from(both).is(Code::Unavailable));
+    }
+
+    #[test]
+    fn fifty_faults_are_listed() {
+        let faults = |n: usize| (0..n).map(|n| Invalid::body(format!("/m{n:03}"), "invalid", "x")).collect();
+        assert_eq!((Problem::invalid(faults(50)).errors().len(), Problem::invalid(faults(51)).errors().len()), (50, 50));
+        assert!(Problem::invalid(faults(51)).to_string().contains("More than 50"));
+        assert!(Problem::invalid(faults(9)).listing_up_to(3).to_string().contains("A batch lists 50"));
     }
 }

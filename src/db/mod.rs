@@ -8,6 +8,7 @@ pub mod proof;
 pub mod schema;
 pub mod store;
 pub mod types;
+pub mod walk;
 
 pub use connection::{Conn, Manager, MultiBackend as Backend};
 pub use files::Files;

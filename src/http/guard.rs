@@ -5,7 +5,7 @@ use super::{House, Input};
 use crate::access::{Caller, Role, allowed, allows};
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::ledger::{AsOf, Head, Moment, Recorded, Stamp};
-use crate::records::{Covers, Reader, Resource, Settings, Tx};
+use crate::records::{Covers, Reader, Resource, Settings, Tx, kind};
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use std::future::{Ready, ready};
@@ -72,6 +72,8 @@ verbs! {
     Hold "hold",
     /// End that.
     Release "release",
+    /// Say how long evidence must be kept.
+    Retain "retain",
     /// Stop a nonconformity from spreading.
     Contain "contain",
     /// Find its cause.
@@ -164,6 +166,24 @@ impl<P: Permission> Guard<P> {
         let (caller, now, current) = (self.caller.clone(), self.house.now(), self.house.settings(self.caller.tenant).await?);
         self.house.database.read(move |conn| work(&mut Reader::open(conn, &caller, as_of, now, current)?)).await
     }
+    /// The same for the caller as it is now: for answers that take a while, in which a key may be revoked or a role taken away.
+    pub async fn refreshed(self) -> Result<Self> {
+        let authorization = self.request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        self.house.recognise(authorization).await?;
+        let caller = self.house.caller(authorization)?;
+        match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
+            true => Ok(Guard { caller, ..self }),
+            false => Err(Problem::new(Code::Forbidden, "This role may not do that any more.")),
+        }
+    }
+    /// Counts this request among those that wait.
+    pub fn poll(&self) -> Result<super::poll::Poll> {
+        self.house.poll(self.caller.actor.id)
+    }
+    /// Waits until something is written after this position, or until then.
+    pub async fn changed(&self, position: i64, until: tokio::time::Instant) -> Result<()> {
+        self.house.changed(self.caller.tenant, position, until).await
+    }
     /// Reads again at a moment that was read before: the further parts of one answer.
     pub async fn again<T: Send + 'static>(
         &self,
@@ -254,7 +274,9 @@ impl<P: Permission> Guard<P> {
         input: &Input,
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,
     ) -> Result<Answer> {
-        self.effect(&input.content()?, work).await
+        let kept = self.request.headers().contains_key("Idempotency-Key");
+        let content = if kept { input.content()? } else { vec![] };
+        self.effect(&content, work).await
     }
     /// The same for a content that is no JSON body.
     pub async fn effect(
@@ -335,7 +357,12 @@ fn enter<P: Permission>(request: &HttpRequest) -> Result<Guard<P>> {
     let caller = house.caller(authorization)?;
     within(request, house.limiter.take(caller.actor.id))?;
     match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
-        true => conditions(request).map(|()| Guard { house, caller, request: request.clone(), permission: PhantomData }),
+        true => within_limits::<P>(&caller).and_then(|()| conditions(request)).map(|()| Guard {
+            house,
+            caller,
+            request: request.clone(),
+            permission: PhantomData,
+        }),
         false => Err(forbidden(&caller.roles, P::KIND, P::ACTION)),
     }
 }
@@ -347,6 +374,14 @@ fn forbidden(roles: &[Role], kind: &str, action: &str) -> Problem {
     let yours =
         if roles.is_empty() { "your key has no role left that its user has".to_owned() } else { format!("you have {}", list(roles)) };
     Problem::new(Code::Forbidden, format!("`{action}` of {kind} is for the roles {}; {yours}.", list(&may)))
+}
+
+/// 403 for a write of a register that the limits of the key leave no record of.
+fn within_limits<P: Permission>(caller: &Caller) -> Result<()> {
+    match kind::named(P::KIND).filter(|_| P::ACTION != "read") {
+        Some(kind) => kind.open_to(&caller.limits),
+        None => Ok(()),
+    }
 }
 
 /// Characters of a condition, as the document says.

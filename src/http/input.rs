@@ -1,7 +1,8 @@
 //! What comes in: bodies, places, moments. Each fault is a problem of its own kind, in the order that the contract gives.
-use crate::core::{Code, Invalid, Problem, Result, json};
+use super::aside::by_size;
+use crate::core::{Code, Invalid, Problem, Result, clock, json};
 use crate::ledger::AsOf;
-use crate::records::{Kind, Known, MergePatch, Selector, read_part};
+use crate::records::{Body, Kind, Known, Patch, Resource, Selector, read_part};
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::{StreamExt, TryFutureExt, future::LocalBoxFuture};
@@ -9,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::future::{Ready, ready};
 use std::time::Duration;
-use utoipa::PartialSchema;
+use utoipa::ToSchema;
 use validator::Validate;
 
 /// Bytes of a JSON body.
@@ -23,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone)]
 pub struct Input {
     members: Map<String, Value>,
+    size: usize,
 }
 
 impl Input {
@@ -30,13 +32,21 @@ impl Input {
     pub fn members(self) -> Map<String, Value> {
         self.members
     }
-    /// As a merge patch.
-    pub fn patch(self) -> MergePatch {
-        MergePatch(self.members)
+    /// As a whole record of a kind: read before the writer's queue, where it does not hold up others.
+    pub async fn body<R: Resource>(self) -> Result<Body<R>> {
+        by_size(self.size, move || Body::read(self.members)).await
     }
-    /// As the body of an action, validated.
-    pub fn read<T: DeserializeOwned + Validate + PartialSchema>(self) -> Result<T> {
+    /// As a merge patch of a kind, likewise.
+    pub async fn patch<R: Resource>(self) -> Result<Patch<R>> {
+        by_size(self.size, move || Patch::read(self.members)).await
+    }
+    /// As the body of an action, validated. Call it before the write begins and ask for the outcome inside of it, after what comes before 422.
+    pub fn read<T: DeserializeOwned + Validate + ToSchema + 'static>(self) -> Result<T> {
         read_part(self.members)
+    }
+    /// Bytes that it came in.
+    pub fn size(&self) -> usize {
+        self.size
     }
     /// Canonical, for the fingerprint of a retry.
     pub fn content(&self) -> Result<Vec<u8>> {
@@ -71,8 +81,11 @@ fn receive(request: &HttpRequest, payload: &mut Payload, limit: usize) -> LocalB
     Box::pin(async move {
         let bytes = bytes.await?;
         match bytes.is_empty() && may_be_empty {
-            true => Ok(Input { members: Map::new() }),
-            false => json::object(&bytes).map(|members| Input { members }),
+            true => Ok(Input { members: Map::new(), size: 0 }),
+            false => {
+                let size = bytes.len();
+                by_size(size, move || json::object(&bytes)).await?.map(|members| Input { members, size })
+            }
         }
     })
 }
@@ -199,6 +212,10 @@ impl Then {
                 name if value.contains('\0') => faults.push(Invalid::query(name, "invalid_parameter", "text cannot hold U+0000")),
                 name if own.contains(&name) && value.chars().count() > longest(name) => {
                     faults.push(Invalid::query(name, "invalid_parameter", format!("at most {} characters", longest(name))));
+                }
+                // A day that PostgreSQL does not have; in free text it is no day.
+                name if own.contains(&name) && longest(name) != 200 && value.parse().is_ok_and(|day| !clock::kept(day)) => {
+                    faults.push(Invalid::query(name, "invalid_parameter", "send a day within the years 0001 to 9999: 2026-03-31"));
                 }
                 name if own.contains(&name) => then.own.push((name.to_owned(), value.into_owned())),
                 name => faults.push(Invalid::query(name, "unknown_parameter", "there is no such parameter")),

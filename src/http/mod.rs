@@ -1,5 +1,6 @@
 //! Floor 4: how a record meets the wire.
 pub mod answer;
+pub mod aside;
 pub mod asked;
 pub mod bulk;
 pub mod collection;
@@ -14,6 +15,9 @@ pub mod house;
 pub mod idempotency;
 pub mod input;
 pub mod limit;
+mod paged;
+pub mod poll;
+pub mod pool;
 pub mod responses;
 pub mod transit;
 

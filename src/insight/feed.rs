@@ -1,15 +1,17 @@
 //! The ledger, read by position: the change feed that a program follows, and the entries that answer "who changed what in March".
 use crate::access::Actor;
+
+use crate::core::clock::Edge;
 use crate::core::{Id, Instant, Invalid, Problem, Result, text::hex};
 use crate::db::schema::{ledger_entries as e, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Ledger, Permission, Then, View};
 use crate::records::history::{self, Entry};
-use crate::records::{Reader, kind, sight};
+use crate::records::{Condition, Reader, kind, sight};
 use actix_web::{HttpRequest, get};
 use diesel::prelude::*;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -174,13 +176,22 @@ fn limited(reader: &mut Reader<'_>, asked: &Asked, last: i64) -> Result<Vec<Entr
     Ok(found)
 }
 
+/// The entries of the versions just before these: of each record that one, and no other.
+fn previous(reader: &mut Reader<'_>, entries: &[Entry]) -> Result<Vec<Entry>> {
+    let tenant = reader.tenant();
+    let changes = entries.iter().filter(|entry| entry.record_version > 1);
+    let one = |entry: &Entry| -> Condition {
+        Box::new(v::tenant_id.eq(tenant).and(v::id.eq(entry.record_id)).and(v::version.eq(entry.record_version - 1)))
+    };
+    let Some(any) = changes.map(one).reduce(|a, b| Box::new(a.or(b))) else { return Ok(vec![]) };
+    let seqs: Vec<i64> = v::table.filter(any).select(v::from_seq).load(reader.conn())?;
+    let before = e::table.filter(e::tenant_id.eq(tenant)).filter(e::seq.eq_any(seqs));
+    Ok(before.select(Entry::as_select()).load(reader.conn())?)
+}
+
 /// Entries with the members that each changed, against the version before.
 fn events(reader: &mut Reader<'_>, mut entries: Vec<Entry>) -> Result<Vec<LedgerEvent>> {
-    let ids: Vec<Id> = entries.iter().map(|entry| entry.record_id).collect();
-    let versions: BTreeSet<i32> = entries.iter().map(|entry| entry.record_version - 1).filter(|version| *version > 0).collect();
-    let before =
-        e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::record_id.eq_any(ids)).filter(e::record_version.eq_any(versions));
-    let mut before: Vec<Entry> = before.select(Entry::as_select()).load(reader.conn())?;
+    let mut before = previous(reader, &entries)?;
     history::name(reader, &mut before)?;
     history::name(reader, &mut entries)?;
     let before: BTreeMap<(Id, i32), Entry> = before.into_iter().map(|entry| ((entry.record_id, entry.record_version), entry)).collect();
@@ -208,9 +219,13 @@ fn events(reader: &mut Reader<'_>, mut entries: Vec<Entry>) -> Result<Vec<Ledger
     entries.into_iter().map(event).collect()
 }
 
+/// How long a poll that was woken for nothing sleeps at least.
+const ROUND: Duration = Duration::from_millis(200);
+
 /// Follow the change feed
 ///
-/// What changed, in the order of the ledger. `wait` holds the answer up to that many seconds until there is something.
+/// What changed, in the order of the ledger. `wait` holds the answer up to that many seconds until there is something; up to ten requests of a key
+/// wait at once. An `after` beyond the end of the ledger is 400: there the ledger was restored from a backup.
 #[utoipa::path(operation_id = "listEvents", tag = "ledger", security(("bearer" = [])),
     params(("after" = Option<i64>, Query, description = "Only entries after this position; from the start when absent.", minimum = -1),
         ("kind" = Option<Vec<String>>, Query, description = "Only of these registers.", max_items = 50, max_length = 64),
@@ -229,6 +244,7 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
     }
     let asked = Asked { after, kinds: kinds(&guard, &then)?, limit, ..Asked::default() };
     let until = tokio::time::Instant::now() + Duration::from_secs(wait);
+    let (mut guard, mut asked, mut poll) = (guard, asked, None);
     loop {
         let question = asked.clone();
         let (data, end, has_more, last) = guard
@@ -237,10 +253,23 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
                 Ok((data, end, more, reader.moment.last))
             })
             .await?;
+        if let Some(after) = asked.after.filter(|after| *after > last) {
+            let words =
+                format!("the ledger ends at {last}, before {after}: it may have been restored from a backup; begin again after its end");
+            return Err(Problem::parameters(vec![Invalid::query("after", "invalid_parameter", words)]));
+        }
         if !data.is_empty() || has_more || tokio::time::Instant::now() >= until {
             return Ok(Answer::of(&EventPage { data, last_seq: end, has_more })?.at(last));
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // What was written and was not asked for wakes everybody who waits, but not more often than this.
+        match poll {
+            None => poll = Some(guard.poll()?),
+            Some(_) => tokio::time::sleep(ROUND).await,
+        }
+        guard.changed(last, until).await?;
+        // Who waited may have lost the key or the role meanwhile.
+        guard = guard.refreshed().await?;
+        asked.kinds = kinds(&guard, &then)?;
     }
 }
 
@@ -250,7 +279,7 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
 #[utoipa::path(operation_id = "listLedgerEntries", tag = "ledger", security(("bearer" = [])),
     params(("actor_id" = Option<Vec<String>>, Query, description = "By these accounts.", max_items = 50, max_length = 36, pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"), ("kind" = Option<Vec<String>>, Query, description = "Of these registers.", max_items = 50, max_length = 64),
         ("action" = Option<Vec<String>>, Query, description = "Of these actions.", max_items = 50, max_length = 64), ("record_id" = Option<Vec<String>>, Query, description = "Of these records: ids or codes.", max_items = 50, max_length = 64, pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Z]{3}-[0-9]{1,18})$"),
-        ("at_since" = Option<String>, Query, description = "Not earlier: an RFC 3339 instant or a date.", max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"), ("at_before" = Option<String>, Query, description = "Earlier.", max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"),
+        ("at_since" = Option<String>, Query, description = "On or after: an RFC 3339 instant, or a date, which begins where the organization is.", max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"), ("at_before" = Option<String>, Query, description = "Earlier.", max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"),
         ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
         ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64, pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?)$")),
     responses((status = 200, description = "Entries.", body = EntryPage), crate::http::describe::Unchanged, Refusals))]
@@ -260,12 +289,8 @@ pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> R
     let many = |name: &str| then.own.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone()).collect::<Vec<_>>();
     let bad =
         |name: &str, needed: &str| Problem::parameters(vec![Invalid::query(name, "invalid_parameter", format!("{needed} is needed"))]);
-    let instant = |name: &str| {
-        let day = |text: &str| text.parse::<chrono::NaiveDate>().ok()?.and_hms_opt(0, 0, 0).map(|at| Instant::new(at.and_utc()));
-        then.get(name)
-            .map(|text| text.parse().ok().or_else(|| day(text)).ok_or_else(|| bad(name, "an RFC 3339 instant or a date")))
-            .transpose()
-    };
+    let edge =
+        |name: &str| then.get(name).map(|text| text.parse::<Edge>().map_err(|_| bad(name, "an RFC 3339 instant or a date"))).transpose();
     let actors = many("actor_id").iter().map(|id| Id::parse(id).ok_or_else(|| bad("actor_id", "an id"))).collect::<Result<Vec<_>>>()?;
     let named = many("record_id")
         .iter()
@@ -273,18 +298,8 @@ pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> R
         .collect::<Result<Vec<_>>>()?;
     let before = then.parsed::<i64>("cursor", "`next_cursor` of the page before")?;
     let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
-    let (since, until) = (instant("at_since")?, instant("at_before")?);
-    let asked = Asked {
-        before,
-        kinds: kinds(&guard, &then)?,
-        actors,
-        actions: many("action"),
-        since,
-        until,
-        limit,
-        backwards: true,
-        ..Asked::default()
-    };
+    let (since, until) = (edge("at_since")?, edge("at_before")?);
+    let asked = Asked { before, kinds: kinds(&guard, &then)?, actors, actions: many("action"), limit, backwards: true, ..Asked::default() };
     guard
         .view(then.as_of, move |reader| {
             let tenant = reader.tenant();
@@ -293,7 +308,9 @@ pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> R
             if !named.is_empty() && records.is_empty() {
                 return Answer::of(&EntryPage { data: vec![], next_cursor: None, has_more: false });
             }
-            let (data, end, has_more) = read(reader, &Asked { records, ..asked })?;
+            let zone = reader.settings.zone;
+            let (since, until) = (since.map(|edge| edge.instant(zone)), until.map(|edge| edge.instant(zone)));
+            let (data, end, has_more) = read(reader, &Asked { records, since, until, ..asked })?;
             Answer::of(&EntryPage { data, next_cursor: has_more.then(|| end.to_string()), has_more })
         })
         .await

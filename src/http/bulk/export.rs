@@ -60,6 +60,8 @@ pub async fn table<R: Resource>(guard: Guard<Read<R>>, request: &HttpRequest, qu
     let first = stream::once(std::future::ready(Ok::<_, Problem>(Bytes::from(bytes))));
     let more = stream::try_unfold((rest, next), |(rest, place)| async move {
         let Some(place) = place else { return Ok(None) };
+        // A key that was revoked meanwhile gets no further part.
+        let rest = Rest { guard: rest.guard.refreshed().await?, ..rest };
         let (bytes, next) = rest.read::<R>(place).await?;
         Ok(Some((Bytes::from(bytes), (rest, next))))
     });
