@@ -63,6 +63,7 @@ impl Resource for User {
         ],
         counted: false,
         personal: &["name", "email"],
+        confidential: &["email"],
         account: true,
         erased,
         ..Kind::PLAIN

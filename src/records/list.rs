@@ -37,6 +37,7 @@ pub fn records<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<(Vec<S
     let targets = targets(reader, ask)?;
     let (mut rows, more) = pick(reader, &R::KIND, ask, &|reader| condition::<R>(reader, ask, &targets))?;
     reader.name(&mut rows)?;
+    reader.veil(&R::KIND, &mut rows)?;
     let computed = R::computed(reader, &rows)?;
     let last = rows.last().filter(|_| more).map(|row| (row.id, row.version));
     let cut = rows.into_iter().map(|row| reader.cut_row(row)).collect::<Result<Vec<_>>>()?;

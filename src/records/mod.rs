@@ -22,6 +22,7 @@ pub mod shape;
 pub mod sight;
 pub mod spine;
 pub mod tx;
+pub mod veil;
 
 pub use about::About;
 pub use ask::Ask;

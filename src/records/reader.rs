@@ -163,6 +163,7 @@ impl<'a> Reader<'a> {
     /// A row as it is answered.
     pub fn show<R: Resource>(&mut self, mut row: Row) -> Result<Shown> {
         self.name(std::slice::from_mut(&mut row))?;
+        self.veil(&R::KIND, std::slice::from_mut(&mut row))?;
         let computed = R::computed(self, std::slice::from_ref(&row))?.pop().unwrap_or_default();
         let row = self.cut_row(row)?;
         let json = assemble(&R::KIND, &row, &computed)?;

@@ -4,6 +4,7 @@ mod archived;
 mod browser;
 mod bulk;
 mod concurrency;
+mod duties;
 mod filters;
 mod idempotency;
 mod ledger;

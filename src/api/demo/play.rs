@@ -86,7 +86,12 @@ pub async fn fill(config: &Config, today: Instant) -> Outcome<Filled> {
 /// Must it be answered before the next one is sent? In the embedded database the others are written in the order in which they are sent, so
 /// that several may share a commit.
 fn alone(step: &Step<'_>) -> bool {
-    ["organization", "people", "users", "api-keys", "evidence"].iter().any(|path| step.path.starts_with(path))
+    ["organization", "people", "users", "api-keys", "evidence"].iter().any(|path| step.path.starts_with(path)) || decides(step)
+}
+
+/// Is it about the version that was read?
+fn decides(step: &Step<'_>) -> bool {
+    step.path.rsplit_once('/').is_some_and(|(_, verb)| DECISIONS.contains(&verb))
 }
 
 /// An access token.
@@ -121,7 +126,7 @@ async fn play<Q>(
     let at = format!("{} {} (line {})", step.method, step.path, step.line);
     let key = key.ok_or_else(|| format!("{at}: there is no key {}", step.role))?;
     let mut request = request(step, key);
-    if let Some((record, _)) = step.path.rsplit_once('/').filter(|(_, verb)| DECISIONS.contains(verb)) {
+    if let Some((record, _)) = step.path.rsplit_once('/').filter(|_| decides(step)) {
         let read = TestRequest::with_uri(&format!("/v1/{record}")).insert_header(("Authorization", format!("Bearer {key}")));
         let read = said(app, form(read)).await.map_err(|why| format!("{at}: {why}"))?;
         let version = read.get("version").and_then(Value::as_i64).unwrap_or_default();
@@ -158,7 +163,7 @@ fn set(hands: &AtomicI64, today: chrono::NaiveDate, day: i64) -> Outcome<()> {
 fn request(step: &Step<'_>, key: &str) -> TestRequest {
     let request = TestRequest::with_uri(&format!("/v1/{}", step.path)).method(step.method.clone());
     let mut request = request.insert_header(("Authorization", format!("Bearer {key}")));
-    if step.method == Method::PATCH || step.path.matches('/').count() > 1 {
+    if step.method == Method::PATCH || step.path.matches('/').count() > 1 && !step.path.ends_with("/soa-versions") {
         request = request.insert_header(("If-Match", "*"));
     }
     match step.body.get("file") {
