@@ -94,9 +94,7 @@ impl Edge {
     pub fn instant(self, zone: Tz) -> Instant {
         match self {
             Edge::At(at) => at,
-            Edge::On(day) => {
-                Instant::start_of(day, zone).unwrap_or_else(|| Instant::new(day.and_time(chrono::NaiveTime::MIN).and_utc()))
-            }
+            Edge::On(day) => Instant::start_of(day, zone).unwrap_or_else(|| Instant::new(day.and_time(chrono::NaiveTime::MIN).and_utc())),
         }
     }
 }
@@ -144,7 +142,10 @@ mod tests {
             let edge: Edge = day.parse().unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(edge.instant(zone).to_string(), begins);
         }
-        assert_eq!("2026-01-01T00:00:00+01:00".parse::<Edge>().map(|edge| edge.instant(chrono_tz::UTC).to_string()).as_deref(), Ok("2025-12-31T23:00:00.000Z"));
+        assert_eq!(
+            "2026-01-01T00:00:00+01:00".parse::<Edge>().map(|edge| edge.instant(chrono_tz::UTC).to_string()).as_deref(),
+            Ok("2025-12-31T23:00:00.000Z")
+        );
         assert!("2026-1-1".parse::<Edge>().is_err() && "2026-02-30".parse::<Edge>().is_err());
     }
 

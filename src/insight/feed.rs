@@ -261,9 +261,8 @@ pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> R
     let many = |name: &str| then.own.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone()).collect::<Vec<_>>();
     let bad =
         |name: &str, needed: &str| Problem::parameters(vec![Invalid::query(name, "invalid_parameter", format!("{needed} is needed"))]);
-    let edge = |name: &str| {
-        then.get(name).map(|text| text.parse::<Edge>().map_err(|_| bad(name, "an RFC 3339 instant or a date"))).transpose()
-    };
+    let edge =
+        |name: &str| then.get(name).map(|text| text.parse::<Edge>().map_err(|_| bad(name, "an RFC 3339 instant or a date"))).transpose();
     let actors = many("actor_id").iter().map(|id| Id::parse(id).ok_or_else(|| bad("actor_id", "an id"))).collect::<Result<Vec<_>>>()?;
     let named = many("record_id")
         .iter()
@@ -272,15 +271,7 @@ pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> R
     let before = then.parsed::<i64>("cursor", "`next_cursor` of the page before")?;
     let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
     let (since, until) = (edge("at_since")?, edge("at_before")?);
-    let asked = Asked {
-        before,
-        kinds: kinds(&guard, &then)?,
-        actors,
-        actions: many("action"),
-        limit,
-        backwards: true,
-        ..Asked::default()
-    };
+    let asked = Asked { before, kinds: kinds(&guard, &then)?, actors, actions: many("action"), limit, backwards: true, ..Asked::default() };
     guard
         .view(then.as_of, move |reader| {
             let tenant = reader.tenant();
