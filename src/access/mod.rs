@@ -8,4 +8,4 @@ pub mod token;
 
 pub use actor::{Actor, ActorKind, Caller, Limits};
 pub use names::{KnownNames, Names};
-pub use policy::{Role, allows};
+pub use policy::{Role, allowed, allows};

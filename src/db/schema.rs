@@ -39,6 +39,7 @@ table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     organizations (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, time_zone -> Text, evidence_default_valid_days -> Integer,
+        review_every_days -> Integer,
     }
 }
 table! {
@@ -99,6 +100,7 @@ table! {
     risk_treatments (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, risk_id -> DbUuid, option -> Text, expires_on -> Nullable<Date>,
         approved_seq -> Nullable<BigInt>, approved_owner_id -> Nullable<DbUuid>, approved_rank -> Nullable<Integer>,
+        approved_methodology_id -> Nullable<DbUuid>,
     }
 }
 table! {
@@ -190,7 +192,7 @@ table! {
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     key_secrets (hash) {
-        hash -> Binary, tenant_id -> DbUuid, key_id -> DbUuid, expires_at -> DbInstant,
+        hash -> Binary, tenant_id -> DbUuid, key_id -> DbUuid, expires_at -> DbInstant, made_at -> DbInstant, current -> Bool,
     }
 }
 table! {
@@ -210,7 +212,8 @@ table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     idempotency_keys (tenant_id, caller_id, operation, idempotency_key) {
         tenant_id -> DbUuid, caller_id -> DbUuid, operation -> Text, idempotency_key -> Text, fingerprint -> Binary, status -> Integer,
-        etag -> Nullable<Text>, location -> Nullable<Text>, body -> Text, created_at -> DbInstant,
+        etag -> Nullable<Text>, location -> Nullable<Text>, body -> Text, created_at -> DbInstant, sight -> BigInt,
+        first_seq -> BigInt, last_seq -> BigInt,
     }
 }
 table! {

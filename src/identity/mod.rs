@@ -1,7 +1,10 @@
 //! Floor 6: who may come in: logins, users, keys, and the founding of an organization.
+pub mod accounts;
 pub mod auth;
 pub mod founding;
 pub mod key;
+pub mod key_rules;
+pub mod secrets;
 pub mod user;
 
 use crate::http::Api;

@@ -1,6 +1,7 @@
 //! What a register is: its words, a body, and two queries.
 use super::ask::Moments;
-use super::{Common, Draft, Kind, Reader, links::Links, links::References, spine::Spine};
+use super::limit::{self, Facts};
+use super::{Common, Draft, Kind, Reader, Tx, links::Links, links::References, spine::Spine};
 use crate::core::{Problem, Result, VersionKey, json::canonical};
 use crate::db::{Backend, Conn, schema::versions};
 use diesel::{BoxableExpression, IntoSql, QueryResult, helper_types::AsExprOf, sql_types::Bool};
@@ -44,6 +45,14 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn archivable(record: &Record<Self>, _today: chrono::NaiveDate) -> Result<()> {
         Self::changeable(record)
     }
+    /// May this caller write it so? Asked of each write, whatever the operation; `before` is none when it begins.
+    fn permitted<P>(_tx: &mut Tx<'_, P>, _before: Option<&Record<Self>>, _after: &Record<Self>, _action: &str) -> Result<()> {
+        Ok(())
+    }
+    /// What follows for other records from a write.
+    fn followed<P>(_tx: &mut Tx<'_, P>, _before: Option<&Record<Self>>, _after: &Record<Self>) -> Result<()> {
+        Ok(())
+    }
     /// The requirements of frameworks that it refers to.
     fn requirements(&self) -> &[String] {
         &[]
@@ -52,6 +61,12 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn frameworks(&self) -> Vec<(String, &str)> {
         vec![]
     }
+    /// What the limits of a key compare of it, beside its id and its links.
+    fn facts(record: &Record<Self>) -> Facts {
+        let named = record.own.frameworks().into_iter().map(|(_, slug)| slug.to_owned());
+        let frameworks = limit::frameworks_of(record.own.requirements()).into_iter().chain(named).collect();
+        Facts { frameworks, ..Facts::default() }
+    }
     /// Members that are computed at reading, for each row in order: the text between the braces of a JSON object.
     fn computed(_reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
         Ok(vec![String::new(); rows.len()])
@@ -59,6 +74,18 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     /// The schemas of the computed members, and those that they name.
     fn computed_schemas() -> Vec<(&'static str, Value)> {
         vec![]
+    }
+    /// What `include=counts` says of this kind beside states, owners and what is overdue.
+    fn counts(_reader: &mut Reader<'_>, _records: super::list::Again<'_>) -> Result<Map<String, Value>> {
+        Ok(Map::new())
+    }
+    /// The schemas of those counts.
+    fn counts_schemas() -> Vec<(&'static str, Value)> {
+        vec![]
+    }
+    /// Days until the next review, where the record itself says so; else it is the organization's setting.
+    fn review_days(_reader: &mut Reader<'_>, _record: &Record<Self>) -> Result<Option<i32>> {
+        Ok(None)
     }
     /// Schemas that the document needs besides.
     fn more_schemas(_to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {}

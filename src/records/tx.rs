@@ -1,14 +1,15 @@
 //! A write of one organization, under one permission. Whatever it changes, it gives back the proof of the ledger entry.
-use super::body::{Cited, own_unknown};
+use super::body::{Body, Cited, Patch, own_unknown};
 use super::frameworks::Library;
 use super::kind::Comment;
+use super::known::Known;
 use super::record::{Record, Shown};
-use super::{Draft, Reader, Resource, Row, Selector, Settings, links, spine};
+use super::{Draft, Reader, Resource, Row, Selector, Settings, limit, links, spine};
 use crate::access::Caller;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result, merge::merge};
-use crate::db::{Conn, dialect::NOW};
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
+use crate::db::{Conn, dialect::NOW, schema::versions as v};
 use crate::ledger::{self, Change, Head, Recorded, Stamp};
-use serde_json::{Map, Value};
+use diesel::prelude::*;
 use std::marker::PhantomData;
 
 /// A permission that lets records of `R` be written.
@@ -26,30 +27,6 @@ pub struct Tx<'a, P> {
     permission: PhantomData<P>,
 }
 
-/// The `If-Match` of a request, checked against the record once that is known to exist.
-#[derive(Debug, Clone, Default)]
-pub struct Known(pub Option<String>);
-
-impl Known {
-    /// Whatever version there is.
-    pub fn any() -> Self {
-        Known(Some("*".into()))
-    }
-    /// 428 without a version, 412 with another one. The part after the dot stands for computed members and is not compared. A weak tag is never
-    /// the same (RFC 9110 13.1.1).
-    pub fn check(&self, version: i32) -> Result<()> {
-        let given = self.0.as_deref().ok_or_else(|| Problem::new(Code::VersionRequired, "Send If-Match with the ETag that you read."))?;
-        let same = |tag: &str| {
-            let bare = tag.trim().trim_matches('"');
-            bare == "*" || bare.split('.').next() == Some(version.to_string().as_str())
-        };
-        match given.split(',').any(same) {
-            true => Ok(()),
-            false => Err(Problem::new(Code::VersionMismatch, format!("The record is at version {version} now."))),
-        }
-    }
-}
-
 impl<'a, P> Tx<'a, P> {
     /// Only the guard and the house open one.
     pub fn open(conn: &'a mut Conn, head: &'a mut Head, caller: &'a Caller, stamp: Stamp, settings: Settings) -> Self {
@@ -63,6 +40,11 @@ impl<'a, P> Tx<'a, P> {
     /// The organization's date.
     pub fn today(&self) -> chrono::NaiveDate {
         self.stamp.at.day(self.settings.zone)
+    }
+    /// The day of the next review: so many days from today, or as the organization's setting says.
+    pub fn review_in(&self, days: Option<i32>) -> Option<chrono::NaiveDate> {
+        let days = u64::try_from(days.unwrap_or(self.settings.review_days)).ok()?;
+        self.today().checked_add_days(chrono::Days::new(days))
     }
     /// The position of the last entry, this transaction's included.
     pub fn position(&self) -> i64 {
@@ -84,28 +66,17 @@ impl<'a, P> Tx<'a, P> {
     pub fn reader(&mut self) -> Reader<'_> {
         Reader::within(self.conn, self.caller, self.stamp.at, self.head, self.settings)
     }
+    /// Why, as the request says it.
+    pub fn reason(&self) -> Option<&str> {
+        self.stamp.reason.as_deref()
+    }
     /// The reason of the entries to come.
     pub fn because(&mut self, reason: Option<String>) {
         if reason.is_some() {
             self.stamp.reason = reason;
         }
     }
-    /// 403 unless a person acts: a service key has none, and may submit, sign, approve or verify nothing.
-    pub fn person(&self) -> Result<Id> {
-        let missing = || Problem::new(Code::SegregationOfDuties, "A service key acts for no person; a person has to do that.");
-        self.caller.actor.person_id.ok_or_else(missing)
-    }
-    /// 403 when the same person acted before, whatever the credential.
-    pub fn another_than(&self, before: Option<&crate::access::Actor>, what: &str) -> Result<()> {
-        self.person()?;
-        match before {
-            Some(before) if before.same_person(&self.caller.actor) => {
-                Err(Problem::new(Code::SegregationOfDuties, format!("Who {what} cannot also do this; another person has to.")))
-            }
-            _ => Ok(()),
-        }
-    }
-    /// The live record, at the version the caller knows: 404, then 428 or 412, then 403 where it is not theirs.
+    /// The live record, at the version the caller knows: 404, then 428 or 412, then 403 where it lies outside of the key's limits or is not theirs.
     pub fn load<R: Resource>(&mut self, selector: &Selector, known: &Known) -> Result<Record<R>>
     where
         P: Covers<R>,
@@ -117,25 +88,30 @@ impl<'a, P> Tx<'a, P> {
     where
         P: Covers<R>,
     {
+        ledger::in_time()?;
         let record = self.reader().load::<R>(selector, archived_too)?;
         known.check(record.spine.version)?;
+        self.within(&record)?;
         self.assigned(&record)?;
         Ok(record)
     }
     fn assigned<R: Resource>(&self, record: &Record<R>) -> Result<()> {
         let owned = record.links.one("owner_id").is_some_and(|owner| Some(owner) == self.caller.actor.person_id);
-        let mine = owned || record.spine.id == self.caller.actor.id; // one's own account is one's own
+        // Their own account and keys are theirs, too.
+        let account = [Some(record.spine.id), record.links.one("user_id")].contains(&self.caller.user_id);
+        let mine = owned || record.spine.id == self.caller.actor.id || self.caller.user_id.is_some() && account;
         match self.caller.contributes() && !mine {
-            true => Err(Problem::new(Code::NotAssigned, "A contributor changes what is theirs.")),
+            true => Err(Problem::new(Code::NotAssigned, "Contributors may change only records they own.")),
             false => Ok(()),
         }
     }
-    /// Reads a whole body (a patch is merged onto the stored one, RFC 7396); every fault is named, unknown references among them.
-    pub fn draft<R: Resource>(&mut self, body: Map<String, Value>) -> Result<Draft<R>> {
-        self.draft_over(body, None)
+    /// A draft of a body that was read before; every fault is named, unknown references among them.
+    pub fn draft<R: Resource>(&mut self, body: impl Into<Body<R>>) -> Result<Draft<R>> {
+        self.draft_over(body.into(), None)
     }
-    fn draft_over<R: Resource>(&mut self, body: Map<String, Value>, before: Option<&R>) -> Result<Draft<R>> {
-        let (tenant, caller) = (self.stamp.tenant, self.caller);
+    fn draft_over<R: Resource>(&mut self, body: Body<R>, before: Option<&R>) -> Result<Draft<R>> {
+        ledger::in_time()?;
+        let caller = self.caller;
         // The two look at the database one after the other.
         let conn = std::cell::RefCell::new(&mut *self.conn);
         let unknown = &mut |references: &links::References| match links::resolve(
@@ -148,7 +124,7 @@ impl<'a, P> Tx<'a, P> {
             Ok(_) => vec![],
             Err(problem) => problem.errors().to_vec(),
         };
-        Draft::read_with(body, unknown, &mut |own| uncited(*conn.borrow_mut(), tenant, own, before))
+        body.settled(&mut |own| uncited(*conn.borrow_mut(), caller, own, before), unknown)
     }
     /// A new record.
     pub fn create<R: Resource>(&mut self, draft: Draft<R>) -> Result<Recorded<Record<R>>>
@@ -163,7 +139,7 @@ impl<'a, P> Tx<'a, P> {
         P: Covers<R>,
     {
         let mut links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &spine::no_links())?;
-        match uncited(self.conn, self.stamp.tenant, &draft.own, None)? {
+        match uncited(self.conn, self.caller, &draft.own, None)? {
             faults if faults.is_empty() => {}
             faults => return Err(Problem::invalid(faults)),
         }
@@ -173,34 +149,55 @@ impl<'a, P> Tx<'a, P> {
         let number = self.head.number(R::KIND.name);
         let spine = spine::begin(&R::KIND, id, number, status, &self.stamp.actor, self.stamp.at);
         let mut record = Record { spine, common: draft.common, own: draft.own, state, links };
+        if R::KIND.reviewed && record.common.review_due_on.is_none() {
+            record.common.review_due_on = self.review_in(None);
+        }
         R::settle(&mut record, None, self.today());
         R::checked(&record, None, self.today())?;
         self.assigned(&record)?;
-        self.within_limits(&record)?;
-        self.write(record, None, "create")
+        R::permitted(self, None, &record, "create")?;
+        let made = self.write(record, None, "create")?;
+        R::followed(self, None, made.get())?;
+        Ok(made)
     }
     /// A patch or a transition: the record as it is to be, under the word for what happened.
     pub fn save<R: Resource>(&mut self, before: &Record<R>, mut record: Record<R>, action: &str) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {
+        self.stamped(before, &mut record);
+        R::permitted(self, Some(before), &record, action)?;
+        let saved = self.write(record, Some(before), action)?;
+        R::followed(self, Some(before), saved.get())?;
+        Ok(saved)
+    }
+    /// What follows for a record from the change of another kind: it asks for no permission of its own, and for no limits.
+    pub(crate) fn follow<R: Resource>(&mut self, before: &Record<R>, mut record: Record<R>, action: &str) -> Result<()> {
+        self.stamped(before, &mut record);
+        self.write(record, Some(before), action).map(drop)
+    }
+    fn stamped<R: Resource>(&mut self, before: &Record<R>, record: &mut Record<R>) {
         let at = self.stamp.at.max(before.spine.updated_at.plus_millis(1));
         self.stamp.at = at;
         record.spine.version = before.spine.version + 1;
         (record.spine.updated_at, record.spine.updated_by) = (at, self.stamp.actor.clone());
-        self.within_limits(&record)?;
-        self.write(record, Some(before), action)
     }
     /// A patch of the writable part (RFC 7396). One that changes nothing leaves the record and the ledger alone.
-    pub fn patch<R: Resource>(&mut self, before: Record<R>, patch: super::MergePatch) -> Result<Recorded<Record<R>>>
+    pub fn patch<R: Resource>(&mut self, before: Record<R>, patch: impl Into<Patch<R>>) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {
         R::changeable(&before)?;
-        patch.known::<R>()?;
         let mut body = before.body()?;
-        merge(&mut body, patch.0);
-        let draft = self.draft_over::<R>(body, Some(&before.own))?;
+        let faults = patch.into().apply(&mut body);
+        let draft = match self.draft_over::<R>(Body::read(body), Some(&before.own)) {
+            Ok(draft) if faults.is_empty() => draft,
+            Ok(_) => return Err(Problem::invalid(faults)),
+            Err(problem) if problem.is(Code::ValidationFailed) => {
+                return Err(Problem::invalid([faults.as_slice(), problem.errors()].concat()));
+            }
+            Err(problem) => return Err(problem),
+        };
         let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links)?;
         let mut record = before.clone().with(draft, links);
         R::settle(&mut record, Some(&before), self.today());
@@ -255,11 +252,17 @@ impl<'a, P> Tx<'a, P> {
         record.spine.archived_at = None;
         self.save(&before, record, "restore")
     }
+    /// The one way into the ledger: the record has to lie within the key's limits before and after.
     fn write<R: Resource>(&mut self, record: Record<R>, before: Option<&Record<R>>, action: &str) -> Result<Recorded<Record<R>>> {
+        before.map_or(Ok(()), |before| self.within(before))?;
+        self.within(&record)?;
         let (tenant, id, seq) = (self.stamp.tenant, record.spine.id, self.head.next());
-        spine::free_reference(self.conn, tenant, &record)?;
+        spine::free_reference(self.conn, self.caller, &record)?;
+        ledger::in_time()?;
         for relation in R::KIND.relations.iter().filter(|relation| relation.acyclic) {
-            links::acyclic(self.conn, tenant, id, relation, record.links.many(relation.member))?;
+            let before = before.map_or(&[][..], |before| before.links.many(relation.member));
+            let new: Vec<Id> = record.links.many(relation.member).iter().filter(|to| !before.contains(to)).copied().collect();
+            links::acyclic(self.conn, tenant, id, relation, &new)?;
         }
         if before.is_none() {
             spine::identify::<R>(self.conn, tenant, &record.spine)?;
@@ -279,19 +282,19 @@ impl<'a, P> Tx<'a, P> {
         self.written = Some(Row { id, version, status, archived, body, personal, schema, names: 0 });
         Ok(recorded)
     }
-    /// 403 when a key would write outside of its own limits.
-    fn within_limits<R: Resource>(&self, record: &Record<R>) -> Result<()> {
-        let (limits, scopes) = (&self.caller.limits, record.links.many("scope_ids"));
-        let inside = scopes.iter().all(|scope| limits.scope_ids.contains(scope)) && !scopes.is_empty();
-        let itself = R::KIND.name == "scope" && limits.scope_ids.contains(&record.spine.id);
-        if !limits.scope_ids.is_empty() && !inside && !itself {
-            return Err(Problem::new(Code::OutsideLimits, "This key is limited to other scopes."));
-        }
-        let controls = record.links.many("control_ids");
-        match limits.control_ids.is_empty() || controls.iter().all(|control| limits.control_ids.contains(control)) {
-            true => Ok(()),
-            false => Err(Problem::new(Code::OutsideLimits, "This key is limited to other controls.")),
-        }
+    /// 403 unless the record lies wholly within the limits of the caller's key.
+    pub fn within<R: Resource>(&self, record: &Record<R>) -> Result<()> {
+        limit::within(self.caller, record, self.settings.zone)
+    }
+    /// Does the caller see this record, archived or not?
+    pub fn sees<R: Resource>(&mut self, id: Id) -> Result<bool> {
+        let reader = self.reader();
+        let seen = v::table.filter(reader.seen(R::KIND.name)).filter(v::id.eq(id)).select(v::version);
+        Ok(seen.get_result::<i32>(reader.conn).optional()?.is_some())
+    }
+    /// The frameworks that the caller can refer to now.
+    pub fn library(&mut self) -> Library<'_> {
+        Library::new(self.conn, self.caller, NOW)
     }
     /// The record as it is answered.
     pub fn shown<R: Resource>(&mut self, recorded: Recorded<Record<R>>) -> Result<Recorded<Shown>> {
@@ -310,8 +313,8 @@ impl<'a, P> Tx<'a, P> {
 }
 
 /// Faults of the frameworks and requirements that a record names. What it named before stays, though a later revision is without it.
-fn uncited<R: Resource>(conn: &mut Conn, tenant: crate::core::TenantId, own: &R, before: Option<&R>) -> Result<Vec<Invalid>> {
-    let (mut library, mut failed) = (Library::new(conn, tenant, NOW), None);
+fn uncited<R: Resource>(conn: &mut Conn, caller: &Caller, own: &R, before: Option<&R>) -> Result<Vec<Invalid>> {
+    let (mut library, mut failed) = (Library::new(conn, caller, NOW), None);
     let mut known = |cited: Cited<'_>| {
         let named = |before: &R| match cited {
             Cited::Framework(slug) => before.frameworks().iter().any(|(_, known)| *known == slug),

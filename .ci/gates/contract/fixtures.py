@@ -37,6 +37,7 @@ STEPS = {
     ("risk-methodologies", "approve"): SUBMITTED,
     ("risk-methodologies", "return"): SUBMITTED,
     ("risk-methodologies", "revise"): IN_FORCE,
+    ("risk-methodologies", "retire"): IN_FORCE,
     ("risk-methodologies", "revisions"): IN_FORCE,
     ("risks", "reopen"): [("close", COMMENT, "maker")],
     ("risk-treatments", "sign"): SUBMITTED,  # the owner of the risk, who is tested, signs what somebody else submitted
@@ -78,6 +79,7 @@ OTHERS = {
     "getScopeRevision": "the number of a revision that was approved",
     "getRiskMethodologyRevision": "the number of a revision that was approved",
 }
+DECISIONS = ("approve", "sign", "verify", "close")  # they take no `If-Match: *`
 FRAMEWORK, REQUIREMENT = "iso-27001-2022", "iso-27001-2022:A.5.18"
 
 
@@ -170,6 +172,7 @@ class House:
             body["detected_on"] = day(-1)
         if collection == "risk-treatments":
             body["risk_id"] = self.risk_of_manager()
+            body["owner_id"] = self.call("GET", "/v1/me", key="manager")["person_id"]  # a mitigation names who does it
         return body
 
     def risk_of_manager(self):
@@ -198,6 +201,8 @@ class House:
         body = self.example(collection)
         if (collection, verb) == ("risk-treatments", "revoke"):
             body = {"name": body["name"], "risk_id": body["risk_id"], "option": "accept", "justification": "Small.", "expires_on": day(90)}
+        if collection == "risk-methodologies":  # one is in force for each scope, so each has one of its own
+            body["scope_ids"] = [self.call("POST", "/v1/scopes", self.example("scopes"), "maker")["id"]]
         record = self.call("POST", f"/v1/{collection}", body, "admin" if admin else "maker")
         at, actions = f"/v1/{collection}/{record['id']}", []
         for step, body, who in STEPS.get((collection, verb), []):
@@ -208,7 +213,7 @@ class House:
             elif step == "+done":
                 [self.call("POST", f"/v1/actions/{action}/complete", {"result": "Done."}, who) for action in actions]
             else:
-                self.call("POST", f"{at}/{step}", body, who)
+                self.call("POST", f"{at}/{step}", body, who, {"If-Match": self.read(at)} if step in DECISIONS else {})
         if verb == "restore":
             self.call("DELETE", at, None, "admin" if admin else "maker")
         return record["id"]
@@ -226,8 +231,12 @@ class House:
         stem = relation.removesuffix("s").removesuffix("_id").split("_")[-1]
         return self.one(self.collection_of(kind or stem) or {"owner": "people"}.get(stem, "assets"))
 
-    def logged_in(self):
-        return self.call("POST", "/v1/auth/login", LOGIN, key=None)
+    def logged_in(self, email=None):
+        return self.call("POST", "/v1/auth/login", LOGIN | ({"email": email} if email else {}), key=None)
+
+    def read(self, path):
+        """The entity tag of a record, for a decision: it is about the version that was read."""
+        return f'"{self.call("GET", path)["version"]}"'
 
 
 def house():

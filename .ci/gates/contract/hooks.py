@@ -9,7 +9,7 @@ import urllib.parse
 import uuid
 
 import schemathesis
-from fixtures import FRAMEWORK, LOGIN, REQUIREMENT, STEPS, day, house, now
+from fixtures import DECISIONS, FRAMEWORK, LOGIN, REQUIREMENT, STEPS, day, house, now
 
 HOUSE, SAID = house()
 NOTES = open(os.environ["ISMS_CONTRACT_NOTES"], "a", buffering=1)
@@ -25,6 +25,11 @@ BEYOND_A_SCHEMA = {
     "state": "goes only with another member's value",
     "unknown_level": "the matrix names levels of the methodology",
     "unknown_dimension": "a score names dimensions of the methodology in force",
+    "falls": "the matrix has no lower level for more likelihood or impact",
+    "all_acceptable": "the matrix has a pair that is not acceptable",
+    "above_inherent": "a current score is not above the inherent one",
+    "below_current": "an inherent score is not below the current one",
+    "not_in_force": "an approval replaces what is in force for the same scopes",
     "shape": "the matrix has the size that the scales give",
     "tags": "a tag with a control character",
     "slug": "two of the same in a list of names",
@@ -95,6 +100,10 @@ def before_call(context, case, kwargs):
             case.headers["If-None-Match"] = '"0"'
     if good(case, "PATH") and case.path_parameters:
         fill(case, mode)
+    decided = case.operation.path.rpartition("/")
+    if decided[2] in DECISIONS and good(case, "HEADER") and case.headers and "If-Match" in case.headers and mode == "positive":
+        path = decided[0].format(**case.path_parameters)
+        case.headers["If-Match"] = HOUSE.read(path)
     if good(case, "QUERY") and case.query:
         query(case)  # after the path: `as_of` is not before what it leads to
     if case.media_type == "text/csv" and good(case, "BODY"):

@@ -52,6 +52,7 @@ CREATE INDEX requirement_links_back ON requirement_links (tenant_id, requirement
 -- What lists and views ask of a kind alone; one row a version. The whole record stands in its ledger entry.
 CREATE TABLE organizations (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, time_zone TEXT NOT NULL, evidence_default_valid_days INTEGER NOT NULL,
+  review_every_days INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 CREATE TABLE people (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, email TEXT, worker_kind TEXT, starts_on TEXT, ends_on TEXT,
@@ -81,10 +82,10 @@ CREATE TABLE risks (
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 CREATE TABLE risk_treatments (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, risk_id BLOB NOT NULL, option TEXT NOT NULL, expires_on TEXT,
-  approved_seq INTEGER, approved_owner_id BLOB, approved_rank INTEGER,
+  approved_seq INTEGER, approved_owner_id BLOB, approved_rank INTEGER, approved_methodology_id BLOB,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 -- With all that decides whether an acceptance holds, so that what stands against a risk is read from here alone.
-CREATE INDEX risk_treatments_by_risk ON risk_treatments (tenant_id, risk_id, expires_on, approved_seq, approved_owner_id, approved_rank);
+CREATE INDEX risk_treatments_by_risk ON risk_treatments (tenant_id, risk_id, expires_on, approved_seq, approved_owner_id, approved_rank, approved_methodology_id);
 CREATE TABLE controls (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, implementation TEXT NOT NULL, implemented_on TEXT, frequency TEXT, nature TEXT, responsibility TEXT NOT NULL,
   preventive BOOLEAN NOT NULL, detective BOOLEAN NOT NULL, corrective BOOLEAN NOT NULL,
@@ -139,6 +140,7 @@ CREATE TABLE credentials (
 CREATE UNIQUE INDEX credentials_by_email ON credentials (email, tenant_id);
 CREATE TABLE key_secrets (
   hash BLOB PRIMARY KEY, tenant_id BLOB NOT NULL, key_id BLOB NOT NULL, expires_at INTEGER NOT NULL,
+  made_at INTEGER NOT NULL, current BOOLEAN NOT NULL,
   FOREIGN KEY (tenant_id, key_id) REFERENCES records (tenant_id, id));
 CREATE INDEX key_secrets_by_key ON key_secrets (tenant_id, key_id);
 CREATE TABLE refresh_tokens (
@@ -152,6 +154,7 @@ CREATE TABLE login_failures (subject BLOB PRIMARY KEY, failures INTEGER NOT NULL
 CREATE TABLE idempotency_keys (
   tenant_id BLOB NOT NULL REFERENCES tenants (id), caller_id BLOB NOT NULL, operation TEXT NOT NULL, idempotency_key TEXT NOT NULL,
   fingerprint BLOB NOT NULL, status INTEGER NOT NULL, etag TEXT, location TEXT, body TEXT NOT NULL, created_at INTEGER NOT NULL,
+  sight INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, caller_id, operation, idempotency_key));
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 

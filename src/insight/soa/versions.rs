@@ -11,10 +11,10 @@ use crate::http::format::wants;
 use crate::http::handlers::Comment;
 use crate::http::transit::Said;
 use crate::http::{Answer, Approve, At, Guard, Input, Permission, Read, Return, Submit, Then, Withdraw, input};
-use crate::records::{Covers, Draft, Known, Reader, Record, Resource, Selector, Tx, record::etag, record::members};
+use crate::records::{Covers, Deed, Draft, Known, Reader, Record, Resource, Selector, Tx, record::etag, record::members};
 use crate::registers::r#do::shelf;
 use crate::registers::r#do::soa_version::{self, Frozen, Numbered, SoaVersion};
-use crate::registers::plan::{methodology, scope::Scope};
+use crate::registers::plan::{in_force::InForce, scope::Scope};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, get, post};
 use diesel::prelude::*;
@@ -250,20 +250,22 @@ pub async fn get(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -
 
 /// Freeze the statement of applicability of a scope
 ///
-/// What stands now becomes the next version, and waits for the approval of another person. It never changes.
+/// What stands now becomes the next version, and waits for the approval of another person. It never changes. `If-Match` may name the version of
+/// the scope that was read.
 #[utoipa::path(operation_id = "createSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<SoaFreeze>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Retried),
-    responses((status = 201, description = "The version.", body = SoaVersionShown), Rejections))]
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::MayMatch),
+    responses((status = 201, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
 #[post("/v1/scopes/{id}/soa-versions")]
-pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, request: HttpRequest, input: Input) -> Result<Answer> {
+pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, body) = (at.of(&Scope::KIND)?, input.clone());
+    let (selector, known, said) = (at.of(&Scope::KIND)?, known.for_decision().or_any(), input.clone().read::<SoaFreeze>());
     guard
         .write(&input, move |tx| {
             let scope: Record<Scope> = tx.reader().load(&selector, false)?;
+            known.check(scope.spine.version)?;
             tx.person()?;
             soa_version::whole(tx.caller())?;
-            let said: SoaFreeze = body.read()?;
+            let said = said?;
             let slug = said.framework.as_deref().unwrap_or(catalogue::ISO_27001);
             let unknown = || Problem::invalid_one("/framework", "unknown_reference", "there is no such framework");
             let framework = shelf::framework(&mut tx.reader(), slug)
@@ -271,7 +273,7 @@ pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, request: HttpReque
             tx.because(said.comment);
             let number = soa_version::of_scope(&mut tx.reader(), scope.spine.id)?.first().map_or(1, |newest| newest.number + 1);
             let statement = compute(&mut tx.reader(), scope.spine.id, &framework)?;
-            let methodology = methodology::in_force(&mut tx.reader())?;
+            let methodology = InForce::read(&mut tx.reader())?.of(&[scope.spine.id]).cloned();
             let canonical = json::canonical(&statement)?;
             let frozen = Frozen {
                 number,
@@ -304,14 +306,15 @@ async fn step<P: Permission + Covers<SoaVersion>>(
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<SoaVersion>) + Send + 'static,
 ) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let ((selector, number), body) = (place(&at, guard.request())?, input.clone());
+    let ((selector, number), known) = (place(&at, guard.request())?, known.for_verb(verb));
+    let said = input.clone().read::<Comment>();
     guard
         .write(&input, move |tx| {
             let scope = tx.reader().row::<Scope>(&selector, false)?.id;
             let id = numbered(&mut tx.reader(), scope, number)?.0.spine.id;
             let stored = tx.load::<SoaVersion>(&Selector::Id(id), &known)?;
             may(tx, &stored)?;
-            let said: Comment = body.read()?;
+            let said = said?;
             let mut record = stored.clone();
             tx.step(&mut record, verb, said.comment())?;
             change(tx, &mut record);
@@ -327,11 +330,13 @@ async fn step<P: Permission + Covers<SoaVersion>>(
 ///
 /// Puts it in force. Whoever froze it cannot approve it: persons are compared, not credentials.
 #[utoipa::path(operation_id = "approveSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The version.", minimum = 1), crate::http::document::Conditional),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The version.", minimum = 1), crate::http::document::Decided),
     responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
 #[post("/v1/scopes/{id}/soa-versions/{n}/approve")]
 pub async fn approve(guard: Guard<Approve<SoaVersion>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let another = |tx: &mut Tx<'_, _>, stored: &Record<SoaVersion>| tx.another_than(Some(&stored.spine.created_by), "froze it");
+    let another = |tx: &mut Tx<'_, _>, stored: &Record<SoaVersion>| {
+        tx.another_than(&[Deed { by: &stored.spine.created_by, record: stored.spine.id, action: "create", what: "froze it" }])
+    };
     let approved = |tx: &mut Tx<'_, _>, record: &mut Record<SoaVersion>| {
         record.state.approved_at = Some(tx.now());
         record.state.approved_by = Some(tx.caller().actor.clone());

@@ -3,11 +3,9 @@ use super::answers::{GapAnswer, GapAnswerShown, GapAnswers, GapState, GapTarget,
 use super::gap::GapAssessment;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Invalid, Problem, Result};
-use crate::db::dialect::NOW;
 use crate::http::describe::{Preconditions, Rejections};
 use crate::http::{Answer, At, Change, Guard, Input, input};
 use crate::ledger::Recorded;
-use crate::records::frameworks::Library;
 use crate::records::{About, Covers, Known, Record, Resource, Selector, Tx, about, read_part};
 use actix_web::{HttpRequest, post, put, web::Path};
 use chrono::NaiveDate;
@@ -91,6 +89,7 @@ pub async fn put(
     input::no_parameters(&request)?;
     let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
+    let said = read_part::<GapAnswerInput>(input.members());
     guard
         .effect(&[], move |tx| {
             let (assessment, framework) = assessed(tx, &selector)?;
@@ -99,7 +98,7 @@ pub async fn put(
                 return Err(Problem::not_found());
             }
             known.check(stored.as_ref().map_or(0, |(_, answer)| answer.version))?;
-            let said: GapAnswerInput = read_part(input.members())?;
+            let said = said?;
             if let Some(fault) = unexplained(said.state, said.note.as_deref(), "") {
                 return Err(Problem::invalid(vec![fault]));
             }
@@ -120,11 +119,11 @@ pub async fn put(
 #[post("/v1/gap-assessments/{id}/answers/batch")]
 pub async fn batch(guard: Guard<Change<GapAssessment>>, at: At, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, body) = (at.of(&GapAssessment::KIND)?, input.clone());
+    let (selector, said) = (at.of(&GapAssessment::KIND)?, input.clone().read::<GapAnswerBatch>());
     guard
         .write(&input, move |tx| {
             let (assessment, framework) = assessed(tx, &selector)?;
-            let said: GapAnswerBatch = read_part(body.members())?;
+            let said = said?;
             let stored = answered(&mut tx.reader(), framework.as_deref(), assessment.spine.id, None)?;
             let asked = |id: &str| stored.contains_key(id) || asks(framework.as_deref(), id).is_some();
             let version = |id: &str| stored.get(id).map_or(0, |(_, answer)| answer.version);
@@ -160,8 +159,7 @@ type Assessed = (Record<GapAssessment>, Option<std::sync::Arc<Framework>>);
 /// The assessment, for those who may change it, and its framework.
 fn assessed(tx: &mut Writing<'_>, selector: &Selector) -> Result<Assessed> {
     let assessment = tx.load::<GapAssessment>(selector, &Known::any())?;
-    let tenant = tx.caller().tenant;
-    let framework = Library::new(tx.conn(), tenant, NOW).framework(&assessment.own.framework)?;
+    let framework = tx.library().framework(&assessment.own.framework)?;
     Ok((assessment, framework))
 }
 

@@ -105,7 +105,7 @@ impl<'a> Kit<'a> {
         }
         let create = self.operations.iter().find(|one| one.method == Method::POST && one.template == format!("/v1/{}", kind.path));
         let create = create.unwrap_or_else(|| panic!("{HERE}: `record` has to know how a {} is made", kind.name));
-        let mut body = self.body(create);
+        let mut body = if kind.name == "api_key" { self.own_key(by).await } else { self.body(create) };
         if !["user", "api_key"].contains(&kind.name) {
             body["scope_ids"] = json!([self.scope]);
             body["owner_id"] = json!(owner);
@@ -125,6 +125,9 @@ impl<'a> Kit<'a> {
         let score = json!({"stage": "current", "likelihood": 4, "impact": 5, "rationale": "Seen."});
         app.post(&app.keys.admin, &format!("/v1/risks/{}/assessments", id(&risk)), &score).await.expect(201);
         body["risk_id"] = risk["id"].clone();
+        if body["owner_id"].is_null() {
+            body["owner_id"] = json!(app.keys.person); // a mitigation names who does it
+        }
         if self.accepting.get() {
             let accepts = json!({"name": "Live with it", "risk_id": risk["id"], "option": "accept", "justification": "Costs more.",
                 "expires_on": "2027-06-30", "scope_ids": body["scope_ids"], "owner_id": body["owner_id"]});
@@ -144,6 +147,7 @@ impl<'a> Kit<'a> {
                 body["risk_id"] = json!(self.risk);
                 body
             }
+            ("POST", "/v1/risk-methodologies/{id}/approve") => json!({}), // each has a scope of its own, and replaces none
             ("POST", "/v1/frameworks") => framework(&format!("fixture-{n}")),
             ("POST", "/v1/frameworks/{slug}/mappings") => {
                 json!({"mappings": [{"source": format!("{OWN}:1"), "target": "iso-27001-2022:A.7.4", "relationship": "equal"}]})
@@ -192,10 +196,23 @@ impl<'a> Kit<'a> {
             self.app.post(&self.app.keys.admin, "/v1/frameworks", &framework(&slug)).await.expect(201);
             return self.app.delete(key, &format!("/v1/frameworks/{slug}"), "*").await;
         }
+        if operation.named() == "POST /v1/api-keys" {
+            return self.app.post(key, &operation.template, &self.own_key(key).await).await;
+        }
         let sends = ![Method::GET, Method::DELETE].contains(&operation.method);
         let body = sends.then(|| self.body(operation));
-        let known: &[(&str, &str)] = if operation.reads() { &[] } else { &[("If-Match", "*")] };
-        self.app.send(key, operation.method.clone(), &self.filled(operation, record), known, body.as_ref()).await
+        let path = self.filled(operation, record);
+        let tag = self.app.tag_for(&self.app.keys.admin, &path).await;
+        let known: &[(&str, &str)] = if operation.reads() { &[] } else { &[("If-Match", &tag)] };
+        self.app.send(key, operation.method.clone(), &path, known, body.as_ref()).await
+    }
+    /// The body of a key: of the one who makes it after a login, else of a service.
+    async fn own_key(&self, login: &str) -> Value {
+        let me = self.app.get(login, "/v1/me").await;
+        let me = if me.status == 200 { me.json() } else { Value::Null };
+        let own = me["actor"]["kind"] == "user";
+        let (user, role) = if own { (me["actor"]["id"].clone(), me["roles"][0].clone()) } else { (Value::Null, json!("collector")) };
+        json!({"name": "A key", "role": role, "user_id": user, "expires_at": "2027-01-01T00:00:00Z"})
     }
     /// A record on which the operation is possible.
     pub async fn ready(&self, operation: &Operation, by: &str, owner: Option<&str>) -> Value {
@@ -266,6 +283,12 @@ impl<'a> Kit<'a> {
         let (app, maker) = (self.app, &self.app.keys.admin);
         let actions = || format!("/v1/actions?origin_id={}", id(record));
         match (kind.name, verb) {
+            ("risk_methodology", "submit") if record["scope_ids"] == json!([]) => {
+                let scope = json!({"name": "Its own", "statement": "s"});
+                let scope = app.post(maker, "/v1/scopes", &scope).await.expect(201).json();
+                let path = format!("/v1/risk-methodologies/{}", id(record));
+                app.patch(maker, &path, "*", &json!({"scope_ids": [scope["id"]]})).await.expect(200);
+            }
             ("nonconformity", "plan") => {
                 let action = json!({"name": "Correct it", "origin_id": record["id"]});
                 app.post(maker, "/v1/actions", &action).await.expect(201);

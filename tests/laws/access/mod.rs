@@ -211,11 +211,19 @@ async fn role_cell(kit: &Kit<'_>, operation: &Operation, caller: &Caller, shared
         let reply = kit.call(&caller.key, operation, shared).await;
         return if reply.status == 403 && reply.json()["code"] == "forbidden" { "-".into() } else { wrong("may not", &reply) };
     }
-    if caller.name == "auditor" && !operation.reads() && operation.template != OWN_LOGIN {
+    if caller.name == "auditor" && !operation.reads() && operation.template != OWN_LOGIN && !operation.template.starts_with("/v1/api-keys")
+    {
         return "! an auditor writes".into();
     }
-    let pushes = caller.role == Role::Collector && operation.by_id();
-    let contributes = caller.role == Role::Contributor && !operation.reads() && operation.by_id();
+    let kind = operation.kind().map_or("", |kind| kind.name);
+    // Whoever neither administers nor audits has their own keys; auditors see those of all, but make and change their own.
+    let audits = [Role::InternalAuditor, Role::Auditor].contains(&caller.role);
+    let keys = kind == "api_key" && caller.role != Role::Admin && !(audits && operation.reads());
+    let pushes = (caller.role == Role::Collector || keys) && operation.by_id();
+    let raises = caller.role == Role::InternalAuditor
+        && permission(&operation.method, &operation.template).is_some_and(|(_, action)| action == "change");
+    let contributes =
+        (caller.role == Role::Contributor && !keys || kind == "nonconformity" && raises) && !operation.reads() && operation.by_id();
     let record = match (operation.by_id(), operation.reads() && !operation.template.contains("{n}") && !pushes) {
         (false, _) => String::new(),
         (true, true) => shared.to_owned(),
@@ -236,6 +244,7 @@ async fn role_cell(kit: &Kit<'_>, operation: &Operation, caller: &Caller, shared
     let reply = kit.call(&caller.key, operation, &of_others).await;
     match (reply.status, pushes) {
         (404, true) => "own".into(),
+        (403, true) if keys && audits => "own".into(),
         (403, false) if ["not_assigned", "segregation_of_duties"].contains(&reply.json()["code"].as_str().unwrap()) => "own".into(),
         (200..300, false) => "yes".into(),
         _ => wrong("on someone else's", &reply),
