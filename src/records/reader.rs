@@ -181,7 +181,9 @@ impl<'a> Reader<'a> {
         type Found = (i32, String, bool, i16, String, Option<String>);
         let columns = (v::version, v::status, v::archived_at.is_not_null(), v::schema, body_of(), personal_of());
         let (version, status, archived, schema, body, personal) = query.select(columns).get_result::<Found>(self.conn)?;
-        Ok(Row { id, version, status, archived, body, personal, schema, names: 0 })
+        let mut row = Row { id, version, status, archived, body, personal, schema, names: 0 };
+        self.name(std::slice::from_mut(&mut row))?;
+        Ok(row)
     }
     /// What these records are, as far as this caller sees them.
     pub fn refs(&mut self, ids: &[Id]) -> Result<Vec<(Id, Ref)>> {
