@@ -32,6 +32,8 @@ pub struct Ages {
 pub struct Sight {
     /// Of these scopes, and of the whole organization.
     pub scopes: Vec<Id>,
+    /// That cites a requirement like one of these patterns, or none.
+    pub frameworks: Vec<String>,
     /// Of these sources.
     pub sources: Vec<String>,
     /// Pushed by this account.
@@ -214,6 +216,23 @@ fn seen<'b>(out: &mut AstPass<'_, 'b, Backend>, sight: &'b Sight, seq: &'b i64) 
     if let Some(day) = &sight.until {
         out.push_sql(" AND pe.collected_on <= ");
         out.push_bind_param::<Date, _>(day)?;
+    }
+    if !sight.frameworks.is_empty() {
+        let cited = |out: &mut AstPass<'_, 'b, Backend>| {
+            out.push_sql("SELECT 1 FROM requirement_links rq WHERE rq.tenant_id = pv.tenant_id AND rq.from_id = pv.id AND ");
+            stood(out, "rq", seq)
+        };
+        out.push_sql(" AND (NOT EXISTS (");
+        cited(out)?;
+        out.push_sql(")");
+        for pattern in &sight.frameworks {
+            out.push_sql(" OR EXISTS (");
+            cited(out)?;
+            out.push_sql(" AND rq.requirement LIKE ");
+            out.push_bind_param::<Text, _>(pattern)?;
+            out.push_sql(" ESCAPE '\\')");
+        }
+        out.push_sql(")");
     }
     if !sight.scopes.is_empty() {
         for (n, opening) in [" AND (EXISTS (", " OR NOT EXISTS ("].into_iter().enumerate() {

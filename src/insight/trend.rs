@@ -186,6 +186,10 @@ fn turns(reader: &mut Reader<'_>, stage: MatrixStage) -> Result<Vec<Turn>> {
         MatrixStage::Residual => of!(r::residual_level),
     };
     found.retain(|(from, _)| *from <= seq);
+    if let Some(seen) = reader.all_past_seen(Risk::KIND.name)? {
+        // As long as a risk lay outside of what the caller sees, it counts as one that had left the lists.
+        found.iter_mut().filter(|(from, _)| !seen.contains(from)).for_each(|(_, (_, (_, _, archived), ..))| *archived = true);
+    }
     found.sort_by_key(|(from, _)| *from);
     let turn = |(_, (id, (at, open, archived), level, acceptable)): Found| Turn { id, at, open, archived, level, acceptable };
     Ok(found.into_iter().map(turn).collect())

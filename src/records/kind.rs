@@ -1,4 +1,7 @@
 //! The words of a register: its names, what it refers to, and its states.
+use super::Condition;
+use super::limit::Meaning;
+use crate::access::Caller;
 use crate::core::{Code, Problem, Result};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -32,6 +35,10 @@ pub struct Kind {
     pub counted: bool,
     /// Is a record of it looked at again at intervals? Then it has a day of its next review from the start.
     pub reviewed: bool,
+    /// What each limit of a key means for it; with a limit that is not named here it is neither read nor written.
+    pub limited_by: &'static [Meaning],
+    /// What else a caller's view is cut by, whatever its limits.
+    pub also: Option<fn(&Caller) -> Option<Condition>>,
     /// Is it an account? Actors are called what their account is called.
     pub account: bool,
     /// The shape of its images; grows by one when a member is renamed, removed or comes to be required.
@@ -66,6 +73,8 @@ impl Kind {
         done: &[],
         counted: true,
         reviewed: false,
+        limited_by: &[],
+        also: None,
         account: false,
         schema: 1,
         upcast: first_schema,

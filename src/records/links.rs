@@ -208,16 +208,24 @@ pub fn free(conn: &mut Conn, caller: &Caller, id: Id) -> Result<()> {
     match rows.is_empty() {
         true => Ok(()),
         false => {
-            let kinds: Vec<&'static str> = super::kind::all().iter().map(|kind| kind.name).collect();
-            let seen: Option<Vec<Id>> = sight::shown(caller, &kinds, NOW)
+            let readable = |kind: &&'static str| crate::access::allows(&caller.roles, kind, "read");
+            let kinds: Vec<&'static str> = super::kind::all().iter().map(|kind| kind.name).filter(readable).collect();
+            let ids: Option<Vec<Id>> = sight::shown(caller, &kinds, NOW)
                 .map(|shown| {
                     let standing = v::table.filter(v::tenant_id.eq(tenant)).filter(crate::db::dialect::standing()).filter(shown);
                     standing.filter(v::id.eq_any(rows.iter().map(|(.., id)| *id))).select(v::id).load(conn)
                 })
                 .transpose()?;
-            let seen = rows.iter().filter(|(.., id)| seen.as_ref().is_none_or(|seen| seen.contains(id)));
-            let codes = seen.map(|(kind, number, _)| format!("{}-{number}", super::kind::prefix_of(kind)));
-            Err(Problem::new(Code::InUse, "Other records need this one.").needed_by(codes))
+            let seen =
+                |(kind, _, id): &&(String, i64, Id)| kinds.contains(&kind.as_str()) && ids.as_ref().is_none_or(|ids| ids.contains(id));
+            let seen: Vec<_> = rows.iter().filter(seen).collect();
+            let detail = match (seen.len() == rows.len(), seen.is_empty()) {
+                (true, _) => "Other records need this one.",
+                (false, true) => "Records that you cannot see need this one.",
+                (false, false) => "Other records need this one; some of them you cannot see.",
+            };
+            let codes = seen.into_iter().map(|(kind, number, _)| format!("{}-{number}", super::kind::prefix_of(kind)));
+            Err(Problem::new(Code::InUse, detail).needed_by(codes))
         }
     }
 }

@@ -2,7 +2,7 @@
 use super::ask::{Archived, Ask, Moments, Owner, Place, Span};
 use super::order::{self, Half};
 use super::record::assemble;
-use super::{Condition, Kind, Reader, Resource, Row, sight};
+use super::{Condition, Kind, Reader, Resource, Row, Selector, sight};
 use crate::core::{Id, Problem, Result};
 use crate::db::dialect::{body_of, inside, personal_of};
 use crate::db::schema::{links as l, requirement_links as rl, versions as v};
@@ -38,9 +38,11 @@ pub fn records<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<(Vec<S
     let (mut rows, more) = pick(reader, &R::KIND, ask, &|reader| condition::<R>(reader, ask, &targets))?;
     reader.name(&mut rows)?;
     let computed = R::computed(reader, &rows)?;
-    let data: Vec<String> = rows.iter().zip(&computed).map(|(row, text)| assemble(&R::KIND, row, text)).collect::<Result<_>>()?;
-    let last = rows.last().filter(|_| more);
-    Ok((data, last.map(|row| order::place(reader.conn, reader.tenant(), ask.sort, row.id, row.version)).transpose()?))
+    let last = rows.last().filter(|_| more).map(|row| (row.id, row.version));
+    let cut = rows.into_iter().map(|row| reader.cut_row(row)).collect::<Result<Vec<_>>>()?;
+    let data: Vec<String> = cut.iter().zip(&computed).map(|(row, text)| assemble(&R::KIND, row, text)).collect::<Result<_>>()?;
+    let place = |(id, version)| order::place(reader.conn, reader.tenant(), ask.sort, id, version);
+    Ok((data, last.map(place).transpose()?))
 }
 
 /// A page of a register.
@@ -143,8 +145,11 @@ fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> R
         all.push(if *none { Box::new(not(some)) } else { Box::new(some) });
     }
     if !ask.requirements.is_empty() {
+        // What the caller does not see is cited by nothing that it sees.
+        let seen = |id: &&String| id.split_once(':').is_some_and(|(slug, _)| super::frameworks::seen(reader.caller(), slug));
+        let requirements: Vec<String> = ask.requirements.iter().filter(seen).cloned().collect();
         let cited = rl::table.filter(rl::tenant_id.eq(v::tenant_id).and(rl::from_id.eq(v::id)));
-        let cited = cited.filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq))).filter(rl::requirement.eq_any(ask.requirements.clone()));
+        let cited = cited.filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq))).filter(rl::requirement.eq_any(requirements));
         all.push(Box::new(exists(cited)));
     }
     all.into_iter().reduce(sight::both).ok_or_else(|| Problem::internal("a list of nothing"))
@@ -206,17 +211,28 @@ type Targets = BTreeMap<&'static str, Vec<Id>>;
 fn targets(reader: &mut Reader<'_>, ask: &Ask) -> Result<Targets> {
     let mut all = Targets::new();
     for (member, selectors) in &ask.related {
-        let ids = selectors.iter().map(|selector| selector.resolve(reader.conn, reader.tenant())).collect::<QueryResult<Vec<_>>>()?;
+        let ids = selectors.iter().map(|selector| named(reader, selector)).collect::<Result<Vec<_>>>()?;
         all.entry(*member).or_default().extend(ids.into_iter().flatten());
     }
     for owner in &ask.owners {
         let id = match owner {
             Owner::Me => reader.person(),
-            Owner::Person(selector) => selector.resolve(reader.conn, reader.tenant())?,
+            Owner::Person(selector) => named(reader, selector)?,
         };
         all.entry("owner_id").or_default().extend(id);
     }
     Ok(all)
+}
+
+/// What a filter names. A code tells a limited caller nothing of a record that it does not see; an id is what it is told anyway.
+fn named(reader: &mut Reader<'_>, selector: &Selector) -> Result<Option<Id>> {
+    match selector {
+        Selector::Number(kind, number) if reader.limited(kind) => {
+            let seen = v::table.filter(reader.seen(kind)).filter(v::number.eq(*number));
+            Ok(seen.select(v::id).get_result(reader.conn).optional()?)
+        }
+        _ => Ok(selector.resolve(reader.conn, reader.tenant())?),
+    }
 }
 
 /// Linked with one of these.

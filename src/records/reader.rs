@@ -1,8 +1,8 @@
 //! One state of one organization, for reading: now, or as of then. Both are the same queries.
 use super::record::{Shown, assemble, etag};
-use super::{Condition, Record, Resource, Row, Selector, sight};
+use super::{Condition, Record, Resource, Row, Selector, limit, sight};
 use crate::access::Caller;
-use crate::core::{Id, Problem, Result, TenantId};
+use crate::core::{Id, Problem, Result, TenantId, json::canonical};
 use crate::db::dialect::{accounts_of, at, body_of, personal_of, size_of};
 use crate::db::schema::{organizations as o, versions as v};
 use crate::db::{Conn, dialect::NOW};
@@ -11,6 +11,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// What of an organization decides computed values.
@@ -91,6 +92,27 @@ impl<'a> Reader<'a> {
     pub fn person(&self) -> Option<Id> {
         self.caller.actor.person_id
     }
+    /// 404 unless this caller reads records of the kind at all, as far as its limits go.
+    pub fn knows(&self, kind: &super::Kind) -> Result<()> {
+        kind.read_with(&self.caller.limits).then_some(()).ok_or_else(Problem::not_found)
+    }
+    /// The frameworks that this caller can refer to at this moment.
+    pub fn library(&mut self) -> super::frameworks::Library<'_> {
+        super::frameworks::Library::new(self.conn, self.caller, self.moment.seq)
+    }
+    /// An image as this caller sees it: without what it says of frameworks that are hidden.
+    pub fn cut(&self, image: &mut Map<String, Value>) {
+        limit::cut(self.caller, image);
+    }
+    /// The same for a row.
+    pub(super) fn cut_row(&self, mut row: Row) -> Result<Row> {
+        if limit::cuts(self.caller) {
+            let mut image: Map<String, Value> = serde_json::from_str(&row.body).map_err(Problem::internal)?;
+            self.cut(&mut image);
+            row.body = canonical(&image)?;
+        }
+        Ok(row)
+    }
     /// For the queries of views.
     pub fn conn(&mut self) -> &mut Conn {
         self.conn
@@ -103,6 +125,10 @@ impl<'a> Reader<'a> {
             Some(limits) => sight::both(standing, limits),
             None => standing,
         }
+    }
+    /// Does this caller see less than all of a kind?
+    pub fn limited(&self, kind: &str) -> bool {
+        sight::limits(self.caller, kind, self.moment.seq).is_some()
     }
     /// One version with its image; 404 when this caller sees none.
     pub fn row<R: Resource>(&mut self, selector: &Selector, archived_too: bool) -> Result<Row> {
@@ -138,6 +164,7 @@ impl<'a> Reader<'a> {
     pub fn show<R: Resource>(&mut self, mut row: Row) -> Result<Shown> {
         self.name(std::slice::from_mut(&mut row))?;
         let computed = R::computed(self, std::slice::from_ref(&row))?.pop().unwrap_or_default();
+        let row = self.cut_row(row)?;
         let json = assemble(&R::KIND, &row, &computed)?;
         Ok(Shown { id: row.id, version: row.version, etag: etag(row.version, row.names, &computed), json, position: self.moment.last })
     }
@@ -159,7 +186,8 @@ impl<'a> Reader<'a> {
     pub fn refs(&mut self, ids: &[Id]) -> Result<Vec<(Id, Ref)>> {
         // A machine that pushes learns what the controls in its limits are called.
         let named = |kind: &str| self.caller.follows(kind) || (kind == "control" && self.caller.collects());
-        let found: Vec<&'static str> = super::kind::all().iter().map(|kind| kind.name).filter(|kind| named(kind)).collect();
+        let readable = super::kind::all().iter().filter(|kind| kind.read_with(&self.caller.limits)).map(|kind| kind.name);
+        let found: Vec<&'static str> = readable.filter(|kind| named(kind)).collect();
         let limited = found.iter().any(|kind| sight::limits(self.caller, kind, self.moment.seq).is_some());
         let mut all = Vec::new();
         for some in ids.chunks(500) {

@@ -1,5 +1,6 @@
 //! What a register is: its words, a body, and two queries.
 use super::ask::Moments;
+use super::limit::{self, Facts};
 use super::{Common, Draft, Kind, Reader, Tx, links::Links, links::References, spine::Spine};
 use crate::core::{Problem, Result, VersionKey, json::canonical};
 use crate::db::{Backend, Conn, schema::versions};
@@ -59,6 +60,12 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     /// The frameworks that it names, each with its place in the body.
     fn frameworks(&self) -> Vec<(String, &str)> {
         vec![]
+    }
+    /// What the limits of a key compare of it, beside its id and its links.
+    fn facts(record: &Record<Self>) -> Facts {
+        let named = record.own.frameworks().into_iter().map(|(_, slug)| slug.to_owned());
+        let frameworks = limit::frameworks_of(record.own.requirements()).into_iter().chain(named).collect();
+        Facts { frameworks, ..Facts::default() }
     }
     /// Members that are computed at reading, for each row in order: the text between the braces of a JSON object.
     fn computed(_reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {

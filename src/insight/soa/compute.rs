@@ -6,8 +6,8 @@ use crate::core::{Id, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{controls as c, links as l, requirement_links as rl, versions as v};
 use crate::insight::overview::elsewhere_of;
-use crate::records::Reader;
-use crate::registers::r#do::applicability::{self, Verdict};
+use crate::records::{Reader, Resource};
+use crate::registers::r#do::applicability::{self, Applicability, Verdict};
 use crate::registers::r#do::control::{Frequency, Implementation as Stage, Responsibility};
 use crate::registers::r#do::support::{self, Operation, Proof, Support};
 use crate::registers::plan::treatment;
@@ -44,6 +44,7 @@ impl Standing {
 
 /// The statement at the reader's moment.
 pub fn compute(reader: &mut Reader<'_>, scope: Id, framework: &Framework) -> Result<StatementOfApplicability> {
+    reader.knows(&Applicability::KIND)?;
     let mut decided = applicability::verdicts(reader, scope)?;
     let elsewhere = elsewhere_of(reader, &["control", "evidence", "risk"], scope)?;
     let controls = standing_controls(reader, &elsewhere)?;

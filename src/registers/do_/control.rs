@@ -4,7 +4,9 @@ use super::support::{Operation, Support, ages, operation, proofs};
 use crate::core::{Id, Invalid, Problem, Result, VersionKey};
 use crate::db::{Conn, proof::FAILING, proof::Operates, schema::controls as c, schema::versions as v};
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Reader, Record, Relation, Resource, Row, Stateless, Stored, sight, unasked, unasked_flag};
+use crate::records::{
+    By, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stateless, Stored, sight, unasked, unasked_flag,
+};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -122,6 +124,13 @@ impl Resource for Control {
         relations: &[Relation::new("asset_ids", "asset")],
         cites: true,
         reviewed: true,
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::Citations),
+            (Limit::Controls, By::Itself),
+            (Limit::Sources, By::ReadOnly("evidence is read with the name of its controls")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
         ..Kind::PLAIN
     };
     type State = Stateless;

@@ -2,6 +2,7 @@
 //! and moment of collection; a later piece supersedes the one before. How it comes in is in `push`, how it goes out in `content`.
 use super::outcome::EvidenceOutcome;
 use super::support::{self, Span};
+use crate::access::{Caller, Limits};
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey, text::hex};
 use crate::db::Conn;
 use crate::db::proof::Fresh;
@@ -9,8 +10,10 @@ use crate::db::schema::{evidence as ev, ledger_entries as e, versions as v};
 use crate::http::describe::Changed;
 use crate::http::{Answer, At, Because, Guard, Hold, Input, Release, transit};
 use crate::records::ask::Moments;
+use crate::records::limit::{self, Facts};
 use crate::records::{
-    Comment as Needs, Condition, Kind, Known, Reader, Record, Relation, Resource, Row, Stored, Transition, sight, unasked, unasked_flag,
+    By, Comment as Needs, Condition, Kind, Known, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stored, Transition, sight,
+    unasked, unasked_flag,
 };
 use crate::registers::plan::asset::Classification;
 use actix_web::post;
@@ -177,9 +180,21 @@ impl Resource for Evidence {
         relations: &[Relation::new("control_ids", "control"), Relation::new("subject_ids", "").freed_when(&["active", "on_hold"])],
         cites: true,
         personal: &["file_name"],
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::Citations),
+            (Limit::Controls, By::Controls),
+            (Limit::Sources, By::Fact("its `source`", of_sources)),
+            (Limit::Period, By::Fact("the day of its `collected_at`", of_period)),
+        ],
+        also: Some(own_pushes),
         ..Kind::PLAIN
     };
     type State = Pushed;
+    fn facts(record: &Record<Self>) -> Facts {
+        let (frameworks, said) = (limit::frameworks_of(&record.own.requirements), &record.state);
+        Facts { frameworks, source: Some(said.source.clone()), collected_at: Some(said.collected_at) }
+    }
     fn example() -> Value {
         json!({"name": "Access review Q3", "confidentiality": "internal", "requirements": ["iso-27001-2022:A.5.18"]})
     }
@@ -231,6 +246,27 @@ fn only_links(before: &Record<Evidence>, now: &Record<Evidence>) -> Result<bool>
     ADDED.into_iter().for_each(|member| bare.links.set(member, before.links.many(member).to_vec()));
     bare.own.requirements.clone_from(&before.own.requirements);
     Ok(cited && ADDED.iter().all(kept) && bare.body()? == before.body()?)
+}
+
+/// Evidence of these sources.
+fn of_sources(limits: &Limits) -> Condition {
+    let own = ev::table.filter(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)));
+    Box::new(exists(own.filter(ev::source.eq_any(limits.sources.clone()))))
+}
+
+/// Evidence that was collected in this period.
+fn of_period(limits: &Limits) -> Condition {
+    let own = || ev::table.filter(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)));
+    let since = limits.period_start_on.map(|day| -> Condition { Box::new(exists(own().filter(ev::collected_on.ge(day)))) });
+    let until = limits.period_end_on.map(|day| -> Condition { Box::new(exists(own().filter(ev::collected_on.le(day)))) });
+    since.into_iter().chain(until).reduce(sight::both).unwrap_or_else(sight::nothing)
+}
+
+/// A machine that is limited to no source sees what it pushed itself.
+fn own_pushes(caller: &Caller) -> Option<Condition> {
+    let own = ev::table.filter(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)));
+    let only = caller.collects() && caller.limits.sources.is_empty();
+    only.then(|| -> Condition { Box::new(exists(own.filter(ev::pushed_by.eq(caller.actor.id)))) })
 }
 
 impl Stored for Evidence {

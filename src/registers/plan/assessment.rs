@@ -219,6 +219,9 @@ pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest)
             let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(reader.moment.seq)));
             let mut entries: Vec<Entry> =
                 of_it.filter(e::action.eq("assess")).order(e::seq.desc()).select(Entry::as_select()).load(reader.conn())?;
+            if let Some(seen) = reader.past_seen(Risk::KIND.name, id)? {
+                entries.retain(|entry| seen.contains(&entry.seq));
+            }
             history::name(reader, &mut entries)?;
             Answer::of(&Assessments { data: entries.into_iter().map(|entry| made(id, entry)).collect::<Result<_>>()? })
         })

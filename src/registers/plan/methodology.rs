@@ -6,7 +6,7 @@ use crate::core::{Invalid, Problem, Result, VersionKey};
 use crate::db::Conn;
 use crate::db::schema::{risk_methodologies as m, versions as v};
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Reader, Record, Resource, Row, Stored, unasked};
+use crate::records::{By, Condition, Kind, Limit, Reader, Record, Resource, Row, SCOPED, Stored, unasked};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -223,6 +223,11 @@ impl Resource for RiskMethodology {
         transitions: &[revision::SUBMIT, revision::APPROVE, revision::RETURN, revision::REVISE, revision::RETIRE],
         done: &["retired"],
         reviewed: true,
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::ReadOnly("risks are assessed for the whole ISMS, whatever the framework")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
         ..Kind::PLAIN
     };
     type State = Revised;

@@ -5,7 +5,7 @@ use crate::db::{Conn, schema::organizations as o, schema::versions as v};
 use crate::http::describe::{Changed, Found};
 use crate::http::{Answer, Change, Guard, Input, Read, Then};
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Known, Record, Resource, Selector, Stateless, Stored};
+use crate::records::{By, Condition, Kind, Known, Limit, Record, Resource, Selector, Stateless, Stored};
 use actix_web::{HttpRequest, get, patch};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,13 @@ impl Resource for Organization {
         code: "ORG",
         about: "The organization and its settings (4.1).",
         counted: false,
+        limited_by: &[
+            (Limit::Scopes, By::ReadOnly("its name and its time zone are needed to read anything")),
+            (Limit::Frameworks, By::ReadOnly("its name and its time zone are needed to read anything")),
+            (Limit::Controls, By::ReadOnly("its name and its time zone are needed to read anything")),
+            (Limit::Sources, By::ReadOnly("its name and its time zone are needed to read anything")),
+            (Limit::Period, By::ReadOnly("its name and its time zone are needed to read anything")),
+        ],
         ..Kind::PLAIN
     };
     type State = Stateless;

@@ -2,7 +2,7 @@
 use crate::core::VersionKey;
 use crate::db::{Conn, schema::people as p, schema::versions as v};
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Record, Relation, Resource, Stateless, Stored, unasked, unasked_flag};
+use crate::records::{By, Condition, Kind, Limit, Record, Relation, Resource, SCOPED, Stateless, Stored, unasked, unasked_flag};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,13 @@ impl Resource for Person {
         relations: &[Relation::acyclic("manager_id", "person")],
         personal: &["name", "email", "job_title"],
         counted: false,
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::ReadOnly("a record is read with the name of who answers for it")),
+            (Limit::Controls, By::ReadOnly("a record is read with the name of who answers for it")),
+            (Limit::Sources, By::ReadOnly("a record is read with the name of who answers for it")),
+            (Limit::Period, By::ReadOnly("a record is read with the name of who answers for it")),
+        ],
         ..Kind::PLAIN
     };
     type State = Stateless;

@@ -11,6 +11,7 @@ use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
 use crate::http::describe::Rejections;
 use crate::http::{Answer, Guard, Input, Rescore, input};
+use crate::records::limit;
 use crate::records::{Known, Record, Resource, Selector, Tx};
 use actix_web::{HttpRequest, ResponseError, post};
 use diesel::prelude::*;
@@ -132,6 +133,7 @@ fn is_of(score: &RiskScore, method: &Record<RiskMethodology>) -> bool {
 
 /// The open risks whose score is of an earlier revision, in the order of their codes.
 fn outdated<P>(tx: &mut Tx<'_, P>, stage: Stage, methods: &InForce) -> Result<VecDeque<Record<Risk>>> {
+    let (caller, zone) = (tx.caller(), tx.settings().zone);
     let mut reader = tx.reader();
     let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
     let rows: Vec<(i16, String)> = open.order(v::number).select((v::schema, body_of())).load(reader.conn())?;
@@ -139,7 +141,9 @@ fn outdated<P>(tx: &mut Tx<'_, P>, stage: Stage, methods: &InForce) -> Result<Ve
     for (schema, body) in rows {
         let mut risk = Record::<Risk>::of_image(schema, &body, None)?;
         let method = methods.of(risk.links.many("scope_ids"));
-        if of_stage(&mut risk, stage).as_ref().is_some_and(|score| method.is_some_and(|method| !is_of(score, method))) {
+        let older = of_stage(&mut risk, stage).as_ref().is_some_and(|score| method.is_some_and(|method| !is_of(score, method)));
+        // What the key reads and does not write is for others to score again.
+        if older && limit::within(caller, &risk, zone).is_ok() {
             found.push_back(risk);
         }
     }

@@ -166,6 +166,15 @@ pub fn approvals<R: Resource<State = Revised>>(reader: &mut Reader<'_>, id: crat
     entries.iter().map(Entry::record).collect()
 }
 
+/// The same, without what the caller did not see then.
+fn seen_approvals<R: Resource<State = Revised>>(reader: &mut Reader<'_>, id: crate::core::Id) -> Result<Vec<Record<R>>> {
+    let mut all = approvals::<R>(reader, id)?;
+    if let Some(seen) = reader.past_seen_versions(R::KIND.name, id)? {
+        all.retain(|record| seen.contains(&record.spine.version));
+    }
+    Ok(all)
+}
+
 /// One revision in a list of them.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Revision {
@@ -199,7 +208,7 @@ pub async fn list<R: Resource<State = Revised>>(guard: Guard<Read<R>>, at: At, r
         .view(then.as_of, move |reader| {
             let row = reader.row::<R>(&selector, then.archived_too)?;
             let in_force = crate::records::reader::record_of::<R>(&row)?.state.revision_in_force;
-            let all = approvals::<R>(reader, row.id)?.into_iter().rev().map(|record| Revision {
+            let all = seen_approvals::<R>(reader, row.id)?.into_iter().rev().map(|record| Revision {
                 revision: record.state.revision,
                 approved_at: record.state.approved_at,
                 approved_by: record.state.approved_by,
@@ -218,7 +227,7 @@ pub async fn get<R: Resource<State = Revised>>(guard: Guard<Read<R>>, at: At, re
     guard
         .read(then.as_of, move |reader| {
             let id = reader.row::<R>(&selector, then.archived_too)?.id;
-            let found = approvals::<R>(reader, id)?.into_iter().find(|record| record.state.revision == wanted);
+            let found = seen_approvals::<R>(reader, id)?.into_iter().find(|record| record.state.revision == wanted);
             let record = found.ok_or_else(Problem::not_found)?;
             let (body, personal) = record.image()?;
             let archived = record.spine.archived_at.is_some();

@@ -11,7 +11,8 @@ use crate::http::{Answer, At, Because, Close, Guard, Input, Reopen, transit};
 use crate::records::ask::Moments;
 use crate::records::list::Again;
 use crate::records::{
-    Comment as Needs, Condition, Kind, Known, Reader, Record, Relation, Resource, Row, Stored, Transition, Tx, sight, unasked,
+    By, Comment as Needs, Condition, Kind, Known, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stored, Transition, Tx, sight,
+    unasked,
 };
 use crate::registers::plan::treatment::standing::{self, Standing};
 use crate::registers::plan::{assessment, risk_counts};
@@ -146,6 +147,11 @@ impl Resource for Risk {
             Relation::new("threat_ids", "threat"),
             Relation::new("vulnerability_ids", "vulnerability"),
             Relation::new("existing_control_ids", "control"),
+        ],
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::ReadOnly("risks concern the whole ISMS, whatever the framework")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
         ..Kind::PLAIN
     };

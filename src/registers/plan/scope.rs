@@ -7,7 +7,7 @@ use crate::http::describe::{Changed, Found, Refusals};
 use crate::http::handlers::Comment;
 use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Retire, Return, Revise, Submit, transit};
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Known, Record, Resource, Stored, Tx, unasked};
+use crate::records::{By, Condition, Kind, Known, Limit, Record, Resource, Stored, Tx, unasked};
 use actix_web::{HttpRequest, get, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -105,6 +105,13 @@ impl Resource for Scope {
         transitions: &[revision::SUBMIT, revision::APPROVE, revision::RETURN, revision::REVISE, revision::RETIRE],
         done: &["retired"],
         reviewed: true,
+        limited_by: &[
+            (Limit::Scopes, By::Itself),
+            (Limit::Frameworks, By::ReadOnly("a statement of applicability is of a scope; other frameworks that it names are left out")),
+            (Limit::Controls, By::ReadOnly("controls and evidence are read with the name of their scope")),
+            (Limit::Sources, By::ReadOnly("evidence is read with the name of its scope")),
+            (Limit::Period, By::ReadOnly("evidence is read with the name of its scope")),
+        ],
         ..Kind::PLAIN
     };
     type State = Revised;

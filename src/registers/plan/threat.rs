@@ -2,7 +2,7 @@
 use crate::core::{Code, Invalid, Problem, Result, VersionKey, catalogue};
 use crate::db::{Conn, dialect::inside, schema::threats as t, schema::versions as v};
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Record, Resource, Stored, sight, unasked};
+use crate::records::{By, Condition, Kind, Limit, Record, Resource, SCOPED, Stored, sight, unasked};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -83,6 +83,11 @@ impl Resource for Threat {
         code: "THR",
         about: "Threats: what may happen (ISO/IEC 27005).",
         counted: false,
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::ReadOnly("threats concern the whole ISMS, whatever the framework")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
         ..Kind::PLAIN
     };
     type State = ThreatState;

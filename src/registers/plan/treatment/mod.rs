@@ -18,7 +18,9 @@ use crate::db::acceptance::Stands;
 use crate::db::{Conn, schema::risk_treatments as t, schema::versions as v};
 use crate::records::ask::Moments;
 use crate::records::links::References;
-use crate::records::{Comment as Needs, Condition, Kind, Reader, Record, Relation, Resource, Row, Stored, Transition, sight};
+use crate::records::{
+    By, Comment as Needs, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stored, Transition, sight,
+};
 use crate::records::{unasked, unasked_flag};
 use chrono::NaiveDate;
 use diesel::dsl::{exists, not};
@@ -177,6 +179,11 @@ impl Resource for RiskTreatment {
         transitions: STATES,
         done: &["completed", "cancelled", "accepted", "revoked"],
         relations: &[Relation { required: true, ..Relation::new("risk_id", "risk") }, Relation::new("control_ids", "control")],
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::ReadOnly("risks are treated for the whole ISMS, whatever the framework")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
         ..Kind::PLAIN
     };
     type State = TreatmentCourse;
