@@ -94,7 +94,10 @@ async fn what_did_not_help_is_analysed_again(app: &TestApp) {
     assert_eq!(step(app, manager, &ncr, "analyse", json!({})).await.pointers(), ["/root_cause"]);
     assert_eq!(step(app, manager, &ncr, "analyse", json!({"similar_cases": "none"})).await.pointers(), ["/root_cause"]);
     let found = step(app, manager, &ncr, "analyse", json!({"root_cause": "Nobody was told."})).await.expect(200).json();
-    assert_eq!((&found["status"], &found["analysis_due"], &found["root_cause"]), (&json!("analysed"), &json!(false), &json!("Nobody was told.")));
+    assert_eq!(
+        (&found["status"], &found["analysis_due"], &found["root_cause"]),
+        (&json!("analysed"), &json!(false), &json!("Nobody was told."))
+    );
     step(app, manager, &ncr, "plan", json!({})).await.problem(409, "illegal_transition");
     let second = action(app, &ncr, &app.keys.contributor_person).await;
     step(app, manager, &ncr, "plan", json!({})).await.expect(200);
