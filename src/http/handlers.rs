@@ -41,10 +41,10 @@ pub(super) async fn get<R: Resource>(guard: Guard<Read<R>>, at: At, request: Htt
 
 pub(super) async fn create<R: Resource>(guard: Guard<Change<R>>, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let body = input.clone();
+    let body = input.clone().body::<R>().await?;
     guard
         .write(&input, move |tx| {
-            let draft = tx.draft::<R>(body.members())?;
+            let draft = tx.draft(body)?;
             let made = tx.create(draft)?;
             Ok(tx.shown(made)?.map(|shown| Answer::created(shown, R::KIND.path)))
         })
@@ -59,20 +59,10 @@ pub(super) async fn update<R: Resource>(
     input: Input,
 ) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &[])?, at.of(&R::KIND)?);
-    patched(guard, selector, known, then.archived_too, move |_| Ok(input.patch())).await
-}
-
-async fn patched<R: Resource>(
-    guard: Guard<Change<R>>,
-    selector: Selector,
-    known: Known,
-    archived_too: bool,
-    patch: impl FnOnce(&crate::records::Record<R>) -> Result<MergePatch> + Send + 'static,
-) -> Result<Answer> {
+    let patch = input.patch::<R>().await?;
     guard
         .effect(&[], move |tx| {
-            let stored = tx.load_any::<R>(&selector, &known, archived_too)?;
-            let patch = patch(&stored)?;
+            let stored = tx.load_any::<R>(&selector, &known, then.archived_too)?;
             let saved = tx.patch(stored, patch)?;
             Ok(tx.shown(saved)?.map(Answer::shown))
         })
@@ -99,11 +89,11 @@ pub(super) async fn restore<R: Resource>(
     input: Input,
 ) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, body) = (at.of(&R::KIND)?, input.clone());
+    let (selector, said) = (at.of(&R::KIND)?, input.clone().read::<Comment>());
     guard
         .write(&input, move |tx| {
             let stored = tx.load_any::<R>(&selector, &known, true)?;
-            tx.because(body.read::<Comment>()?.comment);
+            tx.because(said?.comment);
             let back = tx.restore(stored)?;
             Ok(tx.shown(back)?.map(Answer::shown))
         })
@@ -152,11 +142,11 @@ pub(super) async fn review<R: Resource>(
     input: Input,
 ) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, body) = (at.of(&R::KIND)?, input.clone());
+    let (selector, said) = (at.of(&R::KIND)?, input.clone().read::<Reviewed>());
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<R>(&selector, &known)?;
-            let said: Reviewed = body.read()?;
+            let said = said?;
             let next = match said.review_due_on {
                 Some(day) if day <= tx.today() => {
                     return Err(Problem::invalid_one("/review_due_on", "in_the_past", "the next review lies in the future"));
@@ -215,11 +205,11 @@ pub(super) async fn link_to<R: Resource>(
     input: Input,
 ) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, body) = (at.of(&R::KIND)?, input.clone());
+    let (selector, said) = (at.of(&R::KIND)?, input.clone().read::<NewLink>());
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<R>(&selector, &known)?;
-            let link: NewLink = body.read()?;
+            let link = said?;
             let relation = R::KIND.relation(&link.relation).filter(|relation| relation.many());
             let relation = relation
                 .ok_or_else(|| Problem::invalid_one("/relation", "unknown_relation", "there is no such member with several links"))?;

@@ -1,6 +1,8 @@
 //! The house: what the doors lead to. Its fields are private; handlers reach them through a guard that names the permission they need.
 use super::directory::Directory;
 use super::limit::Limiter;
+use super::measures::{Looked, Writes};
+use super::poll::Polls;
 use super::pool::Pool;
 use crate::access::token::Tokens;
 use crate::access::{Actor, Caller, Role};
@@ -13,7 +15,7 @@ use crate::records::{Covers, Settings, Tx, reader};
 use diesel::prelude::*;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::RwLock;
+use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant as Tick};
 
 /// What opening a house needs.
@@ -41,11 +43,14 @@ pub struct House {
     pub(super) directory: Directory,
     pub(super) limiter: Limiter,
     pub(super) clock: Clock,
+    pub(super) polls: Polls,
     tokens: Tokens,
-    files: Files,
+    pub(super) files: Files,
     file_limit: u64,
     reports: Pool,
     settings: RwLock<HashMap<TenantId, (Settings, Tick)>>,
+    pub(super) writes: Writes,
+    pub(super) content: Mutex<Option<Looked>>,
 }
 
 /// How long what another process may have changed is believed.
@@ -61,8 +66,8 @@ impl House {
         let writer = Writer::start(&database)?;
         let (directory, limiter) = (Directory::default(), Limiter::new(plan.rate_limit));
         let (clock, file_limit, settings) = (plan.clock.clone(), plan.file_limit, RwLock::default());
-        let reports = Pool::default();
-        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, reports, settings })
+        let (reports, polls, writes, content) = (Pool::default(), Polls::default(), Writes::default(), Mutex::default());
+        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, reports, polls, settings, writes, content })
     }
     /// The source of time.
     pub fn clock(&self) -> &Clock {
@@ -98,9 +103,13 @@ impl House {
         };
         std::thread::Builder::new().name("contents".into()).spawn(compare).map(drop)
     }
-    /// Does the database answer?
-    pub async fn ready(&self) -> Result<()> {
-        self.database.read(|conn| diesel::sql_query("SELECT 1").execute(conn).map(drop).map_err(Into::into)).await
+    /// Does the database answer, is it of this version, and can contents be kept?
+    pub async fn ready(&self) -> Result<(), String> {
+        let files = self.files.clone();
+        let asked = self.database.read(move |conn| Ok((crate::db::migrate::current(conn), files.ready()))).await;
+        let (schema, store) = asked.map_err(|problem| problem.to_string())?;
+        schema?;
+        store.map_err(|why| format!("the object store: {why}"))
     }
     /// The requests without an organization yet (login, refresh): a plain transaction on the secrets' tables.
     pub async fn secrets<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {

@@ -9,7 +9,7 @@ use crate::db::{Conn, dialect::OPEN};
 use crate::http::describe::{Refusals, refused};
 use crate::http::{Answer, Anyone, Guard, House, Input, Permission, input, open_door};
 use crate::records::{Covers, Known, Selector};
-use actix_web::{HttpRequest, get, post, web::Data};
+use actix_web::{HttpMessage, HttpRequest, get, post, web::Data};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -85,6 +85,7 @@ pub async fn login(house: Data<House>, request: HttpRequest, input: Input) -> Re
     open_door(&request)?;
     let said: Login = input.read()?;
     let (now, email) = (house.clock().now(), folded(&said.email));
+    request.extensions_mut().insert(crate::http::journal::Attempted(email.clone()));
     let subject = api_key::digest(&email);
     let organization = said.organization_id;
     let candidates = house.secrets(move |conn| prepare(conn, subject, &email, organization, now)).await?;

@@ -50,11 +50,11 @@ impl Resource for User {
         code: "USR",
         about: "Users: people with a login (A.5.16).",
         relations: &[Relation::new("person_id", "person")],
-        counted: false,
         limited_by: &[
             (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        counted: false,
         personal: &["name", "email"],
         account: true,
         erased,

@@ -11,6 +11,7 @@ mod lifecycle;
 mod limits;
 mod paging;
 mod past;
+mod query;
 mod record;
 mod stored;
 mod versions;

@@ -5,7 +5,6 @@ use crate::access::api_key;
 use crate::api::frame::Frame;
 use crate::api::metrics::Metrics;
 use crate::api::server::{self, Outcome};
-use crate::config::Audience;
 use crate::config::Config;
 use crate::core::{Clock, Id, Instant};
 use crate::http::House;
@@ -131,7 +130,7 @@ pub async fn organization(house: &Data<House>, key: &str) -> Outcome<String> {
 fn application(
     house: Data<House>,
 ) -> Outcome<App<impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>>> {
-    let metrics = Metrics::new(Audience::Off).map_err(|e| e.to_string())?;
+    let metrics = Metrics::new().map_err(|e| e.to_string())?;
     Ok(server::application(house, Data::new(metrics), Data::new(Frame { behind_tls: false })))
 }
 

@@ -66,12 +66,12 @@ impl Resource for GapAnswer {
         path: "gap-answers",
         code: "GAN",
         about: "Answers of gap assessments (9.1).",
-        counted: false,
         limited_by: &[
             SCOPED,
             (Limit::Frameworks, By::Fact("the framework of its requirement", of_frameworks)),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;

@@ -50,12 +50,12 @@ impl Resource for Applicability {
         path: "applicability",
         code: "APP",
         about: "Which requirements apply to a scope, and why (6.1.3 d).",
-        counted: false,
         limited_by: &[
             SCOPED,
             (Limit::Frameworks, By::Fact("the framework of its requirement", of_frameworks)),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;

@@ -123,7 +123,6 @@ impl Resource for Control {
         about: "Controls: what is done against risks (6.1.3, Annex A).",
         relations: &[Relation::new("asset_ids", "asset")],
         cites: true,
-        reviewed: true,
         limited_by: &[
             SCOPED,
             (Limit::Frameworks, By::Citations),
@@ -131,6 +130,7 @@ impl Resource for Control {
             (Limit::Sources, By::ReadOnly("evidence is read with the name of its controls")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        reviewed: true,
         ..Kind::PLAIN
     };
     type State = Stateless;

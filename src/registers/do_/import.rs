@@ -80,7 +80,6 @@ impl Resource for ImportedFramework {
         path: "frameworks",
         code: "FRW",
         about: "Plan: catalogues of requirements and the mappings between them (6.1.3 c), built in and imported.",
-        counted: false,
         limited_by: &[
             SCOPED,
             (Limit::Frameworks, By::Fact("its slug", of_slugs)),
@@ -88,6 +87,7 @@ impl Resource for ImportedFramework {
             (Limit::Sources, By::ReadOnly("evidence is read with the requirements that it meets")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = ImportedState;

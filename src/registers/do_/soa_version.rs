@@ -69,8 +69,8 @@ impl Resource for SoaVersion {
             Transition { verb: "return", from: &["in_review"], to: "returned", comment: Needs::Required },
             Transition { verb: "withdraw", from: &["in_review"], to: "withdrawn", comment: Needs::Required },
         ],
-        done: &["approved", "returned", "withdrawn"],
         limited_by: &[SCOPED, (Limit::Frameworks, By::Fact("its `framework`", of_frameworks))],
+        done: &["approved", "returned", "withdrawn"],
         ..Kind::PLAIN
     };
     type State = Frozen;

@@ -220,14 +220,14 @@ impl Resource for RiskMethodology {
         code: "MET",
         about: "Risk methodologies: how risks are scored and evaluated (6.1.2).",
         initial: "draft",
-        transitions: &[revision::SUBMIT, revision::APPROVE, revision::RETURN, revision::REVISE, revision::RETIRE],
-        done: &["retired"],
-        reviewed: true,
         limited_by: &[
             SCOPED,
             (Limit::Frameworks, By::ReadOnly("risks are assessed for the whole ISMS, whatever the framework")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        transitions: &[revision::SUBMIT, revision::APPROVE, revision::RETURN, revision::REVISE, revision::RETIRE],
+        done: &["retired"],
+        reviewed: true,
         ..Kind::PLAIN
     };
     type State = Revised;

@@ -65,7 +65,6 @@ impl Resource for Person {
         about: "People who own, do, approve and learn (5.3, 7.2).",
         relations: &[Relation::acyclic("manager_id", "person")],
         personal: &["name", "email", "job_title"],
-        counted: false,
         limited_by: &[
             SCOPED,
             (Limit::Frameworks, By::ReadOnly("a record is read with the name of who answers for it")),
@@ -73,6 +72,7 @@ impl Resource for Person {
             (Limit::Sources, By::ReadOnly("a record is read with the name of who answers for it")),
             (Limit::Period, By::ReadOnly("a record is read with the name of who answers for it")),
         ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;

@@ -102,9 +102,6 @@ impl Resource for Scope {
         code: "SCO",
         about: "Scopes of the ISMS (4.3).",
         initial: "draft",
-        transitions: &[revision::SUBMIT, revision::APPROVE, revision::RETURN, revision::REVISE, revision::RETIRE],
-        done: &["retired"],
-        reviewed: true,
         limited_by: &[
             (Limit::Scopes, By::Itself),
             (Limit::Frameworks, By::ReadOnly("a statement of applicability is of a scope; other frameworks that it names are left out")),
@@ -112,6 +109,9 @@ impl Resource for Scope {
             (Limit::Sources, By::ReadOnly("evidence is read with the name of its scope")),
             (Limit::Period, By::ReadOnly("evidence is read with the name of its scope")),
         ],
+        transitions: &[revision::SUBMIT, revision::APPROVE, revision::RETURN, revision::REVISE, revision::RETIRE],
+        done: &["retired"],
+        reviewed: true,
         ..Kind::PLAIN
     };
     type State = Revised;

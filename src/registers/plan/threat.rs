@@ -82,12 +82,12 @@ impl Resource for Threat {
         path: "threats",
         code: "THR",
         about: "Threats: what may happen (ISO/IEC 27005).",
-        counted: false,
         limited_by: &[
             SCOPED,
             (Limit::Frameworks, By::ReadOnly("threats concern the whole ISMS, whatever the framework")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = ThreatState;
