@@ -121,6 +121,8 @@ pub struct Ask {
     pub owner_none: Option<bool>,
     /// Whoever answers for it has left.
     pub owner_left: Option<bool>,
+    /// Any of these records.
+    pub ids: Vec<Id>,
     /// Any of these codes, as numbers.
     pub codes: Vec<i64>,
     /// Any of these external references.
@@ -198,6 +200,7 @@ impl Ask {
             owners: vec![],
             owner_none: None,
             owner_left: None,
+            ids: vec![],
             codes: vec![],
             external_refs: vec![],
             tags: vec![],
@@ -237,6 +240,7 @@ impl Ask {
             }
             "owner_none" => self.owner_none = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
             "owner_left" => self.owner_left = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
+            "id" => self.ids.push(Id::parse(value).ok_or_else(|| bad("an id is needed"))?),
             "code" => match Selector::parse(value, kind.name) {
                 Some(Selector::Number(_, number)) => self.codes.push(number),
                 _ => return Err(bad(&format!("a code like {}-12 is needed", kind.code))),

@@ -113,6 +113,9 @@ fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> R
     if !ask.status.is_empty() {
         all.push(Box::new(v::status.eq_any(ask.status.clone())));
     }
+    if !ask.ids.is_empty() {
+        all.push(Box::new(v::id.eq_any(ask.ids.clone())));
+    }
     if !ask.codes.is_empty() {
         all.push(Box::new(v::number.eq_any(ask.codes.clone())));
     }

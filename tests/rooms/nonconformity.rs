@@ -71,7 +71,10 @@ async fn a_nonconformity_lives_its_whole_life(app: &TestApp) {
         .expect(200)
         .json();
     assert_eq!((&verified["status"], &verified["effective"]), (&json!("verified"), &json!(true)));
-    assert_eq!(step(app, manager, &ncr, "close", json!({})).await.expect(200).json()["allowed_transitions"], json!([]));
+    assert_eq!((&verified["verification"], verified["verified_at"].is_string()), (&json!("ten looked at"), true));
+    let closed = step(app, manager, &ncr, "close", json!({})).await.expect(200).json();
+    assert_eq!(closed["allowed_transitions"], json!([]));
+    assert_eq!((&closed["closed_by"]["person_id"], closed["closed_at"].is_string()), (&json!(app.keys.person), true));
     app.patch(manager, &at("nonconformities", &ncr), "*", &json!({"name": "x"})).await.problem(409, "illegal_transition");
     let history = app.get(manager, &format!("{}/history", at("nonconformities", &ncr))).await.data();
     let actions: Vec<&str> = history.iter().rev().map(|entry| entry["action"].as_str().unwrap()).collect();
@@ -84,6 +87,19 @@ async fn what_did_not_help_is_analysed_again(app: &TestApp) {
     assert_eq!(
         (&again["status"], &again["iteration"], &again["effective"], &again["implemented_by"]),
         (&json!("analysed"), &json!(2), &json!(false), &Value::Null)
+    );
+    assert_eq!((&again["analysis_due"], &again["verified_at"].is_string()), (&json!(true), &true));
+    // Not with the old cause: it is analysed again, whatever actions there are.
+    let open = action(app, &ncr, &app.keys.contributor_person).await;
+    let refused = step(app, manager, &ncr, "plan", json!({})).await.problem(409, "not_ready");
+    assert_eq!(refused["allowed"], json!(["analyse", "return"]));
+    app.act(manager, &format!("{open}/cancel"), &json!({"comment": "another way"})).await.expect(200);
+    assert_eq!(step(app, manager, &ncr, "analyse", json!({})).await.pointers(), ["/root_cause"]);
+    assert_eq!(step(app, manager, &ncr, "analyse", json!({"similar_cases": "none"})).await.pointers(), ["/root_cause"]);
+    let found = step(app, manager, &ncr, "analyse", json!({"root_cause": "Nobody was told."})).await.expect(200).json();
+    assert_eq!(
+        (&found["status"], &found["analysis_due"], &found["root_cause"]),
+        (&json!("analysed"), &json!(false), &json!("Nobody was told."))
     );
     step(app, manager, &ncr, "plan", json!({})).await.problem(409, "illegal_transition");
     let second = action(app, &ncr, &app.keys.contributor_person).await;

@@ -290,6 +290,15 @@ impl<'a> Kit<'a> {
                 let path = format!("/v1/risk-methodologies/{}", id(record));
                 app.patch(maker, &path, "*", &json!({"scope_ids": [scope["id"]]})).await.expect(200);
             }
+            ("risk_methodology", "approve") => {
+                // The one before it in the same scope makes room.
+                for scope in record["scope_ids"].as_array().into_iter().flatten() {
+                    let question = format!("/v1/risk-methodologies?in_force=true&scope_id={}", scope.as_str().unwrap());
+                    for other in app.get(maker, &question).await.data() {
+                        app.act(maker, &format!("/v1/risk-methodologies/{}/retire", id(&other)), &json!({})).await.expect(200);
+                    }
+                }
+            }
             ("nonconformity", "plan") => {
                 let action = json!({"name": "Correct it", "origin_id": record["id"]});
                 app.post(maker, "/v1/actions", &action).await.expect(201);
