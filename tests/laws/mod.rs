@@ -2,6 +2,7 @@
 mod access;
 mod archived;
 mod browser;
+mod bounded;
 mod bulk;
 mod concurrency;
 mod filters;
