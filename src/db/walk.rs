@@ -135,7 +135,8 @@ mod tests {
         let ids: Vec<Id> = (0..200).map(|_| Id::new()).collect();
         let ring: Vec<(Id, Id)> = ids.iter().zip(ids.iter().cycle().skip(1)).map(|(a, b)| (*a, *b)).collect();
         assert!(longest(&ring, &ids) >= 199);
-        let dense: Vec<(Id, Id)> = (0..200).flat_map(|n| ids.iter().skip(n + 1).filter_map(|b| Some((*ids.get(n)?, *b))).collect::<Vec<_>>()).collect();
+        let dense: Vec<(Id, Id)> =
+            (0..200).flat_map(|n| ids.iter().skip(n + 1).filter_map(|b| Some((*ids.get(n)?, *b))).collect::<Vec<_>>()).collect();
         assert_eq!(longest(&dense, &ids), 199);
     }
 }

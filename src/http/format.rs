@@ -63,7 +63,9 @@ pub fn plain(cell: &str) -> String {
 /// May this part be the beginning of a formula, behind blanks, quotes, marks that nobody sees, and apostrophes?
 fn begins_formula(n: usize, part: &str) -> bool {
     let unseen = |letter: char| {
-        letter == '\'' || letter == '"' || letter.is_whitespace() && !SEPARATORS.contains(&letter)
+        letter == '\''
+            || letter == '"'
+            || letter.is_whitespace() && !SEPARATORS.contains(&letter)
             || matches!(letter, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{00ad}')
             || letter.is_control() && !SEPARATORS.contains(&letter)
     };

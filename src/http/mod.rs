@@ -15,7 +15,9 @@ pub mod house;
 pub mod idempotency;
 pub mod input;
 pub mod limit;
+mod paged;
 pub mod poll;
+pub mod pool;
 pub mod responses;
 pub mod transit;
 

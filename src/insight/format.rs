@@ -19,9 +19,11 @@ fn words(reasons: &[SoaReason]) -> String {
 fn word<T: Into<&'static str>>(word: Option<T>) -> String {
     word.map(Into::into).unwrap_or_default().to_owned()
 }
-fn evidence(evidence: &Support) -> [String; 3] {
+fn evidence(evidence: &Support) -> [String; 5] {
     let latest = evidence.latest_collected_at.map(|at| at.to_string()).unwrap_or_default();
-    [evidence.current.to_string(), evidence.expired.to_string(), latest]
+    let counts = [evidence.current, evidence.expired, evidence.failed].map(|n| n.to_string());
+    let [current, expired, failed] = counts;
+    [current, expired, latest, failed, word(evidence.latest_outcome)]
 }
 
 /// A row for each entry, with the members of the JSON as columns; then one for each control outside the framework, without a requirement.
@@ -43,9 +45,11 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
         "evidence_current",
         "evidence_expired",
         "evidence_latest_collected_at",
+        "evidence_failed",
+        "evidence_latest_outcome",
     ];
     let entries = statement.entries.iter().map(|entry| {
-        let [current, expired, latest] = evidence(&entry.evidence);
+        let [current, expired, latest, failed, outcome] = evidence(&entry.evidence);
         [
             entry.requirement.clone(),
             entry.title.clone(),
@@ -63,10 +67,12 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
             current,
             expired,
             latest,
+            failed,
+            outcome,
         ]
     });
     let own = statement.own_controls.iter().map(|control| {
-        let [current, expired, latest] = evidence(&control.evidence);
+        let [current, expired, latest, failed, outcome] = evidence(&control.evidence);
         [
             String::new(),
             control.name.clone(),
@@ -84,6 +90,8 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
             current,
             expired,
             latest,
+            failed,
+            outcome,
         ]
     });
     table(header, entries.chain(own))

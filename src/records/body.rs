@@ -191,7 +191,9 @@ fn part<T: DeserializeOwned + Validate + ToSchema + 'static>(
         let (path, words) = (error.path().clone(), error.inner().to_string());
         let pointer = pointer(&path);
         let (unread, Value::Object(members)) = (top(&pointer).to_owned(), &mut whole) else { break };
-        match quoted(&words).filter(|name| words.starts_with("unknown field") && pointer.matches('/').count() <= 1 && members.contains_key(*name)) {
+        match quoted(&words)
+            .filter(|name| words.starts_with("unknown field") && pointer.matches('/').count() <= 1 && members.contains_key(*name))
+        {
             Some(name) => {
                 faults.push(Invalid::body(format!("/{name}"), "unknown_member", "there is no such member, or clients cannot write it"));
                 members.remove(name);

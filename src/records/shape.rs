@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn unknown_members_are_found_at_any_depth_in_one_pass() {
-        let body = json!({"a/b": 1, "owner_id": "x", "steps": [{"label": "x"}, {"label": "y", "more": 1}], "one": {"lable": 1}, "free": {"x": 1}});
+        let body =
+            json!({"a/b": 1, "owner_id": "x", "steps": [{"label": "x"}, {"label": "y", "more": 1}], "one": {"lable": 1}, "free": {"x": 1}});
         let (left, found) = faults(body);
         assert_eq!(found, ["/a~1b", "/one/lable", "/steps/1/more"]);
         assert_eq!(left, json!({"owner_id": "x", "steps": [{"label": "x"}, {"label": "y"}], "one": {}, "free": {"x": 1}}));

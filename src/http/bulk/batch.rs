@@ -1,9 +1,9 @@
 //! Batches: up to 1,000 creations, upserts and patches in one request and one commit, one ledger entry each. Each item has its own outcome;
 //! with `atomic=true` all of them are made or none.
 use crate::core::{Code, Invalid, Problem, Result};
+use crate::http::aside::by_size;
 use crate::http::input::Large;
 use crate::http::{Answer, Change, Guard, Operations};
-use crate::http::aside::by_size;
 use crate::ledger::{self, Recorded};
 use crate::records::record::assemble;
 use crate::records::{Body, Covers, Known, Patch, Record, Resource, Row, Selector, Tx, Upsert, Upserted};
@@ -129,7 +129,11 @@ fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, items: Vec<Result<Ready<R>
         });
         // Out of time or out of database: not a matter of this item.
         if made.as_ref().is_err_and(|problem| problem.is(Code::Unavailable)) {
-            return Err(Problem::new(Code::Unavailable, "The batch could not be finished and was undone. Send it again, in smaller parts.").retry_after(5));
+            return Err(Problem::new(
+                Code::Unavailable,
+                "The batch could not be finished and was undone. Send it again, in smaller parts.",
+            )
+            .retry_after(5));
         }
         outcomes.push(made.map(|(status, row, recorded)| {
             proof = Some(recorded);

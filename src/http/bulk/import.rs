@@ -2,10 +2,10 @@
 //! run tells what would come of it. Faults name their row, where the headings are row 1.
 use super::table::{self, Column};
 use crate::core::{Code, Id, Invalid, Problem, Result};
-use crate::http::input::{BULK_LIMIT, bytes};
-use crate::http::{Answer, Change, Guard};
 use crate::http::aside::by_size;
 use crate::http::format::plain;
+use crate::http::input::{BULK_LIMIT, bytes};
+use crate::http::{Answer, Change, Guard};
 use crate::ledger::{self, Recorded};
 use crate::records::{Covers, Record, Resource, Selector, Tx, Upsert, Upserted};
 use actix_web::dev::Payload;
@@ -166,8 +166,7 @@ fn read<R: Resource>(bytes: &[u8]) -> Result<Vec<Row<R>>> {
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut table = csv::ReaderBuilder::new().delimiter(separator(text)).from_reader(text.as_bytes());
-    let headings: Vec<String> =
-        table.headers().map_err(|broken| malformed(1, &broken))?.iter().map(|name| plain(name.trim())).collect();
+    let headings: Vec<String> = table.headers().map_err(|broken| malformed(1, &broken))?.iter().map(|name| plain(name.trim())).collect();
     let columns = chosen::<R>(&headings)?;
     let coded = headings.iter().position(|name| name == "code");
     let (mut rows, mut faults, mut seen) = (Vec::new(), Vec::new(), [BTreeMap::new(), BTreeMap::new()]);
@@ -189,7 +188,8 @@ fn read<R: Resource>(bytes: &[u8]) -> Result<Vec<Row<R>>> {
             }
         }
         let code = coded.and_then(|at| record.get(at)).map(|cell| plain(cell.trim())).filter(|code| !code.is_empty());
-        let selector = code.as_deref().and_then(|code| Selector::parse(code, R::KIND.name)).filter(|code| matches!(code, Selector::Number(..)));
+        let selector =
+            code.as_deref().and_then(|code| Selector::parse(code, R::KIND.name)).filter(|code| matches!(code, Selector::Number(..)));
         if code.is_some() && selector.is_none() {
             let words = format!("send a code like {}-12, or leave it empty", R::KIND.code);
             of_cells.push(Invalid::body(format!("/rows/{row}/code"), "invalid", words));
@@ -274,14 +274,9 @@ mod tests {
 
     #[test]
     fn the_headings_say_what_separates() {
-        for (text, wanted) in [
-            ("a,b,c\n1;2;3", b','),
-            ("a;b;c\n1,2,3", b';'),
-            ("a\tb\tc", b'\t'),
-            ("name", b','),
-            ("", b','),
-            ("\"a,b,c\";b", b';'),
-        ] {
+        for (text, wanted) in
+            [("a,b,c\n1;2;3", b','), ("a;b;c\n1,2,3", b';'), ("a\tb\tc", b'\t'), ("name", b','), ("", b','), ("\"a,b,c\";b", b';')]
+        {
             assert_eq!(separator(text), wanted, "{text}");
         }
     }

@@ -6,8 +6,8 @@ use crate::core::{Id, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{controls as c, links as l, requirement_links as rl, versions as v};
 use crate::insight::overview::elsewhere_of;
-use crate::records::Reader;
-use crate::registers::r#do::applicability::{self, Verdict};
+use crate::records::{Reader, Resource};
+use crate::registers::r#do::applicability::{self, Applicability, Verdict};
 use crate::registers::r#do::control::{Frequency, Implementation as Stage, Responsibility};
 use crate::registers::r#do::support::{self, Operation, Proof, Support};
 use crate::registers::plan::treatment;
@@ -44,6 +44,7 @@ impl Standing {
 
 /// The statement at the reader's moment.
 pub fn compute(reader: &mut Reader<'_>, scope: Id, framework: &Framework) -> Result<StatementOfApplicability> {
+    reader.knows(&Applicability::KIND)?;
     let mut decided = applicability::verdicts(reader, scope)?;
     let elsewhere = elsewhere_of(reader, &["control", "evidence", "risk"], scope)?;
     let controls = standing_controls(reader, &elsewhere)?;
@@ -58,7 +59,7 @@ pub fn compute(reader: &mut Reader<'_>, scope: Id, framework: &Framework) -> Res
     let outside = controls.iter().filter(|control| control.living() && !control.requirements.iter().any(|r| met.contains(r.as_str())));
     let outside: Vec<&Standing> = outside.collect();
     let lists: Vec<&[&Standing]> = annex().map(|r| by_requirement.get(r.id.as_str()).map(Vec::as_slice).unwrap_or_default()).collect();
-    let words = annex().map(|r| 520 + r.title.len() + decided.get(&r.id).and_then(|d| d.justification.as_ref()).map_or(0, String::len));
+    let words = annex().map(|r| 570 + r.title.len() + decided.get(&r.id).and_then(|d| d.justification.as_ref()).map_or(0, String::len));
     let (named, owned) = fitting(&lists, &outside, ROOM.saturating_sub(words.sum()));
     let entries: Vec<SoaEntry> = annex()
         .zip(&lists)
@@ -75,7 +76,7 @@ pub fn compute(reader: &mut Reader<'_>, scope: Id, framework: &Framework) -> Res
 /// Pure: how many controls each entry names, and which own controls are named, so that both fit into so many bytes. Those that approved treatments
 /// apply come first when not all fit.
 fn fitting<'c>(lists: &[&[&Standing]], outside: &[&'c Standing], room: usize) -> (usize, Vec<&'c Standing>) {
-    let line = |control: &&Standing| 235 + control.line();
+    let line = |control: &&Standing| 285 + control.line();
     let own: usize = outside.iter().map(line).sum();
     let left = room.saturating_sub(own).max(room / 2);
     let takes = |most: usize| lists.iter().flat_map(|list| list.iter().take(most)).map(|control| control.line()).sum::<usize>();
@@ -108,10 +109,11 @@ fn implementation(stages: impl Iterator<Item = Stage>) -> ImplementationState {
     }
 }
 
-/// Pure: whether a requirement's controls work: all of them do, or some are stale, or none is proven; what is retired does not count.
+/// Pure: whether a requirement's controls work: one fails, or all of them do, or some are stale, or none is proven; what is retired does not count.
 fn operating(controls: impl Iterator<Item = (Stage, Operation)>) -> Operation {
     let words: Vec<Operation> = controls.filter(|(stage, _)| *stage != Stage::Retired).map(|(_, word)| word).collect();
     match () {
+        () if words.contains(&Operation::Failing) => Operation::Failing,
         () if !words.is_empty() && words.iter().all(|word| *word == Operation::Operating) => Operation::Operating,
         () if words.iter().any(|word| *word != Operation::Unproven) => Operation::Stale,
         () => Operation::Unproven,

@@ -14,7 +14,7 @@ use crate::http::{Answer, Approve, At, Guard, Input, Permission, Read, Return, S
 use crate::records::{Covers, Deed, Draft, Known, Reader, Record, Resource, Selector, Tx, record::etag, record::members};
 use crate::registers::r#do::shelf;
 use crate::registers::r#do::soa_version::{self, Frozen, Numbered, SoaVersion};
-use crate::registers::plan::{methodology, scope::Scope};
+use crate::registers::plan::{in_force::InForce, scope::Scope};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, get, post};
 use diesel::prelude::*;
@@ -273,7 +273,7 @@ pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, known: Known, requ
             tx.because(said.comment);
             let number = soa_version::of_scope(&mut tx.reader(), scope.spine.id)?.first().map_or(1, |newest| newest.number + 1);
             let statement = compute(&mut tx.reader(), scope.spine.id, &framework)?;
-            let methodology = methodology::in_force(&mut tx.reader())?;
+            let methodology = InForce::read(&mut tx.reader())?.of(&[scope.spine.id]).cloned();
             let canonical = json::canonical(&statement)?;
             let frozen = Frozen {
                 number,

@@ -8,7 +8,7 @@ use crate::db::{Conn, schema::assets as a, schema::versions as v};
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::ask::Moments;
 use crate::records::reader::Ref;
-use crate::records::{Condition, Kind, Reader, Record, Relation, Resource, Row, Stateless, Stored, unasked};
+use crate::records::{By, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stateless, Stored, unasked};
 use actix_web::{HttpRequest, get};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,12 @@ impl Resource for Asset {
         code: "AST",
         about: "Assets: what the ISMS protects (A.5.9).",
         relations: &[Relation::new("custodian_id", "person"), Relation::acyclic("depends_on_ids", "asset")],
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::ReadOnly("assets belong to the whole ISMS, whatever the framework")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
+        reviewed: true,
         ..Kind::PLAIN
     };
     type State = Stateless;
@@ -168,7 +174,31 @@ impl Ratings {
 /// What depends on these assets, or what they depend on: the links on the way, in one query whatever the depth.
 fn along(reader: &mut Reader<'_>, from: &[Id], back: bool) -> Result<Vec<(Id, Id)>> {
     let walk = Walk { tenant: reader.tenant(), relation: "depends_on_ids", seq: reader.moment.seq, back, from };
-    Ok(walk.links(reader.conn())?)
+    let mut links = walk.links(reader.conn())?;
+    // What the caller does not see raises nothing, and leads nowhere.
+    let hidden = hidden(reader, links.iter().map(|(_, far)| *far).collect())?;
+    if !hidden.is_empty() {
+        let mut onward: BTreeMap<Id, Vec<Id>> = BTreeMap::new();
+        links.iter().filter(|(_, far)| !hidden.contains(far)).for_each(|(near, far)| onward.entry(*near).or_default().push(*far));
+        let (mut reached, mut open) = (BTreeSet::from_iter(from.iter().copied()), from.to_vec());
+        while let Some(near) = open.pop() {
+            open.extend(onward.get(&near).into_iter().flatten().copied().filter(|far| reached.insert(*far)));
+        }
+        links.retain(|(near, far)| reached.contains(near) && !hidden.contains(far));
+    }
+    Ok(links)
+}
+
+/// Those of these assets that the caller does not see: no query for one that sees all.
+fn hidden(reader: &mut Reader<'_>, ids: BTreeSet<Id>) -> Result<BTreeSet<Id>> {
+    let mut hidden = if reader.limited(Asset::KIND.name) { ids } else { BTreeSet::new() };
+    for some in hidden.iter().copied().collect::<Vec<_>>().chunks(500) {
+        let seen = v::table.filter(reader.seen(Asset::KIND.name)).filter(among(v::id, some)).select(v::id);
+        for id in seen.load::<Id>(reader.conn())? {
+            hidden.remove(&id);
+        }
+    }
+    Ok(hidden)
 }
 
 /// Own ratings of these assets, and whether they are archived.

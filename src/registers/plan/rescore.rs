@@ -1,7 +1,8 @@
 //! Scoring risks again (ISO/IEC 27001:2022 6.1.2, 8.2): a new revision of the methodology leaves scores as they are; this carries stored ones over
 //! to it, deliberately, with a reason and an entry for each risk.
-use super::assessment::{Stage, score};
-use super::methodology::{self, RiskMethodology, Step};
+use super::assessment::{Stage, review_days, score};
+use super::in_force::{self, InForce};
+use super::methodology::{RiskMethodology, Step};
 use super::revision;
 use super::risk::{Risk, RiskScore};
 use crate::core::problem::Body;
@@ -11,6 +12,7 @@ use crate::db::schema::versions as v;
 use crate::http::describe::Rejections;
 use crate::http::{Answer, Guard, Input, Rescore, input};
 use crate::ledger;
+use crate::records::limit;
 use crate::records::{Known, Reader, Record, Resource, Selector, Tx};
 use actix_web::{HttpRequest, ResponseError, post};
 use diesel::prelude::*;
@@ -145,7 +147,8 @@ enum Found {
 const SOME: i64 = 500;
 
 /// The open risks whose score is of an earlier revision, in the order of their codes; read some at a time, before the write begins.
-fn outdated(reader: &mut Reader<'_>, stage: Stage, method: &Record<RiskMethodology>) -> Result<Vec<Wanted>> {
+fn outdated(reader: &mut Reader<'_>, stage: Stage) -> Result<Vec<Wanted>> {
+    let methods = InForce::read(reader)?;
     let (mut found, mut last, mut revisions) = (Vec::new(), 0, Revisions::default());
     loop {
         let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
@@ -153,7 +156,12 @@ fn outdated(reader: &mut Reader<'_>, stage: Stage, method: &Record<RiskMethodolo
         let rows: Vec<(i64, i16, String)> = next.load(reader.conn())?;
         for (_, schema, body) in &rows {
             let mut risk = Record::<Risk>::of_image(*schema, body, None)?;
+            let Some(method) = methods.of(risk.links.many("scope_ids")) else { continue };
             let Some(was) = of_stage(&mut risk, stage).clone().filter(|score| !is_of(score, method)) else { continue };
+            // What the key reads and does not write is for others to score again.
+            if limit::within(reader.caller(), &risk, reader.settings.zone).is_err() {
+                continue;
+            }
             let old = revisions.of(reader, &was)?;
             let of_it = carried(&was, &old, &method.own).map_or_else(Found::Stays, |_| Found::Later(risk.spine.id));
             found.push(Wanted(risk.spine.code, of_it));
@@ -167,7 +175,7 @@ fn outdated(reader: &mut Reader<'_>, stage: Stage, method: &Record<RiskMethodolo
 
 /// Score risks again
 ///
-/// Carries their stored likelihood and impact over to the methodology in force: to the step of the same label, or of the same place where the
+/// Carries their stored likelihood and impact over to the methodology in force for their scopes: to the step of the same label, or of the same place where the
 /// scale has as many steps. Each risk is an entry of its own, and an assessment; what cannot be carried over says why and is left as it is.
 #[utoipa::path(operation_id = "rescoreRisks", tag = "risks", security(("bearer" = [])), request_body = RescoreInput, params(crate::http::document::Retried),
     responses((status = 200, description = "What became of each.", body = RescoredRisks), Rejections))]
@@ -178,11 +186,7 @@ pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: I
     let all = match &said {
         Ok(said) if said.all => {
             let stage = said.stage;
-            let of_all = move |reader: &mut Reader<'_>| match methodology::in_force(reader)? {
-                Some(method) => outdated(reader, stage, &method),
-                None => Ok(vec![]),
-            };
-            guard.read(None, of_all).await?
+            guard.read(None, move |reader| outdated(reader, stage)).await?
         }
         _ => vec![],
     };
@@ -193,8 +197,7 @@ pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: I
             if !faults.is_empty() {
                 return Err(Problem::invalid(faults));
             }
-            let none = || Problem::new(Code::IllegalTransition, "No risk methodology is in force; approve one first.");
-            let method = methodology::in_force(&mut tx.reader())?.ok_or_else(none)?;
+            let methods = InForce::read(&mut tx.reader())?;
             let mut named: VecDeque<Wanted> = VecDeque::new();
             for text in said.risk_ids.iter().flatten() {
                 let selector = Selector::parse(text, Risk::KIND.name).ok_or_else(Problem::not_found);
@@ -212,7 +215,7 @@ pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: I
                     Found::Later(id) => tx.load(&Selector::Id(id), &Known::any()),
                     Found::Stays(problem) => Err(problem),
                 };
-                match found.and_then(|found| one(tx, found, said.stage, &method, &mut revisions)) {
+                match found.and_then(|found| one(tx, found, said.stage, &methods, &mut revisions)) {
                     Ok((score, saved)) => {
                         done += usize::from(saved.is_some());
                         data.push(Rescored { risk, status: 200, changed: saved.is_some(), score: Some(score), problem: None });
@@ -245,10 +248,11 @@ fn one(
     tx: &mut Tx<'_, Rescore<Risk>>,
     stored: Record<Risk>,
     stage: Stage,
-    method: &Record<RiskMethodology>,
+    methods: &InForce,
     revisions: &mut Revisions,
 ) -> Result<(RiskScore, Option<Saved>)> {
     Risk::changeable(&stored)?;
+    let method = methods.of(stored.links.many("scope_ids")).ok_or_else(in_force::none)?;
     let mut record = stored.clone();
     let place = of_stage(&mut record, stage);
     let was = place.clone().ok_or_else(|| Problem::new(Code::IllegalTransition, "It has no score of this stage: assess it."))?;
@@ -260,6 +264,10 @@ fn one(
     let scored = score(method, (likelihood, impact), by).ok_or_else(|| Problem::internal("a methodology without a level for a pair"))?;
     let scored = RiskScore { impacts, ..scored };
     *place = Some(scored.clone());
+    // Nobody has looked at the risk: its review may come nearer, never later.
+    let days = review_days(&mut tx.reader(), &record)?;
+    let due = record.common.review_due_on;
+    record.common.review_due_on = [due, tx.review_in(days)].into_iter().flatten().min();
     let saved = tx.save(&stored, record, "assess")?;
     Ok((scored, Some(saved)))
 }
