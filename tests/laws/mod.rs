@@ -1,6 +1,7 @@
 //! What holds for every register; each law is written once.
 mod access;
 mod archived;
+mod bounded;
 mod browser;
 mod bulk;
 mod concurrency;
