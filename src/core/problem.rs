@@ -55,6 +55,8 @@ codes! {
         "The body took too long to arrive. Send it again, from a better connection or in smaller parts.";
     IllegalTransition    "illegal_transition"     409 "The state does not allow that"
         "The record is in a state that does not allow this. `allowed` names the transitions that there are now.";
+    NotReady             "not_ready"              409 "Something is missing first"
+        "What was asked for needs more before it can be done: `errors` names each thing that is missing. Add it and try again, or, where the operation allows it, say why it is done without.";
     ReviseFirst          "revise_first"           409 "What is approved changes by a new revision"
         "What is approved stays as it was approved. Open the next revision with `revise`, and change that.";
     ReadOnly             "read_only"              409 "This record is built in"

@@ -1,5 +1,5 @@
 //! How applicability is decided (ISO/IEC 27001:2022 6.1.3 d): one requirement, or several at once.
-use super::applicability::{Applicability, Decision, Decisions, Reason, decided, known, scope_of, shown};
+use super::applicability::{Applicability, Decision, Decisions, Reason, decided, known, opposed, scope_of, shown};
 use super::shelf::Shelf;
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::http::describe::{Preconditions, Rejections};
@@ -112,8 +112,10 @@ pub async fn put(
             }
             let ApplicabilityInput { applicable, justification, reasons } = said;
             let own = Applicability { requirement, applicable, justification, reasons };
-            let decision = decide(tx, scope, stored.map(|(id, _)| id), own)?;
-            decision.try_map(|decision| Ok(Answer::of(&decision)?.tagged(format!("\"{}\"", decision.version))))
+            let made = decide(tx, scope, stored.map(|(id, _)| id), own)?;
+            let mut decision = made.get().clone();
+            opposed(&mut tx.reader(), scope, [&mut decision])?;
+            made.try_map(|_| decision.answer())
         })
         .await
 }
@@ -145,7 +147,9 @@ pub async fn batch(guard: Guard<Change<Applicability>>, at: At, request: HttpReq
                 let before = stored.get(&requirement).map(|(id, _)| *id);
                 decide(tx, scope, before, Applicability { requirement, applicable, justification, reasons })
             })?;
-            made.try_map(|data| Answer::of(&Decisions { data }))
+            let mut data = made.get().clone();
+            opposed(&mut tx.reader(), scope, &mut data)?;
+            made.try_map(|_| Answer::of(&Decisions { data }))
         })
         .await
 }
