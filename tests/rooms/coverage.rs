@@ -5,7 +5,7 @@ use crate::support::make::{last, tenant};
 use diesel::connection::{Connection, InstrumentationEvent};
 use isms::access::{Actor, ActorKind, Caller, Role};
 use isms::core::Id;
-use isms::insight::coverage;
+use isms::registers::check::coverage;
 use isms::records::Reader;
 use serde_json::{Value, json};
 use std::sync::Arc;

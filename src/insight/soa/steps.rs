@@ -55,9 +55,13 @@ pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, request: HttpReque
             soa_version::whole(tx.caller())?;
             let said: SoaFreeze = body.read()?;
             let slug = said.framework.as_deref().unwrap_or(catalogue::ISO_27001);
-            let unknown = || Problem::invalid_one("/framework", "unknown_reference", "there is no such framework");
-            let framework = shelf::framework(&mut tx.reader(), slug)
-                .map_err(|problem| if problem.is(crate::core::Code::NotFound) { unknown() } else { problem })?;
+            let framework = shelf::framework(&mut tx.reader(), slug).map_err(|problem| {
+                if !problem.is(Code::NotFound) {
+                    return problem;
+                }
+                let said = problem.said();
+                Problem::invalid_one("/framework", "unknown_reference", said.detail).allowing(said.allowed)
+            })?;
             let comment = said.comment.clone().filter(|text| !text.trim().is_empty());
             if said.allow_incomplete && comment.is_none() {
                 return Err(Problem::invalid_one("/comment", "required", "say why it is frozen incomplete"));

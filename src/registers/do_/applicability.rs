@@ -228,9 +228,14 @@ fn default_of(scope_id: Id, requirement: &str) -> Decision {
 
 /// 404 unless it can be decided about.
 pub fn known(reader: &mut Reader<'_>, requirement: &str) -> Result<()> {
-    let (slug, reference) = catalogue::parts(requirement).ok_or_else(Problem::not_found)?;
+    let unknown = || {
+        let mut detail = catalogue::no_requirement(requirement);
+        detail.replace_range(..1, "T");
+        Problem::not_found().saying(detail)
+    };
+    let (slug, reference) = catalogue::parts(requirement).ok_or_else(unknown)?;
     let framework = super::shelf::framework(reader, slug)?;
-    framework.requirement(reference).filter(|found| framework.decides(found)).map(|_| ()).ok_or_else(Problem::not_found)
+    framework.requirement(reference).filter(|found| framework.decides(found)).map(|_| ()).ok_or_else(unknown)
 }
 
 /// The scope that is asked about.

@@ -9,6 +9,7 @@ use crate::records::{About, Known, Resource, Selector, Tx, about, read_part};
 use crate::registers::plan::scope::Scope;
 use actix_web::{HttpRequest, post, put, web::Path};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
 use utoipa::ToSchema;
 use validator::Validate;
 
@@ -159,5 +160,6 @@ fn decide(tx: &mut Tx<'_, Change<Applicability>>, scope: Id, stored: Option<Id>,
     own.reasons.sort_by_key(|reason| *reason as u8);
     own.reasons.dedup();
     let requirement = own.requirement.clone();
-    Ok(tx.say(stored, &requirement, own, &[scope], None)?.map(|record| shown(&record, scope)))
+    let beside = Map::from_iter([("scope_ids".to_owned(), json!([scope]))]);
+    Ok(tx.say(stored, &requirement, own, beside)?.map(|record| shown(&record, scope)))
 }
