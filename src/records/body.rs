@@ -221,7 +221,7 @@ pub fn own_unknown<R: Resource>(own: &R, known: &mut dyn FnMut(Cited<'_>) -> boo
     let mut faults = Vec::new();
     for (pointer, slug) in own.frameworks() {
         if !known(Cited::Framework(slug)) {
-            faults.push(Invalid::body(pointer, "unknown_reference", catalogue::no_framework(slug, std::iter::empty())));
+            faults.push(Invalid::body(pointer, "unknown_reference", catalogue::no_framework(slug, catalogue::slugs())));
         }
     }
     for (n, text) in own.requirements().iter().enumerate() {

@@ -55,15 +55,18 @@ fn clip(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
-/// What to say of a framework that there is not; the organization's own are suggested where they are known here.
-pub fn no_framework<'w>(slug: &str, own: impl Iterator<Item = &'w str>) -> String {
-    let all = FRAMEWORKS.iter().map(|framework| framework.slug.as_str()).chain(own);
-    format!("there is no framework `{}`{}", clip(slug), did_you_mean(&near(slug, all)))
+/// The slugs of the built-in frameworks.
+pub fn slugs() -> impl Iterator<Item = &'static str> {
+    FRAMEWORKS.iter().map(|framework| framework.slug.as_str())
+}
+
+/// What to say of a framework that is not among these.
+pub fn no_framework<'w>(slug: &str, among: impl Iterator<Item = &'w str>) -> String {
+    format!("there is no framework `{}`{}", clip(slug), did_you_mean(&near(slug, among)))
 }
 
 /// What to say of a requirement that there is not.
 pub fn no_requirement(id: &str) -> String {
-    let slugs = || FRAMEWORKS.iter().map(|framework| framework.slug.as_str());
     let of = |framework: &Framework, reference: &str| {
         let asked = bare(reference);
         let all = framework.requirements().iter().filter(|one| bare(&one.r#ref) == asked);
@@ -91,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_is_close_is_suggested() {
-        let said = |slug: &str| no_framework(slug, ["our-rules"].into_iter());
+        let said = |slug: &str| no_framework(slug, slugs().chain(["our-rules"]));
         assert_eq!(said("nis2"), "there is no framework `nis2`; did you mean nis2-art21, nis2-2024-2690?");
         assert!(said("soc-2").ends_with("did you mean soc2-2017?"), "{}", said("soc-2"));
         assert!(said("ISO 27001").contains("iso-27001-2022"), "{}", said("ISO 27001"));

@@ -42,8 +42,7 @@ fn unknown(reader: &mut Reader<'_>, slug: &str) -> Problem {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let own = frameworks::heads(reader.conn(), tenant, seq).unwrap_or_default();
     let own = own.iter().map(|head| head.slug.as_str());
-    let all: Vec<&str> =
-        FRAMEWORKS.iter().map(|framework| framework.slug.as_str()).chain(own).filter(|slug| seen(reader.caller(), slug)).collect();
+    let all: Vec<&str> = catalogue::slugs().chain(own).filter(|slug| seen(reader.caller(), slug)).collect();
     let mut detail = catalogue::no_framework(slug, all.iter().copied());
     detail.replace_range(..1, "T");
     Problem::not_found().saying(detail).allowing(all.into_iter().take(100))
