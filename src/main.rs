@@ -1,4 +1,4 @@
-//! `isms serve` · `demo` · `migrate` · `openapi` · `admin create` · `health`.
+//! `isms serve` · `demo` · `migrate` · `rebuild` · `openapi` · `admin create` · `health`.
 use clap::{Parser, Subcommand};
 use isms::api::server::{self, Outcome};
 use isms::api::{demo, document};
@@ -27,6 +27,12 @@ enum Command {
     Demo,
     /// Brings the database schema up to date, and ends.
     Migrate,
+    /// Fills the tables that are derived from the ledger anew. No process may serve the database meanwhile.
+    Rebuild {
+        /// Only those of this kind of record: `risk`.
+        #[arg(long)]
+        kind: Option<String>,
+    },
     /// Prints the OpenAPI document.
     Openapi,
     /// Work that needs no login.
@@ -87,6 +93,11 @@ async fn run(command: Command) -> Outcome<()> {
             std::fs::create_dir_all(&config.data_dir)?;
             isms::db::store::migrate(&config.database_url)?.iter().for_each(|name| eprintln!("ran {name}"));
             Ok(())
+        }
+        Command::Rebuild { kind } => {
+            let _alone = server::alone(&config)?;
+            let count = server::rebuild(&config, kind.as_deref())?;
+            Ok(writeln!(std::io::stdout(), "rebuilt {count} records from the ledger")?)
         }
         Command::Admin(Admin::Create { organization, email, api_key }) => {
             let password = match &config.admin_password {

@@ -67,6 +67,7 @@ fn declared(embedded: bool) -> Columns {
                 "DbUuid" => ("BLOB", "uuid"),
                 "DbInstant" => ("INTEGER", "timestamp_with_time_zone"),
                 "Text" => ("TEXT", "text"),
+                "SmallInt" => ("INTEGER", "smallint"),
                 "Integer" => ("INTEGER", "integer"),
                 "BigInt" => ("INTEGER", "bigint"),
                 "Bool" => ("BOOLEAN", "boolean"),

@@ -1,9 +1,11 @@
 //! Floor 2: who may do what.
 pub mod actor;
 pub mod api_key;
+pub mod names;
 pub mod password;
 pub mod policy;
 pub mod token;
 
 pub use actor::{Actor, ActorKind, Caller, Limits};
-pub use policy::{Role, allows};
+pub use names::{KnownNames, Names};
+pub use policy::{Role, allowed, allows};

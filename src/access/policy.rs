@@ -23,8 +23,10 @@ const DECIDERS: &[Role] = &[Manager, Approver];
 pub const POLICY: &[Row] = &[
     ("organization",     &["read"],                                       EVERYONE),
     ("organization",     &["change"],                                     &[Admin]),
-    ("user",             &["read", "change", "archive"],                  &[Admin]),
-    ("api_key",          &["read", "change", "revoke", "rotate"],         &[Admin]),
+    ("user",             &["read"],                                       &[Admin, InternalAuditor, Auditor]),
+    ("user",             &["change", "archive"],                          &[Admin]),
+    // Whoever neither administers nor audits: their own keys.
+    ("api_key",          &["read", "change", "revoke", "rotate"],         EVERYONE),
     ("person",           &["read"],                                       READERS),
     ("person",           &["change", "archive"],                          &[Manager]),
     ("scope",            &["read"],                                       READERS),
@@ -69,7 +71,9 @@ pub const POLICY: &[Row] = &[
     ("gap_assessment",   &["archive"],                                    &[Manager]),
     ("gap_answer",       &["read"],                                       READERS),
     ("nonconformity",    &["read"],                                       READERS),
-    ("nonconformity",    &["change", "contain", "analyse", "plan", "implement"], KEEPERS),
+    // An internal auditor: what they raised, or own.
+    ("nonconformity",    &["change"],                                     &[Manager, Contributor, InternalAuditor]),
+    ("nonconformity",    &["contain", "analyse", "plan", "implement"],    KEEPERS),
     ("nonconformity",    &["verify", "close", "return"],                  &[Manager, Approver, InternalAuditor]),
     ("nonconformity",    &["archive"],                                    &[Manager]),
     ("action",           &["read"],                                       READERS),
@@ -82,4 +86,12 @@ pub const POLICY: &[Row] = &[
 /// May one of these roles do this?
 pub fn allows(roles: &[Role], kind: &str, action: &str) -> bool {
     POLICY.iter().any(|(of, actions, allowed)| *of == kind && actions.contains(&action) && roles.iter().any(|role| allowed.contains(role)))
+}
+
+/// Who may do this.
+pub fn allowed(kind: &str, action: &str) -> Vec<Role> {
+    let rows = POLICY.iter().filter(|(of, actions, _)| *of == kind && actions.contains(&action));
+    let mut all: Vec<Role> = rows.flat_map(|(.., roles)| roles.iter().copied()).collect();
+    all.dedup();
+    all
 }

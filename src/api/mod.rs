@@ -10,11 +10,17 @@ pub mod metrics;
 pub mod server;
 mod yaml;
 
+use crate::records::rebuild::Replay;
 use crate::records::{Kind, kind};
 
 /// Every kind of record of the product.
 pub fn kinds() -> impl Iterator<Item = Kind> {
-    crate::registers::ROOMS.iter().map(|room| room.kind).chain(crate::identity::KINDS.iter().copied())
+    replays().map(|replay| replay.kind)
+}
+
+/// How each kind's derived tables are filled from the ledger.
+pub fn replays() -> impl Iterator<Item = Replay> {
+    crate::registers::ROOMS.iter().map(|room| room.replay).chain(crate::identity::KINDS.iter().copied())
 }
 
 /// Makes the kinds known; before anything is read or written.

@@ -4,8 +4,10 @@ use super::frame::{self, Frame};
 use super::metrics::Metrics;
 use crate::config::Config;
 use crate::core::Clock;
+use crate::db::Database;
 use crate::http::House;
 use crate::http::house::Plan;
+use crate::records::rebuild;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error, HttpServer, middleware::from_fn, web::Data};
@@ -30,6 +32,18 @@ pub fn house(config: &Config, clock: Clock) -> Outcome<Data<House>> {
         clock,
     };
     Ok(Data::new(House::open(&plan)?))
+}
+
+/// Fills the tables that are derived from the ledger anew, those of one kind where it is named; tells how many records there were.
+pub fn rebuild(config: &Config, kind: Option<&str>) -> Outcome<usize> {
+    super::introduce();
+    let kinds: Vec<_> = super::replays().filter(|replay| kind.is_none_or(|name| replay.kind.name == name)).collect();
+    if kinds.is_empty() {
+        let names: Vec<&str> = super::kinds().map(|kind| kind.name).collect();
+        return Err(format!("--kind: there is no such kind; choose one of {}", names.join(", ")).into());
+    }
+    let database = Database::open(&config.database_url, 1)?;
+    Ok(rebuild::rebuild(&database, &kinds)?)
 }
 
 /// The application: what is served, and what the demo and the tests send their requests to.

@@ -42,7 +42,7 @@ codes! {
     OutsideLimits        "outside_limits"         403 "This key is limited to something else"
         "The key is limited to scopes, controls, frameworks, sources or a period, and this lies outside. `GET /v1/me` says what it is limited to.";
     SegregationOfDuties  "segregation_of_duties"  403 "Another person has to do that"
-        "Whoever made, submitted or did this cannot approve or verify it: another person has to. Keys and users of the same person are one person.";
+        "Whoever edited, submitted or did this cannot approve or verify it, nor with a credential that they issued: another person has to. All accounts and keys of a person are one person.";
     NotAssigned          "not_assigned"           403 "The record belongs to someone else"
         "A contributor changes only what they own or what is assigned to them. Ask its owner, or a manager.";
     NotFound             "not_found"              404 "There is no such thing"
@@ -69,8 +69,6 @@ codes! {
         "Evidence with this source, external id and moment is there with other content. New content has a new moment of collection.";
     Retained             "retained"               409 "The record must be kept for now"
         "The record is on hold, or its time of retention has not ended. It can be archived after that.";
-    RequestInFlight      "request_in_flight"      409 "The same request is being worked on"
-        "A request with this idempotency key is still being worked on. Wait as `Retry-After` says, then send it again with the same key.";
     VersionMismatch      "version_mismatch"       412 "The record has changed since it was read"
         "Somebody changed the record after it was read: `If-Match` names another version, or is a weak tag. Read it again, look at what changed, and repeat the change with the new tag.";
     PayloadTooLarge      "payload_too_large"      413 "The body is too large"
@@ -84,7 +82,7 @@ codes! {
     IdempotencyKeyReused "idempotency_key_reused" 422 "The idempotency key belongs to another request"
         "An idempotency key belongs to one request for 24 hours, and this is another one. Make a new key for it.";
     VersionRequired      "version_required"       428 "If-Match is needed"
-        "A change names the version that it is meant for: send `If-Match` with the `ETag` that was read, or `*` for whatever it is.";
+        "A change names the version that it is meant for: send `If-Match` with the `ETag` that was read, or `*` for whatever it is. Approving, signing, verifying and closing decide on what was read: they do not take `*`.";
     RateLimited          "rate_limited"           429 "Too many requests"
         "This key, or this address, has sent more requests than its share. Wait as `Retry-After` says; `RateLimit` and `RateLimit-Policy` say how much there is.";
     Internal             "internal"               500 "Something broke here"
@@ -289,7 +287,7 @@ impl ResponseError for Problem {
         if self.0.status == 405 {
             answer.insert_header((header::ALLOW, self.0.allowed.join(", ")));
         }
-        let wait = self.0.retry_after.or(matches!(self.0.status, 429 | 503).then_some(1)).or(self.is(Code::RequestInFlight).then_some(1));
+        let wait = self.0.retry_after.or(matches!(self.0.status, 429 | 503).then_some(1));
         if let Some(seconds) = wait {
             answer.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }

@@ -86,6 +86,10 @@ pub fn body_of() -> Words<Text> {
 pub fn personal_of() -> Words<Nullable<Text>> {
     Words::new("(SELECT e.personal FROM ledger_entries e WHERE e.tenant_id = versions.tenant_id AND e.seq = versions.from_seq)")
 }
+/// The position of the last entry about an account of the organization.
+pub fn accounts_of() -> Words<BigInt> {
+    Words::new("(SELECT h.accounts_seq FROM ledger_heads h WHERE h.tenant_id = versions.tenant_id)")
+}
 /// How many entries the organization's ledger has.
 pub fn size_of() -> Words<BigInt> {
     Words::new("(SELECT h.size FROM ledger_heads h WHERE h.tenant_id = versions.tenant_id)")

@@ -20,7 +20,7 @@ table! {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, kind -> Text, number -> BigInt, external_ref -> Nullable<Text>,
         name -> Text, status -> Text, owner_id -> Nullable<DbUuid>, due_on -> Nullable<Date>, review_due_on -> Nullable<Date>,
         rank -> Nullable<Integer>, tags -> Text, words -> Text, created_at -> DbInstant, updated_at -> DbInstant,
-        archived_at -> Nullable<DbInstant>, from_seq -> BigInt, to_seq -> BigInt,
+        archived_at -> Nullable<DbInstant>, from_seq -> BigInt, to_seq -> BigInt, schema -> SmallInt,
     }
 }
 table! {
@@ -196,7 +196,7 @@ table! {
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     key_secrets (hash) {
-        hash -> Binary, tenant_id -> DbUuid, key_id -> DbUuid, expires_at -> DbInstant,
+        hash -> Binary, tenant_id -> DbUuid, key_id -> DbUuid, expires_at -> DbInstant, made_at -> DbInstant, current -> Bool,
     }
 }
 table! {
@@ -216,13 +216,15 @@ table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     idempotency_keys (tenant_id, caller_id, operation, idempotency_key) {
         tenant_id -> DbUuid, caller_id -> DbUuid, operation -> Text, idempotency_key -> Text, fingerprint -> Binary, status -> Integer,
-        etag -> Nullable<Text>, location -> Nullable<Text>, body -> Text, created_at -> DbInstant,
+        etag -> Nullable<Text>, location -> Nullable<Text>, body -> Text, created_at -> DbInstant, sight -> BigInt,
+        first_seq -> BigInt, last_seq -> BigInt,
     }
 }
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     ledger_heads (tenant_id) {
         tenant_id -> DbUuid, size -> BigInt, peaks -> Binary, last_at -> DbInstant, epoch -> Integer, numbers -> Text,
+        accounts_seq -> BigInt,
     }
 }
 table! {
@@ -231,7 +233,7 @@ table! {
         tenant_id -> DbUuid, seq -> BigInt, at -> DbInstant, request_id -> DbUuid, actor_kind -> Text, actor_id -> DbUuid,
         person_id -> Nullable<DbUuid>, action -> Text, reason -> Nullable<Text>, reason_salt -> Nullable<Binary>, kind -> Text,
         record_id -> DbUuid, record_version -> Integer, body -> Text, body_salt -> Binary, personal -> Nullable<Text>,
-        personal_salt -> Nullable<Binary>, leaf -> Text, leaf_hash -> Binary, erased_by -> Nullable<BigInt>,
+        personal_salt -> Nullable<Binary>, leaf -> Text, leaf_hash -> Binary, erased_by -> Nullable<BigInt>, schema -> SmallInt,
     }
 }
 

@@ -2,7 +2,7 @@
 //! process changes is forgotten at once.
 use super::House;
 use super::house::FRESH;
-use crate::access::{Actor, ActorKind, Caller, Limits, Role, api_key};
+use crate::access::{Actor, ActorKind, Caller, KnownNames, Limits, Role, api_key};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::Conn;
 use crate::db::schema::{key_secrets as k, ledger_entries as e, versions as v};
@@ -21,26 +21,34 @@ enum Slot {
 
 /// The callers that were seen lately.
 #[derive(Default)]
-pub struct Directory(RwLock<HashMap<Slot, (Arc<Caller>, Tick)>>);
+pub struct Directory {
+    callers: RwLock<HashMap<Slot, (Arc<Caller>, Tick)>>,
+    names: RwLock<HashMap<TenantId, Arc<KnownNames>>>,
+}
 
 impl Directory {
     /// Forgets an organization's callers.
     pub fn forget(&self, tenant: TenantId) {
-        if let Ok(mut all) = self.0.write() {
+        if let Ok(mut all) = self.callers.write() {
             all.retain(|_, (caller, _)| caller.tenant != tenant);
         }
     }
     /// A caller that was looked up within `age`.
     fn get(&self, slot: Slot, age: Duration) -> Option<Arc<Caller>> {
-        self.0.read().ok()?.get(&slot).filter(|(_, since)| since.elapsed() < age).map(|(caller, _)| caller.clone())
+        self.callers.read().ok()?.get(&slot).filter(|(_, since)| since.elapsed() < age).map(|(caller, _)| caller.clone())
     }
     fn drop(&self, slot: Slot) {
-        if let Ok(mut all) = self.0.write() {
+        if let Ok(mut all) = self.callers.write() {
             all.remove(&slot);
         }
     }
+    /// What the accounts of an organization are called: one piece of memory for all its callers.
+    fn names(&self, tenant: TenantId) -> Arc<KnownNames> {
+        self.names.write().map(|mut all| all.entry(tenant).or_default().clone()).unwrap_or_default()
+    }
     fn put(&self, slot: Slot, caller: Caller) {
-        if let Ok(mut all) = self.0.write() {
+        let caller = Caller { names: self.names(caller.tenant), ..caller };
+        if let Ok(mut all) = self.callers.write() {
             if all.len() >= 10_000 {
                 all.retain(|_, (_, since)| since.elapsed() < FRESH);
             }
@@ -87,6 +95,7 @@ impl House {
 
 #[derive(Deserialize)]
 struct KeyImage {
+    #[serde(default)]
     name: String,
     role: Role,
     user_id: Option<Id>,
@@ -96,6 +105,7 @@ struct KeyImage {
 }
 #[derive(Deserialize)]
 struct UserImage {
+    #[serde(default)]
     name: String,
     roles: Vec<Role>,
     person_id: Option<Id>,
@@ -120,15 +130,16 @@ fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
     if image.revoked_at.is_some() || expires_at <= now {
         return Ok(None);
     }
-    let person_id = match image.user_id {
-        None => None,
+    // A key does what its own role allows and its user's roles still do.
+    let (person_id, roles) = match image.user_id {
+        None => (None, vec![image.role]),
         Some(of) => match user(conn, tenant, of)? {
-            Some(user) => Some(user.person_id.unwrap_or(of)),
+            Some(user) => (Some(user.person_id.unwrap_or(of)), user.roles.into_iter().filter(|role| *role == image.role).take(1).collect()),
             None => return Ok(None),
         },
     };
     let actor = Actor { kind: ActorKind::ApiKey, id, name: image.name, person_id };
-    Ok(Some(Caller::new(tenant, actor, vec![image.role], image.limits, expires_at)))
+    Ok(Some(Caller::new(tenant, actor, roles, image.limits, expires_at).of_user(image.user_id)))
 }
 
 /// A user who may come in.
@@ -141,6 +152,10 @@ fn image<T: serde::de::DeserializeOwned>(conn: &mut Conn, tenant: TenantId, id: 
     let row = v::table.inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq))));
     let row =
         row.filter(v::tenant_id.eq(tenant).and(v::id.eq(id)).and(v::archived_at.is_null()).and(v::to_seq.eq(crate::db::dialect::OPEN)));
-    let body: Option<String> = row.select(e::body).get_result(conn).optional()?;
-    body.map(|body| serde_json::from_str(&body).map_err(Problem::internal)).transpose()
+    let found: Option<(String, i16, String, Option<String>)> =
+        row.select((v::kind, e::schema, e::body, e::personal)).get_result(conn).optional()?;
+    let Some((kind, schema, body, personal)) = found else { return Ok(None) };
+    let kind = crate::records::kind::named(&kind).ok_or_else(|| Problem::internal(format!("an account of kind {kind}")))?;
+    let image = crate::records::record::image(kind, schema, &body, personal.as_deref()).map_err(Problem::internal)?;
+    serde_json::from_value(image.into()).map(Some).map_err(Problem::internal)
 }

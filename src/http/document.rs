@@ -165,6 +165,22 @@ pub struct Conditional {
     change_reason: Option<String>,
 }
 
+/// The headers of a decision: it is about the version that was read, and no other.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct Decided {
+    /// The ETag that was read, or `"<version>"` of the body. `*` is not accepted: you decide on what you read.
+    #[param(rename = "If-Match", required, max_length = 1000, example = "\"1\"")]
+    if_match: String,
+    /// 1 to 255 visible ASCII characters: a retry with the same key gets the first answer again, for 24 hours.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$")]
+    idempotency_key: Option<String>,
+    /// Why: percent-encoded UTF-8 of up to 2,000 characters; it stands in the history.
+    #[param(rename = "Change-Reason", max_length = 24000, pattern = "^[!-~ ]*$")]
+    change_reason: Option<String>,
+}
+
 /// The headers of a PATCH or PUT: the version that was read, and the reason.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Header)]

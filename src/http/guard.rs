@@ -2,7 +2,7 @@
 use super::answer::{self, Answer};
 use super::idempotency::Attempt;
 use super::{House, Input};
-use crate::access::{Caller, allows};
+use crate::access::{Caller, Role, allowed, allows};
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::ledger::{AsOf, Head, Moment, Recorded, Stamp};
 use crate::records::{Covers, Reader, Resource, Settings, Tx};
@@ -266,16 +266,17 @@ impl<P: Permission> Guard<P> {
         let (caller, clock, settings) = (self.caller.clone(), self.house.clock.clone(), self.house.settings(self.caller.tenant).await?);
         let (tenant, request, reason) = (caller.tenant, self.request_id(), self.reason()?);
         let run = move |conn: &mut crate::db::Conn, head: &mut Head| {
-            let at = clock.now().max(head.last_at());
+            let (at, first) = (clock.now().max(head.last_at()), head.next());
             let replay = attempt.as_ref().map(|attempt| attempt.replay(conn, tenant, caller.actor.id, at)).transpose()?.flatten();
             let stamp = Stamp { tenant, actor: caller.actor.clone(), request, at, reason };
             let mut tx = Tx::open(conn, head, &caller, stamp, settings);
             if let Some(stored) = replay {
-                return tx.unchanged(stored).map(|recorded| recorded.map(|answer| answer.at(head.next() - 1)));
+                stored.allowed(&mut tx.reader())?;
+                return tx.unchanged(stored.answer).map(|recorded| recorded.map(|answer| answer.at(head.next() - 1)));
             }
             let done = work(&mut tx)?;
             if let Some(attempt) = attempt {
-                attempt.store(conn, tenant, caller.actor.id, at, done.get())?;
+                attempt.store(conn, &caller, at, done.get(), (first, head.next() - 1))?;
             }
             let last = head.next() - 1;
             Ok(done.map(|answer| answer.at(last)))
@@ -335,8 +336,17 @@ fn enter<P: Permission>(request: &HttpRequest) -> Result<Guard<P>> {
     within(request, house.limiter.take(caller.actor.id))?;
     match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
         true => conditions(request).map(|()| Guard { house, caller, request: request.clone(), permission: PhantomData }),
-        false => Err(Problem::new(Code::Forbidden, format!("`{}` of {} is not for this role.", P::ACTION, P::KIND.replace('_', " ")))),
+        false => Err(forbidden(&caller.roles, P::KIND, P::ACTION)),
     }
+}
+
+/// 403 with the roles that may.
+fn forbidden(roles: &[Role], kind: &str, action: &str) -> Problem {
+    let list = |roles: &[Role]| roles.iter().map(<&str>::from).collect::<Vec<_>>().join(", ");
+    let (may, kind) = (allowed(kind, action), kind.replace('_', " "));
+    let yours =
+        if roles.is_empty() { "your key has no role left that its user has".to_owned() } else { format!("you have {}", list(roles)) };
+    Problem::new(Code::Forbidden, format!("`{action}` of {kind} is for the roles {}; {yours}.", list(&may)))
 }
 
 /// Characters of a condition, as the document says.

@@ -142,7 +142,7 @@ impl House {
     pub(super) async fn position(&self, tenant: TenantId) -> Result<i64> {
         match self.writer.positions().last(tenant).filter(|_| self.database.embedded()) {
             Some(seq) => Ok(seq),
-            None => self.database.read(move |conn| Ok(ledger::read::end(conn, tenant)?.0)).await,
+            None => self.database.read(move |conn| Ok(ledger::read::end(conn, tenant)?.last)).await,
         }
     }
     /// Now, not before what the organization's log says.

@@ -1,8 +1,10 @@
 //! Retries that have their effect once: the answer of a POST is stored with its effect, under the caller's `Idempotency-Key`, for 24 hours.
 use super::Answer;
 use super::answer::Keep;
+use crate::access::Caller;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, TenantId};
 use crate::db::{Conn, schema::idempotency_keys as i};
+use crate::records::Reader;
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use diesel::prelude::*;
@@ -18,8 +20,35 @@ pub struct Attempt {
     fingerprint: [u8; 32],
 }
 
-/// Fingerprint, status, entity tag, location, body.
-type Stored = (Vec<u8>, i32, Option<String>, Option<String>, String);
+/// Fingerprint, status, entity tag, location, body; what its caller saw, and the entries that it wrote.
+type Stored = ((Vec<u8>, i32, Option<String>, Option<String>, String), (i64, i64, i64));
+
+/// A stored answer.
+#[derive(Debug)]
+pub struct Replay {
+    /// The answer.
+    pub answer: Answer,
+    sight: i64,
+    entries: (i64, i64),
+}
+
+impl Replay {
+    /// May its caller still have it? 404 where the limits of the key, or the record, have changed so that it is not seen any more; what wrote
+    /// nothing is answered again to the same roles and limits alone.
+    pub fn allowed(&self, reader: &mut Reader<'_>) -> Result<()> {
+        let (first, last) = self.entries;
+        if first <= last {
+            return if reader.still_sees(self.entries)? { Ok(()) } else { Err(Problem::not_found()) };
+        }
+        match self.sight == i64::from(reader.caller().digest) {
+            true => Ok(()),
+            false => Err(Problem::new(
+                Code::OutsideLimits,
+                "The roles or limits of this key have changed since it was answered: ask again with a new Idempotency-Key.",
+            )),
+        }
+    }
+}
 
 impl Attempt {
     /// From the request's header; the content stands for the body, whatever its form on the wire.
@@ -45,25 +74,32 @@ impl Attempt {
         Ok(Some(Attempt { key: key.to_owned(), operation, fingerprint }))
     }
     /// The stored answer, if this was done before; 422 when the key belongs to another request.
-    pub fn replay(&self, conn: &mut Conn, tenant: TenantId, caller: Id, now: Instant) -> Result<Option<Answer>> {
+    pub fn replay(&self, conn: &mut Conn, tenant: TenantId, caller: Id, now: Instant) -> Result<Option<Replay>> {
         let row = i::table.find((tenant, caller, &self.operation, &self.key)).filter(i::created_at.gt(now.plus_millis(-KEPT_MILLIS)));
-        let columns = (i::fingerprint, i::status, i::etag, i::location, i::body);
+        let columns = ((i::fingerprint, i::status, i::etag, i::location, i::body), (i::sight, i::first_seq, i::last_seq));
         let found: Option<Stored> = row.select(columns).get_result(conn).optional()?;
-        let Some((fingerprint, status, etag, location, body)) = found else { return Ok(None) };
+        let Some(((fingerprint, status, etag, location, body), (sight, first, last))) = found else { return Ok(None) };
         if fingerprint != self.fingerprint {
             return Err(Problem::new(Code::IdempotencyKeyReused, "Send a new Idempotency-Key with another request."));
         }
         let status = u16::try_from(status).ok().and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::OK);
-        Ok(Some(Answer { status, etag, location, replayed: true, keep: Keep::No, ..Answer::json(body) }))
+        let answer = Answer { status, etag, location, replayed: true, keep: Keep::No, ..Answer::json(body) };
+        Ok(Some(Replay { answer, sight, entries: (first, last) }))
     }
     /// Stores an answer, and drops what is older than a day.
-    pub fn store(&self, conn: &mut Conn, tenant: TenantId, caller: Id, now: Instant, answer: &Answer) -> Result<()> {
+    pub fn store(&self, conn: &mut Conn, caller: &Caller, now: Instant, answer: &Answer, entries: (i64, i64)) -> Result<()> {
         let old = i::table.filter(i::created_at.le(now.plus_millis(-KEPT_MILLIS)));
         diesel::delete(old).execute(conn)?;
         let row = (
-            (i::tenant_id.eq(tenant), i::caller_id.eq(caller), i::operation.eq(&self.operation), i::idempotency_key.eq(&self.key)),
+            (
+                i::tenant_id.eq(caller.tenant),
+                i::caller_id.eq(caller.actor.id),
+                i::operation.eq(&self.operation),
+                i::idempotency_key.eq(&self.key),
+            ),
             (i::fingerprint.eq(self.fingerprint.as_slice()), i::status.eq(i32::from(answer.status.as_u16())), i::etag.eq(&answer.etag)),
             (i::location.eq(&answer.location), i::body.eq(&answer.body), i::created_at.eq(now)),
+            (i::sight.eq(i64::from(caller.digest)), i::first_seq.eq(entries.0), i::last_seq.eq(entries.1)),
         );
         diesel::insert_into(i::table).values(row).execute(conn)?;
         Ok(())

@@ -150,8 +150,12 @@ impl FromRequest for Known {
     type Error = Problem;
     type Future = Ready<Result<Self>>;
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let tags: Vec<_> = request.headers().get_all(header::IF_MATCH).filter_map(|value| value.to_str().ok()).collect();
-        ready(Ok(Known((!tags.is_empty()).then(|| tags.join(",")))))
+        let bad = || {
+            let needed = "send entity tags in double quotes, as ETag has them, or *";
+            Problem::parameters(vec![Invalid { location: "header", ..Invalid::query("If-Match", "invalid_parameter", needed) }])
+        };
+        let tags: Vec<_> = request.headers().get_all(header::IF_MATCH).map(|value| value.to_str().unwrap_or("?")).collect();
+        ready(if tags.is_empty() { Ok(Known::Missing) } else { Known::read(&tags.join(",")).ok_or_else(bad) })
     }
 }
 

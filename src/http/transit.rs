@@ -38,7 +38,7 @@ pub async fn transit<R: Resource, P: Permission + Covers<R>, B: Said>(
     may: impl FnOnce(&mut Tx<'_, P>, &Record<R>) -> Result<()> + Send + 'static,
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<R>, B) -> Result<()> + Send + 'static,
 ) -> Result<Answer> {
-    let (selector, body) = (at.of(&R::KIND)?, input.clone());
+    let (selector, known, body) = (at.of(&R::KIND)?, known.for_verb(verb), input.clone());
     super::input::no_parameters(guard.request())?;
     guard
         .write(&input, move |tx| {

@@ -1,6 +1,7 @@
 //! The founding of an organization: its record, its first user (admin and manager) with the person behind it, the elementary threats and a risk
 //! methodology that is in force from the start.
-use super::key::{self, ApiKey, KeyState};
+use super::key::{ApiKey, KeyState};
+use super::secrets;
 use super::user::{self, User};
 use crate::access::{Actor, password};
 use crate::core::{Id, Problem, Result, TenantId, catalogue};
@@ -59,9 +60,9 @@ fn manager_key(tx: &mut Tx<'_, Founding>, tenant: TenantId, user: Id) -> Result<
     let until = tx.now().utc().checked_add_days(Days::new(KEY_DAYS)).ok_or_else(|| Problem::internal("the end of time"))?;
     let body = json!({"name": "First key", "role": "manager", "user_id": user, "expires_at": crate::core::Instant::new(until)});
     let (id, draft) = (Id::new(), Draft::<ApiKey>::read(members(body)?)?);
-    let until = draft.own.expires_at;
+    let (until, now) = (draft.own.expires_at, tx.now());
     let _key = tx.create_as(id, draft, KeyState::default(), "active")?;
-    key::issue(tx.conn(), tenant, id, until)
+    secrets::issue(tx.conn(), (tenant, id), until, now)
 }
 
 fn threats(tx: &mut Tx<'_, Founding>) -> Result<()> {

@@ -1,33 +1,32 @@
-//! API keys (ISO/IEC 27001:2022 A.5.17): for machines, and for people who read. A key has one role, limits and an end; its secret is shown once.
-use crate::access::{Limits, Role, api_key};
-use crate::core::{Id, Instant, Invalid, Problem, Result, TenantId, VersionKey};
+//! API keys (ISO/IEC 27001:2022 A.5.17). A service key is made by an administrator for a machine or for somebody who reads; a key of a person is
+//! made by that person and by nobody else. A key has one role, limits and an end; its secret is shown once.
+use super::key_rules as rules;
+use super::secrets;
+use crate::access::{Limits, Role};
+use crate::core::{Id, Instant, Result, VersionKey};
 use crate::db::Conn;
-use crate::db::schema::{api_keys as k, key_secrets as ks, versions as v};
+use crate::db::schema::{api_keys as k, versions as v};
 use crate::http::describe::{self, Changed, Rejections};
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Because, Change, Collection, Guard, Input, Operations, Revoke, Rotate, input, transit};
 use crate::records::ask::Moments;
 use crate::records::{
-    Comment as Needs, Condition, Draft, Kind, Known, MergePatch, Record, Relation, Resource, Selector, Stored, Transition, Tx, links,
-    unasked,
+    Comment as Needs, Condition, Draft, Kind, Known, MergePatch, Record, Relation, Resource, Stored, Transition, Tx, unasked,
 };
 use actix_web::{HttpRequest, patch, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
-/// How long the old secret of a rotated key is still good.
-const OVERLAP_MILLIS: i64 = 24 * 3600 * 1000;
-
-/// What an administrator says about a key.
+/// What is said about a key.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKey {
-    /// What it may do.
+    /// What it may do, as far as its user has the role.
     pub role: Role,
-    /// When it ends by itself.
+    /// When it ends by itself: at most two years after its secret was made, with the role auditor 400 days.
     pub expires_at: Instant,
     /// What it is cut down to.
     #[serde(default)]
@@ -61,11 +60,16 @@ impl Resource for ApiKey {
         about: "API keys: for machines, and for people who read (A.5.17).",
         transitions: &[Transition { verb: "revoke", from: &["active"], to: "revoked", comment: Needs::Required }],
         relations: &[Relation::new("user_id", "user")],
+        personal: &["name"],
+        account: true,
         ..Kind::PLAIN
     };
     type State = KeyState;
     fn example() -> Value {
         json!({"name": "Backup reports", "role": "collector", "expires_at": "2027-11-20T00:00:00Z", "limits": {"sources": ["backup"]}})
+    }
+    fn permitted<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>, action: &str) -> Result<()> {
+        rules::permitted(tx, before, after, action)
     }
 }
 
@@ -82,49 +86,11 @@ impl Stored for ApiKey {
     }
 }
 
-/// Makes a secret for a key, and keeps what it is known by.
-pub fn issue(conn: &mut Conn, tenant: TenantId, key: Id, expires_at: Instant) -> Result<String> {
-    let secret = api_key::generate()?;
-    let hash = api_key::hash(&secret).ok_or_else(|| Problem::internal("a key without its form"))?;
-    let row = (ks::hash.eq(hash.as_slice()), ks::tenant_id.eq(tenant), ks::key_id.eq(key), ks::expires_at.eq(expires_at));
-    diesel::insert_into(ks::table).values(row).execute(conn)?;
-    Ok(secret)
-}
-
-/// Looks up the records that limits name: codes become ids, what is unknown is a fault.
-fn resolved(conn: &mut Conn, tenant: TenantId, body: &mut Map<String, Value>) -> Result<()> {
-    let Some(Value::Object(limits)) = body.get_mut("limits") else { return Ok(()) };
-    let mut faults = Vec::new();
-    for (member, kind) in [("scope_ids", "scope"), ("control_ids", "control")] {
-        let Some(Value::Array(items)) = limits.get_mut(member) else { continue };
-        for (n, item) in items.iter_mut().enumerate() {
-            let selector = item.as_str().and_then(|text| Selector::parse(text, kind));
-            let id = selector.map(|selector| selector.resolve(conn, tenant)).transpose()?.flatten();
-            let there = match id {
-                Some(id) => links::exist(conn, tenant, &[id])?.iter().any(|(_, found)| found == kind),
-                None => false,
-            };
-            match id.filter(|_| there) {
-                Some(id) => *item = json!(id),
-                None => {
-                    faults.push(Invalid::body(format!("/limits/{member}/{n}"), "unknown_reference", format!("there is no such {kind}")))
-                }
-            }
-        }
-    }
-    if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
-}
-
-fn ends_later(draft: &Draft<ApiKey>, now: Instant) -> Result<()> {
-    match draft.own.expires_at > now {
-        true => Ok(()),
-        false => Err(Problem::invalid_one("/expires_at", "in_the_past", "lies in the past")),
-    }
-}
-
 /// Create an API key
 ///
-/// The answer alone has the secret. A key of a user acts for the user's person; a service key acts for none.
+/// The answer alone has the secret. Everyone who has logged in makes keys of their own, with `user_id` their account (`actor.id` of `GET /v1/me`),
+/// one of their roles, and for their own person. An administrator makes service keys, without `user_id`; they act for no person. Nobody makes a
+/// key for somebody else.
 #[utoipa::path(operation_id = "createApiKey", tag = "api-keys", security(("bearer" = [])), request_body = ref("#/components/schemas/ApiKeyInput"), params(crate::http::document::Retried),
     responses((status = 201, description = "The key and its secret.", body = ref("#/components/schemas/NewApiKey")), Rejections))]
 #[post("/v1/api-keys")]
@@ -134,12 +100,11 @@ pub async fn create(guard: Guard<Change<ApiKey>>, request: HttpRequest, input: I
     guard
         .write(&input, move |tx| {
             let tenant = tx.caller().tenant;
-            resolved(tx.conn(), tenant, &mut body)?;
+            rules::resolved(tx.conn(), tenant, &mut body)?;
             let draft = Draft::<ApiKey>::read(body)?;
-            ends_later(&draft, tx.now())?;
-            let (id, until) = (Id::new(), draft.own.expires_at);
+            let (id, until, now) = (Id::new(), draft.own.expires_at, tx.now());
             let made = tx.create_as(id, draft, KeyState::default(), "active")?;
-            let secret = issue(tx.conn(), tenant, id, until)?;
+            let secret = secrets::issue(tx.conn(), (tenant, id), until, now)?;
             Ok(tx.shown(made)?.map(|shown| Answer::created(shown, ApiKey::KIND.path).with_secret("secret", secret)))
         })
         .await
@@ -147,7 +112,7 @@ pub async fn create(guard: Guard<Change<ApiKey>>, request: HttpRequest, input: I
 
 /// Change an API key
 ///
-/// A JSON merge patch (RFC 7396) of its name, role, limits or end.
+/// A JSON merge patch (RFC 7396) of its name, role, limits or end. Its user never changes, and what has ended stays ended.
 #[utoipa::path(operation_id = "updateApiKey", tag = "api-keys", security(("bearer" = [])), request_body(content = ref("#/components/schemas/ApiKeyPatch"), content_type = "application/merge-patch+json"), responses(Changed<ApiKey>),
     params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64), crate::http::document::Versioned))]
 #[patch("/v1/api-keys/{id}")]
@@ -157,14 +122,12 @@ pub async fn update(guard: Guard<Change<ApiKey>>, at: At, known: Known, request:
     guard
         .effect(&[], move |tx| {
             let stored = tx.load::<ApiKey>(&selector, &known)?;
-            let (tenant, id) = (tx.caller().tenant, stored.spine.id);
-            resolved(tx.conn(), tenant, &mut patch)?;
+            let (tenant, id, before) = (tx.caller().tenant, stored.spine.id, stored.own.expires_at);
+            rules::resolved(tx.conn(), tenant, &mut patch)?;
             let saved = tx.patch(stored, MergePatch(patch))?;
-            let until = saved.get().own.expires_at;
-            let latest = ks::table.filter(ks::tenant_id.eq(tenant).and(ks::key_id.eq(id)).and(ks::expires_at.lt(until)));
-            let newest: Option<Vec<u8>> = latest.order(ks::expires_at.desc()).select(ks::hash).first(tx.conn()).optional()?;
-            if let Some(hash) = newest {
-                diesel::update(ks::table.find(hash)).set(ks::expires_at.eq(until)).execute(tx.conn())?;
+            let (until, now) = (saved.get().own.expires_at, tx.now());
+            if until != before {
+                secrets::end(tx.conn(), (tenant, id), until, now)?;
             }
             Ok(tx.shown(saved)?.map(Answer::shown))
         })
@@ -187,7 +150,8 @@ pub async fn revoke(guard: Guard<Revoke<ApiKey>>, at: At, known: Known, input: I
 
 /// Rotate an API key
 ///
-/// Makes a new secret; the old one is good for another 24 hours.
+/// Makes a new secret; the old one is good for another 24 hours. A key of a person is rotated by that person, after a login; a service key by an
+/// administrator.
 #[utoipa::path(operation_id = "rotateApiKey", tag = "api-keys", security(("bearer" = [])), request_body = Option<Comment>,
     params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64), crate::http::document::Conditional),
     responses((status = 200, description = "The key and its new secret.", body = ref("#/components/schemas/NewApiKey")), Rejections, crate::http::describe::Preconditions))]
@@ -199,12 +163,9 @@ pub async fn rotate(guard: Guard<Rotate<ApiKey>>, at: At, known: Known, input: I
             let stored = tx.load::<ApiKey>(&selector, &known)?;
             tx.because(body.read::<Comment>()?.comment);
             ApiKey::KIND.transition("revoke", &stored.spine.status)?;
-            let (tenant, id, now, until) = (tx.caller().tenant, stored.spine.id, tx.now(), stored.own.expires_at);
-            let overlap = now.plus_millis(OVERLAP_MILLIS);
-            let longer = ks::table.filter(ks::tenant_id.eq(tenant).and(ks::key_id.eq(id)).and(ks::expires_at.gt(overlap)));
-            diesel::update(longer).set(ks::expires_at.eq(overlap)).execute(tx.conn())?;
-            let secret = issue(tx.conn(), tenant, id, until)?;
+            let (key, now, until) = ((tx.caller().tenant, stored.spine.id), tx.now(), stored.own.expires_at);
             let saved = tx.save(&stored, stored.clone(), "rotate")?;
+            let secret = secrets::rotate(tx.conn(), key, until, now)?;
             Ok(tx.shown(saved)?.map(|shown| Answer::shown(shown).with_secret("secret", secret)))
         })
         .await

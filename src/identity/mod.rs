@@ -1,14 +1,17 @@
 //! Floor 6: who may come in: logins, users, keys, and the founding of an organization.
+pub mod accounts;
 pub mod auth;
 pub mod founding;
 pub mod key;
+pub mod key_rules;
+pub mod secrets;
 pub mod user;
 
 use crate::http::Api;
-use crate::records::{Kind, Resource};
+use crate::records::rebuild::Replay;
 
 /// The kinds that are kept here: accounts are records, so that what happens to them stands in the ledger.
-pub const KINDS: &[Kind] = &[user::User::KIND, key::ApiKey::KIND];
+pub const KINDS: &[Replay] = &[Replay::of::<user::User>(), Replay::of::<key::ApiKey>()];
 
 /// Mounts logins and accounts.
 pub fn mount(api: &mut Api<'_>) {

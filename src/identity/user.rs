@@ -6,11 +6,11 @@ use crate::db::schema::{credentials as cr, users as u, versions as v};
 use crate::http::describe::{self, Rejections};
 use crate::http::{Answer, Change, Collection, Guard, Input, Operations, input};
 use crate::records::ask::Moments;
-use crate::records::{Condition, Draft, Kind, Record, Relation, Resource, Stateless, Stored, unasked};
+use crate::records::{Condition, Draft, Kind, Record, Relation, Resource, Stateless, Stored, Tx, unasked};
 use actix_web::{HttpRequest, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
@@ -50,11 +50,17 @@ impl Resource for User {
         code: "USR",
         about: "Users: people with a login (A.5.16).",
         relations: &[Relation::new("person_id", "person")],
+        personal: &["name", "email"],
+        account: true,
+        erased,
         ..Kind::PLAIN
     };
     type State = Stateless;
     fn example() -> Value {
         json!({"name": "Security manager", "email": "security@example.org", "roles": ["manager"]})
+    }
+    fn permitted<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>, _: &str) -> Result<()> {
+        super::accounts::permitted(tx, before, after)
     }
 }
 
@@ -74,6 +80,12 @@ impl Stored for User {
         let own = own.filter(u::email.eq_any(emails).or(unasked(&filter.email)));
         Box::new(exists(own.filter(u::disabled_at.is_not_null().eq_any(filter.disabled.clone()).or(unasked(&filter.disabled)))))
     }
+}
+
+/// Every user has a name and an address: `erased-usr-3@erased.invalid` (RFC 2606) reaches nobody.
+fn erased(code: &str, image: &mut Map<String, Value>) {
+    image.insert("name".into(), json!(format!("Erased {code}")));
+    image.insert("email".into(), json!(format!("erased-{}@erased.invalid", code.to_lowercase())));
 }
 
 /// How addresses are compared.

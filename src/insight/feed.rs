@@ -1,5 +1,5 @@
 //! The ledger, read by position: the change feed that a program follows, and the entries that answer "who changed what in March".
-use crate::access::{Actor, allows};
+use crate::access::Actor;
 use crate::core::{Id, Instant, Invalid, Problem, Result, text::hex};
 use crate::db::schema::{ledger_entries as e, versions as v};
 use crate::http::describe::Refusals;
@@ -94,8 +94,8 @@ struct Asked {
 
 /// The kinds that this caller reads, cut to those that were asked for.
 fn kinds<P: Permission>(guard: &Guard<P>, then: &Then) -> Result<Vec<&'static str>> {
-    let roles = &guard.caller().roles;
-    let readable = kind::all().iter().map(|kind| kind.name).filter(|kind| allows(roles, kind, "read"));
+    let caller = guard.caller();
+    let readable = kind::all().iter().map(|kind| kind.name).filter(|kind| caller.follows(kind));
     let asked: Vec<&str> = then.own.iter().filter(|(name, _)| name == "kind").map(|(_, value)| value.as_str()).collect();
     let unknown = asked.iter().find(|name| kind::named(name).is_none());
     if let Some(name) = unknown {
@@ -175,12 +175,14 @@ fn limited(reader: &mut Reader<'_>, asked: &Asked, last: i64) -> Result<Vec<Entr
 }
 
 /// Entries with the members that each changed, against the version before.
-fn events(reader: &mut Reader<'_>, entries: Vec<Entry>) -> Result<Vec<LedgerEvent>> {
+fn events(reader: &mut Reader<'_>, mut entries: Vec<Entry>) -> Result<Vec<LedgerEvent>> {
     let ids: Vec<Id> = entries.iter().map(|entry| entry.record_id).collect();
     let versions: BTreeSet<i32> = entries.iter().map(|entry| entry.record_version - 1).filter(|version| *version > 0).collect();
     let before =
         e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::record_id.eq_any(ids)).filter(e::record_version.eq_any(versions));
-    let before: Vec<Entry> = before.select(Entry::as_select()).load(reader.conn())?;
+    let mut before: Vec<Entry> = before.select(Entry::as_select()).load(reader.conn())?;
+    history::name(reader, &mut before)?;
+    history::name(reader, &mut entries)?;
     let before: BTreeMap<(Id, i32), Entry> = before.into_iter().map(|entry| ((entry.record_id, entry.record_version), entry)).collect();
     let event = |entry: Entry| {
         let image = entry.image()?;

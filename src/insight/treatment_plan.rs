@@ -219,9 +219,9 @@ fn risks(reader: &mut Reader<'_>, underway: &[Id]) -> Result<Vec<Record<Risk>>> 
     let mut all = Vec::new();
     for part in parts {
         let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
-        let rows: Vec<(i64, String)> = open.filter(part).select((v::number, body_of())).load(reader.conn())?;
-        for (number, body) in rows {
-            all.push(Record::of_image(&body, None, number)?);
+        let rows: Vec<(i16, String)> = open.filter(part).select((v::schema, body_of())).load(reader.conn())?;
+        for (schema, body) in rows {
+            all.push(Record::of_image(schema, &body, None)?);
         }
     }
     Ok(all)

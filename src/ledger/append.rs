@@ -64,6 +64,10 @@ pub struct Change<'a> {
     pub body: &'a str,
     /// Its personal members, canonical JSON: the half that can be erased.
     pub personal: Option<&'a str>,
+    /// The shape of the two: [`crate::records::Kind::schema`].
+    pub schema: i16,
+    /// Is the record an account, whose name answers put in?
+    pub account: bool,
 }
 
 /// The end of an organization's log, and the last number given to a record of each kind.
@@ -73,20 +77,21 @@ pub struct Head {
     peaks: Peaks,
     last_at: Instant,
     numbers: BTreeMap<String, i64>,
+    accounts: i64,
     changed: bool,
 }
 
 impl Head {
     /// Locks the organization's log: the first statement of every write. (SQLite's transaction is the lock.)
     pub fn lock(conn: &mut Conn, tenant: TenantId) -> Result<Head> {
-        let row = h::table.find(tenant).select((h::size, h::peaks, h::last_at, h::numbers));
-        let (size, peaks, last_at, numbers): (i64, Vec<u8>, Instant, String) = match conn {
+        let row = h::table.find(tenant).select((h::size, h::peaks, h::last_at, h::numbers, h::accounts_seq));
+        let (size, peaks, last_at, numbers, accounts): (i64, Vec<u8>, Instant, String, i64) = match conn {
             Conn::Pg(c) => row.for_update().get_result(c)?,
             Conn::Sqlite(c) => row.get_result(c)?,
         };
         let peaks = Peaks::from_bytes(size.unsigned_abs(), &peaks).ok_or_else(|| Problem::internal("peaks do not fit the size"))?;
         let numbers = serde_json::from_str(&numbers).map_err(Problem::internal)?;
-        Ok(Head { tenant, peaks, last_at, numbers, changed: false })
+        Ok(Head { tenant, peaks, last_at, numbers, accounts, changed: false })
     }
     /// Writes it back, once for a batch; nothing where nothing was appended.
     pub fn save(&self, conn: &mut Conn) -> Result<()> {
@@ -94,7 +99,8 @@ impl Head {
             return Ok(());
         }
         let numbers = serde_json::to_string(&self.numbers).map_err(Problem::internal)?;
-        let set = (h::size.eq(self.next()), h::peaks.eq(self.peaks.to_bytes()), h::last_at.eq(self.last_at), h::numbers.eq(numbers));
+        let end = (h::size.eq(self.next()), h::peaks.eq(self.peaks.to_bytes()), h::last_at.eq(self.last_at));
+        let set = (end, h::numbers.eq(numbers), h::accounts_seq.eq(self.accounts));
         diesel::update(h::table.find(self.tenant)).set(set).execute(conn)?;
         Ok(())
     }
@@ -105,6 +111,10 @@ impl Head {
     /// The time of the last entry.
     pub fn last_at(&self) -> Instant {
         self.last_at
+    }
+    /// The position of the last entry about an account; `-1` before the first.
+    pub fn accounts(&self) -> i64 {
+        self.accounts
     }
     /// The next number of a kind; never given twice.
     pub fn number(&mut self, kind: &str) -> i64 {
@@ -117,7 +127,8 @@ impl Head {
 
 /// Begins the log of a new organization.
 pub fn found(conn: &mut Conn, tenant: TenantId, at: Instant) -> QueryResult<usize> {
-    let row = (h::tenant_id.eq(tenant), h::size.eq(0_i64), h::peaks.eq(Vec::new()), h::last_at.eq(at), h::epoch.eq(0), h::numbers.eq("{}"));
+    let end = (h::size.eq(0_i64), h::peaks.eq(Vec::new()), h::last_at.eq(at), h::epoch.eq(0));
+    let row = (h::tenant_id.eq(tenant), end, h::numbers.eq("{}"), h::accounts_seq.eq(-1_i64));
     diesel::insert_into(h::table).values(row).execute(conn)
 }
 
@@ -152,6 +163,8 @@ pub fn append<T>(conn: &mut Conn, head: &mut Head, by: &Stamp, change: &Change<'
         "personal": personal.as_ref().map(|(_, commitment)| commitment),
         "reason": reason.as_ref().map(|(_, commitment)| commitment),
         "record": change.record,
+        "request": by.request,
+        "schema": change.schema.to_string(),
         "seq": seq.to_string(),
         "tenant": by.tenant.0,
         "time": by.at,
@@ -166,11 +179,14 @@ pub fn append<T>(conn: &mut Conn, head: &mut Head, by: &Stamp, change: &Change<'
         (e::action.eq(change.action), e::kind.eq(change.kind), e::record_id.eq(change.record), e::record_version.eq(change.version)),
         (e::body.eq(change.body), e::body_salt.eq(body_salt.as_slice())),
         (e::personal.eq(change.personal), e::personal_salt.eq(personal.as_ref().map(|(salt, _)| salt.as_slice()))),
-        (e::leaf.eq(&leaf), e::leaf_hash.eq(leaf_hash.as_slice())),
+        (e::leaf.eq(&leaf), e::leaf_hash.eq(leaf_hash.as_slice()), e::schema.eq(change.schema)),
     );
     diesel::insert_into(e::table).values(row).execute(conn)?;
     head.peaks.push(leaf_hash);
     head.last_at = by.at.max(head.last_at);
+    if change.account {
+        head.accounts = seq;
+    }
     head.changed = true;
     Ok(Recorded { value })
 }

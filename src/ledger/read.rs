@@ -36,6 +36,8 @@ pub struct Moment {
     pub at: Instant,
     /// The last entry of all.
     pub last: i64,
+    /// The last entry about an account, where it was read: what it says decides how accounts are called.
+    pub accounts: Option<i64>,
 }
 impl Moment {
     /// The same state, whatever is written from now on.
@@ -48,24 +50,37 @@ impl Moment {
     }
 }
 
-/// The last position and its time; `-1` before the first entry.
-pub fn end(conn: &mut Conn, tenant: TenantId) -> QueryResult<(i64, Instant)> {
-    h::table.find(tenant).select((h::size, h::last_at)).get_result::<(i64, Instant)>(conn).map(|(size, at)| (size - 1, at))
+/// Where an organization's ledger ends.
+#[derive(Debug, Clone, Copy)]
+pub struct End {
+    /// The last position; `-1` before the first entry.
+    pub last: i64,
+    /// The time of the last entry.
+    pub at: Instant,
+    /// The position of the last entry about an account; `-1` before the first.
+    pub accounts: i64,
+}
+
+/// Where the ledger ends now.
+pub fn end(conn: &mut Conn, tenant: TenantId) -> QueryResult<End> {
+    let row = h::table.find(tenant).select((h::size, h::last_at, h::accounts_seq));
+    row.get_result::<(i64, Instant, i64)>(conn).map(|(size, at, accounts)| End { last: size - 1, at, accounts })
 }
 
 /// The moment that `as_of` means. Later than now is 400.
 pub fn moment(conn: &mut Conn, tenant: TenantId, as_of: Option<AsOf>, now: Instant, zone: Tz) -> Result<Moment> {
-    let (last, last_at) = end(conn, tenant)?;
+    let End { last, at: last_at, accounts } = end(conn, tenant)?;
+    let accounts = Some(accounts);
     let later = || {
         let fault = Invalid::query("as_of", "later_than_now", "the moment has not come yet");
         Problem::new(Code::InvalidParameter, "as_of is later than now.").listing(vec![fault])
     };
     let at = match as_of {
-        None => return Ok(Moment { seq: NOW, at: now, last }),
+        None => return Ok(Moment { seq: NOW, at: now, last, accounts }),
         Some(AsOf::Seq(seq)) if seq > last => return Err(later()),
         Some(AsOf::Seq(seq)) => {
             let at = e::table.find((tenant, seq)).select(e::at).get_result(conn)?;
-            return Ok(Moment { seq, at, last });
+            return Ok(Moment { seq, at, last, accounts });
         }
         Some(AsOf::At(at)) => at,
         Some(AsOf::Day(day)) if day == now.day(zone) => now.max(last_at),
@@ -76,5 +91,5 @@ pub fn moment(conn: &mut Conn, tenant: TenantId, as_of: Option<AsOf>, now: Insta
     }
     let until = e::table.filter(e::tenant_id.eq(tenant).and(e::at.le(at)));
     let seq: Option<i64> = until.order((e::at.desc(), e::seq.desc())).select(e::seq).first(conn).optional()?;
-    Ok(Moment { seq: seq.unwrap_or(-1), at, last })
+    Ok(Moment { seq: seq.unwrap_or(-1), at, last, accounts })
 }

@@ -25,8 +25,8 @@ pub fn faults<T: About>(items: &[T], asked: impl Fn(&str) -> bool, version: impl
     let mut seen = BTreeSet::new();
     let one = |(n, item): (usize, &T)| {
         let (at, requirement, now) = (format!("/items/{n}"), item.requirement(), version(item.requirement()));
-        let unknown =
-            (!asked(requirement)).then(|| Invalid::body(format!("{at}/requirement"), "unknown_reference", catalogue::no_requirement(requirement)));
+        let unknown = (!asked(requirement))
+            .then(|| Invalid::body(format!("{at}/requirement"), "unknown_reference", catalogue::no_requirement(requirement)));
         let twice = !seen.insert(requirement.to_owned());
         let twice = twice.then(|| Invalid::body(format!("{at}/requirement"), "twice", "stands in this batch twice"));
         let gone = item.if_match().is_some_and(|known| known != now);
@@ -40,15 +40,15 @@ impl Reader<'_> {
     /// What was written by these entries of the ledger: one query.
     pub fn written<R: Resource>(&mut self, seqs: &[i64]) -> Result<Vec<Record<R>>> {
         let entries = e::table.filter(e::tenant_id.eq(self.tenant())).filter(e::seq.eq_any(seqs));
-        let entries: Vec<Entry> = entries.select(Entry::as_select()).load(self.conn())?;
-        entries.iter().map(|entry| Record::of_image(&entry.body, entry.personal.as_deref(), 0)).collect()
+        let mut entries: Vec<Entry> = entries.select(Entry::as_select()).load(self.conn())?;
+        super::history::name(self, &mut entries)?;
+        entries.iter().map(Entry::record).collect()
     }
 }
 
 impl<P> Tx<'_, P> {
     /// Says it, with what else its record has (`scope_ids`, `owner_id`, `due_on`): makes the record, or changes the one that is stored; what says the same
-    /// is left as it is. Whether the caller may was asked for
-    /// that which it belongs to.
+    /// is left as it is. Whether the caller may was asked for that which it belongs to.
     pub fn say<R: Resource>(
         &mut self,
         stored: Option<Id>,

@@ -1,5 +1,5 @@
 //! The history of a record: its versions, newest first, each with who, when, why and what changed.
-use super::{Reader, Resource, Selector};
+use super::{Reader, Record, Resource, Selector};
 use crate::access::{Actor, ActorKind};
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::schema::ledger_entries as e;
@@ -102,6 +102,8 @@ pub struct Entry {
     pub body: String,
     /// Its personal half.
     pub personal: Option<String>,
+    /// The shape of the two.
+    pub schema: i16,
     /// The hash of its leaf.
     pub leaf_hash: Vec<u8>,
 }
@@ -109,18 +111,25 @@ pub struct Entry {
 impl Entry {
     /// The whole record after it.
     pub fn image(&self) -> Result<Map<String, Value>> {
+        let kind = super::kind::named(&self.kind).unwrap_or(&super::Kind::PLAIN);
         let damaged = |what: serde_json::Error| Problem::internal(format!("entry {}: {what}", self.seq));
-        let mut whole: Map<String, Value> = serde_json::from_str(&self.body).map_err(damaged)?;
-        if let Some(personal) = &self.personal {
-            whole.extend(serde_json::from_str::<Map<String, Value>>(personal).map_err(damaged)?);
-        }
-        Ok(whole)
+        super::record::image(kind, self.schema, &self.body, self.personal.as_deref()).map_err(damaged)
     }
-    /// Who, with the name the account had then.
+    /// The record as it was after it.
+    pub fn record<R: Resource>(&self) -> Result<Record<R>> {
+        Record::of_image(self.schema, &self.body, self.personal.as_deref())
+    }
+    /// Who, with the name that was put into its image.
     pub fn actor(&self, image: &Map<String, Value>) -> Actor {
         let name = image.get("updated_by").and_then(|by| by.get("name")).and_then(Value::as_str).unwrap_or_default();
         Actor { kind: self.actor_kind, id: self.actor_id, name: name.to_owned(), person_id: self.person_id }
     }
+}
+
+/// Puts the names of accounts into the images of these entries.
+pub fn name(reader: &mut Reader<'_>, entries: &mut [Entry]) -> Result<()> {
+    let mut texts: Vec<&mut String> = entries.iter_mut().map(|entry| &mut entry.body).collect();
+    reader.name_actors(&mut texts).map(drop)
 }
 
 /// What every version changes, and so says nothing.
@@ -156,7 +165,8 @@ pub fn of<R: Resource>(
     let id = reader.row::<R>(selector, true)?.id;
     let until = before.map_or(reader.moment.seq, |before| reader.moment.seq.min(before.saturating_sub(1)));
     let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(until)));
-    let entries: Vec<Entry> = of_it.order(e::seq.desc()).limit(limit + 1).select(Entry::as_select()).load(reader.conn())?;
+    let mut entries: Vec<Entry> = of_it.order(e::seq.desc()).limit(limit + 1).select(Entry::as_select()).load(reader.conn())?;
+    name(reader, &mut entries)?;
     let images = entries.iter().map(Entry::image).collect::<Result<Vec<_>>>()?;
     let page = usize::try_from(limit).unwrap_or_default();
     let data = entries.iter().zip(&images).enumerate().take(page).map(|(n, (entry, image))| HistoryEntry {

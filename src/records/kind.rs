@@ -1,5 +1,6 @@
 //! The words of a register: its names, what it refers to, and its states.
 use crate::core::{Code, Problem, Result};
+use serde_json::{Map, Value};
 use std::sync::OnceLock;
 
 /// The words of a register.
@@ -9,6 +10,8 @@ pub struct Kind {
     pub name: &'static str,
     /// `risk-treatments`: in URLs.
     pub path: &'static str,
+    /// Its own table, where that is not called as its path.
+    pub table: &'static str,
     /// `RTR`: before the number in codes; part of the contract.
     pub code: &'static str,
     /// What it is, and the clause that asks for it.
@@ -23,12 +26,46 @@ pub struct Kind {
     pub cites: bool,
     /// The members that can be erased.
     pub personal: &'static [&'static str],
+    /// Is it an account? Actors are called what their account is called.
+    pub account: bool,
+    /// The shape of its images; grows by one when a member is renamed, removed or comes to be required.
+    pub schema: i16,
+    /// Brings the image of an older schema to that of the present one.
+    pub upcast: fn(from: i16, image: &mut Map<String, Value>),
+    /// What takes the place of required personal members once they were erased.
+    pub erased: fn(code: &str, image: &mut Map<String, Value>),
+}
+
+/// For kinds whose images have had one shape so far.
+fn first_schema(_: i16, _: &mut Map<String, Value>) {}
+
+/// `Erased PER-3`: every record has a name.
+fn erased_name(code: &str, image: &mut Map<String, Value>) {
+    image.insert("name".into(), Value::String(format!("Erased {code}")));
 }
 
 impl Kind {
     /// A register without states or references; what differs is said over it.
-    pub const PLAIN: Kind =
-        Kind { name: "", path: "", code: "", about: "", initial: "active", transitions: &[], relations: &[], cites: false, personal: &[] };
+    pub const PLAIN: Kind = Kind {
+        name: "",
+        path: "",
+        table: "",
+        code: "",
+        about: "",
+        initial: "active",
+        transitions: &[],
+        relations: &[],
+        cites: false,
+        personal: &[],
+        account: false,
+        schema: 1,
+        upcast: first_schema,
+        erased: erased_name,
+    };
+    /// Its own table.
+    pub fn table(&self) -> String {
+        if self.table.is_empty() { self.path.replace('-', "_") } else { self.table.to_owned() }
+    }
     /// Every relation that a record of it has.
     pub fn all_relations(&self) -> impl Iterator<Item = &'static Relation> {
         Relation::COMMON.iter().chain(self.relations)

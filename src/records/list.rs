@@ -37,9 +37,10 @@ fn condition<R: Resource>(reader: &Reader<'_>, ask: &Ask, targets: &Targets) -> 
 /// The records of a page as JSON, and where the next one begins.
 pub fn records<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<(Vec<String>, Option<Place>)> {
     let targets = targets(reader, ask)?;
-    let (rows, more) = pick(reader, &R::KIND, ask, &|reader| condition::<R>(reader, ask, &targets))?;
+    let (mut rows, more) = pick(reader, &R::KIND, ask, &|reader| condition::<R>(reader, ask, &targets))?;
+    reader.name(&mut rows)?;
     let computed = R::computed(reader, &rows)?;
-    let data: Vec<String> = rows.iter().zip(&computed).map(|(row, text)| assemble(&R::KIND, row, text)).collect();
+    let data: Vec<String> = rows.iter().zip(&computed).map(|(row, text)| assemble(&R::KIND, row, text)).collect::<Result<_>>()?;
     let last = rows.last().filter(|_| more);
     Ok((data, last.map(|row| order::place(reader.conn, reader.tenant(), ask.sort, row.id, row.version)).transpose()?))
 }
@@ -67,15 +68,15 @@ pub fn page<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<Listed> {
     Ok(Listed { json, next_cursor, position: reader.moment.last })
 }
 
-fn of_row((id, version, status, archived, body): (Id, i32, String, bool, String), personal: Option<String>) -> Row {
-    Row { id, version, status, archived, body, personal }
+type Found = (Id, i32, String, bool, i16, String);
+fn of_row((id, version, status, archived, schema, body): Found, personal: Option<String>) -> Row {
+    Row { id, version, status, archived, body, personal, schema, names: 0 }
 }
 
 fn pick(reader: &mut Reader<'_>, kind: &Kind, ask: &Ask, condition: &dyn Fn(&Reader<'_>) -> Result<Condition>) -> Result<(Vec<Row>, bool)> {
-    type Found = (Id, i32, String, bool, String);
     let mut found: Vec<Row> = Vec::new();
     let wanted = ask.limit + 1;
-    let columns = || (v::id, v::version, v::status, v::archived_at.is_not_null(), body_of());
+    let columns = || (v::id, v::version, v::status, v::archived_at.is_not_null(), v::schema, body_of());
     let halves: &[Half] = if order::has_halves(ask.sort) { &[Half::With, Half::Without] } else { &[Half::With] };
     for half in halves {
         let missing = wanted - found.len() as i64;

@@ -3,10 +3,10 @@ use super::record::{Shown, assemble, etag};
 use super::{Condition, Record, Resource, Row, Selector, sight};
 use crate::access::Caller;
 use crate::core::{Id, Problem, Result, TenantId};
-use crate::db::dialect::{at, body_of, personal_of, size_of};
+use crate::db::dialect::{accounts_of, at, body_of, personal_of, size_of};
 use crate::db::schema::{organizations as o, versions as v};
 use crate::db::{Conn, dialect::NOW};
-use crate::ledger::{AsOf, Moment, read};
+use crate::ledger::{AsOf, Head, Moment, read};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use diesel::prelude::*;
@@ -32,6 +32,8 @@ pub struct Reader<'a> {
     pub today: NaiveDate,
     /// The organization's settings then.
     pub settings: Settings,
+    /// Is it inside a write, whose changes may still be undone?
+    pub(super) writes: bool,
 }
 
 /// What a record is, in one line.
@@ -56,20 +58,20 @@ impl<'a> Reader<'a> {
     pub fn open(conn: &'a mut Conn, caller: &'a Caller, as_of: Option<AsOf>, now: crate::core::Instant, current: Settings) -> Result<Self> {
         let moment = read::moment(conn, caller.tenant, as_of, now, current.zone)?;
         let settings = if moment.past() { settings(conn, caller.tenant, moment.seq).unwrap_or(current) } else { current };
-        Ok(Reader { conn, caller, moment, today: moment.at.day(settings.zone), settings })
+        Ok(Reader::again(conn, caller, moment, settings))
     }
     /// At a moment that was read before: the further parts of one answer.
     pub fn again(conn: &'a mut Conn, caller: &'a Caller, moment: Moment, settings: Settings) -> Self {
-        Reader { conn, caller, moment, today: moment.at.day(settings.zone), settings }
+        Reader { conn, caller, moment, today: moment.at.day(settings.zone), settings, writes: false }
     }
     /// Now, for one record: the position comes with its row.
     pub fn present(conn: &'a mut Conn, caller: &'a Caller, now: crate::core::Instant, settings: Settings) -> Self {
-        Reader::within(conn, caller, now, -1, settings)
+        Reader::again(conn, caller, Moment { seq: NOW, at: now, last: -1, accounts: None }, settings)
     }
     /// Inside a write: what stands, this transaction's changes included.
-    pub(super) fn within(conn: &'a mut Conn, caller: &'a Caller, at: crate::core::Instant, last: i64, settings: Settings) -> Self {
-        let moment = Moment { seq: NOW, at, last };
-        Reader { conn, caller, moment, today: at.day(settings.zone), settings }
+    pub(super) fn within(conn: &'a mut Conn, caller: &'a Caller, at: crate::core::Instant, head: &Head, settings: Settings) -> Self {
+        let moment = Moment { seq: NOW, at, last: head.next() - 1, accounts: Some(head.accounts()) };
+        Reader { writes: true, ..Reader::again(conn, caller, moment, settings) }
     }
     /// The organization.
     pub fn tenant(&self) -> TenantId {
@@ -103,24 +105,35 @@ impl<'a> Reader<'a> {
             Selector::Id(id) => query.filter(v::id.eq(*id)),
             Selector::Number(_, number) => query.filter(v::number.eq(*number)),
         };
-        type Found = (Id, i32, String, bool, String, Option<String>, i64);
-        let columns = (v::id, v::version, v::status, v::archived_at.is_not_null(), body_of(), personal_of(), size_of());
+        type Found = (Id, i32, String, bool, i16, String, Option<String>, i64, i64);
+        let version = (v::id, v::version, v::status, v::archived_at.is_not_null(), v::schema);
+        let columns = (version.0, version.1, version.2, version.3, version.4, body_of(), personal_of(), size_of(), accounts_of());
         let found: Option<Found> = query.select(columns).get_result(self.conn).optional()?;
-        let (id, version, status, archived, body, personal, size) =
+        let (id, version, status, archived, schema, body, personal, size, accounts) =
             found.filter(|row| archived_too || !row.3).ok_or_else(Problem::not_found)?;
-        self.moment.last = size - 1;
-        Ok(Row { id, version, status, archived, body, personal })
+        (self.moment.last, self.moment.accounts) = (size - 1, Some(accounts));
+        let mut row = Row { id, version, status, archived, body, personal, schema, names: 0 };
+        self.name(std::slice::from_mut(&mut row))?;
+        Ok(row)
     }
     /// One record as it is answered.
     pub fn shown<R: Resource>(&mut self, selector: &Selector, archived_too: bool) -> Result<Shown> {
         let row = self.row::<R>(selector, archived_too)?;
         self.show::<R>(row)
     }
+    /// Puts the names of accounts into the images of these rows.
+    pub fn name(&mut self, rows: &mut [Row]) -> Result<()> {
+        let mut texts: Vec<&mut String> = rows.iter_mut().filter(|row| row.names == 0).map(|row| &mut row.body).collect();
+        let digests = self.name_actors(&mut texts)?;
+        rows.iter_mut().filter(|row| row.names == 0).zip(digests).for_each(|(row, digest)| row.names = digest);
+        Ok(())
+    }
     /// A row as it is answered.
-    pub fn show<R: Resource>(&mut self, row: Row) -> Result<Shown> {
+    pub fn show<R: Resource>(&mut self, mut row: Row) -> Result<Shown> {
+        self.name(std::slice::from_mut(&mut row))?;
         let computed = R::computed(self, std::slice::from_ref(&row))?.pop().unwrap_or_default();
-        let json = assemble(&R::KIND, &row, &computed);
-        Ok(Shown { id: row.id, version: row.version, etag: etag(row.version, &computed), json, position: self.moment.last })
+        let json = assemble(&R::KIND, &row, &computed)?;
+        Ok(Shown { id: row.id, version: row.version, etag: etag(row.version, row.names, &computed), json, position: self.moment.last })
     }
     /// One record, to work with.
     pub fn load<R: Resource>(&mut self, selector: &Selector, archived_too: bool) -> Result<Record<R>> {
@@ -130,7 +143,7 @@ impl<'a> Reader<'a> {
     /// What these records are, as far as this caller sees them.
     pub fn refs(&mut self, ids: &[Id]) -> Result<Vec<(Id, Ref)>> {
         // A machine that pushes learns what the controls in its limits are called.
-        let named = |kind: &str| crate::access::allows(&self.caller.roles, kind, "read") || (kind == "control" && self.caller.collects());
+        let named = |kind: &str| self.caller.follows(kind) || (kind == "control" && self.caller.collects());
         let found: Vec<&'static str> = super::kind::all().iter().map(|kind| kind.name).filter(|kind| named(kind)).collect();
         let limited = found.iter().any(|kind| sight::limits(self.caller, kind, self.moment.seq).is_some());
         let mut all = Vec::new();
@@ -156,15 +169,7 @@ impl<'a> Reader<'a> {
 
 /// A record from its row.
 pub fn record_of<R: Resource>(row: &Row) -> Result<Record<R>> {
-    let number = |body: &str| {
-        let code: Coded = serde_json::from_str(body).map_err(Problem::internal)?;
-        code.code.rsplit_once('-').and_then(|(_, n)| n.parse().ok()).ok_or_else(|| Problem::internal("a record without a code"))
-    };
-    Record::of_image(&row.body, row.personal.as_deref(), number(&row.body)?)
-}
-#[derive(serde::Deserialize)]
-struct Coded {
-    code: String,
+    Record::of_image(row.schema, &row.body, row.personal.as_deref())
 }
 
 /// The organization's settings at a position.

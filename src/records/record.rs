@@ -1,11 +1,12 @@
 //! What a register is: its words, a body, and two queries.
 use super::ask::Moments;
-use super::{Common, Draft, Kind, Reader, links::Links, links::References, spine::Spine};
+use super::{Common, Draft, Kind, Reader, Tx, links::Links, links::References, spine::Spine};
 use crate::core::{Problem, Result, VersionKey, json::canonical};
 use crate::db::{Backend, Conn, schema::versions};
 use diesel::{BoxableExpression, IntoSql, QueryResult, helper_types::AsExprOf, sql_types::Bool};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
@@ -38,6 +39,14 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     /// May it leave the lists on this day?
     fn archivable(record: &Record<Self>, _today: chrono::NaiveDate) -> Result<()> {
         Self::changeable(record)
+    }
+    /// May this caller write it so? Asked of each write, whatever the operation; `before` is none when it begins.
+    fn permitted<P>(_tx: &mut Tx<'_, P>, _before: Option<&Record<Self>>, _after: &Record<Self>, _action: &str) -> Result<()> {
+        Ok(())
+    }
+    /// What follows for other records from a write.
+    fn followed<P>(_tx: &mut Tx<'_, P>, _before: Option<&Record<Self>>, _after: &Record<Self>) -> Result<()> {
+        Ok(())
     }
     /// The requirements of frameworks that it refers to.
     fn requirements(&self) -> &[String] {
@@ -116,20 +125,23 @@ impl<R: Resource> Record<R> {
         let mut whole = self.body()?;
         whole.extend(members(&self.spine)?);
         whole.extend(members(&self.state)?);
+        whole.values_mut().for_each(super::names::anonymize);
         let personal: Map<String, Value> = R::KIND.personal.iter().filter_map(|name| whole.remove_entry(*name)).collect();
         let personal = (!personal.is_empty()).then(|| canonical(&personal)).transpose()?;
         Ok((canonical(&whole)?, personal))
     }
-    /// From its ledger entry.
-    pub fn of_image(body: &str, personal: Option<&str>, number: i64) -> Result<Self> {
+    /// From its ledger entry, whatever schema that was written in. What was erased has a replacement.
+    pub fn of_image(schema: i16, body: &str, personal: Option<&str>) -> Result<Self> {
         let damaged = |what: serde_json::Error| Problem::internal(format!("the image of a {}: {what}", R::KIND.name));
-        let mut whole: Map<String, Value> = serde_json::from_str(body).map_err(damaged)?;
-        if let Some(personal) = personal {
-            whole.extend(serde_json::from_str::<Map<String, Value>>(personal).map_err(damaged)?);
+        let mut whole = image(&R::KIND, schema, body, personal).map_err(damaged)?;
+        if personal.is_none() && !R::KIND.personal.is_empty() {
+            let code = whole.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
+            (R::KIND.erased)(&code, &mut whole);
         }
         let mut part = |names: &mut dyn Iterator<Item = &str>| Value::Object(names.filter_map(|name| whole.remove_entry(name)).collect());
         let mut spine: Spine = serde_json::from_value(part(&mut Spine::MEMBERS.iter().copied())).map_err(damaged)?;
-        spine.number = number;
+        let number = spine.code.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
+        spine.number = number.ok_or_else(|| Problem::internal(format!("a {} without a code", R::KIND.name)))?;
         let common = serde_json::from_value(part(&mut Common::MEMBERS.iter().copied())).map_err(damaged)?;
         let state_names = members(&R::State::default())?;
         let state = serde_json::from_value(part(&mut state_names.keys().map(String::as_str))).map_err(damaged)?;
@@ -142,6 +154,18 @@ impl<R: Resource> Record<R> {
         (self.common, self.own, self.links) = (draft.common, draft.own, links);
         self
     }
+}
+
+/// The members of an image in the present schema of its kind, those of its personal half among them unless they were erased.
+pub fn image(kind: &Kind, schema: i16, body: &str, personal: Option<&str>) -> serde_json::Result<Map<String, Value>> {
+    let mut whole: Map<String, Value> = serde_json::from_str(body)?;
+    if let Some(personal) = personal {
+        whole.extend(serde_json::from_str::<Map<String, Value>>(personal)?);
+    }
+    if schema < kind.schema {
+        (kind.upcast)(schema, &mut whole);
+    }
+    Ok(whole)
 }
 
 /// The members of a part.
@@ -167,6 +191,23 @@ pub struct Row {
     pub body: String,
     /// Its personal half.
     pub personal: Option<String>,
+    /// The shape of the two.
+    pub schema: i16,
+    /// Stands for the names that were put into the body, in its entity tag.
+    pub names: u32,
+}
+
+impl Row {
+    /// The same in the present schema of its kind: what was written before that is rewritten, the rest left as it is.
+    fn present(&self, kind: &Kind) -> Result<Cow<'_, Row>> {
+        if self.schema >= kind.schema {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut whole = image(kind, self.schema, &self.body, self.personal.as_deref()).map_err(Problem::internal)?;
+        let personal: Map<String, Value> = kind.personal.iter().filter_map(|name| whole.remove_entry(*name)).collect();
+        let personal = self.personal.as_ref().map(|_| canonical(&personal)).transpose()?;
+        Ok(Cow::Owned(Row { body: canonical(&whole)?, personal, schema: kind.schema, ..self.clone() }))
+    }
 }
 
 /// One record as it is answered.
@@ -176,7 +217,7 @@ pub struct Shown {
     pub id: crate::core::Id,
     /// Its version.
     pub version: i32,
-    /// Its entity tag: `"7"`, or `"7.1f3a…"` where members were computed.
+    /// Its entity tag: `"7.1f3a…"`, the version and a digest of what is computed and of the names that are put in.
     pub etag: String,
     /// The JSON.
     pub json: String,
@@ -185,7 +226,8 @@ pub struct Shown {
 }
 
 /// Puts a row's image and its computed members together.
-pub fn assemble(kind: &Kind, row: &Row, computed: &str) -> String {
+pub fn assemble(kind: &Kind, row: &Row, computed: &str) -> Result<String> {
+    let row = &*row.present(kind)?;
     let inner = |text: &str| text.len().checked_sub(1).and_then(|end| text.get(1..end)).unwrap_or_default().to_owned();
     let mut json = String::with_capacity(row.body.len() + computed.len() + 200);
     json.push('{');
@@ -212,13 +254,47 @@ pub fn assemble(kind: &Kind, row: &Row, computed: &str) -> String {
         json.push(',');
     }
     json.push_str(row.body.get(1..).unwrap_or("}"));
-    json
+    Ok(json)
 }
 
-/// The entity tag of a version with computed members.
-pub fn etag(version: i32, computed: &str) -> String {
-    match computed {
-        "" => format!("\"{version}\""),
-        text => format!("\"{version}.{:08x}\"", crc32fast::hash(text.as_bytes())),
+/// The entity tag of a version with computed members and the names of accounts.
+pub fn etag(version: i32, names: u32, computed: &str) -> String {
+    let mut digest = crc32fast::Hasher::new_with_initial(names);
+    digest.update(computed.as_bytes());
+    format!("\"{version}.{:08x}\"", digest.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RENAMED: Kind = Kind {
+        name: "thing",
+        personal: &["name"],
+        schema: 3,
+        upcast: |from, image| {
+            if from < 2 {
+                let old = image.remove("colour").unwrap_or_default();
+                image.insert("color".into(), old);
+            }
+            if from < 3 {
+                image.entry("size").or_insert(Value::from(1));
+            }
+        },
+        ..Kind::PLAIN
+    };
+    fn row(schema: i16, body: &str) -> Row {
+        let (id, personal) = (crate::core::Id::new(), Some("{\"name\":\"Ann\"}".to_owned()));
+        Row { id, version: 1, status: "active".into(), archived: false, body: body.into(), personal, schema, names: 0 }
+    }
+
+    #[test]
+    fn an_old_image_is_answered_in_the_present_schema() {
+        for (schema, body) in [(1, r#"{"colour":"red"}"#), (2, r#"{"color":"red"}"#), (3, r#"{"color":"red","size":1}"#)] {
+            let answered = assemble(&RENAMED, &row(schema, body), "").unwrap_or_default();
+            assert_eq!(answered, r#"{"name":"Ann","color":"red","size":1}"#, "schema {schema}");
+        }
+        let erased = Row { personal: None, ..row(1, r#"{"colour":"red"}"#) };
+        assert_eq!(assemble(&RENAMED, &erased, "").unwrap_or_default(), r#"{"name":null,"color":"red","size":1}"#);
     }
 }

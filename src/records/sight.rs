@@ -16,6 +16,10 @@ pub fn limits(caller: &Caller, kind: &str, seq: i64) -> Option<Condition> {
             _ => scoped(&limits.scope_ids, seq),
         });
     }
+    if kind == "api_key" && !caller.sees_accounts() {
+        let own = l::table.filter(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id)).and(l::relation.eq("user_id")));
+        all.push(Box::new(exists(own.filter(l::to_id.nullable().eq(caller.user_id)))));
+    }
     if kind == "control" && !limits.control_ids.is_empty() {
         all.push(Box::new(v::id.eq_any(limits.control_ids.clone())));
     }

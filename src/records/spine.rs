@@ -158,13 +158,16 @@ fn words<R: Resource>(record: &Record<R>, own: &Map<String, Value>) -> String {
     texts.map(|text| format!(" {}", folded(text))).collect()
 }
 
-/// Adds a version's row (and closes the one before), the new record's identity with its first.
-pub fn insert<R: Resource>(conn: &mut Conn, tenant: TenantId, record: &Record<R>, seq: i64) -> Result<()> {
+/// Makes the identity of a new record, which stays for good.
+pub fn identify<R: Resource>(conn: &mut Conn, tenant: TenantId, spine: &Spine) -> QueryResult<usize> {
+    let identity = (r::tenant_id.eq(tenant), r::id.eq(spine.id), r::kind.eq(R::KIND.name), r::number.eq(spine.number));
+    diesel::insert_into(r::table).values(identity).execute(conn)
+}
+
+/// Adds the row of a version whose image was written at `seq` in `schema`, and closes the one before.
+pub fn insert<R: Resource>(conn: &mut Conn, tenant: TenantId, record: &Record<R>, seq: i64, schema: i16) -> Result<()> {
     let (spine, common) = (&record.spine, &record.common);
-    if spine.version == 1 {
-        let identity = (r::tenant_id.eq(tenant), r::id.eq(spine.id), r::kind.eq(R::KIND.name), r::number.eq(spine.number));
-        diesel::insert_into(r::table).values(identity).execute(conn)?;
-    } else {
+    if spine.version > 1 {
         close(conn, tenant, spine.id, spine.version - 1, seq)?;
     }
     let own = super::record::members(&record.own)?;
@@ -175,7 +178,7 @@ pub fn insert<R: Resource>(conn: &mut Conn, tenant: TenantId, record: &Record<R>
         (v::owner_id.eq(record.links.one("owner_id")), v::due_on.eq(common.due_on), v::review_due_on.eq(common.review_due_on)),
         (v::rank.eq(R::rank(record)), v::tags.eq(tags), v::words.eq(words(record, &own))),
         (v::created_at.eq(spine.created_at), v::updated_at.eq(spine.updated_at), v::archived_at.eq(spine.archived_at)),
-        (v::from_seq.eq(seq), v::to_seq.eq(OPEN)),
+        (v::from_seq.eq(seq), v::to_seq.eq(OPEN), v::schema.eq(schema)),
     );
     diesel::insert_into(v::table).values(row).execute(conn)?;
     Ok(())

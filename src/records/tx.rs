@@ -2,6 +2,7 @@
 use super::body::{Cited, own_unknown};
 use super::frameworks::Library;
 use super::kind::Comment;
+use super::known::Known;
 use super::record::{Record, Shown};
 use super::{Draft, Reader, Resource, Row, Selector, Settings, links, spine};
 use crate::access::Caller;
@@ -24,30 +25,6 @@ pub struct Tx<'a, P> {
     pub(super) began: i64,
     pub(super) written: Option<Row>,
     permission: PhantomData<P>,
-}
-
-/// The `If-Match` of a request, checked against the record once that is known to exist.
-#[derive(Debug, Clone, Default)]
-pub struct Known(pub Option<String>);
-
-impl Known {
-    /// Whatever version there is.
-    pub fn any() -> Self {
-        Known(Some("*".into()))
-    }
-    /// 428 without a version, 412 with another one. The part after the dot stands for computed members and is not compared. A weak tag is never
-    /// the same (RFC 9110 13.1.1).
-    pub fn check(&self, version: i32) -> Result<()> {
-        let given = self.0.as_deref().ok_or_else(|| Problem::new(Code::VersionRequired, "Send If-Match with the ETag that you read."))?;
-        let same = |tag: &str| {
-            let bare = tag.trim().trim_matches('"');
-            bare == "*" || bare.split('.').next() == Some(version.to_string().as_str())
-        };
-        match given.split(',').any(same) {
-            true => Ok(()),
-            false => Err(Problem::new(Code::VersionMismatch, format!("The record is at version {version} now."))),
-        }
-    }
 }
 
 impl<'a, P> Tx<'a, P> {
@@ -82,27 +59,16 @@ impl<'a, P> Tx<'a, P> {
     }
     /// What stands, this transaction's changes included.
     pub fn reader(&mut self) -> Reader<'_> {
-        Reader::within(self.conn, self.caller, self.stamp.at, self.head.next() - 1, self.settings)
+        Reader::within(self.conn, self.caller, self.stamp.at, self.head, self.settings)
+    }
+    /// Why, as the request says it.
+    pub fn reason(&self) -> Option<&str> {
+        self.stamp.reason.as_deref()
     }
     /// The reason of the entries to come.
     pub fn because(&mut self, reason: Option<String>) {
         if reason.is_some() {
             self.stamp.reason = reason;
-        }
-    }
-    /// 403 unless a person acts: a service key has none, and may submit, sign, approve or verify nothing.
-    pub fn person(&self) -> Result<Id> {
-        let missing = || Problem::new(Code::SegregationOfDuties, "A service key acts for no person; a person has to do that.");
-        self.caller.actor.person_id.ok_or_else(missing)
-    }
-    /// 403 when the same person acted before, whatever the credential.
-    pub fn another_than(&self, before: Option<&crate::access::Actor>, what: &str) -> Result<()> {
-        self.person()?;
-        match before {
-            Some(before) if before.same_person(&self.caller.actor) => {
-                Err(Problem::new(Code::SegregationOfDuties, format!("Who {what} cannot also do this; another person has to.")))
-            }
-            _ => Ok(()),
         }
     }
     /// The live record, at the version the caller knows: 404, then 428 or 412, then 403 where it is not theirs.
@@ -124,9 +90,11 @@ impl<'a, P> Tx<'a, P> {
     }
     fn assigned<R: Resource>(&self, record: &Record<R>) -> Result<()> {
         let owned = record.links.one("owner_id").is_some_and(|owner| Some(owner) == self.caller.actor.person_id);
-        let mine = owned || record.spine.id == self.caller.actor.id; // one's own account is one's own
+        // Their own account and keys are theirs, too.
+        let account = [Some(record.spine.id), record.links.one("user_id")].contains(&self.caller.user_id);
+        let mine = owned || record.spine.id == self.caller.actor.id || self.caller.user_id.is_some() && account;
         match self.caller.contributes() && !mine {
-            true => Err(Problem::new(Code::NotAssigned, "A contributor changes what is theirs.")),
+            true => Err(Problem::new(Code::NotAssigned, "Contributors may change only records they own.")),
             false => Ok(()),
         }
     }
@@ -176,19 +144,33 @@ impl<'a, P> Tx<'a, P> {
         R::settle(&mut record, None, self.today());
         self.assigned(&record)?;
         self.within_limits(&record)?;
-        self.write(record, None, "create")
+        R::permitted(self, None, &record, "create")?;
+        let made = self.write(record, None, "create")?;
+        R::followed(self, None, made.get())?;
+        Ok(made)
     }
     /// A patch or a transition: the record as it is to be, under the word for what happened.
     pub fn save<R: Resource>(&mut self, before: &Record<R>, mut record: Record<R>, action: &str) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {
+        self.stamped(before, &mut record);
+        self.within_limits(&record)?;
+        R::permitted(self, Some(before), &record, action)?;
+        let saved = self.write(record, Some(before), action)?;
+        R::followed(self, Some(before), saved.get())?;
+        Ok(saved)
+    }
+    /// What follows for a record from the change of another kind: it asks for no permission of its own, and for no limits.
+    pub(crate) fn follow<R: Resource>(&mut self, before: &Record<R>, mut record: Record<R>, action: &str) -> Result<()> {
+        self.stamped(before, &mut record);
+        self.write(record, Some(before), action).map(drop)
+    }
+    fn stamped<R: Resource>(&mut self, before: &Record<R>, record: &mut Record<R>) {
         let at = self.stamp.at.max(before.spine.updated_at.plus_millis(1));
         self.stamp.at = at;
         record.spine.version = before.spine.version + 1;
         (record.spine.updated_at, record.spine.updated_by) = (at, self.stamp.actor.clone());
-        self.within_limits(&record)?;
-        self.write(record, Some(before), action)
     }
     /// A patch of the writable part (RFC 7396). One that changes nothing leaves the record and the ledger alone.
     pub fn patch<R: Resource>(&mut self, before: Record<R>, patch: super::MergePatch) -> Result<Recorded<Record<R>>>
@@ -259,7 +241,10 @@ impl<'a, P> Tx<'a, P> {
         for relation in R::KIND.relations.iter().filter(|relation| relation.acyclic) {
             links::acyclic(self.conn, tenant, id, relation, record.links.many(relation.member))?;
         }
-        spine::insert(self.conn, tenant, &record, seq)?;
+        if before.is_none() {
+            spine::identify::<R>(self.conn, tenant, &record.spine)?;
+        }
+        spine::insert(self.conn, tenant, &record, seq, R::KIND.schema)?;
         R::insert((tenant, id, record.spine.version), &record, self.conn)?;
         let (no_links, no_requirements) = (spine::no_links(), Vec::new());
         links::replace(self.conn, tenant, id, before.map_or(&no_links, |b| &b.links), &record.links, seq)?;
@@ -268,9 +253,10 @@ impl<'a, P> Tx<'a, P> {
         let (body, personal) = record.image()?;
         let (kind, version) = (R::KIND.name, record.spine.version);
         let (status, archived) = (record.spine.status.clone(), record.spine.archived_at.is_some());
-        let change = Change { action, kind, record: id, version, body: &body, personal: personal.as_deref() };
+        let (schema, account) = (R::KIND.schema, R::KIND.account);
+        let change = Change { action, kind, record: id, version, body: &body, personal: personal.as_deref(), schema, account };
         let recorded = ledger::append(self.conn, self.head, &self.stamp, &change, record)?;
-        self.written = Some(Row { id, version, status, archived, body, personal });
+        self.written = Some(Row { id, version, status, archived, body, personal, schema, names: 0 });
         Ok(recorded)
     }
     /// 403 when a key would write outside of its own limits.

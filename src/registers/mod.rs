@@ -6,6 +6,7 @@ pub mod r#do;
 pub mod plan;
 
 use crate::http::{Api, Collection, Operations};
+use crate::records::rebuild::Replay;
 use crate::records::{Kind, Resource};
 use act::{action::Action, nonconformity::Nonconformity};
 use check::{answers::GapAnswer, gap::GapAssessment};
@@ -22,6 +23,8 @@ pub struct Room {
     pub kind: Kind,
     /// A valid body.
     pub example: fn() -> Value,
+    /// How its derived tables are filled from the ledger.
+    pub replay: Replay,
     /// Its part of the cycle: the folder that it stands in.
     pub part: fn() -> &'static str,
     /// Which of the common operations it has.
@@ -78,6 +81,7 @@ const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) ->
     Room {
         kind: R::KIND,
         example: R::example,
+        replay: Replay::of::<R>(),
         part: part::<R>,
         operations: Some(operations),
         mount: |api, does| api.service(Collection::<R>::new(does)),
@@ -87,5 +91,5 @@ const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) ->
 
 /// A record that is kept like a register's, but stands at a place of its own.
 const fn settings<R: Resource>(actions: fn(&mut Api<'_>)) -> Room {
-    Room { kind: R::KIND, example: R::example, part: part::<R>, operations: None, mount: |_, _| {}, actions }
+    Room { kind: R::KIND, example: R::example, replay: Replay::of::<R>(), part: part::<R>, operations: None, mount: |_, _| {}, actions }
 }

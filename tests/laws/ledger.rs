@@ -36,6 +36,7 @@ struct Row {
     personal_salt: Option<Vec<u8>>,
     leaf: String,
     leaf_hash: Vec<u8>,
+    schema: i16,
 }
 
 fn entries(app: &TestApp, after: i64) -> Vec<Row> {
@@ -116,11 +117,18 @@ async fn the_image_is_what_is_answered_but_for_computed_members(app: &TestApp) {
             .expect(200);
         let row = entries(app, last(app) - 1).pop().unwrap();
         let mut answered = app.get(key, &path).await.expect(200).json().as_object().unwrap().clone();
-        let kept = image(&row);
+        let mut kept = Value::Object(image(&row));
+        // Accounts have no names in the ledger; answers put them in.
+        for by in ["created_by", "updated_by"] {
+            assert_eq!((&kept[by]["name"], &answered[by]["name"]), (&Value::Null, &json!("First key")), "{}", room.kind.path);
+        }
+        isms::records::names::anonymize(&mut kept);
+        let kept = kept.as_object().unwrap();
         let computed: Vec<&String> = answered.keys().filter(|name| !kept.contains_key(*name)).collect();
         assert!(computed.iter().all(|name| COMPUTED.contains(&name.as_str())), "{}: {computed:?}", room.kind.path);
         answered.retain(|name, _| kept.contains_key(name));
-        assert_eq!(answered, kept, "{}", room.kind.path);
+        answered.values_mut().for_each(isms::records::names::anonymize);
+        assert_eq!(&answered, kept, "{}", room.kind.path);
         for text in [Some(&row.body), row.personal.as_ref(), Some(&row.leaf)].into_iter().flatten() {
             let value: Value = serde_json::from_str(text).unwrap();
             assert_eq!(*text, isms::core::json::canonical(&value).unwrap(), "not canonical");
@@ -158,6 +166,8 @@ async fn every_leaf_commits_to_its_entry_and_the_peaks_to_all(app: &TestApp) {
             "personal": said(&row.personal_salt, &row.personal),
             "reason": said(&row.reason_salt, &row.reason),
             "record": row.record_id,
+            "request": row.request_id,
+            "schema": row.schema.to_string(),
             "seq": row.seq.to_string(),
             "tenant": tenant(app).0,
             "time": row.at,
@@ -195,9 +205,36 @@ async fn nobody_changes_an_entry(app: &TestApp) {
     if !app.embedded() {
         refused(sql_query("TRUNCATE ledger_entries").execute(&mut conn));
     }
-    // What can be erased can only be erased.
-    let erased = (e::personal.eq(None::<String>), e::personal_salt.eq(None::<Vec<u8>>));
-    assert_eq!(diesel::update(entry()).set(erased).execute(&mut conn).unwrap(), 1);
+    if app.embedded() {
+        // What stands in the way of REPLACE is deleted without the trigger of deletes: by position, by version, by the row's number.
+        let columns = "at, request_id, actor_kind, actor_id, person_id, action, reason, reason_salt, kind, body, body_salt, personal, personal_salt, \
+                       leaf, leaf_hash, erased_by, schema";
+        let replace = |set: &str, select: &str| {
+            format!(
+                "INSERT OR REPLACE INTO ledger_entries ({set}, {columns}) SELECT {select}, {columns} FROM ledger_entries ORDER BY seq DESC LIMIT 1"
+            )
+        };
+        for (set, select) in [
+            ("tenant_id, seq, record_id, record_version", "tenant_id, seq, record_id, record_version"),
+            ("tenant_id, seq, record_id, record_version", "tenant_id, seq, record_id, record_version + 7"),
+            ("tenant_id, seq, record_id, record_version", "tenant_id, seq + 7, record_id, record_version"),
+            ("rowid, tenant_id, seq, record_id, record_version", "rowid, tenant_id, seq + 7, record_id, record_version + 7"),
+        ] {
+            refused(sql_query(replace(set, select)).execute(&mut conn));
+        }
+    }
+    // What can be erased can only be erased: whole, with its salt, and by a later entry that says so.
+    let gone = || (e::personal.eq(None::<String>), e::personal_salt.eq(None::<Vec<u8>>));
+    refused(diesel::update(entry()).set(gone()).execute(&mut conn));
+    refused(diesel::update(entry()).set((gone(), e::erased_by.eq(Some(seq + 1)))).execute(&mut conn)); // There is no such entry.
+    make(app, rooms().find(|room| room.kind.name == "person").unwrap()).await;
+    refused(diesel::update(entry()).set(e::erased_by.eq(Some(seq + 1))).execute(&mut conn));
+    refused(diesel::update(entry()).set((gone(), e::erased_by.eq(Some(seq - 1)))).execute(&mut conn));
+    refused(diesel::update(entry()).set((e::personal.eq(None::<String>), e::erased_by.eq(Some(seq + 1)))).execute(&mut conn));
+    refused(diesel::update(entry()).set((e::personal_salt.eq(None::<Vec<u8>>), e::erased_by.eq(Some(seq + 1)))).execute(&mut conn));
+    assert_eq!(diesel::update(entry()).set((gone(), e::erased_by.eq(Some(seq + 1)))).execute(&mut conn).unwrap(), 1);
+    refused(diesel::update(entry()).set(e::erased_by.eq(None::<i64>)).execute(&mut conn));
+    refused(diesel::update(entry()).set(e::personal.eq(Some("{}"))).execute(&mut conn));
     let after = app.get(&app.keys.manager, &format!("/v1/people/{}", id(&person))).await.expect(200).json();
     assert_eq!((&after["name"], &after["email"], &after["job_title"]), (&Value::Null, &Value::Null, &Value::Null));
     assert_eq!(after["department"], person["department"]);

@@ -11,6 +11,7 @@ mod limits;
 mod paging;
 mod past;
 mod record;
+mod stored;
 mod versions;
 mod wall;
 mod wire;

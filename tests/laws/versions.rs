@@ -44,8 +44,12 @@ async fn a_change_needs_the_version_that_was_read(app: &TestApp) {
         let record = make(app, room).await;
         let path = one(room, &record);
         app.send(key, Method::PATCH, &path, &[], Some(&json!({"tags": ["x"]}))).await.problem(428, "version_required");
-        for stale in ["\"2\"", "\"0\"", "\"11\"", "\"\"", "1a", "\"1a\""] {
+        for stale in ["\"2\"", "\"0\"", "\"11\"", "\"\"", "\"1a\"", "\"*\"", "\"2,1\"", "W/\"1\""] {
             app.patch(key, &path, stale, &json!({"tags": ["x"]})).await.problem(412, "version_mismatch");
+        }
+        for malformed in ["1", "1a", "\"1", "*, \"1\"", "\"1\" \"1\"", "W/1"] {
+            let refused = app.patch(key, &path, malformed, &json!({"tags": ["x"]})).await.problem(400, "invalid_parameter");
+            assert_eq!((&refused["errors"][0]["location"], &refused["errors"][0]["pointer"]), (&json!("header"), &json!("If-Match")));
         }
         assert_eq!(app.patch(key, &path, "\"1\"", &json!({"tags": ["1"]})).await.expect(200).json()["version"], 2);
         assert_eq!(app.patch(key, &path, "\"9\", \"2\"", &json!({"tags": ["2"]})).await.expect(200).json()["version"], 3);

@@ -21,7 +21,8 @@ async fn the_organization_is_changed_like_a_record(app: &TestApp) {
     );
     app.patch(&app.keys.manager, "/v1/organization", "*", &json!({"name": "x"})).await.problem(403, "forbidden");
     let changed = app.patch(admin, "/v1/organization", &found.etag(), &json!({"time_zone": "America/New_York"})).await.expect(200);
-    assert_eq!((changed.etag(), &changed.json()["time_zone"]), ("\"2\"".into(), &json!("America/New_York")));
+    assert!(changed.etag().starts_with("\"2."), "{}", changed.etag());
+    assert_eq!(changed.json()["time_zone"], "America/New_York");
     app.patch(admin, "/v1/organization", &found.etag(), &json!({"time_zone": "UTC"})).await.problem(412, "version_mismatch");
     for (body, pointer) in [
         (json!({"time_zone": "Mars/Olympus"}), "/time_zone"),

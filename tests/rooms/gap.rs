@@ -41,7 +41,7 @@ async fn the_first_answer_is_given_on_version_zero(app: &TestApp) {
     for (member, value) in said.as_object().unwrap() {
         assert_eq!(first.json()[member], *value);
     }
-    assert_eq!((first.etag(), &first.json()["in_framework"]), ("\"1\"".into(), &json!(true)));
+    assert_eq!((first.etag().split('.').next(), &first.json()["in_framework"]), (Some("\"1"), &json!(true)));
     let seq = last(app);
     assert_eq!(
         answer(app, key, &gap, "nis2-art21:21(2)(a)", "\"1\"", said).await.expect(200).json()["version"],
@@ -206,7 +206,8 @@ async fn what_is_met_with_nothing_behind_it_says_so(app: &TestApp) {
         let state = if requirement == "A.5.4" { "not_met" } else { "met" };
         answer(app, key, &gap, &format!("iso-27001-2022:{requirement}"), "*", json!({"state": state})).await.expect(200);
     }
-    let control = made(app, "controls", "Policies", json!({"implementation": "implemented", "requirements": ["iso-27001-2022:A.5.1"]})).await;
+    let control =
+        made(app, "controls", "Policies", json!({"implementation": "implemented", "requirements": ["iso-27001-2022:A.5.1"]})).await;
     made(app, "evidence", "e", json!({"payload": 1, "control_ids": [control["id"]]})).await;
     made(app, "evidence", "f", json!({"payload": 2, "expires_on": "2026-12-31", "requirements": ["iso-27001-2022:A.5.2"]})).await;
     let one = async |requirement: &str| {
@@ -215,10 +216,19 @@ async fn what_is_met_with_nothing_behind_it_says_so(app: &TestApp) {
     };
     let listed = app.get(key, &format!("{}/answers", at("gap-assessments", &gap))).await.data();
     let coverage = app.get(key, "/v1/frameworks/iso-27001-2022/coverage").await.expect(200).json();
-    let wanted = [("A.5.1", "covered", 0, false), ("A.5.2", "not_covered", 1, false), ("A.5.3", "not_covered", 0, true), ("A.5.4", "not_covered", 0, false)];
+    let wanted = [
+        ("A.5.1", "covered", 0, false),
+        ("A.5.2", "not_covered", 1, false),
+        ("A.5.3", "not_covered", 0, true),
+        ("A.5.4", "not_covered", 0, false),
+    ];
     for (requirement, state, evidence, unsupported) in wanted {
         let said = one(requirement).await;
-        assert_eq!((&said["coverage"], &said["current_evidence"], &said["unsupported"]), (&json!(state), &json!(evidence), &json!(unsupported)), "{requirement}");
+        assert_eq!(
+            (&said["coverage"], &said["current_evidence"], &said["unsupported"]),
+            (&json!(state), &json!(evidence), &json!(unsupported)),
+            "{requirement}"
+        );
         let name = json!(format!("iso-27001-2022:{requirement}"));
         assert_eq!(listed.iter().find(|one| one["requirement"] == name).unwrap()["support"], said);
         let entry = coverage["entries"].as_array().unwrap().iter().find(|entry| entry["requirement"] == name).unwrap();

@@ -49,8 +49,19 @@ async fn a_key_ends_by_the_clock_or_when_it_is_revoked(app: &TestApp) {
     app.get(secret, "/v1/assets").await.expect(200);
     app.pass(2);
     app.get(secret, "/v1/assets").await.problem(401, "unauthenticated");
-    app.patch(admin, &path, "*", &json!({"expires_at": "2026-11-20T10:00:00Z"})).await.expect(200);
-    app.get(secret, "/v1/assets").await.expect(200);
+    for end in ["2026-11-20T10:00:00Z", "2026-11-20T09:00:00Z", "2027-11-20T00:00:00Z"] {
+        assert_eq!(
+            app.patch(admin, &path, "*", &json!({"expires_at": end})).await.pointers(),
+            ["/expires_at"],
+            "what has ended stays ended"
+        );
+    }
+    app.act(admin, &format!("{path}/rotate"), &json!({})).await.expect(422);
+    app.patch(admin, &path, "*", &json!({"name": "Ended"})).await.expect(200);
+    app.get(secret, "/v1/assets").await.problem(401, "unauthenticated");
+    let body = json!({"name": "Longer", "role": "auditor", "expires_at": "2026-11-21T09:00:00Z"});
+    let longer = app.post(admin, "/v1/api-keys", &body).await.expect(201).json();
+    let (secret, path) = (longer["secret"].as_str().unwrap(), at("api-keys", &longer));
     app.patch(admin, &path, "*", &json!({"role": "collector"})).await.expect(200);
     app.get(secret, "/v1/assets").await.problem(403, "forbidden");
     assert_eq!(app.act(admin, &format!("{path}/revoke"), &json!({})).await.pointers(), ["/comment"]);

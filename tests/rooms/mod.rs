@@ -23,10 +23,26 @@ mod year;
 use crate::support::TestApp;
 use serde_json::{Value, json};
 
-/// A key for a user's person, or for a service.
+/// A key for a service, or one that a user makes; an administrator gives them the role before.
 pub async fn key(app: &TestApp, role: &str, user: Option<&str>, limits: Value) -> String {
-    let body = json!({"name": role, "role": role, "user_id": user, "expires_at": "2027-11-20T00:00:00Z", "limits": limits});
-    let made = app.post(&app.keys.admin, "/v1/api-keys", &body).await.expect(201).json();
+    let admin = &app.keys.admin;
+    let made = match user {
+        None => {
+            let body = json!({"name": role, "role": role, "expires_at": "2027-11-20T00:00:00Z", "limits": limits});
+            app.post(admin, "/v1/api-keys", &body).await.expect(201).json()
+        }
+        Some(user) => {
+            let path = format!("/v1/users/{user}");
+            let account = app.get(admin, &path).await.expect(200).json();
+            let mut roles = account["roles"].as_array().unwrap().clone();
+            if !roles.contains(&json!(role)) {
+                roles.push(json!(role));
+                app.patch(admin, &path, "*", &json!({"roles": roles})).await.expect(200);
+            }
+            let login = app.login(account["email"].as_str().unwrap()).await;
+            app.own_key(&login, role, limits).await
+        }
+    };
     made["secret"].as_str().unwrap().to_owned()
 }
 /// A record, by its path and what it says besides its name.

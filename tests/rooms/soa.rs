@@ -199,18 +199,22 @@ async fn two_scopes_have_two_statements(app: &TestApp) {
     app.get_with(&app.keys.manager, &path, &[("Accept", "image/png")]).await.problem(406, "not_acceptable");
 }
 
+/// The version that an entity tag begins with.
+fn version_of(reply: &crate::support::Reply) -> String {
+    reply.etag().trim_matches('"').split('.').next().unwrap().to_owned()
+}
 async fn the_first_decision_is_made_on_version_zero(app: &TestApp) {
     let shop = scope(app, "Shop").await;
     let path = format!("{}/applicability/iso-27001-2022:A.5.1", at("scopes", &shop));
     let default = app.get(&app.keys.manager, &path).await.expect(200);
     assert_eq!(
-        (default.etag(), &default.json()["version"], &default.json()["applicable"], &default.json()["updated_at"]),
-        ("\"0\"".into(), &json!(0), &json!(true), &Value::Null)
+        (version_of(&default), &default.json()["version"], &default.json()["applicable"], &default.json()["updated_at"]),
+        ("0".into(), &json!(0), &json!(true), &Value::Null)
     );
     let yes = json!({"applicable": true, "justification": "yes"});
     decide(app, &shop, "A.5.1", "\"1\"", &yes).await.problem(412, "version_mismatch");
     let first = decide(app, &shop, "A.5.1", "\"0\"", &yes).await.expect(200);
-    assert_eq!((first.etag(), &first.json()["version"]), ("\"1\"".into(), &json!(1)));
+    assert_eq!((version_of(&first), &first.json()["version"]), ("1".into(), &json!(1)));
     decide(app, &shop, "A.5.1", "\"0\"", &yes).await.problem(412, "version_mismatch");
     assert_eq!(decide(app, &shop, "A.5.1", "\"1\"", &yes).await.expect(200).json()["version"], 1, "what changes nothing keeps the version");
     let second = decide(app, &shop, "A.5.1", "\"1\"", &json!({"applicable": true})).await.expect(200).json();

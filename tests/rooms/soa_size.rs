@@ -71,7 +71,7 @@ fn evidence(app: &TestApp, count: usize) {
     for statement in [
         format!("INSERT INTO records {numbers} SELECT s.tenant_id, {id}, 'evidence', n FROM s"),
         format!(
-            "INSERT INTO versions {numbers} SELECT s.tenant_id, {id}, 1, 'evidence', n, NULL, 'Evidence', 'active', NULL, NULL, NULL, NULL, '', '', {at}, {at}, NULL, 1000000 + n, 9223372036854775807 FROM s"
+            "INSERT INTO versions {numbers} SELECT s.tenant_id, {id}, 1, 'evidence', n, NULL, 'Evidence', 'active', NULL, NULL, NULL, NULL, '', '', {at}, {at}, NULL, 1000000 + n, 9223372036854775807, 1 FROM s"
         ),
         format!(
             "INSERT INTO evidence (tenant_id, id, version, source, collected_at, collected_on, period_end_on, confidentiality, hold, attests, sha256, pushed_by) \

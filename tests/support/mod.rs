@@ -20,7 +20,8 @@ use isms::config::Audience;
 use isms::core::Clock;
 use isms::db::{Conn, Manager};
 use isms::http::{House, house::Plan};
-use serde_json::Value;
+use isms::records::known::DECISIONS;
+use serde_json::{Value, json};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -253,9 +254,29 @@ impl TestApp {
     pub async fn delete(&self, key: &str, uri: &str, tag: &str) -> Reply {
         self.send(key, Method::DELETE, uri, &[("If-Match", tag)], None).await
     }
-    /// An action at whatever version.
+    /// An action at whatever version; a decision at the version that its caller reads now.
     pub async fn act(&self, key: &str, uri: &str, body: &Value) -> Reply {
-        self.send(key, Method::POST, uri, &[("If-Match", "*")], Some(body)).await
+        let tag = self.tag_for(key, uri).await;
+        self.send(key, Method::POST, uri, &[("If-Match", &tag)], Some(body)).await
+    }
+    /// What `If-Match` an action goes with.
+    pub async fn tag_for(&self, key: &str, uri: &str) -> String {
+        let Some((record, verb)) = uri.rsplit_once('/') else { return "*".into() };
+        match DECISIONS.contains(&verb) {
+            true => self.get(key, record).await.header("etag").unwrap_or_else(|| "\"1\"".into()),
+            false => "*".into(),
+        }
+    }
+    /// A login with the password of every user.
+    pub async fn login(&self, email: &str) -> String {
+        let tokens = self.post("", "/v1/auth/login", &json!({"email": email, "password": PASSWORD})).await.expect(200).json();
+        tokens["access_token"].as_str().unwrap().to_owned()
+    }
+    /// A key that the user of this login makes for themselves.
+    pub async fn own_key(&self, login: &str, role: &str, limits: Value) -> Value {
+        let account = self.get(login, "/v1/me").await.expect(200).json()["actor"]["id"].clone();
+        let body = json!({"name": format!("{role} key"), "role": role, "user_id": account, "expires_at": "2027-11-20T00:00:00Z", "limits": limits});
+        self.post(login, "/v1/api-keys", &body).await.expect(201).json()
     }
 }
 

@@ -73,7 +73,7 @@ pub async fn postgresql(server: &postgres::Server) -> &'static Template {
 async fn fill(app: &TestApp) -> Template {
     let found = async |name: &str, email: &str| founding::found(&app.house, name, email, PASSWORD, true).await.unwrap();
     let (a, b) = (found("A", "manager@a.example").await, found("B", "manager@b.example").await);
-    let (admin, b_admin) = (login(app, "manager@a.example").await, login(app, "manager@b.example").await);
+    let (admin, b_admin) = (app.login("manager@a.example").await, app.login("manager@b.example").await);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let me = async |key: &str| text(&app.get(key, "/v1/me").await.expect(200).json()["person_id"]);
     let person = async |name: &str| text(&app.post(&admin, "/v1/people", &json!({"name": name})).await.expect(201).json()["id"]);
@@ -81,23 +81,26 @@ async fn fill(app: &TestApp) -> Template {
         let body = json!({"name": name, "email": format!("{name}@a.example"), "roles": [role], "person_id": person, "password": PASSWORD});
         text(&app.post(&admin, "/v1/users", &body).await.expect(201).json()["id"])
     };
-    let key = async |role: &str, user: Option<&str>, limits: Value| {
-        let body =
-            json!({"name": format!("{role} key"), "role": role, "user_id": user, "expires_at": "2027-11-20T00:00:00Z", "limits": limits});
+    let service = async |role: &str, limits: Value| {
+        let body = json!({"name": format!("{role} key"), "role": role, "expires_at": "2027-11-20T00:00:00Z", "limits": limits});
         text(&app.post(&admin, "/v1/api-keys", &body).await.expect(201).json()["secret"])
+    };
+    let own = async |name: &str, role: &str| {
+        let login = app.login(&format!("{name}@a.example")).await;
+        text(&app.own_key(&login, role, json!({})).await["secret"])
     };
     let (approver_person, contributor_person) = (person("Approver").await, person("Contributor").await);
     let internal = person("Internal auditor").await;
     let approver_user = user("approver", "approver", &approver_person).await;
     let contributor_user = user("contributor", "contributor", &contributor_person).await;
-    let internal_user = user("internal", "internal_auditor", &internal).await;
+    user("internal", "internal_auditor", &internal).await;
     let (manager, b_manager) = (a.api_key.unwrap(), b.api_key.unwrap());
     let keys = Keys {
-        approver: key("approver", Some(&approver_user), json!({})).await,
-        contributor: key("contributor", Some(&contributor_user), json!({})).await,
-        internal_auditor: key("internal_auditor", Some(&internal_user), json!({})).await,
-        auditor: key("auditor", None, json!({})).await,
-        collector: key("collector", None, json!({"sources": ["backup"]})).await,
+        approver: own("approver", "approver").await,
+        contributor: own("contributor", "contributor").await,
+        internal_auditor: own("internal", "internal_auditor").await,
+        auditor: service("auditor", json!({})).await,
+        collector: service("collector", json!({"sources": ["backup"]})).await,
         person: me(&manager).await,
         organization: a.organization_id.to_string(),
         b_organization: b.organization_id.to_string(),
@@ -112,9 +115,4 @@ async fn fill(app: &TestApp) -> Template {
         contributor_person,
     };
     Template { keys, token_key: std::fs::read(app.dir.path().join("token.key")).unwrap(), file: vec![] }
-}
-
-async fn login(app: &TestApp, email: &str) -> String {
-    let tokens = app.post("", "/v1/auth/login", &json!({"email": email, "password": PASSWORD})).await.expect(200).json();
-    tokens["access_token"].as_str().unwrap().to_owned()
 }

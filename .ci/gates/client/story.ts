@@ -51,12 +51,17 @@ async function second(): Promise<{ approver: Isms; auditor: Isms; director: stri
     }),
   );
   const expires_at = new Date(Date.now() + 86_400_000).toISOString();
-  const key = async (role: "approver" | "auditor", user_id: string | null) => {
-    const { secret } = await done(admin.POST("/v1/api-keys", { body: { name: `Key of the ${role}`, role, user_id, expires_at } }));
+  const key = async (by: Isms, role: "approver" | "auditor", user_id: string | null) => {
+    const { secret } = await done(by.POST("/v1/api-keys", { body: { name: `Key of the ${role}`, role, user_id, expires_at } }));
     check(typeof secret === "string", "a new key is shown once");
     return connect(url, secret);
   };
-  return { approver: await key("approver", user.id), auditor: await key("auditor", null), director: director.id };
+  // The key of a person is made by that person.
+  check(typeof user.secret === "string", "a password that was made is shown once");
+  const theirs = { email: "director@example.org", password: user.secret };
+  const login = connect(url, (await done(connect(url, "").POST("/v1/auth/login", { body: theirs }))).access_token);
+  await refused(admin.POST("/v1/api-keys", { body: { name: "Not mine", role: "approver", user_id: user.id, expires_at } }), 403, "segregation_of_duties");
+  return { approver: await key(login, "approver", user.id), auditor: await key(admin, "auditor", null), director: director.id };
 }
 
 async function plan(approver: Isms, director: string) {

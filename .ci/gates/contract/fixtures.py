@@ -78,6 +78,7 @@ OTHERS = {
     "getScopeRevision": "the number of a revision that was approved",
     "getRiskMethodologyRevision": "the number of a revision that was approved",
 }
+DECISIONS = ("approve", "sign", "verify", "close")  # they take no `If-Match: *`
 FRAMEWORK, REQUIREMENT = "iso-27001-2022", "iso-27001-2022:A.5.18"
 
 
@@ -208,7 +209,7 @@ class House:
             elif step == "+done":
                 [self.call("POST", f"/v1/actions/{action}/complete", {"result": "Done."}, who) for action in actions]
             else:
-                self.call("POST", f"{at}/{step}", body, who)
+                self.call("POST", f"{at}/{step}", body, who, {"If-Match": self.read(at)} if step in DECISIONS else {})
         if verb == "restore":
             self.call("DELETE", at, None, "admin" if admin else "maker")
         return record["id"]
@@ -226,8 +227,12 @@ class House:
         stem = relation.removesuffix("s").removesuffix("_id").split("_")[-1]
         return self.one(self.collection_of(kind or stem) or {"owner": "people"}.get(stem, "assets"))
 
-    def logged_in(self):
-        return self.call("POST", "/v1/auth/login", LOGIN, key=None)
+    def logged_in(self, email=None):
+        return self.call("POST", "/v1/auth/login", LOGIN | ({"email": email} if email else {}), key=None)
+
+    def read(self, path):
+        """The entity tag of a record, for a decision: it is about the version that was read."""
+        return f'"{self.call("GET", path)["version"]}"'
 
 
 def house():

@@ -9,7 +9,7 @@ import urllib.parse
 import uuid
 
 import schemathesis
-from fixtures import FRAMEWORK, LOGIN, REQUIREMENT, STEPS, day, house, now
+from fixtures import DECISIONS, FRAMEWORK, LOGIN, REQUIREMENT, STEPS, day, house, now
 
 HOUSE, SAID = house()
 NOTES = open(os.environ["ISMS_CONTRACT_NOTES"], "a", buffering=1)
@@ -95,6 +95,10 @@ def before_call(context, case, kwargs):
             case.headers["If-None-Match"] = '"0"'
     if good(case, "PATH") and case.path_parameters:
         fill(case, mode)
+    decided = case.operation.path.rpartition("/")
+    if decided[2] in DECISIONS and good(case, "HEADER") and case.headers and "If-Match" in case.headers and mode == "positive":
+        path = decided[0].format(**case.path_parameters)
+        case.headers["If-Match"] = HOUSE.read(path)
     if good(case, "QUERY") and case.query:
         query(case)  # after the path: `as_of` is not before what it leads to
     if case.media_type == "text/csv" and good(case, "BODY"):

@@ -120,9 +120,10 @@ class Server:
         for name, roles in (("maker", ["manager"]), ("approver", ["approver"]), ("auditor", ["auditor"])):
             person = house.call("POST", "/v1/people", {"name": name}, "manager")["id"]
             user = {"name": name, "email": f"{name}@example.org", "password": fixtures.LOGIN["password"], "roles": roles, "person_id": person}
-            user = house.call("POST", "/v1/users", user, "admin")["id"]
+            email, user = user["email"], house.call("POST", "/v1/users", user, "admin")["id"]
+            house.keys[name] = house.logged_in(email)["access_token"]  # a key of a person is made by that person
             key = {"name": name, "role": roles[0], "user_id": user, "expires_at": fixtures.day(30) + "T00:00:00Z"}
-            house.keys[name] = house.call("POST", "/v1/api-keys", key, "admin")["secret"]
+            house.keys[name] = house.call("POST", "/v1/api-keys", key, name)["secret"]
 
     def end(self):
         self.process.terminate()

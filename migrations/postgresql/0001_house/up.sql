@@ -6,12 +6,13 @@ CREATE TABLE records (
   tenant_id UUID NOT NULL REFERENCES tenants (id), id UUID NOT NULL, kind TEXT COLLATE "C" NOT NULL, number BIGINT NOT NULL,
   PRIMARY KEY (tenant_id, id), UNIQUE (tenant_id, kind, number));
 
--- Every version stays, valid from one ledger entry to the next (to_seq: 2^63 - 1 while it stands). `words` is what `q` searches.
+-- Every version stays, valid from one ledger entry to the next (to_seq: 2^63 - 1 for the current one). `words` is what `q` searches, `schema` the shape of
+-- the image in its ledger entry.
 CREATE TABLE versions (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, kind TEXT COLLATE "C" NOT NULL, number BIGINT NOT NULL,
   external_ref TEXT COLLATE "C", name TEXT COLLATE "C" NOT NULL, status TEXT COLLATE "C" NOT NULL, owner_id UUID, due_on DATE, review_due_on DATE, rank INTEGER,
   tags TEXT COLLATE "C" NOT NULL, words TEXT COLLATE "C" NOT NULL, created_at TIMESTAMPTZ NOT NULL, updated_at TIMESTAMPTZ NOT NULL, archived_at TIMESTAMPTZ,
-  from_seq BIGINT NOT NULL, to_seq BIGINT NOT NULL,
+  from_seq BIGINT NOT NULL, to_seq BIGINT NOT NULL, schema SMALLINT NOT NULL,
   PRIMARY KEY (tenant_id, id, version),
   FOREIGN KEY (tenant_id, id) REFERENCES records (tenant_id, id),
   FOREIGN KEY (tenant_id, owner_id) REFERENCES records (tenant_id, id));
@@ -141,6 +142,7 @@ CREATE TABLE credentials (
 CREATE UNIQUE INDEX credentials_by_email ON credentials (email, tenant_id);
 CREATE TABLE key_secrets (
   hash BYTEA PRIMARY KEY, tenant_id UUID NOT NULL, key_id UUID NOT NULL, expires_at TIMESTAMPTZ NOT NULL,
+  made_at TIMESTAMPTZ NOT NULL, current BOOLEAN NOT NULL,
   FOREIGN KEY (tenant_id, key_id) REFERENCES records (tenant_id, id));
 CREATE INDEX key_secrets_by_key ON key_secrets (tenant_id, key_id);
 CREATE TABLE refresh_tokens (
@@ -154,37 +156,43 @@ CREATE TABLE login_failures (subject BYTEA PRIMARY KEY, failures INTEGER NOT NUL
 CREATE TABLE idempotency_keys (
   tenant_id UUID NOT NULL REFERENCES tenants (id), caller_id UUID NOT NULL, operation TEXT COLLATE "C" NOT NULL, idempotency_key TEXT COLLATE "C" NOT NULL,
   fingerprint BYTEA NOT NULL, status INTEGER NOT NULL, etag TEXT COLLATE "C", location TEXT COLLATE "C", body TEXT COLLATE "C" NOT NULL, created_at TIMESTAMPTZ NOT NULL,
+  sight BIGINT NOT NULL, first_seq BIGINT NOT NULL, last_seq BIGINT NOT NULL,
   PRIMARY KEY (tenant_id, caller_id, operation, idempotency_key));
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
--- The ledger: one append-only log per organization. `numbers` holds the last number given to a record of each kind.
+-- The ledger: one append-only log per organization. `numbers` holds the last number given to a record of each kind. `accounts_seq` is
+-- the position of the last entry about an account (-1 before the first): what it says decides the names that answers put in.
 CREATE TABLE ledger_heads (
   tenant_id UUID PRIMARY KEY REFERENCES tenants (id), size BIGINT NOT NULL, peaks BYTEA NOT NULL, last_at TIMESTAMPTZ NOT NULL,
-  epoch INTEGER NOT NULL, numbers TEXT COLLATE "C" NOT NULL);
+  epoch INTEGER NOT NULL, numbers TEXT COLLATE "C" NOT NULL, accounts_seq BIGINT NOT NULL);
 CREATE TABLE ledger_entries (
   tenant_id UUID NOT NULL REFERENCES tenants (id), seq BIGINT NOT NULL, at TIMESTAMPTZ NOT NULL, request_id UUID NOT NULL,
   actor_kind TEXT COLLATE "C" NOT NULL, actor_id UUID NOT NULL, person_id UUID, action TEXT COLLATE "C" NOT NULL, reason TEXT COLLATE "C", reason_salt BYTEA,
   kind TEXT COLLATE "C" NOT NULL, record_id UUID NOT NULL, record_version INTEGER NOT NULL, body TEXT COLLATE "C" NOT NULL, body_salt BYTEA NOT NULL,
-  personal TEXT COLLATE "C", personal_salt BYTEA, leaf TEXT COLLATE "C" NOT NULL, leaf_hash BYTEA NOT NULL, erased_by BIGINT,
+  personal TEXT COLLATE "C", personal_salt BYTEA, leaf TEXT COLLATE "C" NOT NULL, leaf_hash BYTEA NOT NULL, erased_by BIGINT, schema SMALLINT NOT NULL,
   PRIMARY KEY (tenant_id, seq), UNIQUE (tenant_id, kind, record_id, record_version));
 CREATE INDEX ledger_by_record ON ledger_entries (tenant_id, record_id, seq);
 CREATE INDEX ledger_by_actor ON ledger_entries (tenant_id, actor_id, seq);
 CREATE INDEX ledger_by_time ON ledger_entries (tenant_id, at, seq);
 
--- Only the erasable halves of an entry may ever be cleared.
+-- An entry never changes, but for one thing: an erasure clears its personal half, its reason or both, each with its salt, and names the entry that
+-- records the erasure.
 CREATE FUNCTION ledger_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'UPDATE' AND
     (NEW.tenant_id, NEW.seq, NEW.at, NEW.request_id, NEW.actor_kind, NEW.actor_id, NEW.action, NEW.kind, NEW.record_id, NEW.record_version,
-     NEW.body, NEW.body_salt, NEW.leaf, NEW.leaf_hash)
+     NEW.body, NEW.body_salt, NEW.leaf, NEW.leaf_hash, NEW.schema)
     IS NOT DISTINCT FROM
     (OLD.tenant_id, OLD.seq, OLD.at, OLD.request_id, OLD.actor_kind, OLD.actor_id, OLD.action, OLD.kind, OLD.record_id, OLD.record_version,
-     OLD.body, OLD.body_salt, OLD.leaf, OLD.leaf_hash)
+     OLD.body, OLD.body_salt, OLD.leaf, OLD.leaf_hash, OLD.schema)
     AND NEW.person_id IS NOT DISTINCT FROM OLD.person_id
-    AND (NEW.reason IS NOT DISTINCT FROM OLD.reason OR NEW.reason IS NULL)
-    AND (NEW.reason_salt IS NOT DISTINCT FROM OLD.reason_salt OR NEW.reason_salt IS NULL)
-    AND (NEW.personal IS NOT DISTINCT FROM OLD.personal OR NEW.personal IS NULL)
-    AND (NEW.personal_salt IS NOT DISTINCT FROM OLD.personal_salt OR NEW.personal_salt IS NULL)
+    AND OLD.erased_by IS NULL AND NEW.erased_by IS NOT NULL AND NEW.erased_by > OLD.seq
+    AND EXISTS (SELECT 1 FROM ledger_entries AS by_entry WHERE by_entry.tenant_id = OLD.tenant_id AND by_entry.seq = NEW.erased_by)
+    AND ((NEW.personal IS NOT DISTINCT FROM OLD.personal AND NEW.personal_salt IS NOT DISTINCT FROM OLD.personal_salt)
+      OR (NEW.personal IS NULL AND NEW.personal_salt IS NULL))
+    AND ((NEW.reason IS NOT DISTINCT FROM OLD.reason AND NEW.reason_salt IS NOT DISTINCT FROM OLD.reason_salt)
+      OR (NEW.reason IS NULL AND NEW.reason_salt IS NULL))
+    AND ((OLD.personal IS NOT NULL AND NEW.personal IS NULL) OR (OLD.reason IS NOT NULL AND NEW.reason IS NULL))
   THEN RETURN NEW; END IF;
   RAISE EXCEPTION 'the ledger is append-only';
 END $$;

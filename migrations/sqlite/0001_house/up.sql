@@ -6,12 +6,13 @@ CREATE TABLE records (
   tenant_id BLOB NOT NULL REFERENCES tenants (id), id BLOB NOT NULL, kind TEXT NOT NULL, number INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, id), UNIQUE (tenant_id, kind, number));
 
--- Every version stays, valid from one ledger entry to the next (to_seq: 2^63 - 1 while it stands). `words` is what `q` searches.
+-- Every version stays, valid from one ledger entry to the next (to_seq: 2^63 - 1 for the current one). `words` is what `q` searches, `schema` the shape of
+-- the image in its ledger entry.
 CREATE TABLE versions (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, kind TEXT NOT NULL, number INTEGER NOT NULL,
   external_ref TEXT, name TEXT NOT NULL, status TEXT NOT NULL, owner_id BLOB, due_on TEXT, review_due_on TEXT, rank INTEGER,
   tags TEXT NOT NULL, words TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, archived_at INTEGER,
-  from_seq INTEGER NOT NULL, to_seq INTEGER NOT NULL,
+  from_seq INTEGER NOT NULL, to_seq INTEGER NOT NULL, schema INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, id, version),
   FOREIGN KEY (tenant_id, id) REFERENCES records (tenant_id, id),
   FOREIGN KEY (tenant_id, owner_id) REFERENCES records (tenant_id, id));
@@ -141,6 +142,7 @@ CREATE TABLE credentials (
 CREATE UNIQUE INDEX credentials_by_email ON credentials (email, tenant_id);
 CREATE TABLE key_secrets (
   hash BLOB PRIMARY KEY, tenant_id BLOB NOT NULL, key_id BLOB NOT NULL, expires_at INTEGER NOT NULL,
+  made_at INTEGER NOT NULL, current BOOLEAN NOT NULL,
   FOREIGN KEY (tenant_id, key_id) REFERENCES records (tenant_id, id));
 CREATE INDEX key_secrets_by_key ON key_secrets (tenant_id, key_id);
 CREATE TABLE refresh_tokens (
@@ -154,30 +156,43 @@ CREATE TABLE login_failures (subject BLOB PRIMARY KEY, failures INTEGER NOT NULL
 CREATE TABLE idempotency_keys (
   tenant_id BLOB NOT NULL REFERENCES tenants (id), caller_id BLOB NOT NULL, operation TEXT NOT NULL, idempotency_key TEXT NOT NULL,
   fingerprint BLOB NOT NULL, status INTEGER NOT NULL, etag TEXT, location TEXT, body TEXT NOT NULL, created_at INTEGER NOT NULL,
+  sight INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, caller_id, operation, idempotency_key));
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
--- The ledger: one append-only log per organization. `numbers` holds the last number given to a record of each kind.
+-- The ledger: one append-only log per organization. `numbers` holds the last number given to a record of each kind. `accounts_seq` is
+-- the position of the last entry about an account (-1 before the first): what it says decides the names that answers put in.
 CREATE TABLE ledger_heads (
   tenant_id BLOB PRIMARY KEY REFERENCES tenants (id), size INTEGER NOT NULL, peaks BLOB NOT NULL, last_at INTEGER NOT NULL,
-  epoch INTEGER NOT NULL, numbers TEXT NOT NULL);
+  epoch INTEGER NOT NULL, numbers TEXT NOT NULL, accounts_seq INTEGER NOT NULL);
 CREATE TABLE ledger_entries (
   tenant_id BLOB NOT NULL REFERENCES tenants (id), seq INTEGER NOT NULL, at INTEGER NOT NULL, request_id BLOB NOT NULL,
   actor_kind TEXT NOT NULL, actor_id BLOB NOT NULL, person_id BLOB, action TEXT NOT NULL, reason TEXT, reason_salt BLOB,
   kind TEXT NOT NULL, record_id BLOB NOT NULL, record_version INTEGER NOT NULL, body TEXT NOT NULL, body_salt BLOB NOT NULL,
-  personal TEXT, personal_salt BLOB, leaf TEXT NOT NULL, leaf_hash BLOB NOT NULL, erased_by INTEGER,
+  personal TEXT, personal_salt BLOB, leaf TEXT NOT NULL, leaf_hash BLOB NOT NULL, erased_by INTEGER, schema INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, seq), UNIQUE (tenant_id, kind, record_id, record_version));
 CREATE INDEX ledger_by_record ON ledger_entries (tenant_id, record_id, seq);
 CREATE INDEX ledger_by_actor ON ledger_entries (tenant_id, actor_id, seq);
 CREATE INDEX ledger_by_time ON ledger_entries (tenant_id, at, seq);
 
--- Only the erasable halves of an entry may ever be cleared.
+-- An entry never changes, but for one thing: an erasure clears its personal half, its reason or both, each with its salt, and names the entry that
+-- records the erasure.
 CREATE TRIGGER ledger_no_update BEFORE UPDATE ON ledger_entries
 WHEN NOT (NEW.tenant_id IS OLD.tenant_id AND NEW.seq IS OLD.seq AND NEW.at IS OLD.at AND NEW.request_id IS OLD.request_id
   AND NEW.actor_kind IS OLD.actor_kind AND NEW.actor_id IS OLD.actor_id AND NEW.person_id IS OLD.person_id AND NEW.action IS OLD.action
   AND NEW.kind IS OLD.kind AND NEW.record_id IS OLD.record_id AND NEW.record_version IS OLD.record_version AND NEW.body IS OLD.body
-  AND NEW.body_salt IS OLD.body_salt AND NEW.leaf IS OLD.leaf AND NEW.leaf_hash IS OLD.leaf_hash
-  AND (NEW.reason IS OLD.reason OR NEW.reason IS NULL) AND (NEW.reason_salt IS OLD.reason_salt OR NEW.reason_salt IS NULL)
-  AND (NEW.personal IS OLD.personal OR NEW.personal IS NULL) AND (NEW.personal_salt IS OLD.personal_salt OR NEW.personal_salt IS NULL))
+  AND NEW.body_salt IS OLD.body_salt AND NEW.leaf IS OLD.leaf AND NEW.leaf_hash IS OLD.leaf_hash AND NEW.schema IS OLD.schema
+  AND OLD.erased_by IS NULL AND NEW.erased_by > OLD.seq
+  AND EXISTS (SELECT 1 FROM ledger_entries AS by WHERE by.tenant_id = OLD.tenant_id AND by.seq = NEW.erased_by)
+  AND ((NEW.personal IS OLD.personal AND NEW.personal_salt IS OLD.personal_salt) OR (NEW.personal IS NULL AND NEW.personal_salt IS NULL))
+  AND ((NEW.reason IS OLD.reason AND NEW.reason_salt IS OLD.reason_salt) OR (NEW.reason IS NULL AND NEW.reason_salt IS NULL))
+  AND ((OLD.personal IS NOT NULL AND NEW.personal IS NULL) OR (OLD.reason IS NOT NULL AND NEW.reason IS NULL)))
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER ledger_no_delete BEFORE DELETE ON ledger_entries BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+-- INSERT OR REPLACE deletes what is in the way without a word to the trigger above.
+CREATE TRIGGER ledger_no_replace BEFORE INSERT ON ledger_entries
+WHEN EXISTS (SELECT 1 FROM ledger_entries WHERE tenant_id = NEW.tenant_id AND seq = NEW.seq)
+  OR EXISTS (SELECT 1 FROM ledger_entries
+    WHERE tenant_id = NEW.tenant_id AND kind = NEW.kind AND record_id = NEW.record_id AND record_version = NEW.record_version)
+  OR EXISTS (SELECT 1 FROM ledger_entries WHERE rowid = NEW.rowid)
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;

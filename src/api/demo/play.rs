@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::core::{Clock, Id, Instant};
 use crate::http::House;
 use crate::identity::founding;
+use crate::records::known::DECISIONS;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -53,25 +54,31 @@ pub async fn fill(config: &Config, today: Instant) -> Outcome<Filled> {
     let founded = founding::found(&house, NAME, EMAIL, &password, false).await.map_err(|e| e.to_string())?;
     let app = application(house)?;
     let app = actix_web::test::init_service(app).await;
-    let login = TestRequest::post().uri("/v1/auth/login").set_json(json!({"email": EMAIL, "password": password}));
-    let tokens = said(&app, login.to_request()).await?;
-    let mut keys = BTreeMap::from([("admin".to_owned(), member(&tokens, "access_token").to_owned())]);
+    let mut keys = BTreeMap::new();
     steps.iter_mut().for_each(|step| script::dated(&mut step.body, today));
     let embedded = config.database_url.starts_with("sqlite:");
     for day in steps.chunk_by(|a, b| a.day == b.day) {
         set(&hands, today, day.first().map_or(0, |step| step.day))?;
+        if day.iter().any(|step| step.role == "admin") {
+            keys.insert("admin".to_owned(), login(&app, TestRequest::to_request, (EMAIL, &password)).await?);
+        }
         let groups = day.chunk_by(|a, b| embedded && !alone(a) && !alone(b)).flat_map(|group| group.chunks(GROUP));
         for group in groups {
             hands.fetch_add(PACE * i64::try_from(group.len())?, Ordering::Relaxed);
             for answer in join_all(group.iter().map(|step| play(&app, step, keys.get(step.role), TestRequest::to_request))).await {
                 let answer = answer?;
-                if answer.get("secret").is_some() && answer.get("role").is_some() {
-                    keys.insert(member(&answer, "role").to_owned(), member(&answer, "secret").to_owned());
+                let (secret, role, email) = (member(&answer, "secret"), member(&answer, "role"), member(&answer, "email"));
+                match (secret, role, email) {
+                    ("", ..) => {}
+                    (secret, "", email) => {
+                        drop(keys.insert(member(&answer, "code").to_owned(), login(&app, TestRequest::to_request, (email, secret)).await?))
+                    }
+                    (secret, role, _) => drop(keys.insert(role.to_owned(), secret.to_owned())),
                 }
             }
         }
     }
-    keys.remove("admin");
+    keys.retain(|role, _| role != "admin" && !role.starts_with("USR-"));
     Ok(Filled { organization: founded.organization_id, keys })
 }
 
@@ -81,16 +88,33 @@ fn alone(step: &Step<'_>) -> bool {
     ["organization", "people", "users", "api-keys", "evidence"].iter().any(|path| step.path.starts_with(path))
 }
 
+/// An access token.
+async fn login<Q>(
+    app: &impl Service<Q, Response = ServiceResponse<BoxBody>, Error = Error>,
+    form: impl FnOnce(TestRequest) -> Q,
+    (email, password): (&str, &str),
+) -> Outcome<String> {
+    let request = TestRequest::post().uri("/v1/auth/login").set_json(json!({"email": email, "password": password}));
+    Ok(member(&said(app, form(request)).await?, "access_token").to_owned())
+}
+
 /// Sends one request, and looks at what was made.
 async fn play<Q>(
     app: &impl Service<Q, Response = ServiceResponse<BoxBody>, Error = Error>,
     step: &Step<'_>,
     key: Option<&String>,
-    form: impl FnOnce(TestRequest) -> Q,
+    form: impl Fn(TestRequest) -> Q,
 ) -> Outcome<Value> {
     let at = format!("{} {} (line {})", step.method, step.path, step.line);
     let key = key.ok_or_else(|| format!("{at}: there is no key {}", step.role))?;
-    let answer = said(app, form(request(step, key))).await.map_err(|why| format!("{at}: {why}"))?;
+    let mut request = request(step, key);
+    if let Some((record, _)) = step.path.rsplit_once('/').filter(|(_, verb)| DECISIONS.contains(verb)) {
+        let read = TestRequest::with_uri(&format!("/v1/{record}")).insert_header(("Authorization", format!("Bearer {key}")));
+        let read = said(app, form(read)).await.map_err(|why| format!("{at}: {why}"))?;
+        let version = read.get("version").and_then(Value::as_i64).unwrap_or_default();
+        request = request.insert_header(("If-Match", format!("\"{version}\"")));
+    }
+    let answer = said(app, form(request)).await.map_err(|why| format!("{at}: {why}"))?;
     match step.code.filter(|code| *code != member(&answer, "code")) {
         Some(code) => Err(format!("{at}: {code} was expected, it is {}", member(&answer, "code")).into()),
         None => Ok(answer),

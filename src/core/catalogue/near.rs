@@ -56,7 +56,7 @@ fn clip(text: &str) -> String {
 }
 
 /// The slugs of the built-in frameworks.
-pub fn slugs() -> impl Iterator<Item = &'static str> {
+pub fn slugs<'a>() -> impl Iterator<Item = &'a str> {
     FRAMEWORKS.iter().map(|framework| framework.slug.as_str())
 }
 

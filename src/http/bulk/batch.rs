@@ -144,7 +144,11 @@ fn read(said: Said, kind: &crate::records::Kind, does: Operations) -> Result<Ite
         [id.as_ref().map(|_| only("id")), if_match.as_ref().map(|_| only("if_match"))].into_iter().flatten().collect();
     match (way, id) {
         ("patch", Some(id)) => match Selector::parse(&id, kind.name) {
-            Some(selector) => Ok(Item::Patch(selector, Known(if_match), body)),
+            Some(selector) => {
+                let bad = || Problem::invalid_one("/if_match", "invalid", "a version, or an entity tag in double quotes, is needed");
+                let known = if_match.map_or(Ok(Known::Missing), |tag| Known::of_member(&tag).ok_or_else(bad))?;
+                Ok(Item::Patch(selector, known, body))
+            }
             None => Err(Problem::invalid_one("/id", "unknown_reference", "an id or a code is needed")),
         },
         ("patch", None) => Err(Problem::invalid_one("/id", "required", "is needed")),
@@ -175,13 +179,15 @@ fn refused(outcomes: &[Outcome]) -> Problem {
 
 /// The outcomes as JSON, in the order of the items; what is computed is computed for all records together.
 fn answered<R: Resource, P>(tx: &mut Tx<'_, P>, outcomes: &[Outcome]) -> Result<String> {
-    let rows: Vec<Row> = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).map(|(_, row)| row.clone()).collect();
-    let mut computed = R::computed(&mut tx.reader(), &rows)?.into_iter();
+    let mut rows: Vec<Row> = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).map(|(_, row)| row.clone()).collect();
+    tx.reader().name(&mut rows)?;
+    let computed = R::computed(&mut tx.reader(), &rows)?;
+    let mut records = rows.iter().zip(computed).map(|(row, computed)| assemble(&R::KIND, row, &computed));
     let (mut data, mut failed) = (Vec::with_capacity(outcomes.len()), 0);
     for (n, outcome) in outcomes.iter().enumerate() {
         data.push(match outcome {
-            Ok((status, row)) => {
-                let record = assemble(&R::KIND, row, &computed.next().unwrap_or_default());
+            Ok((status, _)) => {
+                let record = records.next().ok_or_else(|| Problem::internal("a record is missing"))??;
                 format!("{{\"index\":{n},\"status\":{},\"record\":{record},\"problem\":null}}", status.as_u16())
             }
             Err(problem) => {

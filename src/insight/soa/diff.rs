@@ -236,7 +236,7 @@ fn statement(
                 let detail = format!("version {number} is of {}; ask with that `framework`", record.own.framework);
                 return Err(Problem::parameters(vec![Invalid::query(name, "invalid_parameter", detail)]));
             }
-            (Some(number), record.spine.created_at, versions::read(&statements::read(reader, &record.state.sha256)?)?)
+            (Some(number), record.spine.created_at, versions::read(&statements::read(reader, &record.state.sha256)?.0)?)
         }
     };
     Ok((SoaSide { number, at, summary: statement.summary.clone() }, statement))

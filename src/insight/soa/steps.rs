@@ -7,7 +7,7 @@ use crate::http::describe::{Preconditions, Rejections};
 use crate::http::handlers::Comment;
 use crate::http::transit::Said;
 use crate::http::{Answer, Approve, At, Guard, Input, Permission, Return, Submit, Withdraw, input};
-use crate::records::{Covers, Draft, Known, Record, Resource, Selector, Tx, record::members};
+use crate::records::{Covers, Deed, Draft, Known, Record, Resource, Selector, Tx, record::members};
 use crate::registers::r#do::soa_version::{self, Frozen, SoaVersion};
 use crate::registers::r#do::{shelf, statements};
 use crate::registers::plan::{methodology, scope::Scope};
@@ -40,17 +40,18 @@ pub struct SoaFreeze {
 ///
 /// The present statement becomes the next version, and waits for the approval of another person. It never changes. Every requirement has to be decided,
 /// included ones need a reason, and no implemented control or risk may speak against an excluded one: otherwise 409 `not_ready`, which names them.
-/// `allow_incomplete` with a comment freezes it all the same; the version shows that for ever.
+/// `allow_incomplete` with a comment freezes it all the same; the version shows that for ever. `If-Match` may name the version of the scope that was read.
 #[utoipa::path(operation_id = "createSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<SoaFreeze>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Retried),
-    responses((status = 201, description = "The version.", body = SoaVersionShown), Rejections))]
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::MayMatch),
+    responses((status = 201, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
 #[post("/v1/scopes/{id}/soa-versions")]
-pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, request: HttpRequest, input: Input) -> Result<Answer> {
+pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, body) = (at.of(&Scope::KIND)?, input.clone());
+    let (selector, known, body) = (at.of(&Scope::KIND)?, known.for_decision().or_any(), input.clone());
     guard
         .write(&input, move |tx| {
             let scope: Record<Scope> = tx.reader().load(&selector, false)?;
+            known.check(scope.spine.version)?;
             tx.person()?;
             soa_version::whole(tx.caller())?;
             let said: SoaFreeze = body.read()?;
@@ -144,7 +145,7 @@ async fn step<P: Permission + Covers<SoaVersion>>(
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<SoaVersion>) + Send + 'static,
 ) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let ((selector, number), body) = (place(&at, guard.request())?, input.clone());
+    let ((selector, number), known, body) = (place(&at, guard.request())?, known.for_verb(verb), input.clone());
     guard
         .write(&input, move |tx| {
             let scope = tx.reader().row::<Scope>(&selector, false)?.id;
@@ -169,11 +170,13 @@ async fn step<P: Permission + Covers<SoaVersion>>(
 /// Puts it in force. Whoever froze it cannot approve it: persons are compared, not credentials. Of a version that was frozen incomplete, `incomplete` says
 /// what is approved without.
 #[utoipa::path(operation_id = "approveSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The version.", minimum = 1), crate::http::document::Conditional),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The version.", minimum = 1), crate::http::document::Decided),
     responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
 #[post("/v1/scopes/{id}/soa-versions/{n}/approve")]
 pub async fn approve(guard: Guard<Approve<SoaVersion>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let another = |tx: &mut Tx<'_, _>, stored: &Record<SoaVersion>| tx.another_than(Some(&stored.spine.created_by), "froze it");
+    let another = |tx: &mut Tx<'_, _>, stored: &Record<SoaVersion>| {
+        tx.another_than(&[Deed { by: &stored.spine.created_by, record: stored.spine.id, action: "create", what: "froze it" }])
+    };
     let approved = |tx: &mut Tx<'_, _>, record: &mut Record<SoaVersion>| {
         record.state.approved_at = Some(tx.now());
         record.state.approved_by = Some(tx.caller().actor.clone());

@@ -89,6 +89,9 @@ pub struct SoaVersionShown {
     /// The statement, word for word as it was frozen; null in lists.
     #[schema(required, value_type = Option<StatementOfApplicability>)]
     pub statement: Option<Value>,
+    /// Stands for the names in the statement, in the entity tag.
+    #[serde(skip)]
+    pub(super) names: u32,
 }
 
 /// The frozen statements of a scope.
@@ -139,17 +142,20 @@ impl SoaVersionShown {
             incomplete: state.incomplete,
             summary: state.summary,
             statement,
+            names: 0,
         })
     }
     /// The record with its statement.
     pub(super) fn whole(reader: &mut Reader<'_>, record: Record<SoaVersion>, all: &[Numbered]) -> Result<Self> {
-        let statement = statements::read(reader, &record.state.sha256)?;
-        SoaVersionShown::of(record, all, Some(statement))
+        let (statement, names) = statements::read(reader, &record.state.sha256)?;
+        Ok(SoaVersionShown { names, ..SoaVersionShown::of(record, all, Some(statement))? })
     }
     /// What follows from others is in the tag, and what the accounts are called.
     pub(super) fn answer(&self) -> Result<Answer> {
-        let names = self.statement.as_ref().map(statements::names).unwrap_or_default();
-        let tag = etag(self.version, &format!("{} {names}", if self.in_force { "in force" } else { "not in force" }));
+        let by = [Some(&self.created_by), Some(&self.updated_by), self.approved_by.as_ref()];
+        let names: Vec<&str> = by.into_iter().flatten().map(|actor| actor.name.as_str()).collect();
+        let names = crc32fast::hash(format!("{} {}", self.names, names.join("\0")).as_bytes());
+        let tag = etag(self.version, names, if self.in_force { "in force" } else { "not in force" });
         Ok(Answer::of(self)?.tagged(tag))
     }
 }
@@ -201,8 +207,9 @@ pub async fn list(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) 
             all.retain(|one| shelf::seen(reader.caller(), &one.framework));
             let ids: Vec<Id> = all.iter().map(|one| one.id).collect();
             let rows = v::table.filter(reader.seen(SoaVersion::KIND.name)).filter(v::id.eq_any(ids)).order(v::number.desc());
-            let rows: Vec<(i64, String)> = rows.select((v::number, body_of())).load(reader.conn())?;
-            let shown = |(number, body): (i64, String)| SoaVersionShown::of(Record::of_image(&body, None, number)?, &all, None);
+            let mut rows: Vec<(i16, String)> = rows.select((v::schema, body_of())).load(reader.conn())?;
+            reader.name_actors(&mut rows.iter_mut().map(|(_, body)| body).collect::<Vec<_>>())?;
+            let shown = |(schema, body): (i16, String)| SoaVersionShown::of(Record::of_image(schema, &body, None)?, &all, None);
             Answer::of(&SoaVersions { data: rows.into_iter().map(shown).collect::<Result<_>>()? })
         })
         .await

@@ -1,15 +1,18 @@
 //! Actions: one task list for corrective actions, improvements and all else that someone has to do (ISO/IEC 27001:2022 10.1, 10.2).
+use super::nonconformity::unverify;
+use crate::access::Actor;
 use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::actions as a, schema::versions as v};
 use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Because, Cancel, Complete, Guard, Input, Start, transit};
 use crate::records::ask::Moments;
-use crate::records::{Comment as Needs, Condition, Kind, Known, Record, Relation, Resource, Stateless, Stored, Transition, Tx};
+use crate::records::{Comment as Needs, Condition, Kind, Known, Record, Relation, Resource, Stored, Transition, Tx};
 use actix_web::post;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
@@ -36,6 +39,14 @@ pub struct Action {
 #[serde(default, deny_unknown_fields)]
 pub struct ActionFilter {}
 
+/// What the server says about an action.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct ActionCourse {
+    /// Who completed it, whoever owns it by now.
+    #[schema(required)]
+    pub completed_by: Option<Actor>,
+}
+
 const STATES: &[Transition] = &[
     Transition { verb: "start", from: &["open"], to: "in_progress", comment: Needs::Optional },
     Transition { verb: "complete", from: &["open", "in_progress"], to: "done", comment: Needs::Optional },
@@ -53,9 +64,13 @@ impl Resource for Action {
         relations: &[Relation::new("origin_id", "")],
         ..Kind::PLAIN
     };
-    type State = Stateless;
+    type State = ActionCourse;
     fn example() -> Value {
         json!({"name": "Withdraw access of leavers within a day", "description": "Connect the directory with the personnel system.", "due_on": "2027-01-31", "progress": 20})
+    }
+    fn followed<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
+        let origins = [before, Some(after)].into_iter().flatten().filter_map(|record| record.links.one("origin_id"));
+        unverify(tx, &origins.collect::<BTreeSet<_>>())
     }
 }
 
@@ -103,12 +118,13 @@ pub async fn start(guard: Guard<Start<Action>>, at: At, known: Known, input: Inp
 
 /// Complete an action
 ///
-/// It is done; a result says what came of it.
+/// It is done; a result says what came of it. Whoever completes an action of a nonconformity does not verify that.
 #[utoipa::path(operation_id = "completeAction", tag = "actions", security(("bearer" = [])), request_body = Completion, responses(Changed<Action>),
     params(("id" = String, Path, description = "The action: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/actions/{id}/complete")]
 pub async fn complete(guard: Guard<Complete<Action>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let done = |_: &mut Tx<'_, _>, record: &mut Record<Action>, said: Completion| {
+    let done = |tx: &mut Tx<'_, _>, record: &mut Record<Action>, said: Completion| {
+        record.state.completed_by = Some(tx.caller().actor.clone());
         (record.own.result, record.own.progress) = (Some(said.result), Some(100));
         Ok(())
     };

@@ -132,6 +132,13 @@ pub struct GapAnswerShown {
     #[schema(required)]
     pub updated_by: Option<Actor>,
 }
+impl GapAnswerShown {
+    /// Its entity tag, with what stands behind it and the name of the account.
+    pub(super) fn tag(&self) -> Result<String> {
+        let names = crc32fast::hash(self.updated_by.as_ref().map_or("", |by| by.name.as_str()).as_bytes());
+        Ok(etag(self.version, names, &serde_json::to_string(&self.support).map_err(Problem::internal)?))
+    }
+}
 /// What controls and evidence say of a requirement, beside what was answered.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct GapSupport {
@@ -266,8 +273,7 @@ pub async fn get(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)>
             let asked = || asks(framework.as_deref(), &requirement).map(|asked| unanswered(id, asked));
             let mut answer = stored.or_else(asked).ok_or_else(|| unknown(&requirement))?;
             supported(reader, &record, [&mut answer])?;
-            let support = serde_json::to_string(&answer.support).map_err(Problem::internal)?;
-            Ok(Answer::of(&answer)?.tagged(etag(answer.version, &support)).at(reader.moment.last))
+            Ok(Answer::of(&answer)?.tagged(answer.tag()?).at(reader.moment.last))
         })
         .await
 }

@@ -115,7 +115,7 @@ pub async fn put(
             let GapAnswerInput { state, target_state, due_on, owner_id, note } = said;
             let own = GapAnswer { assessment_id: assessment.spine.id, requirement, state, target_state, note };
             let made = answer(tx, &assessment, framework.as_deref(), stored.map(|(id, _)| id), own, (due_on, owner_id))?;
-            made.try_map(|answer| Ok(Answer::of(&answer)?.tagged(format!("\"{}\"", answer.version))))
+            made.try_map(|answer| Ok(Answer::of(&answer)?.tagged(answer.tag()?)))
         })
         .await
 }

@@ -1,7 +1,6 @@
 //! Applicability (ISO/IEC 27001:2022 6.1.3 d): for each scope and requirement whether it applies, and why. Kept like any record, found by its
 //! scope and requirement; where nothing is stored, it applies (`version` 0).
 use super::contradiction::{self, ControlRef};
-use super::statements;
 use crate::access::{Actor, actor::ActorKind};
 use crate::core::{Id, Instant, Problem, Result, VersionKey, catalogue};
 use crate::db::Conn;
@@ -118,8 +117,9 @@ pub struct Decision {
 impl Decision {
     /// As an answer; what speaks against it is in the tag.
     pub(super) fn answer(&self) -> Result<Answer> {
+        let names = crc32fast::hash(self.updated_by.as_ref().map_or("", |by| by.name.as_str()).as_bytes());
         let against: Vec<String> = self.contradicted_by.iter().map(|control| format!("{} {}", control.code, control.name)).collect();
-        Ok(Answer::of(self)?.tagged(etag(self.version, &against.join("\n"))))
+        Ok(Answer::of(self)?.tagged(etag(self.version, names, &against.join("\n"))))
     }
 }
 /// The decisions of a scope.
@@ -156,9 +156,14 @@ pub fn verdicts(reader: &mut Reader<'_>, scope: Id) -> Result<BTreeMap<String, V
     type Found = (Said, (Instant, ActorKind, Id, Option<Id>));
     let said = (a::requirement, a::applicable, a::justification, a::reasons);
     let found: Vec<Found> = standing.select((said, (v::updated_at, e::actor_kind, e::actor_id, e::person_id))).load(reader.conn())?;
-    let names = statements::called(reader, &found.iter().map(|(_, (_, _, id, _))| *id).collect())?;
+    let accounts = found.iter().filter(|(_, (_, kind, ..))| *kind != ActorKind::System);
+    let names = reader.account_names(accounts.map(|(_, (_, _, id, _))| *id).collect())?;
     let verdict = |((requirement, applicable, justification, reasons), (at, kind, id, person_id)): Found| {
-        let by = Actor { kind, id, name: names.get(&id).cloned().unwrap_or_default(), person_id };
+        let name = match kind {
+            ActorKind::System => Actor::system(tenant).name,
+            _ => names.get(&id).cloned().unwrap_or_default(),
+        };
+        let by = Actor { kind, id, name, person_id };
         (requirement, Verdict { applicable, justification, reasons: words(&reasons), at, by })
     };
     Ok(found.into_iter().map(verdict).collect())

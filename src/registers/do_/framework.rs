@@ -198,7 +198,8 @@ fn order(asked: &str) -> Result<Order> {
         "publisher" => |one| &one.publisher,
         _ => {
             let words = ["slug", "title", "edition", "publisher"];
-            let fault = Invalid::query("sort", "invalid_parameter", format!("send one of {}, with a minus for backwards", words.join(", ")));
+            let fault =
+                Invalid::query("sort", "invalid_parameter", format!("send one of {}, with a minus for backwards", words.join(", ")));
             return Err(Problem::parameters(vec![fault]).allowing(words));
         }
     };

@@ -309,7 +309,7 @@ fn enter(
         return Err(Problem::new(Code::OutsideLimits, "This key is limited to other frameworks."));
     }
     let before = frameworks::find(tx.conn(), tenant, NOW, &slug)?;
-    if known.0.is_some() {
+    if *known != Known::Missing {
         known.check(before.as_ref().map_or(0, |own| own.head.version))?;
     }
     if before.is_none() && frameworks::heads(tx.conn(), tenant, NOW)?.len() >= MOST {

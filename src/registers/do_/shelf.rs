@@ -40,8 +40,8 @@ pub fn own(reader: &mut Reader<'_>, slug: &str) -> Result<Arc<Own>> {
 /// 404 for a framework that there is not: with those that may have been meant, and all that this caller sees.
 fn unknown(reader: &mut Reader<'_>, slug: &str) -> Problem {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let own = frameworks::heads(reader.conn(), tenant, seq).unwrap_or_default();
-    let own = own.iter().map(|head| head.slug.as_str());
+    let heads = frameworks::heads(reader.conn(), tenant, seq).unwrap_or_default();
+    let own = heads.iter().map(|head| head.slug.as_str());
     let all: Vec<&str> = catalogue::slugs().chain(own).filter(|slug| seen(reader.caller(), slug)).collect();
     let mut detail = catalogue::no_framework(slug, all.iter().copied());
     detail.replace_range(..1, "T");

@@ -7,7 +7,7 @@ use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
 use crate::db::schema::ledger_entries as e;
 use crate::http::describe::{Refusals, Rejections};
 use crate::http::{Answer, Assess, At, Guard, Input, Read, Then, input};
-use crate::records::history::Entry;
+use crate::records::history::{self, Entry};
 use crate::records::{Known, Record, Resource};
 use actix_web::{HttpRequest, get, http::StatusCode, post};
 use diesel::prelude::*;
@@ -131,7 +131,7 @@ pub fn score(method: &Record<RiskMethodology>, (likelihood, impact): (i32, i32),
 pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
     let (selector, body) = (at.of(&Risk::KIND)?, input.clone());
-    let known = Known(known.0.or_else(|| Some("*".into())));
+    let known = known.or_any();
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<Risk>(&selector, &known)?;
@@ -173,8 +173,9 @@ pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest)
         .view(then.as_of, move |reader| {
             let id = reader.row::<Risk>(&selector, then.archived_too)?.id;
             let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(reader.moment.seq)));
-            let entries: Vec<Entry> =
+            let mut entries: Vec<Entry> =
                 of_it.filter(e::action.eq("assess")).order(e::seq.desc()).select(Entry::as_select()).load(reader.conn())?;
+            history::name(reader, &mut entries)?;
             Answer::of(&Assessments { data: entries.into_iter().map(|entry| made(id, entry)).collect::<Result<_>>()? })
         })
         .await
@@ -182,7 +183,7 @@ pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest)
 
 /// The assessment that an entry made: the newest score of its image.
 fn made(risk_id: Id, entry: Entry) -> Result<Assessment> {
-    let scores = Record::<Risk>::of_image(&entry.body, entry.personal.as_deref(), 0)?.state;
+    let scores = entry.record::<Risk>()?.state;
     let (inherent, current) = (scores.inherent.map(|s| (Stage::Inherent, s)), scores.current.map(|s| (Stage::Current, s)));
     let newest = inherent.into_iter().chain(current).max_by_key(|(_, score)| score.assessed_at);
     let (stage, score) = newest.ok_or_else(|| Problem::internal("an assessment without a score"))?;

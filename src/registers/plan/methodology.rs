@@ -258,7 +258,7 @@ pub fn in_force(reader: &mut Reader<'_>) -> Result<Option<Record<RiskMethodology
         e::table.filter(e::tenant_id.eq(tenant).and(e::kind.eq(kind)).and(e::record_id.eq_any(ids)).and(e::action.eq("approve")));
     let all: Vec<Entry> = approved.select(Entry::as_select()).load(reader.conn())?;
     let newest = all.into_iter().filter(|entry| entry.seq <= seq).max_by_key(|entry| entry.seq);
-    newest.map(|entry| Record::of_image(&entry.body, entry.personal.as_deref(), 0)).transpose()
+    newest.as_ref().map(Entry::record).transpose()
 }
 
 /// Ask for approval of a risk methodology
@@ -275,7 +275,7 @@ pub async fn submit(guard: Guard<Submit<RiskMethodology>>, at: At, known: Known,
 ///
 /// Puts the revision in force for new scores; old scores keep theirs. Whoever submitted it cannot approve it.
 #[utoipa::path(operation_id = "approveRiskMethodology", tag = "risk-methodologies", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskMethodology>),
-    params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+    params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Decided))]
 #[post("/v1/risk-methodologies/{id}/approve")]
 pub async fn approve(guard: Guard<Approve<RiskMethodology>>, at: At, known: Known, input: Input) -> Result<Answer> {
     revision::approve(guard, at, known, input).await

@@ -49,8 +49,14 @@ fn a_year() -> i32 {
 pub struct NoFilter {}
 
 impl Resource for Organization {
-    const KIND: Kind =
-        Kind { name: "organization", path: "organization", code: "ORG", about: "The organization and its settings (4.1).", ..Kind::PLAIN };
+    const KIND: Kind = Kind {
+        name: "organization",
+        path: "organization",
+        table: "organizations",
+        code: "ORG",
+        about: "The organization and its settings (4.1).",
+        ..Kind::PLAIN
+    };
     type State = Stateless;
     fn example() -> Value {
         json!({"name": "Example Shop", "time_zone": "Europe/Berlin", "locale": "en", "evidence_default_valid_days": 365})

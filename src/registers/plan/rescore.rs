@@ -133,10 +133,10 @@ fn is_of(score: &RiskScore, method: &Record<RiskMethodology>) -> bool {
 fn outdated<P>(tx: &mut Tx<'_, P>, stage: Stage, method: &Record<RiskMethodology>) -> Result<VecDeque<Record<Risk>>> {
     let mut reader = tx.reader();
     let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
-    let rows: Vec<(i64, String)> = open.order(v::number).select((v::number, body_of())).load(reader.conn())?;
+    let rows: Vec<(i16, String)> = open.order(v::number).select((v::schema, body_of())).load(reader.conn())?;
     let mut found = VecDeque::new();
-    for (number, body) in rows {
-        let mut risk = Record::<Risk>::of_image(&body, None, number)?;
+    for (schema, body) in rows {
+        let mut risk = Record::<Risk>::of_image(schema, &body, None)?;
         if of_stage(&mut risk, stage).as_ref().is_some_and(|score| !is_of(score, method)) {
             found.push_back(risk);
         }
@@ -166,7 +166,7 @@ pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: I
             let mut named: VecDeque<(String, Result<Record<Risk>>)> = VecDeque::new();
             for text in said.risk_ids.iter().flatten() {
                 let selector = Selector::parse(text, Risk::KIND.name).ok_or_else(Problem::not_found);
-                named.push_back((text.clone(), selector.and_then(|selector| tx.load(&selector, &Known(Some("*".into()))))));
+                named.push_back((text.clone(), selector.and_then(|selector| tx.load(&selector, &Known::any()))));
             }
             if said.all {
                 named.extend(outdated(tx, said.stage, &method)?.into_iter().map(|risk| (risk.spine.code.clone(), Ok(risk))));

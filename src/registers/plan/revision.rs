@@ -5,8 +5,8 @@ use crate::access::Actor;
 use crate::core::{Code, Instant, Problem, Result};
 use crate::db::schema::ledger_entries as e;
 use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Return, Revise, Submit, Then, handlers::Comment, transit};
-use crate::records::history::Entry;
-use crate::records::{Comment as Needs, Known, Reader, Record, Resource, Transition, Tx};
+use crate::records::history::{self, Entry};
+use crate::records::{Comment as Needs, Deed, Known, Reader, Record, Resource, Transition, Tx};
 use actix_web::HttpRequest;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -69,9 +69,14 @@ pub async fn submit<R: Resource<State = Revised>>(guard: Guard<Submit<R>>, at: A
     transit::transit(guard, (at, known, input), "submit", transit::a_person, asked).await
 }
 
-/// Puts the draft in force; by another person than who asked.
+/// Puts the draft in force; by a person who neither asked for it nor wrote a part of it.
 pub async fn approve<R: Resource<State = Revised>>(guard: Guard<Approve<R>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let another = |tx: &mut Tx<'_, _>, stored: &Record<R>| tx.another_than(stored.state.submitted_by.as_ref(), "submitted it");
+    let another = |tx: &mut Tx<'_, _>, stored: &Record<R>| {
+        let asked =
+            stored.state.submitted_by.as_ref().map(|by| Deed { by, record: stored.spine.id, action: "submit", what: "submitted it" });
+        tx.another_than(asked.as_slice())?;
+        tx.another_than_editors(stored.spine.id)
+    };
     let in_force = |tx: &mut Tx<'_, _>, record: &mut Record<R>, _: Comment| {
         approved(&mut record.state, &tx.caller().actor, tx.now());
         Ok(())
@@ -107,8 +112,9 @@ pub async fn revise<R: Resource<State = Revised>>(guard: Guard<Revise<R>>, at: A
 /// The entries that approved a record, oldest first.
 pub fn approvals<R: Resource<State = Revised>>(reader: &mut Reader<'_>, id: crate::core::Id) -> Result<Vec<Record<R>>> {
     let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(reader.moment.seq)));
-    let entries: Vec<Entry> = of_it.filter(e::action.eq("approve")).order(e::seq).select(Entry::as_select()).load(reader.conn())?;
-    entries.iter().map(|entry| Record::of_image(&entry.body, entry.personal.as_deref(), 0)).collect()
+    let mut entries: Vec<Entry> = of_it.filter(e::action.eq("approve")).order(e::seq).select(Entry::as_select()).load(reader.conn())?;
+    history::name(reader, &mut entries)?;
+    entries.iter().map(Entry::record).collect()
 }
 
 /// One revision in a list of them.
@@ -167,8 +173,8 @@ pub async fn get<R: Resource<State = Revised>>(guard: Guard<Read<R>>, at: At, re
             let record = found.ok_or_else(Problem::not_found)?;
             let (body, personal) = record.image()?;
             let archived = record.spine.archived_at.is_some();
-            let row =
-                crate::records::Row { id, version: record.spine.version, status: record.spine.status.clone(), archived, body, personal };
+            let (version, status, schema) = (record.spine.version, record.spine.status.clone(), R::KIND.schema);
+            let row = crate::records::Row { id, version, status, archived, body, personal, schema, names: 0 };
             Ok(Answer::shown(reader.show::<R>(row)?))
         })
         .await

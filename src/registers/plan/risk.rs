@@ -286,7 +286,7 @@ impl Stored for Risk {
 ///
 /// It is dealt with. One above the acceptance criteria is closed only with an acceptance that holds, or after a completed treatment.
 #[utoipa::path(operation_id = "closeRisk", tag = "risks", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Risk>),
-    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Decided))]
 #[post("/v1/risks/{id}/close")]
 pub async fn close(guard: Guard<Close<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
     let change = |tx: &mut Tx<'_, _>, record: &mut Record<Risk>, _: Comment| {

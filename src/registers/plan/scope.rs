@@ -156,7 +156,7 @@ pub async fn submit(guard: Guard<Submit<Scope>>, at: At, known: Known, input: In
 ///
 /// Puts the revision in force. Whoever submitted it cannot approve it: persons are compared, not credentials.
 #[utoipa::path(operation_id = "approveScope", tag = "scopes", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Scope>),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Decided))]
 #[post("/v1/scopes/{id}/approve")]
 pub async fn approve(guard: Guard<Approve<Scope>>, at: At, known: Known, input: Input) -> Result<Answer> {
     revision::approve(guard, at, known, input).await

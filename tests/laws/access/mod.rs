@@ -8,7 +8,6 @@ use crate::support::{PASSWORD, TestApp};
 use actix_web::http::Method;
 use fixtures::{HERE, Kit, Operation};
 use isms::access::{Role, allows};
-use isms::identity::KINDS;
 use isms::registers::ROOMS;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -83,7 +82,7 @@ fn permission(method: &Method, path: &str) -> Option<(String, String)> {
         }
         _ => {}
     }
-    let mut kinds = ROOMS.iter().map(|room| room.kind).chain(KINDS.iter().copied());
+    let mut kinds = isms::api::kinds();
     let kind = kinds.find(|kind| kind.path == parts[0]).unwrap_or_else(|| panic!("{path}")).name;
     let action = match (method.as_str(), parts.get(2).copied().unwrap_or_default()) {
         ("GET", _) => "read",
@@ -212,11 +211,19 @@ async fn role_cell(kit: &Kit<'_>, operation: &Operation, caller: &Caller, shared
         let reply = kit.call(&caller.key, operation, shared).await;
         return if reply.status == 403 && reply.json()["code"] == "forbidden" { "-".into() } else { wrong("may not", &reply) };
     }
-    if caller.name == "auditor" && !operation.reads() && operation.template != OWN_LOGIN {
+    if caller.name == "auditor" && !operation.reads() && operation.template != OWN_LOGIN && !operation.template.starts_with("/v1/api-keys")
+    {
         return "! an auditor writes".into();
     }
-    let pushes = caller.role == Role::Collector && operation.by_id();
-    let contributes = caller.role == Role::Contributor && !operation.reads() && operation.by_id();
+    let kind = operation.kind().map_or("", |kind| kind.name);
+    // Whoever neither administers nor audits has their own keys; auditors see those of all, but make and change their own.
+    let audits = [Role::InternalAuditor, Role::Auditor].contains(&caller.role);
+    let keys = kind == "api_key" && caller.role != Role::Admin && !(audits && operation.reads());
+    let pushes = (caller.role == Role::Collector || keys) && operation.by_id();
+    let raises = caller.role == Role::InternalAuditor
+        && permission(&operation.method, &operation.template).is_some_and(|(_, action)| action == "change");
+    let contributes =
+        (caller.role == Role::Contributor && !keys || kind == "nonconformity" && raises) && !operation.reads() && operation.by_id();
     let record = match (operation.by_id(), operation.reads() && !operation.template.contains("{n}") && !pushes) {
         (false, _) => String::new(),
         (true, true) => shared.to_owned(),
@@ -237,6 +244,7 @@ async fn role_cell(kit: &Kit<'_>, operation: &Operation, caller: &Caller, shared
     let reply = kit.call(&caller.key, operation, &of_others).await;
     match (reply.status, pushes) {
         (404, true) => "own".into(),
+        (403, true) if keys && audits => "own".into(),
         (403, false) if ["not_assigned", "segregation_of_duties"].contains(&reply.json()["code"].as_str().unwrap()) => "own".into(),
         (200..300, false) => "yes".into(),
         _ => wrong("on someone else's", &reply),

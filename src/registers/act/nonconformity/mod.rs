@@ -1,15 +1,17 @@
 //! Nonconformities (ISO/IEC 27001:2022 10.2): open → contained → analysed → action_planned → implemented → verified → closed. What did not help
-//! goes back to analysed, in the next iteration; whoever did the work does not verify it.
+//! goes back to analysed, in the next iteration; whoever did the work does not verify it, and what changes after the verification is verified
+//! again.
 pub mod rules;
 pub mod steps;
 
+pub use rules::unverify;
 pub use steps::actions;
 
 use crate::access::Actor;
 use crate::core::{Code, Problem, Result, VersionKey};
 use crate::db::{Conn, schema::nonconformities as n, schema::versions as v};
 use crate::records::ask::Moments;
-use crate::records::{Comment as Needs, Condition, Kind, Record, Relation, Resource, Stored, Transition, unasked, unasked_flag};
+use crate::records::{Comment as Needs, Condition, Kind, Record, Relation, Resource, Stored, Transition, Tx, unasked, unasked_flag};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -140,6 +142,17 @@ impl Resource for Nonconformity {
     fn changeable(record: &Record<Self>) -> Result<()> {
         match record.spine.status.as_str() {
             "closed" => Err(Problem::new(Code::IllegalTransition, "What is closed stays as it is; record a recurrence.")),
+            _ => Ok(()),
+        }
+    }
+    fn settle(record: &mut Record<Self>, before: Option<&Record<Self>>, _: NaiveDate) {
+        if before.is_some() && record.spine.status == "verified" {
+            rules::unverified(record);
+        }
+    }
+    fn permitted<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, _: &Record<Self>, action: &str) -> Result<()> {
+        match before {
+            Some(before) if action == "update" => rules::raised(tx.caller(), before),
             _ => Ok(()),
         }
     }

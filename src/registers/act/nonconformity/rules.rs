@@ -1,17 +1,19 @@
-//! The rules of a nonconformity's life: pure, but for the one query that finds its actions.
+//! The rules of a nonconformity's life: pure, but for the queries that find its actions, and it behind them.
 use super::{Course, Nonconformity};
-use crate::access::Actor;
+use crate::access::{Actor, Caller, Role};
 use crate::core::{Code, Id, Problem, Result};
+use crate::db::among::among;
+use crate::db::dialect::{OPEN, body_of};
 use crate::db::schema::{links as l, versions as v};
-use crate::records::{Covers, Tx};
+use crate::records::{Covers, Record, Tx};
+use crate::registers::act::action::Action;
 use diesel::prelude::*;
+use std::collections::BTreeSet;
 
 /// An action that a nonconformity led to, as its rules need it.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 pub struct Led {
     status: String,
-    /// Whose it is.
-    pub owner: Option<Id>,
 }
 
 /// The actions that a nonconformity led to.
@@ -19,8 +21,60 @@ pub fn actions_of<P: Covers<Nonconformity>>(tx: &mut Tx<'_, P>, id: Id) -> Resul
     let tenant = tx.caller().tenant;
     let led = v::table.inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))));
     let led = led.filter(v::tenant_id.eq(tenant).and(v::kind.eq("action")).and(v::archived_at.is_null()));
-    let led = led.filter(l::relation.eq("origin_id").and(l::to_id.eq(id)).and(l::to_seq.eq(crate::db::dialect::OPEN)));
-    Ok(led.filter(v::to_seq.eq(crate::db::dialect::OPEN)).select((v::status, v::owner_id)).load(tx.conn())?)
+    let led = led.filter(l::relation.eq("origin_id").and(l::to_id.eq(id)).and(l::to_seq.eq(OPEN)));
+    let statuses: Vec<String> = led.filter(v::to_seq.eq(OPEN)).select(v::status).load(tx.conn())?;
+    Ok(statuses.into_iter().map(|status| Led { status }).collect())
+}
+
+/// Every action that it ever led to, though it was archived or belongs to something else by now.
+pub fn ever_led<P: Covers<Nonconformity>>(tx: &mut Tx<'_, P>, id: Id) -> Result<Vec<Record<Action>>> {
+    let tenant = tx.caller().tenant;
+    let led = l::table.filter(l::tenant_id.eq(tenant).and(l::to_id.eq(id)).and(l::relation.eq("origin_id")));
+    let led: BTreeSet<Id> = led.select(l::from_id).load(tx.conn())?.into_iter().collect();
+    let led: Vec<Id> = led.into_iter().collect();
+    let mut all = Vec::with_capacity(led.len());
+    for some in led.chunks(500) {
+        let standing = v::table.filter(v::tenant_id.eq(tenant).and(among(v::id, some)).and(v::kind.eq("action")).and(v::to_seq.eq(OPEN)));
+        let images: Vec<(i16, String)> = standing.select((v::schema, body_of())).load(tx.conn())?;
+        for (schema, body) in images {
+            all.push(Record::of_image(schema, &body, None)?);
+        }
+    }
+    Ok(all)
+}
+
+/// Those of these nonconformities that are verified have to be verified again: something that they led to has changed.
+pub fn unverify<P>(tx: &mut Tx<'_, P>, origins: &BTreeSet<Id>) -> Result<()> {
+    let tenant = tx.caller().tenant;
+    for id in origins {
+        let standing = v::table.filter(v::tenant_id.eq(tenant).and(v::id.eq(*id)).and(v::kind.eq("nonconformity")).and(v::to_seq.eq(OPEN)));
+        let standing = standing.filter(v::status.eq("verified")).select((v::schema, body_of()));
+        let Some((schema, body)) = standing.get_result::<(i16, String)>(tx.conn()).optional()? else { continue };
+        let before = Record::<Nonconformity>::of_image(schema, &body, None)?;
+        let mut record = before.clone();
+        unverified(&mut record);
+        tx.follow(&before, record, "unverify")?;
+    }
+    Ok(())
+}
+
+/// Pure: what was verified is implemented again, and nobody has verified it.
+pub fn unverified(record: &mut Record<Nonconformity>) {
+    record.spine.status = "implemented".into();
+    (record.state.effective, record.state.verified_by) = (None, None);
+}
+
+/// Pure: may this caller change what it says? Who only audits: what they raised or own.
+pub fn raised(caller: &Caller, record: &Record<Nonconformity>) -> Result<()> {
+    let audits =
+        caller.roles.contains(&Role::InternalAuditor) && !caller.roles.iter().any(|role| [Role::Manager, Role::Contributor].contains(role));
+    let me = caller.actor.person_id;
+    let by = &record.spine.created_by;
+    let theirs = by.id == caller.actor.id || me.is_some() && [by.person_id, record.links.one("owner_id")].contains(&me);
+    match audits && !theirs {
+        true => Err(Problem::new(Code::NotAssigned, "Internal auditors may change only nonconformities that they raised or own.")),
+        false => Ok(()),
+    }
 }
 
 /// Pure: may it be called planned? What did not help before is no plan for the next iteration.
@@ -61,7 +115,7 @@ mod tests {
     use crate::records::Resource;
 
     fn led(status: &str) -> Led {
-        Led { status: status.into(), owner: None }
+        Led { status: status.into() }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The steps of a nonconformity's life, as clients take them.
 use super::Nonconformity;
-use super::rules::{actions_of, implemented, planned, verified};
+use super::rules::{actions_of, ever_led, implemented, planned, verified};
 use crate::core::{Code, Problem, Result};
 use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{Analyse, Answer, At, Because, Close, Contain, Guard, Implement, Input, Plan, Return, Verify, transit};
-use crate::records::{Known, Record, Tx};
+use crate::records::{Deed, Known, Record, Tx};
 use actix_web::post;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -112,7 +112,7 @@ pub async fn plan(guard: Guard<Plan<Nonconformity>>, at: At, known: Known, input
 
 /// Say that a nonconformity's actions are done
 ///
-/// Every action that was planned is done (or cancelled, with one done at least).
+/// Every action that was planned is done (or cancelled, with one done at least). A person says so, no service key.
 #[utoipa::path(operation_id = "implementNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Nonconformity>),
     params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/nonconformities/{id}/implement")]
@@ -121,21 +121,28 @@ pub async fn implement(guard: Guard<Implement<Nonconformity>>, at: At, known: Kn
         record.state.implemented_by = Some(tx.caller().actor.clone());
         implemented(&actions_of(tx, record.spine.id)?)
     };
-    transit::transit(guard, (at, known, input), "implement", transit::anyone, change).await
+    transit::transit(guard, (at, known, input), "implement", transit::a_person, change).await
 }
 
 /// Verify what was done about a nonconformity
 ///
-/// By a person who implemented none of it. What did not help goes back to analysed, and the iteration grows.
+/// By a person who implemented none of it, nor completed one of its actions. What changes afterwards, it or an action of it, takes the
+/// verification away. What did not help goes back to analysed, and the iteration grows.
 #[utoipa::path(operation_id = "verifyNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Verification, responses(Changed<Nonconformity>),
-    params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+    params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Decided))]
 #[post("/v1/nonconformities/{id}/verify")]
 pub async fn verify(guard: Guard<Verify<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
     let another = |tx: &mut Tx<'_, Verify<Nonconformity>>, stored: &Record<Nonconformity>| {
-        tx.another_than(stored.state.implemented_by.as_ref(), "implemented it")?;
-        let me = tx.person()?;
-        match actions_of(tx, stored.spine.id)?.iter().any(|action| action.owner == Some(me)) {
-            true => Err(Problem::new(Code::SegregationOfDuties, "Who owns one of its actions cannot verify it; another person has to.")),
+        let (me, led) = (tx.person()?, ever_led(tx, stored.spine.id)?);
+        let said = stored.state.implemented_by.iter();
+        let said = said.map(|by| Deed { by, record: stored.spine.id, action: "implement", what: "said that it was implemented" });
+        let done = led.iter().filter_map(|action| {
+            let by = action.state.completed_by.as_ref()?;
+            Some(Deed { by, record: action.spine.id, action: "complete", what: "completed one of its actions" })
+        });
+        tx.another_than(&said.chain(done).collect::<Vec<_>>())?;
+        match led.iter().any(|action| action.links.one("owner_id") == Some(me)) {
+            true => Err(Problem::new(Code::SegregationOfDuties, "You own one of its actions: another person has to verify it.")),
             false => Ok(()),
         }
     };
@@ -151,7 +158,7 @@ pub async fn verify(guard: Guard<Verify<Nonconformity>>, at: At, known: Known, i
 ///
 /// What was verified is closed and stays as it is.
 #[utoipa::path(operation_id = "closeNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Nonconformity>),
-    params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+    params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Decided))]
 #[post("/v1/nonconformities/{id}/close")]
 pub async fn close(guard: Guard<Close<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
     transit::transit::<Nonconformity, _, Comment>(guard, (at, known, input), "close", transit::a_person, transit::nothing).await
@@ -164,7 +171,11 @@ pub async fn close(guard: Guard<Close<Nonconformity>>, at: At, known: Known, inp
     params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/nonconformities/{id}/return")]
 pub async fn return_nonconformity(guard: Guard<Return<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Nonconformity, _, Because>(guard, (at, known, input), "return", transit::anyone, transit::nothing).await
+    let back = |_: &mut Tx<'_, Return<Nonconformity>>, record: &mut Record<Nonconformity>, _: Because| {
+        (record.state.effective, record.state.verified_by) = (None, None);
+        Ok(())
+    };
+    transit::transit(guard, (at, known, input), "return", transit::anyone, back).await
 }
 
 fn given(there: bool, pointer: &str) -> Result<()> {

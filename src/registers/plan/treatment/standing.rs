@@ -96,8 +96,9 @@ pub fn treatments(reader: &mut Reader<'_>, of: Option<Id>) -> Result<Vec<Record<
         let linked: Vec<Id> = linked.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))).select(l::from_id).load(reader.conn())?;
         own = own.filter(v::id.eq_any(linked));
     }
-    let rows: Vec<(i64, String)> = own.order(v::number).select((v::number, body_of())).load(reader.conn())?;
-    rows.into_iter().map(|(number, body)| Record::of_image(&body, None, number)).collect()
+    let mut rows: Vec<(i16, String)> = own.order(v::number).select((v::schema, body_of())).load(reader.conn())?;
+    reader.name_actors(&mut rows.iter_mut().map(|(_, body)| body).collect::<Vec<_>>())?;
+    rows.into_iter().map(|(schema, body)| Record::of_image(schema, &body, None)).collect()
 }
 
 /// May a risk above the acceptance criteria be closed? With an acceptance that holds, or a completed treatment after which its level did not rise.

@@ -6,7 +6,7 @@ use crate::core::{Code, Problem, Result};
 use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Cancel, Complete, Guard, Input, Permission, Return, Revoke, Start, Submit, input, transit};
-use crate::records::{Covers, Known, Record, Resource, Selector, Tx};
+use crate::records::{Covers, Deed, Known, Record, Resource, Selector, Tx};
 use crate::registers::plan::methodology;
 use crate::registers::plan::risk::{Risk, RiskScore};
 use actix_web::post;
@@ -91,21 +91,25 @@ pub async fn submit(guard: Guard<Submit<RiskTreatment>>, at: At, known: Known, i
 
 /// Sign a risk treatment
 ///
-/// As the owner of the risk, or with authority for its level, where `basis.authority` asks for it: two different persons, and neither is the one
-/// who submitted it, whatever their keys. The last signature makes an acceptance `accepted`, any other treatment `approved`, and writes the
+/// As the owner of the risk, or with authority for its level, where `basis.authority` asks for it: two different persons, and neither is one who
+/// wrote or submitted it, whatever their keys. The last signature makes an acceptance `accepted`, any other treatment `approved`, and writes the
 /// residual score of the risk.
 #[utoipa::path(operation_id = "signRiskTreatment", tag = "risk-treatments", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+    params(("id" = String, Path, description = "The treatment: its id or its code.", max_length = 64), crate::http::document::Decided))]
 #[post("/v1/risk-treatments/{id}/sign")]
 pub async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let (selector, body) = (at.of(&RiskTreatment::KIND)?, input.clone());
+    let (selector, known, body) = (at.of(&RiskTreatment::KIND)?, known.for_decision(), input.clone());
     guard
         .write(&input, move |tx| {
             let stored = tx.reader().load::<RiskTreatment>(&selector, false)?;
             known.check(stored.spine.version)?;
-            let me = tx.person()?;
-            tx.another_than(stored.state.submitted_by.as_ref(), "submitted it")?;
+            let (me, record) = (tx.person()?, stored.spine.id);
+            let asked = stored.state.submitted_by.as_ref().map(|by| Deed { by, record, action: "submit", what: "submitted it" });
+            let given = stored.state.signatures.iter().filter(|_| stored.spine.status == "in_review");
+            let signed = given.map(|given| Deed { by: &given.person, record, action: "sign", what: "signed it" });
+            tx.another_than(&asked.into_iter().chain(signed).collect::<Vec<_>>())?;
+            tx.another_than_editors(record)?;
             let submitted = stored.state.basis.clone().filter(|_| stored.spine.status == "in_review");
             let roles = &tx.caller().roles;
             let capacity = submitted.as_ref().map(|basis| rules::capacity(&stored.state, basis, me, roles)).transpose()?;
