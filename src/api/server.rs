@@ -58,7 +58,7 @@ pub fn application(
 
 /// Serves until it is told to end, holding the lock on the data folder. `started` hears the address.
 pub async fn serve(config: &Config, _alone: File, house: Data<House>, started: impl FnOnce(SocketAddr)) -> Outcome<()> {
-    house.files().sweep()?;
+    house.tidy()?;
     let metrics = Data::new(Metrics::new(config.metrics).map_err(|e| e.to_string())?);
     let frame = Data::new(Frame { behind_tls: config.behind_tls });
     let cors = Data::new(config.cors.clone());

@@ -32,6 +32,10 @@ impl Instant {
     pub fn day(self, zone: Tz) -> NaiveDate {
         self.0.with_timezone(&zone).date_naive()
     }
+    /// The first millisecond of a day there.
+    pub fn start_of(day: NaiveDate, zone: Tz) -> Option<Self> {
+        Instant::end_of(day.pred_opt()?, zone).map(|end| end.plus_millis(1))
+    }
     /// The last millisecond of a day there.
     pub fn end_of(day: NaiveDate, zone: Tz) -> Option<Self> {
         let midnight = day.succ_opt()?.and_hms_opt(0, 0, 0)?;
@@ -76,6 +80,34 @@ impl utoipa::PartialSchema for Instant {
 }
 impl utoipa::ToSchema for Instant {}
 
+/// A moment, or a day where the organization is: what `…_since` and `…_before` take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    /// An RFC 3339 instant.
+    At(Instant),
+    /// A day, which begins there.
+    On(NaiveDate),
+}
+
+impl Edge {
+    /// The moment that it means in this zone.
+    pub fn instant(self, zone: Tz) -> Instant {
+        match self {
+            Edge::At(at) => at,
+            Edge::On(day) => Instant::start_of(day, zone).unwrap_or_else(|| Instant::new(day.and_time(chrono::NaiveTime::MIN).and_utc())),
+        }
+    }
+}
+impl std::str::FromStr for Edge {
+    type Err = chrono::ParseError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.len() {
+            10 => NaiveDate::parse_from_str(text, "%Y-%m-%d").map(Edge::On),
+            _ => text.parse().map(Edge::At),
+        }
+    }
+}
+
 /// The source of time.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
@@ -98,6 +130,24 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_begins_where_the_organization_is() {
+        for (day, zone, begins) in [
+            ("2026-01-01", chrono_tz::Pacific::Auckland, "2025-12-31T11:00:00.000Z"),
+            ("2026-01-01", chrono_tz::Europe::Berlin, "2025-12-31T23:00:00.000Z"),
+            ("2026-03-29", chrono_tz::Europe::Berlin, "2026-03-28T23:00:00.000Z"),
+            ("2026-01-01", chrono_tz::UTC, "2026-01-01T00:00:00.000Z"),
+        ] {
+            let edge: Edge = day.parse().unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(edge.instant(zone).to_string(), begins);
+        }
+        assert_eq!(
+            "2026-01-01T00:00:00+01:00".parse::<Edge>().map(|edge| edge.instant(chrono_tz::UTC).to_string()).as_deref(),
+            Ok("2025-12-31T23:00:00.000Z")
+        );
+        assert!("2026-1-1".parse::<Edge>().is_err() && "2026-02-30".parse::<Edge>().is_err());
+    }
 
     #[test]
     fn a_day_ends_where_the_organization_is() {

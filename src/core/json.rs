@@ -1,8 +1,9 @@
 //! JSON: its canonical form (RFC 8785), and reading it strictly (RFC 7493).
 use super::{Code, Problem, Result};
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use std::cell::Cell;
 use std::fmt;
 
 /// The canonical text of a value (RFC 8785): what is hashed, and what the ledger keeps.
@@ -10,12 +11,18 @@ pub fn canonical(value: &impl Serialize) -> Result<String> {
     serde_json_canonicalizer::to_string(value).map_err(Problem::internal)
 }
 
+/// Values that one JSON text may have: memory is bounded by them, not by the bytes alone (`[]` takes two bytes, and thirty in memory).
+pub const VALUES: usize = 600_000;
+
 /// Reads one JSON text as I-JSON asks (RFC 7493): a repeated name or an integer that a double cannot hold is an error, not a surprise.
-/// Nesting ends at 128 levels.
+/// Nesting ends at 128 levels, and there are up to [`VALUES`] values.
 pub fn strict(bytes: &[u8]) -> Result<Value> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict::deserialize(&mut reader).and_then(|value| reader.end().map(|()| value.0));
-    value.map_err(|e| Problem::new(Code::Malformed, format!("The body is not valid JSON: {e}.")))
+    let (mut reader, left) = (serde_json::Deserializer::from_slice(bytes), Cell::new(VALUES));
+    let value = Strict(&left).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    value.map_err(|e| match left.get() {
+        0 => Problem::new(Code::PayloadTooLarge, format!("The body may have up to {VALUES} values; send it in parts.")),
+        _ => Problem::new(Code::Malformed, format!("The body is not valid JSON: {e}.")),
+    })
 }
 
 /// Reads one JSON object strictly.
@@ -29,17 +36,23 @@ pub fn object(bytes: &[u8]) -> Result<Map<String, Value>> {
 /// The largest integer that every JSON reader keeps exactly: 2^53 - 1.
 const SAFE: u64 = (1 << 53) - 1;
 
-struct Strict(Value);
+/// Reads one value, as long as so many are left.
+#[derive(Clone, Copy)]
+struct Strict<'c>(&'c Cell<usize>);
 
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        d.deserialize_any(StrictVisitor).map(Strict)
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
+        let left = self.0.get().saturating_sub(1);
+        self.0.set(left);
+        if left == 0 {
+            return Err(serde::de::Error::custom("there are too many values"));
+        }
+        d.deserialize_any(self)
     }
 }
 
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
@@ -67,7 +80,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut all = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(self)? {
             all.push(item);
         }
         Ok(Value::Array(all))
@@ -75,7 +88,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut all = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            let Strict(value) = members.next_value()?;
+            let value = members.next_value_seed(self)?;
             if all.contains_key(&name) {
                 return Err(serde::de::Error::custom(format!("the name `{name}` stands there twice")));
             }
@@ -95,6 +108,15 @@ mod tests {
         let value = json!({"\u{20ac}": "Euro", "\r": "CR", "1": "one", "numbers": [333333333.333_333_3, 1E30, 4.50, 2e-3, 0.000000000000000000000000001]});
         let text = canonical(&value).unwrap_or_default();
         assert_eq!(text, "{\"\\r\":\"CR\",\"1\":\"one\",\"numbers\":[333333333.3333333,1e+30,4.5,0.002,1e-27],\"€\":\"Euro\"}");
+    }
+
+    #[test]
+    fn a_text_has_so_many_values() {
+        let many = |n: usize| format!("[{}0]", "[],".repeat(n - 2));
+        assert!(strict(many(VALUES - 1).as_bytes()).is_ok());
+        assert!(strict(many(VALUES).as_bytes()).is_err_and(|fault| fault.is(Code::PayloadTooLarge)));
+        let named = format!("{{{}}}", (0..VALUES).map(|n| format!("\"{n}\":{{}}")).collect::<Vec<_>>().join(","));
+        assert!(strict(named.as_bytes()).is_err_and(|fault| fault.is(Code::PayloadTooLarge)));
     }
 
     #[test]

@@ -68,7 +68,7 @@ codes! {
     EvidenceDiffers      "evidence_differs"       409 "That evidence is there with other content"
         "Evidence with this source, external id and moment is there with other content. New content has a new moment of collection.";
     Retained             "retained"               409 "The record must be kept for now"
-        "The record is on hold, or its time of retention has not ended. It can be archived after that.";
+        "The record is on hold, or its time of retention has not ended. While it is on hold, only links can be added; it changes, is superseded or archived after `release`, and is archived after its day of retention.";
     VersionMismatch      "version_mismatch"       412 "The record has changed since it was read"
         "Somebody changed the record after it was read: `If-Match` names another version, or is a weak tag. Read it again, look at what changed, and repeat the change with the new tag.";
     PayloadTooLarge      "payload_too_large"      413 "The body is too large"
@@ -87,6 +87,8 @@ codes! {
         "This key, or this address, has sent more requests than its share. Wait as `Retry-After` says; `RateLimit` and `RateLimit-Policy` say how much there is.";
     Internal             "internal"               500 "Something broke here"
         "A fault of the service. Its log has the cause under the `request_id`; a repeated request is safe with the same idempotency key.";
+    ContentMissing       "content_missing"        500 "The content is missing from the store"
+        "The record names a content that the object store does not have: the store was lost, or restored from an older backup than the database. Restore `object_store` from the backup that goes with the database, or push the same content again.";
     Unavailable          "unavailable"            503 "Too busy; try again"
         "The service or its database is too busy, starting or ending. Wait as `Retry-After` says, then send the request again.";
 }

@@ -40,6 +40,33 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
+/// Is it a character that nobody sees, or that turns the order of others around? A control character, a mark of direction, a tag.
+pub fn hidden(letter: char) -> bool {
+    let invisible = matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}');
+    let marks = matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    letter.is_control() || invisible || marks
+}
+
+/// Text in Unicode's composed form (NFC): `é` is one letter, however it was typed.
+pub fn composed(text: &str) -> String {
+    icu_normalizer::ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
+}
+
+/// For identifiers in bodies: in the composed form, so that what looks the same is the same.
+pub fn composed_name<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Option<String>, D::Error> {
+    let text: Option<String> = serde::Deserialize::deserialize(given)?;
+    Ok(text.map(|text| composed(&text)))
+}
+
+/// An identifier that can be read: no character of it is invisible.
+pub fn legible(text: &str) -> Result<(), validator::ValidationError> {
+    let unseen = |letter: char| hidden(letter) || matches!(letter, '\u{200c}' | '\u{200d}');
+    match text.chars().any(unseen) {
+        false => Ok(()),
+        true => Err(validator::ValidationError::new("invisible").with_message("use characters that can be seen".into())),
+    }
+}
+
 /// Text as search compares it: lower case, white space folded.
 pub fn folded(text: &str) -> String {
     text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")

@@ -1,10 +1,20 @@
 //! Content kept by its SHA-256, outside the database: `object_store/<organization>/<first two digits>/<digest>`.
 //! A file is written beside, synced, renamed and its folder synced before any row may name it; so a row never names a file that is not whole.
-use crate::core::{Problem, Result, TenantId};
+use crate::core::{Code, Problem, Result, TenantId};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// What the store and the records have apart from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compared {
+    /// Contents that records name and the store does not have.
+    pub missing: usize,
+    /// Contents of the store that no record names.
+    pub unnamed: usize,
+}
 
 /// The folder of contents.
 #[derive(Debug, Clone)]
@@ -25,15 +35,29 @@ impl Files {
         fs::create_dir_all(&files.incoming)?;
         Ok(files)
     }
-    /// Removes what an earlier process was still receiving when it ended; what is younger than a day may be another's.
-    pub fn sweep(&self) -> io::Result<()> {
+    /// Removes what an earlier process was still receiving when it ended. Where this process is not `alone`, what is younger than a day may be
+    /// another's.
+    pub fn sweep(&self, alone: bool) -> io::Result<()> {
         for left in fs::read_dir(&self.incoming)?.flatten() {
             let age = left.metadata()?.modified()?.elapsed().unwrap_or_default();
-            if age > Duration::from_secs(24 * 3600) {
+            if alone || age > Duration::from_secs(24 * 3600) {
                 fs::remove_file(left.path())?;
             }
         }
         Ok(())
+    }
+    /// Compares the store with the contents that the records of an organization name: how many of those are missing, and how many are named by none
+    /// (left by a process that ended between the store and the database). Nothing is removed: an older database may have been restored beside them.
+    pub fn compare(&self, tenant: TenantId, named: &BTreeSet<String>) -> io::Result<Compared> {
+        let mut kept = BTreeSet::new();
+        let folder = self.kept.join(tenant.0.to_string());
+        if folder.exists() {
+            for some in fs::read_dir(folder)? {
+                let files = fs::read_dir(some?.path())?;
+                kept.extend(files.flatten().filter_map(|file| file.file_name().into_string().ok()));
+            }
+        }
+        Ok(Compared { missing: named.difference(&kept).count(), unnamed: kept.difference(named).count() })
     }
     /// Room for a file to come.
     pub fn receive(&self) -> Result<Incoming> {
@@ -61,10 +85,23 @@ impl Files {
     }
     /// Opens a kept file for reading.
     pub fn open_kept(&self, tenant: TenantId, sha256: &str) -> Result<File> {
-        File::open(self.path(tenant, sha256)).map_err(|e| Problem::internal(format!("content {sha256}: {e}")))
+        File::open(self.path(tenant, sha256)).map_err(|why| match why.kind() {
+            io::ErrorKind::NotFound => {
+                log::error!("the object store has no content {sha256}");
+                Problem::new(Code::ContentMissing, "The content is not in the object store. Restore it from the backup, or push it again.")
+            }
+            _ => Problem::internal(format!("content {sha256}: {why}")),
+        })
     }
     fn path(&self, tenant: TenantId, sha256: &str) -> PathBuf {
         self.kept.join(tenant.0.to_string()).join(sha256.get(..2).unwrap_or("00")).join(sha256)
+    }
+}
+
+impl Incoming {
+    /// Makes what was written durable.
+    pub fn sync(&self) -> Result<()> {
+        self.0.as_file().sync_all().map_err(Problem::internal)
     }
 }
 

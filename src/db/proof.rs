@@ -10,6 +10,12 @@ use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, Valid
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Date, Integer, Text};
 
+/// The relations by which evidence proves a control.
+pub const PROVES: [&str; 2] = ["control_ids", "subject_ids"];
+
+/// The rank of a control that fails: above all others, so that one failed test outweighs every proof.
+pub const FAILING: i32 = 9;
+
 /// The first days that are current still.
 #[derive(Debug, Clone)]
 pub struct Ages {
@@ -26,6 +32,8 @@ pub struct Ages {
 pub struct Sight {
     /// Of these scopes, and of the whole organization.
     pub scopes: Vec<Id>,
+    /// That cites a requirement like one of these patterns, or none.
+    pub frameworks: Vec<String>,
     /// Of these sources.
     pub sources: Vec<String>,
     /// Pushed by this account.
@@ -36,7 +44,7 @@ pub struct Sight {
     pub until: Option<NaiveDate>,
 }
 
-/// Does this control operate so? As ranks: 0 unproven, 1 stale, 2 operating; both parts of a shared control have to be proven, so the lower counts.
+/// Does this control operate so? As ranks: 0 unproven, 1 stale, 2 operating, 9 failing; both parts of a shared control have to be proven, so the lower counts.
 #[derive(Debug, Clone)]
 pub struct Operates {
     /// The position.
@@ -62,10 +70,11 @@ expression!(Operates, Bool, |this, out| {
     out.push_sql(
         "(SELECT CASE WHEN stage <> 'implemented' THEN 0 WHEN responsibility = 'own' THEN MAX(grade) \
          WHEN responsibility = 'provider' THEN MAX(CASE WHEN attests THEN grade ELSE 0 END) \
+         WHEN MAX(grade) = 9 THEN 9 \
          WHEN MAX(CASE WHEN attests THEN grade ELSE 0 END) < MAX(CASE WHEN attests THEN 0 ELSE grade END) \
          THEN MAX(CASE WHEN attests THEN grade ELSE 0 END) ELSE MAX(CASE WHEN attests THEN 0 ELSE grade END) END \
          FROM (SELECT pc.implementation AS stage, pc.responsibility AS responsibility, pe.attests AS attests, \
-         CASE WHEN pe.id IS NULL THEN 0 WHEN ",
+         CASE WHEN pe.id IS NULL OR pe.outcome = 'inconclusive' THEN 0 WHEN ",
     );
     current(
         &mut out,
@@ -87,8 +96,19 @@ expression!(Operates, Bool, |this, out| {
         },
     )?;
     out.push_sql(
-        " THEN 2 ELSE 1 END AS grade FROM controls pc \
-         LEFT JOIN links pl ON pl.tenant_id = pc.tenant_id AND pl.to_id = pc.id AND pl.relation = 'control_ids' AND ",
+        " THEN CASE WHEN pe.outcome = 'failed' THEN CASE WHEN pe.external_id IS NULL AND EXISTS (SELECT 1 FROM links al \
+         JOIN versions av ON av.tenant_id = al.tenant_id AND av.id = al.from_id AND av.kind = 'evidence' AND av.archived_at IS NULL \
+         JOIN evidence ae ON ae.tenant_id = av.tenant_id AND ae.id = av.id AND ae.version = av.version \
+         WHERE al.tenant_id = pc.tenant_id AND al.to_id = pc.id AND al.relation IN ('control_ids', 'subject_ids') \
+         AND ae.superseded_by_id IS NULL AND ae.external_id IS NULL AND ae.outcome = 'passed' AND ae.source = pe.source \
+         AND ae.attests = pe.attests AND ae.collected_at > pe.collected_at AND ",
+    );
+    stood(&mut out, "al", &this.seq)?;
+    out.push_sql(" AND ");
+    stood(&mut out, "av", &this.seq)?;
+    out.push_sql(
+        ") THEN 0 ELSE 9 END ELSE 2 END WHEN pe.outcome = 'failed' THEN 0 ELSE 1 END AS grade FROM controls pc \
+         LEFT JOIN links pl ON pl.tenant_id = pc.tenant_id AND pl.to_id = pc.id AND pl.relation IN ('control_ids', 'subject_ids') AND ",
     );
     stood(&mut out, "pl", &this.seq)?;
     out.push_sql(
@@ -161,7 +181,7 @@ fn done<'b>(out: &mut AstPass<'_, 'b, Backend>, seq: &'b i64) -> QueryResult<()>
     out.push_sql(
         "EXISTS (SELECT 1 FROM links pl JOIN versions cv ON cv.tenant_id = pl.tenant_id AND cv.id = pl.to_id \
          JOIN controls pc ON pc.tenant_id = cv.tenant_id AND pc.id = cv.id AND pc.version = cv.version \
-         WHERE pl.tenant_id = pe.tenant_id AND pl.from_id = pe.id AND pl.relation = 'control_ids' AND ",
+         WHERE pl.tenant_id = pe.tenant_id AND pl.from_id = pe.id AND pl.relation IN ('control_ids', 'subject_ids') AND ",
     );
     stood(out, "pl", seq)?;
     out.push_sql(" AND ");
@@ -196,6 +216,23 @@ fn seen<'b>(out: &mut AstPass<'_, 'b, Backend>, sight: &'b Sight, seq: &'b i64) 
     if let Some(day) = &sight.until {
         out.push_sql(" AND pe.collected_on <= ");
         out.push_bind_param::<Date, _>(day)?;
+    }
+    if !sight.frameworks.is_empty() {
+        let cited = |out: &mut AstPass<'_, 'b, Backend>| {
+            out.push_sql("SELECT 1 FROM requirement_links rq WHERE rq.tenant_id = pv.tenant_id AND rq.from_id = pv.id AND ");
+            stood(out, "rq", seq)
+        };
+        out.push_sql(" AND (NOT EXISTS (");
+        cited(out)?;
+        out.push_sql(")");
+        for pattern in &sight.frameworks {
+            out.push_sql(" OR EXISTS (");
+            cited(out)?;
+            out.push_sql(" AND rq.requirement LIKE ");
+            out.push_bind_param::<Text, _>(pattern)?;
+            out.push_sql(" ESCAPE '\\')");
+        }
+        out.push_sql(")");
     }
     if !sight.scopes.is_empty() {
         for (n, opening) in [" AND (EXISTS (", " OR NOT EXISTS ("].into_iter().enumerate() {

@@ -39,6 +39,7 @@ table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     organizations (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, time_zone -> Text, evidence_default_valid_days -> Integer,
+        review_every_days -> Integer,
     }
 }
 table! {
@@ -80,7 +81,7 @@ table! {
     vulnerabilities (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, severity -> Text, source -> Nullable<Text>, cve -> Nullable<Text>,
         tool -> Nullable<Text>, component -> Nullable<Text>, weakness -> Nullable<Text>, found_on -> Nullable<Date>,
-        fixed_on -> Nullable<Date>, reopened_on -> Nullable<Date>,
+        fixed_on -> Nullable<Date>, reopened_on -> Nullable<Date>, reported_by -> Nullable<DbUuid>,
     }
 }
 table! {
@@ -99,6 +100,7 @@ table! {
     risk_treatments (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, risk_id -> DbUuid, option -> Text, expires_on -> Nullable<Date>,
         approved_seq -> Nullable<BigInt>, approved_owner_id -> Nullable<DbUuid>, approved_rank -> Nullable<Integer>,
+        approved_methodology_id -> Nullable<DbUuid>,
     }
 }
 table! {
@@ -128,7 +130,7 @@ table! {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, source -> Text, external_id -> Nullable<Text>, collected_at -> DbInstant,
         collected_on -> Date, period_start_on -> Nullable<Date>, period_end_on -> Nullable<Date>, expires_on -> Nullable<Date>,
         retain_until_on -> Nullable<Date>, confidentiality -> Text, hold -> Bool, attests -> Bool, sha256 -> Text, superseded_by_id -> Nullable<DbUuid>,
-        pushed_by -> DbUuid,
+        pushed_by -> DbUuid, outcome -> Nullable<Text>,
     }
 }
 table! {
@@ -271,4 +273,5 @@ allow_tables_to_appear_in_same_query!(links, requirement_links);
 allow_tables_to_appear_in_same_query!(requirement_links, evidence);
 allow_tables_to_appear_in_same_query!(requirement_links, controls);
 allow_tables_to_appear_in_same_query!(controls, evidence);
+allow_tables_to_appear_in_same_query!(api_keys, evidence);
 allow_tables_to_appear_in_same_query!(credentials, versions, users);

@@ -26,11 +26,12 @@ pub fn asked<R: Resource>() -> Vec<Value> {
         query("owner_none", "Without an owner, or with one.", flag()),
         query("q", "Words that begin like this, in code, name and description; all of them.", text(200)),
         query("overdue", "Past its due day and not done, or not.", flag()),
+        query("review_overdue", "Past the day of its review and not done, or not.", flag()),
         query("archived", "Whether archived.", json!({"type": "string", "enum": ["false", "true", "any"], "default": "false"})),
     ];
     for (name, schema) in [("due_on", &date), ("review_due_on", &date), ("created_at", &instant), ("updated_at", &instant)] {
-        all.push(query(&format!("{name}_since"), "Not earlier.", schema.clone()));
-        all.push(query(&format!("{name}_before"), "Earlier.", schema.clone()));
+        all.push(query(&format!("{name}_since"), "On or after; a date begins where the organization is.", schema.clone()));
+        all.push(query(&format!("{name}_before"), "Before; a date begins where the organization is.", schema.clone()));
     }
     for relation in kind.all_relations() {
         let what = if relation.to.is_empty() { "record" } else { relation.to };
@@ -58,12 +59,12 @@ pub fn asked<R: Resource>() -> Vec<Value> {
     let keys = Key::VARIANTS.iter().flat_map(|key| [(*key).to_owned(), format!("-{key}")]);
     all.push(query(
         "sort",
-        "A key, with `-` for largest first.",
+        "A key, with `-` for largest first. `rank` is the score of risks (likelihood × impact of the current score, else of the inherent one), the severity of vulnerabilities and nonconformities, and the highest rating of assets: `-rank` is worst first.",
         json!({"type": "string", "enum": Vec::from_iter(keys), "default": "-created_at"}),
     ));
     all.push(query(
         "include",
-        "More with the page, separated by commas: `total`, `refs`, `counts`.",
+        "More with the page, separated by commas: `total`, `refs`, `counts` (by state, by owner, overdue; of risks by level and evaluation, too).",
         json!({"type": "string", "maxLength": 17, "pattern": "^(total(,refs(,counts)?|,counts(,refs)?)?|refs(,total(,counts)?|,counts(,total)?)?|counts(,total(,refs)?|,refs(,total)?)?)$"}),
     ));
     all.extend([parameter("AsOf"), parameter("Limit"), parameter("Cursor"), parameter("IfNoneMatch")]);

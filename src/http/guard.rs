@@ -5,7 +5,7 @@ use super::{House, Input};
 use crate::access::{Caller, Role, allowed, allows};
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::ledger::{AsOf, Head, Moment, Recorded, Stamp};
-use crate::records::{Covers, Reader, Resource, Settings, Tx};
+use crate::records::{Covers, Reader, Resource, Settings, Tx, kind};
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use std::future::{Ready, ready};
@@ -72,6 +72,8 @@ verbs! {
     Hold "hold",
     /// End that.
     Release "release",
+    /// Say how long evidence must be kept.
+    Retain "retain",
     /// Stop a nonconformity from spreading.
     Contain "contain",
     /// Find its cause.
@@ -335,7 +337,12 @@ fn enter<P: Permission>(request: &HttpRequest) -> Result<Guard<P>> {
     let caller = house.caller(authorization)?;
     within(request, house.limiter.take(caller.actor.id))?;
     match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
-        true => conditions(request).map(|()| Guard { house, caller, request: request.clone(), permission: PhantomData }),
+        true => within_limits::<P>(&caller).and_then(|()| conditions(request)).map(|()| Guard {
+            house,
+            caller,
+            request: request.clone(),
+            permission: PhantomData,
+        }),
         false => Err(forbidden(&caller.roles, P::KIND, P::ACTION)),
     }
 }
@@ -347,6 +354,14 @@ fn forbidden(roles: &[Role], kind: &str, action: &str) -> Problem {
     let yours =
         if roles.is_empty() { "your key has no role left that its user has".to_owned() } else { format!("you have {}", list(roles)) };
     Problem::new(Code::Forbidden, format!("`{action}` of {kind} is for the roles {}; {yours}.", list(&may)))
+}
+
+/// 403 for a write of a register that the limits of the key leave no record of.
+fn within_limits<P: Permission>(caller: &Caller) -> Result<()> {
+    match kind::named(P::KIND).filter(|_| P::ACTION != "read") {
+        Some(kind) => kind.open_to(&caller.limits),
+        None => Ok(()),
+    }
 }
 
 /// Characters of a condition, as the document says.

@@ -4,7 +4,7 @@ use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, Then, bulk,
 use crate::core::{Code, Id, Problem, Result};
 use crate::records::{Ask, Known, MergePatch, Relation, Resource, Selector, history};
 use actix_web::{HttpRequest, HttpResponse, Responder, web::Path};
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use serde::Deserialize;
 use serde_json::{Map, json};
 use utoipa::ToSchema;
@@ -140,7 +140,7 @@ pub struct Reviewed {
     #[validate(length(max = 200))]
     #[schema(max_length = 200)]
     pub outcome: Option<String>,
-    /// When to look again; a year from today when absent.
+    /// When to look again. When absent: as the level of a risk says, else as the organization's `review_every_days` does.
     pub review_due_on: Option<NaiveDate>,
 }
 
@@ -157,10 +157,16 @@ pub(super) async fn review<R: Resource>(
         .write(&input, move |tx| {
             let stored = tx.load::<R>(&selector, &known)?;
             let said: Reviewed = body.read()?;
-            let next = said.review_due_on.or_else(|| tx.today().checked_add_days(Days::new(365)));
-            if next.is_some_and(|day| day <= tx.today()) {
-                return Err(Problem::invalid_one("/review_due_on", "in_the_past", "the next review lies in the future"));
-            }
+            let next = match said.review_due_on {
+                Some(day) if day <= tx.today() => {
+                    return Err(Problem::invalid_one("/review_due_on", "in_the_past", "the next review lies in the future"));
+                }
+                Some(day) => Some(day),
+                None => {
+                    let days = R::review_days(&mut tx.reader(), &stored)?;
+                    tx.review_in(days)
+                }
+            };
             tx.because(match (said.comment, said.outcome) {
                 (Some(comment), Some(outcome)) => Some(format!("{outcome}: {comment}")),
                 (comment, outcome) => comment.or(outcome),

@@ -1,11 +1,13 @@
 //! The house: what the doors lead to. Its fields are private; handlers reach them through a guard that names the permission they need.
 use super::directory::Directory;
 use super::limit::Limiter;
+use super::pool::Pool;
 use crate::access::token::Tokens;
 use crate::access::{Actor, Caller, Role};
-use crate::core::{Clock, Id, Instant, Result, TenantId};
+use crate::core::{Clock, Id, Instant, Problem, Result, TenantId};
+use crate::db::files::Compared;
 use crate::db::store::Opening;
-use crate::db::{Conn, Database, Files, dialect::NOW, schema::tenants as t};
+use crate::db::{Conn, Database, Files, dialect::NOW, schema::evidence as ev, schema::tenants as t};
 use crate::ledger::{self, Head, Recorded, Stamp, Writer};
 use crate::records::{Covers, Settings, Tx, reader};
 use diesel::prelude::*;
@@ -42,6 +44,7 @@ pub struct House {
     tokens: Tokens,
     files: Files,
     file_limit: u64,
+    reports: Pool,
     settings: RwLock<HashMap<TenantId, (Settings, Tick)>>,
 }
 
@@ -58,7 +61,8 @@ impl House {
         let writer = Writer::start(&database)?;
         let (directory, limiter) = (Directory::default(), Limiter::new(plan.rate_limit));
         let (clock, file_limit, settings) = (plan.clock.clone(), plan.file_limit, RwLock::default());
-        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, settings })
+        let reports = Pool::default();
+        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, reports, settings })
     }
     /// The source of time.
     pub fn clock(&self) -> &Clock {
@@ -75,6 +79,24 @@ impl House {
     /// Bytes that an uploaded file may have.
     pub fn file_limit(&self) -> u64 {
         self.file_limit
+    }
+    /// Where reports of scanners are read.
+    pub fn reports(&self) -> &Pool {
+        &self.reports
+    }
+    /// Clears what an earlier process left behind, and says in the log where contents and records do not agree. That takes as long as there are
+    /// contents, so it runs beside requests.
+    pub fn tidy(&self) -> std::io::Result<()> {
+        self.files.sweep(self.database.embedded())?;
+        let (files, database) = (self.files.clone(), self.database.clone());
+        let compare = move || match contents(&files, &database) {
+            Ok(Compared { missing: 0, unnamed: 0 }) => {}
+            Ok(Compared { missing, unnamed }) => {
+                log::warn!("object_store: {missing} contents that records name are missing, {unnamed} are named by no record");
+            }
+            Err(problem) => log::warn!("object_store could not be compared with the records: {problem}"),
+        };
+        std::thread::Builder::new().name("contents".into()).spawn(compare).map(drop)
     }
     /// Does the database answer?
     pub async fn ready(&self) -> Result<()> {
@@ -99,7 +121,7 @@ impl House {
             diesel::insert_into(t::table).values((t::id.eq(tenant), t::founded_at.eq(at))).execute(conn)?;
             ledger::found(conn, tenant, at)
         })?;
-        let made = self.as_system(tenant, Settings { zone: chrono_tz::UTC, evidence_days: 365 }, work).await?;
+        let made = self.as_system(tenant, Settings::FIRST, work).await?;
         Ok((tenant, made))
     }
     async fn as_system<T: Send + 'static>(
@@ -149,6 +171,18 @@ impl House {
     pub(super) fn now(&self) -> Instant {
         self.clock.now()
     }
+}
+
+/// Contents and records of all organizations, compared.
+fn contents(files: &Files, database: &Database) -> Result<Compared> {
+    let mut conn = database.connect()?;
+    let mut all = Compared { missing: 0, unnamed: 0 };
+    for tenant in t::table.select(t::id).load::<TenantId>(&mut conn)? {
+        let named = ev::table.filter(ev::tenant_id.eq(tenant)).select(ev::sha256).distinct().load::<String>(&mut conn)?;
+        let found = files.compare(tenant, &named.into_iter().collect()).map_err(Problem::internal)?;
+        (all.missing, all.unnamed) = (all.missing + found.missing, all.unnamed + found.unnamed);
+    }
+    Ok(all)
 }
 
 /// The permission of the administrator's commands and of what the system sets up: every kind.

@@ -14,6 +14,8 @@ pub mod house;
 pub mod idempotency;
 pub mod input;
 pub mod limit;
+mod paged;
+pub mod pool;
 pub mod responses;
 pub mod transit;
 

@@ -2,16 +2,16 @@
 //! made by that person and by nobody else. A key has one role, limits and an end; its secret is shown once.
 use super::key_rules as rules;
 use super::secrets;
-use crate::access::{Limits, Role};
+use crate::access::{Caller, Limits, Role};
 use crate::core::{Id, Instant, Result, VersionKey};
 use crate::db::Conn;
-use crate::db::schema::{api_keys as k, versions as v};
+use crate::db::schema::{api_keys as k, links as l, versions as v};
 use crate::http::describe::{self, Changed, Rejections};
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Because, Change, Collection, Guard, Input, Operations, Revoke, Rotate, input, transit};
 use crate::records::ask::Moments;
 use crate::records::{
-    Comment as Needs, Condition, Draft, Kind, Known, MergePatch, Record, Relation, Resource, Stored, Transition, Tx, unasked,
+    By, Comment as Needs, Condition, Draft, Kind, Known, Limit, MergePatch, Record, Relation, Resource, Stored, Transition, Tx, unasked,
 };
 use actix_web::{HttpRequest, patch, post};
 use diesel::{dsl::exists, prelude::*};
@@ -59,9 +59,16 @@ impl Resource for ApiKey {
         code: "KEY",
         about: "API keys: for machines, and for people who read (A.5.17).",
         transitions: &[Transition { verb: "revoke", from: &["active"], to: "revoked", comment: Needs::Required }],
+        done: &["revoked"],
+        counted: false,
         relations: &[Relation::new("user_id", "user")],
+        limited_by: &[
+            (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
         personal: &["name"],
         account: true,
+        also: Some(own_keys),
         ..Kind::PLAIN
     };
     type State = KeyState;
@@ -71,6 +78,13 @@ impl Resource for ApiKey {
     fn permitted<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>, action: &str) -> Result<()> {
         rules::permitted(tx, before, after, action)
     }
+}
+
+/// Who does not see accounts sees the keys that are theirs.
+fn own_keys(caller: &Caller) -> Option<Condition> {
+    let own = l::table.filter(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id)).and(l::relation.eq("user_id")));
+    let only = !caller.sees_accounts();
+    only.then(|| -> Condition { Box::new(exists(own.filter(l::to_id.nullable().eq(caller.user_id)))) })
 }
 
 impl Stored for ApiKey {

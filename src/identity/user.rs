@@ -6,7 +6,7 @@ use crate::db::schema::{credentials as cr, users as u, versions as v};
 use crate::http::describe::{self, Rejections};
 use crate::http::{Answer, Change, Collection, Guard, Input, Operations, input};
 use crate::records::ask::Moments;
-use crate::records::{Condition, Draft, Kind, Record, Relation, Resource, Stateless, Stored, Tx, unasked};
+use crate::records::{By, Condition, Draft, Kind, Limit, Record, Relation, Resource, Stateless, Stored, Tx, unasked};
 use actix_web::{HttpRequest, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,11 @@ impl Resource for User {
         code: "USR",
         about: "Users: people with a login (A.5.16).",
         relations: &[Relation::new("person_id", "person")],
+        limited_by: &[
+            (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
+        counted: false,
         personal: &["name", "email"],
         account: true,
         erased,

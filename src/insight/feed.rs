@@ -1,5 +1,7 @@
 //! The ledger, read by position: the change feed that a program follows, and the entries that answer "who changed what in March".
 use crate::access::Actor;
+
+use crate::core::clock::Edge;
 use crate::core::{Id, Instant, Invalid, Problem, Result, text::hex};
 use crate::db::schema::{ledger_entries as e, versions as v};
 use crate::http::describe::Refusals;
@@ -250,7 +252,7 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
 #[utoipa::path(operation_id = "listLedgerEntries", tag = "ledger", security(("bearer" = [])),
     params(("actor_id" = Option<Vec<String>>, Query, description = "By these accounts.", max_items = 50, max_length = 36, pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"), ("kind" = Option<Vec<String>>, Query, description = "Of these registers.", max_items = 50, max_length = 64),
         ("action" = Option<Vec<String>>, Query, description = "Of these actions.", max_items = 50, max_length = 64), ("record_id" = Option<Vec<String>>, Query, description = "Of these records: ids or codes.", max_items = 50, max_length = 64, pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Z]{3}-[0-9]{1,18})$"),
-        ("at_since" = Option<String>, Query, description = "Not earlier: an RFC 3339 instant or a date.", max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"), ("at_before" = Option<String>, Query, description = "Earlier.", max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"),
+        ("at_since" = Option<String>, Query, description = "On or after: an RFC 3339 instant, or a date, which begins where the organization is.", max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"), ("at_before" = Option<String>, Query, description = "Earlier.", max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"),
         ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
         ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64, pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?)$")),
     responses((status = 200, description = "Entries.", body = EntryPage), crate::http::describe::Unchanged, Refusals))]
@@ -260,12 +262,8 @@ pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> R
     let many = |name: &str| then.own.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone()).collect::<Vec<_>>();
     let bad =
         |name: &str, needed: &str| Problem::parameters(vec![Invalid::query(name, "invalid_parameter", format!("{needed} is needed"))]);
-    let instant = |name: &str| {
-        let day = |text: &str| text.parse::<chrono::NaiveDate>().ok()?.and_hms_opt(0, 0, 0).map(|at| Instant::new(at.and_utc()));
-        then.get(name)
-            .map(|text| text.parse().ok().or_else(|| day(text)).ok_or_else(|| bad(name, "an RFC 3339 instant or a date")))
-            .transpose()
-    };
+    let edge =
+        |name: &str| then.get(name).map(|text| text.parse::<Edge>().map_err(|_| bad(name, "an RFC 3339 instant or a date"))).transpose();
     let actors = many("actor_id").iter().map(|id| Id::parse(id).ok_or_else(|| bad("actor_id", "an id"))).collect::<Result<Vec<_>>>()?;
     let named = many("record_id")
         .iter()
@@ -273,18 +271,8 @@ pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> R
         .collect::<Result<Vec<_>>>()?;
     let before = then.parsed::<i64>("cursor", "`next_cursor` of the page before")?;
     let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
-    let (since, until) = (instant("at_since")?, instant("at_before")?);
-    let asked = Asked {
-        before,
-        kinds: kinds(&guard, &then)?,
-        actors,
-        actions: many("action"),
-        since,
-        until,
-        limit,
-        backwards: true,
-        ..Asked::default()
-    };
+    let (since, until) = (edge("at_since")?, edge("at_before")?);
+    let asked = Asked { before, kinds: kinds(&guard, &then)?, actors, actions: many("action"), limit, backwards: true, ..Asked::default() };
     guard
         .view(then.as_of, move |reader| {
             let tenant = reader.tenant();
@@ -293,7 +281,9 @@ pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> R
             if !named.is_empty() && records.is_empty() {
                 return Answer::of(&EntryPage { data: vec![], next_cursor: None, has_more: false });
             }
-            let (data, end, has_more) = read(reader, &Asked { records, ..asked })?;
+            let zone = reader.settings.zone;
+            let (since, until) = (since.map(|edge| edge.instant(zone)), until.map(|edge| edge.instant(zone)));
+            let (data, end, has_more) = read(reader, &Asked { records, since, until, ..asked })?;
             Answer::of(&EntryPage { data, next_cursor: has_more.then(|| end.to_string()), has_more })
         })
         .await

@@ -23,9 +23,11 @@ fn words(reasons: &[SoaReason]) -> String {
 fn word<T: Into<&'static str>>(word: Option<T>) -> String {
     word.map(Into::into).unwrap_or_default().to_owned()
 }
-fn evidence(evidence: &Support) -> [String; 3] {
+fn evidence(evidence: &Support) -> [String; 5] {
     let latest = evidence.latest_collected_at.map(|at| at.to_string()).unwrap_or_default();
-    [evidence.current.to_string(), evidence.expired.to_string(), latest]
+    let counts = [evidence.current, evidence.expired, evidence.failed].map(|n| n.to_string());
+    let [current, expired, failed] = counts;
+    [current, expired, latest, failed, word(evidence.latest_outcome)]
 }
 
 /// A row for each entry, with the members of the JSON as columns; then one for each control outside the framework, without a requirement; and a last
@@ -55,9 +57,11 @@ pub fn as_csv(statement: &StatementOfApplicability, incomplete: Option<&SoaIncom
         "evidence_current",
         "evidence_expired",
         "evidence_latest_collected_at",
+        "evidence_failed",
+        "evidence_latest_outcome",
     ];
     let entries = statement.entries.iter().map(|entry| {
-        let [current, expired, latest] = evidence(&entry.evidence);
+        let [current, expired, latest, failed, outcome] = evidence(&entry.evidence);
         [
             entry.requirement.clone(),
             entry.title.clone(),
@@ -82,10 +86,12 @@ pub fn as_csv(statement: &StatementOfApplicability, incomplete: Option<&SoaIncom
             current,
             expired,
             latest,
+            failed,
+            outcome,
         ]
     });
     let own = statement.own_controls.iter().map(|control| {
-        let [current, expired, latest] = evidence(&control.evidence);
+        let [current, expired, latest, failed, outcome] = evidence(&control.evidence);
         [
             String::new(),
             neutral(&control.name),
@@ -110,11 +116,13 @@ pub fn as_csv(statement: &StatementOfApplicability, incomplete: Option<&SoaIncom
             current,
             expired,
             latest,
+            failed,
+            outcome,
         ]
     });
     let note = incomplete.map(|incomplete| {
         let SoaIncomplete { comment, undecided, unjustified, contradicted } = incomplete;
-        let mut row = [const { String::new() }; 23];
+        let mut row = std::array::from_fn(|_| String::new());
         let said = [
             format!("Frozen incomplete: {undecided} undecided, {unjustified} unjustified, {contradicted} contradicted"),
             "incomplete".to_owned(),

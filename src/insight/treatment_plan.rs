@@ -2,18 +2,18 @@
 //! is done about it, by whom, until when, and signed by whom. One computation for JSON and CSV, at any moment.
 use super::matrix::scope_asked;
 use super::soa::ControlRef;
-use crate::core::{Id, Problem, Result};
+use crate::core::{Id, Instant, Problem, Result};
 use crate::db::dialect::body_of;
 use crate::db::schema::{risks as r, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::format::{neutral, wants};
 use crate::http::{Answer, Guard, Read, Then};
-use crate::records::{Condition, Reader, Record, Resource, list, reader::Ref};
+use crate::records::{Condition, Reader, Record, Resource, reader::Ref};
 use crate::registers::plan::risk::{self, Evaluation, Risk, RiskScore};
 use crate::registers::plan::scope::Scope;
 use crate::registers::plan::treatment::lapse::{self, Acceptance, Lapse};
 use crate::registers::plan::treatment::standing;
-use crate::registers::plan::treatment::{ExpectedRisk, LapseReason, RiskTreatment, Signature, TreatmentOption};
+use crate::registers::plan::treatment::{Capacity, ExpectedRisk, LapseReason, RiskTreatment, Signature, TreatmentOption};
 use actix_web::{HttpRequest, get};
 use chrono::NaiveDate;
 use diesel::dsl::exists;
@@ -30,6 +30,21 @@ pub struct PlanOwner {
     /// What they are called; null where the caller does not see people.
     #[schema(required, max_length = 200)]
     pub name: Option<String>,
+}
+
+/// A signature in the plan.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlanSignature {
+    /// The person who signed.
+    #[schema(required)]
+    pub signed_by: Option<PlanOwner>,
+    /// As what.
+    pub capacity: Capacity,
+    /// When.
+    pub at: Instant,
+    /// The treatment's version that was signed.
+    #[schema(minimum = 1)]
+    pub version: i32,
 }
 
 /// A treatment in the plan.
@@ -73,7 +88,7 @@ pub struct PlannedTreatment {
     pub expected_level: Option<String>,
     /// The signatures that were given.
     #[schema(max_items = 2)]
-    pub signatures: Vec<Signature>,
+    pub signatures: Vec<PlanSignature>,
     /// The last day of an acceptance.
     #[schema(required)]
     pub expires_on: Option<NaiveDate>,
@@ -235,6 +250,7 @@ fn named(reader: &mut Reader<'_>, risks: &[Record<Risk>], treatments: &BTreeMap<
     for one in treatments.values().flatten() {
         ids.extend(one.links.one("owner_id"));
         ids.extend(one.links.many("control_ids"));
+        ids.extend(one.state.signatures.iter().filter_map(|given| given.person.person_id));
     }
     ids.sort();
     ids.dedup();
@@ -245,6 +261,11 @@ fn owner(id: Option<Id>, refs: &Refs) -> Option<PlanOwner> {
     id.map(|id| PlanOwner { id, name: refs.get(&id).map(|person| person.name.clone()) })
 }
 
+fn signature(given: Signature, refs: &Refs) -> PlanSignature {
+    let Signature { person, capacity, at, version } = given;
+    PlanSignature { signed_by: owner(person.person_id, refs), capacity, at, version }
+}
+
 fn planned(one: Record<RiskTreatment>, refs: &Refs, lapsed: &BTreeMap<Id, Lapse>, today: NaiveDate) -> PlannedTreatment {
     let control = |id: &Id| refs.get(id).map(|found| ControlRef { id: *id, code: found.code.clone(), name: found.name.clone() });
     let lapse = lapsed.get(&one.spine.id);
@@ -252,7 +273,7 @@ fn planned(one: Record<RiskTreatment>, refs: &Refs, lapsed: &BTreeMap<Id, Lapse>
         id: one.spine.id,
         owner: owner(one.links.one("owner_id"), refs),
         controls: one.links.many("control_ids").iter().filter_map(control).collect(),
-        overdue: one.common.due_on.is_some_and(|due| due < today) && !list::DONE.contains(&one.spine.status.as_str()),
+        overdue: one.common.due_on.is_some_and(|due| due < today) && !RiskTreatment::KIND.finished(&one.spine.status),
         code: one.spine.code,
         name: one.common.name,
         status: one.spine.status,
@@ -262,7 +283,7 @@ fn planned(one: Record<RiskTreatment>, refs: &Refs, lapsed: &BTreeMap<Id, Lapse>
         cost: one.own.cost,
         expected: one.own.expected,
         expected_level: one.state.basis.map(|basis| basis.score.level),
-        signatures: one.state.signatures,
+        signatures: one.state.signatures.into_iter().map(|given| signature(given, refs)).collect(),
         expires_on: one.own.expires_on,
         lapsed_on: lapse.map(|lapse| lapse.on),
         lapse_reason: lapse.map(|lapse| lapse.reason),
@@ -331,8 +352,8 @@ fn of_treatment(one: Option<&PlannedTreatment>) -> Vec<String> {
     let Some(one) = one else { return vec![String::new(); COLUMNS.len() - 7] };
     let signed = |capacity| one.signatures.iter().find(move |given| given.capacity == capacity);
     let signature =
-        |given: Option<&Signature>| [neutral(given.map_or("", |given| given.person.name.as_str())), text(given.map(|given| given.at))];
-    use crate::registers::plan::treatment::Capacity::{Authority, Owner};
+        |given: Option<&PlanSignature>| [called(given.and_then(|given| given.signed_by.as_ref())), text(given.map(|given| given.at))];
+    use Capacity::{Authority, Owner};
     let controls: Vec<&str> = one.controls.iter().map(|control| control.code.as_str()).collect();
     let mut row =
         vec![one.code.clone(), neutral(&one.name), <&str>::from(one.option).to_owned(), one.status.clone(), called(one.owner.as_ref())];

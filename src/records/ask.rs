@@ -1,5 +1,7 @@
 //! What a list may be asked: filters, sort, cursor, a moment in the past, what to include. Every unknown or invalid parameter is refused.
 use super::{Kind, Selector};
+use crate::core::clock::Edge;
+use crate::core::text::composed;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
 use crate::db::proof::Sight;
 use crate::ledger::AsOf;
@@ -127,14 +129,16 @@ pub struct Ask {
     pub words: Vec<String>,
     /// Past its due day and not done.
     pub overdue: Option<bool>,
+    /// Past the day of its review and not done.
+    pub review_overdue: Option<bool>,
     /// By due day.
     pub due_on: Span<NaiveDate>,
     /// By review day.
     pub review_due_on: Span<NaiveDate>,
     /// By creation.
-    pub created_at: Span<Instant>,
+    pub created_at: Span<Edge>,
     /// By last change.
-    pub updated_at: Span<Instant>,
+    pub updated_at: Span<Edge>,
     /// Archived or not.
     pub archived: Archived,
     /// Any of these targets, by relation.
@@ -196,6 +200,7 @@ impl Ask {
             tags: vec![],
             words: vec![],
             overdue: None,
+            review_overdue: None,
             due_on: Span::default(),
             review_due_on: Span::default(),
             created_at: Span::default(),
@@ -232,11 +237,12 @@ impl Ask {
                 Some(Selector::Number(_, number)) => self.codes.push(number),
                 _ => return Err(bad(&format!("a code like {}-12 is needed", kind.code))),
             },
-            "external_ref" => self.external_refs.push(within(200).map(str::to_owned)?),
+            "external_ref" => self.external_refs.push(within(200).map(composed)?),
             "tag" => self.tags.push(within(50).map(str::to_owned)?),
             "q" if value.chars().count() <= 200 => self.words = crate::core::text::folded(value).split(' ').map(str::to_owned).collect(),
             "q" => return Err(bad("at most 200 characters")),
             "overdue" => self.overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
+            "review_overdue" => self.review_overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
             "archived" => self.archived = value.parse().map_err(|_| bad("true, false or any is needed"))?,
             "requirement" if kind.cites => {
                 let readable = |id: &&str| crate::core::catalogue::well_formed(id);
@@ -253,8 +259,7 @@ impl Ask {
         if let Some((member, since)) = span(name) {
             let day = || NaiveDate::parse_from_str(value, "%Y-%m-%d").ok().filter(|_| value.len() == 10);
             let needed = || bad("a date like 2026-03-31 is needed");
-            let moment = || value.parse().ok().or_else(|| Some(Instant::new(day()?.and_hms_opt(0, 0, 0)?.and_utc())));
-            let instant = || moment().ok_or_else(|| bad("an RFC 3339 instant or a date is needed"));
+            let instant = || value.parse().map_err(|_| bad("an RFC 3339 instant or a date is needed"));
             match member {
                 "due_on" => set(&mut self.due_on, since, day().ok_or_else(needed)?),
                 "review_due_on" => set(&mut self.review_due_on, since, day().ok_or_else(needed)?),

@@ -1,5 +1,6 @@
 //! The frameworks that an organization imported: which stand at a position, and what is in them. Contents lie beside the ledger, under the
 //! SHA-256 that its entries name; a version never changes, so what was read stays in memory, up to a bound.
+use crate::access::Caller;
 use crate::core::catalogue::{self, Framework, Mapping, MappingKind, Relationship, Requirement};
 use crate::core::{Id, Instant, Problem, Result, TenantId, packed::pack, packed::unpack};
 use crate::db::Conn;
@@ -190,25 +191,34 @@ pub fn keep(conn: &mut Conn, tenant: TenantId, sha256: &str, canonical: &str) ->
     Ok(())
 }
 
-/// The frameworks that one organization can refer to at a position: the built-in ones, and its own, each looked up once.
+/// May this caller see the framework of that slug?
+pub fn seen(caller: &Caller, slug: &str) -> bool {
+    let limits = &caller.limits.framework_slugs;
+    limits.is_empty() || limits.iter().any(|limit| limit == slug)
+}
+
+/// The frameworks that a caller can refer to at a position: the built-in ones, and the organization's own, each looked up once.
 pub struct Library<'c> {
     conn: &'c mut Conn,
-    tenant: TenantId,
+    caller: &'c Caller,
     seq: i64,
     own: Vec<(String, Option<Arc<Own>>)>,
 }
 impl<'c> Library<'c> {
     /// At a position.
-    pub fn new(conn: &'c mut Conn, tenant: TenantId, seq: i64) -> Self {
-        Library { conn, tenant, seq, own: vec![] }
+    pub fn new(conn: &'c mut Conn, caller: &'c Caller, seq: i64) -> Self {
+        Library { conn, caller, seq, own: vec![] }
     }
-    /// A framework.
+    /// A framework; `None` where the caller sees none.
     pub fn framework(&mut self, slug: &str) -> Result<Option<Arc<Framework>>> {
+        if !seen(self.caller, slug) {
+            return Ok(None);
+        }
         if let Some(built_in) = catalogue::framework(slug) {
             return Ok(Some(built_in.clone()));
         }
         if !self.own.iter().any(|(known, _)| known == slug) {
-            let found = if catalogue::is_slug(slug) { find(self.conn, self.tenant, self.seq, slug)? } else { None };
+            let found = if catalogue::is_slug(slug) { find(self.conn, self.caller.tenant, self.seq, slug)? } else { None };
             self.own.push((slug.to_owned(), found));
         }
         let found = self.own.iter().find(|(known, _)| known == slug).and_then(|(_, own)| own.as_ref());

@@ -154,6 +154,11 @@ pub fn limit(asked: &Option<i64>) -> Result<i64> {
     }
 }
 
+/// The last of these positions.
+fn newest(seen: BTreeSet<i64>, until: i64, most: i64) -> Vec<i64> {
+    seen.into_iter().rev().filter(|seq| *seq <= until).take(usize::try_from(most).unwrap_or_default()).collect()
+}
+
 /// The versions of a record that this caller sees, archived or not.
 pub fn of<R: Resource>(
     reader: &mut Reader<'_>,
@@ -165,9 +170,19 @@ pub fn of<R: Resource>(
     let id = reader.row::<R>(selector, true)?.id;
     let until = before.map_or(reader.moment.seq, |before| reader.moment.seq.min(before.saturating_sub(1)));
     let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(until)));
+    let mut of_it = of_it.into_boxed();
+    if let Some(seen) = reader.past_seen(R::KIND.name, id)? {
+        of_it = of_it.filter(e::seq.eq_any(newest(seen, until, limit + 1)));
+    }
     let mut entries: Vec<Entry> = of_it.order(e::seq.desc()).limit(limit + 1).select(Entry::as_select()).load(reader.conn())?;
     name(reader, &mut entries)?;
-    let images = entries.iter().map(Entry::image).collect::<Result<Vec<_>>>()?;
+    let mut images = entries.iter().map(Entry::image).collect::<Result<Vec<_>>>()?;
+    images.iter_mut().for_each(|image| reader.cut(image));
+    // What was hidden before is no value that something changed from.
+    let before = |n: usize| {
+        let follows = entries.get(n).zip(entries.get(n + 1)).is_some_and(|(this, last)| last.record_version + 1 == this.record_version);
+        images.get(n + 1).filter(|_| follows)
+    };
     let page = usize::try_from(limit).unwrap_or_default();
     let data = entries.iter().zip(&images).enumerate().take(page).map(|(n, (entry, image))| HistoryEntry {
         seq: entry.seq,
@@ -177,7 +192,7 @@ pub fn of<R: Resource>(
         reason: entry.reason.clone(),
         version: entry.record_version,
         request_id: entry.request_id,
-        changes: changes(images.get(n + 1), image),
+        changes: changes(before(n), image),
         body: with_body.then(|| Value::Object(image.clone())),
     });
     Ok(HistoryPage { data: data.collect(), has_more: entries.len() > page })

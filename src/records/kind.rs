@@ -1,4 +1,7 @@
 //! The words of a register: its names, what it refers to, and its states.
+use super::Condition;
+use super::limit::Meaning;
+use crate::access::Caller;
 use crate::core::{Code, Problem, Result};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -26,6 +29,16 @@ pub struct Kind {
     pub cites: bool,
     /// The members that can be erased.
     pub personal: &'static [&'static str],
+    /// What each limit of a key means for it; with a limit that is not named here it is neither read nor written.
+    pub limited_by: &'static [Meaning],
+    /// What else a caller's view is cut by, whatever its limits.
+    pub also: Option<fn(&Caller) -> Option<Condition>>,
+    /// The end states: a record in one of them is finished, so it is neither open nor overdue.
+    pub done: &'static [&'static str],
+    /// Does the overview count it?
+    pub counted: bool,
+    /// Is a record of it looked at again at intervals? Then it has a day of its next review from the start.
+    pub reviewed: bool,
     /// Is it an account? Actors are called what their account is called.
     pub account: bool,
     /// The shape of its images; grows by one when a member is renamed, removed or comes to be required.
@@ -57,6 +70,11 @@ impl Kind {
         relations: &[],
         cites: false,
         personal: &[],
+        limited_by: &[],
+        also: None,
+        done: &[],
+        counted: true,
+        reviewed: false,
         account: false,
         schema: 1,
         upcast: first_schema,
@@ -83,6 +101,10 @@ impl Kind {
             }
         }
         all
+    }
+    /// Is a record in this state finished?
+    pub fn finished(&self, status: &str) -> bool {
+        self.done.contains(&status)
     }
     /// What can be done with a record in this state.
     pub fn allowed(&self, status: &str) -> impl Iterator<Item = &'static str> {
@@ -131,6 +153,8 @@ pub struct Relation {
     pub acyclic: bool,
     /// Must it be given?
     pub required: bool,
+    /// The states in which a record does not keep its target from being archived.
+    pub frees: &'static [&'static str],
 }
 
 impl Relation {
@@ -139,11 +163,15 @@ impl Relation {
 
     /// Refers to records of a kind.
     pub const fn new(member: &'static str, to: &'static str) -> Self {
-        Relation { member, to, acyclic: false, required: false }
+        Relation { member, to, acyclic: false, required: false, frees: &[] }
     }
     /// Without circles.
     pub const fn acyclic(member: &'static str, to: &'static str) -> Self {
-        Relation { member, to, acyclic: true, required: false }
+        Relation { member, to, acyclic: true, required: false, frees: &[] }
+    }
+    /// The same where a record in one of these states does not keep its target from being archived.
+    pub const fn freed_when(self, frees: &'static [&'static str]) -> Self {
+        Relation { frees, ..self }
     }
     /// Does it refer to several?
     pub fn many(&self) -> bool {

@@ -5,6 +5,7 @@ use crate::access::Caller;
 use crate::core::{Code, Id, Invalid, Problem, Result, TenantId};
 use crate::db::dialect::{NOW, OPEN};
 use crate::db::{Conn, schema::links as l, schema::records as r, schema::requirement_links as rl, schema::versions as v};
+use diesel::dsl::not;
 use diesel::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,6 +99,9 @@ pub fn resolve(conn: &mut Conn, caller: &Caller, kind: &Kind, wanted: &Reference
     if faults.is_empty() { Ok(links) } else { Err(Problem::invalid(faults)) }
 }
 
+/// What a relation to any kind does not name.
+const ACCOUNTS: [&str; 2] = ["user", "api_key"];
+
 /// Which of these texts name live records of the relation's kind that the caller sees.
 fn known<'t>(conn: &mut Conn, caller: &Caller, relation: &Relation, texts: &'t [String]) -> Result<BTreeMap<&'t str, Id>> {
     let named: Vec<(&str, Selector)> = texts.iter().filter_map(|text| Some((text.as_str(), Selector::parse(text, relation.to)?))).collect();
@@ -109,12 +113,14 @@ fn known<'t>(conn: &mut Conn, caller: &Caller, relation: &Relation, texts: &'t [
         .filter(v::archived_at.is_null())
         .into_boxed();
     let kinds: Vec<&'static str> = match relation.to {
-        "" => super::kind::all().iter().map(|kind| kind.name).collect(),
+        // Accounts and keys are no subjects, and who does not read them does not learn that they are there.
+        "" => super::kind::all().iter().map(|kind| kind.name).filter(|kind| !ACCOUNTS.contains(kind)).collect(),
         to => vec![to],
     };
-    if !relation.to.is_empty() {
-        live = live.filter(v::kind.eq(relation.to));
-    }
+    live = match relation.to {
+        "" => live.filter(v::kind.ne_all(ACCOUNTS.to_vec())),
+        to => live.filter(v::kind.eq(to)),
+    };
     if let Some(shown) = sight::shown(caller, &kinds, NOW) {
         live = live.filter(shown);
     }
@@ -190,21 +196,36 @@ pub fn free(conn: &mut Conn, caller: &Caller, id: Id) -> Result<()> {
     let needing = v::table.inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))));
     let needing = needing.filter(v::tenant_id.eq(tenant).and(v::to_seq.eq(OPEN)).and(v::archived_at.is_null()));
     let needing = needing.filter(l::to_id.eq(id).and(l::to_seq.eq(OPEN)).and(l::from_id.ne(id)));
+    let mut needing = needing.into_boxed();
+    for kind in super::kind::all() {
+        for relation in kind.relations.iter().filter(|relation| !relation.frees.is_empty()) {
+            let freed = v::kind.eq(kind.name).and(l::relation.eq(relation.member)).and(v::status.eq_any(relation.frees.to_vec()));
+            needing = needing.filter(not(freed));
+        }
+    }
     let rows: Vec<(String, i64, Id)> =
         needing.select((v::kind, v::number, v::id)).distinct().order((v::kind, v::number)).limit(100).load(conn)?;
     match rows.is_empty() {
         true => Ok(()),
         false => {
-            let kinds: Vec<&'static str> = super::kind::all().iter().map(|kind| kind.name).collect();
-            let seen: Option<Vec<Id>> = sight::shown(caller, &kinds, NOW)
+            let readable = |kind: &&'static str| crate::access::allows(&caller.roles, kind, "read");
+            let kinds: Vec<&'static str> = super::kind::all().iter().map(|kind| kind.name).filter(readable).collect();
+            let ids: Option<Vec<Id>> = sight::shown(caller, &kinds, NOW)
                 .map(|shown| {
                     let standing = v::table.filter(v::tenant_id.eq(tenant)).filter(crate::db::dialect::standing()).filter(shown);
                     standing.filter(v::id.eq_any(rows.iter().map(|(.., id)| *id))).select(v::id).load(conn)
                 })
                 .transpose()?;
-            let seen = rows.iter().filter(|(.., id)| seen.as_ref().is_none_or(|seen| seen.contains(id)));
-            let codes = seen.map(|(kind, number, _)| format!("{}-{number}", super::kind::prefix_of(kind)));
-            Err(Problem::new(Code::InUse, "Other records need this one.").needed_by(codes))
+            let seen =
+                |(kind, _, id): &&(String, i64, Id)| kinds.contains(&kind.as_str()) && ids.as_ref().is_none_or(|ids| ids.contains(id));
+            let seen: Vec<_> = rows.iter().filter(seen).collect();
+            let detail = match (seen.len() == rows.len(), seen.is_empty()) {
+                (true, _) => "Other records need this one.",
+                (false, true) => "Records that you cannot see need this one.",
+                (false, false) => "Other records need this one; some of them you cannot see.",
+            };
+            let codes = seen.into_iter().map(|(kind, number, _)| format!("{}-{number}", super::kind::prefix_of(kind)));
+            Err(Problem::new(Code::InUse, detail).needed_by(codes))
         }
     }
 }

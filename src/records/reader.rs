@@ -1,8 +1,8 @@
 //! One state of one organization, for reading: now, or as of then. Both are the same queries.
 use super::record::{Shown, assemble, etag};
-use super::{Condition, Record, Resource, Row, Selector, sight};
+use super::{Condition, Record, Resource, Row, Selector, limit, sight};
 use crate::access::Caller;
-use crate::core::{Id, Problem, Result, TenantId};
+use crate::core::{Id, Problem, Result, TenantId, json::canonical};
 use crate::db::dialect::{accounts_of, at, body_of, personal_of, size_of};
 use crate::db::schema::{organizations as o, versions as v};
 use crate::db::{Conn, dialect::NOW};
@@ -11,6 +11,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// What of an organization decides computed values.
@@ -20,6 +21,12 @@ pub struct Settings {
     pub zone: Tz,
     /// Days that evidence without a period is current.
     pub evidence_days: i32,
+    /// Days until a record is looked at again, where nothing else says so.
+    pub review_days: i32,
+}
+impl Settings {
+    /// Of an organization that has just been founded.
+    pub const FIRST: Settings = Settings { zone: Tz::UTC, evidence_days: 365, review_days: 365 };
 }
 
 /// A read of one organization at one moment.
@@ -85,6 +92,27 @@ impl<'a> Reader<'a> {
     pub fn person(&self) -> Option<Id> {
         self.caller.actor.person_id
     }
+    /// 404 unless this caller reads records of the kind at all, as far as its limits go.
+    pub fn knows(&self, kind: &super::Kind) -> Result<()> {
+        kind.read_with(&self.caller.limits).then_some(()).ok_or_else(Problem::not_found)
+    }
+    /// The frameworks that this caller can refer to at this moment.
+    pub fn library(&mut self) -> super::frameworks::Library<'_> {
+        super::frameworks::Library::new(self.conn, self.caller, self.moment.seq)
+    }
+    /// An image as this caller sees it: without what it says of frameworks that are hidden.
+    pub fn cut(&self, image: &mut Map<String, Value>) {
+        limit::cut(self.caller, image);
+    }
+    /// The same for a row.
+    pub(super) fn cut_row(&self, mut row: Row) -> Result<Row> {
+        if limit::cuts(self.caller) {
+            let mut image: Map<String, Value> = serde_json::from_str(&row.body).map_err(Problem::internal)?;
+            self.cut(&mut image);
+            row.body = canonical(&image)?;
+        }
+        Ok(row)
+    }
     /// For the queries of views.
     pub fn conn(&mut self) -> &mut Conn {
         self.conn
@@ -97,6 +125,10 @@ impl<'a> Reader<'a> {
             Some(limits) => sight::both(standing, limits),
             None => standing,
         }
+    }
+    /// Does this caller see less than all of a kind?
+    pub fn limited(&self, kind: &str) -> bool {
+        sight::limits(self.caller, kind, self.moment.seq).is_some()
     }
     /// One version with its image; 404 when this caller sees none.
     pub fn row<R: Resource>(&mut self, selector: &Selector, archived_too: bool) -> Result<Row> {
@@ -132,6 +164,7 @@ impl<'a> Reader<'a> {
     pub fn show<R: Resource>(&mut self, mut row: Row) -> Result<Shown> {
         self.name(std::slice::from_mut(&mut row))?;
         let computed = R::computed(self, std::slice::from_ref(&row))?.pop().unwrap_or_default();
+        let row = self.cut_row(row)?;
         let json = assemble(&R::KIND, &row, &computed)?;
         Ok(Shown { id: row.id, version: row.version, etag: etag(row.version, row.names, &computed), json, position: self.moment.last })
     }
@@ -140,11 +173,21 @@ impl<'a> Reader<'a> {
         let row = self.row::<R>(selector, archived_too)?;
         record_of::<R>(&row)
     }
+    /// What stands of a record, whoever may see it: for rules that decide themselves who may.
+    pub fn standing<R: Resource>(&mut self, id: Id) -> Result<Row> {
+        let query =
+            v::table.filter(v::tenant_id.eq(self.tenant()).and(v::kind.eq(R::KIND.name)).and(v::id.eq(id))).filter(at(self.moment.seq));
+        type Found = (i32, String, bool, i16, String, Option<String>);
+        let columns = (v::version, v::status, v::archived_at.is_not_null(), v::schema, body_of(), personal_of());
+        let (version, status, archived, schema, body, personal) = query.select(columns).get_result::<Found>(self.conn)?;
+        Ok(Row { id, version, status, archived, body, personal, schema, names: 0 })
+    }
     /// What these records are, as far as this caller sees them.
     pub fn refs(&mut self, ids: &[Id]) -> Result<Vec<(Id, Ref)>> {
         // A machine that pushes learns what the controls in its limits are called.
         let named = |kind: &str| self.caller.follows(kind) || (kind == "control" && self.caller.collects());
-        let found: Vec<&'static str> = super::kind::all().iter().map(|kind| kind.name).filter(|kind| named(kind)).collect();
+        let readable = super::kind::all().iter().filter(|kind| kind.read_with(&self.caller.limits)).map(|kind| kind.name);
+        let found: Vec<&'static str> = readable.filter(|kind| named(kind)).collect();
         let limited = found.iter().any(|kind| sight::limits(self.caller, kind, self.moment.seq).is_some());
         let mut all = Vec::new();
         for some in ids.chunks(500) {
@@ -176,6 +219,7 @@ pub fn record_of<R: Resource>(row: &Row) -> Result<Record<R>> {
 pub fn settings(conn: &mut Conn, tenant: TenantId, seq: i64) -> Result<Settings> {
     let standing = o::table.inner_join(v::table.on(v::tenant_id.eq(o::tenant_id).and(v::id.eq(o::id)).and(v::version.eq(o::version))));
     let row = standing.filter(v::tenant_id.eq(tenant).and(v::id.eq(tenant.record()))).filter(at(seq));
-    let (zone, evidence_days): (String, i32) = row.select((o::time_zone, o::evidence_default_valid_days)).get_result(conn)?;
-    Ok(Settings { zone: zone.parse().map_err(Problem::internal)?, evidence_days })
+    let columns = (o::time_zone, o::evidence_default_valid_days, o::review_every_days);
+    let (zone, evidence_days, review_days): (String, i32, i32) = row.select(columns).get_result(conn)?;
+    Ok(Settings { zone: zone.parse().map_err(Problem::internal)?, evidence_days, review_days })
 }

@@ -1,5 +1,6 @@
 //! What a register is: its words, a body, and two queries.
 use super::ask::Moments;
+use super::limit::{self, Facts};
 use super::{Common, Draft, Kind, Reader, Tx, links::Links, links::References, spine::Spine};
 use crate::core::{Problem, Result, VersionKey, json::canonical};
 use crate::db::{Backend, Conn, schema::versions};
@@ -32,6 +33,10 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn rank(_record: &Record<Self>) -> Option<i32> {
         None
     }
+    /// May it be written so, on this day? It is asked of what clients create and change, when it is complete.
+    fn checked(_record: &Record<Self>, _before: Option<&Record<Self>>, _today: chrono::NaiveDate) -> Result<()> {
+        Ok(())
+    }
     /// May clients change or archive it now?
     fn changeable(_record: &Record<Self>) -> Result<()> {
         Ok(())
@@ -56,6 +61,12 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn frameworks(&self) -> Vec<(String, &str)> {
         vec![]
     }
+    /// What the limits of a key compare of it, beside its id and its links.
+    fn facts(record: &Record<Self>) -> Facts {
+        let named = record.own.frameworks().into_iter().map(|(_, slug)| slug.to_owned());
+        let frameworks = limit::frameworks_of(record.own.requirements()).into_iter().chain(named).collect();
+        Facts { frameworks, ..Facts::default() }
+    }
     /// Members that are computed at reading, for each row in order: the text between the braces of a JSON object.
     fn computed(_reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
         Ok(vec![String::new(); rows.len()])
@@ -63,6 +74,18 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     /// The schemas of the computed members, and those that they name.
     fn computed_schemas() -> Vec<(&'static str, Value)> {
         vec![]
+    }
+    /// What `include=counts` says of this kind beside states, owners and what is overdue.
+    fn counts(_reader: &mut Reader<'_>, _records: super::list::Again<'_>) -> Result<Map<String, Value>> {
+        Ok(Map::new())
+    }
+    /// The schemas of those counts.
+    fn counts_schemas() -> Vec<(&'static str, Value)> {
+        vec![]
+    }
+    /// Days until the next review, where the record itself says so; else it is the organization's setting.
+    fn review_days(_reader: &mut Reader<'_>, _record: &Record<Self>) -> Result<Option<i32>> {
+        Ok(None)
     }
     /// Schemas that the document needs besides.
     fn more_schemas(_to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {}

@@ -24,13 +24,13 @@ pub enum Upserted {
 impl<P> Tx<'_, P> {
     /// Makes one change of several; when it fails, it alone is undone.
     pub fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        self.within(true, work)
+        self.apart(true, work)
     }
     /// Makes changes and undoes them: what would come of them.
     pub fn rehearse<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        self.within(false, work)
+        self.apart(false, work)
     }
-    fn within<T>(&mut self, keep: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    fn apart<T>(&mut self, keep: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let (head, stamp, began) = (self.head.clone(), self.stamp.clone(), self.began);
         Manager::begin_transaction(self.conn)?;
         self.began = self.head.next();

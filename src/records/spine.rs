@@ -1,8 +1,8 @@
 //! The spine: what every record has. Each version keeps its row, valid from one ledger entry to the next.
-use super::{Kind, Record, Resource, links::Links};
-use crate::access::Actor;
+use super::{Kind, Record, Resource, links::Links, sight};
+use crate::access::{Actor, Caller};
 use crate::core::{Id, Instant, Invalid, Result, TenantId, text::folded};
-use crate::db::dialect::OPEN;
+use crate::db::dialect::{NOW, OPEN};
 use crate::db::{Conn, schema::records as r, schema::versions as v};
 use chrono::NaiveDate;
 use diesel::prelude::*;
@@ -19,8 +19,9 @@ pub struct Common {
     #[validate(length(min = 1, max = 200), custom(function = said))]
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
-    /// An importer's own identifier; unique within the register.
-    #[validate(length(min = 1, max = 200))]
+    /// An importer's own identifier; unique within the register. It is kept in Unicode's composed form (NFC).
+    #[serde(default, deserialize_with = "crate::core::text::composed_name")]
+    #[validate(length(min = 1, max = 200), custom(function = crate::core::text::legible))]
     #[schema(min_length = 1, max_length = 200)]
     pub external_ref: Option<String>,
     /// The day by which something has to be done.
@@ -192,20 +193,22 @@ fn close(conn: &mut Conn, tenant: TenantId, id: Id, version: i32, seq: i64) -> R
     }
 }
 
-/// Is this external reference free within the register?
-pub fn free_reference<R: Resource>(conn: &mut Conn, tenant: TenantId, record: &Record<R>) -> Result<()> {
+/// Is this external reference free within the register? The record that has it is named where the caller sees it.
+pub fn free_reference<R: Resource>(conn: &mut Conn, caller: &Caller, record: &Record<R>) -> Result<()> {
     let Some(reference) = &record.common.external_ref else { return Ok(()) };
-    let same = v::table.filter(v::tenant_id.eq(tenant).and(v::kind.eq(R::KIND.name)).and(v::external_ref.eq(reference)));
-    let taken: Option<i64> =
-        same.filter(crate::db::dialect::standing()).filter(v::id.ne(record.spine.id)).select(v::number).get_result(conn).optional()?;
-    match taken {
-        None => Ok(()),
-        Some(number) => {
-            let code = format!("{}-{number}", R::KIND.code);
-            let problem = crate::core::Problem::new(crate::core::Code::Conflict, format!("external_ref is taken by {code}."));
-            Err(problem.listing(vec![Invalid::body("/external_ref", "taken", format!("taken by {code}"))]).needed_by([code]))
-        }
-    }
+    let same = || {
+        let same = v::table.filter(v::tenant_id.eq(caller.tenant).and(v::kind.eq(R::KIND.name)).and(v::external_ref.eq(reference)));
+        same.filter(crate::db::dialect::standing()).filter(v::id.ne(record.spine.id)).select(v::number)
+    };
+    let Some(number) = same().get_result::<i64>(conn).optional()? else { return Ok(()) };
+    let seen = match sight::limits(caller, R::KIND.name, NOW) {
+        None => true,
+        Some(limits) => same().filter(limits).get_result::<i64>(conn).optional()?.is_some(),
+    };
+    let code = seen.then(|| format!("{}-{number}", R::KIND.code));
+    let taken = code.as_ref().map_or_else(|| "taken".to_owned(), |code| format!("taken by {code}"));
+    let problem = crate::core::Problem::new(crate::core::Code::Conflict, format!("external_ref is {taken}."));
+    Err(problem.listing(vec![Invalid::body("/external_ref", "taken", taken)]).needed_by(code))
 }
 
 /// Spine and links of a new record.

@@ -4,11 +4,12 @@ use super::frameworks::Library;
 use super::kind::Comment;
 use super::known::Known;
 use super::record::{Record, Shown};
-use super::{Draft, Reader, Resource, Row, Selector, Settings, links, spine};
+use super::{Draft, Reader, Resource, Row, Selector, Settings, limit, links, spine};
 use crate::access::Caller;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, merge::merge};
-use crate::db::{Conn, dialect::NOW};
+use crate::db::{Conn, dialect::NOW, schema::versions as v};
 use crate::ledger::{self, Change, Head, Recorded, Stamp};
+use diesel::prelude::*;
 use serde_json::{Map, Value};
 use std::marker::PhantomData;
 
@@ -41,6 +42,11 @@ impl<'a, P> Tx<'a, P> {
     pub fn today(&self) -> chrono::NaiveDate {
         self.stamp.at.day(self.settings.zone)
     }
+    /// The day of the next review: so many days from today, or as the organization's setting says.
+    pub fn review_in(&self, days: Option<i32>) -> Option<chrono::NaiveDate> {
+        let days = u64::try_from(days.unwrap_or(self.settings.review_days)).ok()?;
+        self.today().checked_add_days(chrono::Days::new(days))
+    }
     /// The position of the last entry, this transaction's included.
     pub fn position(&self) -> i64 {
         self.head.next() - 1
@@ -71,7 +77,7 @@ impl<'a, P> Tx<'a, P> {
             self.stamp.reason = reason;
         }
     }
-    /// The live record, at the version the caller knows: 404, then 428 or 412, then 403 where it is not theirs.
+    /// The live record, at the version the caller knows: 404, then 428 or 412, then 403 where it lies outside of the key's limits or is not theirs.
     pub fn load<R: Resource>(&mut self, selector: &Selector, known: &Known) -> Result<Record<R>>
     where
         P: Covers<R>,
@@ -85,6 +91,7 @@ impl<'a, P> Tx<'a, P> {
     {
         let record = self.reader().load::<R>(selector, archived_too)?;
         known.check(record.spine.version)?;
+        self.within(&record)?;
         self.assigned(&record)?;
         Ok(record)
     }
@@ -103,7 +110,7 @@ impl<'a, P> Tx<'a, P> {
         self.draft_over(body, None)
     }
     fn draft_over<R: Resource>(&mut self, body: Map<String, Value>, before: Option<&R>) -> Result<Draft<R>> {
-        let (tenant, caller) = (self.stamp.tenant, self.caller);
+        let caller = self.caller;
         // The two look at the database one after the other.
         let conn = std::cell::RefCell::new(&mut *self.conn);
         let unknown = &mut |references: &links::References| match links::resolve(
@@ -116,7 +123,7 @@ impl<'a, P> Tx<'a, P> {
             Ok(_) => vec![],
             Err(problem) => problem.errors().to_vec(),
         };
-        Draft::read_with(body, unknown, &mut |own| uncited(*conn.borrow_mut(), tenant, own, before))
+        Draft::read_with(body, unknown, &mut |own| uncited(*conn.borrow_mut(), caller, own, before))
     }
     /// A new record.
     pub fn create<R: Resource>(&mut self, draft: Draft<R>) -> Result<Recorded<Record<R>>>
@@ -131,7 +138,7 @@ impl<'a, P> Tx<'a, P> {
         P: Covers<R>,
     {
         let mut links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &spine::no_links())?;
-        match uncited(self.conn, self.stamp.tenant, &draft.own, None)? {
+        match uncited(self.conn, self.caller, &draft.own, None)? {
             faults if faults.is_empty() => {}
             faults => return Err(Problem::invalid(faults)),
         }
@@ -141,9 +148,12 @@ impl<'a, P> Tx<'a, P> {
         let number = self.head.number(R::KIND.name);
         let spine = spine::begin(&R::KIND, id, number, status, &self.stamp.actor, self.stamp.at);
         let mut record = Record { spine, common: draft.common, own: draft.own, state, links };
+        if R::KIND.reviewed && record.common.review_due_on.is_none() {
+            record.common.review_due_on = self.review_in(None);
+        }
         R::settle(&mut record, None, self.today());
+        R::checked(&record, None, self.today())?;
         self.assigned(&record)?;
-        self.within_limits(&record)?;
         R::permitted(self, None, &record, "create")?;
         let made = self.write(record, None, "create")?;
         R::followed(self, None, made.get())?;
@@ -155,7 +165,6 @@ impl<'a, P> Tx<'a, P> {
         P: Covers<R>,
     {
         self.stamped(before, &mut record);
-        self.within_limits(&record)?;
         R::permitted(self, Some(before), &record, action)?;
         let saved = self.write(record, Some(before), action)?;
         R::followed(self, Some(before), saved.get())?;
@@ -185,6 +194,7 @@ impl<'a, P> Tx<'a, P> {
         let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links)?;
         let mut record = before.clone().with(draft, links);
         R::settle(&mut record, Some(&before), self.today());
+        R::checked(&record, Some(&before), self.today())?;
         match record.body()? == before.body()? {
             true => ledger::unchanged(self.head, self.began, before),
             false => self.save(&before, record, "update"),
@@ -235,9 +245,12 @@ impl<'a, P> Tx<'a, P> {
         record.spine.archived_at = None;
         self.save(&before, record, "restore")
     }
+    /// The one way into the ledger: the record has to lie within the key's limits before and after.
     fn write<R: Resource>(&mut self, record: Record<R>, before: Option<&Record<R>>, action: &str) -> Result<Recorded<Record<R>>> {
+        before.map_or(Ok(()), |before| self.within(before))?;
+        self.within(&record)?;
         let (tenant, id, seq) = (self.stamp.tenant, record.spine.id, self.head.next());
-        spine::free_reference(self.conn, tenant, &record)?;
+        spine::free_reference(self.conn, self.caller, &record)?;
         for relation in R::KIND.relations.iter().filter(|relation| relation.acyclic) {
             links::acyclic(self.conn, tenant, id, relation, record.links.many(relation.member))?;
         }
@@ -259,19 +272,19 @@ impl<'a, P> Tx<'a, P> {
         self.written = Some(Row { id, version, status, archived, body, personal, schema, names: 0 });
         Ok(recorded)
     }
-    /// 403 when a key would write outside of its own limits.
-    fn within_limits<R: Resource>(&self, record: &Record<R>) -> Result<()> {
-        let (limits, scopes) = (&self.caller.limits, record.links.many("scope_ids"));
-        let inside = scopes.iter().all(|scope| limits.scope_ids.contains(scope)) && !scopes.is_empty();
-        let itself = R::KIND.name == "scope" && limits.scope_ids.contains(&record.spine.id);
-        if !limits.scope_ids.is_empty() && !inside && !itself {
-            return Err(Problem::new(Code::OutsideLimits, "This key is limited to other scopes."));
-        }
-        let controls = record.links.many("control_ids");
-        match limits.control_ids.is_empty() || controls.iter().all(|control| limits.control_ids.contains(control)) {
-            true => Ok(()),
-            false => Err(Problem::new(Code::OutsideLimits, "This key is limited to other controls.")),
-        }
+    /// 403 unless the record lies wholly within the limits of the caller's key.
+    pub fn within<R: Resource>(&self, record: &Record<R>) -> Result<()> {
+        limit::within(self.caller, record, self.settings.zone)
+    }
+    /// Does the caller see this record, archived or not?
+    pub fn sees<R: Resource>(&mut self, id: Id) -> Result<bool> {
+        let reader = self.reader();
+        let seen = v::table.filter(reader.seen(R::KIND.name)).filter(v::id.eq(id)).select(v::version);
+        Ok(seen.get_result::<i32>(reader.conn).optional()?.is_some())
+    }
+    /// The frameworks that the caller can refer to now.
+    pub fn library(&mut self) -> Library<'_> {
+        Library::new(self.conn, self.caller, NOW)
     }
     /// The record as it is answered.
     pub fn shown<R: Resource>(&mut self, recorded: Recorded<Record<R>>) -> Result<Recorded<Shown>> {
@@ -290,8 +303,8 @@ impl<'a, P> Tx<'a, P> {
 }
 
 /// Faults of the frameworks and requirements that a record names. What it named before stays, though a later revision is without it.
-fn uncited<R: Resource>(conn: &mut Conn, tenant: crate::core::TenantId, own: &R, before: Option<&R>) -> Result<Vec<Invalid>> {
-    let (mut library, mut failed) = (Library::new(conn, tenant, NOW), None);
+fn uncited<R: Resource>(conn: &mut Conn, caller: &Caller, own: &R, before: Option<&R>) -> Result<Vec<Invalid>> {
+    let (mut library, mut failed) = (Library::new(conn, caller, NOW), None);
     let mut known = |cited: Cited<'_>| {
         let named = |before: &R| match cited {
             Cited::Framework(slug) => before.frameworks().iter().any(|(_, known)| *known == slug),

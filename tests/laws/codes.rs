@@ -35,7 +35,7 @@ async fn a_body_that_does_not_arrive_is_408() {
     use actix_web::{FromRequest, dev::Payload, test::TestRequest};
     let request = TestRequest::post().insert_header(("Content-Type", "application/json")).insert_header(("Transfer-Encoding", "chunked"));
     let request = request.to_http_request();
-    let mut never = Payload::Stream { payload: Box::pin(futures_util::stream::pending()) };
+    let mut never: Payload = Payload::Stream { payload: Box::pin(futures_util::stream::pending()) };
     let began = std::time::Instant::now();
     let Err(problem) = isms::http::Input::from_request(&request, &mut never).await else { panic!("a body was read") };
     assert!(problem.is(Code::RequestTimeout));

@@ -8,6 +8,7 @@ mod concurrency;
 mod filters;
 mod idempotency;
 mod ledger;
+mod lifecycle;
 mod limits;
 mod paging;
 mod past;

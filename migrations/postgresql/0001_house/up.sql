@@ -52,6 +52,7 @@ CREATE INDEX requirement_links_back ON requirement_links (tenant_id, requirement
 -- What lists and views ask of a kind alone; one row a version. The whole record stands in its ledger entry.
 CREATE TABLE organizations (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, time_zone TEXT COLLATE "C" NOT NULL, evidence_default_valid_days INTEGER NOT NULL,
+  review_every_days INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE TABLE people (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, email TEXT COLLATE "C", worker_kind TEXT COLLATE "C", starts_on DATE, ends_on DATE,
@@ -71,7 +72,7 @@ CREATE TABLE threats (
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE TABLE vulnerabilities (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, severity TEXT COLLATE "C" NOT NULL, source TEXT COLLATE "C", cve TEXT COLLATE "C", tool TEXT COLLATE "C", component TEXT COLLATE "C", weakness TEXT COLLATE "C",
-  found_on DATE, fixed_on DATE, reopened_on DATE,
+  found_on DATE, fixed_on DATE, reopened_on DATE, reported_by UUID,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE TABLE risks (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, category TEXT COLLATE "C", affects_confidentiality BOOLEAN NOT NULL, affects_integrity BOOLEAN NOT NULL, affects_availability BOOLEAN NOT NULL,
@@ -81,10 +82,10 @@ CREATE TABLE risks (
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE TABLE risk_treatments (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, risk_id UUID NOT NULL, option TEXT COLLATE "C" NOT NULL, expires_on DATE,
-  approved_seq BIGINT, approved_owner_id UUID, approved_rank INTEGER,
+  approved_seq BIGINT, approved_owner_id UUID, approved_rank INTEGER, approved_methodology_id UUID,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 -- With all that decides whether an acceptance holds, so that what stands against a risk is read from here alone.
-CREATE INDEX risk_treatments_by_risk ON risk_treatments (tenant_id, risk_id, expires_on, approved_seq, approved_owner_id, approved_rank);
+CREATE INDEX risk_treatments_by_risk ON risk_treatments (tenant_id, risk_id, expires_on, approved_seq, approved_owner_id, approved_rank, approved_methodology_id);
 CREATE TABLE controls (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, implementation TEXT COLLATE "C" NOT NULL, implemented_on DATE, frequency TEXT COLLATE "C", nature TEXT COLLATE "C", responsibility TEXT COLLATE "C" NOT NULL,
   preventive BOOLEAN NOT NULL, detective BOOLEAN NOT NULL, corrective BOOLEAN NOT NULL,
@@ -103,7 +104,7 @@ CREATE TABLE soa_statements (
 CREATE TABLE evidence (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, source TEXT COLLATE "C" NOT NULL, external_id TEXT COLLATE "C", collected_at TIMESTAMPTZ NOT NULL, collected_on DATE NOT NULL,
   period_start_on DATE, period_end_on DATE, expires_on DATE, retain_until_on DATE, confidentiality TEXT COLLATE "C" NOT NULL, hold BOOLEAN NOT NULL, attests BOOLEAN NOT NULL,
-  sha256 TEXT COLLATE "C" NOT NULL, superseded_by_id UUID, pushed_by UUID NOT NULL,
+  sha256 TEXT COLLATE "C" NOT NULL, superseded_by_id UUID, pushed_by UUID NOT NULL, outcome TEXT COLLATE "C",
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE INDEX evidence_by_identity ON evidence (tenant_id, source, external_id, collected_at);
 CREATE TABLE nonconformities (

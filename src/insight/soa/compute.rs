@@ -7,7 +7,7 @@ use crate::db::dialect::at;
 use crate::db::schema::{controls as c, links as l, requirement_links as rl, versions as v};
 use crate::insight::overview::elsewhere_of;
 use crate::records::{Reader, Resource};
-use crate::registers::r#do::applicability::{self, Verdict};
+use crate::registers::r#do::applicability::{self, Applicability, Verdict};
 use crate::registers::r#do::contradiction::speaks_against;
 use crate::registers::r#do::control::{Frequency, Implementation as Stage, Responsibility};
 use crate::registers::r#do::support::{self, Operation, Proof, Support};
@@ -66,6 +66,7 @@ fn codes<'n>(prefix: &str, numbers: impl IntoIterator<Item = &'n i64>, most: usi
 
 /// The statement at the reader's moment.
 pub fn compute(reader: &mut Reader<'_>, scope: Id, framework: &Framework) -> Result<StatementOfApplicability> {
+    reader.knows(&Applicability::KIND)?;
     let mut decided = applicability::verdicts(reader, scope)?;
     let elsewhere = elsewhere_of(reader, &["control", "evidence", "risk"], scope)?;
     let controls = standing_controls(reader, &elsewhere)?;
@@ -81,7 +82,7 @@ pub fn compute(reader: &mut Reader<'_>, scope: Id, framework: &Framework) -> Res
     let outside: Vec<&Standing> = outside.collect();
     let lists: Vec<&[&Standing]> = annex().map(|r| by_requirement.get(r.id.as_str()).map(Vec::as_slice).unwrap_or_default()).collect();
     let said = |verdict: &Verdict| 200 + verdict.by.name.len() + verdict.justification.as_ref().map_or(0, String::len);
-    let words = annex().map(|r| 640 + r.title.len() + decided.get(&r.id).map_or(0, said));
+    let words = annex().map(|r| 690 + r.title.len() + decided.get(&r.id).map_or(0, said));
     let words: usize = words.sum();
     let excluded = |r: &Requirement| decided.get(&r.id).is_some_and(|verdict| !verdict.applicable);
     let twice: Vec<bool> = annex().map(excluded).collect();
@@ -101,7 +102,7 @@ pub fn compute(reader: &mut Reader<'_>, scope: Id, framework: &Framework) -> Res
 /// Pure: how many controls each entry names, and which own controls are named, so that both fit into so many bytes. Where an entry is excluded, what
 /// speaks against it is named `twice`. Own controls that approved treatments apply come first when not all fit.
 fn fitting<'c>(lists: &[&[&Standing]], twice: &[bool], outside: &[&'c Standing], room: usize) -> (usize, Vec<&'c Standing>) {
-    let line = |control: &&Standing| 300 + control.line() + control.codes(CODES);
+    let line = |control: &&Standing| 350 + control.line() + control.codes(CODES);
     let own: usize = outside.iter().map(line).sum();
     let left = room.saturating_sub(own).max(room / 2);
     let entry = |(list, twice): (&&[&Standing], &bool), most: usize| {
@@ -139,10 +140,11 @@ fn implementation(stages: impl Iterator<Item = Stage>) -> ImplementationState {
     }
 }
 
-/// Pure: whether a requirement's controls work: all of them do, or some are stale, or none is proven; what is retired does not count.
+/// Pure: whether a requirement's controls work: one fails, or all of them do, or some are stale, or none is proven; what is retired does not count.
 fn operating(controls: impl Iterator<Item = (Stage, Operation)>) -> Operation {
     let words: Vec<Operation> = controls.filter(|(stage, _)| *stage != Stage::Retired).map(|(_, word)| word).collect();
     match () {
+        () if words.contains(&Operation::Failing) => Operation::Failing,
         () if !words.is_empty() && words.iter().all(|word| *word == Operation::Operating) => Operation::Operating,
         () if words.iter().any(|word| *word != Operation::Unproven) => Operation::Stale,
         () => Operation::Unproven,

@@ -10,7 +10,7 @@ use crate::http::{Answer, Approve, At, Guard, Input, Permission, Return, Submit,
 use crate::records::{Covers, Deed, Draft, Known, Record, Resource, Selector, Tx, record::members};
 use crate::registers::r#do::soa_version::{self, Frozen, SoaVersion};
 use crate::registers::r#do::{shelf, statements};
-use crate::registers::plan::{methodology, scope::Scope};
+use crate::registers::plan::{in_force::InForce, scope::Scope};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, post};
 use serde::Deserialize;
@@ -71,7 +71,7 @@ pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, known: Known, requ
             let number = soa_version::of_scope(&mut tx.reader(), scope.spine.id)?.first().map_or(1, |newest| newest.number + 1);
             let statement = compute(&mut tx.reader(), scope.spine.id, &framework)?;
             let incomplete = ready(&statement, said.allow_incomplete, comment)?;
-            let methodology = methodology::in_force(&mut tx.reader())?;
+            let methodology = InForce::read(&mut tx.reader())?.of(&[scope.spine.id]).cloned();
             let summary = statement.summary.clone();
             let statement = serde_json::to_value(statement).map_err(Problem::internal)?;
             let canonical = json::canonical(&statements::nameless(statement.clone()))?;

@@ -7,7 +7,7 @@ use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Because, Cancel, Complete, Guard, Input, Start, transit};
 use crate::records::ask::Moments;
-use crate::records::{Comment as Needs, Condition, Kind, Known, Record, Relation, Resource, Stored, Transition, Tx};
+use crate::records::{By, Comment as Needs, Condition, Kind, Known, Limit, Record, Relation, Resource, SCOPED, Stored, Transition, Tx};
 use actix_web::post;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,13 @@ impl Resource for Action {
         about: "Actions: what someone has to do by when (10.1, 10.2).",
         initial: "open",
         transitions: STATES,
+        done: &["done", "cancelled"],
         relations: &[Relation::new("origin_id", "")],
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::ReadOnly("actions belong to the whole ISMS, whatever the framework")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
         ..Kind::PLAIN
     };
     type State = ActionCourse;

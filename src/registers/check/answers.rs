@@ -2,7 +2,7 @@
 //! has looked yet (`version` 0). What was answered stays, though a later revision of the framework is without the requirement.
 use super::coverage::{self, CoverageState};
 use super::gap::GapAssessment;
-use crate::access::Actor;
+use crate::access::{Actor, Limits};
 use crate::core::catalogue::Framework;
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
 use crate::db::Conn;
@@ -11,9 +11,10 @@ use crate::db::schema::{gap_answers as ga, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then, handlers::Backwards};
 use crate::records::ask::Moments;
-use crate::records::frameworks::Library;
 use crate::records::history::HistoryPage;
-use crate::records::{Condition, Kind, Reader, Record, Resource, Selector, Stateless, Stored, record::etag};
+use crate::records::limit::{self, Facts};
+use crate::records::record::etag;
+use crate::records::{By, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Selector, Stateless, Stored, sight};
 use crate::registers::r#do::support::{self, Support};
 use actix_web::{HttpRequest, get, web::Path};
 use chrono::NaiveDate;
@@ -64,13 +65,34 @@ pub struct GapAnswer {
 }
 
 impl Resource for GapAnswer {
-    const KIND: Kind =
-        Kind { name: "gap_answer", path: "gap-answers", code: "GAN", about: "Answers of gap assessments (9.1).", ..Kind::PLAIN };
+    const KIND: Kind = Kind {
+        name: "gap_answer",
+        path: "gap-answers",
+        code: "GAN",
+        about: "Answers of gap assessments (9.1).",
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::Fact("the framework of its requirement", of_frameworks)),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
+        counted: false,
+        ..Kind::PLAIN
+    };
     type State = Stateless;
+    fn facts(record: &Record<Self>) -> Facts {
+        Facts { frameworks: limit::frameworks_of([&record.own.requirement]), ..Facts::default() }
+    }
     fn example() -> Value {
         json!({"name": "iso-27001-2022:A.5.1", "assessment_id": "018f0000-0000-7000-8000-000000000000", "requirement": "iso-27001-2022:A.5.1", "state": "partially_met"})
     }
 }
+/// Answers about requirements of these frameworks.
+fn of_frameworks(limits: &Limits) -> Condition {
+    let own = || ga::table.filter(ga::tenant_id.eq(v::tenant_id).and(ga::id.eq(v::id)).and(ga::version.eq(v::version)));
+    let of_it = |slug: &String| -> Condition { Box::new(exists(own().filter(ga::requirement.like(sight::beginning(slug)).escape('\\')))) };
+    limits.framework_slugs.iter().map(of_it).reduce(sight::either).unwrap_or_else(sight::nothing)
+}
+
 impl Stored for GapAnswer {
     type Filter = crate::registers::plan::organization::NoFilter;
     fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
@@ -240,8 +262,8 @@ pub async fn list(guard: Guard<Read<GapAssessment>>, at: At, request: HttpReques
     guard
         .view(then.as_of, move |reader| {
             let record = reader.load::<GapAssessment>(&selector, then.archived_too)?;
-            let (tenant, seq, id) = (reader.tenant(), reader.moment.seq, record.spine.id);
-            let framework = Library::new(reader.conn(), tenant, seq).framework(&record.own.framework)?;
+            let id = record.spine.id;
+            let framework = reader.library().framework(&record.own.framework)?;
             let mut answered = answered(reader, framework.as_deref(), id, None)?;
             let asked = framework.iter().flat_map(|framework| framework.assessable());
             let mut data: Vec<_> =
@@ -267,8 +289,8 @@ pub async fn get(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)>
     guard
         .read(then.as_of, move |reader| {
             let record = reader.load::<GapAssessment>(&selector, then.archived_too)?;
-            let (tenant, seq, id) = (reader.tenant(), reader.moment.seq, record.spine.id);
-            let framework = Library::new(reader.conn(), tenant, seq).framework(&record.own.framework)?;
+            let id = record.spine.id;
+            let framework = reader.library().framework(&record.own.framework)?;
             let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?.remove(&requirement).map(|(_, answer)| answer);
             let asked = || asks(framework.as_deref(), &requirement).map(|asked| unanswered(id, asked));
             let mut answer = stored.or_else(asked).ok_or_else(|| unknown(&requirement))?;
@@ -292,8 +314,8 @@ pub async fn past(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)
     guard
         .view(asked.then.as_of, move |reader| {
             let record = reader.load::<GapAssessment>(&selector, asked.then.archived_too)?;
-            let (tenant, seq, id) = (reader.tenant(), reader.moment.seq, record.spine.id);
-            let framework = Library::new(reader.conn(), tenant, seq).framework(&record.own.framework)?;
+            let id = record.spine.id;
+            let framework = reader.library().framework(&record.own.framework)?;
             let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?.remove(&requirement);
             if stored.is_none() && asks(framework.as_deref(), &requirement).is_none() {
                 return Err(unknown(&requirement));

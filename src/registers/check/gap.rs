@@ -1,6 +1,7 @@
 //! Gap assessments (ISO/IEC 27001:2022 9.1): for a framework and a scope, how far each requirement is met and what it should be, and how that moved.
 use super::answers::{self, GapState, GapTarget};
 use super::give;
+use crate::access::Limits;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Problem, Result, VersionKey};
 use crate::db::Conn;
@@ -9,8 +10,7 @@ use crate::db::schema::{gap_answers as ga, gap_assessments as g, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::ask::Moments;
-use crate::records::frameworks::Library;
-use crate::records::{Condition, Kind, Reader, Record, Resource, Row, Stateless, Stored, unasked};
+use crate::records::{By, Condition, Kind, Limit, Reader, Record, Resource, Row, SCOPED, Stateless, Stored, unasked};
 use actix_web::{HttpRequest, get};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
@@ -108,6 +108,11 @@ impl Resource for GapAssessment {
         path: "gap-assessments",
         code: "GAP",
         about: "Gap assessments: how far each requirement of a framework is met (9.1).",
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::Fact("its `framework`", of_frameworks)),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
         ..Kind::PLAIN
     };
     type State = Stateless;
@@ -129,7 +134,7 @@ impl Resource for GapAssessment {
         for (id, requirement, state, target, due_on) in standing.select(columns).load::<Found>(reader.conn())? {
             said.entry(id).or_default().push((requirement, Said { state, target, due_on }));
         }
-        let mut library = Library::new(reader.conn(), tenant, seq);
+        let mut library = reader.library();
         let text = |row: &Row| {
             let against: Against = serde_json::from_str(&row.body).map_err(Problem::internal)?;
             let framework = library.framework(&against.framework)?;
@@ -149,6 +154,12 @@ impl Resource for GapAssessment {
 #[derive(Deserialize)]
 struct Against {
     framework: String,
+}
+
+/// Assessments of these frameworks.
+fn of_frameworks(limits: &Limits) -> Condition {
+    let own = g::table.filter(g::tenant_id.eq(v::tenant_id).and(g::id.eq(v::id)).and(g::version.eq(v::version)));
+    Box::new(exists(own.filter(g::framework.eq_any(limits.framework_slugs.clone()))))
 }
 
 impl Stored for GapAssessment {
@@ -200,7 +211,7 @@ pub async fn progress(guard: Guard<Read<GapAssessment>>, at: At, request: HttpRe
             let columns = (ga::requirement, ga::state, ga::target_state, v::due_on, v::updated_at);
             type Found = (String, GapState, Option<GapTarget>, Option<NaiveDate>, crate::core::Instant);
             let found: Vec<Found> = versions.order(v::from_seq).select(columns).load(reader.conn())?;
-            let framework = Library::new(reader.conn(), tenant, seq).framework(&record.own.framework)?;
+            let framework = reader.library().framework(&record.own.framework)?;
             let changes = found
                 .into_iter()
                 .map(|(requirement, state, target, due_on, at)| (at.day(zone), requirement, Said { state, target, due_on }));

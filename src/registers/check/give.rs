@@ -3,11 +3,9 @@ use super::answers::{GapAnswer, GapAnswerShown, GapAnswers, GapState, GapTarget,
 use super::gap::GapAssessment;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Invalid, Problem, Result};
-use crate::db::dialect::NOW;
 use crate::http::describe::{Preconditions, Rejections};
 use crate::http::{Answer, At, Change, Guard, Input, input};
 use crate::ledger::Recorded;
-use crate::records::frameworks::Library;
 use crate::records::{About, Covers, Known, Record, Resource, Selector, Tx, about, read_part};
 use actix_web::{HttpRequest, post, put, web::Path};
 use chrono::NaiveDate;
@@ -169,8 +167,7 @@ type Assessed = (Record<GapAssessment>, Option<std::sync::Arc<Framework>>);
 /// The assessment, for those who may change it, and its framework.
 fn assessed(tx: &mut Writing<'_>, selector: &Selector) -> Result<Assessed> {
     let assessment = tx.load::<GapAssessment>(selector, &Known::any())?;
-    let tenant = tx.caller().tenant;
-    let framework = Library::new(tx.conn(), tenant, NOW).framework(&assessment.own.framework)?;
+    let framework = tx.library().framework(&assessment.own.framework)?;
     Ok((assessment, framework))
 }
 

@@ -1,7 +1,7 @@
 //! Applicability (ISO/IEC 27001:2022 6.1.3 d): for each scope and requirement whether it applies, and why. Kept like any record, found by its
 //! scope and requirement; where nothing is stored, it applies (`version` 0).
 use super::contradiction::{self, ControlRef};
-use crate::access::{Actor, actor::ActorKind};
+use crate::access::{Actor, Limits, actor::ActorKind};
 use crate::core::{Id, Instant, Problem, Result, VersionKey, catalogue};
 use crate::db::Conn;
 use crate::db::dialect::at;
@@ -10,7 +10,9 @@ use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then, handlers::Backwards};
 use crate::records::ask::Moments;
 use crate::records::history::HistoryPage;
-use crate::records::{Condition, Kind, Reader, Record, Resource, Selector, Stateless, Stored, record::etag};
+use crate::records::limit::{self, Facts};
+use crate::records::record::etag;
+use crate::records::{By, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Selector, Stateless, Stored, sight};
 use crate::registers::plan::scope::Scope;
 use actix_web::{HttpRequest, get, web::Path};
 use diesel::{dsl::exists, prelude::*};
@@ -51,12 +53,28 @@ impl Resource for Applicability {
         path: "applicability",
         code: "APP",
         about: "Which requirements apply to a scope, and why (6.1.3 d).",
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::Fact("the framework of its requirement", of_frameworks)),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;
+    fn facts(record: &Record<Self>) -> Facts {
+        Facts { frameworks: limit::frameworks_of([&record.own.requirement]), ..Facts::default() }
+    }
     fn example() -> Value {
         json!({"name": "iso-27001-2022:A.7.4", "requirement": "iso-27001-2022:A.7.4", "applicable": false, "justification": "No premises of its own."})
     }
+}
+
+/// Decisions about requirements of these frameworks.
+fn of_frameworks(limits: &Limits) -> Condition {
+    let own = || a::table.filter(a::tenant_id.eq(v::tenant_id).and(a::id.eq(v::id)).and(a::version.eq(v::version)));
+    let of_it = |slug: &String| -> Condition { Box::new(exists(own().filter(a::requirement.like(sight::beginning(slug)).escape('\\')))) };
+    limits.framework_slugs.iter().map(of_it).reduce(sight::either).unwrap_or_else(sight::nothing)
 }
 
 impl Stored for Applicability {
@@ -245,6 +263,7 @@ pub fn known(reader: &mut Reader<'_>, requirement: &str) -> Result<()> {
 
 /// The scope that is asked about.
 pub fn scope_of(reader: &mut Reader<'_>, selector: &Selector) -> Result<Id> {
+    reader.knows(&Applicability::KIND)?;
     reader.row::<Scope>(selector, reader.moment.past()).map(|row| row.id)
 }
 

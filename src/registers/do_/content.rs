@@ -15,13 +15,16 @@ const CHUNK: u64 = 128 * 1024;
 
 /// Download the content of evidence
 ///
-/// The bytes whose SHA-256 the evidence names. The entity tag is that digest; a single range can be asked for.
+/// The bytes whose SHA-256 the evidence names, as an attachment: JSON, plain text and CSV with their media type, all else as bytes. The entity tag is
+/// that digest; a single range can be asked for.
 #[utoipa::path(operation_id = "getEvidenceContent", tag = "evidence", security(("bearer" = [])),
     params(("id" = String, Path, description = "The evidence: its id or its code.", max_length = 64), crate::http::document::Past,
         ("Range" = Option<String>, Header, description = "One range of bytes; another unit, or several ranges, is answered with the whole.", max_length = 100, example = "bytes=0-1023")),
-    responses((status = 200, description = "The content.", body = crate::http::document::Binary, content_type = "application/octet-stream",
+    responses((status = 200, description = "The content.", content((crate::http::document::Binary = "application/octet-stream"), (crate::records::history::AnyValue = "application/json"),
+                (crate::http::document::Binary = "text/plain"), (crate::http::document::Binary = "text/csv")),
             headers(("Content-Disposition" = String, description = "Its file name, as an attachment."), ("Accept-Ranges" = String, description = "`bytes`."), ("Repr-Digest" = String, description = "RFC 9530 digest of the whole content."))),
-        (status = 206, description = "The range of it that was asked for.", body = crate::http::document::Binary, content_type = "application/octet-stream",
+        (status = 206, description = "The range of it that was asked for.", content((crate::http::document::Binary = "application/octet-stream"), (crate::records::history::AnyValue = "application/json"),
+                (crate::http::document::Binary = "text/plain"), (crate::http::document::Binary = "text/csv")),
             headers(("Content-Range" = String, description = "Which bytes these are, of how many."), ("Content-Disposition" = String, description = "Its file name, as an attachment."), ("Accept-Ranges" = String, description = "`bytes`."), ("Repr-Digest" = String, description = "RFC 9530 digest of the whole content."))),
         (status = 304, description = "Unchanged.", headers(("Content-Disposition" = String, description = "Its file name, as an attachment."), ("Accept-Ranges" = String, description = "`bytes`."), ("Repr-Digest" = String, description = "RFC 9530 digest of the whole content."))), Refusals, crate::http::describe::NoRange))]
 #[get("/v1/evidence/{id}/content")]
@@ -61,9 +64,20 @@ pub async fn content(guard: Guard<Read<Evidence>>, at: At, request: HttpRequest)
         Ok(file)
     };
     let file = web::block(open).await.map_err(Problem::internal)??;
-    // Bytes, whatever they are: the record names their media type.
-    response.content_type("application/octet-stream");
+    response.content_type(served(&said.media_type));
+    response.insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; sandbox"));
     Ok(response.body(SizedStream::new(length, chunks(file, length))))
+}
+
+/// Pure: the media type that a content is served with. JSON, plain text and tables, which no browser runs; all else is bytes, whatever it is, and the
+/// record names its media type.
+fn served(media: &str) -> &'static str {
+    match media.split(';').next().unwrap_or_default().trim() {
+        "application/json" => "application/json",
+        "text/plain" => "text/plain; charset=utf-8",
+        "text/csv" => "text/csv; charset=utf-8",
+        _ => "application/octet-stream",
+    }
 }
 
 /// The file chunk by chunk, read off the worker threads.
@@ -133,6 +147,22 @@ mod tests {
             ("lines=1-2", Asked::Whole),
         ] {
             assert_eq!(range(header, 10), asked, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_browser_runs_nothing() {
+        for (media, served_as) in [
+            ("application/json", "application/json"),
+            ("text/plain; charset=utf-8", "text/plain; charset=utf-8"),
+            ("text/csv", "text/csv; charset=utf-8"),
+            ("text/html", "application/octet-stream"),
+            ("image/svg+xml", "application/octet-stream"),
+            ("application/xhtml+xml", "application/octet-stream"),
+            ("text/javascript", "application/octet-stream"),
+            ("application/pdf", "application/octet-stream"),
+        ] {
+            assert_eq!(served(media), served_as);
         }
     }
 }

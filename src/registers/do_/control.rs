@@ -1,9 +1,12 @@
 //! Controls (ISO/IEC 27001:2022 6.1.3 b, Annex A): what is really done. Implementation is said, operation is computed from evidence.
+use super::outcome::EvidenceOutcome;
 use super::support::{Operation, Support, ages, operation, proofs};
 use crate::core::{Id, Invalid, Problem, Result, VersionKey};
-use crate::db::{Conn, proof::Operates, schema::controls as c, schema::versions as v};
+use crate::db::{Conn, proof::FAILING, proof::Operates, schema::controls as c, schema::versions as v};
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Reader, Record, Relation, Resource, Row, Stateless, Stored, sight, unasked, unasked_flag};
+use crate::records::{
+    By, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stateless, Stored, sight, unasked, unasked_flag,
+};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -103,8 +106,8 @@ pub struct ControlFilter {
     /// Any of these responsibilities.
     #[param(max_items = 3)]
     pub responsibility: Vec<Responsibility>,
-    /// Operating, stale or unproven.
-    #[param(max_items = 3)]
+    /// Operating, stale, unproven or failing.
+    #[param(max_items = 4)]
     pub operation: Vec<Operation>,
     /// Implemented on this day or later.
     pub implemented_on_since: Option<NaiveDate>,
@@ -120,6 +123,14 @@ impl Resource for Control {
         about: "Controls: what is done against risks (6.1.3, Annex A).",
         relations: &[Relation::new("asset_ids", "asset")],
         cites: true,
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::Citations),
+            (Limit::Controls, By::Itself),
+            (Limit::Sources, By::ReadOnly("evidence is read with the name of its controls")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
+        reviewed: true,
         ..Kind::PLAIN
     };
     type State = Stateless;
@@ -131,6 +142,17 @@ impl Resource for Control {
     fn faults(&self) -> Vec<Invalid> {
         let early = self.implemented_on.is_some() && matches!(self.implementation, Implementation::NotStarted | Implementation::Planned);
         early.then(|| Invalid::body("/implemented_on", "state", "stands only where it is implemented")).into_iter().collect()
+    }
+    fn checked(record: &Record<Self>, _: Option<&Record<Self>>, today: NaiveDate) -> Result<()> {
+        let stage = record.own.implementation;
+        let done = matches!(stage, Implementation::Implemented | Implementation::Retired);
+        match record.own.implemented_on {
+            Some(day) if done && day > today => {
+                let fault = "lies in the future; a control that is implemented was so today or before";
+                Err(Problem::invalid_one("/implemented_on", "in_the_future", fault))
+            }
+            _ => Ok(()),
+        }
     }
     fn requirements(&self) -> &[String] {
         &self.requirements
@@ -158,6 +180,7 @@ impl Resource for Control {
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
         to.push((Support::name().into(), Support::schema()));
         to.push((Operation::name().into(), Operation::schema()));
+        to.push((EvidenceOutcome::name().into(), EvidenceOutcome::schema()));
     }
 }
 
@@ -204,6 +227,7 @@ impl Stored for Control {
             Operation::Unproven => 0,
             Operation::Stale => 1,
             Operation::Operating => 2,
+            Operation::Failing => FAILING,
         };
         let ranks = filter.operation.iter().map(rank).collect();
         sight::both(own, Box::new(Operates { seq: then.seq, ranks, ages: ages(then), sight: then.sight.clone() }))

@@ -1,6 +1,8 @@
 //! Evidence (ISO/IEC 27001:2022 7.5.3, 9.1): a file or a JSON payload, kept by its SHA-256 and never changed. Identity is source, external id
 //! and moment of collection; a later piece supersedes the one before. How it comes in is in `push`, how it goes out in `content`.
+use super::outcome::EvidenceOutcome;
 use super::support::{self, Span};
+use crate::access::{Caller, Limits};
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey, text::hex};
 use crate::db::Conn;
 use crate::db::proof::Fresh;
@@ -8,8 +10,10 @@ use crate::db::schema::{evidence as ev, ledger_entries as e, versions as v};
 use crate::http::describe::Changed;
 use crate::http::{Answer, At, Because, Guard, Hold, Input, Release, transit};
 use crate::records::ask::Moments;
+use crate::records::limit::{self, Facts};
 use crate::records::{
-    Comment as Needs, Condition, Kind, Known, Reader, Record, Relation, Resource, Row, Stored, Transition, sight, unasked, unasked_flag,
+    By, Comment as Needs, Condition, Kind, Known, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stored, Transition, sight,
+    unasked, unasked_flag,
 };
 use crate::registers::plan::asset::Classification;
 use actix_web::post;
@@ -33,7 +37,7 @@ pub struct Evidence {
     /// How widely it may be known.
     #[serde(default = "internal")]
     pub confidentiality: Classification,
-    /// The requirements that it proves, beside those of its controls.
+    /// The requirements that it proves, beside those of its controls. (Other records that it proves are its `subject_ids`.)
     #[serde(default)]
     #[validate(length(max = 200))]
     #[schema(max_items = 200, max_length = 120)]
@@ -54,6 +58,11 @@ pub struct Pushed {
     pub external_id: Option<String>,
     /// When it was collected.
     pub collected_at: Instant,
+    /// The day of that, where the organization is.
+    pub collected_on: NaiveDate,
+    /// What it showed, where it is a test: one that failed makes its controls failing; null for evidence that is none.
+    #[schema(required)]
+    pub outcome: Option<EvidenceOutcome>,
     /// The first day that it covers.
     #[schema(required)]
     pub period_start_on: Option<NaiveDate>,
@@ -95,6 +104,8 @@ impl Default for Pushed {
             source,
             external_id: None,
             collected_at,
+            collected_on: NaiveDate::default(),
+            outcome: None,
             period_start_on: None,
             period_end_on: None,
             expires_on: None,
@@ -130,6 +141,9 @@ pub struct EvidenceFilter {
     /// Current, expired or superseded.
     #[param(max_items = 3)]
     pub freshness: Vec<Freshness>,
+    /// Tests with any of these outcomes.
+    #[param(max_items = 3)]
+    pub outcome: Vec<EvidenceOutcome>,
     /// A provider's attestation, or not.
     #[param(max_items = 2)]
     pub attests: Vec<bool>,
@@ -161,18 +175,39 @@ impl Resource for Evidence {
         transitions: &[
             Transition { verb: "hold", from: &["active"], to: "on_hold", comment: Needs::Required },
             Transition { verb: "release", from: &["on_hold"], to: "active", comment: Needs::Required },
+            Transition { verb: "retain", from: &["active"], to: "active", comment: Needs::Required },
         ],
-        relations: &[Relation::new("control_ids", "control")],
+        relations: &[Relation::new("control_ids", "control"), Relation::new("subject_ids", "").freed_when(&["active", "on_hold"])],
         cites: true,
         personal: &["file_name"],
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::Citations),
+            (Limit::Controls, By::Controls),
+            (Limit::Sources, By::Fact("its `source`", of_sources)),
+            (Limit::Period, By::Fact("the day of its `collected_at`", of_period)),
+        ],
+        also: Some(own_pushes),
         ..Kind::PLAIN
     };
     type State = Pushed;
+    fn facts(record: &Record<Self>) -> Facts {
+        let (frameworks, said) = (limit::frameworks_of(&record.own.requirements), &record.state);
+        Facts { frameworks, source: Some(said.source.clone()), collected_at: Some(said.collected_at) }
+    }
     fn example() -> Value {
         json!({"name": "Access review Q3", "confidentiality": "internal", "requirements": ["iso-27001-2022:A.5.18"]})
     }
     fn requirements(&self) -> &[String] {
         &self.requirements
+    }
+    fn checked(record: &Record<Self>, before: Option<&Record<Self>>, _: NaiveDate) -> Result<()> {
+        match before {
+            Some(before) if before.spine.status == "on_hold" && !only_links(before, record)? => {
+                Err(Problem::new(Code::Retained, "It is on hold: release it first. Until then, only links can be added."))
+            }
+            _ => Ok(()),
+        }
     }
     fn archivable(record: &Record<Self>, today: NaiveDate) -> Result<()> {
         let kept = |detail: String| Err(Problem::new(Code::Retained, detail));
@@ -197,8 +232,41 @@ impl Resource for Evidence {
     }
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
         to.push((Freshness::name().into(), Freshness::schema()));
+        to.push((EvidenceOutcome::name().into(), EvidenceOutcome::schema()));
         to.push((Receipt::name().into(), Receipt::schema()));
     }
+}
+
+/// Is all that it says what it said before, but for links that were added?
+fn only_links(before: &Record<Evidence>, now: &Record<Evidence>) -> Result<bool> {
+    const ADDED: [&str; 2] = ["control_ids", "subject_ids"];
+    let kept = |member: &&str| before.links.many(member).iter().all(|id| now.links.many(member).contains(id));
+    let cited = before.own.requirements.iter().all(|cited| now.own.requirements.contains(cited));
+    let mut bare = now.clone();
+    ADDED.into_iter().for_each(|member| bare.links.set(member, before.links.many(member).to_vec()));
+    bare.own.requirements.clone_from(&before.own.requirements);
+    Ok(cited && ADDED.iter().all(kept) && bare.body()? == before.body()?)
+}
+
+/// Evidence of these sources.
+fn of_sources(limits: &Limits) -> Condition {
+    let own = ev::table.filter(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)));
+    Box::new(exists(own.filter(ev::source.eq_any(limits.sources.clone()))))
+}
+
+/// Evidence that was collected in this period.
+fn of_period(limits: &Limits) -> Condition {
+    let own = || ev::table.filter(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)));
+    let since = limits.period_start_on.map(|day| -> Condition { Box::new(exists(own().filter(ev::collected_on.ge(day)))) });
+    let until = limits.period_end_on.map(|day| -> Condition { Box::new(exists(own().filter(ev::collected_on.le(day)))) });
+    since.into_iter().chain(until).reduce(sight::both).unwrap_or_else(sight::nothing)
+}
+
+/// A machine that is limited to no source sees what it pushed itself.
+fn own_pushes(caller: &Caller) -> Option<Condition> {
+    let own = ev::table.filter(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)));
+    let only = caller.collects() && caller.limits.sources.is_empty();
+    only.then(|| -> Condition { Box::new(exists(own.filter(ev::pushed_by.eq(caller.actor.id)))) })
 }
 
 impl Stored for Evidence {
@@ -210,7 +278,8 @@ impl Stored for Evidence {
             (
                 ev::external_id.eq(&said.external_id),
                 ev::collected_at.eq(said.collected_at),
-                ev::collected_on.eq(said.collected_at.utc().date_naive()),
+                ev::collected_on.eq(said.collected_on),
+                ev::outcome.eq(said.outcome),
             ),
             (ev::period_start_on.eq(said.period_start_on), ev::period_end_on.eq(said.period_end_on), ev::expires_on.eq(said.expires_on)),
             (
@@ -229,6 +298,7 @@ impl Stored for Evidence {
         let own = own.filter(ev::external_id.eq_any(filter.external_id.clone()).or(unasked(&filter.external_id)));
         let own = own.filter(ev::sha256.eq_any(filter.sha256.clone()).or(unasked(&filter.sha256)));
         let own = own.filter(ev::confidentiality.eq_any(filter.confidentiality.clone()).or(unasked(&filter.confidentiality)));
+        let own = own.filter(ev::outcome.eq_any(filter.outcome.clone()).or(unasked(&filter.outcome)));
         let own = own.filter(ev::attests.eq_any(filter.attests.clone()).or(unasked(&filter.attests)));
         let own = own.filter(ev::superseded_by_id.is_not_null().eq_any(filter.superseded.clone()).or(unasked(&filter.superseded)));
         let own = own.filter(ev::collected_at.nullable().ge(filter.collected_at_since).or(unasked_flag(&filter.collected_at_since)));
@@ -304,7 +374,8 @@ fn freshness(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Fresh
 
 /// Put evidence on hold
 ///
-/// It cannot be archived until it is released; the comment says why.
+/// Until it is released, it cannot be archived, superseded or changed; only links to controls, requirements and subjects can be added. The comment
+/// says why.
 #[utoipa::path(operation_id = "holdEvidence", tag = "evidence", security(("bearer" = [])), request_body = Because, responses(Changed<Evidence>),
     params(("id" = String, Path, description = "The evidence: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/evidence/{id}/hold")]
@@ -329,4 +400,5 @@ pub fn actions(api: &mut crate::http::Api<'_>) {
     api.service(super::content::content);
     api.service(hold);
     api.service(release);
+    api.service(super::retention::retain);
 }

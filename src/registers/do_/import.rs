@@ -2,6 +2,8 @@
 //! requirements refers to their ids, and stays.
 use super::framework::FrameworkShown;
 use super::rows::{ImportedMapping, ImportedRequirement, MAPPINGS, REQUIREMENTS, Rows, refused};
+use super::shelf::seen;
+use crate::access::Limits;
 use crate::core::catalogue::{self, Requirement};
 use crate::core::{Code, Id, Invalid, Problem, Result, VersionKey, json, text::hex};
 use crate::db::Conn;
@@ -11,8 +13,9 @@ use crate::http::describe::Rejections;
 use crate::http::{Answer, Change, Guard, input};
 use crate::ledger::Recorded;
 use crate::records::ask::Moments;
-use crate::records::frameworks::{self, Content, Head, Library, OwnMapping};
-use crate::records::{Condition, Draft, Kind, Known, Record, Resource, Selector, Stored, Tx, read_part};
+use crate::records::frameworks::{self, Content, Head, OwnMapping};
+use crate::records::limit::Facts;
+use crate::records::{By, Condition, Draft, Kind, Known, Limit, Record, Resource, SCOPED, Selector, Stored, Tx, read_part};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, post, web};
 use diesel::{dsl::exists, prelude::*};
@@ -77,12 +80,29 @@ impl Resource for ImportedFramework {
         path: "frameworks",
         code: "FRW",
         about: "Plan: catalogues of requirements and the mappings between them (6.1.3 c), built in and imported.",
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::Fact("its slug", of_slugs)),
+            (Limit::Controls, By::ReadOnly("controls are read with the requirements that they meet")),
+            (Limit::Sources, By::ReadOnly("evidence is read with the requirements that it meets")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = ImportedState;
+    fn facts(record: &Record<Self>) -> Facts {
+        Facts { frameworks: vec![record.own.slug.clone()], ..Facts::default() }
+    }
     fn example() -> Value {
         json!({"name": "House rules", "slug": "house-rules", "edition": "2026", "publisher": "The organization"})
     }
+}
+
+/// These frameworks.
+fn of_slugs(limits: &Limits) -> Condition {
+    let own = f::table.filter(f::tenant_id.eq(v::tenant_id).and(f::id.eq(v::id)).and(f::version.eq(v::version)));
+    Box::new(exists(own.filter(f::slug.eq_any(limits.framework_slugs.clone()))))
 }
 
 impl Stored for ImportedFramework {
@@ -254,6 +274,7 @@ pub async fn import_mappings(
 ) -> Result<Answer> {
     input::no_parameters(&request)?;
     let (csv, bytes) = body(&request, payload).await?;
+    seen(guard.caller(), &slug).then_some(()).ok_or_else(Problem::not_found)?;
     read_only(&slug)?;
     let mark = mark(&bytes, &Value::Null);
     let read = move || match csv {
@@ -305,7 +326,7 @@ fn enter(
     known: &Known,
 ) -> Result<Recorded<Answer>> {
     let (tenant, slug) = (tx.caller().tenant, draft.own.slug.clone());
-    if !super::shelf::seen(tx.caller(), &slug) {
+    if !seen(tx.caller(), &slug) {
         return Err(Problem::new(Code::OutsideLimits, "This key is limited to other frameworks."));
     }
     let before = frameworks::find(tx.conn(), tenant, NOW, &slug)?;
@@ -320,7 +341,7 @@ fn enter(
     let requirements = requirements.unwrap_or(stood.requirements);
     let own: std::collections::HashSet<&str> = requirements.iter().map(|one| one.id.as_str()).collect();
     let mine = format!("{slug}:");
-    let mut library = Library::new(tx.conn(), tenant, NOW);
+    let mut library = tx.library();
     let mut there = |id: &str| if id.starts_with(&mine) { Ok(own.contains(id)) } else { library.has(id) };
     let mappings: Vec<OwnMapping> = match mappings {
         Some(rows) => {

@@ -1,238 +1,98 @@
 //! How evidence comes in: a JSON payload, or a file with its metadata as multipart. The content is whole and durable on disk before any row names
-//! it. The same push again answers the first; other content under the same identity is refused; a later one supersedes.
-use super::control::Control;
+//! it, and takes its place in the store only when the push is accepted. The same push again answers the first; other content under the same identity
+//! is refused; a later one supersedes.
 use super::evidence::{Evidence, Pushed};
+use super::identity::{Side, other, superseded};
+use super::outcome::EvidenceOutcome;
+use super::receive::{self, Content};
+use super::retention;
 use crate::access::Limits;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result, TenantId, json, text::hex};
-use crate::db::schema::{evidence as ev, versions as v};
-use crate::db::{Conn, files::Incoming};
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result, json};
+use crate::db::dialect::standing;
+use crate::db::files::{Files, Incoming};
+use crate::db::schema::versions as v;
 use crate::http::{Answer, Document, Guard, Push, describe, input};
-use crate::records::{Draft, Record, Selector, Tx};
-use actix_multipart::Multipart;
+use crate::records::{Draft, Record, Tx, sight};
 use actix_web::http::header;
 use actix_web::{HttpRequest, post, web};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::NaiveDate;
 use diesel::prelude::*;
-use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
-use std::cell::RefCell;
-use std::io::Write;
-use std::rc::Rc;
-use std::time::Duration;
+use std::collections::BTreeSet;
 use utoipa::ToSchema;
 use validator::Validate;
-
-/// Bytes of metadata, and of a payload.
-const METADATA_LIMIT: usize = input::JSON_LIMIT;
-/// How long a part may stay silent.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a push says of its evidence, beside what every record has.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Told {
     /// Where it comes from; a key that is limited to one source need not say.
-    #[validate(length(min = 1, max = 200))]
+    #[serde(default, deserialize_with = "crate::core::text::composed_name")]
+    #[validate(length(min = 1, max = 200), custom(function = crate::core::text::legible))]
     #[schema(min_length = 1, max_length = 200)]
     pub source: Option<String>,
     /// What the source calls it.
-    #[validate(length(min = 1, max = 200))]
+    #[serde(default, deserialize_with = "crate::core::text::composed_name")]
+    #[validate(length(min = 1, max = 200), custom(function = crate::core::text::legible))]
     #[schema(min_length = 1, max_length = 200)]
     pub external_id: Option<String>,
     /// When it was collected; now, when absent.
     pub collected_at: Option<Instant>,
+    /// What it showed, where it is a test: a current one that failed makes its controls failing.
+    pub outcome: Option<EvidenceOutcome>,
     /// The first day that it covers.
     pub period_start_on: Option<NaiveDate>,
     /// The last day that it covers.
     pub period_end_on: Option<NaiveDate>,
     /// The last day on which it proves something.
     pub expires_on: Option<NaiveDate>,
-    /// The day until which it must be kept.
+    /// The day until which it must be kept, at most 50 years ahead. A collector does not say it.
     pub retain_until_on: Option<NaiveDate>,
-    /// Is it a provider's own attestation (a certificate, an assurance report)? Only such evidence proves what a provider does.
+    /// Is it a provider's own attestation (a certificate, an assurance report)? Only such evidence proves what a provider does. A collector does not
+    /// say it.
     pub attests: Option<bool>,
 }
 
 const TOLD: &[&str] =
-    &["source", "external_id", "collected_at", "period_start_on", "period_end_on", "expires_on", "retain_until_on", "attests"];
-
-/// A content that was received and is still to be kept.
-struct Content {
-    file: Incoming,
-    sha256: String,
-    size_bytes: i64,
-    media_type: String,
-    file_name: Option<String>,
-}
+    &["source", "external_id", "collected_at", "outcome", "period_start_on", "period_end_on", "expires_on", "retain_until_on", "attests"];
 
 /// Pushes evidence.
 #[post("/v1/evidence")]
 pub async fn push(guard: Guard<Push<Evidence>>, request: HttpRequest, payload: web::Payload) -> Result<Answer> {
     input::no_parameters(&request)?;
     input::media(&request, &["application/json", "multipart/form-data"])?;
-    let digest = Rc::new(RefCell::new(Sha256::new()));
-    let stream = hashed(payload, digest.clone());
-    let multipart = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .is_some_and(|v| v.to_ascii_lowercase().starts_with("multipart/"));
-    let (mut metadata, mut content) = if multipart { receive(&guard, &request, stream).await? } else { (body(stream).await?, None) };
-    check_digest(&request, &digest.borrow().clone().finalize())?;
+    let media = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let multipart = media.is_some_and(|media| media.to_ascii_lowercase().starts_with("multipart/"));
+    let files = guard.house().files().clone();
+    let (mut metadata, mut content) = receive::body(&request, payload, multipart, &files, guard.house().file_limit()).await?;
     if let Some(payload) = metadata.remove("payload").filter(|value| !value.is_null()) {
         if content.is_some() {
             return Err(Problem::invalid_one("/payload", "either", "either a payload or a file is given"));
         }
-        content = Some(payload_content(&guard, &payload)?);
+        content = Some(receive::of_payload(&files, &payload).await?);
     }
     let content = content.ok_or_else(|| Problem::invalid_one("/payload", "required", "a payload is needed, or a file as multipart"))?;
     let (told, draft) = read(&guard, metadata.clone())?;
     let marks = json::canonical(&serde_json::json!({"metadata": metadata, "file": content.sha256, "name": content.file_name}))?;
-    let (tenant, house) = (guard.caller().tenant, guard.house().clone());
+    let Content { file, sha256, size_bytes, media_type, file_name } = content;
     let pushed = Pushed {
         source: told.source.unwrap_or_default(),
         external_id: told.external_id,
+        outcome: told.outcome,
         period_start_on: told.period_start_on,
         period_end_on: told.period_end_on,
         expires_on: told.expires_on,
         retain_until_on: told.retain_until_on,
         attests: told.attests.unwrap_or_default(),
-        file_name: content.file_name,
-        sha256: content.sha256.clone(),
-        size_bytes: content.size_bytes,
-        media_type: content.media_type,
+        file_name,
+        sha256,
+        size_bytes,
+        media_type,
         pushed_by_id: guard.caller().actor.id,
         ..Pushed::default()
     };
-    let (files, file) = (house.files().clone(), content.file);
-    web::block(move || files.keep(tenant, &content.sha256, file)).await.map_err(Problem::internal)??;
-    guard.effect(marks.as_bytes(), move |tx| enter(tx, draft, pushed, told.collected_at)).await
-}
-
-/// The stream, hashed on the way.
-fn hashed(
-    payload: web::Payload,
-    digest: Rc<RefCell<Sha256>>,
-) -> impl Stream<Item = std::result::Result<web::Bytes, actix_web::error::PayloadError>> {
-    payload.inspect(move |chunk| {
-        if let Ok(bytes) = chunk {
-            digest.borrow_mut().update(bytes);
-        }
-    })
-}
-
-async fn body(stream: impl Stream<Item = std::result::Result<web::Bytes, actix_web::error::PayloadError>>) -> Result<Map<String, Value>> {
-    let (mut bytes, mut stream) = (Vec::new(), Box::pin(stream));
-    while let Some(chunk) = tokio::time::timeout(PATIENCE, stream.next()).await.map_err(late)? {
-        bytes.extend_from_slice(&chunk.map_err(broken)?);
-        if bytes.len() > METADATA_LIMIT {
-            return Err(input::too_large(METADATA_LIMIT as u64));
-        }
-    }
-    json::object(&bytes)
-}
-fn late(_: tokio::time::error::Elapsed) -> Problem {
-    Problem::new(Code::RequestTimeout, "The body did not arrive in time.")
-}
-fn broken(why: impl std::fmt::Display) -> Problem {
-    Problem::new(Code::Malformed, format!("The body broke off or is not well formed: {why}."))
-}
-
-/// Receives `metadata` and `file`; the file goes to disk as it comes, hashed on the way.
-async fn receive(
-    guard: &Guard<Push<Evidence>>,
-    request: &HttpRequest,
-    stream: impl Stream<Item = std::result::Result<web::Bytes, actix_web::error::PayloadError>> + 'static,
-) -> Result<(Map<String, Value>, Option<Content>)> {
-    let mut parts = Multipart::new(request.headers(), stream);
-    let (mut metadata, mut content, limit) = (None, None, guard.house().file_limit());
-    while let Some(part) = tokio::time::timeout(PATIENCE, parts.next()).await.map_err(late)? {
-        let mut part = part.map_err(broken)?;
-        let disposition = part.content_disposition().cloned();
-        match part.name().unwrap_or_default() {
-            "metadata" if metadata.is_none() => {
-                let mut bytes = Vec::new();
-                while let Some(chunk) = tokio::time::timeout(PATIENCE, part.next()).await.map_err(late)? {
-                    bytes.extend_from_slice(&chunk.map_err(broken)?);
-                    if bytes.len() > METADATA_LIMIT {
-                        return Err(input::too_large(METADATA_LIMIT as u64));
-                    }
-                }
-                metadata = Some(json::object(&bytes)?);
-            }
-            "file" if content.is_none() => {
-                let declared = part.content_type().map(ToString::to_string);
-                let (mut file, mut sha, mut size, mut head) = (guard.house().files().receive()?, Sha256::new(), 0_u64, Vec::new());
-                while let Some(chunk) = tokio::time::timeout(PATIENCE, part.next()).await.map_err(late)? {
-                    let chunk = chunk.map_err(broken)?;
-                    size += chunk.len() as u64;
-                    if size > limit {
-                        return Err(input::too_large(limit));
-                    }
-                    head.extend(chunk.iter().copied().take(512_usize.saturating_sub(head.len())));
-                    sha.update(&chunk);
-                    file.write_all(&chunk).map_err(Problem::internal)?;
-                }
-                let file_name = disposition.as_ref().and_then(|d| d.get_filename()).map(cleaned).filter(|name| !name.is_empty());
-                let (sha256, media_type) = (hex(&sha.finalize()), media_type(&head, declared.as_deref()));
-                content = Some(Content { file, sha256, size_bytes: size as i64, media_type, file_name });
-            }
-            other => {
-                let name: String = other.chars().take(60).collect();
-                return Err(Problem::invalid_one(&format!("/{name}"), "unknown_part", "the parts are `metadata` and `file`, each once"));
-            }
-        }
-    }
-    if content.is_none() {
-        return Err(Problem::invalid_one("/file", "required", "a part `file` is needed"));
-    }
-    Ok((metadata.ok_or_else(|| Problem::invalid_one("/metadata", "required", "a part `metadata` is needed"))?, content))
-}
-
-/// The last part of a path, without control characters.
-fn cleaned(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    last.chars().filter(|letter| !letter.is_control()).take(255).collect()
-}
-
-/// By the first bytes; text by its declared type.
-fn media_type(head: &[u8], declared: Option<&str>) -> String {
-    let sniffed = infer::get(head).map(|kind| kind.mime_type().to_owned());
-    let declared = declared.map(str::to_ascii_lowercase).filter(|given| given.len() <= 255 && given.is_ascii());
-    let plain = std::str::from_utf8(head).is_ok_and(|text| !text.contains('\0'));
-    sniffed
-        .or(declared.filter(|given| plain == textual(given)))
-        .unwrap_or_else(|| if plain { "text/plain" } else { "application/octet-stream" }.to_owned())
-}
-fn textual(media: &str) -> bool {
-    media.starts_with("text/") || ["json", "xml", "yaml", "javascript", "csv"].iter().any(|word| media.contains(word))
-}
-
-/// A payload's content is its canonical JSON, so that `sha256sum` of what comes out agrees.
-fn payload_content(guard: &Guard<Push<Evidence>>, payload: &Value) -> Result<Content> {
-    let text = json::canonical(payload)?;
-    let mut file = guard.house().files().receive()?;
-    file.write_all(text.as_bytes()).map_err(Problem::internal)?;
-    let sha256 = hex(&Sha256::digest(text.as_bytes()));
-    Ok(Content { file, sha256, size_bytes: text.len() as i64, media_type: "application/json".into(), file_name: None })
-}
-
-/// `Content-Digest` (RFC 9530) of the body, where it was sent.
-fn check_digest(request: &HttpRequest, digest: &[u8]) -> Result<()> {
-    let Some(sent) = request.headers().get("Content-Digest") else { return Ok(()) };
-    let fault = |detail: &str| Err(Problem::new(Code::Malformed, detail));
-    let value = sent.to_str().unwrap_or_default().split(',').find_map(|item| item.trim().strip_prefix("sha-256="));
-    let Some(value) = value.and_then(|value| value.strip_prefix(':')?.strip_suffix(':')) else {
-        return fault("Content-Digest is understood with sha-256 alone.");
-    };
-    match STANDARD.decode(value) {
-        Ok(bytes) if bytes == digest => Ok(()),
-        Ok(_) => fault("The body does not have the Content-Digest that was sent; send it again."),
-        Err(_) => fault("Content-Digest cannot be read."),
-    }
+    guard.effect(marks.as_bytes(), move |tx| enter(tx, draft, pushed, told.collected_at, (&files, file))).await
 }
 
 /// What was told, and what every record has; every fault is named.
@@ -249,41 +109,36 @@ fn read(guard: &Guard<Push<Evidence>>, metadata: Map<String, Value>) -> Result<(
     if !limits.sources.is_empty() && !told.source.as_ref().is_some_and(|source| limits.sources.contains(source)) {
         return Err(Problem::new(Code::OutsideLimits, "This key is limited to other sources."));
     }
+    if guard.caller().collects() {
+        for_people(&told)?;
+    }
     let mut faults = Vec::new();
     if told.period_start_on.zip(told.period_end_on).is_some_and(|(start, end)| end < start) {
         faults.push(Invalid::body("/period_end_on", "order", "lies before period_start_on"));
     }
-    if told.collected_at.is_some_and(|at| at > guard.house().clock().now().plus_millis(300_000)) {
+    let now = guard.house().clock().now();
+    if told.collected_at.is_some_and(|at| at > now.plus_millis(300_000)) {
         faults.push(Invalid::body("/collected_at", "later_than_now", "lies in the future"));
     }
+    faults.extend(retention::too_long(told.retain_until_on, now.utc().date_naive()));
     if faults.is_empty() { Ok((told, draft)) } else { Err(Problem::invalid(faults)) }
 }
 
-/// A piece of the same source and name.
-type Other = (Id, Instant, String);
-
-fn of_identity(conn: &mut Conn, tenant: TenantId, said: &Pushed, at: std::cmp::Ordering) -> QueryResult<Option<Other>> {
-    let mut same = ev::table
-        .inner_join(v::table.on(v::tenant_id.eq(ev::tenant_id).and(v::id.eq(ev::id)).and(v::version.eq(ev::version))))
-        .filter(
-            ev::tenant_id
-                .eq(tenant)
-                .and(ev::source.eq(&said.source))
-                .and(v::to_seq.eq(crate::db::dialect::OPEN))
-                .and(v::archived_at.is_null()),
-        )
-        .select((ev::id, ev::collected_at, ev::sha256))
-        .into_boxed();
-    same = match &said.external_id {
-        Some(name) => same.filter(ev::external_id.eq(name)),
-        None => same.filter(ev::external_id.is_null()).filter(ev::sha256.eq(&said.sha256)),
-    };
-    let same = match at {
-        std::cmp::Ordering::Less => same.filter(ev::collected_at.lt(said.collected_at)).order(ev::collected_at.desc()),
-        std::cmp::Ordering::Equal => same.filter(ev::collected_at.eq(said.collected_at)).order(ev::collected_at),
-        std::cmp::Ordering::Greater => same.filter(ev::collected_at.gt(said.collected_at)).order(ev::collected_at),
-    };
-    same.first(conn).optional()
+/// What a machine does not say: how long something must be kept, and that it is a provider's word.
+fn for_people(told: &Told) -> Result<()> {
+    let said = [("retain_until_on", told.retain_until_on.is_some()), ("attests", told.attests == Some(true))];
+    let faults: Vec<Invalid> = said
+        .into_iter()
+        .filter(|(_, said)| *said)
+        .map(|(member, _)| Invalid::body(format!("/{member}"), "forbidden", "a collector does not say this; leave it to a manager"))
+        .collect();
+    match faults.is_empty() {
+        true => Ok(()),
+        false => {
+            let detail = "A collector does not decide how long evidence is kept, nor that it is a provider's attestation.";
+            Err(Problem::new(Code::Forbidden, detail).listing(faults))
+        }
+    }
 }
 
 /// Enters the evidence: once for an identity, superseding what came before it.
@@ -292,32 +147,33 @@ fn enter(
     mut draft: Draft<Evidence>,
     mut said: Pushed,
     collected_at: Option<Instant>,
+    (files, file): (&Files, Incoming),
 ) -> Result<crate::ledger::Recorded<Answer>> {
     let tenant = tx.caller().tenant;
     said.collected_at = collected_at.unwrap_or_else(|| tx.now());
-    if let Some((id, _, sha256)) = of_identity(tx.conn(), tenant, &said, std::cmp::Ordering::Equal)? {
-        if sha256 != said.sha256 {
+    said.collected_on = said.collected_at.day(tx.settings().zone);
+    if let Some(first) = other(tx, &said, Side::Same)? {
+        if first.sha256 != said.sha256 {
             let problem = Problem::new(Code::EvidenceDiffers, "This source has pushed other content under this name and moment.");
-            return Err(problem.needed_by([id.to_string()]));
+            return Err(problem.needed_by([format!("EVD-{}", first.number)]));
         }
-        let first = tx.reader().shown::<Evidence>(&Selector::Id(id), false)?;
-        return tx.unchanged(Answer::shown(first));
+        // It is there already; should the store have lost it, this brings it back.
+        files.keep(tenant, &said.sha256, file)?;
+        let row = tx.reader().standing::<Evidence>(first.id)?;
+        let position = tx.position();
+        let shown = tx.reader().show::<Evidence>(row)?;
+        return tx.unchanged(Answer::shown(crate::records::Shown { position, ..shown }));
     }
     let named = said.external_id.is_some();
-    let neighbour = |tx: &mut Tx<'_, _>, at| if named { of_identity(tx.conn(), tenant, &said, at) } else { Ok(None) };
-    let (before, after) = (neighbour(tx, std::cmp::Ordering::Less)?, neighbour(tx, std::cmp::Ordering::Greater)?);
+    let neighbour = |tx: &mut Tx<'_, _>, side| if named { other(tx, &said, side) } else { Ok(None) };
+    let (before, after) = (neighbour(tx, Side::Before)?, neighbour(tx, Side::After)?);
     let id = Id::new();
-    let before: Option<Record<Evidence>> = before.map(|(id, ..)| tx.reader().load(&Selector::Id(id), false)).transpose()?;
+    let before: Option<Record<Evidence>> = before.map(|before| superseded(tx, before.id)).transpose()?;
     if let Some(before) = &before {
-        inherit(&mut draft, before);
-        if tx.caller().limits != Limits::default() {
-            // What the key does not see it does not pass on.
-            if let Some(controls) = draft.references.get_mut("control_ids") {
-                controls.retain(|id| Selector::parse(id, "control").is_some_and(|at| tx.reader().row::<Control>(&at, false).is_ok()));
-            }
-        }
+        inherit(tx, &mut draft, before)?;
     }
-    said.superseded_by_id = after.map(|(id, ..)| id);
+    let sha256 = said.sha256.clone();
+    said.superseded_by_id = after.map(|after| after.id);
     let made = tx.create_as(id, draft, said, "active")?;
     let answer = tx.shown(made)?.map(|shown| Answer::created(shown, "evidence"));
     if let Some(before) = before {
@@ -326,19 +182,46 @@ fn enter(
         tx.because(Some("A later piece took its place.".into()));
         let _superseded = tx.save(&before, old, "supersede")?;
     }
+    // Last: what was refused above has left nothing in the store; what fails below leaves a content without a row, never a row without its content.
+    files.keep(tenant, &sha256, file)?;
     Ok(answer)
 }
 
-/// A push that names no links has those of the piece that it supersedes.
-fn inherit(draft: &mut Draft<Evidence>, before: &Record<Evidence>) {
-    let named = ["control_ids", "scope_ids"].iter().any(|member| draft.references.get(member).is_some_and(|ids| !ids.is_empty()));
+/// The members that a later piece takes over.
+const INHERITED: [&str; 3] = ["control_ids", "subject_ids", "scope_ids"];
+
+/// A push that names no links has those of the piece that it supersedes, as far as its key sees them.
+fn inherit(tx: &mut Tx<'_, Push<Evidence>>, draft: &mut Draft<Evidence>, before: &Record<Evidence>) -> Result<()> {
+    let named = INHERITED.iter().any(|member| draft.references.get(member).is_some_and(|ids| !ids.is_empty()));
     if named || !draft.own.requirements.is_empty() {
-        return;
-    }
-    for member in ["control_ids", "scope_ids"] {
-        draft.references.insert(member, before.links.many(member).iter().map(Id::to_string).collect());
+        return Ok(());
     }
     draft.own.requirements.clone_from(&before.own.requirements);
+    let linked = |member: &&str| before.links.many(member).to_vec();
+    let ids: Vec<Id> = INHERITED.iter().flat_map(linked).collect();
+    let seen = living(tx, &ids)?;
+    for member in INHERITED {
+        let kept = before.links.many(member).iter().filter(|id| seen.contains(id)).map(Id::to_string);
+        draft.references.insert(member, kept.collect());
+    }
+    Ok(())
+}
+
+/// Which of these stand, and are seen: one query.
+fn living(tx: &mut Tx<'_, Push<Evidence>>, ids: &[Id]) -> Result<BTreeSet<Id>> {
+    if ids.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let caller = tx.caller();
+    let live = v::table.filter(v::tenant_id.eq(caller.tenant).and(v::archived_at.is_null())).filter(standing());
+    let mut live = live.filter(v::id.eq_any(ids.to_vec())).into_boxed();
+    if caller.limits != Limits::default() {
+        let kinds: Vec<&'static str> = crate::records::kind::all().iter().map(|kind| kind.name).collect();
+        if let Some(shown) = sight::shown(caller, &kinds, crate::db::dialect::NOW) {
+            live = live.filter(shown);
+        }
+    }
+    Ok(live.select(v::id).load::<Id>(tx.conn())?.into_iter().collect())
 }
 
 /// Describes the push: one operation with two media types.

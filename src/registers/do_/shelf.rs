@@ -8,11 +8,7 @@ use crate::records::{Reader, history};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::sync::Arc;
 
-/// May this caller see it?
-pub fn seen(caller: &Caller, slug: &str) -> bool {
-    let limits = &caller.limits.framework_slugs;
-    limits.is_empty() || limits.iter().any(|limit| limit == slug)
-}
+pub use crate::records::frameworks::seen;
 
 /// One framework; 404 where this caller sees none.
 pub fn framework(reader: &mut Reader<'_>, slug: &str) -> Result<Arc<Framework>> {

@@ -1,13 +1,14 @@
 //! Versions of the statement of applicability (ISO/IEC 27001:2022 6.1.3 d, 7.5): the statement of a scope, frozen word for word, and approved by
 //! another person than who froze it. in_review → approved, returned or withdrawn; nothing in it ever changes. How one is made is in `insight`,
 //! where the statement is computed.
-use crate::access::{Actor, Caller};
+use crate::access::{Actor, Caller, Limits};
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
 use crate::db::Conn;
 use crate::db::dialect::at;
 use crate::db::schema::{soa_versions as s, versions as v};
 use crate::records::ask::Moments;
-use crate::records::{Comment as Needs, Condition, Kind, Reader, Record, Resource, Stored, Transition};
+use crate::records::limit::Facts;
+use crate::records::{By, Comment as Needs, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Stored, Transition};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -127,15 +128,26 @@ impl Resource for SoaVersion {
             Transition { verb: "return", from: &["in_review"], to: "returned", comment: Needs::Required },
             Transition { verb: "withdraw", from: &["in_review"], to: "withdrawn", comment: Needs::Required },
         ],
+        limited_by: &[SCOPED, (Limit::Frameworks, By::Fact("its `framework`", of_frameworks))],
+        done: &["approved", "returned", "withdrawn"],
         ..Kind::PLAIN
     };
     type State = Frozen;
+    fn facts(record: &Record<Self>) -> Facts {
+        Facts { frameworks: vec![record.own.framework.clone()], ..Facts::default() }
+    }
     fn example() -> Value {
         json!({"name": "Statement of applicability 1", "framework": "iso-27001-2022"})
     }
     fn changeable(record: &Record<Self>) -> Result<()> {
         Err(Problem::new(Code::IllegalTransition, "A frozen statement never changes.").allowing(Self::KIND.allowed(&record.spine.status)))
     }
+}
+
+/// Statements of these frameworks.
+fn of_frameworks(limits: &Limits) -> Condition {
+    let own = s::table.filter(s::tenant_id.eq(v::tenant_id).and(s::id.eq(v::id)).and(s::version.eq(v::version)));
+    Box::new(exists(own.filter(s::framework.eq_any(limits.framework_slugs.clone()))))
 }
 
 impl Stored for SoaVersion {

@@ -1,9 +1,10 @@
 //! What proves a control (ISO/IEC 27001:2022 9.1): its evidence, current or expired. Computed at reading, from the organization's date; right
 //! without any job having run.
 use super::control::{Frequency, Responsibility};
+use super::outcome::{self, EvidenceOutcome};
 use crate::core::{Id, Instant, Result};
 use crate::db::dialect::at;
-use crate::db::proof::Ages;
+use crate::db::proof::{Ages, PROVES};
 use crate::db::schema::{controls as c, evidence as ev, links as l, requirement_links as rl, versions as v};
 use crate::records::ask::Moments;
 use crate::records::{Reader, sight};
@@ -14,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
 crate::vocabulary! {
-    /// Does a control work, as far as evidence tells?
-    pub enum Operation { Operating, Stale, Unproven }
+    /// Does a control work, as far as evidence tells? `failing`: a test of it that is current failed, and none of its series passed since.
+    pub enum Operation { Operating, Stale, Unproven, Failing }
 }
 
 /// The evidence behind a control: what is superseded does not count.
@@ -27,22 +28,35 @@ pub struct Support {
     /// Pieces that are not any more.
     #[schema(minimum = 0)]
     pub expired: i64,
+    /// Tests among the current pieces that failed, and that no later one of their series answers.
+    #[schema(minimum = 0)]
+    #[serde(default)]
+    pub failed: i64,
     /// When the newest was collected.
     #[schema(required)]
     pub latest_collected_at: Option<Instant>,
+    /// What the newest test showed; null where none of the evidence is a test.
+    #[schema(required)]
+    #[serde(default)]
+    pub latest_outcome: Option<EvidenceOutcome>,
 }
 
 impl Support {
     /// Pure: several proofs in numbers; a piece of evidence that proves in several ways counts once, and is current when it is so in one.
     pub fn of<'p>(proofs: impl Iterator<Item = &'p Proof>) -> Self {
-        let mut pieces: BTreeMap<Id, bool> = BTreeMap::new();
-        let mut all = Support::default();
+        let mut pieces: BTreeMap<Id, (bool, bool)> = BTreeMap::new();
+        let (mut all, mut tried) = (Support::default(), None);
         for proof in proofs {
-            *pieces.entry(proof.evidence).or_default() |= proof.current;
+            let (current, failing) = pieces.entry(proof.evidence).or_default();
+            (*current, *failing) = (*current || proof.current, *failing || proof.failing);
             all.latest_collected_at = all.latest_collected_at.max(Some(proof.collected_at));
+            let test = proof.outcome.map(|outcome| (proof.collected_at, outcome == EvidenceOutcome::Failed, outcome));
+            tried = tried.into_iter().chain(test).max_by_key(|(at, failed, _)| (*at, *failed));
         }
-        all.current = pieces.values().filter(|current| **current).count() as i64;
+        all.current = pieces.values().filter(|(current, _)| *current).count() as i64;
+        all.failed = pieces.values().filter(|(_, failing)| *failing).count() as i64;
         all.expired = pieces.len() as i64 - all.current;
+        all.latest_outcome = tried.map(|(.., outcome)| outcome);
         all
     }
 }
@@ -58,14 +72,26 @@ pub struct Proof {
     pub attests: bool,
     /// When it was collected.
     pub collected_at: Instant,
+    /// What it showed, where it is a test.
+    pub outcome: Option<EvidenceOutcome>,
+    /// Did it fail, is it current, and is it not answered?
+    pub failing: bool,
+}
+
+impl Proof {
+    /// Does it show that something works? A failed or inconclusive test does not.
+    fn positive(&self) -> bool {
+        matches!(self.outcome, None | Some(EvidenceOutcome::Passed))
+    }
 }
 
 /// Pure: what evidence says of a control. What a provider does is proven by its attestations alone; of a shared control, the organization's part
 /// is proven by the rest, and both have to be.
 pub fn operation(implemented: bool, responsibility: Responsibility, proofs: &[Proof]) -> Operation {
     let of = |counts: &dyn Fn(&Proof) -> bool| match () {
-        () if proofs.iter().any(|proof| counts(proof) && proof.current) => Operation::Operating,
-        () if proofs.iter().any(counts) => Operation::Stale,
+        () if proofs.iter().any(|proof| counts(proof) && proof.failing) => Operation::Failing,
+        () if proofs.iter().any(|proof| counts(proof) && proof.positive() && proof.current) => Operation::Operating,
+        () if proofs.iter().any(|proof| counts(proof) && proof.positive()) => Operation::Stale,
         () => Operation::Unproven,
     };
     match (implemented, responsibility) {
@@ -73,6 +99,7 @@ pub fn operation(implemented: bool, responsibility: Responsibility, proofs: &[Pr
         (true, Responsibility::Own) => of(&|_| true),
         (true, Responsibility::Provider) => of(&|proof| proof.attests),
         (true, Responsibility::Shared) => match (of(&|proof| !proof.attests), of(&|proof| proof.attests)) {
+            (Operation::Failing, _) | (_, Operation::Failing) => Operation::Failing,
             (Operation::Operating, Operation::Operating) => Operation::Operating,
             (Operation::Unproven, _) | (_, Operation::Unproven) => Operation::Unproven,
             _ => Operation::Stale,
@@ -140,10 +167,19 @@ pub fn proofs_at(
     let mut all: BTreeMap<Id, Vec<Proof>> = BTreeMap::new();
     let seen = visible(reader, "evidence")?;
     let (today, default) = (reader.today, reader.settings.evidence_days);
-    for Piece { control, evidence, collected_at, span, attests } in pieces(reader, controls, None)? {
+    let mut failed = false;
+    for Piece { control, evidence, collected_at, span, attests, outcome } in pieces(reader, controls)? {
         if seen.as_ref().is_none_or(|seen| seen.contains(&evidence)) {
             let current = current_until(&span, frequencies.get(&control).copied(), default) >= today;
-            all.entry(control).or_default().push(Proof { evidence, current, attests, collected_at });
+            let failing = current && outcome == Some(EvidenceOutcome::Failed);
+            failed |= failing;
+            all.entry(control).or_default().push(Proof { evidence, current, attests, collected_at, outcome, failing });
+        }
+    }
+    if failed {
+        let answered = outcome::answered(reader, controls)?;
+        for (control, proofs) in &mut all {
+            proofs.iter_mut().for_each(|proof| proof.failing &= !answered.contains(&(*control, proof.evidence)));
         }
     }
     Ok(all)
@@ -158,16 +194,18 @@ pub fn by_requirement(reader: &mut Reader<'_>) -> Result<BTreeMap<String, Vec<Pr
         .inner_join(ev::table.on(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version))));
     let cited = cited.filter(v::tenant_id.eq(tenant).and(v::kind.eq("evidence")).and(v::archived_at.is_null())).filter(at(seq));
     let cited = cited.filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq))).filter(ev::superseded_by_id.is_null());
-    type Found = (String, Id, Instant, NaiveDate, Option<NaiveDate>, Option<NaiveDate>, bool);
-    let columns = (rl::requirement, v::id, ev::collected_at, ev::collected_on, ev::period_end_on, ev::expires_on, ev::attests);
+    type Found = (String, Id, Instant, (NaiveDate, Option<NaiveDate>, Option<NaiveDate>), bool, Option<EvidenceOutcome>);
+    let span = (ev::collected_on, ev::period_end_on, ev::expires_on);
+    let columns = (rl::requirement, v::id, ev::collected_at, span, ev::attests, ev::outcome);
     let (today, default) = (reader.today, reader.settings.evidence_days);
     let mut all: BTreeMap<String, Vec<Proof>> = BTreeMap::new();
-    for (requirement, evidence, collected_at, collected_on, period_end_on, expires_on, attests) in
+    for (requirement, evidence, collected_at, (collected_on, period_end_on, expires_on), attests, outcome) in
         cited.select(columns).load::<Found>(reader.conn())?
     {
         if seen.as_ref().is_none_or(|seen| seen.contains(&evidence)) {
             let current = current_until(&Span { collected_on, period_end_on, expires_on }, None, default) >= today;
-            all.entry(requirement).or_default().push(Proof { evidence, current, attests, collected_at });
+            let failing = current && outcome == Some(EvidenceOutcome::Failed);
+            all.entry(requirement).or_default().push(Proof { evidence, current, attests, collected_at, outcome, failing });
         }
     }
     Ok(all)
@@ -175,14 +213,19 @@ pub fn by_requirement(reader: &mut Reader<'_>) -> Result<BTreeMap<String, Vec<Pr
 
 /// The shortest frequency of the controls that each of these pieces of evidence proves.
 pub fn frequencies(reader: &mut Reader<'_>, evidence: &[Id]) -> Result<BTreeMap<Id, Frequency>> {
+    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let linked = v::table
+        .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::to_id.eq(v::id))))
+        .inner_join(c::table.on(c::tenant_id.eq(v::tenant_id).and(c::id.eq(v::id)).and(c::version.eq(v::version))));
+    let linked = linked.filter(l::tenant_id.eq(tenant).and(l::from_id.eq_any(evidence)).and(l::relation.eq_any(PROVES)));
+    let linked = linked.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))).filter(at(seq)).filter(c::frequency.is_not_null());
+    let found: Vec<(Id, Option<Frequency>)> = linked.select((l::from_id, c::frequency)).load(reader.conn())?;
     let mut all: BTreeMap<Id, Frequency> = BTreeMap::new();
-    let done = frequencies_of(reader, None)?;
-    for piece in pieces(reader, None, Some(evidence))? {
-        if let Some(frequency) = done.get(&piece.control).copied().filter(|frequency| allowance(*frequency).is_some()) {
-            let shortest = all.entry(piece.evidence).or_insert(frequency);
-            if allowance(frequency) < allowance(*shortest) {
-                *shortest = frequency;
-            }
+    for (evidence, frequency) in found {
+        let Some(frequency) = frequency.filter(|frequency| allowance(*frequency).is_some()) else { continue };
+        let shortest = all.entry(evidence).or_insert(frequency);
+        if allowance(frequency) < allowance(*shortest) {
+            *shortest = frequency;
         }
     }
     Ok(all)
@@ -194,35 +237,30 @@ struct Piece {
     collected_at: Instant,
     span: Span,
     attests: bool,
+    outcome: Option<EvidenceOutcome>,
 }
 
 /// Evidence that stands, with the controls it is linked with.
-fn pieces(reader: &mut Reader<'_>, controls: Option<&[Id]>, evidence: Option<&[Id]>) -> Result<Vec<Piece>> {
+fn pieces(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<Vec<Piece>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let linked = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
         .inner_join(ev::table.on(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version))));
-    let linked = linked.filter(l::tenant_id.eq(tenant).and(l::relation.eq("control_ids")).and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
+    let linked = linked.filter(l::tenant_id.eq(tenant).and(l::relation.eq_any(PROVES)).and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
     let linked = linked.filter(v::kind.eq("evidence").and(v::archived_at.is_null())).filter(at(seq));
-    let mut linked = linked.into_boxed();
-    if evidence.is_none() {
-        linked = linked.filter(ev::superseded_by_id.is_null());
-    }
-    match controls {
-        Some(ids) => linked = linked.filter(l::to_id.eq_any(ids.to_vec())),
+    let linked = linked.filter(ev::superseded_by_id.is_null()).into_boxed();
+    let linked = match controls {
+        Some(ids) => linked.filter(l::to_id.eq_any(ids.to_vec())),
         // In this order SQLite walks the evidence once, instead of looking each piece up from its link: half the time of fifty thousand.
-        None if evidence.is_none() => linked = linked.order(v::id),
-        None => {}
-    }
-    if let Some(ids) = evidence {
-        linked = linked.filter(l::from_id.eq_any(ids.to_vec()));
-    }
-    type Found = (Id, Id, Instant, NaiveDate, Option<NaiveDate>, Option<NaiveDate>, bool);
-    let columns = (l::to_id, v::id, ev::collected_at, ev::collected_on, ev::period_end_on, ev::expires_on, ev::attests);
+        None => linked.order(v::id),
+    };
+    type Found = (Id, Id, Instant, (NaiveDate, Option<NaiveDate>, Option<NaiveDate>), bool, Option<EvidenceOutcome>);
+    let span = (ev::collected_on, ev::period_end_on, ev::expires_on);
+    let columns = (l::to_id, v::id, ev::collected_at, span, ev::attests, ev::outcome);
     let found: Vec<Found> = linked.select(columns).load(reader.conn())?;
-    let piece = |(control, evidence, collected_at, collected_on, period_end_on, expires_on, attests): Found| {
+    let piece = |(control, evidence, collected_at, (collected_on, period_end_on, expires_on), attests, outcome): Found| {
         let span = Span { collected_on, period_end_on, expires_on };
-        Piece { control, evidence, collected_at, span, attests }
+        Piece { control, evidence, collected_at, span, attests, outcome }
     };
     Ok(found.into_iter().map(piece).collect())
 }
@@ -274,9 +312,20 @@ mod tests {
     fn a_piece_counts_once() {
         let (one, other) = (Id::new(), Id::new());
         let at = |millis| Instant::from_millis(millis).unwrap_or_else(|| panic!("{millis}"));
-        let proof = |evidence, current, millis| Proof { evidence, current, attests: false, collected_at: at(millis) };
+        let proof = |evidence, current, millis| Proof {
+            evidence,
+            current,
+            attests: false,
+            collected_at: at(millis),
+            outcome: None,
+            failing: false,
+        };
         let all = Support::of([proof(one, false, 1), proof(one, true, 1), proof(other, false, 2)].iter());
-        assert_eq!(all, Support { current: 1, expired: 1, latest_collected_at: Some(at(2)) });
+        assert_eq!(all, Support { current: 1, expired: 1, latest_collected_at: Some(at(2)), ..Support::default() });
+        let failed = Proof { outcome: Some(EvidenceOutcome::Failed), failing: true, ..proof(one, true, 3) };
+        let passed = Proof { outcome: Some(EvidenceOutcome::Passed), ..proof(other, true, 2) };
+        let all = Support::of([failed, passed, failed].iter());
+        assert_eq!((all.current, all.failed, all.latest_outcome), (2, 1, Some(EvidenceOutcome::Failed)));
     }
 
     #[test]
@@ -286,9 +335,14 @@ mod tests {
             current,
             attests,
             collected_at: Instant::from_millis(1).unwrap_or_else(|| panic!("1")),
+            outcome: None,
+            failing: false,
         };
+        let failed = Proof { outcome: Some(EvidenceOutcome::Failed), failing: true, ..proof(true, false) };
+        let answered = Proof { failing: false, ..failed };
+        let vague = Proof { outcome: Some(EvidenceOutcome::Inconclusive), ..proof(true, false) };
         let (own, old, attested, lapsed) = (proof(true, false), proof(false, false), proof(true, true), proof(false, true));
-        use Operation::{Operating, Stale, Unproven};
+        use Operation::{Failing, Operating, Stale, Unproven};
         use Responsibility::{Own, Provider, Shared};
         for (responsibility, proofs, wanted) in [
             (Own, vec![old, own], Operating),
@@ -304,6 +358,15 @@ mod tests {
             (Shared, vec![own, lapsed], Stale),
             (Shared, vec![old, attested], Stale),
             (Shared, vec![old, lapsed], Stale),
+            (Own, vec![own, failed], Failing),
+            (Own, vec![failed], Failing),
+            (Own, vec![answered], Unproven),
+            (Own, vec![answered, old], Stale),
+            (Own, vec![vague], Unproven),
+            (Own, vec![vague, own], Operating),
+            (Provider, vec![attested, failed], Operating),
+            (Shared, vec![attested, failed], Failing),
+            (Shared, vec![failed], Failing),
         ] {
             assert_eq!(operation(true, responsibility, &proofs), wanted, "{responsibility:?} {proofs:?}");
             assert_eq!(operation(false, responsibility, &proofs), Unproven);

@@ -7,7 +7,7 @@ use crate::db::{Conn, schema::assets as a, schema::links as l, schema::versions 
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::ask::Moments;
 use crate::records::reader::Ref;
-use crate::records::{Condition, Kind, Reader, Record, Relation, Resource, Row, Stateless, Stored, unasked};
+use crate::records::{By, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stateless, Stored, unasked};
 use actix_web::{HttpRequest, get};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,12 @@ impl Resource for Asset {
         code: "AST",
         about: "Assets: what the ISMS protects (A.5.9).",
         relations: &[Relation::new("custodian_id", "person"), Relation::acyclic("depends_on_ids", "asset")],
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::ReadOnly("assets belong to the whole ISMS, whatever the framework")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
+        reviewed: true,
         ..Kind::PLAIN
     };
     type State = Stateless;
@@ -169,18 +175,32 @@ fn dependents(reader: &mut Reader<'_>, of: &[Id]) -> Result<Vec<(Id, Id)>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let (mut edges, mut seen, mut frontier) = (Vec::new(), BTreeSet::from_iter(of.iter().copied()), of.to_vec());
     while !frontier.is_empty() {
-        let mut next = BTreeSet::new();
+        let mut next: Vec<(Id, Id)> = Vec::new();
         for some in frontier.chunks(500) {
             let up = l::table.filter(l::tenant_id.eq(tenant).and(l::relation.eq("depends_on_ids")));
             let up = up.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))).select((l::to_id, l::from_id));
-            for (below, above) in up.filter(among(l::to_id, some)).load::<(Id, Id)>(reader.conn())? {
-                edges.push((below, above));
-                next.insert(above);
-            }
+            next.extend(up.filter(among(l::to_id, some)).load::<(Id, Id)>(reader.conn())?);
         }
-        frontier = next.into_iter().filter(|id| seen.insert(*id)).collect();
+        // What the caller does not see raises nothing, and leads nowhere.
+        let hidden = hidden(reader, next.iter().map(|(_, above)| *above).collect())?;
+        next.retain(|(_, above)| !hidden.contains(above));
+        let above: BTreeSet<Id> = next.iter().map(|(_, above)| *above).collect();
+        edges.append(&mut next);
+        frontier = above.into_iter().filter(|id| seen.insert(*id)).collect();
     }
     Ok(edges)
+}
+
+/// Those of these assets that the caller does not see: no query for one that sees all.
+fn hidden(reader: &mut Reader<'_>, ids: BTreeSet<Id>) -> Result<BTreeSet<Id>> {
+    let mut hidden = if reader.limited(Asset::KIND.name) { ids } else { BTreeSet::new() };
+    for some in hidden.iter().copied().collect::<Vec<_>>().chunks(500) {
+        let seen = v::table.filter(reader.seen(Asset::KIND.name)).filter(among(v::id, some)).select(v::id);
+        for id in seen.load::<Id>(reader.conn())? {
+            hidden.remove(&id);
+        }
+    }
+    Ok(hidden)
 }
 
 /// Own ratings of these assets, and whether they are archived.
@@ -281,6 +301,8 @@ fn walk(reader: &mut Reader<'_>, start: Id, up: bool) -> Result<Vec<Reached>> {
                 false => edges.filter(among(l::from_id, some)).select(l::to_id).load::<Id>(reader.conn())?,
             });
         }
+        let hidden = hidden(reader, next.iter().copied().collect())?;
+        next.retain(|id| !hidden.contains(id));
         frontier = next.into_iter().filter(|id| distances.insert(*id, distances.get(id).copied().unwrap_or(steps)).is_none()).collect();
     }
     let ids: Vec<Id> = distances.keys().copied().filter(|id| *id != start).collect();

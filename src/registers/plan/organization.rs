@@ -5,7 +5,7 @@ use crate::db::{Conn, schema::organizations as o, schema::versions as v};
 use crate::http::describe::{Changed, Found};
 use crate::http::{Answer, Change, Guard, Input, Read, Then};
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Known, Record, Resource, Selector, Stateless, Stored};
+use crate::records::{By, Condition, Kind, Known, Limit, Record, Resource, Selector, Stateless, Stored};
 use actix_web::{HttpRequest, get, patch};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,11 @@ pub struct Organization {
     #[validate(range(min = 1, max = 3650))]
     #[schema(minimum = 1, maximum = 3650)]
     pub evidence_default_valid_days: i32,
+    /// Days until a record that is reviewed at intervals is looked at again, where neither its level nor the request says so.
+    #[serde(default = "a_year")]
+    #[validate(range(min = 1, max = 3650))]
+    #[schema(minimum = 1, maximum = 3650)]
+    pub review_every_days: i32,
 }
 fn utc() -> String {
     "UTC".into()
@@ -55,11 +60,19 @@ impl Resource for Organization {
         table: "organizations",
         code: "ORG",
         about: "The organization and its settings (4.1).",
+        limited_by: &[
+            (Limit::Scopes, By::ReadOnly("its name and its time zone are needed to read anything")),
+            (Limit::Frameworks, By::ReadOnly("its name and its time zone are needed to read anything")),
+            (Limit::Controls, By::ReadOnly("its name and its time zone are needed to read anything")),
+            (Limit::Sources, By::ReadOnly("its name and its time zone are needed to read anything")),
+            (Limit::Period, By::ReadOnly("its name and its time zone are needed to read anything")),
+        ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;
     fn example() -> Value {
-        json!({"name": "Example Shop", "time_zone": "Europe/Berlin", "locale": "en", "evidence_default_valid_days": 365})
+        json!({"name": "Example Shop", "time_zone": "Europe/Berlin", "locale": "en", "evidence_default_valid_days": 365, "review_every_days": 365})
     }
     fn faults(&self) -> Vec<Invalid> {
         let unknown = self.time_zone.parse::<chrono_tz::Tz>().is_err();
@@ -74,7 +87,8 @@ impl Stored for Organization {
     type Filter = NoFilter;
     fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
         let (own, key) = (&record.own, (o::tenant_id.eq(tenant), o::id.eq(id), o::version.eq(version)));
-        let row = (key, o::time_zone.eq(&own.time_zone), o::evidence_default_valid_days.eq(own.evidence_default_valid_days));
+        let days = (o::evidence_default_valid_days.eq(own.evidence_default_valid_days), o::review_every_days.eq(own.review_every_days));
+        let row = (key, o::time_zone.eq(&own.time_zone), days);
         diesel::insert_into(o::table).values(row).execute(conn)
     }
     fn matching(_: &NoFilter, _: &Moments) -> Condition {

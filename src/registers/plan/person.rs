@@ -2,7 +2,7 @@
 use crate::core::VersionKey;
 use crate::db::{Conn, schema::people as p, schema::versions as v};
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Record, Relation, Resource, Stateless, Stored, unasked, unasked_flag};
+use crate::records::{By, Condition, Kind, Limit, Record, Relation, Resource, SCOPED, Stateless, Stored, unasked, unasked_flag};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,14 @@ impl Resource for Person {
         about: "People who own, do, approve and learn (5.3, 7.2).",
         relations: &[Relation::acyclic("manager_id", "person")],
         personal: &["name", "email", "job_title"],
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::ReadOnly("a record is read with the name of who answers for it")),
+            (Limit::Controls, By::ReadOnly("a record is read with the name of who answers for it")),
+            (Limit::Sources, By::ReadOnly("a record is read with the name of who answers for it")),
+            (Limit::Period, By::ReadOnly("a record is read with the name of who answers for it")),
+        ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;

@@ -1,7 +1,8 @@
 //! Scoring risks again (ISO/IEC 27001:2022 6.1.2, 8.2): a new revision of the methodology leaves scores as they are; this carries stored ones over
 //! to it, deliberately, with a reason and an entry for each risk.
-use super::assessment::{Stage, score};
-use super::methodology::{self, RiskMethodology, Step};
+use super::assessment::{Stage, review_days, score};
+use super::in_force::{self, InForce};
+use super::methodology::{RiskMethodology, Step};
 use super::revision;
 use super::risk::{Risk, RiskScore};
 use crate::core::problem::Body;
@@ -10,6 +11,7 @@ use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
 use crate::http::describe::Rejections;
 use crate::http::{Answer, Guard, Input, Rescore, input};
+use crate::records::limit;
 use crate::records::{Known, Record, Resource, Selector, Tx};
 use actix_web::{HttpRequest, ResponseError, post};
 use diesel::prelude::*;
@@ -130,14 +132,18 @@ fn is_of(score: &RiskScore, method: &Record<RiskMethodology>) -> bool {
 }
 
 /// The open risks whose score is of an earlier revision, in the order of their codes.
-fn outdated<P>(tx: &mut Tx<'_, P>, stage: Stage, method: &Record<RiskMethodology>) -> Result<VecDeque<Record<Risk>>> {
+fn outdated<P>(tx: &mut Tx<'_, P>, stage: Stage, methods: &InForce) -> Result<VecDeque<Record<Risk>>> {
+    let (caller, zone) = (tx.caller(), tx.settings().zone);
     let mut reader = tx.reader();
     let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
     let rows: Vec<(i16, String)> = open.order(v::number).select((v::schema, body_of())).load(reader.conn())?;
     let mut found = VecDeque::new();
     for (schema, body) in rows {
         let mut risk = Record::<Risk>::of_image(schema, &body, None)?;
-        if of_stage(&mut risk, stage).as_ref().is_some_and(|score| !is_of(score, method)) {
+        let method = methods.of(risk.links.many("scope_ids"));
+        let outdated = of_stage(&mut risk, stage).as_ref().is_some_and(|score| method.is_some_and(|method| !is_of(score, method)));
+        // What the key reads and does not write is for others to score again.
+        if outdated && limit::within(caller, &risk, zone).is_ok() {
             found.push_back(risk);
         }
     }
@@ -146,7 +152,7 @@ fn outdated<P>(tx: &mut Tx<'_, P>, stage: Stage, method: &Record<RiskMethodology
 
 /// Score risks again
 ///
-/// Carries their stored likelihood and impact over to the methodology in force: to the step of the same label, or of the same place where the
+/// Carries their stored likelihood and impact over to the methodology in force for their scopes: to the step of the same label, or of the same place where the
 /// scale has as many steps. Each risk is an entry of its own, and an assessment; what cannot be carried over says why and is left as it is.
 #[utoipa::path(operation_id = "rescoreRisks", tag = "risks", security(("bearer" = [])), request_body = RescoreInput, params(crate::http::document::Retried),
     responses((status = 200, description = "What became of each.", body = RescoredRisks), Rejections))]
@@ -161,21 +167,20 @@ pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: I
             if !faults.is_empty() {
                 return Err(Problem::invalid(faults));
             }
-            let none = || Problem::new(Code::IllegalTransition, "No risk methodology is in force; approve one first.");
-            let method = methodology::in_force(&mut tx.reader())?.ok_or_else(none)?;
+            let methods = InForce::read(&mut tx.reader())?;
             let mut named: VecDeque<(String, Result<Record<Risk>>)> = VecDeque::new();
             for text in said.risk_ids.iter().flatten() {
                 let selector = Selector::parse(text, Risk::KIND.name).ok_or_else(Problem::not_found);
                 named.push_back((text.clone(), selector.and_then(|selector| tx.load(&selector, &Known::any()))));
             }
             if said.all {
-                named.extend(outdated(tx, said.stage, &method)?.into_iter().map(|risk| (risk.spine.code.clone(), Ok(risk))));
+                named.extend(outdated(tx, said.stage, &methods)?.into_iter().map(|risk| (risk.spine.code.clone(), Ok(risk))));
             }
             let (mut data, mut revisions, mut last, mut done) = (Vec::new(), Revisions::default(), None, 0);
             tx.because(Some(said.rationale));
             let mut unsaid = 0;
             while let Some((risk, found)) = if done < MOST { named.pop_front() } else { None } {
-                match found.and_then(|found| one(tx, found, said.stage, &method, &mut revisions)) {
+                match found.and_then(|found| one(tx, found, said.stage, &methods, &mut revisions)) {
                     Ok((score, saved)) => {
                         done += usize::from(saved.is_some());
                         data.push(Rescored { risk, status: 200, changed: saved.is_some(), score: Some(score), problem: None });
@@ -208,10 +213,11 @@ fn one(
     tx: &mut Tx<'_, Rescore<Risk>>,
     stored: Record<Risk>,
     stage: Stage,
-    method: &Record<RiskMethodology>,
+    methods: &InForce,
     revisions: &mut Revisions,
 ) -> Result<(RiskScore, Option<Saved>)> {
     Risk::changeable(&stored)?;
+    let method = methods.of(stored.links.many("scope_ids")).ok_or_else(in_force::none)?;
     let mut record = stored.clone();
     let place = of_stage(&mut record, stage);
     let was = place.clone().ok_or_else(|| Problem::new(Code::IllegalTransition, "It has no score of this stage: assess it."))?;
@@ -223,6 +229,10 @@ fn one(
     let scored = score(method, (likelihood, impact), by).ok_or_else(|| Problem::internal("a methodology without a level for a pair"))?;
     let scored = RiskScore { impacts, ..scored };
     *place = Some(scored.clone());
+    // Nobody has looked at the risk: its review may come nearer, never later.
+    let days = review_days(&mut tx.reader(), &record)?;
+    let due = record.common.review_due_on;
+    record.common.review_due_on = [due, tx.review_in(days)].into_iter().flatten().min();
     let saved = tx.save(&stored, record, "assess")?;
     Ok((scored, Some(saved)))
 }

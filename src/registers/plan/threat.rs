@@ -2,7 +2,7 @@
 use crate::core::{Code, Invalid, Problem, Result, VersionKey, catalogue};
 use crate::db::{Conn, dialect::inside, schema::threats as t, schema::versions as v};
 use crate::records::ask::Moments;
-use crate::records::{Condition, Kind, Record, Resource, Stored, sight, unasked};
+use crate::records::{By, Condition, Kind, Limit, Record, Resource, SCOPED, Stored, sight, unasked};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -77,8 +77,19 @@ pub struct ThreatFilter {
 }
 
 impl Resource for Threat {
-    const KIND: Kind =
-        Kind { name: "threat", path: "threats", code: "THR", about: "Threats: what may happen (ISO/IEC 27005).", ..Kind::PLAIN };
+    const KIND: Kind = Kind {
+        name: "threat",
+        path: "threats",
+        code: "THR",
+        about: "Threats: what may happen (ISO/IEC 27005).",
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::ReadOnly("threats concern the whole ISMS, whatever the framework")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
+        counted: false,
+        ..Kind::PLAIN
+    };
     type State = ThreatState;
     fn example() -> Value {
         json!({"name": "Phishing of accounts", "description": "Messages that ask for passwords.", "origin": "deliberate", "position": "external", "attack_ids": ["T1566"]})

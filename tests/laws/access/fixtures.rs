@@ -125,6 +125,9 @@ impl<'a> Kit<'a> {
         let score = json!({"stage": "current", "likelihood": 4, "impact": 5, "rationale": "Seen."});
         app.post(&app.keys.admin, &format!("/v1/risks/{}/assessments", id(&risk)), &score).await.expect(201);
         body["risk_id"] = risk["id"].clone();
+        if body["owner_id"].is_null() {
+            body["owner_id"] = json!(app.keys.person); // a mitigation names who does it
+        }
         if self.accepting.get() {
             let accepts = json!({"name": "Live with it", "risk_id": risk["id"], "option": "accept", "justification": "Costs more.",
                 "expires_on": "2027-06-30", "scope_ids": body["scope_ids"], "owner_id": body["owner_id"]});
@@ -144,6 +147,7 @@ impl<'a> Kit<'a> {
                 body["risk_id"] = json!(self.risk);
                 body
             }
+            ("POST", "/v1/risk-methodologies/{id}/approve") => json!({}), // each has a scope of its own, and replaces none
             ("POST", "/v1/frameworks") => framework(&format!("fixture-{n}")),
             ("POST", "/v1/frameworks/{slug}/mappings") => {
                 json!({"mappings": [{"source": format!("{OWN}:1"), "target": "iso-27001-2022:A.7.4", "relationship": "equal"}]})
@@ -282,6 +286,12 @@ impl<'a> Kit<'a> {
         let (app, maker) = (self.app, &self.app.keys.admin);
         let actions = || format!("/v1/actions?origin_id={}", id(record));
         match (kind.name, verb) {
+            ("risk_methodology", "submit") if record["scope_ids"] == json!([]) => {
+                let scope = json!({"name": "Its own", "statement": "s"});
+                let scope = app.post(maker, "/v1/scopes", &scope).await.expect(201).json();
+                let path = format!("/v1/risk-methodologies/{}", id(record));
+                app.patch(maker, &path, "*", &json!({"scope_ids": [scope["id"]]})).await.expect(200);
+            }
             ("nonconformity", "plan") => {
                 let action = json!({"name": "Correct it", "origin_id": record["id"]});
                 app.post(maker, "/v1/actions", &action).await.expect(201);

@@ -11,7 +11,9 @@ use crate::access::Actor;
 use crate::core::{Code, Problem, Result, VersionKey};
 use crate::db::{Conn, schema::nonconformities as n, schema::versions as v};
 use crate::records::ask::Moments;
-use crate::records::{Comment as Needs, Condition, Kind, Record, Relation, Resource, Stored, Transition, Tx, unasked, unasked_flag};
+use crate::records::{
+    By, Comment as Needs, Condition, Kind, Limit, Record, Relation, Resource, SCOPED, Stored, Transition, Tx, unasked, unasked_flag,
+};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -127,8 +129,10 @@ impl Resource for Nonconformity {
         about: "Nonconformities and their correction (10.2).",
         initial: "open",
         transitions: STATES,
+        done: &["closed"],
         relations: &[Relation::new("identified_in_id", ""), Relation::acyclic("recurrence_of_id", "nonconformity")],
         cites: true,
+        limited_by: &[SCOPED, (Limit::Frameworks, By::Citations), (Limit::Period, By::ReadOnly("a period limits evidence alone"))],
         ..Kind::PLAIN
     };
     type State = Course;

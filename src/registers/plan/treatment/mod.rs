@@ -3,6 +3,7 @@
 //! lapsed is computed at reading, never stored.
 pub mod applied;
 pub mod lapse;
+pub mod methods;
 pub mod rules;
 pub mod standing;
 pub mod steps;
@@ -18,7 +19,9 @@ use crate::db::acceptance::Stands;
 use crate::db::{Conn, schema::risk_treatments as t, schema::versions as v};
 use crate::records::ask::Moments;
 use crate::records::links::References;
-use crate::records::{Comment as Needs, Condition, Kind, Reader, Record, Relation, Resource, Row, Stored, Transition, sight};
+use crate::records::{
+    By, Comment as Needs, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stored, Transition, sight,
+};
 use crate::records::{unasked, unasked_flag};
 use chrono::NaiveDate;
 use diesel::dsl::{exists, not};
@@ -69,7 +72,7 @@ pub struct RiskTreatment {
     #[validate(range(min = 0, max = 1_000_000_000_000_i64))]
     #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     pub cost: Option<i64>,
-    /// What the risk is expected to be afterwards; needed for all options but `accept`.
+    /// What the risk is expected to be afterwards, not above its current score; required by all options but `accept`, which leaves the risk as it is.
     #[validate(nested)]
     pub expected: Option<ExpectedRisk>,
     /// Why the risk may be borne; needed for `accept`.
@@ -175,7 +178,13 @@ impl Resource for RiskTreatment {
         about: "Risk treatments: what is done about risks, signed by those who answer for them (6.1.3, 8.3).",
         initial: "draft",
         transitions: STATES,
+        done: &["completed", "cancelled", "accepted", "revoked"],
         relations: &[Relation { required: true, ..Relation::new("risk_id", "risk") }, Relation::new("control_ids", "control")],
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::ReadOnly("risks are treated for the whole ISMS, whatever the framework")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
         ..Kind::PLAIN
     };
     type State = TreatmentCourse;
@@ -243,6 +252,7 @@ impl Stored for RiskTreatment {
             (
                 t::approved_owner_id.eq(basis.map(|basis| basis.risk_owner_id)),
                 t::approved_rank.eq(basis.map(|basis| basis.score.level_rank)),
+                t::approved_methodology_id.eq(basis.map(|basis| basis.score.methodology_id)),
             ),
         );
         diesel::insert_into(t::table).values(row).execute(conn)
