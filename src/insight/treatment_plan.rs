@@ -6,7 +6,7 @@ use crate::core::{Id, Instant, Problem, Result};
 use crate::db::dialect::body_of;
 use crate::db::schema::{risks as r, versions as v};
 use crate::http::describe::Refusals;
-use crate::http::format::{neutral, wants};
+use crate::http::format::{table, texts, wants};
 use crate::http::{Answer, Guard, Read, Then};
 use crate::records::{Condition, Reader, Record, Resource, reader::Ref};
 use crate::registers::plan::risk::{self, Evaluation, Risk, RiskScore};
@@ -321,23 +321,22 @@ const COLUMNS: [&str; 26] = [
 
 /// A row for each risk and treatment; a risk without one has a row of its own.
 fn as_csv(plan: &RiskTreatmentPlan) -> Result<String> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    table.write_record(COLUMNS).map_err(Problem::internal)?;
+    let mut all = vec![texts(COLUMNS)];
     for entry in &plan.entries {
         let rows: Vec<Option<&PlannedTreatment>> =
             if entry.treatments.is_empty() { vec![None] } else { entry.treatments.iter().map(Some).collect() };
         for one in rows {
-            table.write_record(of_risk(entry).into_iter().chain(of_treatment(one))).map_err(Problem::internal)?;
+            all.push(texts(of_risk(entry).into_iter().chain(of_treatment(one))));
         }
     }
-    String::from_utf8(table.into_inner().map_err(Problem::internal)?).map_err(Problem::internal)
+    String::from_utf8(table(all)?).map_err(Problem::internal)
 }
 
 fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 fn called(owner: Option<&PlanOwner>) -> String {
-    neutral(owner.and_then(|owner| owner.name.as_deref()).unwrap_or_default())
+    owner.and_then(|owner| owner.name.clone()).unwrap_or_default()
 }
 
 fn of_risk(entry: &TreatmentPlanEntry) -> Vec<String> {
@@ -345,7 +344,7 @@ fn of_risk(entry: &TreatmentPlanEntry) -> Vec<String> {
     let scored = [text(score.map(|s| s.likelihood)), text(score.map(|s| s.impact)), text(score.map(|s| s.level.as_str()))];
     let [likelihood, impact, level] = scored;
     let evaluation = <&str>::from(entry.evaluation).to_owned();
-    vec![entry.code.clone(), neutral(&entry.name), called(entry.owner.as_ref()), likelihood, impact, level, evaluation]
+    vec![entry.code.clone(), entry.name.clone(), called(entry.owner.as_ref()), likelihood, impact, level, evaluation]
 }
 
 fn of_treatment(one: Option<&PlannedTreatment>) -> Vec<String> {
@@ -356,14 +355,8 @@ fn of_treatment(one: Option<&PlannedTreatment>) -> Vec<String> {
     use Capacity::{Authority, Owner};
     let controls: Vec<&str> = one.controls.iter().map(|control| control.code.as_str()).collect();
     let mut row =
-        vec![one.code.clone(), neutral(&one.name), <&str>::from(one.option).to_owned(), one.status.clone(), called(one.owner.as_ref())];
-    row.extend([
-        neutral(one.plan.as_deref().unwrap_or_default()),
-        controls.join(";"),
-        text(one.cost),
-        text(one.due_on),
-        one.overdue.to_string(),
-    ]);
+        vec![one.code.clone(), one.name.clone(), <&str>::from(one.option).to_owned(), one.status.clone(), called(one.owner.as_ref())];
+    row.extend([one.plan.clone().unwrap_or_default(), controls.join(";"), text(one.cost), text(one.due_on), one.overdue.to_string()]);
     row.extend([text(one.expected.map(|e| e.likelihood)), text(one.expected.map(|e| e.impact)), text(one.expected_level.as_deref())]);
     row.extend(signature(signed(Owner)).into_iter().chain(signature(signed(Authority))));
     let lapse = one.lapsed_on.zip(one.lapse_reason).map(|(on, reason)| format!("{on} {}", <&str>::from(reason)));

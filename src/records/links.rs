@@ -4,6 +4,7 @@ use super::{Kind, Relation, Selector, sight};
 use crate::access::Caller;
 use crate::core::{Code, Id, Invalid, Problem, Result, TenantId};
 use crate::db::dialect::{NOW, OPEN};
+use crate::db::walk::{self, Walk};
 use crate::db::{Conn, schema::links as l, schema::records as r, schema::requirement_links as rl, schema::versions as v};
 use diesel::dsl::not;
 use diesel::prelude::*;
@@ -77,8 +78,15 @@ pub fn take(body: &mut Map<String, Value>, kind: &Kind, faults: &mut Vec<Invalid
 }
 
 /// Looks the references up: 422 with a place for each that is not a live record of the right kind. What was linked before may stay linked
-/// though it was archived since.
-pub fn resolve(conn: &mut Conn, caller: &Caller, kind: &Kind, wanted: &References, before: &Links) -> Result<Links> {
+/// though it was archived since. Nothing more is given to a person whose last day has passed.
+pub fn resolve(
+    conn: &mut Conn,
+    caller: &Caller,
+    kind: &Kind,
+    wanted: &References,
+    before: &Links,
+    today: chrono::NaiveDate,
+) -> Result<Links> {
     let (mut links, mut faults) = (Links::default(), Vec::new());
     for relation in kind.all_relations() {
         let Some(texts) = wanted.get(relation.member).filter(|texts| !texts.is_empty()) else { continue };
@@ -94,11 +102,35 @@ pub fn resolve(conn: &mut Conn, caller: &Caller, kind: &Kind, wanted: &Reference
                 }
             }
         }
+        if relation.to == "person" {
+            faults.extend(given_to_who_left(conn, caller, relation, (&ids, before.many(relation.member)), today)?);
+        }
         links.set(relation.member, ids);
     }
     if faults.is_empty() { Ok(links) } else { Err(Problem::invalid(faults)) }
 }
 
+/// A fault for each person that is named anew and has left.
+fn given_to_who_left(
+    conn: &mut Conn,
+    caller: &Caller,
+    relation: &Relation,
+    (ids, before): (&[Id], &[Id]),
+    today: chrono::NaiveDate,
+) -> Result<Vec<Invalid>> {
+    let fresh: Vec<Id> = ids.iter().filter(|id| !before.contains(id)).copied().collect();
+    if fresh.is_empty() {
+        return Ok(vec![]);
+    }
+    let left = super::accounts::left(conn, caller.tenant, &fresh, today)?;
+    let fault = |(id, number): (Id, i64)| {
+        let place = ids.iter().position(|known| *known == id).unwrap_or_default();
+        let pointer = if relation.many() { format!("/{}/{place}", relation.member) } else { format!("/{}", relation.member) };
+        let code = super::kind::prefix_of(relation.to);
+        Invalid::body(pointer, "person_left", format!("{code}-{number} has left; name somebody else"))
+    };
+    Ok(left.into_iter().map(fault).collect())
+}
 /// What a relation to any kind does not name.
 const ACCOUNTS: [&str; 2] = ["user", "api_key"];
 
@@ -172,21 +204,28 @@ pub fn replace_requirements(conn: &mut Conn, tenant: TenantId, from: Id, before:
     Ok(())
 }
 
-/// 422 when following a relation without circles would come back to where it began.
-pub fn acyclic(conn: &mut Conn, tenant: TenantId, from: Id, relation: &Relation, targets: &[Id]) -> Result<()> {
-    let (mut seen, mut frontier): (BTreeSet<Id>, Vec<Id>) = (targets.iter().copied().collect(), targets.to_vec());
-    while !frontier.is_empty() && !seen.contains(&from) {
-        let mut next = Vec::new();
-        for some in frontier.chunks(500) {
-            let rows = l::table.filter(l::tenant_id.eq(tenant).and(l::relation.eq(relation.member)).and(l::to_seq.eq(OPEN)));
-            next.extend(rows.filter(l::from_id.eq_any(some)).select(l::to_id).load::<Id>(conn)?);
-        }
-        next.retain(|id| seen.insert(*id));
-        frontier = next;
+/// Links of one chain.
+pub const DEPTH: usize = 100;
+
+/// 422 when new links along a relation without circles would come back to where they began, or make a chain of more than [`DEPTH`] links. Two
+/// queries, whatever the depth.
+pub fn acyclic(conn: &mut Conn, tenant: TenantId, from: Id, relation: &Relation, new: &[Id]) -> Result<()> {
+    if new.is_empty() {
+        return Ok(());
     }
-    match seen.contains(&from) {
-        false => Ok(()),
-        true => Err(Problem::invalid_one(&format!("/{}", relation.member), "circle", "this would make a circle")),
+    let fault = |code, words: String| Err(Problem::invalid_one(&format!("/{}", relation.member), code, words));
+    let walk = |back, from| Walk { tenant, relation: relation.member, seq: NOW, back, from };
+    let below = walk(false, new).links(conn)?;
+    if new.contains(&from) || below.iter().any(|(_, far)| *far == from) {
+        return fault("circle", "this would make a circle".into());
+    }
+    let above = walk(true, &[from]).links(conn)?;
+    if below.len().max(above.len()) > walk::MOST {
+        return fault("too_many", format!("more than {} links hang together with these; link fewer", walk::MOST));
+    }
+    match walk::longest(&above, &[from]) + 1 + walk::longest(&below, new) {
+        depth if depth <= DEPTH => Ok(()),
+        depth => fault("depth", format!("a chain has at most {DEPTH} links, and this would make one of {depth}")),
     }
 }
 

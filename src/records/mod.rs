@@ -1,5 +1,6 @@
 //! Floor 3: what a record is and how it is kept; written once, for every register.
 pub mod about;
+pub mod accounts;
 pub mod ask;
 pub mod body;
 pub mod duties;
@@ -17,19 +18,21 @@ pub mod rebuild;
 pub mod record;
 pub mod replay;
 pub mod several;
+pub mod shape;
 pub mod sight;
 pub mod spine;
 pub mod tx;
+pub mod veil;
 
 pub use about::About;
 pub use ask::Ask;
-pub use body::{Draft, MergePatch, read_part};
+pub use body::{Body, Draft, MergePatch, Patch, read_part};
 pub use duties::Deed;
 pub use kind::{Comment, Kind, Relation, Transition};
 pub use known::Known;
 pub use limit::{By, Limit, SCOPED};
 pub use reader::{Reader, Settings};
 pub use record::{Condition, Record, Resource, Row, Shown, Stateless, Stored, unasked, unasked_flag};
-pub use several::Upserted;
+pub use several::{Upsert, Upserted};
 pub use spine::{Common, Selector};
 pub use tx::{Covers, Tx};

@@ -1,10 +1,12 @@
 //! What holds for every register; each law is written once.
 mod access;
 mod archived;
+mod bounded;
 mod browser;
 mod bulk;
 mod codes;
 mod concurrency;
+mod duties;
 mod filters;
 mod idempotency;
 mod ledger;
@@ -12,6 +14,7 @@ mod lifecycle;
 mod limits;
 mod paging;
 mod past;
+mod query;
 mod record;
 mod settings;
 mod stored;

@@ -47,14 +47,14 @@ pub struct SoaFreeze {
 #[post("/v1/scopes/{id}/soa-versions")]
 pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, known, body) = (at.of(&Scope::KIND)?, known.for_decision().or_any(), input.clone());
+    let (selector, known, said) = (at.of(&Scope::KIND)?, known.for_decision().or_any(), input.clone().read::<SoaFreeze>());
     guard
         .write(&input, move |tx| {
             let scope: Record<Scope> = tx.reader().load(&selector, false)?;
             known.check(scope.spine.version)?;
             tx.person()?;
             soa_version::whole(tx.caller())?;
-            let said: SoaFreeze = body.read()?;
+            let said = said?;
             let slug = said.framework.as_deref().unwrap_or(catalogue::ISO_27001);
             let framework = shelf::framework(&mut tx.reader(), slug).map_err(|problem| {
                 if !problem.is(Code::NotFound) {
@@ -145,14 +145,15 @@ async fn step<P: Permission + Covers<SoaVersion>>(
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<SoaVersion>) + Send + 'static,
 ) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let ((selector, number), known, body) = (place(&at, guard.request())?, known.for_verb(verb), input.clone());
+    let ((selector, number), known) = (place(&at, guard.request())?, known.for_verb(verb));
+    let said = input.clone().read::<Comment>();
     guard
         .write(&input, move |tx| {
             let scope = tx.reader().row::<Scope>(&selector, false)?.id;
             let id = numbered(&mut tx.reader(), scope, number)?.0.spine.id;
             let stored = tx.load::<SoaVersion>(&Selector::Id(id), &known)?;
             may(tx, &stored)?;
-            let said: Comment = body.read()?;
+            let said = said?;
             let mut record = stored.clone();
             tx.step(&mut record, verb, said.comment())?;
             change(tx, &mut record);

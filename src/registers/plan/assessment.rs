@@ -72,8 +72,13 @@ pub struct Assessment {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Assessments {
     /// Newest first.
-    #[schema(max_items = 100000)]
+    #[schema(max_items = 200)]
     pub data: Vec<Assessment>,
+    /// Ask with it for the next page; null on the last.
+    #[schema(required, max_length = 2000)]
+    pub next_cursor: Option<String>,
+    /// Is there a next page?
+    pub has_more: bool,
 }
 
 /// Pure: the score of an assessment under a methodology; every fault is named.
@@ -169,12 +174,11 @@ fn above_inherent(risk: &Record<Risk>, stage: Stage) -> Result<()> {
 #[post("/v1/risks/{id}/assessments")]
 pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let (selector, body) = (at.of(&Risk::KIND)?, input.clone());
-    let known = known.or_any();
+    let (selector, known, said) = (at.of(&Risk::KIND)?, known.or_any(), input.clone().read::<AssessmentInput>());
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<Risk>(&selector, &known)?;
-            let said: AssessmentInput = body.read()?;
+            let said = said?;
             Risk::changeable(&stored)?;
             let method = in_force::of_risk(&mut tx.reader(), &stored)?;
             if said.review_due_on.is_some_and(|day| day <= tx.today()) {
@@ -208,22 +212,30 @@ pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Inp
 ///
 /// Newest first: how the risk was scored over time, by whom and why.
 #[utoipa::path(operation_id = "listRiskAssessments", tag = "risks", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Past),
+    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Past,
+        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000)),
     responses((status = 200, description = "The assessments.", body = Assessments), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/risks/{id}/assessments")]
 pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &[])?, at.of(&Risk::KIND)?);
+    let (then, selector) = (Then::read(&request, &["limit", "cursor"])?, at.of(&Risk::KIND)?);
+    let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
+    let before = then.parsed::<i64>("cursor", "`next_cursor` of the page before")?;
     guard
         .view(then.as_of, move |reader| {
             let id = reader.row::<Risk>(&selector, then.archived_too)?.id;
-            let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(reader.moment.seq)));
-            let mut entries: Vec<Entry> =
-                of_it.filter(e::action.eq("assess")).order(e::seq.desc()).select(Entry::as_select()).load(reader.conn())?;
+            let end = before.map_or(reader.moment.seq, |before| reader.moment.seq.min(before.saturating_sub(1)));
+            let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(end)));
+            let newest = of_it.filter(e::action.eq("assess")).order(e::seq.desc()).limit(limit + 1);
+            let mut entries: Vec<Entry> = newest.select(Entry::as_select()).load(reader.conn())?;
+            let has_more = entries.len() as i64 > limit;
+            entries.truncate(usize::try_from(limit).unwrap_or_default());
+            let next_cursor = entries.last().filter(|_| has_more).map(|last| last.seq.to_string());
             if let Some(seen) = reader.past_seen(Risk::KIND.name, id)? {
                 entries.retain(|entry| seen.contains(&entry.seq));
             }
             history::name(reader, &mut entries)?;
-            Answer::of(&Assessments { data: entries.into_iter().map(|entry| made(id, entry)).collect::<Result<_>>()? })
+            let data = entries.into_iter().map(|entry| made(id, entry)).collect::<Result<_>>()?;
+            Answer::of(&Assessments { data, next_cursor, has_more })
         })
         .await
 }

@@ -113,11 +113,11 @@ pub async fn get_organization(guard: Guard<Read<Organization>>, request: HttpReq
     request_body(content = ref("#/components/schemas/OrganizationPatch"), content_type = "application/merge-patch+json"), responses(Changed<Organization>))]
 #[patch("/v1/organization")]
 pub async fn update_organization(guard: Guard<Change<Organization>>, known: Known, input: Input) -> Result<Answer> {
-    let selector = Selector::Id(guard.caller().tenant.record());
+    let (selector, patch) = (Selector::Id(guard.caller().tenant.record()), input.patch::<Organization>().await?);
     guard
         .effect(&[], move |tx| {
             let stored = tx.load::<Organization>(&selector, &known)?;
-            let saved = tx.patch(stored, input.patch())?;
+            let saved = tx.patch(stored, patch)?;
             Ok(tx.shown(saved)?.map(Answer::shown))
         })
         .await

@@ -11,8 +11,9 @@ use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
 use crate::http::describe::Rejections;
 use crate::http::{Answer, Guard, Input, Rescore, input};
+use crate::ledger;
 use crate::records::limit;
-use crate::records::{Known, Record, Resource, Selector, Tx};
+use crate::records::{Known, Reader, Record, Resource, Selector, Tx};
 use actix_web::{HttpRequest, ResponseError, post};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -111,9 +112,9 @@ fn carried(was: &RiskScore, old: &RiskMethodology, new: &RiskMethodology) -> Res
 #[derive(Default)]
 struct Revisions(BTreeMap<Id, Vec<Record<RiskMethodology>>>);
 impl Revisions {
-    fn of<P>(&mut self, tx: &mut Tx<'_, P>, score: &RiskScore) -> Result<RiskMethodology> {
+    fn of(&mut self, reader: &mut Reader<'_>, score: &RiskScore) -> Result<RiskMethodology> {
         if let std::collections::btree_map::Entry::Vacant(place) = self.0.entry(score.methodology_id) {
-            place.insert(revision::approvals(&mut tx.reader(), score.methodology_id)?);
+            place.insert(revision::approvals(reader, score.methodology_id)?);
         }
         let of_it = self.0.get(&score.methodology_id).into_iter().flatten();
         let found = of_it.filter(|record| record.state.revision == score.methodology_revision).map(|record| record.own.clone()).next_back();
@@ -131,23 +132,45 @@ fn is_of(score: &RiskScore, method: &Record<RiskMethodology>) -> bool {
     (score.methodology_id, score.methodology_revision) == (method.spine.id, method.state.revision)
 }
 
-/// The open risks whose score is of an earlier revision, in the order of their codes.
-fn outdated<P>(tx: &mut Tx<'_, P>, stage: Stage, methods: &InForce) -> Result<VecDeque<Record<Risk>>> {
-    let (caller, zone) = (tx.caller(), tx.settings().zone);
-    let mut reader = tx.reader();
-    let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
-    let rows: Vec<(i16, String)> = open.order(v::number).select((v::schema, body_of())).load(reader.conn())?;
-    let mut found = VecDeque::new();
-    for (schema, body) in rows {
-        let mut risk = Record::<Risk>::of_image(schema, &body, None)?;
-        let method = methods.of(risk.links.many("scope_ids"));
-        let outdated = of_stage(&mut risk, stage).as_ref().is_some_and(|score| method.is_some_and(|method| !is_of(score, method)));
-        // What the key reads and does not write is for others to score again.
-        if outdated && limit::within(caller, &risk, zone).is_ok() {
-            found.push_back(risk);
+/// A risk to score again: what it was called, and where it is or why it is left as it is.
+struct Wanted(String, Found);
+enum Found {
+    /// It was named, and read in the write.
+    Read(Result<Box<Record<Risk>>>),
+    /// It is read when its turn comes.
+    Later(Id),
+    /// It cannot be carried over.
+    Stays(Problem),
+}
+
+/// Risks that are read at once.
+const SOME: i64 = 500;
+
+/// The open risks whose score is of an earlier revision, in the order of their codes; read some at a time, before the write begins.
+fn outdated(reader: &mut Reader<'_>, stage: Stage) -> Result<Vec<Wanted>> {
+    let methods = InForce::read(reader)?;
+    let (mut found, mut last, mut revisions) = (Vec::new(), 0, Revisions::default());
+    loop {
+        let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
+        let next = open.filter(v::number.gt(last)).order(v::number).limit(SOME).select((v::number, v::schema, body_of()));
+        let rows: Vec<(i64, i16, String)> = next.load(reader.conn())?;
+        for (_, schema, body) in &rows {
+            let mut risk = Record::<Risk>::of_image(*schema, body, None)?;
+            let Some(method) = methods.of(risk.links.many("scope_ids")) else { continue };
+            let Some(was) = of_stage(&mut risk, stage).clone().filter(|score| !is_of(score, method)) else { continue };
+            // What the key reads and does not write is for others to score again.
+            if limit::within(reader.caller(), &risk, reader.settings.zone).is_err() {
+                continue;
+            }
+            let old = revisions.of(reader, &was)?;
+            let of_it = carried(&was, &old, &method.own).map_or_else(Found::Stays, |_| Found::Later(risk.spine.id));
+            found.push(Wanted(risk.spine.code, of_it));
+        }
+        match rows.last().filter(|_| rows.len() as i64 == SOME) {
+            Some((number, ..)) => last = *number,
+            None => return Ok(found),
         }
     }
-    Ok(found)
 }
 
 /// Score risks again
@@ -159,27 +182,39 @@ fn outdated<P>(tx: &mut Tx<'_, P>, stage: Stage, methods: &InForce) -> Result<Ve
 #[post("/v1/risks/rescore")]
 pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let body = input.clone();
+    let said = input.clone().read::<RescoreInput>();
+    let all = match &said {
+        Ok(said) if said.all => {
+            let stage = said.stage;
+            guard.read(None, move |reader| outdated(reader, stage)).await?
+        }
+        _ => vec![],
+    };
     guard
         .write(&input, move |tx| {
-            let said: RescoreInput = body.read()?;
+            let said = said?;
             let faults = said.faults();
             if !faults.is_empty() {
                 return Err(Problem::invalid(faults));
             }
             let methods = InForce::read(&mut tx.reader())?;
-            let mut named: VecDeque<(String, Result<Record<Risk>>)> = VecDeque::new();
+            let mut named: VecDeque<Wanted> = VecDeque::new();
             for text in said.risk_ids.iter().flatten() {
                 let selector = Selector::parse(text, Risk::KIND.name).ok_or_else(Problem::not_found);
-                named.push_back((text.clone(), selector.and_then(|selector| tx.load(&selector, &Known::any()))));
+                let found = selector.and_then(|selector| tx.load(&selector, &Known::any())).map(Box::new);
+                named.push_back(Wanted(text.clone(), Found::Read(found)));
             }
-            if said.all {
-                named.extend(outdated(tx, said.stage, &methods)?.into_iter().map(|risk| (risk.spine.code.clone(), Ok(risk))));
-            }
+            named.extend(all);
             let (mut data, mut revisions, mut last, mut done) = (Vec::new(), Revisions::default(), None, 0);
             tx.because(Some(said.rationale));
             let mut unsaid = 0;
-            while let Some((risk, found)) = if done < MOST { named.pop_front() } else { None } {
+            while let Some(Wanted(risk, found)) = if done < MOST { named.pop_front() } else { None } {
+                ledger::in_time()?;
+                let found = match found {
+                    Found::Read(found) => found.map(|found| *found),
+                    Found::Later(id) => tx.load(&Selector::Id(id), &Known::any()),
+                    Found::Stays(problem) => Err(problem),
+                };
                 match found.and_then(|found| one(tx, found, said.stage, &methods, &mut revisions)) {
                     Ok((score, saved)) => {
                         done += usize::from(saved.is_some());
@@ -224,7 +259,7 @@ fn one(
     if is_of(&was, method) {
         return Ok((was, None));
     }
-    let (likelihood, impact, impacts) = carried(&was, &revisions.of(tx, &was)?, &method.own)?;
+    let (likelihood, impact, impacts) = carried(&was, &revisions.of(&mut tx.reader(), &was)?, &method.own)?;
     let by = (tx.now().max(stored.spine.updated_at.plus_millis(1)), tx.caller().actor.clone());
     let scored = score(method, (likelihood, impact), by).ok_or_else(|| Problem::internal("a methodology without a level for a pair"))?;
     let scored = RiskScore { impacts, ..scored };

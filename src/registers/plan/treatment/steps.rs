@@ -54,14 +54,14 @@ async fn decided<P: Permission + Covers<RiskTreatment>>(
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<RiskTreatment>) -> Result<()> + Send + 'static,
 ) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let (selector, body) = (at.of(&RiskTreatment::KIND)?, input.clone());
+    let (selector, said) = (at.of(&RiskTreatment::KIND)?, input.clone().read::<Comment>());
     guard
         .write(&input, move |tx| {
             let stored = tx.reader().load::<RiskTreatment>(&selector, false)?;
             known.check(stored.spine.version)?;
             let risk = risk_of(tx, &stored)?;
             decides(tx, &stored, &risk)?;
-            let said: Comment = body.read()?;
+            let said = said?;
             let mut record = stored.clone();
             tx.step(&mut record, verb, said.comment.as_deref())?;
             change(tx, &mut record)?;
@@ -99,7 +99,7 @@ pub async fn submit(guard: Guard<Submit<RiskTreatment>>, at: At, known: Known, i
 #[post("/v1/risk-treatments/{id}/sign")]
 pub async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let (selector, known, body) = (at.of(&RiskTreatment::KIND)?, known.for_decision(), input.clone());
+    let (selector, known, said) = (at.of(&RiskTreatment::KIND)?, known.for_decision(), input.clone().read::<Comment>());
     guard
         .write(&input, move |tx| {
             let stored = tx.reader().load::<RiskTreatment>(&selector, false)?;
@@ -113,7 +113,7 @@ pub async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Res
             let submitted = stored.state.basis.clone().filter(|_| stored.spine.status == "in_review");
             let roles = &tx.caller().roles;
             let capacity = submitted.as_ref().map(|basis| rules::capacity(&stored.state, basis, me, roles)).transpose()?;
-            let said: Comment = body.read()?;
+            let said = said?;
             let mut record = stored.clone();
             tx.step(&mut record, "sign", said.comment.as_deref())?;
             let (Some(submitted), Some(capacity)) = (submitted, capacity) else {
