@@ -1,10 +1,10 @@
 //! `isms serve` · `demo` · `migrate` · `rebuild` · `openapi` · `admin create`, `list`, `set-password`, `grant` · `health`.
 use clap::{Parser, Subcommand};
+use isms::access::Role;
 use isms::api::server::{self, Outcome};
 use isms::api::{demo, document};
 use isms::config::{Config, SETTINGS};
 use isms::core::Clock;
-use isms::access::Role;
 use isms::identity::{admin, founding};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -145,9 +145,10 @@ async fn run(command: Command) -> Outcome<()> {
 
 async fn administer(config: &Config, command: Admin) -> Outcome<()> {
     let _alone: Option<File> = match &command {
-        Admin::SetPassword { .. } | Admin::Grant { .. } => Some(server::alone(config).map_err(|why| {
-            format!("{why}; stop it, run this again, and start it (beside PostgreSQL it may go on)")
-        })?),
+        Admin::SetPassword { .. } | Admin::Grant { .. } => Some(
+            server::alone(config)
+                .map_err(|why| format!("{why}; stop it, run this again, and start it (beside PostgreSQL it may go on)"))?,
+        ),
         Admin::Create { .. } | Admin::List { .. } => None,
     };
     let house = server::house(config, Clock::system())?;

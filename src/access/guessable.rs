@@ -101,11 +101,7 @@ fn substituted(text: &str) -> String {
 /// Made of common words alone, up to three of them?
 fn common(letters: &str) -> bool {
     fn made_of(rest: &str, words: usize) -> bool {
-        rest.is_empty()
-            || (words > 0
-                && COMMON
-                    .iter()
-                    .any(|word| rest.strip_prefix(word).is_some_and(|rest| made_of(rest, words - 1))))
+        rest.is_empty() || (words > 0 && COMMON.iter().any(|word| rest.strip_prefix(word).is_some_and(|rest| made_of(rest, words - 1))))
     }
     made_of(letters, 3)
 }
@@ -114,9 +110,7 @@ fn common(letters: &str) -> bool {
 fn repeats(text: &str) -> bool {
     let letters: Vec<char> = text.chars().collect();
     let longest = (letters.len() / 2).min(6);
-    (1..=longest).any(|length| {
-        letters.iter().zip(letters.iter().skip(length)).all(|(one, other)| one == other)
-    })
+    (1..=longest).any(|length| letters.iter().zip(letters.iter().skip(length)).all(|(one, other)| one == other))
 }
 
 /// Mostly runs along the keyboard or the alphabet, forwards or backwards: what is left of it
@@ -140,9 +134,25 @@ mod tests {
     #[test]
     fn what_is_tried_first_is_known() {
         for bad in [
-            "password1234", "Password!2026", "P@ssw0rd2026", "123456789012", "qwertyuiop12", "aaaaaaaaaaaa",
-            "abcabcabcabc", "Welcome2026!!", "letmein!!!!!", "abcdefghijkl", "iloveyou1234", "administrator", "Summer2026!!!",
-            "1q2w3e4r5t6y7u8i9o", "passwordpassword", "AdminAdmin123", "zyxwvutsrqponm", "Changeme1234", "1qaz2wsx3edc",
+            "password1234",
+            "Password!2026",
+            "P@ssw0rd2026",
+            "123456789012",
+            "qwertyuiop12",
+            "aaaaaaaaaaaa",
+            "abcabcabcabc",
+            "Welcome2026!!",
+            "letmein!!!!!",
+            "abcdefghijkl",
+            "iloveyou1234",
+            "administrator",
+            "Summer2026!!!",
+            "1q2w3e4r5t6y7u8i9o",
+            "passwordpassword",
+            "AdminAdmin123",
+            "zyxwvutsrqponm",
+            "Changeme1234",
+            "1qaz2wsx3edc",
         ] {
             let odd = bad == "1q2w3e4r5t6y7u8i9o"; // a zigzag is left to its length
             assert_eq!(why(bad, &[]).is_some(), !odd, "{bad}");

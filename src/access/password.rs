@@ -42,10 +42,7 @@ impl Passwords {
         };
         self.turn(check).await
     }
-    async fn turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T> {
+    async fn turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| busy())?;
         let turn = self.turns.clone().acquire_owned().await.map_err(Problem::internal)?;
         let (reply, answer) = oneshot::channel();

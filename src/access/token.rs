@@ -121,9 +121,7 @@ impl Tokens {
 fn critical(token: &str) -> bool {
     let header = token.split('.').next().unwrap_or_default();
     let read = URL_SAFE_NO_PAD.decode(header).ok();
-    let members = read.and_then(|bytes| {
-        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes).ok()
-    });
+    let members = read.and_then(|bytes| serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes).ok());
     members.is_none_or(|members| members.contains_key("crit"))
 }
 

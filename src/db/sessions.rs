@@ -43,10 +43,7 @@ impl Sessions {
         Ok(Sessions(send))
     }
     /// Runs `work` in a write transaction, after what was asked before it.
-    pub async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let job = move |conn: &mut Conn| {
             let run = catch_unwind(AssertUnwindSafe(|| conn.writing(work)));

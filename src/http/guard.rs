@@ -266,7 +266,8 @@ impl<P: Permission> Guard<P> {
         content: &[u8],
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,
     ) -> Result<Answer> {
-        let attempt = if self.request.method() == Method::POST { Attempt::read(&self.request, content, self.house.tokens())? } else { None };
+        let attempt =
+            if self.request.method() == Method::POST { Attempt::read(&self.request, content, self.house.tokens())? } else { None };
         let (caller, clock, settings) = (self.caller.clone(), self.house.clock.clone(), self.house.settings(self.caller.tenant).await?);
         let (tenant, request, reason) = (caller.tenant, self.request_id(), self.reason()?);
         let run = move |conn: &mut crate::db::Conn, head: &mut Head| {

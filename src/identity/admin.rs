@@ -112,11 +112,7 @@ async fn account(house: &House, organization: &str, email: &str) -> Result<Accou
 }
 
 /// Sets the password of an account; all its sessions end.
-pub async fn set_password(
-    house: &House,
-    (organization, email): (&str, &str),
-    secret: String,
-) -> Result<Account> {
+pub async fn set_password(house: &House, (organization, email): (&str, &str), secret: String) -> Result<Account> {
     let found = account(house, organization, email).await?;
     password::acceptable("/password", &secret, &[&found.email, &found.organization])?;
     let hash = house.logins().passwords().hash(secret).await?;
@@ -132,11 +128,7 @@ pub async fn set_password(
 }
 
 /// Gives an account a role, and lets it in again where it was disabled or archived.
-pub async fn grant(
-    house: &House,
-    (organization, email): (&str, &str),
-    role: Role,
-) -> Result<Account> {
+pub async fn grant(house: &House, (organization, email): (&str, &str), role: Role) -> Result<Account> {
     let found = account(house, organization, email).await?;
     let (tenant, user) = (TenantId(found.organization_id.0), found.user_id);
     let work = move |tx: &mut crate::records::Tx<'_, crate::http::house::Founding>| {

@@ -85,12 +85,7 @@ pub(super) fn enter(house: &House, request: &HttpRequest) -> Result<()> {
 }
 
 /// Counts an attempt, or refuses it.
-pub(super) async fn count(
-    house: &House,
-    request: &HttpRequest,
-    attempt: Attempt,
-    account: Option<Id>,
-) -> Result<Attempt> {
+pub(super) async fn count(house: &House, request: &HttpRequest, attempt: Attempt, account: Option<Id>) -> Result<Attempt> {
     let now = house.clock().now();
     let taken = house.logins().sessions().run(move |conn| attempts::take(conn, attempt, now)).await;
     taken.inspect_err(|_| told("login_throttled", true, request, account))
@@ -138,13 +133,7 @@ pub async fn login(house: Data<House>, request: HttpRequest, input: Input) -> Re
 }
 
 /// Begins a session: the attempt is taken back, and tokens are issued.
-pub(super) async fn begin(
-    house: &House,
-    tenant: TenantId,
-    user: Id,
-    epoch: i32,
-    attempt: Attempt,
-) -> Result<Answer> {
+pub(super) async fn begin(house: &House, tenant: TenantId, user: Id, epoch: i32, attempt: Attempt) -> Result<Answer> {
     let now = house.clock().now();
     let session = Session { tenant, user, family: Id::new(), epoch };
     let work = move |conn: &mut Conn| {
@@ -183,11 +172,7 @@ fn tokens(house: &House, session: Session, refresh_token: String, now: Instant) 
 /// New tokens for a refresh token, which is used up by that. One that comes again ends every token that came from the same login.
 #[utoipa::path(operation_id = "refresh", tag = "auth", security(()), request_body = RefreshToken, responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
 #[post("/v1/auth/refresh")]
-pub async fn refresh_tokens(
-    house: Data<House>,
-    request: HttpRequest,
-    input: Input,
-) -> Result<Answer> {
+pub async fn refresh_tokens(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
     enter(&house, &request)?;
     let said: RefreshToken = input.read()?;
     let now = house.clock().now();
@@ -254,8 +239,7 @@ fn end(conn: &mut Conn, family: Id) -> QueryResult<usize> {
 /// May the account still come in, and did nothing end all of its sessions?
 fn goes_on(conn: &mut Conn, session: Session, now: Instant) -> Result<bool> {
     let account = (session.tenant, session.user);
-    Ok(credential::epoch(conn, account)? == Some(session.epoch)
-        && accounts::entry(conn, session.tenant, session.user, now)?.is_some())
+    Ok(credential::epoch(conn, account)? == Some(session.epoch) && accounts::entry(conn, session.tenant, session.user, now)?.is_some())
 }
 
 /// Log out

@@ -28,12 +28,7 @@ pub struct Candidate {
 
 /// The one account with this address that may come in; `None` where there is none, or are several
 /// in as many organizations and it was not said which.
-pub fn candidate(
-    conn: &mut Conn,
-    email: &str,
-    organization: Option<Id>,
-    now: Instant,
-) -> Result<Option<Candidate>> {
+pub fn candidate(conn: &mut Conn, email: &str, organization: Option<Id>, now: Instant) -> Result<Option<Candidate>> {
     let credentials = cr::table.on(cr::tenant_id.eq(u::tenant_id).and(cr::user_id.eq(u::id)));
     let current = v::tenant_id.eq(u::tenant_id).and(v::id.eq(u::id)).and(v::version.eq(u::version));
     let living = u::table.inner_join(v::table.on(current)).inner_join(credentials);
@@ -55,12 +50,7 @@ pub fn candidate(
 }
 
 /// Issues a setup token, the only credential of the account from then on; every session ends.
-pub fn issue(
-    conn: &mut Conn,
-    (tenant, user): (TenantId, Id),
-    by: &Actor,
-    now: Instant,
-) -> Result<String> {
+pub fn issue(conn: &mut Conn, (tenant, user): (TenantId, Id), by: &Actor, now: Instant) -> Result<String> {
     let token = api_key::setup_token()?;
     let hash = api_key::digest(&token);
     let issuer = (by.kind != ActorKind::System).then_some(by.id);
@@ -87,12 +77,7 @@ fn there(conn: &mut Conn, (tenant, user): (TenantId, Id), now: Instant) -> Query
 }
 
 /// Keeps a password that the system was given for the account; every session ends.
-pub fn set_by_system(
-    conn: &mut Conn,
-    (tenant, user): (TenantId, Id),
-    hash: &str,
-    now: Instant,
-) -> QueryResult<usize> {
+pub fn set_by_system(conn: &mut Conn, (tenant, user): (TenantId, Id), hash: &str, now: Instant) -> QueryResult<usize> {
     let set = (
         (cr::password_hash.eq(hash), cr::setup_hash.eq(None::<Vec<u8>>)),
         cr::setup_expires_at.eq(None::<Instant>),
@@ -105,12 +90,7 @@ pub fn set_by_system(
 }
 
 /// Keeps a password that the holder has chosen; every session ends.
-pub fn set_by_holder(
-    conn: &mut Conn,
-    (tenant, user): (TenantId, Id),
-    hash: &str,
-    now: Instant,
-) -> QueryResult<usize> {
+pub fn set_by_holder(conn: &mut Conn, (tenant, user): (TenantId, Id), hash: &str, now: Instant) -> QueryResult<usize> {
     let set = (
         (cr::password_hash.eq(hash), cr::setup_hash.eq(None::<Vec<u8>>)),
         cr::setup_expires_at.eq(None::<Instant>),

@@ -117,9 +117,7 @@ fn renamed<T>(read: Result<T>, from: &str, to: &str, faults: &mut Vec<Invalid>) 
 async fn unknown(house: &House, name: &str, email: &str) -> Result<()> {
     let accounts = house.look(super::admin::accounts).await?;
     let mut same = accounts.into_iter();
-    let same = same.find(|account| {
-        folded(&account.organization) == folded(name) && folded(&account.email) == folded(email)
-    });
+    let same = same.find(|account| folded(&account.organization) == folded(name) && folded(&account.email) == folded(email));
     match same {
         None => Ok(()),
         Some(account) => Err(Problem::new(

@@ -98,9 +98,7 @@ pub async fn change_password(guard: Guard<OwnLogin>, request: HttpRequest, input
     let (house, tenant, user) = (guard.house().clone(), caller.tenant, caller.actor.id);
     let attempt = Attempt::password(tenant, user, &request);
     let attempt = count(&house, &request, attempt, Some(user)).await?;
-    let look = move |conn: &mut crate::db::Conn| {
-        Ok((credential::hash(conn, (tenant, user))?, credential::known(conn, (tenant, user))?))
-    };
+    let look = move |conn: &mut crate::db::Conn| Ok((credential::hash(conn, (tenant, user))?, credential::known(conn, (tenant, user))?));
     let (hash, known) = match house.look(look).await {
         Ok(found) => found,
         Err(why) => return uncounted(&house, &attempt, why).await,

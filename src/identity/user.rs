@@ -75,11 +75,7 @@ impl Resource for User {
     }
     /// An address has one account that is not archived; who comes back logs in anew; the last admin
     /// stays.
-    fn followed<P>(
-        tx: &mut Tx<'_, P>,
-        before: Option<&Record<Self>>,
-        after: &Record<Self>,
-    ) -> Result<()> {
+    fn followed<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
         let ended = |record: &Record<Self>| (record.own.disabled_at, record.spine.archived_at);
         let mut written = Written::of(tx);
         if after.spine.archived_at.is_none() {
@@ -145,11 +141,7 @@ pub fn folded(email: &str) -> String {
 #[utoipa::path(operation_id = "createUser", tag = "users", security(("bearer" = [])), request_body = ref("#/components/schemas/UserInput"), params(crate::http::document::Retried),
     responses((status = 201, description = "The user, and the token for a first password.", body = ref("#/components/schemas/NewUser")), Rejections))]
 #[post("/v1/users")]
-pub async fn create(
-    guard: Guard<Change<User>>,
-    request: HttpRequest,
-    input: Input,
-) -> Result<Answer> {
+pub async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
     let mut body = input.clone().members();
     if !body.contains_key("name") {
@@ -162,9 +154,7 @@ pub async fn create(
         let account = (tx.caller().tenant, made.get().spine.id);
         let (by, now) = (tx.caller().actor.clone(), tx.now());
         let token = credential::issue(tx.conn(), account, &by, now)?;
-        Ok(tx.shown(made)?.map(|shown| {
-            Answer::created(shown, User::KIND.path).private().with_secret(SECRET, token)
-        }))
+        Ok(tx.shown(made)?.map(|shown| Answer::created(shown, User::KIND.path).private().with_secret(SECRET, token)))
     });
     answer.await.inspect(|_| told("account_created", false, &request, None))
 }
@@ -177,13 +167,7 @@ pub async fn create(
     params(("id" = String, Path, description = "The user: its id or its code.", max_length = 64), crate::http::document::MayMatch),
     responses((status = 200, description = "The user, and the token for another password.", body = ref("#/components/schemas/NewUser")), Rejections, Outdated))]
 #[post("/v1/users/{id}/reset-password")]
-pub async fn reset(
-    guard: Guard<ResetPassword<User>>,
-    at: At,
-    known: Known,
-    request: HttpRequest,
-    input: Input,
-) -> Result<Answer> {
+pub async fn reset(guard: Guard<ResetPassword<User>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
     let (selector, body) = (at.of(&User::KIND)?, input.clone());
     let known = known.or_any();

@@ -4,9 +4,7 @@ use super::{Tx, reader};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::Conn;
 use crate::db::dialect::{NOW, at};
-use crate::db::schema::{
-    credentials as cr, links as l, people as p, users as u, versions as v,
-};
+use crate::db::schema::{credentials as cr, links as l, people as p, users as u, versions as v};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 
@@ -55,7 +53,8 @@ pub fn left(conn: &mut Conn, tenant: TenantId, people: &[Id], today: NaiveDate) 
 /// Everyone whose last day has passed, at a position.
 pub fn all_left(conn: &mut Conn, tenant: TenantId, seq: i64, today: NaiveDate) -> Result<Vec<Id>> {
     let own = p::table.inner_join(v::table.on(v::tenant_id.eq(p::tenant_id).and(v::id.eq(p::id)).and(v::version.eq(p::version))));
-    let own = own.filter(v::tenant_id.eq(tenant)).filter(at(seq)).filter(p::ends_on.assume_not_null().lt(today).and(p::ends_on.is_not_null()));
+    let own =
+        own.filter(v::tenant_id.eq(tenant)).filter(at(seq)).filter(p::ends_on.assume_not_null().lt(today).and(p::ends_on.is_not_null()));
     Ok(own.select(v::id).load(conn)?)
 }
 
@@ -65,7 +64,8 @@ pub fn admins(conn: &mut Conn, tenant: TenantId, seq: i64, now: Instant) -> Resu
     let own = u::table.inner_join(v::table.on(v::tenant_id.eq(u::tenant_id).and(v::id.eq(u::id)).and(v::version.eq(u::version))));
     let own = own.inner_join(cr::table.on(cr::tenant_id.eq(u::tenant_id).and(cr::user_id.eq(u::id))));
     let own = own.filter(v::tenant_id.eq(tenant)).filter(at(seq)).filter(v::archived_at.is_null()).filter(u::disabled_at.is_null());
-    let own = own.filter(cr::password_hash.is_not_null().or(cr::setup_expires_at.is_not_null().and(cr::setup_expires_at.assume_not_null().gt(now))));
+    let own = own
+        .filter(cr::password_hash.is_not_null().or(cr::setup_expires_at.is_not_null().and(cr::setup_expires_at.assume_not_null().gt(now))));
     let found: Vec<(Id, String)> = own.filter(u::roles.like("%admin%")).select((v::id, u::roles)).load(conn)?;
     let mut admins = Vec::new();
     for (id, _) in found.iter().filter(|(_, roles)| roles.split(',').any(|role| role == "admin")) {

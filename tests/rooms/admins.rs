@@ -22,11 +22,9 @@ async fn token(app: &TestApp, email: &str) -> String {
 async fn the_last_admin_stays_by_every_door(app: &TestApp) {
     let (admin, user) = (&app.keys.admin, format!("/v1/users/{}", app.keys.user));
     let person = format!("/v1/people/{}", app.keys.person);
-    for patch in [
-        json!({"roles": ["manager"]}),
-        json!({"disabled_at": "2026-01-01T00:00:00Z"}),
-        json!({"disabled_at": "2999-01-01T00:00:00Z"}),
-    ] {
+    for patch in
+        [json!({"roles": ["manager"]}), json!({"disabled_at": "2026-01-01T00:00:00Z"}), json!({"disabled_at": "2999-01-01T00:00:00Z"})]
+    {
         app.patch(admin, &user, "*", &patch).await.problem(409, "last_admin");
         let item = json!({"id": app.keys.user, "if_match": "*", "patch": patch});
         let done = app.post(admin, "/v1/users/batch", &json!({"items": [item]})).await.expect(200).json();

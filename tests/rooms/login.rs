@@ -187,9 +187,7 @@ async fn logins_do_not_wait_for_writes(app: &TestApp) {
 }
 
 async fn so_many_logins_wait_and_no_more(app: &TestApp) {
-    let all: Vec<(String, Value)> = (0..120)
-        .map(|n| (format!("192.0.2.{n}"), body(&format!("u{n}@a.example"), WRONG, None)))
-        .collect();
+    let all: Vec<(String, Value)> = (0..120).map(|n| (format!("192.0.2.{n}"), body(&format!("u{n}@a.example"), WRONG, None))).collect();
     let tries = all.iter().map(|(address, guess)| app.from(address, "/v1/auth/login", guess));
     let replies = join_all(tries).await;
     let found = counted(&replies);

@@ -1,7 +1,7 @@
 //! Risk treatments: what each option needs, who signs, what an approval writes, and what a completed one settles.
 use super::{at, key, made};
-use crate::support::make::{last, tenant};
 use crate::support::TestApp;
+use crate::support::make::{last, tenant};
 use isms::access::{Actor, Caller, Role};
 use isms::ledger::AsOf;
 use isms::records::{Reader, Settings};

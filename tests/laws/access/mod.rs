@@ -308,8 +308,15 @@ async fn open_operations_need_no_credential(app: &TestApp) {
         assert!((200..300).contains(&reply.status), "{}: {} {}", operation.named(), reply.status, reply.text());
     }
     let names: Vec<String> = open.iter().map(Operation::named).collect();
-    let known =
-        ["GET /healthz", "GET /readyz", "POST /v1/auth/login", "POST /v1/auth/logout", "POST /v1/auth/refresh", "POST /v1/auth/setup", "GET /v1/openapi.json"];
+    let known = [
+        "GET /healthz",
+        "GET /readyz",
+        "POST /v1/auth/login",
+        "POST /v1/auth/logout",
+        "POST /v1/auth/refresh",
+        "POST /v1/auth/setup",
+        "GET /v1/openapi.json",
+    ];
     assert_eq!(names, known, "an operation that needs no credential is agreed on here");
 }
 
