@@ -5,10 +5,13 @@ use isms::api::server::{self, Outcome};
 use isms::api::{demo, document};
 use isms::config::{Config, SETTINGS};
 use isms::core::Clock;
+use isms::http::journal;
 use isms::identity::{admin, founding};
 use std::fs::File;
 use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
+use std::time::Duration;
 use strum::VariantNames;
 
 #[global_allocator]
@@ -104,6 +107,7 @@ fn settings() -> String {
 
 #[actix_web::main]
 async fn main() -> ExitCode {
+    isms::db::modes::keep_to_the_owner();
     let cli = Cli::parse();
     match run(cli.command).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -116,10 +120,13 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Outcome<()> {
     if let Command::Openapi = command {
-        return Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&document::document())?)?);
+        return printed(&serde_json::to_string_pretty(&document::document())?);
     }
     let config = Config::from_env()?;
     log_as(&config)?;
+    if !config.ignored.is_empty() {
+        log::warn!("ignored, because they are no settings of isms: {}", config.ignored.join(", "));
+    }
     match command {
         Command::Openapi => Ok(()),
         Command::Serve => {
@@ -129,8 +136,7 @@ async fn run(command: Command) -> Outcome<()> {
         }
         Command::Demo => demo::run(&config).await,
         Command::Migrate => {
-            std::fs::create_dir_all(&config.data_dir)?;
-            isms::db::store::migrate(&config.database_url)?.iter().for_each(|name| eprintln!("ran {name}"));
+            server::migrate(&config)?.iter().for_each(|name| eprintln!("ran {name}"));
             Ok(())
         }
         Command::Rebuild { kind } => {
@@ -175,7 +181,7 @@ async fn administer(config: &Config, command: Admin) -> Outcome<()> {
         }
     };
     let lines = lines.map_err(|problem| said(&problem))?;
-    Ok(lines.iter().try_for_each(|line| writeln!(std::io::stdout(), "{line}"))?)
+    lines.iter().try_for_each(|line| printed(line))
 }
 
 fn line(value: &impl serde::Serialize) -> Result<String, isms::core::Problem> {
@@ -189,7 +195,14 @@ fn password(config: &Config) -> Outcome<String> {
     }
 }
 
-/// A problem in words about options.
+/// On standard output. Who reads only the first lines of it has read enough.
+fn printed(text: &str) -> Outcome<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(why) if why.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        done => Ok(done?),
+    }
+}
+
 fn said(problem: &isms::core::Problem) -> String {
     let option = |pointer: &str| match pointer {
         "/organization" => "--organization".to_owned(),
@@ -211,14 +224,32 @@ fn from_standard_input() -> Outcome<String> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+/// Each line is one line, whatever is in it.
 fn log_as(config: &Config) -> Outcome<()> {
     let mut logger = env_logger::Builder::new();
-    // A request that cannot be parsed is no fault of the service, and is answered; who wants to see it asks for `actix_http=error`.
-    logger.filter_module("actix_http", log::LevelFilter::Off).parse_filters(&config.log);
+    logger.filter_level(log::LevelFilter::Info);
+    // A request that cannot be parsed is the client's fault and is answered; enable `actix_http=error` to log it.
+    logger.filter_module("actix_http", log::LevelFilter::Off);
+    for (part, level) in isms::config::filter(&config.log)? {
+        logger.filter(part, level);
+    }
     if config.json_log {
+        journal::as_json();
         logger.format(|out, record| {
-            let line = serde_json::json!({"time": Clock::system().now(), "level": record.level().as_str(), "target": record.target(), "message": record.args().to_string()});
+            let mut line = serde_json::json!({"time": Clock::system().now(), "level": record.level().as_str(), "target": record.target()});
+            let message = record.args().to_string();
+            if let Some(line) = line.as_object_mut() {
+                match journal::members(record.target(), &message) {
+                    Some(members) => line.extend(members),
+                    None => drop(line.insert("message".into(), message.into())),
+                }
+            }
             writeln!(out, "{line}")
+        });
+    } else {
+        logger.format(|out, record| {
+            let (time, level, target) = (Clock::system().now(), record.level(), record.target());
+            writeln!(out, "[{time} {level:<5} {target}] {}", journal::one_line(&record.args().to_string()))
         });
     }
     Ok(logger.try_init()?)
@@ -227,10 +258,29 @@ fn log_as(config: &Config) -> Outcome<()> {
 /// One request by hand, so that a container needs no other program for its health check.
 fn health(bind: &str) -> Outcome<()> {
     let address = bind.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
-    let mut stream = std::net::TcpStream::connect(&address)?;
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(3)))?;
-    stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let told = |why: std::io::Error| format!("no answer from the service at http://{address} (ISMS_BIND): {why}");
+    let mut stream = connect(&address).map_err(told)?;
+    stream.set_read_timeout(Some(Duration::from_secs(3))).map_err(told)?;
+    stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes()).map_err(told)?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err("the service is not ready".into()) }
+    stream.read_to_string(&mut answer).map_err(told)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer.as_str(), ""));
+    if head.starts_with("HTTP/1.1 200") {
+        return Ok(());
+    }
+    let problem: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let why =
+        problem.get("detail").and_then(serde_json::Value::as_str).map(|why| format!(": {}", journal::one_line(why))).unwrap_or_default();
+    Err(format!("the service at http://{address} is not ready{why}").into())
+}
+
+fn connect(address: &str) -> std::io::Result<TcpStream> {
+    let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    for place in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&place, Duration::from_secs(3)) {
+            Ok(stream) => return Ok(stream),
+            Err(why) => last = why,
+        }
+    }
+    Err(last)
 }

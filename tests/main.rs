@@ -7,6 +7,7 @@ mod floors;
 mod guides;
 mod laws;
 mod migrations;
+mod operations;
 mod quick_start;
 mod rooms;
 mod storm;

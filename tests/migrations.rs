@@ -171,7 +171,7 @@ fn plans(app: &TestApp, question: &str, as_of: Option<AsOf>) -> Vec<(String, Vec
     let caller = Caller::new(tenant, actor, vec![Role::Manager], Default::default(), app.house.clock().now());
     let (asked, mut conn) = (Arc::new(Mutex::new(Vec::<String>::new())), app.conn());
     {
-        let (sink, settings) = (asked.clone(), isms::records::Settings { zone: chrono_tz::UTC, evidence_days: 365 });
+        let (sink, settings) = (asked.clone(), isms::records::Settings::FIRST);
         let mut reader = Reader::open(&mut conn, &caller, as_of, app.house.clock().now(), settings).unwrap();
         reader.conn().set_instrumentation(move |event: InstrumentationEvent<'_>| {
             if let InstrumentationEvent::StartQuery { query, .. } = event {

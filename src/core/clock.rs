@@ -1,6 +1,6 @@
 //! Time is a parameter: this file is the only caller of `Utc::now`.
 use super::sql::DbInstant;
-use chrono::{DateTime, NaiveDate, SecondsFormat, SubsecRound, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, SubsecRound, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use diesel::{deserialize::FromSqlRow, expression::AsExpression};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -53,10 +53,40 @@ impl std::fmt::Display for Instant {
         f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 }
+/// Years that RFC 3339 writes with four digits, and that both databases keep.
+const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
+
+/// Is it a day that both databases keep, and every client can read back?
+pub fn kept(day: NaiveDate) -> bool {
+    YEARS.contains(&day.year())
+}
+/// A day as RFC 3339 writes it: four digits, two, two.
+pub fn day(text: &str) -> Option<NaiveDate> {
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    (text.len() == 10 && kept(day)).then_some(day)
+}
+
+/// Why a text is no instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoInstant {
+    /// It has another form.
+    Form,
+    /// Its year has not four digits.
+    Year,
+}
+impl std::fmt::Display for NoInstant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            NoInstant::Form => "an RFC 3339 instant is needed: 2026-03-01T09:00:00Z",
+            NoInstant::Year => "the year is out of range",
+        })
+    }
+}
 impl std::str::FromStr for Instant {
-    type Err = chrono::ParseError;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        DateTime::parse_from_rfc3339(text).map(|at| Instant::new(at.to_utc()))
+    type Err = NoInstant;
+    fn from_str(text: &str) -> Result<Self, NoInstant> {
+        let at = DateTime::parse_from_rfc3339(text).map(|at| Instant::new(at.to_utc())).map_err(|_| NoInstant::Form)?;
+        if YEARS.contains(&at.0.year()) { Ok(at) } else { Err(NoInstant::Year) }
     }
 }
 impl Serialize for Instant {
@@ -67,10 +97,7 @@ impl Serialize for Instant {
 impl<'de> Deserialize<'de> for Instant {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(d)?;
-        let at: Instant = text.parse().map_err(|_| serde::de::Error::custom("an RFC 3339 instant is needed: 2026-03-01T09:00:00Z"))?;
-        // What a calendar with four digits cannot write, no client could read back.
-        let years = 1..=9999;
-        if years.contains(&chrono::Datelike::year(&at.0)) { Ok(at) } else { Err(serde::de::Error::custom("the year is out of range")) }
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 impl utoipa::PartialSchema for Instant {
@@ -99,10 +126,10 @@ impl Edge {
     }
 }
 impl std::str::FromStr for Edge {
-    type Err = chrono::ParseError;
+    type Err = NoInstant;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.len() {
-            10 => NaiveDate::parse_from_str(text, "%Y-%m-%d").map(Edge::On),
+            10 => day(text).map(Edge::On).ok_or(NoInstant::Form),
             _ => text.parse().map(Edge::At),
         }
     }
@@ -147,6 +174,16 @@ mod tests {
             Ok("2025-12-31T23:00:00.000Z")
         );
         assert!("2026-1-1".parse::<Edge>().is_err() && "2026-02-30".parse::<Edge>().is_err());
+    }
+
+    #[test]
+    fn years_have_four_digits() {
+        for text in ["-4713-01-01", "0000-01-01", "+12026-1-1", "10000-01-01", "2026-1-1", "-001-01-01", "2026-02-30"] {
+            assert_eq!(day(text), None, "{text}");
+            assert!(format!("{text}T00:00:00Z").parse::<Instant>().is_err(), "{text}");
+        }
+        assert!(day("0001-01-01").is_some() && day("9999-12-31").is_some());
+        assert_eq!("0001-01-01T00:00:00+14:00".parse::<Instant>(), Err(NoInstant::Year), "in UTC it is a year earlier");
     }
 
     #[test]

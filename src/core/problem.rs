@@ -55,6 +55,8 @@ codes! {
         "The body took too long to arrive. Send it again, from a better connection or in smaller parts.";
     IllegalTransition    "illegal_transition"     409 "The state does not allow that"
         "The record is in a state that does not allow this. `allowed` names the transitions that there are now.";
+    NotReady             "not_ready"              409 "Something is missing first"
+        "What was asked for needs more before it can be done: `errors` names each thing that is missing. Add it and try again, or, where the operation allows it, say why it is done without.";
     ReviseFirst          "revise_first"           409 "What is approved changes by a new revision"
         "What is approved stays as it was approved. Open the next revision with `revise`, and change that.";
     ReadOnly             "read_only"              409 "This record is built in"
@@ -95,6 +97,11 @@ codes! {
 
 /// Characters of a detail; what a caller sent may be longer.
 const DETAIL: usize = 2000;
+/// Faults of a query that are listed.
+const FAULTS: usize = 50;
+/// Characters of a name, and of a reason, in the list of faults.
+const NAMED: usize = 200;
+const REASON: usize = 500;
 
 /// An RFC 9457 problem. Its body is boxed, so that results stay small.
 #[derive(Debug, Clone)]
@@ -133,6 +140,8 @@ pub struct Body {
     needed_by: Vec<String>,
     #[serde(skip)]
     retry_after: Option<u64>,
+    #[serde(skip)]
+    refused: bool,
 }
 
 /// One invalid value.
@@ -159,7 +168,8 @@ impl Invalid {
     }
     /// A query parameter.
     pub fn query(name: impl Into<String>, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Invalid { location: "query", pointer: name.into(), code: code.into(), detail: detail.into() }
+        let short = |text: String, most: usize| if text.len() <= most { text } else { text.chars().take(most).collect() };
+        Invalid { location: "query", pointer: short(name.into(), NAMED), code: code.into(), detail: short(detail.into(), REASON) }
     }
 }
 
@@ -180,10 +190,25 @@ impl Problem {
             allowed,
             needed_by,
             retry_after: None,
+            refused: false,
         }))
     }
-    /// 422 with every invalid value, in the order of their places.
+    /// Faults of one body that are listed.
+    pub const LISTED: usize = 50;
+    /// 422 with every invalid value, in the order of their places; the first 50, where there are more.
     pub fn invalid(mut errors: Vec<Invalid>) -> Self {
+        errors.sort_by(|a, b| (&a.pointer, &a.code).cmp(&(&b.pointer, &b.code)));
+        match errors.len() > Self::LISTED {
+            true => {
+                errors.truncate(Self::LISTED);
+                let words = format!("More than {} values are invalid; these are the first.", Self::LISTED);
+                Problem::new(Code::ValidationFailed, words).listing(errors)
+            }
+            false => Problem::invalid_all(errors),
+        }
+    }
+    /// The same with all of them: for tables, which list more.
+    pub fn invalid_all(mut errors: Vec<Invalid>) -> Self {
         errors.sort_by(|a, b| (&a.pointer, &a.code).cmp(&(&b.pointer, &b.code)));
         let detail = match errors.as_slice() {
             [only] => format!("1 value is invalid: {}.", only.detail.trim_end_matches('.')),
@@ -195,11 +220,16 @@ impl Problem {
     pub fn invalid_one(pointer: &str, code: &str, detail: impl Into<String>) -> Self {
         Problem::invalid(vec![Invalid::body(pointer, code, detail)])
     }
-    /// 400 with every fault of the query.
-    pub fn parameters(errors: Vec<Invalid>) -> Self {
+    /// 400 with the faults of the query: up to 50, and how many more there are.
+    pub fn parameters(mut errors: Vec<Invalid>) -> Self {
         let code = if errors.iter().any(|e| e.code == "unknown_parameter") { Code::UnknownParameter } else { Code::InvalidParameter };
+        let more = errors.len().saturating_sub(FAULTS);
+        errors.truncate(FAULTS);
         let mut words: Vec<_> = errors.iter().map(|e| format!("{}: {}", e.pointer, e.detail)).collect();
         words.dedup();
+        if more > 0 {
+            words.insert(0, format!("{more} more faults are not listed"));
+        }
         Problem::new(code, words.join("; ")).listing(errors)
     }
     /// 404 in the one form that tells nothing about other organizations.
@@ -219,6 +249,14 @@ impl Problem {
     /// With another sentence about this occurrence.
     pub fn saying(mut self, detail: impl Into<String>) -> Self {
         self.0.detail = detail.into();
+        self
+    }
+    /// With so many of its invalid values at most: what is left of a batch's share.
+    pub fn listing_up_to(mut self, most: usize) -> Self {
+        if self.0.errors.len() > most {
+            self.0.errors.truncate(most);
+            self.0.detail.push_str(&format!(" A batch lists {} faults in all.", Self::LISTED));
+        }
         self
     }
     /// Of a part of a body that stands there: each place begins with it.
@@ -250,6 +288,11 @@ impl Problem {
     /// With the seconds to wait.
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.0.retry_after = Some(seconds);
+        self
+    }
+    /// Of a credential that was sent and is not good.
+    pub fn of_credential(mut self) -> Self {
+        self.0.refused = true;
         self
     }
     /// With the request's id.
@@ -288,7 +331,9 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let mut answer = HttpResponse::build(self.status_code());
         if self.0.status == 401 {
-            answer.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"isms\""));
+            // RFC 6750: an error is named where a credential was sent.
+            let challenge = if self.0.refused { "Bearer realm=\"isms\", error=\"invalid_token\"" } else { "Bearer realm=\"isms\"" };
+            answer.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         if self.0.status == 405 {
             answer.insert_header((header::ALLOW, self.0.allowed.join(", ")));
@@ -308,17 +353,68 @@ impl From<Db> for Problem {
             Db::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Problem::new(Code::Conflict, "That value is taken."),
             Db::DatabaseError(DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection, what) => {
                 log::error!("the database went away: {}", what.message());
-                Problem::new(Code::Unavailable, "The database cannot be reached.")
+                Problem::new(Code::Unavailable, "The database cannot be reached. Try again.")
             }
-            Db::DatabaseError(_, what) if locked(what.message()) => {
-                Problem::new(Code::Unavailable, "The database is busy; try again shortly.")
-            }
+            Db::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => busy("another transaction came first"),
+            Db::DatabaseError(_, what) if is_busy(what.message()) => busy(what.message()),
+            Db::RollbackErrorOnCommit { commit_error, .. } => Problem::from(*commit_error),
+            Db::BrokenTransactionManager => busy("the connection was given up"),
             other => Problem::internal(other),
         }
     }
 }
 
-/// Did another writer hold what SQLite needed (`SQLITE_BUSY`, `SQLITE_LOCKED`)?
-fn locked(message: &str) -> bool {
-    message.ends_with("is locked")
+/// Is it that somebody else holds what is asked for, or that it took too long? (Neither driver gives these a kind of their own.)
+fn is_busy(words: &str) -> bool {
+    const BUSY: &[&str] = &[
+        "database is locked",
+        "database table is locked",
+        "database schema is locked",
+        "canceling statement due to",
+        "deadlock detected",
+        "could not serialize access",
+        "could not obtain lock",
+        "remaining connection slots",
+        "too many clients",
+        "the database system is",
+        "terminating connection",
+    ];
+    BUSY.iter().any(|busy| words.contains(busy))
+}
+fn busy(words: &str) -> Problem {
+    log::warn!("the database is busy: {words}");
+    Problem::new(Code::Unavailable, "The database is busy. Try again.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_no_fault_of_the_service() {
+        let said = |words: &str| Problem::from(Db::DatabaseError(DatabaseErrorKind::Unknown, Box::new(words.to_owned())));
+        for words in [
+            "database is locked",
+            "canceling statement due to lock timeout",
+            "canceling statement due to statement timeout",
+            "deadlock detected",
+            "FATAL: sorry, too many clients already",
+        ] {
+            let answer = said(words).error_response();
+            assert_eq!(answer.status(), 503, "{words}");
+            assert!(answer.headers().contains_key(header::RETRY_AFTER), "{words}");
+        }
+        assert!(said("no such table: x").is(Code::Internal));
+        let commit = || Box::new(Db::DatabaseError(DatabaseErrorKind::Unknown, Box::new("database is locked".to_owned())));
+        let both = Db::RollbackErrorOnCommit { rollback_error: commit(), commit_error: commit() };
+        assert!(Problem::from(both).is(Code::Unavailable));
+    }
+
+    #[test]
+    fn fifty_faults_are_listed() {
+        let faults = |n: usize| (0..n).map(|n| Invalid::body(format!("/m{n:03}"), "invalid", "x")).collect();
+        assert_eq!((Problem::invalid(faults(50)).errors().len(), Problem::invalid(faults(51)).errors().len()), (50, 50));
+        assert!(Problem::invalid(faults(51)).to_string().contains("More than 50"));
+        assert!(Problem::invalid(faults(9)).listing_up_to(3).to_string().contains("A batch lists 50"));
+    }
 }

@@ -1,6 +1,6 @@
 //! What treatments say about a risk, as conditions on the spine: SQL that both databases read alike. An acceptance stands from the entry that
-//! approved it until its day is over, or the risk's owner changed, its level rose above the one that was accepted, or a methodology's new
-//! revision came into force; nothing of that is stored.
+//! approved it until its day is over, or the risk's owner changed, its level rose above the one that was accepted, or a new revision of the
+//! methodology that it was scored by (or one for the risk's own scope) came into force, or that methodology was retired; nothing of that is stored.
 use super::Backend;
 use super::dialect::expression;
 use chrono::NaiveDate;
@@ -96,8 +96,12 @@ fn stands<'b>(out: &mut AstPass<'_, 'b, Backend>, seq: &'b i64, today: &'b Naive
     out.push_sql(
         " AND (rv.owner_id IS NULL OR rv.owner_id <> t.approved_owner_id OR rr.current_rank > t.approved_rank)) \
          AND NOT EXISTS (SELECT 1 FROM risk_methodologies m CROSS JOIN versions mv CROSS JOIN versions earlier WHERE m.tenant_id = t.tenant_id \
-         AND mv.tenant_id = m.tenant_id AND mv.id = m.id AND mv.version = m.version AND mv.status = 'approved' \
-         AND earlier.tenant_id = m.tenant_id AND earlier.id = m.id AND earlier.version = m.version - 1 AND earlier.status <> 'approved' \
+         AND mv.tenant_id = m.tenant_id AND mv.id = m.id AND mv.version = m.version AND mv.status IN ('approved', 'retired') \
+         AND earlier.tenant_id = m.tenant_id AND earlier.id = m.id AND earlier.version = m.version - 1 AND earlier.status <> mv.status \
+         AND (m.id = t.approved_methodology_id OR (mv.status = 'approved' AND EXISTS (SELECT 1 FROM links ms CROSS JOIN links rs \
+         WHERE ms.tenant_id = m.tenant_id AND ms.from_id = m.id AND ms.relation = 'scope_ids' AND +ms.from_seq <= mv.from_seq AND +ms.to_seq > mv.from_seq \
+         AND rs.tenant_id = ms.tenant_id AND rs.from_id = t.risk_id AND rs.relation = 'scope_ids' AND rs.to_id = ms.to_id \
+         AND +rs.from_seq <= mv.from_seq AND +rs.to_seq > mv.from_seq))) \
          AND +mv.from_seq > t.approved_seq AND +mv.from_seq <= ",
     );
     out.push_bind_param::<BigInt, _>(seq)?;

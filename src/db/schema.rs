@@ -39,6 +39,7 @@ table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     organizations (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, time_zone -> Text, evidence_default_valid_days -> Integer,
+        review_every_days -> Integer,
     }
 }
 table! {
@@ -99,6 +100,7 @@ table! {
     risk_treatments (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, risk_id -> DbUuid, option -> Text, expires_on -> Nullable<Date>,
         approved_seq -> Nullable<BigInt>, approved_owner_id -> Nullable<DbUuid>, approved_rank -> Nullable<Integer>,
+        approved_methodology_id -> Nullable<DbUuid>,
     }
 }
 table! {

@@ -20,6 +20,7 @@ pub fn asked<R: Resource>() -> Vec<Value> {
     let instant = json!({"type": "string", "maxLength": 40, "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}], "example": "2026-03-01T09:00:00Z"});
     let mut all = vec![
         any("status", "In this state.", json!({"type": "string", "enum": kind.statuses()})),
+        any("id", "With this id.", json!({"type": "string", "format": "uuid", "maxLength": 36})),
         any("code", "With this code.", json!({"type": "string", "maxLength": 32, "pattern": format!("^{}-[0-9]{{1,18}}$", kind.code)})),
         any("external_ref", "With this external reference.", text(200)),
         any("tag", "With this tag.", text(50)),
@@ -27,6 +28,7 @@ pub fn asked<R: Resource>() -> Vec<Value> {
         query("owner_left", "Its owner's last day has passed, or not.", flag()),
         query("q", "Words that begin like this, in code, name and description; all of them.", text(200)),
         query("overdue", "Past its due day and not done, or not.", flag()),
+        query("review_overdue", "Past the day of its review and not done, or not.", flag()),
         query("archived", "Whether archived.", json!({"type": "string", "enum": ["false", "true", "any"], "default": "false"})),
     ];
     for (name, schema) in [("due_on", &date), ("review_due_on", &date), ("created_at", &instant), ("updated_at", &instant)] {
@@ -59,12 +61,12 @@ pub fn asked<R: Resource>() -> Vec<Value> {
     let keys = Key::VARIANTS.iter().flat_map(|key| [(*key).to_owned(), format!("-{key}")]);
     all.push(query(
         "sort",
-        "A key, with `-` for largest first.",
+        "A key, with `-` for largest first. `rank` is the score of risks (likelihood × impact of the current score, else of the inherent one), the severity of vulnerabilities and nonconformities, and the highest rating of assets: `-rank` is worst first.",
         json!({"type": "string", "enum": Vec::from_iter(keys), "default": "-created_at"}),
     ));
     all.push(query(
         "include",
-        "More with the page, separated by commas: `total`, `refs`, `counts`.",
+        "More with the page, separated by commas: `total`, `refs`, `counts` (by state, by owner, overdue; of risks by level and evaluation, too).",
         json!({"type": "string", "maxLength": 17, "pattern": "^(total(,refs(,counts)?|,counts(,refs)?)?|refs(,total(,counts)?|,counts(,total)?)?|counts(,total(,refs)?|,refs(,total)?)?)$"}),
     ));
     all.extend([parameter("AsOf"), parameter("Limit"), parameter("Cursor"), parameter("IfNoneMatch")]);

@@ -3,6 +3,7 @@ pub use super::responses::*;
 
 use super::asked::asked;
 use super::handlers::{Comment, NewLink, Reviewed};
+use super::paged::{counts, counts_of, page};
 use super::{Document, Operations};
 use crate::records::history::HistoryPage;
 use crate::records::reader::Ref;
@@ -40,12 +41,12 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
             "properties": patch.collect::<Members>(), "example": {"name": "A better name"}});
         to.schema(&format!("{name}Patch"), patch);
     }
-    to.schema(&format!("{name}Page"), page(&name));
+    to.schema(&format!("{name}Page"), page::<R>());
     for collect in [R::schemas, Common::schemas, Spine::schemas, R::State::schemas, HistoryPage::schemas, R::more_schemas] {
         to.named(collect);
     }
     for (name, schema) in
-        [(HistoryPage::name(), json!(HistoryPage::schema())), (Ref::name(), json!(Ref::schema())), ("ListCounts".into(), counts())]
+        [(HistoryPage::name(), json!(HistoryPage::schema())), (Ref::name(), json!(Ref::schema())), (counts_of::<R>().into(), counts::<R>())]
     {
         to.schema(&name, schema);
     }
@@ -246,16 +247,6 @@ pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
 /// The form of readable requirement ids.
 pub const REQUIREMENT: &str = "^[a-z0-9.-]+:[A-Za-z0-9().,-]{1,40}$";
 
-fn page(name: &str) -> Value {
-    json!({"type": "object", "description": "A page of a list; `total`, `counts` and `refs` only where asked for with `include`.", "required": ["data", "next_cursor", "has_more"],
-        "properties": {
-            "data": {"type": "array", "maxItems": 200, "items": schema(name), "description": "The records, in the order asked for."},
-            "next_cursor": {"type": ["string", "null"], "maxLength": 2000, "description": "Ask with it for the next page; null on the last."},
-            "has_more": {"type": "boolean", "description": "Is there a next page?"},
-            "total": {"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX, "description": "How many there are under these filters."},
-            "counts": schema("ListCounts"),
-            "refs": {"type": "object", "description": "What the ids in this page are.", "maxProperties": 200000, "additionalProperties": schema("Ref")}}})
-}
 /// The members that clients write.
 pub fn writable_members<R: Resource>() -> Members {
     members::<Common>().into_iter().chain(members::<R>()).chain(R::KIND.all_relations().map(|relation| link(relation, true))).collect()
@@ -273,11 +264,6 @@ pub fn record_members<R: Resource>() -> Members {
     let shown = shown.map(erasable);
     let computed = R::computed_schemas().into_iter().map(|(member, schema)| (member.to_owned(), schema));
     members::<Spine>().into_iter().chain([status]).chain(shown).chain(members::<R::State>()).chain(computed).chain(states).collect()
-}
-fn counts() -> Value {
-    let number = json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX});
-    json!({"type": "object", "description": "Counts under the same filters.", "required": ["by_status", "overdue"],
-        "properties": {"by_status": {"type": "object", "description": "By state.", "maxProperties": 50, "additionalProperties": number}, "overdue": number}})
 }
 fn transitions(kind: &Kind) -> Value {
     let mut verbs: Vec<_> = kind.transitions.iter().map(|transition| transition.verb).collect();

@@ -8,6 +8,7 @@ use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::Conn;
 use crate::db::schema::{credentials as cr, key_secrets as k, ledger_entries as e, refresh_tokens as rt, versions as v};
 use crate::records::accounts;
+use actix_web::http::header::HeaderValue;
 use diesel::prelude::*;
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -21,23 +22,29 @@ enum Slot {
     User(Session),
 }
 
-/// The callers that were seen lately.
+/// The callers that were seen lately, and since when they are believed; `None` is not any more.
 #[derive(Default)]
 pub struct Directory {
-    callers: RwLock<HashMap<Slot, (Arc<Caller>, Tick)>>,
+    callers: RwLock<HashMap<Slot, Known>>,
     names: RwLock<HashMap<TenantId, Arc<KnownNames>>>,
 }
+type Known = (Arc<Caller>, Option<Tick>);
 
 impl Directory {
     /// Forgets an organization's callers.
     pub fn forget(&self, tenant: TenantId) {
         if let Ok(mut all) = self.callers.write() {
-            all.retain(|_, (caller, _)| caller.tenant != tenant);
+            all.values_mut().filter(|(caller, _)| caller.tenant == tenant).for_each(|(_, since)| *since = None);
         }
     }
     /// A caller that was looked up within `age`.
     fn get(&self, slot: Slot, age: Duration) -> Option<Arc<Caller>> {
-        self.callers.read().ok()?.get(&slot).filter(|(_, since)| since.elapsed() < age).map(|(caller, _)| caller.clone())
+        let all = self.callers.read().ok()?;
+        all.get(&slot).filter(|(_, since)| since.is_some_and(|since| since.elapsed() < age)).map(|(caller, _)| caller.clone())
+    }
+    /// Was this credential good when it was last looked up?
+    fn seen(&self, slot: Slot) -> bool {
+        self.callers.read().is_ok_and(|all| all.contains_key(&slot))
     }
     fn drop(&self, slot: Slot) {
         if let Ok(mut all) = self.callers.write() {
@@ -52,27 +59,27 @@ impl Directory {
         let caller = Caller { names: self.names(caller.tenant), ..caller };
         if let Ok(mut all) = self.callers.write() {
             if all.len() >= 10_000 {
-                all.retain(|_, (_, since)| since.elapsed() < FRESH);
+                all.retain(|_, (_, since)| since.is_some_and(|since| since.elapsed() < FRESH));
             }
-            all.insert(slot, (Arc::new(caller), Tick::now()));
+            all.insert(slot, (Arc::new(caller), Some(Tick::now())));
         }
     }
 }
 
 impl House {
     /// The caller of this `Authorization` header, as far as it is in memory.
-    pub fn caller(&self, authorization: Option<&str>) -> Result<Arc<Caller>> {
-        let none = || Problem::new(Code::Unauthenticated, "Send `Authorization: Bearer <key or access token>`.");
-        let unknown = || {
-            let detail = "The key or access token that you sent is unknown or has ended; log in again, or ask for another key.";
-            Problem::new(Code::Unauthenticated, detail)
+    pub fn caller(&self, authorization: Option<&HeaderValue>) -> Result<Arc<Caller>> {
+        let none = || Problem::new(Code::Unauthenticated, "No credential was sent. Send `Authorization: Bearer <key or access token>`.");
+        let bad = || {
+            let why = "The credential that was sent is not good: it is unknown, has ended or was revoked, or its account was disabled. \
+                       Log in again, or ask an admin for a new key.";
+            Problem::new(Code::Unauthenticated, why).of_credential()
         };
-        let given = authorization.ok_or_else(none)?;
-        let (slot, until) = self.slot(given).ok_or_else(unknown)?;
+        let given = authorization.ok_or_else(none)?.to_str().map_err(|_| bad())?;
+        let (slot, until) = self.slot(given).ok_or_else(bad)?;
         // What was fresh when the request came in is good for its handler, though the moment has passed since.
-        let caller = self.directory.get(slot, 2 * FRESH).ok_or_else(unknown)?;
-        let ends = until.map_or(caller.expires_at, |until| until.min(caller.expires_at));
-        if self.now() < ends { Ok(caller) } else { Err(unknown()) }
+        let caller = self.directory.get(slot, 2 * FRESH).ok_or_else(bad)?;
+        if self.now() < ends(until, &caller) { Ok(caller) } else { Err(bad()) }
     }
     /// When the credential of this header ends, if it is an access token.
     pub fn token_ends(&self, authorization: Option<&str>) -> Option<Instant> {
@@ -84,23 +91,27 @@ impl House {
         let found = self.database.glance(move |conn| caller_of(conn, tenant, user, now)).await?;
         Ok(found.map(|caller| Caller { names: self.directory.names(tenant), ..caller }))
     }
-    /// Sees to it that the caller is in memory, if there is one.
-    pub async fn recognise(&self, authorization: Option<&str>) -> Result<()> {
-        let Some((slot, _)) = authorization.and_then(|given| self.slot(given)) else { return Ok(()) };
-        if self.directory.get(slot, FRESH).is_some() {
-            return Ok(());
-        }
+    /// Sees to it that the caller is in memory; says whether there is one. `admit` is asked before a credential that was never seen is looked up.
+    pub async fn recognise(&self, authorization: &str, admit: impl FnOnce() -> Result<()>) -> Result<bool> {
+        let Some((slot, until)) = self.slot(authorization) else { return Ok(false) };
         let now = self.now();
+        if let Some(caller) = self.directory.get(slot, FRESH) {
+            return Ok(now < ends(until, &caller));
+        }
+        if !self.directory.seen(slot) {
+            admit()?;
+        }
         let goes_on = match slot {
             Slot::User(session) => self.logins().sessions().run(move |conn| goes_on(conn, session)).await?,
             Slot::Key(_) => true,
         };
         let found = if goes_on { self.database.glance(move |conn| look_up(conn, slot, now)).await? } else { None };
+        let known = found.is_some();
         match found {
             Some(caller) => self.directory.put(slot, caller),
             None => self.directory.drop(slot),
         }
-        Ok(())
+        Ok(known)
     }
     fn slot(&self, authorization: &str) -> Option<(Slot, Option<Instant>)> {
         let (scheme, credential) = authorization.split_once(' ')?;
@@ -113,6 +124,11 @@ impl House {
         let (session, until) = self.tokens().check(credential, self.now()).ok()?;
         Some((Slot::User(session), Some(until)))
     }
+}
+
+/// A token ends with itself, or with what its user may do.
+fn ends(until: Option<Instant>, caller: &Caller) -> Instant {
+    until.map_or(caller.expires_at, |until| until.min(caller.expires_at))
 }
 
 /// Was this session ended by nobody yet?

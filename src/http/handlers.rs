@@ -2,15 +2,16 @@
 use super::format::{chosen, format_of};
 use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, Then, bulk, input};
 use crate::core::{Code, Id, Problem, Result};
-use crate::records::{Ask, Known, MergePatch, Relation, Resource, Selector, history};
+use crate::records::{Ask, Known, MergePatch, Relation, Resource, Selector, history, veil};
 use actix_web::{HttpRequest, HttpResponse, Responder, web::Path};
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use serde::Deserialize;
 use serde_json::{Map, json};
 use utoipa::ToSchema;
 use validator::Validate;
 
 pub(super) async fn list<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) -> Result<HttpResponse> {
+    veil::asked(guard.caller(), &R::KIND, request.query_string())?;
     let (format, query) = format_of(request.query_string());
     if chosen(&request, format.as_deref(), "csv", "text/csv")? {
         return bulk::export::table::<R>(guard, &request, &query).await;
@@ -41,10 +42,10 @@ pub(super) async fn get<R: Resource>(guard: Guard<Read<R>>, at: At, request: Htt
 
 pub(super) async fn create<R: Resource>(guard: Guard<Change<R>>, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let body = input.clone();
+    let body = input.clone().body::<R>().await?;
     guard
         .write(&input, move |tx| {
-            let draft = tx.draft::<R>(body.members())?;
+            let draft = tx.draft(body)?;
             let made = tx.create(draft)?;
             Ok(tx.shown(made)?.map(|shown| Answer::created(shown, R::KIND.path)))
         })
@@ -59,20 +60,10 @@ pub(super) async fn update<R: Resource>(
     input: Input,
 ) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &[])?, at.of(&R::KIND)?);
-    patched(guard, selector, known, then.archived_too, move |_| Ok(input.patch())).await
-}
-
-async fn patched<R: Resource>(
-    guard: Guard<Change<R>>,
-    selector: Selector,
-    known: Known,
-    archived_too: bool,
-    patch: impl FnOnce(&crate::records::Record<R>) -> Result<MergePatch> + Send + 'static,
-) -> Result<Answer> {
+    let patch = input.patch::<R>().await?;
     guard
         .effect(&[], move |tx| {
-            let stored = tx.load_any::<R>(&selector, &known, archived_too)?;
-            let patch = patch(&stored)?;
+            let stored = tx.load_any::<R>(&selector, &known, then.archived_too)?;
             let saved = tx.patch(stored, patch)?;
             Ok(tx.shown(saved)?.map(Answer::shown))
         })
@@ -99,11 +90,11 @@ pub(super) async fn restore<R: Resource>(
     input: Input,
 ) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, body) = (at.of(&R::KIND)?, input.clone());
+    let (selector, said) = (at.of(&R::KIND)?, input.clone().read::<Comment>());
     guard
         .write(&input, move |tx| {
             let stored = tx.load_any::<R>(&selector, &known, true)?;
-            tx.because(body.read::<Comment>()?.comment);
+            tx.because(said?.comment);
             let back = tx.restore(stored)?;
             Ok(tx.shown(back)?.map(Answer::shown))
         })
@@ -140,7 +131,7 @@ pub struct Reviewed {
     #[validate(length(max = 200))]
     #[schema(max_length = 200)]
     pub outcome: Option<String>,
-    /// When to look again; a year from today when absent.
+    /// When to look again. When absent: as the level of a risk says, else as the organization's `review_every_days` does.
     pub review_due_on: Option<NaiveDate>,
 }
 
@@ -152,15 +143,21 @@ pub(super) async fn review<R: Resource>(
     input: Input,
 ) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, body) = (at.of(&R::KIND)?, input.clone());
+    let (selector, said) = (at.of(&R::KIND)?, input.clone().read::<Reviewed>());
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<R>(&selector, &known)?;
-            let said: Reviewed = body.read()?;
-            let next = said.review_due_on.or_else(|| tx.today().checked_add_days(Days::new(365)));
-            if next.is_some_and(|day| day <= tx.today()) {
-                return Err(Problem::invalid_one("/review_due_on", "in_the_past", "the next review lies in the future"));
-            }
+            let said = said?;
+            let next = match said.review_due_on {
+                Some(day) if day <= tx.today() => {
+                    return Err(Problem::invalid_one("/review_due_on", "in_the_past", "the next review lies in the future"));
+                }
+                Some(day) => Some(day),
+                None => {
+                    let days = R::review_days(&mut tx.reader(), &stored)?;
+                    tx.review_in(days)
+                }
+            };
             tx.because(match (said.comment, said.outcome) {
                 (Some(comment), Some(outcome)) => Some(format!("{outcome}: {comment}")),
                 (comment, outcome) => comment.or(outcome),
@@ -209,11 +206,11 @@ pub(super) async fn link_to<R: Resource>(
     input: Input,
 ) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, body) = (at.of(&R::KIND)?, input.clone());
+    let (selector, said) = (at.of(&R::KIND)?, input.clone().read::<NewLink>());
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<R>(&selector, &known)?;
-            let link: NewLink = body.read()?;
+            let link = said?;
             let relation = R::KIND.relation(&link.relation).filter(|relation| relation.many());
             let relation = relation
                 .ok_or_else(|| Problem::invalid_one("/relation", "unknown_relation", "there is no such member with several links"))?;

@@ -2,6 +2,8 @@
 use super::directory::Directory;
 use super::limit::Limiter;
 use super::logins::Logins;
+use super::measures::{Looked, Writes};
+use super::poll::Polls;
 use super::pool::Pool;
 use crate::access::token::Tokens;
 use crate::access::{Actor, Caller, Role};
@@ -14,7 +16,7 @@ use crate::records::{Covers, Settings, Tx, reader};
 use diesel::prelude::*;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::RwLock;
+use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant as Tick};
 
 /// What opening a house needs.
@@ -42,12 +44,15 @@ pub struct House {
     pub(super) directory: Directory,
     pub(super) limiter: Limiter,
     pub(super) clock: Clock,
+    pub(super) polls: Polls,
     tokens: Tokens,
+    pub(super) files: Files,
     logins: Logins,
-    files: Files,
     file_limit: u64,
     reports: Pool,
     settings: RwLock<HashMap<TenantId, (Settings, Tick)>>,
+    pub(super) writes: Writes,
+    pub(super) content: Mutex<Option<Looked>>,
 }
 
 /// How long what another process may have changed is believed.
@@ -64,8 +69,23 @@ impl House {
         let logins = Logins::open(&database, plan.data_dir, plan.rate_limit > 0)?;
         let (directory, limiter) = (Directory::default(), Limiter::new(plan.rate_limit));
         let (clock, file_limit, settings) = (plan.clock.clone(), plan.file_limit, RwLock::default());
-        let reports = Pool::default();
-        Ok(House { database, writer, directory, limiter, clock, tokens, logins, files, file_limit, reports, settings })
+        let (reports, polls, writes, content) = (Pool::default(), Polls::default(), Writes::default(), Mutex::default());
+        Ok(House {
+            database,
+            writer,
+            directory,
+            limiter,
+            clock,
+            tokens,
+            logins,
+            files,
+            file_limit,
+            reports,
+            polls,
+            settings,
+            writes,
+            content,
+        })
     }
     /// The source of time.
     pub fn clock(&self) -> &Clock {
@@ -101,9 +121,13 @@ impl House {
         };
         std::thread::Builder::new().name("contents".into()).spawn(compare).map(drop)
     }
-    /// Does the database answer?
-    pub async fn ready(&self) -> Result<()> {
-        self.database.read(|conn| diesel::sql_query("SELECT 1").execute(conn).map(drop).map_err(Into::into)).await
+    /// Does the database answer, is it of this version, and can contents be kept?
+    pub async fn ready(&self) -> Result<(), String> {
+        let files = self.files.clone();
+        let asked = self.database.read(move |conn| Ok((crate::db::migrate::current(conn), files.ready()))).await;
+        let (schema, store) = asked.map_err(|problem| problem.to_string())?;
+        schema?;
+        store.map_err(|why| format!("the object store: {why}"))
     }
     /// Sessions, passwords, and the bucket of logins.
     pub fn logins(&self) -> &Logins {
@@ -127,7 +151,7 @@ impl House {
             diesel::insert_into(t::table).values((t::id.eq(tenant), t::founded_at.eq(at))).execute(conn)?;
             ledger::found(conn, tenant, at)
         })?;
-        let made = self.as_system(tenant, Settings { zone: chrono_tz::UTC, evidence_days: 365 }, work).await?;
+        let made = self.as_system(tenant, Settings::FIRST, work).await?;
         Ok((tenant, made))
     }
     /// Changes an organization as the system. For the administrator's commands, never for a handler.

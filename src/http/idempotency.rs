@@ -35,20 +35,16 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// May its caller still have it? 404 where the limits of the key, or the record, have changed so that it is not seen any more; what wrote
+    /// May its caller still have it? 403 where the limits of the key, or the record, have changed so that it is not seen any more; what wrote
     /// nothing is answered again to the same roles and limits alone.
     pub fn allowed(&self, reader: &mut Reader<'_>) -> Result<()> {
         let (first, last) = self.entries;
-        if first <= last {
-            return if reader.still_sees(self.entries)? { Ok(()) } else { Err(Problem::not_found()) };
-        }
-        match self.sight == i64::from(reader.caller().digest) {
-            true => Ok(()),
-            false => Err(Problem::new(
-                Code::OutsideLimits,
-                "The roles or limits of this key have changed since it was answered: ask again with a new Idempotency-Key.",
-            )),
-        }
+        let allowed = match first <= last {
+            true => reader.still_sees(self.entries)?,
+            false => self.sight == i64::from(reader.caller().digest),
+        };
+        let detail = "This was done before, but what came of it lies outside of the limits that your key has now.";
+        if allowed { Ok(()) } else { Err(Problem::new(Code::OutsideLimits, detail)) }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What comes in: bodies, places, moments. Each fault is a problem of its own kind, in the order that the contract gives.
-use crate::core::{Code, Invalid, Problem, Result, json};
+use super::aside::by_size;
+use crate::core::{Code, Invalid, Problem, Result, clock, json};
 use crate::ledger::AsOf;
-use crate::records::{Kind, Known, MergePatch, Selector, read_part};
+use crate::records::{Body, Kind, Known, Patch, Resource, Selector, read_part};
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::{StreamExt, TryFutureExt, future::LocalBoxFuture};
@@ -9,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::future::{Ready, ready};
 use std::time::Duration;
-use utoipa::PartialSchema;
+use utoipa::ToSchema;
 use validator::Validate;
 
 /// Bytes of a JSON body.
@@ -23,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone)]
 pub struct Input {
     members: Map<String, Value>,
+    size: usize,
 }
 
 impl Input {
@@ -30,13 +32,21 @@ impl Input {
     pub fn members(self) -> Map<String, Value> {
         self.members
     }
-    /// As a merge patch.
-    pub fn patch(self) -> MergePatch {
-        MergePatch(self.members)
+    /// As a whole record of a kind: read before the writer's queue, where it does not hold up others.
+    pub async fn body<R: Resource>(self) -> Result<Body<R>> {
+        by_size(self.size, move || Body::read(self.members)).await
     }
-    /// As the body of an action, validated.
-    pub fn read<T: DeserializeOwned + Validate + PartialSchema>(self) -> Result<T> {
+    /// As a merge patch of a kind, likewise.
+    pub async fn patch<R: Resource>(self) -> Result<Patch<R>> {
+        by_size(self.size, move || Patch::read(self.members)).await
+    }
+    /// As the body of an action, validated. Call it before the write begins and ask for the outcome inside of it, after what comes before 422.
+    pub fn read<T: DeserializeOwned + Validate + ToSchema + 'static>(self) -> Result<T> {
         read_part(self.members)
+    }
+    /// Bytes that it came in.
+    pub fn size(&self) -> usize {
+        self.size
     }
     /// Canonical, for the fingerprint of a retry.
     pub fn content(&self) -> Result<Vec<u8>> {
@@ -71,8 +81,11 @@ fn receive(request: &HttpRequest, payload: &mut Payload, limit: usize) -> LocalB
     Box::pin(async move {
         let bytes = bytes.await?;
         match bytes.is_empty() && may_be_empty {
-            true => Ok(Input { members: Map::new() }),
-            false => json::object(&bytes).map(|members| Input { members }),
+            true => Ok(Input { members: Map::new(), size: 0 }),
+            false => {
+                let size = bytes.len();
+                by_size(size, move || json::object(&bytes)).await?.map(|members| Input { members, size })
+            }
         }
     })
 }
@@ -155,7 +168,8 @@ impl FromRequest for Known {
             Problem::parameters(vec![Invalid { location: "header", ..Invalid::query("If-Match", "invalid_parameter", needed) }])
         };
         let tags: Vec<_> = request.headers().get_all(header::IF_MATCH).map(|value| value.to_str().unwrap_or("?")).collect();
-        ready(if tags.is_empty() { Ok(Known::Missing) } else { Known::read(&tags.join(",")).ok_or_else(bad) })
+        let tags = super::answer::of_plain(&tags.join(","));
+        ready(if tags.is_empty() { Ok(Known::Missing) } else { Known::read(&tags).ok_or_else(bad) })
     }
 }
 
@@ -200,6 +214,10 @@ impl Then {
                 name if own.contains(&name) && value.chars().count() > longest(name) => {
                     faults.push(Invalid::query(name, "invalid_parameter", format!("at most {} characters", longest(name))));
                 }
+                // A day that PostgreSQL does not have; in free text it is no day.
+                name if own.contains(&name) && longest(name) != 200 && value.parse().is_ok_and(|day| !clock::kept(day)) => {
+                    faults.push(Invalid::query(name, "invalid_parameter", "send a day within the years 0001 to 9999: 2026-03-31"));
+                }
                 name if own.contains(&name) => then.own.push((name.to_owned(), value.into_owned())),
                 name => faults.push(Invalid::query(name, "unknown_parameter", "there is no such parameter")),
             }
@@ -224,7 +242,50 @@ impl Then {
 }
 /// Refuses every query parameter: for operations that take none.
 pub fn no_parameters(request: &HttpRequest) -> Result<()> {
-    let unknown = |(name, _): (std::borrow::Cow<'_, str>, _)| Invalid::query(name, "unknown_parameter", "there is no such parameter");
-    let faults: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).map(unknown).collect();
-    if faults.is_empty() { Ok(()) } else { Err(Problem::parameters(faults)) }
+    super::query::unknown(request.query_string(), |_| false)
+}
+
+/// How long an upload may take before its pace is asked.
+const GRACE: Duration = Duration::from_secs(30);
+/// Bytes a second that an upload has from then on, in the mean since it began.
+pub const LEAST_RATE: u64 = 1024;
+
+/// The pace of an upload. What drips in byte by byte would hold a connection and a file without end.
+#[derive(Debug)]
+pub struct Pace {
+    began: std::time::Instant,
+    bytes: u64,
+}
+impl Pace {
+    /// It begins now.
+    pub fn begin() -> Self {
+        Pace { began: std::time::Instant::now(), bytes: 0 }
+    }
+    /// So many bytes came; 408 when all of it came too slowly.
+    pub fn came(&mut self, bytes: usize) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        match keeps_up(self.began.elapsed(), self.bytes) {
+            true => Ok(()),
+            false => {
+                Err(Problem::new(Code::RequestTimeout, format!("The upload came too slowly; send at least {LEAST_RATE} bytes a second.")))
+            }
+        }
+    }
+}
+fn keeps_up(took: Duration, bytes: u64) -> bool {
+    took <= GRACE || bytes >= took.as_secs().saturating_mul(LEAST_RATE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_that_drips_is_ended() {
+        let taken = |seconds, bytes| keeps_up(Duration::from_secs(seconds), bytes);
+        assert!(taken(29, 1) && taken(31, 31 * LEAST_RATE) && taken(3600, 3600 * LEAST_RATE));
+        assert!(!taken(31, 31) && !taken(60, 30 * LEAST_RATE) && !taken(3600, 3600));
+        let mut pace = Pace::begin();
+        assert!(pace.came(1).is_ok());
+    }
 }

@@ -1,5 +1,6 @@
 //! Floor 4: how a record meets the wire.
 pub mod answer;
+pub mod aside;
 pub mod asked;
 pub mod bulk;
 pub mod client;
@@ -8,22 +9,30 @@ pub mod cors;
 pub mod describe;
 pub mod directory;
 pub mod document;
+pub mod door;
 pub mod format;
 pub mod guard;
 pub mod handlers;
 pub mod house;
 pub mod idempotency;
 pub mod input;
+pub mod journal;
 pub mod limit;
 pub mod logins;
+pub mod measures;
+mod paged;
+pub mod poll;
 pub mod pool;
+pub mod query;
 pub mod responses;
 pub mod transit;
 
 pub use answer::Answer;
+pub use client::client_address;
 pub use collection::{Collection, Operations};
 pub use describe::Changed;
 pub use document::{Api, Described, Document};
+pub use door::{CONDITION, RequestId, open_door};
 pub use guard::*;
 pub use house::House;
 pub use input::{At, Input, Then};

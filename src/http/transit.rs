@@ -4,11 +4,11 @@ use super::{Answer, At, Guard, Input, Permission};
 use crate::core::Result;
 use crate::records::{Covers, Known, Record, Resource, Tx};
 use serde::{Deserialize, de::DeserializeOwned};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 /// What is said with a transition.
-pub trait Said: DeserializeOwned + Validate + PartialSchema {
+pub trait Said: DeserializeOwned + Validate + ToSchema + Send + 'static {
     /// Why; it becomes the reason of the entry.
     fn comment(&self) -> Option<&str>;
 }
@@ -38,13 +38,14 @@ pub async fn transit<R: Resource, P: Permission + Covers<R>, B: Said>(
     may: impl FnOnce(&mut Tx<'_, P>, &Record<R>) -> Result<()> + Send + 'static,
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<R>, B) -> Result<()> + Send + 'static,
 ) -> Result<Answer> {
-    let (selector, known, body) = (at.of(&R::KIND)?, known.for_verb(verb), input.clone());
+    let (selector, known) = (at.of(&R::KIND)?, known.for_verb(verb));
     super::input::no_parameters(guard.request())?;
+    let said = input.clone().read::<B>();
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<R>(&selector, &known)?;
             may(tx, &stored)?;
-            let said: B = body.read()?;
+            let said = said?;
             let mut record = stored.clone();
             let comment = said.comment().map(str::to_owned);
             tx.step(&mut record, verb, comment.as_deref())?;

@@ -13,7 +13,7 @@ use crate::db::{Conn, schema::refresh_tokens as rt};
 use crate::http::describe::refused;
 use crate::http::{Answer, House, Input, open_door};
 use crate::records::accounts;
-use actix_web::{HttpRequest, post, web::Data};
+use actix_web::{HttpMessage, HttpRequest, post, web::Data};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -110,6 +110,7 @@ pub async fn login(house: Data<House>, request: HttpRequest, input: Input) -> Re
     enter(&house, &request)?;
     let said: Login = input.read()?;
     let (now, email) = (house.clock().now(), folded(&said.email));
+    request.extensions_mut().insert(crate::http::journal::Attempted(email.clone()));
     let organization = said.organization_id;
     let attempt = Attempt::login(&email, organization, &request);
     let attempt = count(&house, &request, attempt, None).await?;
@@ -123,12 +124,9 @@ pub async fn login(house: Data<House>, request: HttpRequest, input: Input) -> Re
         Ok(fits) => fits,
         Err(why) => return uncounted(&house, &attempt, why).await,
     };
-    let account = candidate.as_ref().map(|found| found.user);
     let Some(found) = candidate.filter(|_| fits) else {
-        told("login_failed", true, &request, account);
         return Err(wrong());
     };
-    told("login", false, &request, account);
     begin(&house, found.tenant, found.user, found.epoch, attempt).await
 }
 

@@ -59,6 +59,8 @@ impl Resource for ApiKey {
         code: "KEY",
         about: "API keys: for machines, and for people who read (A.5.17).",
         transitions: &[Transition { verb: "revoke", from: &["active"], to: "revoked", comment: Needs::Required }],
+        done: &["revoked"],
+        counted: false,
         relations: &[Relation::new("user_id", "user")],
         limited_by: &[
             (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
@@ -169,11 +171,11 @@ pub async fn revoke(guard: Guard<Revoke<ApiKey>>, at: At, known: Known, input: I
     responses((status = 200, description = "The key and its new secret.", body = ref("#/components/schemas/NewApiKey")), Rejections, crate::http::describe::Preconditions))]
 #[post("/v1/api-keys/{id}/rotate")]
 pub async fn rotate(guard: Guard<Rotate<ApiKey>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let (selector, body) = (at.of(&ApiKey::KIND)?, input.clone());
+    let (selector, said) = (at.of(&ApiKey::KIND)?, input.clone().read::<Comment>());
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<ApiKey>(&selector, &known)?;
-            tx.because(body.read::<Comment>()?.comment);
+            tx.because(said?.comment);
             ApiKey::KIND.transition("revoke", &stored.spine.status)?;
             let (key, now, until) = ((tx.caller().tenant, stored.spine.id), tx.now(), stored.own.expires_at);
             let saved = tx.save(&stored, stored.clone(), "rotate")?;

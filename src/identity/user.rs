@@ -61,7 +61,9 @@ impl Resource for User {
             (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        counted: false,
         personal: &["name", "email"],
+        confidential: &["email"],
         account: true,
         erased,
         ..Kind::PLAIN

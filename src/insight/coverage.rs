@@ -5,7 +5,7 @@ use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{controls as c, requirement_links as rl, versions as v};
 use crate::http::describe::{NoFormat, Refusals};
-use crate::http::format::{CSV, neutral, wants};
+use crate::http::format::{CSV, table, texts, wants};
 use crate::http::{Answer, Frameworks, Guard, Then, View};
 use crate::records::{Reader, Resource, Selector, sight};
 use crate::registers::r#do::control::{Implementation, Responsibility};
@@ -260,7 +260,6 @@ fn cited(reader: &mut Reader<'_>, controls: &[(Id, CoverageControl)], citing: &m
 
 /// A row for each way; a requirement without any has one, too.
 fn as_csv(coverage: &Coverage) -> Result<String> {
-    let mut table = csv::Writer::from_writer(Vec::new());
     let header = [
         "requirement",
         "title",
@@ -276,10 +275,10 @@ fn as_csv(coverage: &Coverage) -> Result<String> {
         "controls",
         "control_count",
     ];
-    table.write_record(header).map_err(Problem::internal)?;
+    let mut rows = vec![texts(header)];
     for entry in &coverage.entries {
         let suggested = entry.suggested_state.map(<&str>::from).unwrap_or_default();
-        let of_it = || vec![entry.requirement.clone(), neutral(&entry.title), <&str>::from(entry.state).to_owned(), suggested.to_owned()];
+        let of_it = || vec![entry.requirement.clone(), entry.title.clone(), <&str>::from(entry.state).to_owned(), suggested.to_owned()];
         for path in &entry.paths {
             let mapping = path.mapping.as_ref();
             let codes: Vec<&str> = path.controls.iter().map(|control| control.code.as_str()).collect();
@@ -289,18 +288,18 @@ fn as_csv(coverage: &Coverage) -> Result<String> {
                 mapping.map(|mapping| mapping.target.clone()).unwrap_or_default(),
                 mapping.map(|mapping| <&str>::from(mapping.relationship)).unwrap_or_default().to_owned(),
                 mapping.map(|mapping| <&str>::from(mapping.kind)).unwrap_or_default().to_owned(),
-                neutral(mapping.map(|mapping| mapping.provenance.as_str()).unwrap_or_default()),
+                mapping.map(|mapping| mapping.provenance.clone()).unwrap_or_default(),
                 path.suggestion.to_string(),
                 codes.join(";"),
                 path.control_count.to_string(),
             ];
-            table.write_record(of_it().into_iter().chain(way)).map_err(Problem::internal)?;
+            rows.push(texts(of_it().into_iter().chain(way)));
         }
         if entry.paths.is_empty() {
-            table.write_record(of_it().into_iter().chain(vec![String::new(); header.len() - 4])).map_err(Problem::internal)?;
+            rows.push(texts(of_it().into_iter().chain(vec![String::new(); header.len() - 4])));
         }
     }
-    String::from_utf8(table.into_inner().map_err(Problem::internal)?).map_err(Problem::internal)
+    String::from_utf8(table(rows)?).map_err(Problem::internal)
 }
 
 /// Get how far controls cover a framework

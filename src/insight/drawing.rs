@@ -84,7 +84,10 @@ fn beside(matrix: &RiskMatrix) -> String {
         all.push(format!("{} without a score.", counted(matrix.not_assessed)));
     }
     if matrix.outside > 0 {
-        all.push(format!("{} outside the scales.", counted(matrix.outside)));
+        all.push(format!("{} of another revision.", counted(matrix.outside)));
+    }
+    if matrix.other_methodology > 0 {
+        all.push(format!("{} of another methodology.", counted(matrix.other_methodology)));
     }
     all.join(" ")
 }

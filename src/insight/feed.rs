@@ -7,11 +7,11 @@ use crate::db::schema::{ledger_entries as e, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Ledger, Permission, Then, View};
 use crate::records::history::{self, Entry};
-use crate::records::{Reader, kind, sight};
+use crate::records::{Condition, Reader, kind, sight};
 use actix_web::{HttpRequest, get};
 use diesel::prelude::*;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -176,13 +176,22 @@ fn limited(reader: &mut Reader<'_>, asked: &Asked, last: i64) -> Result<Vec<Entr
     Ok(found)
 }
 
+/// The entries of the versions just before these: of each record that one, and no other.
+fn previous(reader: &mut Reader<'_>, entries: &[Entry]) -> Result<Vec<Entry>> {
+    let tenant = reader.tenant();
+    let changes = entries.iter().filter(|entry| entry.record_version > 1);
+    let one = |entry: &Entry| -> Condition {
+        Box::new(v::tenant_id.eq(tenant).and(v::id.eq(entry.record_id)).and(v::version.eq(entry.record_version - 1)))
+    };
+    let Some(any) = changes.map(one).reduce(|a, b| Box::new(a.or(b))) else { return Ok(vec![]) };
+    let seqs: Vec<i64> = v::table.filter(any).select(v::from_seq).load(reader.conn())?;
+    let before = e::table.filter(e::tenant_id.eq(tenant)).filter(e::seq.eq_any(seqs));
+    Ok(before.select(Entry::as_select()).load(reader.conn())?)
+}
+
 /// Entries with the members that each changed, against the version before.
 fn events(reader: &mut Reader<'_>, mut entries: Vec<Entry>) -> Result<Vec<LedgerEvent>> {
-    let ids: Vec<Id> = entries.iter().map(|entry| entry.record_id).collect();
-    let versions: BTreeSet<i32> = entries.iter().map(|entry| entry.record_version - 1).filter(|version| *version > 0).collect();
-    let before =
-        e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::record_id.eq_any(ids)).filter(e::record_version.eq_any(versions));
-    let mut before: Vec<Entry> = before.select(Entry::as_select()).load(reader.conn())?;
+    let mut before = previous(reader, &entries)?;
     history::name(reader, &mut before)?;
     history::name(reader, &mut entries)?;
     let before: BTreeMap<(Id, i32), Entry> = before.into_iter().map(|entry| ((entry.record_id, entry.record_version), entry)).collect();
@@ -210,9 +219,13 @@ fn events(reader: &mut Reader<'_>, mut entries: Vec<Entry>) -> Result<Vec<Ledger
     entries.into_iter().map(event).collect()
 }
 
+/// How long a poll that was woken for nothing sleeps at least.
+const ROUND: Duration = Duration::from_millis(200);
+
 /// Follow the change feed
 ///
-/// What changed, in the order of the ledger. `wait` holds the answer up to that many seconds until there is something.
+/// What changed, in the order of the ledger. `wait` holds the answer up to that many seconds until there is something; up to ten requests of a key
+/// wait at once. An `after` beyond the end of the ledger is 400: there the ledger was restored from a backup.
 #[utoipa::path(operation_id = "listEvents", tag = "ledger", security(("bearer" = [])),
     params(("after" = Option<i64>, Query, description = "Only entries after this position; from the start when absent.", minimum = -1),
         ("kind" = Option<Vec<String>>, Query, description = "Only of these registers.", max_items = 50, max_length = 64),
@@ -231,6 +244,7 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
     }
     let asked = Asked { after, kinds: kinds(&guard, &then)?, limit, ..Asked::default() };
     let until = tokio::time::Instant::now() + Duration::from_secs(wait);
+    let (mut guard, mut asked, mut poll) = (guard, asked, None);
     loop {
         let question = asked.clone();
         let (data, end, has_more, last) = guard
@@ -239,10 +253,23 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
                 Ok((data, end, more, reader.moment.last))
             })
             .await?;
+        if let Some(after) = asked.after.filter(|after| *after > last) {
+            let words =
+                format!("the ledger ends at {last}, before {after}: it may have been restored from a backup; begin again after its end");
+            return Err(Problem::parameters(vec![Invalid::query("after", "invalid_parameter", words)]));
+        }
         if !data.is_empty() || has_more || tokio::time::Instant::now() >= until {
             return Ok(Answer::of(&EventPage { data, last_seq: end, has_more })?.at(last));
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // What was written and was not asked for wakes everybody who waits, but not more often than this.
+        match poll {
+            None => poll = Some(guard.poll()?),
+            Some(_) => tokio::time::sleep(ROUND).await,
+        }
+        guard.changed(last, until).await?;
+        // Who waited may have lost the key or the role meanwhile.
+        guard = guard.refreshed().await?;
+        asked.kinds = kinds(&guard, &then)?;
     }
 }
 

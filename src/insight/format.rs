@@ -2,17 +2,13 @@
 use super::soa::diff::{SoaDiff, SoaFace};
 use super::soa::{ControlRef, SoaReason, StatementOfApplicability};
 use crate::core::{Problem, Result};
-use crate::http::format::neutral;
+use crate::http::format;
 use crate::registers::r#do::support::Support;
 
-/// Rows as a table (RFC 4180).
+/// Rows of text as a table.
 fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Result<String> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    table.write_record(header).map_err(Problem::internal)?;
-    for row in rows {
-        table.write_record(row).map_err(Problem::internal)?;
-    }
-    String::from_utf8(table.into_inner().map_err(Problem::internal)?).map_err(Problem::internal)
+    let bytes = format::table([format::texts(header)].into_iter().chain(rows.map(format::texts)))?;
+    String::from_utf8(bytes).map_err(Problem::internal)
 }
 fn codes(controls: &[ControlRef]) -> String {
     controls.iter().map(|control| control.code.as_str()).collect::<Vec<_>>().join(";")
@@ -59,7 +55,7 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
             entry.title.clone(),
             entry.theme.clone().unwrap_or_default(),
             entry.applicable.to_string(),
-            neutral(entry.justification.as_deref().unwrap_or_default()),
+            entry.justification.clone().unwrap_or_default(),
             words(&entry.reasons),
             entry.justification_missing.to_string(),
             codes(&entry.contradicted_by),
@@ -79,7 +75,7 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
         let [current, expired, latest, failed, outcome] = evidence(&control.evidence);
         [
             String::new(),
-            neutral(&control.name),
+            control.name.clone(),
             String::new(),
             true.to_string(),
             String::new(),
@@ -125,7 +121,7 @@ pub fn diff_as_csv(diff: &SoaDiff) -> Result<String> {
         let sides = |of: &dyn Fn(&SoaFace) -> String| [from.map(of).unwrap_or_default(), to.map(of).unwrap_or_default()];
         let [requirement, control, title, changed] = what;
         let [from_applicable, to_applicable] = sides(&|face| face.applicable.to_string());
-        let [from_justification, to_justification] = sides(&|face| neutral(face.justification.as_deref().unwrap_or_default()));
+        let [from_justification, to_justification] = sides(&|face| face.justification.clone().unwrap_or_default());
         let [from_reasons, to_reasons] = sides(&|face| words(&face.reasons));
         let [from_implementation, to_implementation] = sides(&|face| word(face.implementation));
         let [from_operation, to_operation] = sides(&|face| word(face.operation));
@@ -154,7 +150,7 @@ pub fn diff_as_csv(diff: &SoaDiff) -> Result<String> {
         row(what, one.from.as_ref(), one.to.as_ref(), [codes(&one.controls_added), codes(&one.controls_removed)])
     });
     let own = diff.own_controls.iter().map(|one| {
-        let what = [String::new(), one.control.code.clone(), neutral(&one.control.name), one.changed.join(";")];
+        let what = [String::new(), one.control.code.clone(), one.control.name.clone(), one.changed.join(";")];
         row(what, one.from.as_ref(), one.to.as_ref(), [String::new(), String::new()])
     });
     table(header, entries.chain(own))

@@ -8,6 +8,7 @@ pub mod overview;
 pub mod soa;
 pub mod treatment_plan;
 pub mod trend;
+pub mod upcoming;
 
 /// Mounts the views.
 pub fn mount(api: &mut crate::http::Api<'_>) {

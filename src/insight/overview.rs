@@ -1,14 +1,17 @@
 //! The overview: a dashboard's home in one request (ISO/IEC 27001:2022 9.1). Every number is cut to what the caller may see.
 use super::matrix::{self, MatrixStage};
 use super::soa::{self, SoaSummary};
+use super::upcoming::{self, Upcoming};
 use crate::core::{Id, Instant, Result, catalogue};
 use crate::db::dialect::at;
 use crate::db::schema::{evidence as ev, links as l, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
-use crate::records::{Condition, Reader, list, sight};
+use crate::records::{Condition, Reader, Resource, kind, list, sight};
+use crate::registers::plan::in_force::InForce;
 use crate::registers::plan::scope::Scope;
-use crate::registers::plan::treatment::{lapse, standing as against};
+use crate::registers::plan::treatment::lapse::{self, Acceptance};
+use crate::registers::plan::treatment::standing as against;
 use crate::registers::plan::vulnerability::summary::{self, VulnerabilityNumbers};
 use actix_web::{HttpRequest, get};
 use chrono::{Days, NaiveDate};
@@ -18,22 +21,21 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
-/// The registers that a dashboard counts.
-const COUNTED: &[&str] =
-    &["asset", "vulnerability", "risk", "risk_treatment", "control", "evidence", "nonconformity", "action", "scope", "risk_methodology"];
-
 /// Records by state.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct KindCount {
     /// The register.
     #[schema(max_length = 64)]
     pub kind: String,
-    /// Records that are not archived, by state.
+    /// Open records (not archived, and in no end state), by state.
     #[schema(value_type = CountsByName)]
     pub by_status: BTreeMap<String, i64>,
-    /// All of them.
+    /// All of these.
     #[schema(minimum = 0)]
     pub total: i64,
+    /// Records in an end state: closed, completed, fixed, cancelled, approved for good, …
+    #[schema(minimum = 0)]
+    pub done: i64,
 }
 /// Counts by name.
 pub struct CountsByName;
@@ -48,7 +50,7 @@ impl utoipa::PartialSchema for CountsByName {
 }
 impl ToSchema for CountsByName {}
 
-/// Open risks by level.
+/// Open risks by level, 0 where a level has none.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RiskLevels {
     /// Before controls.
@@ -57,6 +59,12 @@ pub struct RiskLevels {
     /// With the controls that are in place.
     #[schema(value_type = CountsByName)]
     pub current: BTreeMap<String, i64>,
+    /// Open risks without an inherent score.
+    #[schema(minimum = 0)]
+    pub inherent_not_assessed: i64,
+    /// Open risks without a current score.
+    #[schema(minimum = 0)]
+    pub current_not_assessed: i64,
 }
 /// Evidence in numbers.
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -100,27 +108,10 @@ pub struct VulnerabilityLevels {
     #[schema(value_type = CountsByName)]
     pub overdue: BTreeMap<String, i64>,
 }
-/// Something with a day.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Upcoming {
-    /// The record.
-    pub id: Id,
-    /// The register.
-    #[schema(max_length = 64)]
-    pub kind: String,
-    /// Its readable identifier.
-    #[schema(max_length = 32)]
-    pub code: String,
-    /// What it is called.
-    #[schema(max_length = 200)]
-    pub name: String,
-    /// Its day.
-    pub due_on: NaiveDate,
-}
 /// The dashboard's home.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Overview {
-    /// Records by register and state.
+    /// Open records by register and state.
     #[schema(max_items = 100)]
     pub open_by_kind: Vec<KindCount>,
     /// Records past their due day and not done.
@@ -133,9 +124,12 @@ pub struct Overview {
     pub risk_levels: RiskLevels,
     /// What stands against risks.
     pub treatments: TreatmentNumbers,
-    /// The statement of applicability of the scope that was asked for, in numbers.
+    /// The statement of applicability in numbers: of the scope that was asked for, else of the only one there is.
     #[schema(required)]
     pub soa: Option<SoaSummary>,
+    /// The scope of that statement.
+    #[schema(required)]
+    pub soa_scope_id: Option<Id>,
     /// Evidence in numbers.
     pub evidence: EvidenceNumbers,
     /// Vulnerabilities in numbers.
@@ -143,7 +137,7 @@ pub struct Overview {
     /// Nonconformities by state.
     #[schema(value_type = CountsByName)]
     pub nonconformities: BTreeMap<String, i64>,
-    /// What comes next, nearest first, up to 20.
+    /// What comes next, nearest first, up to 20: due days, reviews, and the ends of acceptances and of evidence.
     #[schema(max_items = 20)]
     pub upcoming: Vec<Upcoming>,
     /// The ledger's last position that it was computed from.
@@ -170,39 +164,43 @@ pub async fn get_overview(guard: Guard<Viewing<View>>, request: HttpRequest) -> 
 }
 
 fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
-    let mut open_by_kind = Vec::with_capacity(COUNTED.len());
+    let (mut open_by_kind, mut nonconformities) = (Vec::new(), BTreeMap::new());
     let (mut overdue, mut review_due, mut upcoming) = (0, 0, Vec::new());
-    for kind in COUNTED {
-        let standing = |reader: &Reader<'_>| standing(reader, kind, scope);
+    for kind in kind::all().iter().filter(|kind| kind.counted) {
+        let standing = |reader: &Reader<'_>| standing(reader, kind.name, scope);
         let counts = v::table.filter(standing(reader)).group_by(v::status).select((v::status, count_star())).order(v::status);
-        let by_status: BTreeMap<String, i64> = counts.load::<(String, i64)>(reader.conn())?.into_iter().collect();
-        overdue +=
-            v::table.filter(standing(reader)).filter(list::late(reader.today)).select(count_star()).get_result::<i64>(reader.conn())?;
-        let reviews = v::table
-            .filter(standing(reader))
-            .filter(v::review_due_on.is_not_null().and(v::review_due_on.assume_not_null().le(reader.today)));
+        let all: BTreeMap<String, i64> = counts.load::<(String, i64)>(reader.conn())?.into_iter().collect();
+        let late = v::table.filter(standing(reader)).filter(list::late(kind, reader.today));
+        overdue += late.select(count_star()).get_result::<i64>(reader.conn())?;
+        let reviews = v::table.filter(standing(reader)).filter(list::unfinished(kind));
+        let reviews = reviews.filter(v::review_due_on.is_not_null().and(v::review_due_on.assume_not_null().le(reader.today)));
         review_due += reviews.select(count_star()).get_result::<i64>(reader.conn())?;
-        let next = v::table.filter(standing(reader)).filter(v::due_on.is_not_null().and(v::due_on.assume_not_null().ge(reader.today)));
-        let next = next.filter(v::status.ne_all(list::DONE.to_vec())).order((v::due_on, v::number)).limit(20);
-        let rows: Vec<(Id, i64, String, Option<NaiveDate>)> = next.select((v::id, v::number, v::name, v::due_on)).load(reader.conn())?;
-        let prefix = crate::records::kind::prefix_of(kind);
-        upcoming.extend(rows.into_iter().filter_map(|(id, number, name, due_on)| {
-            Some(Upcoming { id, kind: (*kind).to_owned(), code: format!("{prefix}-{number}"), name, due_on: due_on? })
-        }));
-        open_by_kind.push(KindCount { kind: (*kind).to_owned(), total: by_status.values().sum(), by_status });
+        upcoming.extend(upcoming::of_kind(reader, kind, scope)?);
+        if kind.name == "nonconformity" {
+            nonconformities.clone_from(&all);
+        }
+        let (finished, by_status): (BTreeMap<String, i64>, BTreeMap<String, i64>) =
+            all.into_iter().partition(|(status, _)| kind.finished(status));
+        let (total, done) = (by_status.values().sum(), finished.values().sum());
+        open_by_kind.push(KindCount { kind: kind.name.to_owned(), by_status, total, done });
     }
-    upcoming.sort_by(|a, b| (a.due_on, &a.code).cmp(&(b.due_on, &b.code)));
-    upcoming.truncate(20);
-    let nonconformities =
-        open_by_kind.iter().find(|count| count.kind == "nonconformity").map(|count| count.by_status.clone()).unwrap_or_default();
-    let soa = match (scope, catalogue::framework(catalogue::ISO_27001)) {
+    let soa_scope_id = match scope {
+        Some(scope) => Some(scope),
+        None => only_scope(reader)?,
+    };
+    let soa = match (soa_scope_id, catalogue::framework(catalogue::ISO_27001)) {
         (Some(scope), Some(framework)) => Some(soa::compute(reader, scope, framework)?.summary),
         _ => None,
     };
     let position = if reader.moment.past() { reader.moment.seq } else { reader.moment.last };
-    let risk_levels =
-        RiskLevels { inherent: levels(reader, MatrixStage::Inherent, scope)?, current: levels(reader, MatrixStage::Current, scope)? };
-    let (evidence, treatments, vulnerabilities) = (evidence(reader)?, treatments(reader, scope)?, vulnerabilities(reader, scope)?);
+    let ((inherent, inherent_not_assessed), (current, current_not_assessed)) =
+        (levels(reader, MatrixStage::Inherent, scope)?, levels(reader, MatrixStage::Current, scope)?);
+    let risk_levels = RiskLevels { inherent, current, inherent_not_assessed, current_not_assessed };
+    let (treatments, holding) = treatments(reader, scope)?;
+    let (evidence, vulnerabilities) = (evidence(reader, scope)?, vulnerabilities(reader, scope)?);
+    upcoming.extend(upcoming::of_acceptances(reader, &holding)?);
+    upcoming.extend(upcoming::of_evidence(reader, scope)?);
+    let upcoming = upcoming::nearest(upcoming);
     Ok(Overview {
         open_by_kind,
         overdue,
@@ -210,6 +208,7 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
         risk_levels,
         treatments,
         soa,
+        soa_scope_id,
         evidence,
         vulnerabilities,
         nonconformities,
@@ -218,8 +217,15 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
     })
 }
 
+/// The scope of the organization, where there is but one in use.
+fn only_scope(reader: &mut Reader<'_>) -> Result<Option<Id>> {
+    let in_use = v::table.filter(standing(reader, Scope::KIND.name, None)).filter(list::unfinished(&Scope::KIND));
+    let some: Vec<Id> = in_use.select(v::id).limit(2).load(reader.conn())?;
+    Ok(some.first().copied().filter(|_| some.len() == 1))
+}
+
 /// What stands of a kind, of a scope and of the whole organization.
-fn standing(reader: &Reader<'_>, kind: &'static str, scope: Option<Id>) -> Condition {
+pub fn standing(reader: &Reader<'_>, kind: &'static str, scope: Option<Id>) -> Condition {
     let living: Condition = Box::new(v::archived_at.is_null());
     let all = sight::both(reader.seen(kind), living);
     match scope.filter(|_| kind != "scope") {
@@ -228,18 +234,24 @@ fn standing(reader: &Reader<'_>, kind: &'static str, scope: Option<Id>) -> Condi
     }
 }
 
-fn levels(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>) -> Result<BTreeMap<String, i64>> {
-    let mut all = BTreeMap::new();
+/// The open risks at each level, 0 where a level of a methodology in force has none; and those without a score.
+fn levels(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>) -> Result<(BTreeMap<String, i64>, i64)> {
+    let mut all = InForce::read(reader)?.levels(scope);
+    let mut not_assessed = 0;
     for (.., level) in matrix::scores(reader, stage, scope)? {
-        *all.entry(level.unwrap_or_else(|| "not_assessed".into())).or_default() += 1;
+        match level {
+            Some(level) => *all.entry(level).or_default() += 1,
+            None => not_assessed += 1,
+        }
     }
-    Ok(all)
+    Ok((all, not_assessed))
 }
 
 /// Acceptances that end within so many days are expiring.
 const SOON: Days = Days::new(30);
 
-fn treatments(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<TreatmentNumbers> {
+/// What stands against risks, and the acceptances that hold.
+fn treatments(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<(TreatmentNumbers, Vec<Acceptance>)> {
     let decided = v::table.filter(standing(reader, "risk_treatment", scope)).filter(v::status.eq_any([
         "approved",
         "in_progress",
@@ -247,26 +259,26 @@ fn treatments(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<TreatmentNum
         "revoked",
     ]));
     let all: Vec<(Id, i32, String, Instant)> = decided.select((v::id, v::version, v::status, v::updated_at)).load(reader.conn())?;
-    let acceptances = against::acceptances(reader, &all)?;
-    let lapsed = lapse::of(reader, &acceptances)?;
-    let holding = || acceptances.iter().filter(|one| !lapsed.contains_key(&one.id));
+    let mut holding = against::acceptances(reader, &all)?;
+    let underway = (all.len() - holding.len()) as i64;
+    let lapsed = lapse::of(reader, &holding)?;
+    holding.retain(|one| !lapsed.contains_key(&one.id));
     let soon = reader.today.checked_add_days(SOON).unwrap_or(NaiveDate::MAX);
-    Ok(TreatmentNumbers {
-        underway: (all.len() - acceptances.len()) as i64,
-        accepted: holding().count() as i64,
-        lapsed: lapsed.len() as i64,
-        expiring: holding().filter(|one| one.expires_on <= soon).count() as i64,
-    })
+    let expiring = holding.iter().filter(|one| one.expires_on <= soon).count() as i64;
+    Ok((TreatmentNumbers { underway, accepted: holding.len() as i64, lapsed: lapsed.len() as i64, expiring }, holding))
 }
 
-fn evidence(reader: &mut Reader<'_>) -> Result<EvidenceNumbers> {
+fn evidence(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<EvidenceNumbers> {
     let superseded = ev::table.filter(
         ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)).and(ev::superseded_by_id.is_not_null()),
     );
-    let standing =
-        v::table.filter(reader.seen("evidence")).filter(v::archived_at.is_null()).filter(diesel::dsl::not(diesel::dsl::exists(superseded)));
+    let standing = v::table.filter(standing(reader, "evidence", scope)).filter(diesel::dsl::not(diesel::dsl::exists(superseded)));
     let standing: i64 = standing.select(count_star()).get_result(reader.conn())?;
-    let proofs = crate::registers::r#do::support::support(reader, None)?;
+    let mut proofs = crate::registers::r#do::support::support(reader, None)?;
+    if let Some(scope) = scope {
+        let elsewhere = elsewhere(reader, "control", scope)?;
+        proofs.retain(|control, _| !elsewhere.contains(control));
+    }
     let count = |fits: &dyn Fn(i64, i64) -> bool| {
         proofs.values().filter(|proof| proof.failed == 0 && fits(proof.current, proof.expired)).count() as i64
     };

@@ -2,18 +2,18 @@
 //! is done about it, by whom, until when, and signed by whom. One computation for JSON and CSV, at any moment.
 use super::matrix::scope_asked;
 use super::soa::ControlRef;
-use crate::core::{Id, Problem, Result};
+use crate::core::{Id, Instant, Problem, Result};
 use crate::db::dialect::body_of;
 use crate::db::schema::{risks as r, versions as v};
 use crate::http::describe::Refusals;
-use crate::http::format::{neutral, wants};
+use crate::http::format::{table, texts, wants};
 use crate::http::{Answer, Guard, Read, Then};
-use crate::records::{Condition, Reader, Record, Resource, list, reader::Ref};
+use crate::records::{Condition, Reader, Record, Resource, reader::Ref};
 use crate::registers::plan::risk::{self, Evaluation, Risk, RiskScore};
 use crate::registers::plan::scope::Scope;
 use crate::registers::plan::treatment::lapse::{self, Acceptance, Lapse};
 use crate::registers::plan::treatment::standing;
-use crate::registers::plan::treatment::{ExpectedRisk, LapseReason, RiskTreatment, Signature, TreatmentOption};
+use crate::registers::plan::treatment::{Capacity, ExpectedRisk, LapseReason, RiskTreatment, Signature, TreatmentOption};
 use actix_web::{HttpRequest, get};
 use chrono::NaiveDate;
 use diesel::dsl::exists;
@@ -30,6 +30,21 @@ pub struct PlanOwner {
     /// What they are called; null where the caller does not see people.
     #[schema(required, max_length = 200)]
     pub name: Option<String>,
+}
+
+/// A signature in the plan.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlanSignature {
+    /// The person who signed.
+    #[schema(required)]
+    pub signed_by: Option<PlanOwner>,
+    /// As what.
+    pub capacity: Capacity,
+    /// When.
+    pub at: Instant,
+    /// The treatment's version that was signed.
+    #[schema(minimum = 1)]
+    pub version: i32,
 }
 
 /// A treatment in the plan.
@@ -73,7 +88,7 @@ pub struct PlannedTreatment {
     pub expected_level: Option<String>,
     /// The signatures that were given.
     #[schema(max_items = 2)]
-    pub signatures: Vec<Signature>,
+    pub signatures: Vec<PlanSignature>,
     /// The last day of an acceptance.
     #[schema(required)]
     pub expires_on: Option<NaiveDate>,
@@ -235,6 +250,7 @@ fn named(reader: &mut Reader<'_>, risks: &[Record<Risk>], treatments: &BTreeMap<
     for one in treatments.values().flatten() {
         ids.extend(one.links.one("owner_id"));
         ids.extend(one.links.many("control_ids"));
+        ids.extend(one.state.signatures.iter().filter_map(|given| given.person.person_id));
     }
     ids.sort();
     ids.dedup();
@@ -245,6 +261,11 @@ fn owner(id: Option<Id>, refs: &Refs) -> Option<PlanOwner> {
     id.map(|id| PlanOwner { id, name: refs.get(&id).map(|person| person.name.clone()) })
 }
 
+fn signature(given: Signature, refs: &Refs) -> PlanSignature {
+    let Signature { person, capacity, at, version } = given;
+    PlanSignature { signed_by: owner(person.person_id, refs), capacity, at, version }
+}
+
 fn planned(one: Record<RiskTreatment>, refs: &Refs, lapsed: &BTreeMap<Id, Lapse>, today: NaiveDate) -> PlannedTreatment {
     let control = |id: &Id| refs.get(id).map(|found| ControlRef { id: *id, code: found.code.clone(), name: found.name.clone() });
     let lapse = lapsed.get(&one.spine.id);
@@ -252,7 +273,7 @@ fn planned(one: Record<RiskTreatment>, refs: &Refs, lapsed: &BTreeMap<Id, Lapse>
         id: one.spine.id,
         owner: owner(one.links.one("owner_id"), refs),
         controls: one.links.many("control_ids").iter().filter_map(control).collect(),
-        overdue: one.common.due_on.is_some_and(|due| due < today) && !list::DONE.contains(&one.spine.status.as_str()),
+        overdue: one.common.due_on.is_some_and(|due| due < today) && !RiskTreatment::KIND.finished(&one.spine.status),
         code: one.spine.code,
         name: one.common.name,
         status: one.spine.status,
@@ -262,7 +283,7 @@ fn planned(one: Record<RiskTreatment>, refs: &Refs, lapsed: &BTreeMap<Id, Lapse>
         cost: one.own.cost,
         expected: one.own.expected,
         expected_level: one.state.basis.map(|basis| basis.score.level),
-        signatures: one.state.signatures,
+        signatures: one.state.signatures.into_iter().map(|given| signature(given, refs)).collect(),
         expires_on: one.own.expires_on,
         lapsed_on: lapse.map(|lapse| lapse.on),
         lapse_reason: lapse.map(|lapse| lapse.reason),
@@ -300,23 +321,22 @@ const COLUMNS: [&str; 26] = [
 
 /// A row for each risk and treatment; a risk without one has a row of its own.
 fn as_csv(plan: &RiskTreatmentPlan) -> Result<String> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    table.write_record(COLUMNS).map_err(Problem::internal)?;
+    let mut all = vec![texts(COLUMNS)];
     for entry in &plan.entries {
         let rows: Vec<Option<&PlannedTreatment>> =
             if entry.treatments.is_empty() { vec![None] } else { entry.treatments.iter().map(Some).collect() };
         for one in rows {
-            table.write_record(of_risk(entry).into_iter().chain(of_treatment(one))).map_err(Problem::internal)?;
+            all.push(texts(of_risk(entry).into_iter().chain(of_treatment(one))));
         }
     }
-    String::from_utf8(table.into_inner().map_err(Problem::internal)?).map_err(Problem::internal)
+    String::from_utf8(table(all)?).map_err(Problem::internal)
 }
 
 fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 fn called(owner: Option<&PlanOwner>) -> String {
-    neutral(owner.and_then(|owner| owner.name.as_deref()).unwrap_or_default())
+    owner.and_then(|owner| owner.name.clone()).unwrap_or_default()
 }
 
 fn of_risk(entry: &TreatmentPlanEntry) -> Vec<String> {
@@ -324,25 +344,19 @@ fn of_risk(entry: &TreatmentPlanEntry) -> Vec<String> {
     let scored = [text(score.map(|s| s.likelihood)), text(score.map(|s| s.impact)), text(score.map(|s| s.level.as_str()))];
     let [likelihood, impact, level] = scored;
     let evaluation = <&str>::from(entry.evaluation).to_owned();
-    vec![entry.code.clone(), neutral(&entry.name), called(entry.owner.as_ref()), likelihood, impact, level, evaluation]
+    vec![entry.code.clone(), entry.name.clone(), called(entry.owner.as_ref()), likelihood, impact, level, evaluation]
 }
 
 fn of_treatment(one: Option<&PlannedTreatment>) -> Vec<String> {
     let Some(one) = one else { return vec![String::new(); COLUMNS.len() - 7] };
     let signed = |capacity| one.signatures.iter().find(move |given| given.capacity == capacity);
     let signature =
-        |given: Option<&Signature>| [neutral(given.map_or("", |given| given.person.name.as_str())), text(given.map(|given| given.at))];
-    use crate::registers::plan::treatment::Capacity::{Authority, Owner};
+        |given: Option<&PlanSignature>| [called(given.and_then(|given| given.signed_by.as_ref())), text(given.map(|given| given.at))];
+    use Capacity::{Authority, Owner};
     let controls: Vec<&str> = one.controls.iter().map(|control| control.code.as_str()).collect();
     let mut row =
-        vec![one.code.clone(), neutral(&one.name), <&str>::from(one.option).to_owned(), one.status.clone(), called(one.owner.as_ref())];
-    row.extend([
-        neutral(one.plan.as_deref().unwrap_or_default()),
-        controls.join(";"),
-        text(one.cost),
-        text(one.due_on),
-        one.overdue.to_string(),
-    ]);
+        vec![one.code.clone(), one.name.clone(), <&str>::from(one.option).to_owned(), one.status.clone(), called(one.owner.as_ref())];
+    row.extend([one.plan.clone().unwrap_or_default(), controls.join(";"), text(one.cost), text(one.due_on), one.overdue.to_string()]);
     row.extend([text(one.expected.map(|e| e.likelihood)), text(one.expected.map(|e| e.impact)), text(one.expected_level.as_deref())]);
     row.extend(signature(signed(Owner)).into_iter().chain(signature(signed(Authority))));
     let lapse = one.lapsed_on.zip(one.lapse_reason).map(|(on, reason)| format!("{on} {}", <&str>::from(reason)));

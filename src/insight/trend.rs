@@ -7,6 +7,7 @@ use crate::db::schema::{risks as r, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Read, Then};
 use crate::records::{Reader, Resource, sight};
+use crate::registers::plan::in_force::InForce;
 use crate::registers::plan::risk::Risk;
 use crate::registers::plan::scope::Scope;
 use actix_web::{HttpRequest, get};
@@ -29,7 +30,7 @@ crate::vocabulary! {
 pub struct TrendPoint {
     /// The last day of the step; the last point is the end of the period.
     pub on: NaiveDate,
-    /// Open risks by level.
+    /// Open risks by level, 0 where there are none: the levels of the methodologies in force, and every other that a point of the trend has.
     #[schema(value_type = CountsByName)]
     pub levels: BTreeMap<String, i64>,
     /// Open risks without a score of this stage.
@@ -133,7 +134,14 @@ fn compute(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>, days:
         let elsewhere = elsewhere(reader, Risk::KIND.name, scope)?;
         turns.retain(|turn| !elsewhere.contains(&turn.id));
     }
-    Ok(counted(&turns, &ends, stage))
+    let mut points = counted(&turns, &ends, stage);
+    let mut levels = InForce::read(reader)?.levels(scope);
+    levels.extend(points.iter().flat_map(|point| point.levels.keys()).map(|level| (level.clone(), 0)));
+    for point in &mut points {
+        let there = std::mem::replace(&mut point.levels, levels.clone());
+        point.levels.extend(there);
+    }
+    Ok(points)
 }
 
 /// Pure: what stood at each of these ends; the versions come in the order of time.

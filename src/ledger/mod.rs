@@ -2,6 +2,7 @@
 pub mod append;
 pub mod merkle;
 pub mod position;
+pub mod queue;
 pub mod read;
 pub mod writer;
 
@@ -9,4 +10,4 @@ pub(crate) use append::kept;
 pub use append::{Change, Head, Recorded, Stamp, append, found, unchanged};
 pub use position::Positions;
 pub use read::{AsOf, Moment};
-pub use writer::Writer;
+pub use writer::{Writer, in_time};

@@ -1,5 +1,5 @@
 //! The past: which position a moment is, and what stood there.
-use crate::core::{Code, Instant, Invalid, Problem, Result, TenantId};
+use crate::core::{Code, Instant, Invalid, Problem, Result, TenantId, clock};
 use crate::db::dialect::NOW;
 use crate::db::{Conn, schema::ledger_entries as e, schema::ledger_heads as h};
 use chrono::NaiveDate;
@@ -21,10 +21,15 @@ impl FromStr for AsOf {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let seq = || text.strip_prefix("seq:")?.parse().ok().filter(|n| *n >= 0).map(AsOf::Seq);
-        let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10).map(AsOf::Day);
+        let day = || clock::day(text).map(AsOf::Day);
         let at = || text.parse().ok().map(AsOf::At);
         seq().or_else(day).or_else(at).ok_or_else(|| Invalid::query("as_of", "as_of", "an RFC 3339 instant, a date or seq:<n> is needed"))
     }
+}
+
+/// How many entries all ledgers have.
+pub fn entries(conn: &mut Conn) -> Result<i64> {
+    Ok(h::table.select(h::size).load::<i64>(conn)?.iter().sum())
 }
 
 /// A moment of an organization: which entries are seen, and what the clock of computed values says.

@@ -2,7 +2,7 @@
 use super::{Kind, Selector};
 use crate::core::clock::Edge;
 use crate::core::text::composed;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result, clock};
 use crate::db::proof::Sight;
 use crate::ledger::AsOf;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -121,6 +121,8 @@ pub struct Ask {
     pub owner_none: Option<bool>,
     /// Whoever answers for it has left.
     pub owner_left: Option<bool>,
+    /// Any of these records.
+    pub ids: Vec<Id>,
     /// Any of these codes, as numbers.
     pub codes: Vec<i64>,
     /// Any of these external references.
@@ -131,6 +133,8 @@ pub struct Ask {
     pub words: Vec<String>,
     /// Past its due day and not done.
     pub overdue: Option<bool>,
+    /// Past the day of its review and not done.
+    pub review_overdue: Option<bool>,
     /// By due day.
     pub due_on: Span<NaiveDate>,
     /// By review day.
@@ -196,11 +200,13 @@ impl Ask {
             owners: vec![],
             owner_none: None,
             owner_left: None,
+            ids: vec![],
             codes: vec![],
             external_refs: vec![],
             tags: vec![],
             words: vec![],
             overdue: None,
+            review_overdue: None,
             due_on: Span::default(),
             review_due_on: Span::default(),
             created_at: Span::default(),
@@ -234,6 +240,7 @@ impl Ask {
             }
             "owner_none" => self.owner_none = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
             "owner_left" => self.owner_left = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
+            "id" => self.ids.push(Id::parse(value).ok_or_else(|| bad("an id is needed"))?),
             "code" => match Selector::parse(value, kind.name) {
                 Some(Selector::Number(_, number)) => self.codes.push(number),
                 _ => return Err(bad(&format!("a code like {}-12 is needed", kind.code))),
@@ -243,6 +250,7 @@ impl Ask {
             "q" if value.chars().count() <= 200 => self.words = crate::core::text::folded(value).split(' ').map(str::to_owned).collect(),
             "q" => return Err(bad("at most 200 characters")),
             "overdue" => self.overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
+            "review_overdue" => self.review_overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
             "archived" => self.archived = value.parse().map_err(|_| bad("true, false or any is needed"))?,
             "requirement" if kind.cites => {
                 let readable = |id: &&str| crate::core::catalogue::well_formed(id);
@@ -257,7 +265,7 @@ impl Ask {
     fn take_more(&mut self, kind: &Kind, name: &str, value: &str) -> Result<(), Invalid> {
         let bad = |detail: &str| Invalid::query(name, "invalid_parameter", detail);
         if let Some((member, since)) = span(name) {
-            let day = || NaiveDate::parse_from_str(value, "%Y-%m-%d").ok().filter(|_| value.len() == 10);
+            let day = || clock::day(value);
             let needed = || bad("a date like 2026-03-31 is needed");
             let instant = || value.parse().map_err(|_| bad("an RFC 3339 instant or a date is needed"));
             match member {
@@ -265,6 +273,7 @@ impl Ask {
                 "review_due_on" => set(&mut self.review_due_on, since, day().ok_or_else(needed)?),
                 "created_at" => set(&mut self.created_at, since, instant()?),
                 "updated_at" => set(&mut self.updated_at, since, instant()?),
+                _ if value.parse::<NaiveDate>().is_ok_and(|day| !clock::kept(day)) => return Err(needed()),
                 _ => self.own.push((name.to_owned(), value.to_owned())),
             }
             return Ok(());
@@ -304,18 +313,24 @@ impl Ask {
         }
         filters(&self.own).map(Some).map_err(|fault| Problem::parameters(vec![fault]))
     }
-    /// Sets each faulty parameter aside and reads on, so that all of them are found.
+    /// Sets each faulty parameter aside and reads on, so that all of them are found: unknown names in one pass, the others once for each name.
     fn own_faults<F: DeserializeOwned + IntoParams + 'static>(&self) -> Vec<Invalid> {
         if self.own.is_empty() {
             return vec![];
         }
         let longest = longest::<F>();
-        let long = |(name, value): &(String, String)| longest.get(name).copied().filter(|most| value.chars().count() > *most);
         let (mut rest, mut faults) = (self.own.clone(), Vec::new());
-        rest.retain(|asked| {
-            let most = long(asked);
-            faults.extend(most.map(|most| Invalid::query(&asked.0, "invalid_parameter", format!("at most {most} characters"))));
-            most.is_none()
+        rest.retain(|(name, value)| {
+            let fault = match longest.get(name) {
+                None => Some(Invalid::query(name, "unknown_parameter", "there is no such parameter")),
+                Some(most) if value.len() > *most && value.chars().count() > *most => {
+                    Some(Invalid::query(name, "invalid_parameter", format!("at most {most} characters")))
+                }
+                Some(_) => None,
+            };
+            let good = fault.is_none();
+            faults.extend(fault);
+            good
         });
         while !rest.is_empty() {
             let Err(fault) = filters::<F>(&rest) else { break };
@@ -335,7 +350,13 @@ impl Ask {
     fn position(&self, text: &str) -> Result<Place> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let read = bytes.and_then(|bytes| serde_json::from_slice::<(String, Place)>(&bytes).ok());
-        read.filter(|(of, _)| *of == self.question).map(|(_, place)| place).ok_or_else(foreign)
+        let place = read.filter(|(of, _)| *of == self.question).map(|(_, place)| place).ok_or_else(foreign)?;
+        // Whoever makes a cursor up may write into it what no record has.
+        match (&place.value, self.sort.key) {
+            (Value::String(text), _) if text.contains('\0') => Err(foreign()),
+            (Value::String(text), Key::DueOn | Key::ReviewDueOn) if clock::day(text).is_none() => Err(foreign()),
+            _ => Ok(place),
+        }
     }
 }
 
@@ -347,16 +368,16 @@ impl FromStr for Sort {
     }
 }
 
-/// How many characters the values of these filters may have, as they are documented; looked up once for each type.
+/// The filters that there are, and how many characters their values may have, as they are documented; looked up once for each type.
 fn longest<F: IntoParams + 'static>() -> Arc<BTreeMap<String, usize>> {
     static KNOWN: Mutex<BTreeMap<TypeId, Arc<BTreeMap<String, usize>>>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let limit = |parameter: Parameter| {
         let schema = serde_json::to_value(parameter.schema).unwrap_or_default();
-        let most = schema.get("maxLength").or(schema.pointer("/items/maxLength")).and_then(Value::as_u64)?;
-        Some((parameter.name, usize::try_from(most).unwrap_or(usize::MAX)))
+        let most = schema.get("maxLength").or(schema.pointer("/items/maxLength")).and_then(Value::as_u64);
+        (parameter.name, most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX))
     };
-    let limits = || Arc::new(F::into_params(|| None).into_iter().filter_map(limit).collect());
+    let limits = || Arc::new(F::into_params(|| None).into_iter().map(limit).collect());
     known.entry(TypeId::of::<F>()).or_insert_with(limits).clone()
 }
 

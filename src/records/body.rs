@@ -1,10 +1,13 @@
 //! What clients write: one struct per kind, taken apart and validated whole, for create and for patch alike. Every fault is named.
+//! All of this happens before the writer's queue; what only the database knows is looked up in the transaction.
 use super::links::{self, References};
+use super::shape::{Faults, shape, sift};
 use super::{Common, Resource};
-use crate::core::{Invalid, Problem, Result, catalogue};
+use crate::core::{Invalid, Problem, Result, catalogue, merge::merge};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use utoipa::PartialSchema;
+use std::marker::PhantomData;
+use utoipa::ToSchema;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 /// The writable part of a record: what all have, what this kind has, and what it refers to.
@@ -19,130 +22,203 @@ pub struct Draft<R> {
 }
 
 impl<R: Resource> Draft<R> {
-    /// Reads and validates a whole body. (`flatten` and `deny_unknown_fields` do not go together in serde, so the members are dealt out
-    /// by name.)
+    /// Reads and validates a whole body.
     ///
     /// What only the database knows is looked up when the record is written: references, and the organization's own requirements.
     pub fn read(body: Map<String, Value>) -> Result<Self> {
-        Self::read_with(body, &mut |_| vec![], &mut |own: &R| Ok(own_unknown(own, &mut built_in)))
+        Body::<R>::read(body).settled(&mut |own| Ok(own_unknown(own, &mut built_in)), &mut |_| vec![])
     }
-    /// The same; where there are faults, `unknown` adds those of the references, and `uncited` those of frameworks and requirements.
-    pub fn read_with(
-        mut body: Map<String, Value>,
-        unknown: &mut dyn FnMut(&References) -> Vec<Invalid>,
-        uncited: &mut dyn FnMut(&R) -> Result<Vec<Invalid>>,
-    ) -> Result<Self> {
-        let mut faults = nuls("", &body);
+}
+
+/// A whole body that was read: a draft, or what is wrong with it.
+#[derive(Debug, Clone)]
+pub struct Body<R> {
+    common: Option<Common>,
+    own: Option<R>,
+    references: References,
+    faults: Vec<Invalid>,
+}
+
+impl<R: Resource> Body<R> {
+    /// Reads it; no database is asked. (`flatten` and `deny_unknown_fields` do not go together in serde, so the members are dealt out by name.)
+    pub fn read(mut body: Map<String, Value>) -> Self {
+        let (common, own, mut faults) = (shape::<Common>(), shape::<R>(), Faults::default());
+        sift(&mut body, &[&common, &own], &|name| R::KIND.relation(name).is_some(), &mut faults);
+        let Faults(mut faults) = faults;
         let references = links::take(&mut body, &R::KIND, &mut faults);
-        faults.extend(unknown_nulls::<R>(&body).filter(|name| !Common::MEMBERS.contains(&name.as_str())).map(unknown_member));
         body.retain(|_, value| !value.is_null());
-        let (common, own): (Map<_, _>, Map<_, _>) = body.into_iter().partition(|(name, _)| Common::MEMBERS.contains(&name.as_str()));
-        let example = || match R::example() {
-            Value::Object(members) => members,
-            _ => Map::new(),
-        };
-        let common = part::<Common>(common, &example, &mut faults);
-        let own = part::<R>(own, &example, &mut faults);
+        let (common, own) = parts::<R>(body, &mut faults);
         if let Some(own) = &own {
             faults.extend(own.faults());
             faults.extend(own.linked_faults(&references));
+        }
+        Body { common, own, references, faults }
+    }
+    /// What is wrong with it, whatever the database says.
+    pub fn faults(&self) -> &[Invalid] {
+        &self.faults
+    }
+    /// A draft, when nothing is wrong with it: `uncited` adds the faults of frameworks and requirements, and `unknown` those of references, where
+    /// there are faults anyway.
+    pub(super) fn settled(
+        self,
+        uncited: &mut dyn FnMut(&R) -> Result<Vec<Invalid>>,
+        unknown: &mut dyn FnMut(&References) -> Vec<Invalid>,
+    ) -> Result<Draft<R>> {
+        let Body { common, own, references, mut faults } = self;
+        if let Some(own) = own.as_ref().filter(|_| faults.len() < Problem::LISTED) {
             faults.extend(uncited(own)?);
         }
         match (common, own) {
             (Some(common), Some(own)) if faults.is_empty() => Ok(Draft { common, own, references }),
             _ => {
-                faults.extend(unknown(&references));
+                if faults.len() < Problem::LISTED {
+                    faults.extend(unknown(&references));
+                }
                 Err(Problem::invalid(faults))
             }
         }
     }
 }
-
-/// A merge patch, not yet applied.
-#[derive(Debug, Clone)]
-pub struct MergePatch(pub Map<String, Value>);
-
-impl MergePatch {
-    /// What it clears has to be there to be cleared.
-    pub fn known<R: Resource>(&self) -> Result<()> {
-        let known = |name: &str| Common::MEMBERS.contains(&name) || R::KIND.relation(name).is_some();
-        let faults: Vec<Invalid> = unknown_nulls::<R>(&self.0).filter(|name| !known(name)).map(unknown_member).collect();
-        if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
+impl<R: Resource> From<Map<String, Value>> for Body<R> {
+    fn from(body: Map<String, Value>) -> Self {
+        Body::read(body)
     }
 }
 
-/// The members that are null and that a type does not have: a null says as little of a misspelt name as a value would.
-fn unknown_nulls<T: PartialSchema>(body: &Map<String, Value>) -> impl Iterator<Item = &String> {
-    let nulls: Vec<&String> = body.iter().filter_map(|(name, value)| value.is_null().then_some(name)).collect();
-    let schema = if nulls.is_empty() { Value::Null } else { serde_json::to_value(T::schema()).unwrap_or_default() };
-    nulls.into_iter().filter(move |name| schema.get("properties").is_none_or(|known| known.get(name.as_str()).is_none()))
+/// The members that every record has, and those of this kind.
+fn parts<R: Resource>(body: Map<String, Value>, faults: &mut Vec<Invalid>) -> (Option<Common>, Option<R>) {
+    let (common, own): (Map<_, _>, Map<_, _>) = body.into_iter().partition(|(name, _)| Common::MEMBERS.contains(&name.as_str()));
+    (part::<Common>(common, &example::<R>, faults), part::<R>(own, &example::<R>, faults))
 }
-fn unknown_member(name: impl std::fmt::Display) -> Invalid {
-    Invalid::body(format!("/{name}"), "unknown_member", "there is no such member, or it is not for clients to write")
+fn example<R: Resource>() -> Map<String, Value> {
+    match R::example() {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+/// A merge patch, not yet applied and not looked at.
+#[derive(Debug, Clone)]
+pub struct MergePatch(pub Map<String, Value>);
+
+/// A merge patch of a kind that was looked at: what it says member by member was validated; the whole is validated when it is applied.
+#[derive(Debug, Clone)]
+pub struct Patch<R> {
+    members: Map<String, Value>,
+    faults: Vec<Invalid>,
+    kind: PhantomData<fn() -> R>,
+}
+
+impl<R: Resource> Patch<R> {
+    /// Looks at it; no database is asked. What it clears has to be there to be cleared.
+    pub fn read(mut members: Map<String, Value>) -> Self {
+        let (common, own, mut faults) = (shape::<Common>(), shape::<R>(), Faults::default());
+        sift(&mut members, &[&common, &own], &|name| R::KIND.relation(name).is_some(), &mut faults);
+        let Faults(mut faults) = faults;
+        // What replaces a member is held to its rules on its own; what merges into one, and what goes with another, only the whole can tell.
+        let merges = |name: &str| common.is_object(name) || own.is_object(name);
+        let alone = |name: &str, value: &Value| !value.is_null() && R::KIND.relation(name).is_none() && !merges(name);
+        let said: Map<String, Value> =
+            members.iter().filter(|(name, value)| alone(name, value)).map(|(name, value)| (name.clone(), value.clone())).collect();
+        if !said.is_empty() {
+            let mut body = example::<R>();
+            body.retain(|name, value| R::KIND.relation(name).is_none() && !value.is_null());
+            body.extend(said.clone());
+            let mut found = Vec::new();
+            parts::<R>(body, &mut found);
+            faults.extend(found.into_iter().filter(|fault| said.contains_key(top(&fault.pointer))));
+        }
+        Patch { members, faults, kind: PhantomData }
+    }
+    /// What is wrong with it, whatever it is applied to.
+    pub fn faults(&self) -> &[Invalid] {
+        &self.faults
+    }
+    /// What is written when it is applied to `body`, and what is wrong with it already; then the members at fault are left as they were, so that
+    /// the rest can still be looked at.
+    pub(super) fn apply(self, body: &mut Map<String, Value>) -> Vec<Invalid> {
+        let Patch { mut members, faults, .. } = self;
+        for fault in &faults {
+            members.remove(top(&fault.pointer));
+        }
+        merge(body, members);
+        faults
+    }
+}
+impl<R: Resource> From<MergePatch> for Patch<R> {
+    fn from(MergePatch(members): MergePatch) -> Self {
+        Patch::read(members)
+    }
+}
+/// The member that a place lies in.
+fn top(pointer: &str) -> &str {
+    pointer.split('/').nth(1).unwrap_or_default()
 }
 
 /// Reads and validates the body of an action; unknown members and every invalid value are named.
-pub fn read_part<T: DeserializeOwned + Validate + PartialSchema>(mut body: Map<String, Value>) -> Result<T> {
-    let mut faults = nuls("", &body);
-    faults.extend(unknown_nulls::<T>(&body).map(unknown_member));
+pub fn read_part<T: DeserializeOwned + Validate + ToSchema + 'static>(mut body: Map<String, Value>) -> Result<T> {
+    let mut faults = Faults::default();
+    sift(&mut body, &[&shape::<T>()], &|_| false, &mut faults);
+    let Faults(mut faults) = faults;
     body.retain(|_, value| !value.is_null());
     let read = part::<T>(body, &Map::new, &mut faults);
     read.filter(|_| faults.is_empty()).ok_or_else(|| Problem::invalid(faults))
 }
 
-/// Reads a part. After a fault the member is set aside and reading goes on, so that all of them are found; where a required one is missing
-/// or set aside, the example stands in for it meanwhile.
-fn part<T: DeserializeOwned + Validate + PartialSchema>(
-    mut members: Map<String, Value>,
+/// Reads a part. After a fault the member is set aside and reading goes on, so that each faulty member is found: as often as the type has members,
+/// for what is unknown was taken out before. Where a required one is missing or set aside, the example stands in for it meanwhile.
+fn part<T: DeserializeOwned + Validate + ToSchema + 'static>(
+    members: Map<String, Value>,
     example: &dyn Fn() -> Map<String, Value>,
     faults: &mut Vec<Invalid>,
 ) -> Option<T> {
-    let before = faults.len();
-    let mut aside: Vec<String> = Vec::new();
-    for _ in 0..=200 {
-        match serde_path_to_error::deserialize::<_, T>(Value::Object(members.clone())) {
+    let (before, mut aside, mut whole) = (faults.len(), Vec::<String>::new(), Value::Object(members));
+    loop {
+        let error = match T::deserialize(&whole) {
             Ok(part) => {
                 if let Err(errors) = part.validate() {
                     flatten("", &errors, faults);
                 }
                 return Some(part);
             }
-            Err(error) => {
-                let (path, words) = (error.path().clone(), error.inner().to_string());
-                let pointer = pointer(&path);
-                let top = pointer.split('/').nth(1).map(str::to_owned);
-                match (top.filter(|name| members.contains_key(name)), quoted(&words)) {
-                    (_, Some(name))
-                        if words.starts_with("unknown field") && members.contains_key(name) && pointer.matches('/').count() <= 1 =>
-                    {
-                        faults.push(unknown_member(name));
-                        members.remove(name);
-                    }
-                    (Some(name), _) => {
-                        faults.push(Invalid::body(pointer, "invalid", words));
-                        members.remove(&name);
-                        aside.push(name);
-                    }
-                    (None, _) => break,
-                }
+            // Once more, for the place of the fault.
+            Err(_) => match serde_path_to_error::deserialize::<_, T>(&whole) {
+                Ok(_) => break,
+                Err(error) => error,
+            },
+        };
+        let (path, words) = (error.path().clone(), error.inner().to_string());
+        let pointer = pointer(&path);
+        let (unread, Value::Object(members)) = (top(&pointer).to_owned(), &mut whole) else { break };
+        match quoted(&words)
+            .filter(|name| words.starts_with("unknown field") && pointer.matches('/').count() <= 1 && members.contains_key(*name))
+        {
+            Some(name) => {
+                faults.push(Invalid::body(format!("/{name}"), "unknown_member", "there is no such member, or clients cannot write it"));
+                members.remove(name);
             }
+            None if members.remove(&unread).is_some() => {
+                faults.push(Invalid::body(pointer, "invalid", words));
+                aside.push(unread);
+            }
+            None => break,
         }
     }
     // Something required is missing.
-    let needed: Vec<String> =
-        serde_json::to_value(T::schema()).ok().and_then(|s| serde_json::from_value(s.get("required")?.clone()).ok())?;
-    for name in needed {
-        if members.contains_key(&name) {
+    let Value::Object(members) = &mut whole else { return None };
+    for name in shape::<T>().required.iter() {
+        if members.contains_key(name) {
             continue;
         }
-        if !aside.contains(&name) {
+        if !aside.contains(name) {
             faults.push(Invalid::body(format!("/{name}"), "required", "is needed"));
         }
-        if let Some(value) = example().remove(&name) {
-            members.insert(name, value);
+        if let Some(value) = example().remove(name) {
+            members.insert(name.clone(), value);
         }
     }
-    if let Ok(part) = serde_json::from_value::<T>(Value::Object(members))
+    if let Ok(part) = T::deserialize(&whole)
         && let Err(errors) = part.validate()
     {
         flatten("", &errors, faults);
@@ -151,26 +227,6 @@ fn part<T: DeserializeOwned + Validate + PartialSchema>(
         faults.push(Invalid::body("", "invalid", "the body cannot be read"));
     }
     None
-}
-
-/// U+0000, which no database keeps in text.
-fn nuls(at: &str, members: &Map<String, Value>) -> Vec<Invalid> {
-    fn walk(at: &str, value: &Value, faults: &mut Vec<Invalid>) {
-        match value {
-            Value::String(text) if text.contains('\0') => faults.push(Invalid::body(at, "invalid", "text cannot hold U+0000")),
-            Value::Array(items) => items.iter().enumerate().for_each(|(n, item)| walk(&format!("{at}/{n}"), item, faults)),
-            Value::Object(inner) => faults.extend(nuls(at, inner)),
-            _ => {}
-        }
-    }
-    let mut faults = Vec::new();
-    for (name, value) in members {
-        if name.contains('\0') {
-            faults.push(Invalid::body(at, "invalid", "a name cannot hold U+0000"));
-        }
-        walk(&format!("{at}/{name}"), value, &mut faults);
-    }
-    faults
 }
 
 /// A place in a body as a JSON Pointer (RFC 6901).

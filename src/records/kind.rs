@@ -29,10 +29,18 @@ pub struct Kind {
     pub cites: bool,
     /// The members that can be erased.
     pub personal: &'static [&'static str],
+    /// The personal members that only administrators see.
+    pub confidential: &'static [&'static str],
     /// What each limit of a key means for it; with a limit that is not named here it is neither read nor written.
     pub limited_by: &'static [Meaning],
     /// What else a caller's view is cut by, whatever its limits.
     pub also: Option<fn(&Caller) -> Option<Condition>>,
+    /// The end states: a record in one of them is finished, so it is neither open nor overdue.
+    pub done: &'static [&'static str],
+    /// Does the overview count it?
+    pub counted: bool,
+    /// Is a record of it looked at again at intervals? Then it has a day of its next review from the start.
+    pub reviewed: bool,
     /// Is it an account? Actors are called what their account is called.
     pub account: bool,
     /// The shape of its images; grows by one when a member is renamed, removed or comes to be required.
@@ -64,8 +72,12 @@ impl Kind {
         relations: &[],
         cites: false,
         personal: &[],
+        confidential: &[],
         limited_by: &[],
         also: None,
+        done: &[],
+        counted: true,
+        reviewed: false,
         account: false,
         schema: 1,
         upcast: first_schema,
@@ -92,6 +104,10 @@ impl Kind {
             }
         }
         all
+    }
+    /// Is a record in this state finished?
+    pub fn finished(&self, status: &str) -> bool {
+        self.done.contains(&status)
     }
     /// What can be done with a record in this state.
     pub fn allowed(&self, status: &str) -> impl Iterator<Item = &'static str> {

@@ -4,6 +4,7 @@ use super::{Kind, Relation, Selector, sight};
 use crate::access::Caller;
 use crate::core::{Code, Id, Invalid, Problem, Result, TenantId};
 use crate::db::dialect::{NOW, OPEN};
+use crate::db::walk::{self, Walk};
 use crate::db::{Conn, schema::links as l, schema::records as r, schema::requirement_links as rl, schema::versions as v};
 use diesel::dsl::not;
 use diesel::prelude::*;
@@ -203,21 +204,28 @@ pub fn replace_requirements(conn: &mut Conn, tenant: TenantId, from: Id, before:
     Ok(())
 }
 
-/// 422 when following a relation without circles would come back to where it began.
-pub fn acyclic(conn: &mut Conn, tenant: TenantId, from: Id, relation: &Relation, targets: &[Id]) -> Result<()> {
-    let (mut seen, mut frontier): (BTreeSet<Id>, Vec<Id>) = (targets.iter().copied().collect(), targets.to_vec());
-    while !frontier.is_empty() && !seen.contains(&from) {
-        let mut next = Vec::new();
-        for some in frontier.chunks(500) {
-            let rows = l::table.filter(l::tenant_id.eq(tenant).and(l::relation.eq(relation.member)).and(l::to_seq.eq(OPEN)));
-            next.extend(rows.filter(l::from_id.eq_any(some)).select(l::to_id).load::<Id>(conn)?);
-        }
-        next.retain(|id| seen.insert(*id));
-        frontier = next;
+/// Links of one chain.
+pub const DEPTH: usize = 100;
+
+/// 422 when new links along a relation without circles would come back to where they began, or make a chain of more than [`DEPTH`] links. Two
+/// queries, whatever the depth.
+pub fn acyclic(conn: &mut Conn, tenant: TenantId, from: Id, relation: &Relation, new: &[Id]) -> Result<()> {
+    if new.is_empty() {
+        return Ok(());
     }
-    match seen.contains(&from) {
-        false => Ok(()),
-        true => Err(Problem::invalid_one(&format!("/{}", relation.member), "circle", "this would make a circle")),
+    let fault = |code, words: String| Err(Problem::invalid_one(&format!("/{}", relation.member), code, words));
+    let walk = |back, from| Walk { tenant, relation: relation.member, seq: NOW, back, from };
+    let below = walk(false, new).links(conn)?;
+    if new.contains(&from) || below.iter().any(|(_, far)| *far == from) {
+        return fault("circle", "this would make a circle".into());
+    }
+    let above = walk(true, &[from]).links(conn)?;
+    if below.len().max(above.len()) > walk::MOST {
+        return fault("too_many", format!("more than {} links hang together with these; link fewer", walk::MOST));
+    }
+    match walk::longest(&above, &[from]) + 1 + walk::longest(&below, new) {
+        depth if depth <= DEPTH => Ok(()),
+        depth => fault("depth", format!("a chain has at most {DEPTH} links, and this would make one of {depth}")),
     }
 }
 

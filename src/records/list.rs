@@ -6,13 +6,11 @@ use super::{Condition, Kind, Reader, Resource, Row, Selector, sight};
 use crate::core::{Id, Problem, Result};
 use crate::db::dialect::{body_of, inside, personal_of};
 use crate::db::schema::{links as l, requirement_links as rl, versions as v};
+use chrono::NaiveDate;
 use diesel::dsl::{count_star, exists, not};
 use diesel::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The end states of the product's state machines: what is in one of them is not overdue.
-pub const DONE: &[&str] = &["closed", "done", "cancelled", "retired", "completed", "accepted", "revoked", "fixed", "dismissed"];
 
 /// A page as JSON, and what its headers need.
 #[derive(Debug)]
@@ -39,6 +37,7 @@ pub fn records<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<(Vec<S
     let targets = targets(reader, ask)?;
     let (mut rows, more) = pick(reader, &R::KIND, ask, &|reader| condition::<R>(reader, ask, &targets))?;
     reader.name(&mut rows)?;
+    reader.veil(&R::KIND, &mut rows)?;
     let computed = R::computed(reader, &rows)?;
     let last = rows.last().filter(|_| more).map(|row| (row.id, row.version));
     let cut = rows.into_iter().map(|row| reader.cut_row(row)).collect::<Result<Vec<_>>>()?;
@@ -60,8 +59,8 @@ pub fn page<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<Listed> {
         json.push_str(&format!(",\"total\":{total}"));
     }
     if ask.with_counts {
-        let (all, again) = (condition(reader)?, condition(reader)?);
-        json.push_str(&format!(",\"counts\":{}", counted(reader, all, again)?));
+        let all = condition(reader)?;
+        json.push_str(&format!(",\"counts\":{}", counted::<R>(reader, all, &|reader| condition(reader))?));
     }
     if ask.with_refs {
         json.push_str(&format!(",\"refs\":{}", refs(reader, &data)?));
@@ -114,6 +113,9 @@ fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> R
     if !ask.status.is_empty() {
         all.push(Box::new(v::status.eq_any(ask.status.clone())));
     }
+    if !ask.ids.is_empty() {
+        all.push(Box::new(v::id.eq_any(ask.ids.clone())));
+    }
     if !ask.codes.is_empty() {
         all.push(Box::new(v::number.eq_any(ask.codes.clone())));
     }
@@ -138,7 +140,11 @@ fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> R
             .map(|word| -> Condition { Box::new(v::words.like(inside(&format!(" {word}"))).escape('\\')) }),
     );
     if let Some(overdue) = ask.overdue {
-        let late = late(reader.today);
+        let late = late(kind, reader.today);
+        all.push(if overdue { late } else { Box::new(not(late)) });
+    }
+    if let Some(overdue) = ask.review_overdue {
+        let late = review_late(kind, reader.today);
         all.push(if overdue { late } else { Box::new(not(late)) });
     }
     all.extend(days(ask, reader.settings.zone));
@@ -159,9 +165,17 @@ fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> R
     all.into_iter().reduce(sight::both).ok_or_else(|| Problem::internal("a list of nothing"))
 }
 
+/// Not in one of the end states of its kind.
+pub fn unfinished(kind: &Kind) -> Condition {
+    Box::new(v::status.ne_all(kind.done.to_vec()))
+}
 /// Past its due day, and not done.
-pub fn late(today: chrono::NaiveDate) -> Condition {
-    Box::new(v::due_on.is_not_null().and(v::due_on.assume_not_null().lt(today)).and(v::status.ne_all(DONE.to_vec())))
+pub fn late(kind: &Kind, today: NaiveDate) -> Condition {
+    sight::both(Box::new(v::due_on.is_not_null().and(v::due_on.assume_not_null().lt(today))), unfinished(kind))
+}
+/// Past the day of its review, and not done.
+pub fn review_late(kind: &Kind, today: NaiveDate) -> Condition {
+    sight::both(Box::new(v::review_due_on.is_not_null().and(v::review_due_on.assume_not_null().lt(today))), unfinished(kind))
 }
 
 fn days(ask: &Ask, zone: chrono_tz::Tz) -> Vec<Condition> {
@@ -244,13 +258,27 @@ fn related(member: &'static str, ids: &[Id], seq: i64) -> Condition {
     Box::new(exists(links.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))).filter(l::to_id.eq_any(ids.to_vec()))))
 }
 
-/// Counts by state, and how many are overdue.
-fn counted(reader: &mut Reader<'_>, condition: Condition, again: Condition) -> Result<Value> {
+/// The records of a list, asked again for each count.
+pub type Again<'a> = &'a dyn Fn(&Reader<'_>) -> Result<Condition>;
+
+/// Counts by state and owner, how many are overdue, and what the kind counts besides.
+fn counted<R: Resource>(reader: &mut Reader<'_>, condition: Condition, again: Again<'_>) -> Result<Value> {
     let grouped = v::table.filter(condition).group_by(v::status).select((v::status, count_star())).order(v::status);
     let by_status: Vec<(String, i64)> = grouped.load(reader.conn)?;
-    let overdue: i64 = v::table.filter(again).filter(late(reader.today)).select(count_star()).get_result(reader.conn)?;
+    let late = [late(&R::KIND, reader.today), review_late(&R::KIND, reader.today)];
+    let [overdue, review_overdue] =
+        late.map(|late| -> Result<i64> { Ok(v::table.filter(again(reader)?).filter(late).select(count_star()).get_result(reader.conn)?) });
+    let grouped = v::table.filter(again(reader)?).group_by(v::owner_id).select((v::owner_id, count_star()));
+    let by_owner: Vec<(Option<Id>, i64)> = grouped.load(reader.conn)?;
+    let without_owner = by_owner.iter().find(|(owner, _)| owner.is_none()).map_or(0, |(_, n)| *n);
+    let by_owner: BTreeMap<String, i64> = by_owner.into_iter().filter_map(|(owner, n)| Some((owner?.to_string(), n))).collect();
     let by_status: Map<String, Value> = by_status.into_iter().map(|(status, n)| (status, json!(n))).collect();
-    Ok(json!({"by_status": by_status, "overdue": overdue}))
+    let mut counts = json!({"by_status": by_status, "by_owner": by_owner, "without_owner": without_owner,
+        "overdue": overdue?, "review_overdue": review_overdue?});
+    if let Value::Object(counts) = &mut counts {
+        counts.extend(R::counts(reader, again)?);
+    }
+    Ok(counts)
 }
 
 /// What the ids in these records are: one query.

@@ -21,6 +21,12 @@ pub struct Settings {
     pub zone: Tz,
     /// Days that evidence without a period is current.
     pub evidence_days: i32,
+    /// Days until a record is looked at again, where nothing else says so.
+    pub review_days: i32,
+}
+impl Settings {
+    /// Of an organization that has just been founded.
+    pub const FIRST: Settings = Settings { zone: Tz::UTC, evidence_days: 365, review_days: 365 };
 }
 
 /// A read of one organization at one moment.
@@ -157,6 +163,7 @@ impl<'a> Reader<'a> {
     /// A row as it is answered.
     pub fn show<R: Resource>(&mut self, mut row: Row) -> Result<Shown> {
         self.name(std::slice::from_mut(&mut row))?;
+        self.veil(&R::KIND, std::slice::from_mut(&mut row))?;
         let computed = R::computed(self, std::slice::from_ref(&row))?.pop().unwrap_or_default();
         let row = self.cut_row(row)?;
         let json = assemble(&R::KIND, &row, &computed)?;
@@ -174,7 +181,9 @@ impl<'a> Reader<'a> {
         type Found = (i32, String, bool, i16, String, Option<String>);
         let columns = (v::version, v::status, v::archived_at.is_not_null(), v::schema, body_of(), personal_of());
         let (version, status, archived, schema, body, personal) = query.select(columns).get_result::<Found>(self.conn)?;
-        Ok(Row { id, version, status, archived, body, personal, schema, names: 0 })
+        let mut row = Row { id, version, status, archived, body, personal, schema, names: 0 };
+        self.name(std::slice::from_mut(&mut row))?;
+        Ok(row)
     }
     /// What these records are, as far as this caller sees them.
     pub fn refs(&mut self, ids: &[Id]) -> Result<Vec<(Id, Ref)>> {
@@ -213,6 +222,7 @@ pub fn record_of<R: Resource>(row: &Row) -> Result<Record<R>> {
 pub fn settings(conn: &mut Conn, tenant: TenantId, seq: i64) -> Result<Settings> {
     let standing = o::table.inner_join(v::table.on(v::tenant_id.eq(o::tenant_id).and(v::id.eq(o::id)).and(v::version.eq(o::version))));
     let row = standing.filter(v::tenant_id.eq(tenant).and(v::id.eq(tenant.record()))).filter(at(seq));
-    let (zone, evidence_days): (String, i32) = row.select((o::time_zone, o::evidence_default_valid_days)).get_result(conn)?;
-    Ok(Settings { zone: zone.parse().map_err(Problem::internal)?, evidence_days })
+    let columns = (o::time_zone, o::evidence_default_valid_days, o::review_every_days);
+    let (zone, evidence_days, review_days): (String, i32, i32) = row.select(columns).get_result(conn)?;
+    Ok(Settings { zone: zone.parse().map_err(Problem::internal)?, evidence_days, review_days })
 }

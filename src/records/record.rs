@@ -75,6 +75,18 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn computed_schemas() -> Vec<(&'static str, Value)> {
         vec![]
     }
+    /// What `include=counts` says of this kind beside states, owners and what is overdue.
+    fn counts(_reader: &mut Reader<'_>, _records: super::list::Again<'_>) -> Result<Map<String, Value>> {
+        Ok(Map::new())
+    }
+    /// The schemas of those counts.
+    fn counts_schemas() -> Vec<(&'static str, Value)> {
+        vec![]
+    }
+    /// Days until the next review, where the record itself says so; else it is the organization's setting.
+    fn review_days(_reader: &mut Reader<'_>, _record: &Record<Self>) -> Result<Option<i32>> {
+        Ok(None)
+    }
     /// Schemas that the document needs besides.
     fn more_schemas(_to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {}
 }

@@ -1,5 +1,5 @@
 //! Several changes in one write: each in a savepoint of its own, so that one that fails leaves the others alone.
-use super::{Covers, Known, MergePatch, Record, Resource, Selector, Tx};
+use super::{Body, Covers, Known, Patch, Record, Resource, Selector, Tx};
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::db::{Conn, schema::versions as v};
 use crate::ledger::Recorded;
@@ -45,28 +45,40 @@ impl<P> Tx<'_, P> {
         outcome
     }
     /// Creates the record with this `external_ref`, or patches the one that is there: absent leaves, null clears.
-    pub fn upsert<R: Resource>(&mut self, body: Map<String, Value>) -> Result<(Recorded<Record<R>>, Upserted)>
+    pub fn upsert<R: Resource>(&mut self, said: Upsert<R>) -> Result<(Recorded<Record<R>>, Upserted)>
     where
         P: Covers<R>,
     {
-        let standing = match body.get("external_ref") {
-            Some(Value::String(reference)) if !reference.contains('\0') => self.of_reference::<R>(reference)?,
-            Some(Value::String(_)) => None,
-            _ => return Err(Problem::invalid(vec![Invalid::body("/external_ref", "required", "an upsert goes by it")])),
+        let stored = match said.by {
+            By::Code(number, ref reference) => match (self.coded::<R>(number)?, reference) {
+                (Some(id), _) => Some(id),
+                (None, Some(reference)) => self.of_reference::<R>(reference)?,
+                (None, None) => {
+                    let words = "there is no record with this code; leave it empty for a new one";
+                    return Err(Problem::invalid(vec![Invalid::body("/code", "unknown_reference", words)]));
+                }
+            },
+            By::Reference(ref reference) => self.of_reference::<R>(reference)?,
+            By::Unreadable => None,
+            By::Nothing => return Err(Problem::invalid(vec![Invalid::body("/external_ref", "required", said.needed)])),
         };
-        let Some(id) = standing else {
-            let draft = self.draft::<R>(body)?;
+        let Some(id) = stored else {
+            let draft = self.draft(said.whole)?;
             return Ok((self.create(draft)?, Upserted::Created));
         };
         let before = self.load_any::<R>(&Selector::Id(id), &Known::any(), true)?;
         if before.spine.archived_at.is_some() {
             let code = before.spine.code;
-            return Err(
-                Problem::new(Code::Conflict, format!("{code} has this external_ref and is archived; restore it first.")).needed_by([code])
-            );
+            let words = format!("{code} is archived. Restore it first.");
+            return Err(Problem::new(Code::Conflict, words).needed_by([code]));
+        }
+        if let (By::Code(_, Some(reference)), Some(own)) = (&said.by, before.common.external_ref.as_ref().filter(|own| said.differs(own))) {
+            let words =
+                format!("{} has the external_ref `{own}`, not `{reference}`: leave the code or the reference out", before.spine.code);
+            return Err(Problem::invalid(vec![Invalid::body("/external_ref", "conflict", words)]));
         }
         let version = before.spine.version;
-        let saved = self.patch(before, MergePatch(body))?;
+        let saved = self.patch(before, said.patch)?;
         let outcome = if saved.get().spine.version == version { Upserted::Unchanged } else { Upserted::Updated };
         Ok((saved, outcome))
     }
@@ -75,5 +87,59 @@ impl<P> Tx<'_, P> {
         let reader = self.reader();
         let same = v::table.filter(reader.seen(R::KIND.name)).filter(v::external_ref.eq(reference));
         Ok(same.select(v::id).get_result(reader.conn).optional()?)
+    }
+    /// The record with this number, likewise.
+    fn coded<R: Resource>(&mut self, number: i64) -> Result<Option<Id>> {
+        let reader = self.reader();
+        let same = v::table.filter(reader.seen(R::KIND.name)).filter(v::number.eq(number));
+        Ok(same.select(v::id).get_result(reader.conn).optional()?)
+    }
+}
+
+/// A record to create or to change, read before the write begins: both are looked at, since only the database knows which it will be.
+#[derive(Debug)]
+pub struct Upsert<R> {
+    by: By,
+    needed: &'static str,
+    whole: Body<R>,
+    patch: Patch<R>,
+}
+
+/// What the record is found by.
+#[derive(Debug)]
+enum By {
+    /// The number in its code; by the reference, where no record has that code.
+    Code(i64, Option<String>),
+    /// Its external reference.
+    Reference(String),
+    /// A reference that no record can have.
+    Unreadable,
+    /// Nothing was said.
+    Nothing,
+}
+
+impl<R: Resource> Upsert<R> {
+    /// By its `external_ref`.
+    pub fn read(body: Map<String, Value>) -> Self {
+        let by = match body.get("external_ref") {
+            Some(Value::String(reference)) if !reference.contains('\0') => By::Reference(reference.clone()),
+            Some(Value::String(_)) => By::Unreadable,
+            _ => By::Nothing,
+        };
+        Upsert { by, needed: "an upsert goes by it", whole: Body::read(body.clone()), patch: Patch::read(body) }
+    }
+    /// By its code where that is given, else by its `external_ref`: a row of a table.
+    pub fn row(code: Option<Selector>, body: Map<String, Value>) -> Self {
+        let read = Upsert::read(body);
+        match code {
+            Some(Selector::Number(_, number)) => {
+                let reference = if let By::Reference(reference) = read.by { Some(reference) } else { None };
+                Upsert { by: By::Code(number, reference), ..read }
+            }
+            _ => Upsert { needed: "give an external_ref, or the code of a record that there is: a row goes by it", ..read },
+        }
+    }
+    fn differs(&self, own: &str) -> bool {
+        matches!(&self.by, By::Code(_, Some(reference)) if reference != own)
     }
 }

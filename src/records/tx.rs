@@ -1,16 +1,15 @@
 //! A write of one organization, under one permission. Whatever it changes, it gives back the proof of the ledger entry.
-use super::body::{Cited, own_unknown};
+use super::body::{Body, Cited, Patch, own_unknown};
 use super::frameworks::Library;
 use super::kind::Comment;
 use super::known::Known;
 use super::record::{Record, Shown};
 use super::{Draft, Reader, Resource, Row, Selector, Settings, limit, links, spine};
 use crate::access::Caller;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result, merge::merge};
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
 use crate::db::{Conn, dialect::NOW, schema::versions as v};
 use crate::ledger::{self, Change, Head, Recorded, Stamp};
 use diesel::prelude::*;
-use serde_json::{Map, Value};
 use std::marker::PhantomData;
 
 /// A permission that lets records of `R` be written.
@@ -41,6 +40,11 @@ impl<'a, P> Tx<'a, P> {
     /// The organization's date.
     pub fn today(&self) -> chrono::NaiveDate {
         self.stamp.at.day(self.settings.zone)
+    }
+    /// The day of the next review: so many days from today, or as the organization's setting says.
+    pub fn review_in(&self, days: Option<i32>) -> Option<chrono::NaiveDate> {
+        let days = u64::try_from(days.unwrap_or(self.settings.review_days)).ok()?;
+        self.today().checked_add_days(chrono::Days::new(days))
     }
     /// The position of the last entry, this transaction's included.
     pub fn position(&self) -> i64 {
@@ -84,6 +88,7 @@ impl<'a, P> Tx<'a, P> {
     where
         P: Covers<R>,
     {
+        ledger::in_time()?;
         let record = self.reader().load::<R>(selector, archived_too)?;
         known.check(record.spine.version)?;
         self.within(&record)?;
@@ -100,11 +105,12 @@ impl<'a, P> Tx<'a, P> {
             false => Ok(()),
         }
     }
-    /// Reads a whole body (a patch is merged onto the stored one, RFC 7396); every fault is named, unknown references among them.
-    pub fn draft<R: Resource>(&mut self, body: Map<String, Value>) -> Result<Draft<R>> {
-        self.draft_over(body, None)
+    /// A draft of a body that was read before; every fault is named, unknown references among them.
+    pub fn draft<R: Resource>(&mut self, body: impl Into<Body<R>>) -> Result<Draft<R>> {
+        self.draft_over(body.into(), None)
     }
-    fn draft_over<R: Resource>(&mut self, body: Map<String, Value>, before: Option<&R>) -> Result<Draft<R>> {
+    fn draft_over<R: Resource>(&mut self, body: Body<R>, before: Option<&R>) -> Result<Draft<R>> {
+        ledger::in_time()?;
         let (caller, today) = (self.caller, self.today());
         // The two look at the database one after the other.
         let conn = std::cell::RefCell::new(&mut *self.conn);
@@ -119,7 +125,7 @@ impl<'a, P> Tx<'a, P> {
             Ok(_) => vec![],
             Err(problem) => problem.errors().to_vec(),
         };
-        Draft::read_with(body, unknown, &mut |own| uncited(*conn.borrow_mut(), caller, own, before))
+        body.settled(&mut |own| uncited(*conn.borrow_mut(), caller, own, before), unknown)
     }
     /// A new record.
     pub fn create<R: Resource>(&mut self, draft: Draft<R>) -> Result<Recorded<Record<R>>>
@@ -145,6 +151,9 @@ impl<'a, P> Tx<'a, P> {
         let number = self.head.number(R::KIND.name);
         let spine = spine::begin(&R::KIND, id, number, status, &self.stamp.actor, self.stamp.at);
         let mut record = Record { spine, common: draft.common, own: draft.own, state, links };
+        if R::KIND.reviewed && record.common.review_due_on.is_none() {
+            record.common.review_due_on = self.review_in(None);
+        }
         R::settle(&mut record, None, self.today());
         R::checked(&record, None, self.today())?;
         self.assigned(&record)?;
@@ -176,17 +185,22 @@ impl<'a, P> Tx<'a, P> {
         (record.spine.updated_at, record.spine.updated_by) = (at, self.stamp.actor.clone());
     }
     /// A patch of the writable part (RFC 7396). One that changes nothing leaves the record and the ledger alone.
-    pub fn patch<R: Resource>(&mut self, before: Record<R>, patch: super::MergePatch) -> Result<Recorded<Record<R>>>
+    pub fn patch<R: Resource>(&mut self, before: Record<R>, patch: impl Into<Patch<R>>) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {
         R::changeable(&before)?;
-        patch.known::<R>()?;
         let mut body = before.body()?;
-        merge(&mut body, patch.0);
-        let draft = self.draft_over::<R>(body, Some(&before.own))?;
-        let today = self.today();
-        let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links, today)?;
+        let faults = patch.into().apply(&mut body);
+        let draft = match self.draft_over::<R>(Body::read(body), Some(&before.own)) {
+            Ok(draft) if faults.is_empty() => draft,
+            Ok(_) => return Err(Problem::invalid(faults)),
+            Err(problem) if problem.is(Code::ValidationFailed) => {
+                return Err(Problem::invalid([faults.as_slice(), problem.errors()].concat()));
+            }
+            Err(problem) => return Err(problem),
+        };
+        let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links, self.today())?;
         let mut record = before.clone().with(draft, links);
         R::settle(&mut record, Some(&before), self.today());
         R::checked(&record, Some(&before), self.today())?;
@@ -246,8 +260,11 @@ impl<'a, P> Tx<'a, P> {
         self.within(&record)?;
         let (tenant, id, seq) = (self.stamp.tenant, record.spine.id, self.head.next());
         spine::free_reference(self.conn, self.caller, &record)?;
+        ledger::in_time()?;
         for relation in R::KIND.relations.iter().filter(|relation| relation.acyclic) {
-            links::acyclic(self.conn, tenant, id, relation, record.links.many(relation.member))?;
+            let before = before.map_or(&[][..], |before| before.links.many(relation.member));
+            let new: Vec<Id> = record.links.many(relation.member).iter().filter(|to| !before.contains(to)).copied().collect();
+            links::acyclic(self.conn, tenant, id, relation, &new)?;
         }
         if before.is_none() {
             spine::identify::<R>(self.conn, tenant, &record.spine)?;

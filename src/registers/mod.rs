@@ -36,9 +36,9 @@ pub struct Room {
 /// All registers.
 pub const ROOMS: &[Room] = &[
     settings::<Organization>(plan::organization::mount),
-    room::<Scope>(Operations::KEPT, plan::scope::actions),
+    room::<Scope>(Operations::ALL, plan::scope::actions),
     room::<Person>(Operations { import: true, ..Operations::KEPT }, nothing),
-    room::<RiskMethodology>(Operations::KEPT, plan::methodology::actions),
+    room::<RiskMethodology>(Operations::ALL, plan::methodology_steps::actions),
     room::<Asset>(Operations { import: true, ..Operations::ALL }, plan::asset::actions),
     room::<Threat>(Operations::KEPT, plan::attack::mount),
     room::<Vulnerability>(Operations { import: true, ..Operations::KEPT }, plan::vulnerability::actions),

@@ -11,6 +11,7 @@ crate::on_both!(
     a_transition_that_is_sent_again_happened_once,
     a_refusal_is_not_kept,
     a_key_lasts_a_day,
+    a_replay_is_within_the_limits_of_now,
     a_secret_is_not_in_the_replay
 );
 
@@ -105,6 +106,32 @@ async fn a_key_lasts_a_day(app: &TestApp) {
     assert_eq!(id(&send().await), id(&first));
     app.pass(2);
     assert_ne!(id(&send().await), id(&first));
+}
+
+/// What its caller does not see any more is not answered again.
+async fn a_replay_is_within_the_limits_of_now(app: &TestApp) {
+    let admin = &app.keys.admin;
+    let of = async |path: &str, body: Value| app.post(admin, path, &body).await.expect(201).json();
+    let scope = async |name: &str| of("/v1/scopes", json!({"name": name, "statement": "s"})).await["id"].clone();
+    let (here, there) = (scope("Here").await, scope("There").await);
+    let key = json!({"name": "Robot", "role": "manager", "expires_at": "2027-01-01T00:00:00Z", "limits": {"scope_ids": [here]}});
+    let key = of("/v1/api-keys", key).await;
+    let (secret, at) = (key["secret"].as_str().unwrap(), format!("/v1/api-keys/{}", id(&key)));
+    let asset = json!({"name": "x", "asset_type": "software", "classification": "public", "scope_ids": [here]});
+    let batch = json!({"items": [{"create": asset}]});
+    let again =
+        async |path: &str, name: &str, body: &Value| app.send(secret, Method::POST, path, &[("Idempotency-Key", name)], Some(body)).await;
+    let made = again("/v1/assets", "one", &asset).await.expect(201).json();
+    again("/v1/assets/batch", "many", &batch).await.expect(200);
+    again("/v1/assets", "one", &asset).await.expect(201);
+    app.patch(admin, &at, "*", &json!({"limits": {"scope_ids": [there]}})).await.expect(200);
+    app.get(secret, &format!("/v1/assets/{}", id(&made))).await.problem(404, "not_found");
+    again("/v1/assets", "one", &asset).await.problem(403, "outside_limits");
+    again("/v1/assets/batch", "many", &batch).await.problem(403, "outside_limits");
+    app.patch(admin, &at, "*", &json!({"limits": {"scope_ids": [here]}})).await.expect(200);
+    assert_eq!(again("/v1/assets", "one", &asset).await.expect(201).json()["id"], made["id"]);
+    app.patch(admin, &format!("/v1/assets/{}", id(&made)), "*", &json!({"scope_ids": [there]})).await.expect(200);
+    again("/v1/assets", "one", &asset).await.problem(403, "outside_limits");
 }
 
 async fn a_secret_is_not_in_the_replay(app: &TestApp) {

@@ -95,12 +95,14 @@ async fn a_change_is_one_entry_and_a_failed_one_is_none(app: &TestApp) {
 
 /// What is computed at reading, and so in no image.
 const COMPUTED: &[&str] = &[
+    "adopted",
     "allowed_transitions",
     "effective",
     "evaluation",
     "evidence",
     "operation",
     "freshness",
+    "in_force",
     "receipt",
     "lapse_reason",
     "lapsed_on",

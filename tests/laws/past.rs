@@ -123,7 +123,7 @@ async fn everything_changes(app: &TestApp, admin: &str, made: &[Value]) {
     let method = format!("/v1/risk-methodologies/{}", id(methodology));
     app.act(key, &format!("{method}/revise"), &json!({})).await.expect(200);
     let mut matrix = methodology["matrix"].clone();
-    matrix[3][4] = json!("low");
+    matrix[0][4] = json!("high");
     app.patch(key, &method, "*", &json!({"matrix": matrix})).await.expect(200);
     app.act(key, &format!("{method}/submit"), &json!({})).await.expect(200);
     app.act(&app.keys.approver, &format!("{method}/approve"), &json!({})).await.expect(200);

@@ -11,7 +11,8 @@ crate::on_both!(
     roles_that_are_taken_away_are_gone_at_once,
     an_access_token_lives_fifteen_minutes_and_is_pinned,
     a_user_changes_their_own_password,
-    one_address_may_be_in_two_organizations
+    one_address_may_be_in_two_organizations,
+    auditors_see_accounts_without_addresses
 );
 
 async fn login(app: &TestApp, email: &str, password: &str) -> Reply {
@@ -191,4 +192,33 @@ async fn one_address_may_be_in_two_organizations(app: &TestApp) {
         let me = app.get(tokens["access_token"].as_str().unwrap(), "/v1/me").await.expect(200).json();
         assert_eq!(me["organization_id"], json!(organization));
     }
+}
+
+async fn auditors_see_accounts_without_addresses(app: &TestApp) {
+    let user = format!("/v1/users/{}", app.keys.approver_user);
+    app.patch(&app.keys.admin, &user, "*", &json!({"roles": ["approver", "auditor"], "email": "director@a.example"})).await.expect(200);
+    for key in [&app.keys.auditor, &app.keys.internal_auditor] {
+        let one = app.get(key, &user).await.expect(200).json();
+        assert_eq!((&one["email"], &one["roles"], &one["name"]), (&Value::Null, &json!(["approver", "auditor"]), &json!("approver")));
+        assert_eq!(one["person_id"], json!(app.keys.approver_person));
+        let history = app.get(key, &format!("{user}/history?include=body")).await.expect(200);
+        assert_eq!(history.json()["data"][0]["changes"].as_array().unwrap().len(), 1, "{}", history.text());
+        for path in
+            ["/v1/users?include=refs,total&limit=200", "/v1/users/export", "/v1/ledger/entries?kind=user&limit=200", "/v1/events?kind=user"]
+        {
+            let reply = app.get(key, path).await.expect(200);
+            assert!(reply.bytes.len() > 200 && !reply.text().contains("director@"), "{path}: {}", reply.text());
+        }
+        for text in [one.to_string(), history.text(), app.get(key, "/v1/users/export").await.text()] {
+            assert!(!text.contains("director@") && !text.contains("contributor@"), "{text}");
+        }
+        assert!(app.get(key, "/v1/users?q=director").await.data().is_empty(), "nor are they found by them");
+        for path in ["/v1/users?email=director@a.example", "/v1/users/export?email=director@a.example"] {
+            app.get(key, path).await.problem(403, "forbidden");
+        }
+        app.patch(key, &user, "*", &json!({"name": "x"})).await.problem(403, "forbidden");
+    }
+    let admin = &app.keys.admin;
+    assert_eq!(app.get(admin, &user).await.expect(200).json()["email"], "director@a.example");
+    assert_eq!(app.get(admin, "/v1/users?email=director@a.example").await.data().len(), 1);
 }

@@ -220,7 +220,7 @@ async fn it_takes_ten_queries_whatever_the_size(app: &TestApp) {
     let caller = Caller::new(tenant(app), actor, vec![Role::Manager], limits, app.house.clock().now());
     let count = |wanted: i64| {
         let (asked, mut conn) = (Arc::new(AtomicUsize::new(0)), app.conn());
-        let (sink, settings) = (asked.clone(), isms::records::Settings { zone: chrono_tz::UTC, evidence_days: 365 });
+        let (sink, settings) = (asked.clone(), isms::records::Settings::FIRST);
         let mut reader = Reader::open(&mut conn, &caller, None, app.house.clock().now(), settings).unwrap();
         reader.conn().set_instrumentation(move |event: InstrumentationEvent<'_>| {
             if let InstrumentationEvent::StartQuery { .. } = event {

@@ -43,6 +43,23 @@ async fn a_methodology_is_checked_as_a_whole(app: &TestApp) {
             vec!["/matrix/4/0", "/matrix/4/1", "/matrix/4/2", "/matrix/4/3", "/matrix/4/4"],
         ),
         (json!({"levels": [level("high", false), level("low", true)], "matrix": matrix(5, 5, |_, _| "low")}), vec!["/levels"]),
+        // A level falls nowhere: along neither axis, at no place.
+        (json!({"matrix": matrix(5, 5, |l, i| if l * i == 1 { "high" } else { "low" })}), vec!["/matrix/0/1", "/matrix/1/0"]),
+        (json!({"matrix": matrix(5, 5, |l, i| if (l, i) == (5, 5) { "low" } else { "high" })}), vec!["/matrix/4/4"]),
+        (
+            json!({"matrix": matrix(5, 5, |l, _| if l == 4 { "critical" } else { "medium" })}),
+            vec!["/matrix/4/0", "/matrix/4/1", "/matrix/4/2", "/matrix/4/3", "/matrix/4/4"],
+        ),
+        (
+            json!({"matrix": matrix(5, 5, |_, i| if i == 4 { "critical" } else { "medium" })}),
+            vec!["/matrix/0/4", "/matrix/1/4", "/matrix/2/4", "/matrix/3/4", "/matrix/4/4"],
+        ),
+        // Something has to be unacceptable, and to be reached.
+        (
+            json!({"levels": [level("low", true), level("high", true)], "matrix": matrix(5, 5, |l, _| if l == 5 { "high" } else { "low" })}),
+            vec!["/levels"],
+        ),
+        (json!({"levels": [level("low", true), level("high", false)], "matrix": matrix(5, 5, |_, _| "low")}), vec!["/matrix"]),
         (json!({"levels": [level("low", true), level("low", false)], "matrix": matrix(5, 5, |_, _| "low")}), vec!["/levels"]),
         (json!({"impact_dimensions": ["legal", "legal"]}), vec!["/impact_dimensions"]),
         (
@@ -54,6 +71,12 @@ async fn a_methodology_is_checked_as_a_whole(app: &TestApp) {
         whole.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
         assert_eq!(app.post(&app.keys.manager, "/v1/risk-methodologies", &whole).await.pointers(), pointers, "{body}");
     }
+    // A change is held to the same.
+    let draft = at("risk-methodologies", &made(app, "risk-methodologies", "Own", json!({})).await);
+    let falls = json!({"matrix": matrix(5, 5, |l, i| if (l, i) == (2, 2) { "critical" } else { "low" })});
+    assert_eq!(app.patch(&app.keys.manager, &draft, "*", &falls).await.pointers(), ["/matrix/1/2", "/matrix/2/1"]);
+    let fine = json!({"levels": [level("low", true), level("medium", true), level("high", true), level("critical", true)]});
+    assert_eq!(app.patch(&app.keys.manager, &draft, "*", &fine).await.pointers(), ["/levels"]);
 }
 
 async fn scales_of_three_to_ten_steps_are_in_force_once_approved(app: &TestApp) {
@@ -160,15 +183,15 @@ async fn the_trend_counts_what_stood_then(app: &TestApp) {
     let point = |on: &str, levels: Value, not_assessed: i64, above: i64, open: i64| json!({"on": on, "levels": levels, "not_assessed": not_assessed, "above_criteria": above, "open": open});
     let monthly = trend(manager, "from=2026-11-01").await;
     let wanted = [
-        point("2026-11-30", json!({"critical": 1, "medium": 1}), 0, 2, 2),
-        point("2026-12-31", json!({"low": 1, "medium": 1}), 0, 1, 2),
-        point("2027-01-09", json!({"low": 1}), 1, 0, 2),
+        point("2026-11-30", json!({"low": 0, "medium": 1, "high": 0, "critical": 1}), 0, 2, 2),
+        point("2026-12-31", json!({"low": 1, "medium": 1, "high": 0, "critical": 0}), 0, 1, 2),
+        point("2027-01-09", json!({"low": 1, "medium": 0, "high": 0, "critical": 0}), 1, 0, 2),
     ];
     assert_eq!(monthly, json!(wanted));
     assert_eq!(trend(manager, "from=2026-11-01&as_of=2026-12-31").await, json!(wanted[..2]), "as it was known then");
     assert_eq!(
         trend(manager, "from=2026-12-09&to=2026-12-10&step=day").await[1],
-        point("2026-12-10", json!({"low": 1, "medium": 1}), 0, 1, 2)
+        point("2026-12-10", json!({"low": 1, "medium": 1, "high": 0, "critical": 0}), 0, 1, 2)
     );
     assert_eq!(trend(&limited, "from=2026-12-31&to=2026-12-31").await[0]["open"], 1, "a limited key sees its scopes");
     let other = trend(manager, &format!("from=2026-12-31&to=2026-12-31&scope_id={}", scope["code"].as_str().unwrap())).await;
@@ -198,6 +221,6 @@ async fn the_matrix_is_drawn_for_light_and_dark(app: &TestApp) {
     ] {
         assert!(drawn.contains(part), "{part} in {drawn}");
     }
-    assert!(!drawn.contains("<b>") && drawn.contains("1 open risk outside"), "{drawn}");
+    assert!(!drawn.contains("<b>") && drawn.contains("1 open risk of another revision"), "{drawn}");
     assert_eq!(drawn.matches("<rect").count(), 15 + drawn.matches("<rect class=\"page\"").count());
 }

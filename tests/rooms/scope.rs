@@ -107,7 +107,9 @@ async fn only_one_in_force_scores(app: &TestApp) {
     assert_eq!(assess().await, (json!("low"), json!(1)));
     app.act(manager, &format!("{method}/revise"), &json!({})).await.expect(200);
     let mut matrix = standing["matrix"].clone();
-    matrix[1][1] = json!("critical");
+    for (likelihood, impact) in (1..5).flat_map(|l| (1..5).map(move |i| (l, i))) {
+        matrix[likelihood][impact] = json!("critical");
+    }
     app.patch(manager, &method, "*", &json!({"matrix": matrix})).await.expect(200);
     assert_eq!(assess().await, (json!("low"), json!(1)), "a draft is not in force");
     app.act(manager, &format!("{method}/submit"), &json!({})).await.expect(200);

@@ -101,7 +101,7 @@ fn counted(app: &TestApp, shop: &Value) -> (usize, f64) {
     let caller = Caller::new(make::tenant(app), actor, vec![Role::Manager], Limits::default(), now);
     let (framework, scope) = (catalogue::framework(catalogue::ISO_27001).unwrap(), Id::parse(shop["id"].as_str().unwrap()).unwrap());
     let once = |conn: &mut isms::db::Conn| {
-        let settings = Settings { zone: chrono_tz::UTC, evidence_days: 365 };
+        let settings = Settings::FIRST;
         let mut reader = Reader::open(conn, &caller, None, now, settings).unwrap();
         let selector = isms::records::Selector::Id(scope);
         let scope = reader.row::<isms::registers::plan::scope::Scope>(&selector, false).unwrap().id;

@@ -273,7 +273,8 @@ async fn a_treated_risk_is_a_reason_and_contradicts_an_exclusion(app: &TestApp) 
     let said = json!({"stage": "current", "likelihood": 4, "impact": 4, "rationale": "seen"});
     app.post(&app.keys.manager, &format!("{}/assessments", at("risks", &risk)), &said).await.expect(201);
     let expected = json!({"likelihood": 1, "impact": 2});
-    let body = json!({"risk_id": risk["id"], "option": "mitigate", "plan": "A fence.", "expected": expected, "control_ids": [control["id"], seals["id"]]});
+    let body = json!({"risk_id": risk["id"], "option": "mitigate", "plan": "A fence.", "expected": expected, "control_ids": [control["id"], seals["id"]],
+        "owner_id": app.keys.person, "due_on": "2027-06-30"});
     let treatment = made(app, "risk-treatments", "Build it", body).await;
     decide(app, &shop, "A.7.4", "*", &json!({"applicable": false, "justification": "No premises."})).await.expect(200);
     decide(app, &shop, "A.7.1", "*", &json!({"applicable": true, "reasons": ["law"]})).await.expect(200);

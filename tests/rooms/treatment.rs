@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 crate::on_both!(
     each_option_needs_its_own,
+    no_option_leaves_more_than_there_was,
     two_persons_sign_and_none_of_them_asked,
     what_changed_meanwhile_is_not_signed,
     the_owner_alone_signs_what_becomes_acceptable,
@@ -54,7 +55,18 @@ pub async fn accepted(app: &TestApp, risk: &Value, until: &str) -> Value {
     done
 }
 fn mitigation(risk: &Value) -> Value {
-    json!({"risk_id": risk["id"], "option": "mitigate", "plan": "A second factor.", "expected": {"likelihood": 1, "impact": 4}})
+    json!({"risk_id": risk["id"], "option": "mitigate", "plan": "A second factor.", "expected": {"likelihood": 1, "impact": 4},
+        "owner_id": risk["owner_id"], "due_on": "2027-06-30"})
+}
+/// What is missing, by place and code.
+#[track_caller]
+fn lacking(reply: crate::support::Reply) -> Vec<(String, String)> {
+    let problem = reply.problem(409, "not_ready");
+    let text = |fault: &Value, name: &str| fault[name].as_str().unwrap().to_owned();
+    problem["errors"].as_array().unwrap().iter().map(|fault| (text(fault, "pointer"), text(fault, "code"))).collect()
+}
+fn places(all: &[(&str, &str)]) -> Vec<(String, String)> {
+    all.iter().map(|(at, code)| ((*at).to_owned(), (*code).to_owned())).collect()
 }
 
 async fn each_option_needs_its_own(app: &TestApp) {
@@ -85,7 +97,8 @@ async fn each_option_needs_its_own(app: &TestApp) {
     assert_eq!(app.patch(key, &path, "*", &json!({"control_ids": []})).await.pointers(), ["/control_ids"]);
     app.patch(key, &path, "*", &json!({"option": "accept"})).await.expect(422);
     app.patch(key, &path, "*", &json!({"expected": {"likelihood": 9, "impact": 1}})).await.expect(200);
-    assert_eq!(app.act(key, &format!("{path}/submit"), &json!({})).await.pointers(), ["/expected"], "outside of the scales in force");
+    let wanted = places(&[("/owner_id", "required"), ("/due_on", "required"), ("/expected", "range")]);
+    assert_eq!(lacking(app.act(key, &format!("{path}/submit"), &json!({})).await), wanted, "all of it at once");
     let past = made(app, "risk-treatments", "Late", acceptance(&risk, "2026-11-19")).await;
     assert_eq!(app.act(key, &format!("{}/submit", at("risk-treatments", &past)), &json!({})).await.pointers(), ["/expires_on"]);
     // What state does not allow.
@@ -100,6 +113,57 @@ async fn each_option_needs_its_own(app: &TestApp) {
     assert_eq!(app.act(key, &format!("{path}/cancel"), &json!({})).await.pointers(), ["/comment"]);
     app.act(key, &format!("{path}/cancel"), &json!({"comment": "no"})).await.expect(200);
     app.delete(key, &path, "*").await.expect(204);
+}
+
+async fn no_option_leaves_more_than_there_was(app: &TestApp) {
+    let (key, risk) = (&app.keys.manager, risk(app, "Fire", 2, 3).await);
+    let submitted = async |more: Value| {
+        let mut body = json!({"risk_id": risk["id"], "owner_id": app.keys.person, "due_on": "2027-06-30"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let path = at("risk-treatments", &made(app, "risk-treatments", "x", body).await);
+        app.act(key, &format!("{path}/submit"), &json!({})).await
+    };
+    let options =
+        [json!({"option": "mitigate", "plan": "p"}), json!({"option": "transfer", "counterparty": "Insurer"}), json!({"option": "avoid"})];
+    let with = |option: &Value, more: Value| {
+        let mut body = option.clone();
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    for option in &options {
+        for (likelihood, impact) in [(5, 5), (2, 4), (1, 7), (4, 2)] {
+            let body = with(option, json!({"expected": {"likelihood": likelihood, "impact": impact}}));
+            let code = if impact > 5 { "range" } else { "above_current" };
+            assert_eq!(lacking(submitted(body).await), places(&[("/expected", code)]), "{option} {likelihood} x {impact}");
+        }
+        for (likelihood, impact) in [(2, 3), (3, 2), (1, 1), (1, 5)] {
+            let body = with(option, json!({"expected": {"likelihood": likelihood, "impact": impact}}));
+            submitted(body).await.expect(200);
+        }
+    }
+    // An acceptance leaves it as it is, and says nothing else.
+    let accept = json!({"option": "accept", "justification": "j", "expires_on": "2027-01-01"});
+    let less = with(&accept, json!({"expected": {"likelihood": 1, "impact": 1}}));
+    assert_eq!(lacking(submitted(less).await), places(&[("/expected", "not_current")]));
+    let same = with(&accept, json!({"expected": {"likelihood": 2, "impact": 3}}));
+    submitted(same).await.expect(200);
+    // Only a mitigation needs somebody who does it, and a day.
+    let nobody = json!({"owner_id": null, "due_on": null, "expected": {"likelihood": 1, "impact": 1}});
+    assert_eq!(lacking(submitted(with(&options[0], nobody.clone())).await), places(&[("/owner_id", "required"), ("/due_on", "required")]));
+    submitted(with(&options[1], nobody)).await.expect(200);
+    // What the risk itself lacks is named beside it.
+    let bare = made(app, "risks", "Flood", json!({})).await;
+    let body = with(&options[0], json!({"risk_id": bare["id"], "owner_id": null, "expected": {"likelihood": 1, "impact": 1}}));
+    let wanted = places(&[("/owner_id", "required"), ("/risk_id", "not_ready"), ("/risk_id", "not_ready")]);
+    assert_eq!(lacking(submitted(body).await), wanted);
+    // The risk got better while the treatment waited: what was expected is more than there is.
+    let path = at("risk-treatments", &made(app, "risk-treatments", "Second factor", with(&mitigation(&risk), json!({}))).await);
+    app.act(key, &format!("{path}/submit"), &json!({})).await.expect(200);
+    assess(app, &risk, 1, 2).await;
+    assert_eq!(
+        lacking(app.act(&app.keys.contributor, &format!("{path}/sign"), &json!({})).await),
+        places(&[("/expected", "above_current")])
+    );
 }
 
 async fn two_persons_sign_and_none_of_them_asked(app: &TestApp) {
@@ -320,7 +384,7 @@ async fn the_plan_is_a_table_without_formulas(app: &TestApp) {
     assert_eq!(lines.len(), 3, "{text}");
     let columns = lines[0].split(',').count();
     assert!(lines[1].starts_with("RSK-2,Flood,Contributor,5,5,critical,treatment_needed,,") && lines[1].split(',').count() == columns);
-    for neutral in ["\"'=HYPERLINK(\"\"x\"\")\"", ",'+1,mitigate,approved,", "\"'@SUM(A1), \"\"quoted\"\"\"", ",1,4,low,contributor key,"] {
+    for neutral in ["\"'=HYPERLINK(\"\"x\"\")\"", ",'+1,mitigate,approved,", "\"'@SUM(A1), \"\"quoted\"\"\"", ",1,4,low,Contributor,"] {
         assert!(lines[2].contains(neutral), "{neutral} in {}", lines[2]);
     }
 }
@@ -388,7 +452,7 @@ async fn controls_are_applied_by_treatments_that_were_approved(app: &TestApp) {
     let pairs = |as_of| {
         let (actor, now) = (Actor::system(tenant(app)), app.house.clock().now());
         let caller = Caller::new(tenant(app), actor, vec![Role::Manager], Default::default(), now);
-        let settings = Settings { zone: chrono_tz::UTC, evidence_days: 365 };
+        let settings = Settings::FIRST;
         let mut conn = app.conn();
         let found = applied_controls(&mut Reader::open(&mut conn, &caller, as_of, now, settings).unwrap()).unwrap();
         found

@@ -123,7 +123,8 @@ async fn a_year_is_told_as_it_was(app: &TestApp) {
         .await
         .expect(200);
     assert_eq!(evaluation(app, &risk).await, "acceptance_lapsed");
-    let expected = json!({"risk_id": risk["id"], "option": "mitigate", "plan": "Sprinklers.", "expected": {"likelihood": 1, "impact": 3}});
+    let expected = json!({"risk_id": risk["id"], "option": "mitigate", "plan": "Sprinklers.", "expected": {"likelihood": 1, "impact": 3},
+        "owner_id": risk["owner_id"], "due_on": "2027-12-31"});
     let work = at("risk-treatments", &signed(app, "Sprinklers", expected).await);
     app.act(manager, &format!("{work}/start"), &json!({})).await.expect(200);
     let reasons = [&reasons[..], &["revoked"]].concat();

@@ -16,7 +16,6 @@ use contract::Asked;
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use isms::api::metrics::Metrics;
 use isms::api::{self, app, frame};
-use isms::config::Audience;
 use isms::core::Clock;
 use isms::db::{Conn, Manager};
 use isms::http::{House, house::Plan};
@@ -159,7 +158,7 @@ impl TestApp {
             clock: Clock::from_fn(move || DateTime::from_timestamp_millis(hands.load(Ordering::SeqCst)).unwrap()),
         };
         let house = Data::new(House::open(&plan).unwrap());
-        let (metrics, frame) = (Data::new(Metrics::new(Audience::On).unwrap()), Data::new(frame::Frame { behind_tls: false }));
+        let (metrics, frame) = (Data::new(Metrics::new().unwrap()), Data::new(frame::Frame { behind_tls: false }));
         let app = App::new().app_data(house.clone()).app_data(metrics).app_data(frame);
         let service = Rc::new(test::init_service(app.wrap(from_fn(frame::around)).configure(app::mount)).await);
         let call = move |request: test::TestRequest| {

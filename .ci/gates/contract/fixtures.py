@@ -37,6 +37,7 @@ STEPS = {
     ("risk-methodologies", "approve"): SUBMITTED,
     ("risk-methodologies", "return"): SUBMITTED,
     ("risk-methodologies", "revise"): IN_FORCE,
+    ("risk-methodologies", "retire"): IN_FORCE,
     ("risk-methodologies", "revisions"): IN_FORCE,
     ("risks", "reopen"): [("close", COMMENT, "maker")],
     ("risk-treatments", "sign"): SUBMITTED,  # the owner of the risk, who is tested, signs what somebody else submitted
@@ -172,6 +173,7 @@ class House:
             body["detected_on"] = day(-1)
         if collection == "risk-treatments":
             body["risk_id"] = self.risk_of_manager()
+            body["owner_id"] = self.call("GET", "/v1/me", key="manager")["person_id"]  # a mitigation names who does it
         return body
 
     def risk_of_manager(self):
@@ -200,6 +202,8 @@ class House:
         body = self.example(collection)
         if (collection, verb) == ("risk-treatments", "revoke"):
             body = {"name": body["name"], "risk_id": body["risk_id"], "option": "accept", "justification": "Small.", "expires_on": day(90)}
+        if collection == "risk-methodologies":  # one is in force for each scope, so each has one of its own
+            body["scope_ids"] = [self.call("POST", "/v1/scopes", self.example("scopes"), "maker")["id"]]
         record = self.call("POST", f"/v1/{collection}", body, "admin" if admin else "maker")
         at, actions = f"/v1/{collection}/{record['id']}", []
         for step, body, who in STEPS.get((collection, verb), []):

@@ -52,6 +52,7 @@ CREATE INDEX requirement_links_back ON requirement_links (tenant_id, requirement
 -- What lists and views ask of a kind alone; one row a version. The whole record stands in its ledger entry.
 CREATE TABLE organizations (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, time_zone TEXT COLLATE "C" NOT NULL, evidence_default_valid_days INTEGER NOT NULL,
+  review_every_days INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE TABLE people (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, email TEXT COLLATE "C", worker_kind TEXT COLLATE "C", starts_on DATE, ends_on DATE,
@@ -81,10 +82,10 @@ CREATE TABLE risks (
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE TABLE risk_treatments (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, risk_id UUID NOT NULL, option TEXT COLLATE "C" NOT NULL, expires_on DATE,
-  approved_seq BIGINT, approved_owner_id UUID, approved_rank INTEGER,
+  approved_seq BIGINT, approved_owner_id UUID, approved_rank INTEGER, approved_methodology_id UUID,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 -- With all that decides whether an acceptance holds, so that what stands against a risk is read from here alone.
-CREATE INDEX risk_treatments_by_risk ON risk_treatments (tenant_id, risk_id, expires_on, approved_seq, approved_owner_id, approved_rank);
+CREATE INDEX risk_treatments_by_risk ON risk_treatments (tenant_id, risk_id, expires_on, approved_seq, approved_owner_id, approved_rank, approved_methodology_id);
 CREATE TABLE controls (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, implementation TEXT COLLATE "C" NOT NULL, implemented_on DATE, frequency TEXT COLLATE "C", nature TEXT COLLATE "C", responsibility TEXT COLLATE "C" NOT NULL,
   preventive BOOLEAN NOT NULL, detective BOOLEAN NOT NULL, corrective BOOLEAN NOT NULL,

@@ -1,11 +1,12 @@
 //! Batches: up to 1,000 creations, upserts and patches in one request and one commit, one ledger entry each. Each item has its own outcome;
 //! with `atomic=true` all of them are made or none.
-use crate::core::{Invalid, Problem, Result};
+use crate::core::{Code, Invalid, Problem, Result};
+use crate::http::aside::by_size;
 use crate::http::input::Large;
 use crate::http::{Answer, Change, Guard, Operations};
-use crate::ledger::Recorded;
+use crate::ledger::{self, Recorded};
 use crate::records::record::assemble;
-use crate::records::{Covers, Known, MergePatch, Record, Resource, Row, Selector, Tx, Upserted};
+use crate::records::{Body, Covers, Known, Patch, Record, Resource, Row, Selector, Tx, Upsert, Upserted};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, ResponseError};
 use serde_json::{Map, Value};
@@ -30,9 +31,30 @@ type Outcome = std::result::Result<(StatusCode, Row), Problem>;
 /// Makes a batch of a register.
 pub async fn batch<R: Resource>(guard: Guard<Change<R>>, request: HttpRequest, input: Large, does: Operations) -> Result<Answer> {
     let atomic = super::flag(&request, "atomic")?;
-    let content = input.0.content()?;
-    let items = items(input.0.members(), does)?;
-    guard.effect(&content, move |tx| run::<R, _>(tx, items, atomic, does)).await
+    let kept = request.headers().contains_key("Idempotency-Key");
+    let size = input.0.size();
+    let read = move || -> Result<_> {
+        let content = if kept { input.0.content()? } else { vec![] };
+        let items = items(input.0.members(), does)?;
+        Ok((content, items.into_iter().map(|said| read(said, &R::KIND, does).map(ready::<R>)).collect::<Vec<_>>()))
+    };
+    let (content, items) = by_size(size, read).await??;
+    guard.effect(&content, move |tx| run::<R, _>(tx, items, atomic)).await
+}
+
+/// An item that was read whole before the write begins, with what is wrong with it.
+#[derive(Debug)]
+enum Ready<R> {
+    Create(Body<R>),
+    Upsert(Upsert<R>),
+    Patch(Selector, Known, Patch<R>),
+}
+fn ready<R: Resource>(item: Item) -> Ready<R> {
+    match item {
+        Item::Create(body) => Ready::Create(Body::read(body)),
+        Item::Upsert(body) => Ready::Upsert(Upsert::read(body)),
+        Item::Patch(selector, known, body) => Ready::Patch(selector, known, Patch::read(body)),
+    }
 }
 
 /// What an item may say.
@@ -57,7 +79,8 @@ fn items(mut body: Map<String, Value>, does: Operations) -> Result<Vec<Said>> {
             vec![]
         }
     };
-    faults.extend(body.keys().map(|name| Invalid::body(format!("/{name}"), "unknown_member", "there is no such member")));
+    let unknown = body.keys().take(Problem::LISTED + 1);
+    faults.extend(unknown.map(|name| Invalid::body(format!("/{name}"), "unknown_member", "there is no such member")));
     let read = items.into_iter().enumerate().map(|(n, item)| said(item, does, &format!("/items/{n}"), &mut faults)).collect();
     if faults.is_empty() { Ok(read) } else { Err(Problem::invalid(faults)) }
 }
@@ -74,6 +97,9 @@ fn said(item: Value, does: Operations, at: &str, faults: &mut Vec<Invalid>) -> S
         return said;
     };
     for (name, value) in members {
+        if faults.len() > Problem::LISTED {
+            break;
+        }
         let place = format!("{at}/{name}");
         match (name.as_str(), value) {
             (name, Value::Null) if ["id", "if_match"].contains(&name) || ways(does).contains(&name) => {}
@@ -92,14 +118,23 @@ fn said(item: Value, does: Operations, at: &str, faults: &mut Vec<Invalid>) -> S
     said
 }
 
-fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, items: Vec<Said>, atomic: bool, does: Operations) -> Result<Recorded<Answer>> {
+fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, items: Vec<Result<Ready<R>>>, atomic: bool) -> Result<Recorded<Answer>> {
     let (mut outcomes, mut proof): (Vec<Outcome>, _) = (Vec::with_capacity(items.len()), None);
     for item in items {
+        ledger::in_time()?;
         let made = tx.attempt(|tx| {
-            let (status, recorded) = apply::<R, P>(tx, read(item, &R::KIND, does)?)?;
+            let (status, recorded) = apply::<R, P>(tx, item?)?;
             let row = tx.row(recorded.get())?;
             Ok((status, row, recorded))
         });
+        // Out of time or out of database: not a matter of this item.
+        if made.as_ref().is_err_and(|problem| problem.is(Code::Unavailable)) {
+            return Err(Problem::new(
+                Code::Unavailable,
+                "The batch could not be finished and was undone. Send it again, in smaller parts.",
+            )
+            .retry_after(5));
+        }
         outcomes.push(made.map(|(status, row, recorded)| {
             proof = Some(recorded);
             (status, row)
@@ -115,19 +150,19 @@ fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, items: Vec<Said>, atomic: 
     }
 }
 
-fn apply<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, item: Item) -> Result<(StatusCode, Recorded<Record<R>>)> {
+fn apply<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, item: Ready<R>) -> Result<(StatusCode, Recorded<Record<R>>)> {
     match item {
-        Item::Create(body) => {
+        Ready::Create(body) => {
             let draft = tx.draft::<R>(body).map_err(|problem| problem.below("/create"))?;
             Ok((StatusCode::CREATED, tx.create(draft).map_err(|problem| problem.below("/create"))?))
         }
-        Item::Upsert(body) => {
+        Ready::Upsert(body) => {
             let (recorded, outcome) = tx.upsert::<R>(body).map_err(|problem| problem.below("/upsert"))?;
             Ok((if outcome == Upserted::Created { StatusCode::CREATED } else { StatusCode::OK }, recorded))
         }
-        Item::Patch(selector, known, patch) => {
+        Ready::Patch(selector, known, patch) => {
             let before = tx.load::<R>(&selector, &known)?;
-            Ok((StatusCode::OK, tx.patch(before, MergePatch(patch)).map_err(|problem| problem.below("/patch"))?))
+            Ok((StatusCode::OK, tx.patch(before, patch).map_err(|problem| problem.below("/patch"))?))
         }
     }
 }
@@ -169,9 +204,11 @@ fn refused(outcomes: &[Outcome]) -> Problem {
         })
         .collect();
     let count = failed.clone().count();
+    let more = if faults.len() > Problem::LISTED { format!(" These are the first {} faults.", Problem::LISTED) } else { String::new() };
+    let faults = faults.into_iter().take(Problem::LISTED).collect();
     match failed.map(|(_, problem)| problem).next() {
         Some(first) => {
-            first.clone().saying(format!("{count} of {} items are refused; nothing was stored.", outcomes.len())).listing(faults)
+            first.clone().saying(format!("{count} of {} items are refused; nothing was stored.{more}", outcomes.len())).listing(faults)
         }
         None => Problem::internal("a batch without a fault was refused"),
     }
@@ -183,7 +220,7 @@ fn answered<R: Resource, P>(tx: &mut Tx<'_, P>, outcomes: &[Outcome]) -> Result<
     tx.reader().name(&mut rows)?;
     let computed = R::computed(&mut tx.reader(), &rows)?;
     let mut records = rows.iter().zip(computed).map(|(row, computed)| assemble(&R::KIND, row, &computed));
-    let (mut data, mut failed) = (Vec::with_capacity(outcomes.len()), 0);
+    let (mut data, mut failed, mut share) = (Vec::with_capacity(outcomes.len()), 0, Problem::LISTED);
     for (n, outcome) in outcomes.iter().enumerate() {
         data.push(match outcome {
             Ok((status, _)) => {
@@ -193,7 +230,8 @@ fn answered<R: Resource, P>(tx: &mut Tx<'_, P>, outcomes: &[Outcome]) -> Result<
             Err(problem) => {
                 failed += 1;
                 let status = problem.status_code().as_u16();
-                let problem = problem.clone().below(&format!("/items/{n}"));
+                let problem = problem.clone().listing_up_to(share).below(&format!("/items/{n}"));
+                share -= problem.errors().len().min(share);
                 format!("{{\"index\":{n},\"status\":{status},\"record\":null,\"problem\":{}}}", problem.json()?)
             }
         });

@@ -1,17 +1,19 @@
-//! Imports: a table of up to 5,000 rows, each the record with its `external_ref`, new or changed. All rows are stored or none; a dry run tells
-//! what would come of it. Faults name their row, where the headings are row 1.
+//! Imports: a table of up to 5,000 rows, each the record with its `code` or its `external_ref`, new or changed. All rows are stored or none; a dry
+//! run tells what would come of it. Faults name their row, where the headings are row 1.
 use super::table::{self, Column};
 use crate::core::{Code, Id, Invalid, Problem, Result};
+use crate::http::aside::by_size;
+use crate::http::format::plain;
 use crate::http::input::{BULK_LIMIT, bytes};
 use crate::http::{Answer, Change, Guard};
-use crate::ledger::Recorded;
-use crate::records::{Covers, Record, Resource, Tx, Upserted};
+use crate::ledger::{self, Recorded};
+use crate::records::{Covers, Record, Resource, Selector, Tx, Upsert, Upserted};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::{TryFutureExt, future::LocalBoxFuture};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
 /// Rows of one import.
@@ -71,20 +73,25 @@ impl FromRequest for Table {
     }
 }
 
-/// Rows with their numbers, as bodies of upserts.
-type Bodies = Vec<(usize, Map<String, Value>)>;
+/// A row: its number, what is wrong with its cells, and what it says besides.
+#[derive(Debug)]
+struct Row<R> {
+    number: usize,
+    faults: Vec<Invalid>,
+    said: Upsert<R>,
+}
 
 /// The last change, where there was one.
 type Proof<R> = Option<Recorded<Record<R>>>;
 
-/// Imports a table into a register.
+/// Imports a table into a register. All of it is read before the write begins; the database is asked for references alone.
 pub async fn import<R: Resource>(guard: Guard<Change<R>>, request: HttpRequest, table: Table) -> Result<Answer> {
     let dry_run = super::flag(&request, "dry_run")?;
-    let rows = read::<R>(&table.0)?;
-    guard.effect(&table.0, move |tx| if dry_run { rehearsed::<R, _>(tx, rows) } else { run::<R, _>(tx, rows) }).await
+    let (rows, content) = by_size(table.0.len(), move || read::<R>(&table.0).map(|rows| (rows, table.0))).await??;
+    guard.effect(&content, move |tx| if dry_run { rehearsed::<R, _>(tx, rows) } else { run::<R, _>(tx, rows) }).await
 }
 
-fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Bodies) -> Result<Recorded<Answer>> {
+fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Vec<Row<R>>) -> Result<Recorded<Answer>> {
     let (data, proof) = upserted::<R, P>(tx, rows)?;
     let answer = Answer::of(&summed(data, false))?;
     match proof {
@@ -92,7 +99,7 @@ fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Bodies) -> Result<Re
         None => tx.unchanged(answer),
     }
 }
-fn rehearsed<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Bodies) -> Result<Recorded<Answer>> {
+fn rehearsed<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Vec<Row<R>>) -> Result<Recorded<Answer>> {
     let mut data = tx.rehearse(|tx| upserted::<R, P>(tx, rows).map(|(data, _)| data))?;
     for row in data.iter_mut().filter(|row| row.outcome == ImportOutcome::Created) {
         (row.id, row.code) = (None, None);
@@ -105,23 +112,32 @@ fn summed(data: Vec<ImportedRow>, dry_run: bool) -> ImportResult {
     ImportResult { dry_run, created, updated, unchanged, data }
 }
 
-/// Stores the rows; every row with a fault is named before all are given up.
-fn upserted<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Bodies) -> Result<(Vec<ImportedRow>, Proof<R>)> {
+/// Stores the rows; every row with a fault is named, with all of its faults, before all are given up.
+fn upserted<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Vec<Row<R>>) -> Result<(Vec<ImportedRow>, Proof<R>)> {
     let (mut data, mut faults, mut proof, mut first) = (Vec::with_capacity(rows.len()), Vec::new(), None, None);
-    for (row, body) in rows {
-        match tx.attempt(|tx| tx.upsert::<R>(body)) {
+    for Row { number: row, faults: of_cells, said } in rows {
+        ledger::in_time()?;
+        let unread: BTreeSet<String> = of_cells.iter().map(|fault| fault.pointer.clone()).collect();
+        let mut found = of_cells;
+        match tx.attempt(|tx| tx.upsert::<R>(said)) {
             Ok((recorded, outcome)) => {
                 let spine = &recorded.get().spine;
                 let (id, code) = (Some(spine.id), Some(spine.code.clone()));
                 data.push(ImportedRow { row, outcome: outcome.into(), id, code });
                 proof = Some(recorded);
             }
+            Err(problem) if problem.is(Code::Unavailable) => return Err(problem),
             Err(problem) => {
                 let place = format!("/rows/{row}");
-                faults.extend(problem.clone().below(&place).placed(&place).into_iter().map(|fault| in_row(fault, row)));
+                // A member whose cell could not be read is not missing besides.
+                found.extend(problem.clone().below(&place).placed(&place).into_iter().filter(|fault| !unread.contains(&fault.pointer)));
                 first.get_or_insert(problem);
             }
         }
+        if !found.is_empty() {
+            first.get_or_insert_with(|| Problem::new(Code::ValidationFailed, ""));
+        }
+        faults.extend(found.into_iter().map(|fault| in_row(fault, row)));
         if faults.len() >= FAULTS {
             break;
         }
@@ -141,19 +157,19 @@ fn refused(first: Problem, faults: Vec<Invalid>) -> Problem {
     first.saying(format!("{count}; nothing was stored. The first: {said}")).listing(faults)
 }
 
-/// Reads a table into the bodies of upserts; a cell that is empty clears, a column that is not there leaves. Columns that the server writes are
-/// passed over, so that an export can be changed and imported.
-fn read<R: Resource>(bytes: &[u8]) -> Result<Bodies> {
+/// Reads a table into upserts; a cell that is empty clears, a column that is not there leaves. Columns that the server writes are passed over, so
+/// that an export can be changed and imported.
+fn read<R: Resource>(bytes: &[u8]) -> Result<Vec<Row<R>>> {
     let text = std::str::from_utf8(bytes).map_err(|broken| {
         let row = bytes.iter().take(broken.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
         Problem::new(Code::Malformed, format!("Row {row} is not UTF-8."))
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut table = csv::ReaderBuilder::new().from_reader(text.as_bytes());
-    let headings: Vec<String> =
-        table.headers().map_err(|broken| malformed(1, &broken))?.iter().map(|name| name.trim().to_owned()).collect();
+    let mut table = csv::ReaderBuilder::new().delimiter(separator(text)).from_reader(text.as_bytes());
+    let headings: Vec<String> = table.headers().map_err(|broken| malformed(1, &broken))?.iter().map(|name| plain(name.trim())).collect();
     let columns = chosen::<R>(&headings)?;
-    let (mut rows, mut faults, mut seen) = (Bodies::new(), Vec::new(), BTreeMap::new());
+    let coded = headings.iter().position(|name| name == "code");
+    let (mut rows, mut faults, mut seen) = (Vec::new(), Vec::new(), [BTreeMap::new(), BTreeMap::new()]);
     for (n, record) in table.records().enumerate() {
         let row = n + 2;
         if n >= MOST {
@@ -164,28 +180,46 @@ fn read<R: Resource>(bytes: &[u8]) -> Result<Bodies> {
         if record.iter().all(str::is_empty) {
             continue;
         }
-        let mut body = Map::new();
+        let (mut body, mut of_cells) = (Map::new(), Vec::new());
         for (column, cell) in columns.iter().zip(record.iter()).filter_map(|(column, cell)| Some((column.as_ref()?, cell))) {
             match column.value(cell) {
                 Ok(value) => drop(body.insert(column.name.clone(), value)),
-                Err(words) => faults.push(in_row(Invalid::body(format!("/rows/{row}/{}", column.name), "invalid", words), row)),
+                Err(words) => of_cells.push(Invalid::body(format!("/rows/{row}/{}", column.name), "invalid", words)),
             }
         }
-        if let Some(reference) = body.get("external_ref").and_then(Value::as_str)
-            && let Some(before) = seen.insert(reference.to_owned(), row)
-        {
-            let words = format!("the same external_ref stands in row {before}");
-            faults.push(in_row(Invalid::body(format!("/rows/{row}/external_ref"), "twice", words), row));
+        let code = coded.and_then(|at| record.get(at)).map(|cell| plain(cell.trim())).filter(|code| !code.is_empty());
+        let selector =
+            code.as_deref().and_then(|code| Selector::parse(code, R::KIND.name)).filter(|code| matches!(code, Selector::Number(..)));
+        if code.is_some() && selector.is_none() {
+            let words = format!("send a code like {}-12, or leave it empty", R::KIND.code);
+            of_cells.push(Invalid::body(format!("/rows/{row}/code"), "invalid", words));
         }
-        rows.push((row, body));
-        if faults.len() >= FAULTS {
-            break;
+        let keys = [body.get("external_ref").and_then(Value::as_str).map(str::to_owned), code];
+        for ((member, key), seen) in ["external_ref", "code"].into_iter().zip(keys).zip(&mut seen) {
+            if let Some(before) = key.and_then(|key| seen.insert(key, row)) {
+                let words = format!("the same {member} stands in row {before}");
+                of_cells.push(Invalid::body(format!("/rows/{row}/{member}"), "twice", words));
+            }
         }
+        rows.push(Row { number: row, faults: of_cells, said: Upsert::row(selector, body) });
     }
     if rows.is_empty() && faults.is_empty() {
         faults.push(Invalid::body("/rows", "required", "a table with headings and one row at least is needed"));
     }
     if faults.is_empty() { Ok(rows) } else { Err(refused(Problem::new(Code::ValidationFailed, ""), faults)) }
+}
+
+/// What stands between the cells: a comma, a semicolon or a tab, whichever the headings have most of.
+fn separator(text: &str) -> u8 {
+    let headings = text.lines().next().unwrap_or_default();
+    let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
+    let mut quoted = false;
+    for byte in headings.bytes() {
+        quoted ^= byte == b'"';
+        counts.iter_mut().filter(|(one, _)| *one == byte && !quoted).for_each(|(_, count)| *count += 1);
+    }
+    let [comma, others @ ..] = counts;
+    others.into_iter().fold(comma, |best, other| if other.1 > best.1 { other } else { best }).0
 }
 
 /// A table that cannot be read at all.
@@ -202,21 +236,24 @@ fn malformed(row: usize, broken: &csv::Error) -> Problem {
 fn chosen<R: Resource>(headings: &[String]) -> Result<Vec<Option<Column>>> {
     let (writable, all) = (table::writable::<R>(), table::columns::<R>());
     let (mut found, mut faults) = (Vec::with_capacity(headings.len()), Vec::new());
+    let known = || ["code"].into_iter().chain(writable.iter().map(|column| column.name.as_str())).collect::<Vec<_>>().join(", ");
     for (n, name) in headings.iter().enumerate() {
         let column = writable.iter().find(|column| column.name == *name).cloned();
         let shown: String = name.chars().take(60).collect();
         if headings.iter().take(n).any(|other| other == name) {
             faults.push(Invalid::body("/rows/1", "twice", format!("row 1: the column `{shown}` stands there twice")));
         } else if column.is_none() && !table::is_read_only(name, &all) {
-            faults.push(Invalid::body("/rows/1", "unknown_member", format!("row 1: there is no column `{shown}`")));
+            let words = format!("row 1: there is no column `{shown}`; the columns are {}", known());
+            faults.push(Invalid::body("/rows/1", "unknown_member", words));
         }
         found.push(column);
-        if faults.len() >= FAULTS {
+        if faults.len() >= Problem::LISTED {
             break;
         }
     }
-    if !headings.iter().any(|name| name == "external_ref") {
-        faults.push(Invalid::body("/rows/1", "required", "row 1: the column `external_ref` is needed, rows go by it"));
+    if !headings.iter().any(|name| name == "external_ref" || name == "code") {
+        let words = "row 1: add a column `external_ref` (your own identifier) or `code`: a row goes by it";
+        faults.push(Invalid::body("/rows/1", "required", words));
     }
     if faults.is_empty() { Ok(found) } else { Err(refused(Problem::new(Code::ValidationFailed, ""), faults)) }
 }
@@ -227,6 +264,20 @@ impl From<Upserted> for ImportOutcome {
             Upserted::Created => ImportOutcome::Created,
             Upserted::Updated => ImportOutcome::Updated,
             Upserted::Unchanged => ImportOutcome::Unchanged,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_headings_say_what_separates() {
+        for (text, wanted) in
+            [("a,b,c\n1;2;3", b','), ("a;b;c\n1,2,3", b';'), ("a\tb\tc", b'\t'), ("name", b','), ("", b','), ("\"a,b,c\";b", b';')]
+        {
+            assert_eq!(separator(text), wanted, "{text}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::http::{Answer, Approve, At, Guard, Input, Permission, Read, Return, S
 use crate::records::{Covers, Deed, Draft, Known, Reader, Record, Resource, Selector, Tx, record::etag, record::members};
 use crate::registers::r#do::shelf;
 use crate::registers::r#do::soa_version::{self, Frozen, Numbered, SoaVersion};
-use crate::registers::plan::{methodology, scope::Scope};
+use crate::registers::plan::{in_force::InForce, scope::Scope};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, get, post};
 use diesel::prelude::*;
@@ -258,14 +258,14 @@ pub async fn get(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -
 #[post("/v1/scopes/{id}/soa-versions")]
 pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, known, body) = (at.of(&Scope::KIND)?, known.for_decision().or_any(), input.clone());
+    let (selector, known, said) = (at.of(&Scope::KIND)?, known.for_decision().or_any(), input.clone().read::<SoaFreeze>());
     guard
         .write(&input, move |tx| {
             let scope: Record<Scope> = tx.reader().load(&selector, false)?;
             known.check(scope.spine.version)?;
             tx.person()?;
             soa_version::whole(tx.caller())?;
-            let said: SoaFreeze = body.read()?;
+            let said = said?;
             let slug = said.framework.as_deref().unwrap_or(catalogue::ISO_27001);
             let unknown = || Problem::invalid_one("/framework", "unknown_reference", "there is no such framework");
             let framework = shelf::framework(&mut tx.reader(), slug)
@@ -273,7 +273,7 @@ pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, known: Known, requ
             tx.because(said.comment);
             let number = soa_version::of_scope(&mut tx.reader(), scope.spine.id)?.first().map_or(1, |newest| newest.number + 1);
             let statement = compute(&mut tx.reader(), scope.spine.id, &framework)?;
-            let methodology = methodology::in_force(&mut tx.reader())?;
+            let methodology = InForce::read(&mut tx.reader())?.of(&[scope.spine.id]).cloned();
             let canonical = json::canonical(&statement)?;
             let frozen = Frozen {
                 number,
@@ -306,14 +306,15 @@ async fn step<P: Permission + Covers<SoaVersion>>(
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<SoaVersion>) + Send + 'static,
 ) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let ((selector, number), known, body) = (place(&at, guard.request())?, known.for_verb(verb), input.clone());
+    let ((selector, number), known) = (place(&at, guard.request())?, known.for_verb(verb));
+    let said = input.clone().read::<Comment>();
     guard
         .write(&input, move |tx| {
             let scope = tx.reader().row::<Scope>(&selector, false)?.id;
             let id = numbered(&mut tx.reader(), scope, number)?.0.spine.id;
             let stored = tx.load::<SoaVersion>(&Selector::Id(id), &known)?;
             may(tx, &stored)?;
-            let said: Comment = body.read()?;
+            let said = said?;
             let mut record = stored.clone();
             tx.step(&mut record, verb, said.comment())?;
             change(tx, &mut record);

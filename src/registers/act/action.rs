@@ -61,6 +61,7 @@ impl Resource for Action {
         about: "Actions: what someone has to do by when (10.1, 10.2).",
         initial: "open",
         transitions: STATES,
+        done: &["done", "cancelled"],
         relations: &[Relation::new("origin_id", "")],
         limited_by: &[
             SCOPED,

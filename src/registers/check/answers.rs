@@ -71,6 +71,7 @@ impl Resource for GapAnswer {
             (Limit::Frameworks, By::Fact("the framework of its requirement", of_frameworks)),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;

@@ -89,6 +89,7 @@ pub async fn put(
     input::no_parameters(&request)?;
     let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
+    let said = read_part::<GapAnswerInput>(input.members());
     guard
         .effect(&[], move |tx| {
             let (assessment, framework) = assessed(tx, &selector)?;
@@ -97,7 +98,7 @@ pub async fn put(
                 return Err(Problem::not_found());
             }
             known.check(stored.as_ref().map_or(0, |(_, answer)| answer.version))?;
-            let said: GapAnswerInput = read_part(input.members())?;
+            let said = said?;
             if let Some(fault) = unexplained(said.state, said.note.as_deref(), "") {
                 return Err(Problem::invalid(vec![fault]));
             }
@@ -118,11 +119,11 @@ pub async fn put(
 #[post("/v1/gap-assessments/{id}/answers/batch")]
 pub async fn batch(guard: Guard<Change<GapAssessment>>, at: At, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, body) = (at.of(&GapAssessment::KIND)?, input.clone());
+    let (selector, said) = (at.of(&GapAssessment::KIND)?, input.clone().read::<GapAnswerBatch>());
     guard
         .write(&input, move |tx| {
             let (assessment, framework) = assessed(tx, &selector)?;
-            let said: GapAnswerBatch = read_part(body.members())?;
+            let said = said?;
             let stored = answered(&mut tx.reader(), framework.as_deref(), assessment.spine.id, None)?;
             let asked = |id: &str| stored.contains_key(id) || asks(framework.as_deref(), id).is_some();
             let version = |id: &str| stored.get(id).map_or(0, |(_, answer)| answer.version);

@@ -130,6 +130,7 @@ impl Resource for Control {
             (Limit::Sources, By::ReadOnly("evidence is read with the name of its controls")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        reviewed: true,
         ..Kind::PLAIN
     };
     type State = Stateless;

@@ -100,13 +100,14 @@ pub async fn put(
     input::no_parameters(&request)?;
     let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
+    let said = read_part::<ApplicabilityInput>(input.members());
     guard
         .effect(&[], move |tx| {
             known(&mut tx.reader(), &requirement)?;
             let scope = scope_of(&mut tx.reader(), &selector)?;
             let stored = decided(&mut tx.reader(), scope, Some(&requirement))?.remove(&requirement);
             known_version.check(stored.as_ref().map_or(0, |(_, decision)| decision.version))?;
-            let said: ApplicabilityInput = read_part(input.members())?;
+            let said = said?;
             if let Some(fault) = unjustified(said.applicable, said.justification.as_deref(), "") {
                 return Err(Problem::invalid(vec![fault]));
             }
@@ -127,11 +128,11 @@ pub async fn put(
 #[post("/v1/scopes/{id}/applicability/batch")]
 pub async fn batch(guard: Guard<Change<Applicability>>, at: At, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, body) = (at.of(&Scope::KIND)?, input.clone());
+    let (selector, said) = (at.of(&Scope::KIND)?, input.clone().read::<ApplicabilityBatch>());
     guard
         .write(&input, move |tx| {
             let scope = scope_of(&mut tx.reader(), &selector)?;
-            let said: ApplicabilityBatch = read_part(body.members())?;
+            let said = said?;
             let stored = decided(&mut tx.reader(), scope, None)?;
             let shelf = Shelf::open(&mut tx.reader())?;
             let asked = |id: &str| shelf.requirement(id).is_some_and(|(framework, _, found)| framework.decides(found));

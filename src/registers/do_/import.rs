@@ -87,6 +87,7 @@ impl Resource for ImportedFramework {
             (Limit::Sources, By::ReadOnly("evidence is read with the requirements that it meets")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = ImportedState;

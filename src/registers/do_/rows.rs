@@ -6,7 +6,7 @@ use crate::records::read_part;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 /// Requirements of one framework.
@@ -90,7 +90,7 @@ pub struct Rows<T> {
     taken: usize,
 }
 
-impl<T: DeserializeOwned + Validate + PartialSchema> Rows<T> {
+impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
     /// From an array of a JSON body.
     pub fn of_json(member: &'static str, value: Value, most: usize) -> Rows<T> {
         let mut all = Rows { rows: vec![], faults: vec![], member, lines: false, taken: 0 };
@@ -185,7 +185,7 @@ pub fn refused(mut faults: Vec<Invalid>) -> Result<()> {
     if more > 0 {
         faults.push(Invalid::body("", "more", format!("and {more} more")));
     }
-    Err(Problem::invalid(faults))
+    Err(Problem::invalid_all(faults))
 }
 
 impl Rows<ImportedRequirement> {

@@ -70,6 +70,7 @@ impl Resource for SoaVersion {
             Transition { verb: "withdraw", from: &["in_review"], to: "withdrawn", comment: Needs::Required },
         ],
         limited_by: &[SCOPED, (Limit::Frameworks, By::Fact("its `framework`", of_frameworks))],
+        done: &["approved", "returned", "withdrawn"],
         ..Kind::PLAIN
     };
     type State = Frozen;

@@ -1,15 +1,18 @@
 //! Risk assessments (ISO/IEC 27001:2022 6.1.2, 8.2): each scores a risk under the methodology in force and is an entry of the risk's history,
 //! with its rationale; so there is a trend, and no second table of it.
+use super::in_force;
 use super::methodology::{self, RiskMethodology};
+use super::revision;
 use super::risk::{Risk, RiskScore};
 use crate::access::Actor;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
+use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::schema::ledger_entries as e;
 use crate::http::describe::{Refusals, Rejections};
 use crate::http::{Answer, Assess, At, Guard, Input, Read, Then, input};
 use crate::records::history::{self, Entry};
-use crate::records::{Known, Record, Resource};
+use crate::records::{Known, Reader, Record, Resource};
 use actix_web::{HttpRequest, get, http::StatusCode, post};
+use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +44,8 @@ pub struct AssessmentInput {
     #[validate(length(min = 1, max = 2000), custom(function = crate::records::spine::said))]
     #[schema(min_length = 1, max_length = 2000)]
     pub rationale: String,
+    /// When to look again, after today; as the level says when absent.
+    pub review_due_on: Option<NaiveDate>,
 }
 
 /// An assessment that was made.
@@ -67,8 +72,13 @@ pub struct Assessment {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Assessments {
     /// Newest first.
-    #[schema(max_items = 100000)]
+    #[schema(max_items = 200)]
     pub data: Vec<Assessment>,
+    /// Ask with it for the next page; null on the last.
+    #[schema(required, max_length = 2000)]
+    pub next_cursor: Option<String>,
+    /// Is there a next page?
+    pub has_more: bool,
 }
 
 /// Pure: the score of an assessment under a methodology; every fault is named.
@@ -121,24 +131,59 @@ pub fn score(method: &Record<RiskMethodology>, (likelihood, impact): (i32, i32),
     })
 }
 
+/// Days until a risk is looked at again, by the level of its current score (else of the inherent one): as the methodology in force says now; where
+/// that has no such level, as the revision said that it was scored with.
+pub fn review_days(reader: &mut Reader<'_>, risk: &Record<Risk>) -> Result<Option<i32>> {
+    let Some(score) = risk.state.current.as_ref().or(risk.state.inherent.as_ref()) else { return Ok(None) };
+    let now = in_force::InForce::read(reader)?;
+    if let Some(level) = now.of(risk.links.many("scope_ids")).and_then(|method| method.own.named(&score.level)) {
+        return Ok(Some(level.review_every_days));
+    }
+    let all = revision::approvals::<RiskMethodology>(reader, score.methodology_id)?;
+    let of_it = all.iter().rev().find(|record| record.state.revision == score.methodology_revision);
+    Ok(of_it.and_then(|record| record.own.named(&score.level)).map(|level| level.review_every_days))
+}
+
+/// Pure: 422 where the risk would be worse with its controls than without; scores of different revisions are not compared.
+fn above_inherent(risk: &Record<Risk>, stage: Stage) -> Result<()> {
+    let (Some(inherent), Some(current)) = (&risk.state.inherent, &risk.state.current) else { return Ok(()) };
+    let of = |score: &RiskScore| (score.methodology_id, score.methodology_revision);
+    let worse = current.score > inherent.score || current.level_rank > inherent.level_rank;
+    if of(inherent) != of(current) || !worse {
+        return Ok(());
+    }
+    let (now, before) = (current.score, inherent.score);
+    let (code, detail) = match stage {
+        Stage::Current => {
+            ("above_inherent", format!("The current score ({now}) is above the inherent one ({before}): assess the inherent one first."))
+        }
+        Stage::Inherent => {
+            ("below_current", format!("The inherent score ({before}) is below the current one ({now}): assess the current one first."))
+        }
+    };
+    Err(Problem::invalid_one("/likelihood", code, detail))
+}
+
 /// Assess a risk
 ///
-/// Scores it under the methodology in force. The level is computed; the risk's version grows by one.
+/// Scores it under the methodology in force for its scopes. The level is computed, and sets the day of the next review; the risk's version grows by
+/// one. A current score is never above the inherent one.
 #[utoipa::path(operation_id = "createRiskAssessment", tag = "risks", security(("bearer" = [])), request_body = AssessmentInput,
     params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::MayMatch),
     responses((status = 201, description = "The assessment.", body = Assessment), Rejections))]
 #[post("/v1/risks/{id}/assessments")]
 pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let (selector, body) = (at.of(&Risk::KIND)?, input.clone());
-    let known = known.or_any();
+    let (selector, known, said) = (at.of(&Risk::KIND)?, known.or_any(), input.clone().read::<AssessmentInput>());
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<Risk>(&selector, &known)?;
-            let said: AssessmentInput = body.read()?;
+            let said = said?;
             Risk::changeable(&stored)?;
-            let none = || Problem::new(Code::IllegalTransition, "No risk methodology is in force; approve one first.");
-            let method = methodology::in_force(&mut tx.reader())?.ok_or_else(none)?;
+            let method = in_force::of_risk(&mut tx.reader(), &stored)?;
+            if said.review_due_on.is_some_and(|day| day <= tx.today()) {
+                return Err(Problem::invalid_one("/review_due_on", "in_the_past", "the next review lies in the future"));
+            }
             let at = tx.now().max(stored.spine.updated_at.plus_millis(1));
             let score = scored(&said, &method, at, tx.caller().actor.clone())?;
             let mut record = stored.clone();
@@ -147,6 +192,9 @@ pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Inp
                 Stage::Current => &mut record.state.current,
             };
             *place = Some(score.clone());
+            above_inherent(&record, said.stage)?;
+            let days = review_days(&mut tx.reader(), &record)?;
+            record.common.review_due_on = said.review_due_on.or_else(|| tx.review_in(days));
             tx.because(Some(said.rationale.clone()));
             let saved = tx.save(&stored, record, "assess")?;
             let seq = tx.position();
@@ -164,22 +212,30 @@ pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Inp
 ///
 /// Newest first: how the risk was scored over time, by whom and why.
 #[utoipa::path(operation_id = "listRiskAssessments", tag = "risks", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Past),
+    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Past,
+        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000)),
     responses((status = 200, description = "The assessments.", body = Assessments), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/risks/{id}/assessments")]
 pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &[])?, at.of(&Risk::KIND)?);
+    let (then, selector) = (Then::read(&request, &["limit", "cursor"])?, at.of(&Risk::KIND)?);
+    let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
+    let before = then.parsed::<i64>("cursor", "`next_cursor` of the page before")?;
     guard
         .view(then.as_of, move |reader| {
             let id = reader.row::<Risk>(&selector, then.archived_too)?.id;
-            let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(reader.moment.seq)));
-            let mut entries: Vec<Entry> =
-                of_it.filter(e::action.eq("assess")).order(e::seq.desc()).select(Entry::as_select()).load(reader.conn())?;
+            let end = before.map_or(reader.moment.seq, |before| reader.moment.seq.min(before.saturating_sub(1)));
+            let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(end)));
+            let newest = of_it.filter(e::action.eq("assess")).order(e::seq.desc()).limit(limit + 1);
+            let mut entries: Vec<Entry> = newest.select(Entry::as_select()).load(reader.conn())?;
+            let has_more = entries.len() as i64 > limit;
+            entries.truncate(usize::try_from(limit).unwrap_or_default());
+            let next_cursor = entries.last().filter(|_| has_more).map(|last| last.seq.to_string());
             if let Some(seen) = reader.past_seen(Risk::KIND.name, id)? {
                 entries.retain(|entry| seen.contains(&entry.seq));
             }
             history::name(reader, &mut entries)?;
-            Answer::of(&Assessments { data: entries.into_iter().map(|entry| made(id, entry)).collect::<Result<_>>()? })
+            let data = entries.into_iter().map(|entry| made(id, entry)).collect::<Result<_>>()?;
+            Answer::of(&Assessments { data, next_cursor, has_more })
         })
         .await
 }

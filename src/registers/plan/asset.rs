@@ -3,7 +3,8 @@
 use crate::core::{Id, Problem, Result, VersionKey};
 use crate::db::among::among;
 use crate::db::dialect::at;
-use crate::db::{Conn, schema::assets as a, schema::links as l, schema::versions as v};
+use crate::db::walk::{Walk, distances};
+use crate::db::{Conn, schema::assets as a, schema::versions as v};
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::ask::Moments;
 use crate::records::reader::Ref;
@@ -95,6 +96,7 @@ impl Resource for Asset {
             (Limit::Frameworks, By::ReadOnly("assets belong to the whole ISMS, whatever the framework")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        reviewed: true,
         ..Kind::PLAIN
     };
     type State = Stateless;
@@ -169,25 +171,22 @@ impl Ratings {
     }
 }
 
-/// What depends on these assets, level by level: one query a level, for all of them together.
-fn dependents(reader: &mut Reader<'_>, of: &[Id]) -> Result<Vec<(Id, Id)>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let (mut edges, mut seen, mut frontier) = (Vec::new(), BTreeSet::from_iter(of.iter().copied()), of.to_vec());
-    while !frontier.is_empty() {
-        let mut next: Vec<(Id, Id)> = Vec::new();
-        for some in frontier.chunks(500) {
-            let up = l::table.filter(l::tenant_id.eq(tenant).and(l::relation.eq("depends_on_ids")));
-            let up = up.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))).select((l::to_id, l::from_id));
-            next.extend(up.filter(among(l::to_id, some)).load::<(Id, Id)>(reader.conn())?);
+/// What depends on these assets, or what they depend on: the links on the way, in one query whatever the depth.
+fn along(reader: &mut Reader<'_>, from: &[Id], back: bool) -> Result<Vec<(Id, Id)>> {
+    let walk = Walk { tenant: reader.tenant(), relation: "depends_on_ids", seq: reader.moment.seq, back, from };
+    let mut links = walk.links(reader.conn())?;
+    // What the caller does not see raises nothing, and leads nowhere.
+    let hidden = hidden(reader, links.iter().map(|(_, far)| *far).collect())?;
+    if !hidden.is_empty() {
+        let mut onward: BTreeMap<Id, Vec<Id>> = BTreeMap::new();
+        links.iter().filter(|(_, far)| !hidden.contains(far)).for_each(|(near, far)| onward.entry(*near).or_default().push(*far));
+        let (mut reached, mut open) = (BTreeSet::from_iter(from.iter().copied()), from.to_vec());
+        while let Some(near) = open.pop() {
+            open.extend(onward.get(&near).into_iter().flatten().copied().filter(|far| reached.insert(*far)));
         }
-        // What the caller does not see raises nothing, and leads nowhere.
-        let hidden = hidden(reader, next.iter().map(|(_, above)| *above).collect())?;
-        next.retain(|(_, above)| !hidden.contains(above));
-        let above: BTreeSet<Id> = next.iter().map(|(_, above)| *above).collect();
-        edges.append(&mut next);
-        frontier = above.into_iter().filter(|id| seen.insert(*id)).collect();
+        links.retain(|(near, far)| reached.contains(near) && !hidden.contains(far));
     }
-    Ok(edges)
+    Ok(links)
 }
 
 /// Those of these assets that the caller does not see: no query for one that sees all.
@@ -221,28 +220,32 @@ fn own_ratings(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, (Rati
 /// The highest of an asset's own ratings and, transitively, of what depends on it: one query more where nothing depends on any of them.
 fn effective(reader: &mut Reader<'_>, mut own: BTreeMap<Id, (Ratings, bool)>) -> Result<BTreeMap<Id, Ratings>> {
     let wanted: Vec<Id> = own.keys().copied().collect();
-    let edges = dependents(reader, &wanted)?;
+    let edges = along(reader, &wanted, true)?;
     let others: BTreeSet<Id> = edges.iter().map(|(_, above)| *above).filter(|id| !own.contains_key(id)).collect();
     own.extend(own_ratings(reader, &others.into_iter().collect::<Vec<_>>())?);
     Ok(rolled_up(&own, &edges, &wanted))
 }
 
-/// Pure: ratings rolled down from what depends to what it depends on. What is archived counts for itself alone.
+/// Pure: ratings rolled down from what depends to what it depends on, each asset once. What is archived counts for itself alone.
 fn rolled_up(own: &BTreeMap<Id, (Ratings, bool)>, edges: &[(Id, Id)], wanted: &[Id]) -> BTreeMap<Id, Ratings> {
     let mut above: BTreeMap<Id, Vec<Id>> = BTreeMap::new();
     edges.iter().for_each(|(below, up)| above.entry(*below).or_default().push(*up));
-    let one = |start: &Id| {
-        let (mut seen, mut rest, mut best) = (BTreeSet::from([*start]), vec![*start], Ratings::default());
-        while let Some(id) = rest.pop() {
-            let (ratings, archived) = own.get(&id).copied().unwrap_or_default();
-            if !archived || id == *start {
-                best = best.max(ratings);
-            }
-            rest.extend(above.get(&id).into_iter().flatten().copied().filter(|up| seen.insert(*up)));
+    let counted = |id: &Id| own.get(id).copied().filter(|(_, archived)| !archived).map(|(ratings, _)| ratings).unwrap_or_default();
+    let (mut from_above, mut open): (BTreeMap<Id, Ratings>, BTreeSet<Id>) = (BTreeMap::new(), BTreeSet::new());
+    let mut stack: Vec<(Id, bool)> = wanted.iter().map(|id| (*id, false)).collect();
+    while let Some((id, done)) = stack.pop() {
+        let ups = above.get(&id).map(Vec::as_slice).unwrap_or_default();
+        if done {
+            let of = |up: &Id| counted(up).max(from_above.get(up).copied().unwrap_or_default());
+            let best = ups.iter().map(of).fold(Ratings::default(), Ratings::max);
+            from_above.insert(id, best);
+        } else if open.insert(id) {
+            stack.push((id, true));
+            stack.extend(ups.iter().filter(|up| !open.contains(up)).map(|up| (*up, false)));
         }
-        (*start, best)
-    };
-    wanted.iter().map(one).collect()
+    }
+    let one = |id: &Id| own.get(id).map(|(ratings, _)| *ratings).unwrap_or_default().max(from_above.get(id).copied().unwrap_or_default());
+    wanted.iter().map(|id| (*id, one(id))).collect()
 }
 
 /// What an asset's loss would reach, and what it stands on.
@@ -287,23 +290,7 @@ pub async fn impact(guard: Guard<Read<Asset>>, at: At, request: HttpRequest) -> 
 }
 
 fn walk(reader: &mut Reader<'_>, start: Id, up: bool) -> Result<Vec<Reached>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let (mut distances, mut frontier, mut steps) = (BTreeMap::from([(start, 0)]), vec![start], 0);
-    while !frontier.is_empty() {
-        steps += 1;
-        let mut next = Vec::new();
-        for some in frontier.chunks(500) {
-            let edges = l::table
-                .filter(l::tenant_id.eq(tenant).and(l::relation.eq("depends_on_ids")).and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
-            next.extend(match up {
-                true => edges.filter(among(l::to_id, some)).select(l::from_id).load::<Id>(reader.conn())?,
-                false => edges.filter(among(l::from_id, some)).select(l::to_id).load::<Id>(reader.conn())?,
-            });
-        }
-        let hidden = hidden(reader, next.iter().copied().collect())?;
-        next.retain(|id| !hidden.contains(id));
-        frontier = next.into_iter().filter(|id| distances.insert(*id, distances.get(id).copied().unwrap_or(steps)).is_none()).collect();
-    }
+    let distances = distances(&along(reader, &[start], up)?, start);
     let ids: Vec<Id> = distances.keys().copied().filter(|id| *id != start).collect();
     let named = reader.refs(&ids)?;
     let mut reached: Vec<Reached> =
@@ -333,5 +320,15 @@ mod tests {
         assert_eq!(all.get(server), Some(&rated(5, 4)));
         assert_eq!(all.get(database), Some(&rated(5, 4)));
         assert_eq!((all.get(shop), all.get(other)), (Some(&rated(2, 4)), Some(&rated(3, 3))));
+    }
+
+    #[test]
+    fn what_is_archived_raises_nothing_and_still_leads_on() {
+        let ids: Vec<Id> = (0..3).map(|_| Id::new()).collect();
+        let [server, old, shop] = ids.as_slice() else { return };
+        let rated = |c| Ratings { confidentiality: Some(c), integrity: None, availability: None };
+        let own = BTreeMap::from([(*server, (rated(1), false)), (*old, (rated(5), true)), (*shop, (rated(3), false))]);
+        let all = rolled_up(&own, &[(*server, *old), (*old, *shop)], &ids);
+        assert_eq!((all.get(server), all.get(old), all.get(shop)), (Some(&rated(3)), Some(&rated(5)), Some(&rated(3))));
     }
 }

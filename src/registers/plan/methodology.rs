@@ -1,17 +1,12 @@
 //! Risk methodology (ISO/IEC 27001:2022 6.1.2): scales for likelihood and impact, the matrix of levels, and what each level means: acceptable or
 //! not, who may accept, how often to look again. Every score names the revision that it was made with and is never rewritten.
 use super::revision::{self, Revised};
-use crate::core::{Id, Invalid, Result, VersionKey};
+use crate::access::ActorKind;
+use crate::core::{Invalid, Problem, Result, VersionKey};
 use crate::db::Conn;
-use crate::db::dialect::at;
-use crate::db::schema::{ledger_entries as e, risk_methodologies as m, versions as v};
-use crate::http::describe::{Changed, Found, Refusals};
-use crate::http::handlers::Comment;
-use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Return, Revise, Submit};
+use crate::db::schema::{risk_methodologies as m, versions as v};
 use crate::records::ask::Moments;
-use crate::records::history::Entry;
-use crate::records::{By, Condition, Kind, Known, Limit, Reader, Record, Resource, SCOPED, Stored, unasked};
-use actix_web::{HttpRequest, get, post};
+use crate::records::{By, Condition, Kind, Limit, Reader, Record, Resource, Row, SCOPED, Stored, unasked};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -168,6 +163,40 @@ impl RiskMethodology {
         let slug = self.matrix.get(index(likelihood)?)?.get(index(impact)?)?;
         self.levels.iter().find(|level| level.slug == *slug)
     }
+    /// The level of that slug.
+    pub fn named(&self, slug: &str) -> Option<&Level> {
+        self.levels.iter().find(|level| level.slug == slug)
+    }
+    /// Where the matrix falls: a higher likelihood or impact never has a lower level.
+    fn falling(&self) -> Vec<Invalid> {
+        let mut faults = Vec::new();
+        let mut above: Vec<i32> = Vec::new();
+        for (n, row) in self.matrix.iter().enumerate() {
+            let ranks: Vec<i32> = row.iter().map(|slug| self.rank(slug)).collect();
+            let mut left = 0;
+            for (k, rank) in ranks.iter().enumerate() {
+                let falls = match (*rank < left, above.get(k).is_some_and(|before| rank < before)) {
+                    (true, _) => Some("impact"),
+                    (_, true) => Some("likelihood"),
+                    _ => None,
+                };
+                left = *rank;
+                let words = |axis: &str| format!("a lower level than for the lower {axis} beside it");
+                faults.extend(falls.map(|axis| Invalid::body(format!("/matrix/{n}/{k}"), "falls", words(axis))));
+            }
+            above = ranks;
+        }
+        faults
+    }
+    /// Where nothing is unacceptable, nothing is evaluated.
+    fn boundless(&self) -> Option<Invalid> {
+        if self.levels.iter().all(|level| level.acceptable) {
+            return Some(Invalid::body("/levels", "all_acceptable", "at least one level must not be acceptable"));
+        }
+        let reached = |slug: &String| self.named(slug).is_some_and(|level| !level.acceptable);
+        let none = !self.matrix.iter().flatten().any(reached);
+        none.then(|| Invalid::body("/matrix", "all_acceptable", "at least one pair must have a level that is not acceptable"))
+    }
     /// The place of a level among the levels, 1 the lowest.
     pub fn rank(&self, slug: &str) -> i32 {
         (1..).zip(&self.levels).find(|(_, level)| level.slug == slug).map_or(0, |(rank, _)| rank)
@@ -179,7 +208,7 @@ impl RiskMethodology {
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct MethodologyFilter {
-    /// With a revision in force, or without.
+    /// In force, or not.
     #[param(max_items = 2)]
     pub in_force: Vec<bool>,
 }
@@ -191,12 +220,14 @@ impl Resource for RiskMethodology {
         code: "MET",
         about: "Risk methodologies: how risks are scored and evaluated (6.1.2).",
         initial: "draft",
-        transitions: &[revision::SUBMIT, revision::APPROVE, revision::RETURN, revision::REVISE],
         limited_by: &[
             SCOPED,
             (Limit::Frameworks, By::ReadOnly("risks are assessed for the whole ISMS, whatever the framework")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        transitions: &[revision::SUBMIT, revision::APPROVE, revision::RETURN, revision::REVISE, revision::RETIRE],
+        done: &["retired"],
+        reviewed: true,
         ..Kind::PLAIN
     };
     type State = Revised;
@@ -225,6 +256,10 @@ impl Resource for RiskMethodology {
             let unknown = row.iter().enumerate().filter(|(_, slug)| !slugs.contains(slug.as_str()));
             faults.extend(unknown.map(|(k, _)| Invalid::body(format!("/matrix/{n}/{k}"), "unknown_level", "there is no such level")));
         }
+        if faults.is_empty() && shape {
+            faults.extend(self.falling());
+            faults.extend(self.boundless());
+        }
         let dimensions: BTreeSet<&String> = self.impact_dimensions.iter().collect();
         if dimensions.len() != self.impact_dimensions.len() || dimensions.iter().any(|name| slug(name).is_err() || name.len() > 32) {
             faults.push(Invalid::body(
@@ -238,6 +273,38 @@ impl Resource for RiskMethodology {
     fn changeable(record: &Record<Self>) -> Result<()> {
         revision::changeable(record)
     }
+    fn archivable(record: &Record<Self>, _: chrono::NaiveDate) -> Result<()> {
+        revision::archivable(record)
+    }
+    fn computed(_: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
+        rows.iter().map(standing).collect()
+    }
+    fn computed_schemas() -> Vec<(&'static str, Value)> {
+        let in_force =
+            "Does it score risks now: those of its scopes, or without scopes those of the whole organization? A scope's own comes first.";
+        let adopted = "Did a person approve the revision in force? False for the built-in default, which nobody has approved, and while none is in force.";
+        vec![
+            ("in_force", json!({"type": "boolean", "description": in_force})),
+            ("adopted", json!({"type": "boolean", "description": adopted})),
+        ]
+    }
+}
+
+/// Whether it is in force, and by whose decision.
+fn standing(row: &Row) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Seen {
+        revision_in_force: Option<i32>,
+        approved_by: Option<By>,
+    }
+    #[derive(Deserialize)]
+    struct By {
+        kind: ActorKind,
+    }
+    let seen: Seen = serde_json::from_str(&row.body).map_err(Problem::internal)?;
+    let in_force = seen.revision_in_force.is_some() && !row.archived;
+    let adopted = in_force && seen.approved_by.is_some_and(|by| by.kind != ActorKind::System);
+    Ok(format!("\"adopted\":{adopted},\"in_force\":{in_force}"))
 }
 
 impl Stored for RiskMethodology {
@@ -251,91 +318,6 @@ impl Stored for RiskMethodology {
         let own = m::table.filter(m::tenant_id.eq(v::tenant_id).and(m::id.eq(v::id)).and(m::version.eq(v::version)));
         Box::new(exists(own.filter(m::revision_in_force.is_not_null().eq_any(filter.in_force.clone()).or(unasked(&filter.in_force)))))
     }
-}
-
-/// The methodology in force: the revision that was approved last, of one that is not archived. Found by the records (there are few), never by
-/// walking the ledger.
-pub fn in_force(reader: &mut Reader<'_>) -> Result<Option<Record<RiskMethodology>>> {
-    let (tenant, seq, kind) = (reader.tenant(), reader.moment.seq, RiskMethodology::KIND.name);
-    let standing = v::table.filter(v::tenant_id.eq(tenant).and(v::kind.eq(kind)).and(v::archived_at.is_null())).filter(at(seq));
-    let ids: Vec<Id> = standing.select(v::id).load(reader.conn())?;
-    let approved =
-        e::table.filter(e::tenant_id.eq(tenant).and(e::kind.eq(kind)).and(e::record_id.eq_any(ids)).and(e::action.eq("approve")));
-    let all: Vec<Entry> = approved.select(Entry::as_select()).load(reader.conn())?;
-    let newest = all.into_iter().filter(|entry| entry.seq <= seq).max_by_key(|entry| entry.seq);
-    newest.as_ref().map(Entry::record).transpose()
-}
-
-/// Ask for approval of a risk methodology
-///
-/// The draft goes into review; another person approves it.
-#[utoipa::path(operation_id = "submitRiskMethodology", tag = "risk-methodologies", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskMethodology>),
-    params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/risk-methodologies/{id}/submit")]
-pub async fn submit(guard: Guard<Submit<RiskMethodology>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    revision::submit(guard, at, known, input).await
-}
-
-/// Approve a risk methodology
-///
-/// Puts the revision in force for new scores; old scores keep theirs. Whoever submitted it cannot approve it.
-#[utoipa::path(operation_id = "approveRiskMethodology", tag = "risk-methodologies", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskMethodology>),
-    params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Decided))]
-#[post("/v1/risk-methodologies/{id}/approve")]
-pub async fn approve(guard: Guard<Approve<RiskMethodology>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    revision::approve(guard, at, known, input).await
-}
-
-/// Return a risk methodology
-///
-/// Sends it back to draft, with the reason.
-#[utoipa::path(operation_id = "returnRiskMethodology", tag = "risk-methodologies", security(("bearer" = [])), request_body = Because, responses(Changed<RiskMethodology>),
-    params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/risk-methodologies/{id}/return")]
-pub async fn return_methodology(guard: Guard<Return<RiskMethodology>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    revision::return_to_draft(guard, at, known, input).await
-}
-
-/// Revise a risk methodology
-///
-/// Opens the next revision as a draft; the one in force stays.
-#[utoipa::path(operation_id = "reviseRiskMethodology", tag = "risk-methodologies", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskMethodology>),
-    params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/risk-methodologies/{id}/revise")]
-pub async fn revise(guard: Guard<Revise<RiskMethodology>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    revision::revise(guard, at, known, input).await
-}
-
-/// List the revisions of a risk methodology
-///
-/// What was approved, newest first.
-#[utoipa::path(operation_id = "listRiskMethodologyRevisions", tag = "risk-methodologies", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The revisions.", body = revision::Revisions), crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/risk-methodologies/{id}/revisions")]
-pub async fn revisions(guard: Guard<Read<RiskMethodology>>, at: At, request: HttpRequest) -> Result<Answer> {
-    revision::list(guard, at, request).await
-}
-
-/// Get a revision of a risk methodology
-///
-/// The methodology as it was approved.
-#[utoipa::path(operation_id = "getRiskMethodologyRevision", tag = "risk-methodologies", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The methodology: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The revision.", minimum = 1), crate::http::document::Past),
-    responses(Found<RiskMethodology>))]
-#[get("/v1/risk-methodologies/{id}/revisions/{n}")]
-pub async fn revision_of(guard: Guard<Read<RiskMethodology>>, at: At, request: HttpRequest) -> Result<Answer> {
-    revision::get(guard, at, request).await
-}
-
-/// Mounts what is particular to methodologies.
-pub fn actions(api: &mut crate::http::Api<'_>) {
-    api.service(submit);
-    api.service(approve);
-    api.service(return_methodology);
-    api.service(revise);
-    api.service(revisions);
-    api.service(revision_of);
 }
 
 #[cfg(test)]

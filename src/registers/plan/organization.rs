@@ -32,6 +32,11 @@ pub struct Organization {
     #[validate(range(min = 1, max = 3650))]
     #[schema(minimum = 1, maximum = 3650)]
     pub evidence_default_valid_days: i32,
+    /// Days until a record that is reviewed at intervals is looked at again, where neither its level nor the request says so.
+    #[serde(default = "a_year")]
+    #[validate(range(min = 1, max = 3650))]
+    #[schema(minimum = 1, maximum = 3650)]
+    pub review_every_days: i32,
 }
 fn utc() -> String {
     "UTC".into()
@@ -62,11 +67,12 @@ impl Resource for Organization {
             (Limit::Sources, By::ReadOnly("its name and its time zone are needed to read anything")),
             (Limit::Period, By::ReadOnly("its name and its time zone are needed to read anything")),
         ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;
     fn example() -> Value {
-        json!({"name": "Example Shop", "time_zone": "Europe/Berlin", "locale": "en", "evidence_default_valid_days": 365})
+        json!({"name": "Example Shop", "time_zone": "Europe/Berlin", "locale": "en", "evidence_default_valid_days": 365, "review_every_days": 365})
     }
     fn faults(&self) -> Vec<Invalid> {
         let unknown = self.time_zone.parse::<chrono_tz::Tz>().is_err();
@@ -81,7 +87,8 @@ impl Stored for Organization {
     type Filter = NoFilter;
     fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
         let (own, key) = (&record.own, (o::tenant_id.eq(tenant), o::id.eq(id), o::version.eq(version)));
-        let row = (key, o::time_zone.eq(&own.time_zone), o::evidence_default_valid_days.eq(own.evidence_default_valid_days));
+        let days = (o::evidence_default_valid_days.eq(own.evidence_default_valid_days), o::review_every_days.eq(own.review_every_days));
+        let row = (key, o::time_zone.eq(&own.time_zone), days);
         diesel::insert_into(o::table).values(row).execute(conn)
     }
     fn matching(_: &NoFilter, _: &Moments) -> Condition {
@@ -106,11 +113,11 @@ pub async fn get_organization(guard: Guard<Read<Organization>>, request: HttpReq
     request_body(content = ref("#/components/schemas/OrganizationPatch"), content_type = "application/merge-patch+json"), responses(Changed<Organization>))]
 #[patch("/v1/organization")]
 pub async fn update_organization(guard: Guard<Change<Organization>>, known: Known, input: Input) -> Result<Answer> {
-    let selector = Selector::Id(guard.caller().tenant.record());
+    let (selector, patch) = (Selector::Id(guard.caller().tenant.record()), input.patch::<Organization>().await?);
     guard
         .effect(&[], move |tx| {
             let stored = tx.load::<Organization>(&selector, &known)?;
-            let saved = tx.patch(stored, input.patch())?;
+            let saved = tx.patch(stored, patch)?;
             Ok(tx.shown(saved)?.map(Answer::shown))
         })
         .await

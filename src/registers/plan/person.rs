@@ -73,6 +73,7 @@ impl Resource for Person {
             (Limit::Sources, By::ReadOnly("a record is read with the name of who answers for it")),
             (Limit::Period, By::ReadOnly("a record is read with the name of who answers for it")),
         ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;

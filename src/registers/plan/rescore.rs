@@ -1,7 +1,8 @@
 //! Scoring risks again (ISO/IEC 27001:2022 6.1.2, 8.2): a new revision of the methodology leaves scores as they are; this carries stored ones over
 //! to it, deliberately, with a reason and an entry for each risk.
-use super::assessment::{Stage, score};
-use super::methodology::{self, RiskMethodology, Step};
+use super::assessment::{Stage, review_days, score};
+use super::in_force::{self, InForce};
+use super::methodology::{RiskMethodology, Step};
 use super::revision;
 use super::risk::{Risk, RiskScore};
 use crate::core::problem::Body;
@@ -10,8 +11,9 @@ use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
 use crate::http::describe::Rejections;
 use crate::http::{Answer, Guard, Input, Rescore, input};
+use crate::ledger;
 use crate::records::limit;
-use crate::records::{Known, Record, Resource, Selector, Tx};
+use crate::records::{Known, Reader, Record, Resource, Selector, Tx};
 use actix_web::{HttpRequest, ResponseError, post};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -110,9 +112,9 @@ fn carried(was: &RiskScore, old: &RiskMethodology, new: &RiskMethodology) -> Res
 #[derive(Default)]
 struct Revisions(BTreeMap<Id, Vec<Record<RiskMethodology>>>);
 impl Revisions {
-    fn of<P>(&mut self, tx: &mut Tx<'_, P>, score: &RiskScore) -> Result<RiskMethodology> {
+    fn of(&mut self, reader: &mut Reader<'_>, score: &RiskScore) -> Result<RiskMethodology> {
         if let std::collections::btree_map::Entry::Vacant(place) = self.0.entry(score.methodology_id) {
-            place.insert(revision::approvals(&mut tx.reader(), score.methodology_id)?);
+            place.insert(revision::approvals(reader, score.methodology_id)?);
         }
         let of_it = self.0.get(&score.methodology_id).into_iter().flatten();
         let found = of_it.filter(|record| record.state.revision == score.methodology_revision).map(|record| record.own.clone()).next_back();
@@ -130,55 +132,90 @@ fn is_of(score: &RiskScore, method: &Record<RiskMethodology>) -> bool {
     (score.methodology_id, score.methodology_revision) == (method.spine.id, method.state.revision)
 }
 
-/// The open risks whose score is of an earlier revision, in the order of their codes.
-fn outdated<P>(tx: &mut Tx<'_, P>, stage: Stage, method: &Record<RiskMethodology>) -> Result<VecDeque<Record<Risk>>> {
-    let (caller, zone) = (tx.caller(), tx.settings().zone);
-    let mut reader = tx.reader();
-    let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
-    let rows: Vec<(i16, String)> = open.order(v::number).select((v::schema, body_of())).load(reader.conn())?;
-    let mut found = VecDeque::new();
-    for (schema, body) in rows {
-        let mut risk = Record::<Risk>::of_image(schema, &body, None)?;
-        // What the key reads and does not write is for others to score again.
-        if limit::within(caller, &risk, zone).is_ok() && of_stage(&mut risk, stage).as_ref().is_some_and(|score| !is_of(score, method)) {
-            found.push_back(risk);
+/// A risk to score again: what it was called, and where it is or why it is left as it is.
+struct Wanted(String, Found);
+enum Found {
+    /// It was named, and read in the write.
+    Read(Result<Box<Record<Risk>>>),
+    /// It is read when its turn comes.
+    Later(Id),
+    /// It cannot be carried over.
+    Stays(Problem),
+}
+
+/// Risks that are read at once.
+const SOME: i64 = 500;
+
+/// The open risks whose score is of an earlier revision, in the order of their codes; read some at a time, before the write begins.
+fn outdated(reader: &mut Reader<'_>, stage: Stage) -> Result<Vec<Wanted>> {
+    let methods = InForce::read(reader)?;
+    let (mut found, mut last, mut revisions) = (Vec::new(), 0, Revisions::default());
+    loop {
+        let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
+        let next = open.filter(v::number.gt(last)).order(v::number).limit(SOME).select((v::number, v::schema, body_of()));
+        let rows: Vec<(i64, i16, String)> = next.load(reader.conn())?;
+        for (_, schema, body) in &rows {
+            let mut risk = Record::<Risk>::of_image(*schema, body, None)?;
+            let Some(method) = methods.of(risk.links.many("scope_ids")) else { continue };
+            let Some(was) = of_stage(&mut risk, stage).clone().filter(|score| !is_of(score, method)) else { continue };
+            // What the key reads and does not write is for others to score again.
+            if limit::within(reader.caller(), &risk, reader.settings.zone).is_err() {
+                continue;
+            }
+            let old = revisions.of(reader, &was)?;
+            let of_it = carried(&was, &old, &method.own).map_or_else(Found::Stays, |_| Found::Later(risk.spine.id));
+            found.push(Wanted(risk.spine.code, of_it));
+        }
+        match rows.last().filter(|_| rows.len() as i64 == SOME) {
+            Some((number, ..)) => last = *number,
+            None => return Ok(found),
         }
     }
-    Ok(found)
 }
 
 /// Score risks again
 ///
-/// Carries their stored likelihood and impact over to the methodology in force: to the step of the same label, or of the same place where the
+/// Carries their stored likelihood and impact over to the methodology in force for their scopes: to the step of the same label, or of the same place where the
 /// scale has as many steps. Each risk is an entry of its own, and an assessment; what cannot be carried over says why and is left as it is.
 #[utoipa::path(operation_id = "rescoreRisks", tag = "risks", security(("bearer" = [])), request_body = RescoreInput, params(crate::http::document::Retried),
     responses((status = 200, description = "What became of each.", body = RescoredRisks), Rejections))]
 #[post("/v1/risks/rescore")]
 pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let body = input.clone();
+    let said = input.clone().read::<RescoreInput>();
+    let all = match &said {
+        Ok(said) if said.all => {
+            let stage = said.stage;
+            guard.read(None, move |reader| outdated(reader, stage)).await?
+        }
+        _ => vec![],
+    };
     guard
         .write(&input, move |tx| {
-            let said: RescoreInput = body.read()?;
+            let said = said?;
             let faults = said.faults();
             if !faults.is_empty() {
                 return Err(Problem::invalid(faults));
             }
-            let none = || Problem::new(Code::IllegalTransition, "No risk methodology is in force; approve one first.");
-            let method = methodology::in_force(&mut tx.reader())?.ok_or_else(none)?;
-            let mut named: VecDeque<(String, Result<Record<Risk>>)> = VecDeque::new();
+            let methods = InForce::read(&mut tx.reader())?;
+            let mut named: VecDeque<Wanted> = VecDeque::new();
             for text in said.risk_ids.iter().flatten() {
                 let selector = Selector::parse(text, Risk::KIND.name).ok_or_else(Problem::not_found);
-                named.push_back((text.clone(), selector.and_then(|selector| tx.load(&selector, &Known::any()))));
+                let found = selector.and_then(|selector| tx.load(&selector, &Known::any())).map(Box::new);
+                named.push_back(Wanted(text.clone(), Found::Read(found)));
             }
-            if said.all {
-                named.extend(outdated(tx, said.stage, &method)?.into_iter().map(|risk| (risk.spine.code.clone(), Ok(risk))));
-            }
+            named.extend(all);
             let (mut data, mut revisions, mut last, mut done) = (Vec::new(), Revisions::default(), None, 0);
             tx.because(Some(said.rationale));
             let mut unsaid = 0;
-            while let Some((risk, found)) = if done < MOST { named.pop_front() } else { None } {
-                match found.and_then(|found| one(tx, found, said.stage, &method, &mut revisions)) {
+            while let Some(Wanted(risk, found)) = if done < MOST { named.pop_front() } else { None } {
+                ledger::in_time()?;
+                let found = match found {
+                    Found::Read(found) => found.map(|found| *found),
+                    Found::Later(id) => tx.load(&Selector::Id(id), &Known::any()),
+                    Found::Stays(problem) => Err(problem),
+                };
+                match found.and_then(|found| one(tx, found, said.stage, &methods, &mut revisions)) {
                     Ok((score, saved)) => {
                         done += usize::from(saved.is_some());
                         data.push(Rescored { risk, status: 200, changed: saved.is_some(), score: Some(score), problem: None });
@@ -211,21 +248,26 @@ fn one(
     tx: &mut Tx<'_, Rescore<Risk>>,
     stored: Record<Risk>,
     stage: Stage,
-    method: &Record<RiskMethodology>,
+    methods: &InForce,
     revisions: &mut Revisions,
 ) -> Result<(RiskScore, Option<Saved>)> {
     Risk::changeable(&stored)?;
+    let method = methods.of(stored.links.many("scope_ids")).ok_or_else(in_force::none)?;
     let mut record = stored.clone();
     let place = of_stage(&mut record, stage);
     let was = place.clone().ok_or_else(|| Problem::new(Code::IllegalTransition, "It has no score of this stage: assess it."))?;
     if is_of(&was, method) {
         return Ok((was, None));
     }
-    let (likelihood, impact, impacts) = carried(&was, &revisions.of(tx, &was)?, &method.own)?;
+    let (likelihood, impact, impacts) = carried(&was, &revisions.of(&mut tx.reader(), &was)?, &method.own)?;
     let by = (tx.now().max(stored.spine.updated_at.plus_millis(1)), tx.caller().actor.clone());
     let scored = score(method, (likelihood, impact), by).ok_or_else(|| Problem::internal("a methodology without a level for a pair"))?;
     let scored = RiskScore { impacts, ..scored };
     *place = Some(scored.clone());
+    // Nobody has looked at the risk: its review may come nearer, never later.
+    let days = review_days(&mut tx.reader(), &record)?;
+    let due = record.common.review_due_on;
+    record.common.review_due_on = [due, tx.review_in(days)].into_iter().flatten().min();
     let saved = tx.save(&stored, record, "assess")?;
     Ok((scored, Some(saved)))
 }

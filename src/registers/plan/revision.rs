@@ -46,6 +46,22 @@ pub const RETURN: Transition = Transition { verb: "return", from: &["in_review"]
 /// approved → draft of the next revision.
 pub const REVISE: Transition = Transition { verb: "revise", from: &["approved"], to: "draft", comment: Needs::Optional };
 
+/// draft or approved → retired, out of force.
+pub const RETIRE: Transition = Transition { verb: "retire", from: &["draft", "approved"], to: "retired", comment: Needs::Optional };
+
+/// What is in force stays in the lists, also while its next revision is a draft: it is retired first.
+pub fn archivable<R: Resource<State = Revised>>(record: &Record<R>) -> Result<()> {
+    match (record.state.revision_in_force, record.spine.status.as_str()) {
+        (None, "draft" | "retired") => Ok(()),
+        (None, status) => changeable(record).map_err(|problem| problem.allowing(R::KIND.allowed(status))),
+        (Some(_), "approved") => changeable(record),
+        (Some(revision), status) => {
+            Err(Problem::new(Code::IllegalTransition, format!("Revision {revision} is in force; retire the record first."))
+                .allowing(R::KIND.allowed(status)))
+        }
+    }
+}
+
 /// What is approved changes by a new revision; what is in review waits.
 pub fn changeable<R: Resource>(record: &Record<R>) -> Result<()> {
     match record.spine.status.as_str() {
@@ -62,7 +78,18 @@ pub fn changeable<R: Resource>(record: &Record<R>) -> Result<()> {
 
 /// Asks for approval of the draft.
 pub async fn submit<R: Resource<State = Revised>>(guard: Guard<Submit<R>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    submit_with(guard, at, known, input, |_, _| Ok(())).await
+}
+/// The same, after what else has to be so.
+pub async fn submit_with<R: Resource<State = Revised>>(
+    guard: Guard<Submit<R>>,
+    at: At,
+    known: Known,
+    input: Input,
+    ready: impl FnOnce(&mut Tx<'_, Submit<R>>, &Record<R>) -> Result<()> + Send + 'static,
+) -> Result<Answer> {
     let asked = |tx: &mut Tx<'_, _>, record: &mut Record<R>, _: Comment| {
+        ready(tx, record)?;
         record.state.submitted_by = Some(tx.caller().actor.clone());
         Ok(())
     };
@@ -71,17 +98,39 @@ pub async fn submit<R: Resource<State = Revised>>(guard: Guard<Submit<R>>, at: A
 
 /// Puts the draft in force; by a person who neither asked for it nor wrote a part of it.
 pub async fn approve<R: Resource<State = Revised>>(guard: Guard<Approve<R>>, at: At, known: Known, input: Input) -> Result<Answer> {
+    approve_with(guard, at, known, input, |_, _, _: Comment| Ok(())).await
+}
+/// The same, with what else has to happen with it.
+pub async fn approve_with<R: Resource<State = Revised>, B: transit::Said>(
+    guard: Guard<Approve<R>>,
+    at: At,
+    known: Known,
+    input: Input,
+    more: impl FnOnce(&mut Tx<'_, Approve<R>>, &mut Record<R>, B) -> Result<()> + Send + 'static,
+) -> Result<Answer> {
     let another = |tx: &mut Tx<'_, _>, stored: &Record<R>| {
         let asked =
             stored.state.submitted_by.as_ref().map(|by| Deed { by, record: stored.spine.id, action: "submit", what: "submitted it" });
         tx.another_than(asked.as_slice())?;
         tx.another_than_editors(stored.spine.id)
     };
-    let in_force = |tx: &mut Tx<'_, _>, record: &mut Record<R>, _: Comment| {
+    let in_force = |tx: &mut Tx<'_, _>, record: &mut Record<R>, said: B| {
+        more(tx, record, said)?;
+        looked_at(tx, record)?;
         approved(&mut record.state, &tx.caller().actor, tx.now());
         Ok(())
     };
     transit::transit(guard, (at, known, input), "approve", another, in_force).await
+}
+
+/// What is approved was looked at: its next review is due an interval from today, unless its author gave another day.
+fn looked_at<R: Resource<State = Revised>, P>(tx: &mut Tx<'_, P>, record: &mut Record<R>) -> Result<()> {
+    let before = approvals::<R>(&mut tx.reader(), record.spine.id)?.pop().and_then(|last| last.common.review_due_on);
+    let due = record.common.review_due_on;
+    if due.is_none_or(|day| day <= tx.today() || Some(day) == before) {
+        record.common.review_due_on = tx.review_in(None);
+    }
+    Ok(())
 }
 
 /// Pure: what approving changes.

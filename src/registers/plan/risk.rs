@@ -9,11 +9,13 @@ use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Because, Close, Guard, Input, Reopen, transit};
 use crate::records::ask::Moments;
+use crate::records::list::Again;
 use crate::records::{
     By, Comment as Needs, Condition, Kind, Known, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stored, Transition, Tx, sight,
     unasked,
 };
 use crate::registers::plan::treatment::standing::{self, Standing};
+use crate::registers::plan::{assessment, risk_counts};
 use actix_web::post;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
@@ -138,6 +140,8 @@ impl Resource for Risk {
             Transition { verb: "close", from: &["open"], to: "closed", comment: Needs::Optional },
             Transition { verb: "reopen", from: &["closed"], to: "open", comment: Needs::Required },
         ],
+        done: &["closed"],
+        reviewed: true,
         relations: &[
             Relation::new("asset_ids", "asset"),
             Relation::new("threat_ids", "threat"),
@@ -181,6 +185,15 @@ impl Resource for Risk {
     }
     fn computed_schemas() -> Vec<(&'static str, Value)> {
         vec![("evaluation", json!({"$ref": "#/components/schemas/Evaluation"}))]
+    }
+    fn counts(reader: &mut Reader<'_>, records: Again<'_>) -> Result<serde_json::Map<String, Value>> {
+        risk_counts::of(reader, records)
+    }
+    fn counts_schemas() -> Vec<(&'static str, Value)> {
+        risk_counts::schemas()
+    }
+    fn review_days(reader: &mut Reader<'_>, record: &Record<Self>) -> Result<Option<i32>> {
+        assessment::review_days(reader, record)
     }
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
         to.push((Evaluation::name().into(), <Evaluation as utoipa::PartialSchema>::schema()));
@@ -290,12 +303,18 @@ impl Stored for Risk {
 
 /// Close a risk
 ///
-/// It is dealt with. One above the acceptance criteria is closed only with an acceptance that holds, or after a completed treatment.
+/// It is dealt with. One above the acceptance criteria is closed only with an acceptance that holds, or after a completed treatment; one that was
+/// never assessed only with a comment that says why.
 #[utoipa::path(operation_id = "closeRisk", tag = "risks", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Risk>),
     params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Decided))]
 #[post("/v1/risks/{id}/close")]
 pub async fn close(guard: Guard<Close<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let change = |tx: &mut Tx<'_, _>, record: &mut Record<Risk>, _: Comment| {
+    let change = |tx: &mut Tx<'_, _>, record: &mut Record<Risk>, said: Comment| {
+        let silent = said.comment.is_none_or(|text| text.trim().is_empty());
+        if record.state.current.is_none() && silent {
+            let why = "the risk was never assessed: say why it is closed all the same";
+            return Err(Problem::invalid_one("/comment", "required", why));
+        }
         let above = record.state.current.as_ref().is_some_and(|score| !score.acceptable);
         match above && !standing::settled(&mut tx.reader(), record)? {
             true => Err(Problem::new(

@@ -7,7 +7,7 @@ use crate::http::describe::{Changed, Found, Refusals};
 use crate::http::handlers::Comment;
 use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Retire, Return, Revise, Submit, transit};
 use crate::records::ask::Moments;
-use crate::records::{By, Comment as Needs, Condition, Kind, Known, Limit, Record, Resource, Stored, Transition, Tx, unasked};
+use crate::records::{By, Condition, Kind, Known, Limit, Record, Resource, Stored, Tx, unasked};
 use actix_web::{HttpRequest, get, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -95,14 +95,6 @@ pub struct ScopeFilter {
     pub in_force: Vec<bool>,
 }
 
-const STATES: &[Transition] = &[
-    revision::SUBMIT,
-    revision::APPROVE,
-    revision::RETURN,
-    revision::REVISE,
-    Transition { verb: "retire", from: &["draft", "approved"], to: "retired", comment: Needs::Optional },
-];
-
 impl Resource for Scope {
     const KIND: Kind = Kind {
         name: "scope",
@@ -110,7 +102,6 @@ impl Resource for Scope {
         code: "SCO",
         about: "Scopes of the ISMS (4.3).",
         initial: "draft",
-        transitions: STATES,
         limited_by: &[
             (Limit::Scopes, By::Itself),
             (Limit::Frameworks, By::ReadOnly("a statement of applicability is of a scope; other frameworks that it names are left out")),
@@ -118,6 +109,9 @@ impl Resource for Scope {
             (Limit::Sources, By::ReadOnly("evidence is read with the name of its scope")),
             (Limit::Period, By::ReadOnly("evidence is read with the name of its scope")),
         ],
+        transitions: &[revision::SUBMIT, revision::APPROVE, revision::RETURN, revision::REVISE, revision::RETIRE],
+        done: &["retired"],
+        reviewed: true,
         ..Kind::PLAIN
     };
     type State = Revised;
@@ -130,6 +124,9 @@ impl Resource for Scope {
     }
     fn changeable(record: &Record<Self>) -> Result<()> {
         revision::changeable(record)
+    }
+    fn archivable(record: &Record<Self>, _: chrono::NaiveDate) -> Result<()> {
+        revision::archivable(record)
     }
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
         revision::schemas(to);

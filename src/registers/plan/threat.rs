@@ -87,6 +87,7 @@ impl Resource for Threat {
             (Limit::Frameworks, By::ReadOnly("threats concern the whole ISMS, whatever the framework")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
+        counted: false,
         ..Kind::PLAIN
     };
     type State = ThreatState;

@@ -1,6 +1,6 @@
 //! Who may do what: every operation of the document with every role and every kind of credential, against the policy, with records that it
 //! succeeds on; and the table that comes of it, which an auditor can be given.
-mod fixtures;
+pub mod fixtures;
 mod limited;
 
 use crate::support::make::id;

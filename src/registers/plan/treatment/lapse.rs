@@ -1,9 +1,9 @@
 //! Whether an acceptance still holds (ISO/IEC 27001:2022 6.1.3 f, 8.2): found at reading from what happened after it was approved. It lapses on
-//! the first of: the day after its last, a rise of the risk's level above the accepted one, a new revision of a methodology in force, another
-//! owner of the risk, its revocation. What has lapsed stays so.
-use super::{LapseReason, RiskTreatment};
+//! the first of: the day after its last, a rise of the risk's level above the accepted one, a new revision or the end of the methodology that it
+//! was scored by (or one for the risk's own scope), another owner of the risk, its revocation. What has lapsed stays so.
+use super::{LapseReason, RiskTreatment, methods};
 use crate::core::{Id, Instant, Result};
-use crate::db::schema::{risk_methodologies as m, risks as r, versions as v};
+use crate::db::schema::{risks as r, versions as v};
 use crate::records::{Reader, Record, Row, reader};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -25,6 +25,8 @@ pub struct Acceptance {
     pub owner: Id,
     /// The place of the accepted level among the levels.
     pub rank: i32,
+    /// The methodology that it was scored by.
+    pub methodology: Id,
     /// When it was revoked.
     pub revoked_at: Option<Instant>,
 }
@@ -41,6 +43,7 @@ impl Acceptance {
             seq: state.approved_seq?,
             owner: basis.risk_owner_id,
             rank: basis.score.level_rank,
+            methodology: basis.score.methodology_id,
             revoked_at: state.revoked_at,
         };
         accepted.then_some(acceptance)
@@ -80,14 +83,14 @@ pub fn lapse(of: &Acceptance, turns: &[Turn], revisions: &[(i64, Instant)], (zon
     events.into_iter().flatten().min_by_key(|(on, at, _)| (*on, *at)).map(|(on, _, reason)| Lapse { on, reason })
 }
 
-/// Which of these acceptances have lapsed at the reader's moment: two queries, whatever their number.
+/// Which of these acceptances have lapsed at the reader's moment: two queries, whatever their number (four where scopes have methodologies of their own).
 pub fn of(reader: &mut Reader<'_>, all: &[Acceptance]) -> Result<BTreeMap<Id, Lapse>> {
     if all.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let (turns, revisions, then) = (turns(reader, all)?, revisions(reader)?, (reader.settings.zone, reader.today));
+    let (turns, events, then) = (turns(reader, all)?, methods::events(reader, all)?, (reader.settings.zone, reader.today));
     let none = Vec::new();
-    let lapsed = all.iter().filter_map(|one| Some((one.id, lapse(one, turns.get(&one.risk).unwrap_or(&none), &revisions, then)?)));
+    let lapsed = all.iter().filter_map(|one| Some((one.id, lapse(one, turns.get(&one.risk).unwrap_or(&none), &events.of(one), then)?)));
     Ok(lapsed.collect())
 }
 
@@ -117,21 +120,6 @@ fn turns(reader: &mut Reader<'_>, all: &[Acceptance]) -> Result<BTreeMap<Id, Vec
     Ok(found)
 }
 
-/// When revisions of methodologies came into force, in the order of the ledger.
-fn revisions(reader: &mut Reader<'_>) -> Result<Vec<(i64, Instant)>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let own = m::table.inner_join(v::table.on(v::tenant_id.eq(m::tenant_id).and(v::id.eq(m::id)).and(v::version.eq(m::version))));
-    let own = own.filter(m::tenant_id.eq(tenant)).order((m::id, m::version));
-    let rows: Vec<(Id, String, i64, Instant)> = own.select((m::id, v::status, v::from_seq, v::updated_at)).load(reader.conn())?;
-    let approved = |pair: &[(Id, String, i64, Instant)]| match pair {
-        [before, now] => (before.0 == now.0 && before.1 != "approved" && now.1 == "approved").then_some((now.2, now.3)),
-        _ => None,
-    };
-    let mut all: Vec<(i64, Instant)> = rows.windows(2).filter_map(approved).filter(|(at, _)| *at <= seq).collect();
-    all.sort();
-    Ok(all)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +134,8 @@ mod tests {
     #[test]
     fn the_first_of_what_happened_ends_it() {
         let owner = Id::new();
-        let of = Acceptance { id: Id::new(), risk: Id::new(), expires_on: day("2026-06-30"), seq: 10, owner, rank: 3, revoked_at: None };
+        let (id, risk, methodology) = (Id::new(), Id::new(), Id::new());
+        let of = Acceptance { id, risk, expires_on: day("2026-06-30"), seq: 10, owner, rank: 3, methodology, revoked_at: None };
         let turn = |seq, when: &str, owner, rank| Turn { seq, at: at(when), owner: Some(owner), rank: Some(rank) };
         let (zone, early) = (chrono_tz::Europe::Berlin, day("2026-06-30"));
         let ends =

@@ -2,6 +2,7 @@
 //! approved → in_progress → completed; an acceptance goes from in_review to accepted and may be revoked. Two persons sign; that an acceptance has
 //! lapsed is computed at reading, never stored.
 pub mod lapse;
+pub mod methods;
 pub mod rules;
 pub mod standing;
 pub mod steps;
@@ -70,7 +71,7 @@ pub struct RiskTreatment {
     #[validate(range(min = 0, max = 1_000_000_000_000_i64))]
     #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     pub cost: Option<i64>,
-    /// What the risk is expected to be afterwards; needed for all options but `accept`.
+    /// What the risk is expected to be afterwards, not above its current score; required by all options but `accept`, which leaves the risk as it is.
     #[validate(nested)]
     pub expected: Option<ExpectedRisk>,
     /// Why the risk may be borne; needed for `accept`.
@@ -176,6 +177,7 @@ impl Resource for RiskTreatment {
         about: "Risk treatments: what is done about risks, signed by those who answer for them (6.1.3, 8.3).",
         initial: "draft",
         transitions: STATES,
+        done: &["completed", "cancelled", "accepted", "revoked"],
         relations: &[Relation { required: true, ..Relation::new("risk_id", "risk") }, Relation::new("control_ids", "control")],
         limited_by: &[
             SCOPED,
@@ -249,6 +251,7 @@ impl Stored for RiskTreatment {
             (
                 t::approved_owner_id.eq(basis.map(|basis| basis.risk_owner_id)),
                 t::approved_rank.eq(basis.map(|basis| basis.score.level_rank)),
+                t::approved_methodology_id.eq(basis.map(|basis| basis.score.methodology_id)),
             ),
         );
         diesel::insert_into(t::table).values(row).execute(conn)

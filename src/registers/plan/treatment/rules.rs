@@ -6,7 +6,7 @@ use crate::records::links::References;
 use crate::records::{Record, Resource};
 use crate::registers::plan::assessment;
 use crate::registers::plan::methodology::{AcceptBy, RiskMethodology};
-use crate::registers::plan::risk::Risk;
+use crate::registers::plan::risk::{Risk, RiskScore};
 
 /// What an option needs of the treatment itself.
 pub fn faults(own: &RiskTreatment) -> Vec<Invalid> {
@@ -42,26 +42,63 @@ pub fn basis(
     method: &Record<RiskMethodology>,
     by: (Instant, Actor),
 ) -> Result<TreatmentBasis> {
-    let code = &risk.spine.code;
+    let (code, own) = (&risk.spine.code, &treatment.own);
     if risk.spine.status != "open" || risk.spine.archived_at.is_some() {
         return Err(not_now(format!("{code} is closed or archived."), &[]));
     }
-    let owner = risk.links.one("owner_id").ok_or_else(|| not_now(format!("{code} has no owner who could sign."), &[]))?;
-    let score = match (treatment.own.accepts(), treatment.own.expected) {
-        (true, _) => {
-            let current = risk.state.current.clone().ok_or_else(|| not_now(format!("{code} is not assessed."), &[]))?;
-            if (current.methodology_id, current.methodology_revision) != (method.spine.id, method.state.revision) {
-                return Err(not_now(format!("The current score of {code} is of an earlier methodology: assess it again."), &[]));
-            }
-            current
-        }
-        (false, Some(expected)) => assessment::score(method, (expected.likelihood, expected.impact), by)
-            .ok_or_else(|| Problem::invalid_one("/expected", "range", "lies outside the scales of the methodology in force"))?,
-        (false, None) => return Err(Problem::invalid_one("/expected", "required", "is needed")),
-    };
+    let (owner, current) = (risk.links.one("owner_id"), risk.state.current.clone());
+    let stale = |score: &RiskScore| (score.methodology_id, score.methodology_revision) != (method.spine.id, method.state.revision);
+    let outdated = current.as_ref().is_some_and(stale);
+    let of_risk: Vec<String> = [
+        owner.is_none().then(|| format!("{code} has no owner who could sign.")),
+        current.is_none().then(|| format!("{code} is not assessed: assess its current level first.")),
+        outdated.then(|| format!("The current score of {code} is of an earlier methodology: assess it again.")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let expected = own.expected.and_then(|pair| assessment::score(method, (pair.likelihood, pair.impact), by));
+    let mut missing = missing(treatment, expected.as_ref(), current.as_ref().filter(|_| !outdated));
+    if !missing.is_empty() {
+        missing.extend(of_risk.into_iter().map(|why| Invalid::body("/risk_id", "not_ready", why)));
+        let detail = "Complete the treatment before you submit it: `errors` names all that is missing.";
+        return Err(Problem::new(Code::NotReady, detail).listing(missing));
+    }
+    let (Some(owner), Some(current), true) = (owner, current, of_risk.is_empty()) else { return Err(not_now(of_risk.join(" "), &[])) };
+    let score = if own.accepts() { current } else { expected.unwrap_or(current) };
     let level = method.own.level(score.likelihood, score.impact).ok_or_else(|| Problem::internal("a score without a level"))?;
     let authority = Some(level.accept_by).filter(|by| !level.acceptable && *by != AcceptBy::Owner);
     Ok(TreatmentBasis { risk_owner_id: owner, score, authority })
+}
+
+/// Pure: what a treatment lacks to be put before those who sign (6.1.3 e): who does it, until when, and that it does not make the risk worse.
+fn missing(treatment: &Record<RiskTreatment>, expected: Option<&RiskScore>, current: Option<&RiskScore>) -> Vec<Invalid> {
+    let (own, common) = (&treatment.own, &treatment.common);
+    let lacks = |lacking: bool, at: &str, code: &str, what: &str| lacking.then(|| Invalid::body(at, code, what));
+    let (accepts, mitigates) = (own.accepts(), own.option == TreatmentOption::Mitigate);
+    let worse = |left: &RiskScore, now: &RiskScore| left.score > now.score || left.level_rank > now.level_rank;
+    let above = expected.zip(current).is_some_and(|(left, now)| worse(left, now));
+    let present = current.map(|now| format!("is above the current score ({}, {})", now.score, now.level)).unwrap_or_default();
+    let other = own.expected.zip(current).is_some_and(|(left, now)| (left.likelihood, left.impact) != (now.likelihood, now.impact));
+    let all = [
+        lacks(
+            mitigates && treatment.links.one("owner_id").is_none(),
+            "/owner_id",
+            "required",
+            "a mitigation needs an owner who carries it out",
+        ),
+        lacks(mitigates && common.due_on.is_none(), "/due_on", "required", "a mitigation needs a day by which it is done"),
+        lacks(!accepts && own.expected.is_none(), "/expected", "required", "say what the risk is expected to be afterwards"),
+        lacks(
+            !accepts && own.expected.is_some() && expected.is_none(),
+            "/expected",
+            "range",
+            "lies outside the scales of the methodology in force",
+        ),
+        lacks(!accepts && above, "/expected", "above_current", &present),
+        lacks(accepts && other, "/expected", "not_current", "an acceptance leaves the risk at its current score: leave this out"),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// 409 when what was submitted is not what is there any more.
@@ -129,7 +166,6 @@ pub fn completed(treatment: &Record<RiskTreatment>, risk: &Record<Risk>) -> Resu
 mod tests {
     use super::*;
     use crate::access::ActorKind;
-    use crate::registers::plan::risk::RiskScore;
     use crate::registers::plan::treatment::Signature;
     use serde_json::json;
 

@@ -48,16 +48,18 @@ pub fn of_risks(reader: &mut Reader<'_>, risks: &[Id]) -> Result<BTreeMap<Id, St
 }
 
 /// What a treatment's own row says of its approval.
-type Decided = (Id, i32, Id, Option<NaiveDate>, Option<i64>, Option<Id>, Option<i32>);
-const DECIDED: (t::id, t::version, t::risk_id, t::expires_on, t::approved_seq, t::approved_owner_id, t::approved_rank) =
-    (t::id, t::version, t::risk_id, t::expires_on, t::approved_seq, t::approved_owner_id, t::approved_rank);
+type Decided = (Id, i32, Id, Option<NaiveDate>, Option<i64>, Option<Id>, Option<i32>, Option<Id>);
+type Columns =
+    (t::id, t::version, t::risk_id, t::expires_on, t::approved_seq, t::approved_owner_id, t::approved_rank, t::approved_methodology_id);
+const DECIDED: Columns =
+    (t::id, t::version, t::risk_id, t::expires_on, t::approved_seq, t::approved_owner_id, t::approved_rank, t::approved_methodology_id);
 
 /// Pure: the acceptance that a row stands for, where it is one that was approved.
-fn acceptance((id, _, risk, expires_on, seq, owner, rank): Decided, status: &str, changed: Instant) -> Option<Acceptance> {
+fn acceptance((id, _, risk, expires_on, seq, owner, rank, methodology): Decided, status: &str, changed: Instant) -> Option<Acceptance> {
     let accepted = ["accepted", "revoked"].contains(&status);
     let revoked_at = (status == "revoked").then_some(changed);
-    let (expires_on, seq, owner, rank) = (expires_on?, seq?, owner?, rank?);
-    accepted.then_some(Acceptance { id, risk, expires_on, seq, owner, rank, revoked_at })
+    let (expires_on, seq, owner, rank, methodology) = (expires_on?, seq?, owner?, rank?, methodology?);
+    accepted.then_some(Acceptance { id, risk, expires_on, seq, owner, rank, methodology, revoked_at })
 }
 
 /// The acceptances among these versions of treatments (id, version, state, since when).

@@ -7,7 +7,7 @@ use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Cancel, Complete, Guard, Input, Permission, Return, Revoke, Start, Submit, input, transit};
 use crate::records::{Covers, Deed, Known, Record, Resource, Selector, Tx};
-use crate::registers::plan::methodology;
+use crate::registers::plan::in_force;
 use crate::registers::plan::risk::{Risk, RiskScore};
 use actix_web::post;
 
@@ -28,8 +28,7 @@ fn risk_of<P>(tx: &mut Tx<'_, P>, treatment: &Record<RiskTreatment>) -> Result<R
 
 /// What would be signed now.
 fn basis<P>(tx: &mut Tx<'_, P>, treatment: &Record<RiskTreatment>, risk: &Record<Risk>) -> Result<TreatmentBasis> {
-    let none = || Problem::new(Code::IllegalTransition, "No risk methodology is in force; approve one first.");
-    let method = methodology::in_force(&mut tx.reader())?.ok_or_else(none)?;
+    let method = in_force::of_risk(&mut tx.reader(), risk)?;
     let over = treatment.own.accepts() && treatment.own.expires_on.is_some_and(|day| day < tx.today());
     match over {
         true => Err(Problem::invalid_one("/expires_on", "in_the_past", "the acceptance would be over")),
@@ -55,14 +54,14 @@ async fn decided<P: Permission + Covers<RiskTreatment>>(
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<RiskTreatment>) -> Result<()> + Send + 'static,
 ) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let (selector, body) = (at.of(&RiskTreatment::KIND)?, input.clone());
+    let (selector, said) = (at.of(&RiskTreatment::KIND)?, input.clone().read::<Comment>());
     guard
         .write(&input, move |tx| {
             let stored = tx.reader().load::<RiskTreatment>(&selector, false)?;
             known.check(stored.spine.version)?;
             let risk = risk_of(tx, &stored)?;
             decides(tx, &stored, &risk)?;
-            let said: Comment = body.read()?;
+            let said = said?;
             let mut record = stored.clone();
             tx.step(&mut record, verb, said.comment.as_deref())?;
             change(tx, &mut record)?;
@@ -74,8 +73,9 @@ async fn decided<P: Permission + Covers<RiskTreatment>>(
 
 /// Put a risk treatment before those who sign
 ///
-/// The risk has an owner; what is accepted was assessed under the methodology in force. `basis` says what is signed, and by whom. Whoever submits
-/// signs nothing of it.
+/// The risk has an owner and a current score under the methodology in force. A mitigation has an owner and a due day, and what is expected is not
+/// above the current score (409 `not_ready` names all that is missing). `basis` says what is signed, and by whom. Whoever submits signs nothing of
+/// it: where the level needs authority, three persons take part, the one who submits, the owner, and one with authority.
 #[utoipa::path(operation_id = "submitRiskTreatment", tag = "risk-treatments", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
     params(("id" = String, Path, description = "The treatment: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/risk-treatments/{id}/submit")]
@@ -99,7 +99,7 @@ pub async fn submit(guard: Guard<Submit<RiskTreatment>>, at: At, known: Known, i
 #[post("/v1/risk-treatments/{id}/sign")]
 pub async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let (selector, known, body) = (at.of(&RiskTreatment::KIND)?, known.for_decision(), input.clone());
+    let (selector, known, said) = (at.of(&RiskTreatment::KIND)?, known.for_decision(), input.clone().read::<Comment>());
     guard
         .write(&input, move |tx| {
             let stored = tx.reader().load::<RiskTreatment>(&selector, false)?;
@@ -113,7 +113,7 @@ pub async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Res
             let submitted = stored.state.basis.clone().filter(|_| stored.spine.status == "in_review");
             let roles = &tx.caller().roles;
             let capacity = submitted.as_ref().map(|basis| rules::capacity(&stored.state, basis, me, roles)).transpose()?;
-            let said: Comment = body.read()?;
+            let said = said?;
             let mut record = stored.clone();
             tx.step(&mut record, "sign", said.comment.as_deref())?;
             let (Some(submitted), Some(capacity)) = (submitted, capacity) else {

@@ -1,0 +1,119 @@
+//! Requests that wait: how many may, and what wakes them.
+use super::House;
+use crate::core::{Code, Id, Problem, Result, TenantId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant as Tick};
+use tokio::time::{Instant, timeout_at};
+
+/// Requests of one account or key that wait at once.
+pub const OF_ONE: usize = 10;
+/// Requests that wait at once in all.
+pub const ALL: usize = 1000;
+/// How often another process's writes are looked for, once for all who wait.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Who waits, and when each organization was last looked at.
+#[derive(Debug, Default)]
+pub struct Polls(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    of: HashMap<Id, usize>,
+    all: usize,
+    looked: HashMap<TenantId, Tick>,
+}
+
+/// A request that waits; it is counted until it is dropped.
+#[derive(Debug)]
+pub struct Poll(Arc<Mutex<Waiting>>, Id);
+
+impl Polls {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Begins to wait: 429 when this caller has as many waiting as it may, 503 when too many wait in all.
+    pub fn begin(&self, caller: Id) -> Result<Poll> {
+        let mut waiting = self.waiting();
+        if waiting.all >= ALL {
+            return Err(Problem::new(Code::Unavailable, "Too many requests are waiting for news. Ask without `wait`, or try again."));
+        }
+        let own = waiting.of.entry(caller).or_default();
+        if *own >= OF_ONE {
+            let words = format!("{OF_ONE} requests of this key are waiting for news already. End one first.");
+            return Err(Problem::new(Code::RateLimited, words));
+        }
+        *own += 1;
+        waiting.all += 1;
+        Ok(Poll(self.0.clone(), caller))
+    }
+    /// Is it time to look at an organization again?
+    fn looks(&self, tenant: TenantId) -> bool {
+        let mut waiting = self.waiting();
+        let due = waiting.looked.get(&tenant).is_none_or(|last| last.elapsed() >= LOOK);
+        if due {
+            waiting.looked.retain(|_, last| last.elapsed() < 10 * LOOK);
+            waiting.looked.insert(tenant, Tick::now());
+        }
+        due
+    }
+}
+impl Drop for Poll {
+    fn drop(&mut self) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.all = waiting.all.saturating_sub(1);
+        if let Some(own) = waiting.of.get_mut(&self.1) {
+            *own -= 1;
+            if *own == 0 {
+                waiting.of.remove(&self.1);
+            }
+        }
+    }
+}
+
+impl House {
+    /// Begins to wait.
+    pub(super) fn poll(&self, caller: Id) -> Result<Poll> {
+        self.polls.begin(caller)
+    }
+    /// Waits until the organization's log is longer than it was, or until then. Nothing is asked meanwhile where this process alone writes.
+    pub(super) async fn changed(&self, tenant: TenantId, known: i64, until: Instant) -> Result<()> {
+        let Some(mut watch) = self.writer.positions().watch(tenant, known) else { return Ok(()) };
+        while *watch.borrow_and_update() <= known && Instant::now() < until {
+            let look = if self.database.embedded() { until } else { until.min(Instant::now() + LOOK) };
+            if timeout_at(look, watch.changed()).await.is_err() && !self.database.embedded() && self.polls.looks(tenant) {
+                let last = self.position(tenant).await?;
+                self.writer.positions().publish(tenant, last);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_is_counted_for_each_and_for_all() {
+        let (polls, one) = (Polls::default(), Id::new());
+        let mut held: Vec<Poll> = (0..OF_ONE).filter_map(|_| polls.begin(one).ok()).collect();
+        assert_eq!(held.len(), OF_ONE);
+        assert!(polls.begin(one).is_err_and(|problem| problem.is(Code::RateLimited)));
+        held.pop();
+        held.extend(polls.begin(one));
+        while let Ok(poll) = polls.begin(Id::new()) {
+            held.push(poll);
+        }
+        assert_eq!(held.len(), ALL);
+        assert!(polls.begin(Id::new()).is_err_and(|problem| problem.is(Code::Unavailable)));
+        held.clear();
+        assert_eq!((polls.waiting().all, polls.waiting().of.len()), (0, 0));
+    }
+
+    #[test]
+    fn one_looks_for_all() {
+        let (polls, tenant) = (Polls::default(), TenantId(uuid::Uuid::from_u128(1)));
+        assert_eq!((polls.looks(tenant), polls.looks(tenant), polls.looks(TenantId(uuid::Uuid::from_u128(2)))), (true, false, true));
+    }
+}
