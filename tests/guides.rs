@@ -37,7 +37,7 @@ fn run(program: &str, arguments: &[&str], url: &str, key: &str) -> Output {
     let dir = tempfile::tempdir().unwrap();
     let mut command = Command::new(program);
     command.args(arguments).current_dir(dir.path()).env_clear().env("PATH", std::env::var("PATH").unwrap());
-    let output = command.env("ISMS_URL", url).env("ISMS_KEY", key).env("ISMS_ATTEMPTS", "4").output();
+    let output = command.env("SERVICE_URL", url).env("SERVICE_KEY", key).env("SERVICE_ATTEMPTS", "4").output();
     output.unwrap_or_else(|why| panic!("the test needs {program}: {why}"))
 }
 #[track_caller]
@@ -153,8 +153,9 @@ fn the_function_for_curl_retries_what_may_go_better() {
 #[test]
 fn the_client_for_python_retries_what_may_go_better() {
     let client = blocks(PYTHON, "python guide")[0].split("\nisms = Isms(").next().unwrap();
-    let program =
-        format!("{client}\nprint(Isms(os.environ['ISMS_URL'], os.environ['ISMS_KEY'], 4).call('POST', 'evidence', {{'payload': 1}}))");
+    let program = format!(
+        "{client}\nprint(Isms(os.environ['SERVICE_URL'], os.environ['SERVICE_KEY'], 4).call('POST', 'evidence', {{'payload': 1}}))"
+    );
     retries("python3", &["-c", &program]);
 }
 

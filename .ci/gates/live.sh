@@ -38,5 +38,6 @@ for _ in $(seq 200); do
   sleep 0.1
 done
 [ -n "$ISMS_URL" ] || { echo "The service did not start." >&2 && exit 1; }
-export ISMS_URL ISMS_EMAIL ISMS_PASSWORD ISMS_KEY
+SERVICE_URL=$ISMS_URL SERVICE_KEY=$ISMS_KEY # As the guides call them.
+export ISMS_URL ISMS_EMAIL ISMS_PASSWORD ISMS_KEY SERVICE_URL SERVICE_KEY
 "$@"

@@ -39,7 +39,11 @@ fn floods(of: &Seeded) -> Vec<Flood> {
         Flood { name: "20 KB of parameters", request: of.get(&format!("/v1/assets?{query}")), every: None },
         Flood { name: "a batch of faults, 4 MB", request: post("/v1/assets/batch", &json!({"items": items})), every: None },
         Flood { name: "reports of 100,000 rules", request: post("/v1/vulnerabilities/findings?dry_run=true", &report), every: None },
-        Flood { name: "100 logins a second", request: request("POST", "/v1/auth/login", With { body: Some(&login), ..With::default() }), every },
+        Flood {
+            name: "100 logins a second",
+            request: request("POST", "/v1/auth/login", With { body: Some(&login), ..With::default() }),
+            every,
+        },
     ]
 }
 

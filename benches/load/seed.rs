@@ -79,7 +79,7 @@ pub const EMAIL: &str = "load@example.org";
 /// One of this name, with a user of this address.
 pub fn found_as(data: &Path, database: Option<&str>, (name, email): (&str, &str)) -> Outcome<Seeded> {
     let mut command = isms(&["admin", "create", "--organization", name, "--email", email, "--api-key"], data, database);
-    let made = command.env("ISMS_ADMIN_PASSWORD", "a long password for the load").output()?;
+    let made = command.env("ISMS_ADMIN_PASSWORD", "nine blue tractors sing").output()?;
     if !made.status.success() {
         return Err(String::from_utf8_lossy(&made.stderr).into_owned().into());
     }

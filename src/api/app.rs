@@ -1,24 +1,39 @@
 //! The application: rooms, document, health, and every error of the framework as a problem.
-use super::metrics::Metrics;
+use super::published::Published;
 use crate::core::{Code, Problem};
+use crate::http::door::{count, threshold};
+use crate::http::format::quality;
+use crate::http::query::{Parameters, Questions, parameters};
 use crate::http::{Answer, Api, Document, House, open_door};
 use crate::registers::ROOMS;
 use crate::{identity, insight};
 use actix_web::dev::ResourceDef;
-use actix_web::{HttpRequest, HttpResponse, Responder, web};
+use actix_web::http::header;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, Responder, web};
 use std::sync::LazyLock;
 
-/// The document, as served.
-static DOCUMENT: LazyLock<String> = LazyLock::new(|| super::document::document().to_string());
+/// There is nothing at the path of this request.
+#[derive(Debug, Clone, Copy)]
+pub struct Nowhere;
+
+/// What each operation may be asked.
+static QUESTIONS: LazyLock<Parameters> = LazyLock::new(|| parameters(&super::document::document()));
+
+/// Makes what is made once, before a request has to wait for it.
+pub fn prepare() {
+    LazyLock::force(&QUESTIONS);
+    LazyLock::force(&OPENAPI);
+}
 
 /// Mounts everything.
 pub fn mount(app: &mut web::ServiceConfig) {
+    app.app_data(web::Data::new(Questions(&QUESTIONS)));
     app.app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()));
     app.app_data(web::QueryConfig::default().error_handler(|e, _| Problem::new(Code::InvalidParameter, e.to_string()).into()));
     app.route("/healthz", web::get().to(healthy)).route("/healthz", web::head().to(healthy));
     rooms(Api::new(app, &mut Document::default()));
     super::docs::mount(app);
-    app.route("/readyz", web::get().to(ready)).route("/metrics", web::get().to(metrics));
+    app.route("/readyz", web::get().to(ready)).route("/", web::get().to(welcome));
     app.route("/v1/openapi.json", web::get().to(openapi))
         .route("/v1/openapi.yaml", web::get().to(openapi_yaml))
         .route("/problems/{code}", web::get().to(explained));
@@ -35,43 +50,41 @@ pub fn rooms(mut api: Api<'_>) {
 
 /// A small constant answer through the same middleware, without the database.
 async fn healthy(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    open_door(&request)?;
+    threshold(&request)?;
     Ok(HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ok"}"#))
 }
 
 async fn ready(request: HttpRequest, house: web::Data<House>) -> Result<HttpResponse, Problem> {
-    open_door(&request)?;
+    threshold(&request)?;
     house.ready().await.map_err(|why| {
         log::warn!("not ready: {why}");
-        Problem::new(Code::Unavailable, "The database does not answer.")
+        Problem::new(Code::Unavailable, "The database or the object store does not answer as it should; the server's log says why.")
     })?;
     Ok(HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ready"}"#))
 }
 
-async fn metrics(request: HttpRequest, metrics: web::Data<Metrics>) -> Result<HttpResponse, Problem> {
-    let text = metrics.text(request.peer_addr()).ok_or_else(nothing_here)?;
-    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text))
+/// Where to go from here: browsers to the page of the document, programs to its address.
+async fn welcome(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    open_door(&request)?;
+    let html = quality(&request, "text/html") > quality(&request, "application/json");
+    if html {
+        return Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, "/docs")).insert_header((header::VARY, "Accept")).finish());
+    }
+    let links = serde_json::json!({"service": "isms", "docs": "/docs", "openapi": "/v1/openapi.json", "health": "/healthz", "readiness": "/readyz"});
+    Ok(Answer { by_accept: true, ..Answer::of(&links)? }.respond_to(&request))
 }
 
+/// The document, compressed once.
+static OPENAPI: LazyLock<Published> = LazyLock::new(|| Published::new(super::document::document().to_string(), "application/json"));
+
 async fn openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    static TAG: LazyLock<String> = LazyLock::new(|| tag(&DOCUMENT));
-    published(&request, &DOCUMENT, &TAG, "application/json")
+    OPENAPI.answer(&request)
 }
 
 /// The same as YAML (RFC 9512), for tools that want a file of that kind. No part of the document, which it is.
 async fn openapi_yaml(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    static TEXT: LazyLock<String> = LazyLock::new(|| super::yaml::of(&serde_json::from_str(&DOCUMENT).unwrap_or_default()));
-    static TAG: LazyLock<String> = LazyLock::new(|| tag(&TEXT));
-    published(&request, &TEXT, &TAG, "application/yaml")
-}
-
-fn tag(text: &str) -> String {
-    format!("\"{:08x}\"", crc32fast::hash(text.as_bytes()))
-}
-
-fn published(request: &HttpRequest, text: &str, tag: &str, media: &'static str) -> Result<HttpResponse, Problem> {
-    open_door(request)?;
-    Ok(Answer::json(text.to_owned()).tagged(tag.to_owned()).as_media(media).respond_to(request))
+    static YAML: LazyLock<Published> = LazyLock::new(|| Published::new(super::yaml::of(&super::document::document()), "application/yaml"));
+    YAML.answer(&request)
 }
 
 /// What a problem's `type` leads to. It is open to everyone and so, like metrics, no part of the document's protected operations.
@@ -88,8 +101,10 @@ fn nothing_here() -> Problem {
 
 /// 405 where the document knows the path with other methods, else 404.
 async fn nowhere(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    request.extensions_mut().insert(Nowhere);
+    count(&request)?;
     static KNOWN: LazyLock<Vec<(ResourceDef, Vec<String>)>> = LazyLock::new(|| {
-        let document: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap_or_default();
+        let document = super::document::document();
         let paths = document.get("paths").and_then(|p| p.as_object()).cloned().unwrap_or_default();
         paths.iter().map(|(path, item)| (ResourceDef::new(path.as_str()), methods(item))).collect()
     });

@@ -1,8 +1,9 @@
 //! `/docs`: the document as a page that can be searched and tried. Three small files inside the executable; the browser asks nobody else.
+use super::published::Published;
 use crate::core::Problem;
-use crate::http::{Answer, open_door};
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, Responder, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use std::sync::LazyLock;
 
 /// What the page may do: its own script, its own style, requests to this service. Nothing inline, nothing from elsewhere, no markup from text.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -20,15 +21,15 @@ const FILES: [(&str, &str, &str); 4] = [
 
 /// Mounts the page and its parts.
 pub fn mount(app: &mut web::ServiceConfig) {
-    for file in FILES {
-        app.route(file.0, web::get().to(move |request: HttpRequest| async move { part(&request, file) }));
+    static PARTS: LazyLock<Vec<Published>> =
+        LazyLock::new(|| FILES.iter().map(|(_, media, content)| Published::new((*content).to_owned(), media)).collect());
+    for (n, (path, ..)) in FILES.iter().enumerate() {
+        app.route(path, web::get().to(move |request: HttpRequest| async move { part(&request, PARTS.get(n)) }));
     }
 }
 
-fn part(request: &HttpRequest, (_, media, content): (&str, &'static str, &str)) -> Result<HttpResponse, Problem> {
-    open_door(request)?;
-    let tag = format!("\"{:08x}\"", crc32fast::hash(content.as_bytes()));
-    let mut answer = Answer::json(content.to_owned()).as_media(media).tagged(tag).respond_to(request);
+fn part(request: &HttpRequest, part: Option<&Published>) -> Result<HttpResponse, Problem> {
+    let mut answer = part.ok_or_else(Problem::not_found)?.answer(request)?;
     answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
     Ok(answer)
 }

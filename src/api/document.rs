@@ -28,8 +28,8 @@ fn open_operations(to: &mut Document) {
     to.schema("Health", status);
     let health = |text: &str| json!({"description": text, "content": {"application/json": {"schema": describe::schema("Health"), "example": {"status": "ok"}}}});
     let refused = |status: u16| json!({"$ref": format!("#/components/responses/Problem{status}")});
-    to.operation("/healthz", "get", json!({"operationId": "getHealth", "tags": ["service"], "summary": "Is the process there?", "description": "A constant answer, without the database.", "security": [], "responses": {"200": health("It is."), "400": refused(400), "429": refused(429), "500": refused(500)}}));
-    to.operation("/readyz", "get", json!({"operationId": "getReadiness", "tags": ["service"], "summary": "Can it work?", "description": "Asks the database.", "security": [], "responses": {"200": health("It can."), "400": refused(400), "429": refused(429), "500": refused(500), "503": refused(503)}}));
+    to.operation("/healthz", "get", json!({"operationId": "getHealth", "tags": ["service"], "summary": "Is the process there?", "description": "A constant answer, without the database.", "security": [], "responses": {"200": health("It is."), "400": refused(400), "500": refused(500)}}));
+    to.operation("/readyz", "get", json!({"operationId": "getReadiness", "tags": ["service"], "summary": "Can it work?", "description": "Asks the database and the object store.", "security": [], "responses": {"200": health("It can."), "400": refused(400), "500": refused(500), "503": refused(503)}}));
     let any = json!({"type": "object", "description": "An OpenAPI 3.1 document.", "additionalProperties": true, "maxProperties": 100});
     to.schema("OpenApiDocument", any);
     let found = json!({"description": "The document.", "content": {"application/json": {"schema": describe::schema("OpenApiDocument"), "example": {"openapi": "3.1.0"}}}});

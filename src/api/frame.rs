@@ -1,10 +1,13 @@
-//! What is around every request: its id, its caller made known, security headers, problems with the request's id, gzip, metrics, the access log.
+//! What is around every request: its id, its caller made known, security headers, problems with the request's id, gzip, metrics, the log.
 //! One layer, because each costs.
+use super::app::Nowhere;
+use super::lines::Line;
 use super::metrics::Metrics;
 use crate::core::{Id, Problem};
 use crate::http::cors::{self, Cors};
+use crate::http::door::recognise;
 use crate::http::limit::Standing;
-use crate::http::{House, RequestId};
+use crate::http::{RequestId, answer, client_address, query};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -17,6 +20,8 @@ use std::time::Instant;
 
 /// Bodies of fewer bytes are not worth compressing.
 const WORTH: u64 = 1024;
+/// Bodies of more bytes are compressed beside the worker, which has other requests to answer.
+const HEAVY: usize = 64 * 1024;
 
 const SECURITY: [(HeaderName, HeaderValue); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -37,7 +42,7 @@ pub async fn around(mut request: ServiceRequest, next: Next<impl MessageBody + '
     let (began, id) = (Instant::now(), Id::new());
     request.extensions_mut().insert(RequestId(id));
     let method = request.method().clone();
-    let path = log::log_enabled!(target: "isms::access", log::Level::Info).then(|| request.path().to_owned());
+    let client = client_address(request.request());
     let gzip = accepts_gzip(request.headers());
     if method == Method::HEAD {
         // What answers GET answers HEAD; the server leaves the body out.
@@ -47,9 +52,12 @@ pub async fn around(mut request: ServiceRequest, next: Next<impl MessageBody + '
     let origin = cors.as_ref().and_then(|cors| cors.allowed(request.headers()));
     let mut response = match cors.as_ref().and_then(|cors| cors.preflight(&request)) {
         Some(answer) => request.into_response(answer),
-        None => match recognise(&request).await {
+        None => match admitted(&request).await {
             Ok(()) => next.call(request).await?.map_into_boxed_body(),
-            Err(problem) => request.error_response(problem),
+            Err(problem) => {
+                request.extensions_mut().insert(Nowhere);
+                request.error_response(problem)
+            }
         },
     };
     let problem = response.response().error().and_then(|error| error.as_error::<Problem>()).cloned();
@@ -59,7 +67,7 @@ pub async fn around(mut request: ServiceRequest, next: Next<impl MessageBody + '
     let standing = response.request().extensions().get::<Standing>().copied();
     let behind_tls = response.request().app_data::<web::Data<Frame>>().is_some_and(|frame| frame.behind_tls);
     dress(response.headers_mut(), id, standing, behind_tls);
-    response = compressed(response, gzip);
+    response = compressed(response, gzip).await;
     if cors.is_some_and(|cors| cors.any()) {
         cors::vary(response.headers_mut(), &header::ORIGIN);
     }
@@ -67,23 +75,20 @@ pub async fn around(mut request: ServiceRequest, next: Next<impl MessageBody + '
         cors::open(response.headers_mut(), origin);
     }
     let (status, took) = (response.status(), began.elapsed());
-    if let Some(metrics) = response.request().app_data::<web::Data<Metrics>>() {
-        metrics.count(method.as_str(), status.as_str(), took);
+    let request = response.request();
+    let route = if request.extensions().get::<Nowhere>().is_some() { None } else { request.match_pattern() };
+    if let Some(metrics) = request.app_data::<web::Data<Metrics>>() {
+        metrics.count(method.as_str(), route.as_deref(), status.as_str(), took);
     }
-    if let Some(path) = path {
-        let level = if path == "/healthz" || path == "/readyz" || path == "/metrics" { log::Level::Debug } else { log::Level::Info };
-        log::log!(target: "isms::access", level, "{method} {path} {} {:.1} ms {id}", status.as_u16(), took.as_secs_f64() * 1000.0);
-    }
+    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+    Line { request, method: &method, route: route.as_deref(), status, location, took, client, id }.write();
     Ok(response)
 }
 
-/// Makes the caller known before the handler's extractors look for it.
-async fn recognise(request: &ServiceRequest) -> Result<(), Problem> {
-    let Some(authorization) = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else { return Ok(()) };
-    match request.app_data::<web::Data<House>>() {
-        Some(house) => house.recognise(Some(authorization)).await,
-        None => Ok(()),
-    }
+/// What every request is asked before it is routed.
+async fn admitted(request: &ServiceRequest) -> Result<(), Problem> {
+    query::few(request.query_string())?;
+    recognise(request.request()).await
 }
 
 fn drop_error(head: &mut actix_web::dev::ResponseHead, _: BoxBody, problem: Problem) -> BoxBody {
@@ -111,18 +116,20 @@ fn dress(headers: &mut HeaderMap, id: Id, standing: Option<Standing>, behind_tls
         add("ratelimit", format!("\"key\";r={};t={}", standing.remaining, standing.retry_after.unwrap_or(60)));
     }
     if behind_tls {
-        add("strict-transport-security", "max-age=63072000; includeSubDomains".into());
+        // This name alone: what stands beside it under the same domain is not the service's to decide.
+        add("strict-transport-security", "max-age=63072000".into());
     }
 }
 
-fn accepts_gzip(headers: &HeaderMap) -> bool {
+/// Does the client take gzip?
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let given = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut codings = given.split(',').map(|coding| coding.trim().split(';').map(str::trim));
     codings.any(|mut parts| matches!(parts.next(), Some("gzip" | "*")) && !parts.any(|q| q == "q=0" || q == "q=0.0"))
 }
 
 /// gzip for text of some length, where it is asked for.
-fn compressed(mut response: ServiceResponse<BoxBody>, asked: bool) -> ServiceResponse<BoxBody> {
+async fn compressed(mut response: ServiceResponse<BoxBody>, asked: bool) -> ServiceResponse<BoxBody> {
     let media = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let text = ["application/json", "application/problem+json", "text/", "image/svg+xml", "application/yaml"]
         .iter()
@@ -135,17 +142,37 @@ fn compressed(mut response: ServiceResponse<BoxBody>, asked: bool) -> ServiceRes
     if !asked {
         return response;
     }
-    response.map_body(|head, body| match body.try_into_bytes() {
+    let mut whole = None;
+    response = response.map_body(|_, body| match body.try_into_bytes() {
         Ok(bytes) => {
-            let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
-            match encoder.write_all(&bytes).and_then(|()| encoder.finish()) {
-                Ok(small) => {
-                    head.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-                    BoxBody::new(small)
-                }
-                Err(_) => BoxBody::new(bytes),
-            }
+            whole = Some(bytes);
+            BoxBody::new(())
         }
         Err(body) => body,
+    });
+    let Some(bytes) = whole else { return response };
+    let small = match bytes.len() > HEAVY {
+        true => {
+            let bytes = bytes.clone();
+            web::block(move || gzipped(&bytes, Compression::fast())).await.ok().flatten()
+        }
+        false => gzipped(&bytes, Compression::fast()),
+    };
+    response.map_body(|head, _| match small {
+        Some(small) => {
+            head.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            let tag = head.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(answer::of_gzip);
+            if let Some(tag) = tag.and_then(|tag| HeaderValue::try_from(tag).ok()) {
+                head.headers_mut().insert(header::ETAG, tag);
+            }
+            BoxBody::new(small)
+        }
+        None => BoxBody::new(bytes),
     })
+}
+
+/// Compressed, if that can be done.
+pub(super) fn gzipped(bytes: &[u8], how: Compression) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), how);
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).ok()
 }

@@ -6,7 +6,9 @@ pub mod docs;
 pub mod document;
 pub mod example;
 pub mod frame;
+pub mod lines;
 pub mod metrics;
+mod published;
 pub mod server;
 mod yaml;
 

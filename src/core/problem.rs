@@ -69,6 +69,8 @@ codes! {
         "Evidence with this source, external id and moment is there with other content. New content has a new moment of collection.";
     Retained             "retained"               409 "The record must be kept for now"
         "The record is on hold, or its time of retention has not ended. While it is on hold, only links can be added; it changes, is superseded or archived after `release`, and is archived after its day of retention.";
+    LastAdmin            "last_admin"             409 "The organization needs an admin"
+        "Nobody else could administer the organization after this: another account with the role `admin` has to be able to log in, with no end set. Give the role to another account, let its holder set a password, and try again.";
     VersionMismatch      "version_mismatch"       412 "The record has changed since it was read"
         "Somebody changed the record after it was read: `If-Match` names another version, or is a weak tag. Read it again, look at what changed, and repeat the change with the new tag.";
     PayloadTooLarge      "payload_too_large"      413 "The body is too large"
@@ -95,6 +97,11 @@ codes! {
 
 /// Characters of a detail; what a caller sent may be longer.
 const DETAIL: usize = 2000;
+/// Faults of a query that are listed.
+const FAULTS: usize = 50;
+/// Characters of a name, and of a reason, in the list of faults.
+const NAMED: usize = 200;
+const REASON: usize = 500;
 
 /// An RFC 9457 problem. Its body is boxed, so that results stay small.
 #[derive(Debug, Clone)]
@@ -133,6 +140,8 @@ pub struct Body {
     needed_by: Vec<String>,
     #[serde(skip)]
     retry_after: Option<u64>,
+    #[serde(skip)]
+    refused: bool,
 }
 
 /// One invalid value.
@@ -159,7 +168,8 @@ impl Invalid {
     }
     /// A query parameter.
     pub fn query(name: impl Into<String>, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Invalid { location: "query", pointer: name.into(), code: code.into(), detail: detail.into() }
+        let short = |text: String, most: usize| if text.len() <= most { text } else { text.chars().take(most).collect() };
+        Invalid { location: "query", pointer: short(name.into(), NAMED), code: code.into(), detail: short(detail.into(), REASON) }
     }
 }
 
@@ -180,6 +190,7 @@ impl Problem {
             allowed,
             needed_by,
             retry_after: None,
+            refused: false,
         }))
     }
     /// Faults of one body that are listed.
@@ -209,11 +220,16 @@ impl Problem {
     pub fn invalid_one(pointer: &str, code: &str, detail: impl Into<String>) -> Self {
         Problem::invalid(vec![Invalid::body(pointer, code, detail)])
     }
-    /// 400 with every fault of the query.
-    pub fn parameters(errors: Vec<Invalid>) -> Self {
+    /// 400 with the faults of the query: up to 50, and how many more there are.
+    pub fn parameters(mut errors: Vec<Invalid>) -> Self {
         let code = if errors.iter().any(|e| e.code == "unknown_parameter") { Code::UnknownParameter } else { Code::InvalidParameter };
+        let more = errors.len().saturating_sub(FAULTS);
+        errors.truncate(FAULTS);
         let mut words: Vec<_> = errors.iter().map(|e| format!("{}: {}", e.pointer, e.detail)).collect();
         words.dedup();
+        if more > 0 {
+            words.insert(0, format!("{more} more faults are not listed"));
+        }
         Problem::new(code, words.join("; ")).listing(errors)
     }
     /// 404 in the one form that tells nothing about other organizations.
@@ -274,6 +290,11 @@ impl Problem {
         self.0.retry_after = Some(seconds);
         self
     }
+    /// Of a credential that was sent and is not good.
+    pub fn of_credential(mut self) -> Self {
+        self.0.refused = true;
+        self
+    }
     /// With the request's id.
     pub fn of_request(mut self, request_id: String) -> Self {
         self.0.request_id = Some(request_id);
@@ -286,6 +307,10 @@ impl Problem {
     /// What it says, for an answer that holds several.
     pub fn said(self) -> Body {
         *self.0
+    }
+    /// What it says of this occurrence.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
     }
     /// The invalid values.
     pub fn errors(&self) -> &[Invalid] {
@@ -306,7 +331,9 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let mut answer = HttpResponse::build(self.status_code());
         if self.0.status == 401 {
-            answer.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"isms\""));
+            // RFC 6750: an error is named where a credential was sent.
+            let challenge = if self.0.refused { "Bearer realm=\"isms\", error=\"invalid_token\"" } else { "Bearer realm=\"isms\"" };
+            answer.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         if self.0.status == 405 {
             answer.insert_header((header::ALLOW, self.0.allowed.join(", ")));

@@ -1,4 +1,5 @@
 //! One connection type for both databases, chosen by the scheme of the URL; anything else is refused.
+use super::address::{Address, Server};
 use diesel::connection::{AnsiTransactionManager, Connection, SimpleConnection, TransactionManager};
 use diesel::r2d2::{Error as PoolError, R2D2Connection};
 use diesel::sql_types::{Integer, Text};
@@ -65,18 +66,23 @@ pub enum Manager {
     /// A file of the embedded database.
     Sqlite(String),
     /// A PostgreSQL server.
-    Pg(String),
+    Pg(Server),
 }
 
 impl Manager {
     /// `sqlite:<path>` or `postgres://…`; never a guess.
     pub fn new(url: &str) -> ConnectionResult<Self> {
-        match url.split_once(':') {
-            Some(("sqlite", path)) if !path.trim_start_matches("//").is_empty() => {
-                Ok(Manager::Sqlite(path.strip_prefix("//").unwrap_or(path).to_owned()))
-            }
-            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok(Manager::Pg(url.to_owned())),
-            _ => Err(ConnectionError::InvalidConnectionUrl("DATABASE_URL is sqlite:<file> or postgres://user@host:port/database".into())),
+        match Address::read(url) {
+            Ok(Address::Sqlite(path)) => Ok(Manager::Sqlite(path)),
+            Ok(Address::Pg(server)) => Ok(Manager::Pg(server)),
+            Err(why) => Err(ConnectionError::InvalidConnectionUrl(why.into())),
+        }
+    }
+    /// Where the database is; without a password.
+    pub fn place(&self) -> String {
+        match self {
+            Manager::Sqlite(path) => Address::Sqlite(path.clone()).place(),
+            Manager::Pg(server) => Address::Pg(server.clone()).place(),
         }
     }
 }
@@ -114,9 +120,14 @@ impl r2d2::ManageConnection for Manager {
     fn connect(&self) -> Result<Conn, PoolError> {
         let conn = match self {
             Manager::Sqlite(path) => SqliteConnection::establish(path).map(Conn::Sqlite),
-            Manager::Pg(url) => PgConnection::establish(url).map(Conn::Pg),
+            Manager::Pg(server) => PgConnection::establish(server.url()).map(Conn::Pg),
         };
-        let mut conn = conn.map_err(PoolError::ConnectionError)?;
+        // Whatever the driver says goes to the log, or to who started the process: never with a password.
+        let told = |why: ConnectionError| match (self, why) {
+            (Manager::Pg(server), why) => ConnectionError::BadConnection(server.scrubbed(&why.to_string())),
+            (Manager::Sqlite(_), why) => why,
+        };
+        let mut conn = conn.map_err(|why| PoolError::ConnectionError(told(why)))?;
         let settings = match conn {
             Conn::Sqlite(_) => PRAGMAS,
             Conn::Pg(_) => SETTINGS,

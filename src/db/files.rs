@@ -93,6 +93,25 @@ impl Files {
             _ => Problem::internal(format!("content {sha256}: {why}")),
         })
     }
+    /// How many files are kept, and their bytes.
+    pub fn size(&self) -> io::Result<(u64, u64)> {
+        let (mut folders, mut files, mut bytes) = (vec![self.kept.clone()], 0, 0);
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder)? {
+                let entry = entry?;
+                match entry.metadata()? {
+                    found if found.is_dir() => folders.push(entry.path()),
+                    found => (files, bytes) = (files + 1, bytes + found.len()),
+                }
+            }
+        }
+        Ok((files, bytes))
+    }
+    /// Can files be received, kept and read? The folders may be on a disk that is gone.
+    pub fn ready(&self) -> io::Result<()> {
+        fs::read_dir(&self.kept)?;
+        tempfile::tempfile_in(&self.incoming).map(drop)
+    }
     fn path(&self, tenant: TenantId, sha256: &str) -> PathBuf {
         self.kept.join(tenant.0.to_string()).join(sha256.get(..2).unwrap_or("00")).join(sha256)
     }

@@ -1,15 +1,20 @@
 //! Floor 1: the only place that knows there are two databases.
 pub mod acceptance;
+pub mod address;
 pub mod among;
 pub mod connection;
 pub mod dialect;
 pub mod files;
+pub mod migrate;
+pub mod modes;
 pub mod proof;
 pub mod schema;
+pub mod sessions;
 pub mod store;
 pub mod types;
 pub mod walk;
 
 pub use connection::{Conn, Manager, MultiBackend as Backend};
 pub use files::Files;
+pub use sessions::Sessions;
 pub use store::Database;

@@ -186,7 +186,9 @@ table! {
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     credentials (tenant_id, user_id) {
-        tenant_id -> DbUuid, user_id -> DbUuid, email -> Text, password_hash -> Text,
+        tenant_id -> DbUuid, user_id -> DbUuid, password_hash -> Nullable<Text>, setup_hash -> Nullable<Binary>,
+        setup_expires_at -> Nullable<DbInstant>, issued_by -> Nullable<DbUuid>, issued_by_person -> Nullable<DbUuid>,
+        issued_at -> DbInstant, holder_set_at -> Nullable<DbInstant>, epoch -> Integer,
     }
 }
 table! {
@@ -198,13 +200,13 @@ table! {
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     refresh_tokens (hash) {
-        hash -> Binary, tenant_id -> DbUuid, user_id -> DbUuid, family -> DbUuid, expires_at -> DbInstant,
+        hash -> Binary, tenant_id -> DbUuid, user_id -> DbUuid, family -> DbUuid, epoch -> Integer, expires_at -> DbInstant,
         used_at -> Nullable<DbInstant>,
     }
 }
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
-    login_failures (subject) {
+    login_attempts (subject) {
         subject -> Binary, failures -> Integer, last_at -> DbInstant,
     }
 }
@@ -254,6 +256,7 @@ allow_tables_to_appear_in_same_query!(versions, gap_assessments);
 allow_tables_to_appear_in_same_query!(versions, gap_answers);
 allow_tables_to_appear_in_same_query!(versions, api_keys);
 allow_tables_to_appear_in_same_query!(versions, links);
+allow_tables_to_appear_in_same_query!(links, people);
 allow_tables_to_appear_in_same_query!(versions, requirement_links);
 allow_tables_to_appear_in_same_query!(versions, ledger_entries);
 allow_tables_to_appear_in_same_query!(versions, records);

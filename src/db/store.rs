@@ -3,11 +3,9 @@ use super::{Conn, Manager};
 use crate::core::{Code, Problem, Result};
 use diesel::sql_types::{Integer, Text};
 use diesel::{QueryableByName, RunQueryDsl};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use std::time::Duration;
-
-const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-const POSTGRESQL: EmbeddedMigrations = embed_migrations!("migrations/postgresql");
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// What opening a database can end in.
 pub type Opening<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -17,16 +15,40 @@ pub type Opening<T> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 pub struct Database {
     pool: r2d2::Pool<Manager>,
     manager: Manager,
+    spent: Arc<Spent>,
+}
+
+/// What reading took: for metrics.
+#[derive(Debug, Default)]
+pub struct Spent {
+    /// How many reads there were.
+    pub reads: AtomicU64,
+    /// Nanoseconds that they waited for a reader.
+    pub waited: AtomicU64,
+    /// Nanoseconds that they took then.
+    pub took: AtomicU64,
+}
+impl Spent {
+    fn add(&self, waited: Duration, took: Duration) {
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or_default();
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.waited.fetch_add(nanos(waited), Ordering::Relaxed);
+        self.took.fetch_add(nanos(took), Ordering::Relaxed);
+    }
 }
 
 impl Database {
     /// Brings the schema up to date and connects up to `readers` readers.
     pub fn open(url: &str, readers: u32) -> Opening<Self> {
-        migrate(url)?;
         let manager = Manager::new(url)?;
+        super::migrate::migrate(&manager)?;
         let builder = r2d2::Pool::builder().max_size(readers).min_idle(Some(1)).test_on_check_out(matches!(manager, Manager::Pg(_)));
         let pool = builder.connection_timeout(Duration::from_secs(5)).build(manager.clone())?;
-        Ok(Database { pool, manager })
+        Ok(Database { pool, manager, spent: Arc::default() })
+    }
+    /// What reading took so far.
+    pub fn spent(&self) -> &Spent {
+        &self.spent
     }
     /// A connection of its own, outside the pool.
     pub fn connect(&self) -> Result<Conn> {
@@ -41,14 +63,25 @@ impl Database {
     }
     /// Runs `work` on a reader over one state of the database, off the worker threads.
     pub async fn read<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
-        let pool = self.pool.clone();
-        let job = move || pool.get().map_err(|_| Problem::new(Code::Unavailable, "No reader is free."))?.snapshot(work);
+        let (pool, spent, asked) = (self.pool.clone(), self.spent.clone(), Instant::now());
+        let job = move || {
+            let mut conn = pool.get().map_err(|_| Problem::new(Code::Unavailable, "No reader is free."))?;
+            let (waited, began) = (asked.elapsed(), Instant::now());
+            let done = conn.snapshot(work);
+            spent.add(waited, began.elapsed());
+            done
+        };
         actix_web::web::block(job).await.map_err(Problem::internal)?
     }
     /// The same for work of a bounded size (a record by its key): on this very thread where the database is embedded and a reader is free.
     pub async fn glance<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
         match self.embedded().then(|| self.pool.try_get()).flatten() {
-            Some(mut conn) => conn.snapshot(work),
+            Some(mut conn) => {
+                let began = Instant::now();
+                let done = conn.snapshot(work);
+                self.spent.add(Duration::ZERO, began.elapsed());
+                done
+            }
             None => self.read(work).await,
         }
     }
@@ -56,15 +89,7 @@ impl Database {
 
 /// Brings the schema up to date; says which migrations ran.
 pub fn migrate(url: &str) -> Opening<Vec<String>> {
-    let mut conn = r2d2::ManageConnection::connect(&Manager::new(url)?)?;
-    let ran = match &mut conn {
-        Conn::Sqlite(c) => {
-            new_enough(c)?;
-            c.run_pending_migrations(SQLITE)?
-        }
-        Conn::Pg(c) => c.run_pending_migrations(POSTGRESQL)?,
-    };
-    Ok(ran.iter().map(ToString::to_string).collect())
+    super::migrate::migrate(&Manager::new(url)?)
 }
 
 #[derive(QueryableByName)]
@@ -76,7 +101,7 @@ struct Library {
 }
 
 /// SQLite before 3.51.3 can corrupt a WAL file; without QPSG it prepares statements again at each use.
-fn new_enough(conn: &mut diesel::SqliteConnection) -> Opening<()> {
+pub(super) fn new_enough(conn: &mut diesel::SqliteConnection) -> Opening<()> {
     let ask = "SELECT sqlite_version() AS version, sqlite_compileoption_used('ENABLE_QPSG') AS stable_plans";
     let library: Library = diesel::sql_query(ask).get_result(conn)?;
     let parts: Vec<u32> = library.version.split('.').filter_map(|part| part.parse().ok()).collect();

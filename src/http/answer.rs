@@ -119,9 +119,22 @@ pub fn named(request: &HttpRequest) -> Option<Vec<&str>> {
 
 /// Does `If-None-Match` name this tag? (Weak comparison, RFC 9110 13.1.2.)
 pub fn known(request: &HttpRequest, etag: &str) -> bool {
-    let bare = |tag: &str| tag.trim_start_matches("W/").to_owned();
+    let bare = |tag: &str| of_plain(tag.trim_start_matches("W/"));
     named(request).is_some_and(|tags| tags.iter().any(|tag| *tag == "*" || bare(tag) == bare(etag)))
 }
+
+/// The tag of the compressed form: other bytes have another strong tag (RFC 9110 8.8.3). A weak one is for both.
+pub fn of_gzip(tag: &str) -> String {
+    match tag.strip_suffix('"') {
+        Some(rest) if !tag.starts_with("W/") && !rest.ends_with(GZIP) => format!("{rest}{GZIP}\""),
+        _ => tag.to_owned(),
+    }
+}
+/// The tag that it is made of: conditions are about the record, in whatever form it was read.
+pub fn of_plain(tags: &str) -> String {
+    tags.replace("-gzip\"", "\"")
+}
+const GZIP: &str = "-gzip";
 
 impl Responder for Answer {
     type Body = BoxBody;

@@ -2,40 +2,49 @@
 //! process changes is forgotten at once.
 use super::House;
 use super::house::FRESH;
+use crate::access::token::Session;
 use crate::access::{Actor, ActorKind, Caller, KnownNames, Limits, Role, api_key};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::Conn;
-use crate::db::schema::{key_secrets as k, ledger_entries as e, versions as v};
+use crate::db::schema::{credentials as cr, key_secrets as k, ledger_entries as e, refresh_tokens as rt, versions as v};
+use crate::records::accounts;
+use actix_web::http::header::HeaderValue;
 use diesel::prelude::*;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant as Tick};
 
-/// What credentials are kept under: the digest of a key, or the user of a token.
+/// What credentials are kept under: the digest of a key, or the session of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Slot {
     Key([u8; 32]),
-    User(TenantId, Id),
+    User(Session),
 }
 
-/// The callers that were seen lately.
+/// The callers that were seen lately, and since when they are believed; `None` is not any more.
 #[derive(Default)]
 pub struct Directory {
-    callers: RwLock<HashMap<Slot, (Arc<Caller>, Tick)>>,
+    callers: RwLock<HashMap<Slot, Known>>,
     names: RwLock<HashMap<TenantId, Arc<KnownNames>>>,
 }
+type Known = (Arc<Caller>, Option<Tick>);
 
 impl Directory {
     /// Forgets an organization's callers.
     pub fn forget(&self, tenant: TenantId) {
         if let Ok(mut all) = self.callers.write() {
-            all.retain(|_, (caller, _)| caller.tenant != tenant);
+            all.values_mut().filter(|(caller, _)| caller.tenant == tenant).for_each(|(_, since)| *since = None);
         }
     }
     /// A caller that was looked up within `age`.
     fn get(&self, slot: Slot, age: Duration) -> Option<Arc<Caller>> {
-        self.callers.read().ok()?.get(&slot).filter(|(_, since)| since.elapsed() < age).map(|(caller, _)| caller.clone())
+        let all = self.callers.read().ok()?;
+        all.get(&slot).filter(|(_, since)| since.is_some_and(|since| since.elapsed() < age)).map(|(caller, _)| caller.clone())
+    }
+    /// Was this credential good when it was last looked up?
+    fn seen(&self, slot: Slot) -> bool {
+        self.callers.read().is_ok_and(|all| all.contains_key(&slot))
     }
     fn drop(&self, slot: Slot) {
         if let Ok(mut all) = self.callers.write() {
@@ -50,47 +59,82 @@ impl Directory {
         let caller = Caller { names: self.names(caller.tenant), ..caller };
         if let Ok(mut all) = self.callers.write() {
             if all.len() >= 10_000 {
-                all.retain(|_, (_, since)| since.elapsed() < FRESH);
+                all.retain(|_, (_, since)| since.is_some_and(|since| since.elapsed() < FRESH));
             }
-            all.insert(slot, (Arc::new(caller), Tick::now()));
+            all.insert(slot, (Arc::new(caller), Some(Tick::now())));
         }
     }
 }
 
 impl House {
     /// The caller of this `Authorization` header, as far as it is in memory.
-    pub fn caller(&self, authorization: Option<&str>) -> Result<Arc<Caller>> {
-        let unknown = || Problem::new(Code::Unauthenticated, "Send `Authorization: Bearer <key or access token>`.");
-        let (slot, until) = self.slot(authorization).ok_or_else(unknown)?;
+    pub fn caller(&self, authorization: Option<&HeaderValue>) -> Result<Arc<Caller>> {
+        let none = || Problem::new(Code::Unauthenticated, "No credential was sent. Send `Authorization: Bearer <key or access token>`.");
+        let bad = || {
+            let why = "The credential that was sent is not good: it is unknown, has ended or was revoked, or its account was disabled. \
+                       Log in again, or ask an admin for a new key.";
+            Problem::new(Code::Unauthenticated, why).of_credential()
+        };
+        let given = authorization.ok_or_else(none)?.to_str().map_err(|_| bad())?;
+        let (slot, until) = self.slot(given).ok_or_else(bad)?;
         // What was fresh when the request came in is good for its handler, though the moment has passed since.
-        let caller = self.directory.get(slot, 2 * FRESH).ok_or_else(unknown)?;
-        if self.now() < until.unwrap_or(caller.expires_at) { Ok(caller) } else { Err(unknown()) }
+        let caller = self.directory.get(slot, 2 * FRESH).ok_or_else(bad)?;
+        if self.now() < ends(until, &caller) { Ok(caller) } else { Err(bad()) }
     }
-    /// Sees to it that the caller is in memory, if there is one.
-    pub async fn recognise(&self, authorization: Option<&str>) -> Result<()> {
-        let Some((slot, _)) = self.slot(authorization) else { return Ok(()) };
-        if self.directory.get(slot, FRESH).is_some() {
-            return Ok(());
-        }
+    /// When the credential of this header ends, if it is an access token.
+    pub fn token_ends(&self, authorization: Option<&str>) -> Option<Instant> {
+        self.slot(authorization?)?.1
+    }
+    /// A user who has shown that the account is theirs, and has no credential yet.
+    pub async fn holder(&self, tenant: TenantId, user: Id) -> Result<Option<Caller>> {
         let now = self.now();
-        let found = self.database.glance(move |conn| look_up(conn, slot, now)).await?;
+        let found = self.database.glance(move |conn| caller_of(conn, tenant, user, now)).await?;
+        Ok(found.map(|caller| Caller { names: self.directory.names(tenant), ..caller }))
+    }
+    /// Sees to it that the caller is in memory; says whether there is one. `admit` is asked before a credential that was never seen is looked up.
+    pub async fn recognise(&self, authorization: &str, admit: impl FnOnce() -> Result<()>) -> Result<bool> {
+        let Some((slot, until)) = self.slot(authorization) else { return Ok(false) };
+        let now = self.now();
+        if let Some(caller) = self.directory.get(slot, FRESH) {
+            return Ok(now < ends(until, &caller));
+        }
+        if !self.directory.seen(slot) {
+            admit()?;
+        }
+        let goes_on = match slot {
+            Slot::User(session) => self.logins().sessions().run(move |conn| goes_on(conn, session)).await?,
+            Slot::Key(_) => true,
+        };
+        let found = if goes_on { self.database.glance(move |conn| look_up(conn, slot, now)).await? } else { None };
+        let known = found.is_some();
         match found {
             Some(caller) => self.directory.put(slot, caller),
             None => self.directory.drop(slot),
         }
-        Ok(())
+        Ok(known)
     }
-    fn slot(&self, authorization: Option<&str>) -> Option<(Slot, Option<Instant>)> {
-        let (scheme, credential) = authorization?.split_once(' ')?;
+    fn slot(&self, authorization: &str) -> Option<(Slot, Option<Instant>)> {
+        let (scheme, credential) = authorization.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;
         }
         if let Some(hash) = api_key::hash(credential) {
             return Some((Slot::Key(hash), None));
         }
-        let (tenant, user, until) = self.tokens().check(credential, self.now()).ok()?;
-        Some((Slot::User(tenant, user), Some(until)))
+        let (session, until) = self.tokens().check(credential, self.now()).ok()?;
+        Some((Slot::User(session), Some(until)))
     }
+}
+
+/// A token ends with itself, or with what its user may do.
+fn ends(until: Option<Instant>, caller: &Caller) -> Instant {
+    until.map_or(caller.expires_at, |until| until.min(caller.expires_at))
+}
+
+/// Was this session ended by nobody yet?
+fn goes_on(conn: &mut Conn, session: Session) -> Result<bool> {
+    let tokens = rt::table.filter(rt::family.eq(session.family).and(rt::user_id.eq(session.user)));
+    Ok(tokens.select(rt::epoch).first::<i32>(conn).optional()?.is_some())
 }
 
 #[derive(Deserialize)]
@@ -109,32 +153,43 @@ struct UserImage {
     name: String,
     roles: Vec<Role>,
     person_id: Option<Id>,
-    disabled_at: Option<Instant>,
 }
 
 fn look_up(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> {
     match slot {
         Slot::Key(hash) => key(conn, &hash, now),
-        Slot::User(tenant, id) => Ok(user(conn, tenant, id)?.map(|user| {
-            let actor = Actor { kind: ActorKind::User, id, name: user.name, person_id: Some(user.person_id.unwrap_or(id)) };
-            Caller::new(tenant, actor, user.roles, Limits::default(), now.plus_millis(3_600_000))
-        })),
+        Slot::User(Session { tenant, user, epoch, .. }) => {
+            let current = cr::table.find((tenant, user)).select(cr::epoch).get_result::<i32>(conn).optional()?;
+            if current == Some(epoch) { caller_of(conn, tenant, user, now) } else { Ok(None) }
+        }
     }
+}
+
+fn caller_of(conn: &mut Conn, tenant: TenantId, id: Id, now: Instant) -> Result<Option<Caller>> {
+    Ok(user(conn, tenant, id, now)?.map(|(user, until)| {
+        let actor = Actor { kind: ActorKind::User, id, name: user.name, person_id: Some(user.person_id.unwrap_or(id)) };
+        let ends = now.plus_millis(3_600_000);
+        Caller::new(tenant, actor, user.roles, Limits::default(), until.map_or(ends, |until| until.min(ends)))
+    }))
 }
 
 fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
     let row = k::table.find(hash).select((k::tenant_id, k::key_id, k::expires_at)).get_result(conn).optional()?;
     let Some((tenant, id, until)): Option<(TenantId, Id, Instant)> = row else { return Ok(None) };
     let Some(image) = image::<KeyImage>(conn, tenant, id)? else { return Ok(None) };
-    let expires_at = until.min(image.expires_at);
+    let mut expires_at = until.min(image.expires_at);
     if image.revoked_at.is_some() || expires_at <= now {
         return Ok(None);
     }
     // A key does what its own role allows and its user's roles still do.
     let (person_id, roles) = match image.user_id {
         None => (None, vec![image.role]),
-        Some(of) => match user(conn, tenant, of)? {
-            Some(user) => (Some(user.person_id.unwrap_or(of)), user.roles.into_iter().filter(|role| *role == image.role).take(1).collect()),
+        Some(of) => match user(conn, tenant, of, now)? {
+            Some((user, until)) => {
+                expires_at = until.map_or(expires_at, |until| until.min(expires_at));
+                let roles = user.roles.into_iter().filter(|role| *role == image.role).take(1).collect();
+                (Some(user.person_id.unwrap_or(of)), roles)
+            }
             None => return Ok(None),
         },
     };
@@ -142,9 +197,10 @@ fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
     Ok(Some(Caller::new(tenant, actor, roles, image.limits, expires_at).of_user(image.user_id)))
 }
 
-/// A user who may come in.
-fn user(conn: &mut Conn, tenant: TenantId, id: Id) -> Result<Option<UserImage>> {
-    Ok(image::<UserImage>(conn, tenant, id)?.filter(|user| user.disabled_at.is_none()))
+/// A user who may come in, and until when where an end is set.
+fn user(conn: &mut Conn, tenant: TenantId, id: Id, now: Instant) -> Result<Option<(UserImage, Option<Instant>)>> {
+    let Some(entry) = accounts::entry(conn, tenant, id, now)? else { return Ok(None) };
+    Ok(image::<UserImage>(conn, tenant, id)?.map(|user| (user, entry.until)))
 }
 
 /// The standing image of an account that is not archived.

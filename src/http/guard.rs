@@ -1,9 +1,11 @@
 //! `Guard<P>`: credential → caller → rate limit → policy. The only door to the database.
 use super::answer::{self, Answer};
+use super::client::client_address;
+use super::door::{Account, Counted, RequestId, threshold, within};
 use super::idempotency::Attempt;
 use super::{House, Input};
 use crate::access::{Caller, Role, allowed, allows};
-use crate::core::{Code, Id, Invalid, Problem, Result};
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
 use crate::ledger::{AsOf, Head, Moment, Recorded, Stamp};
 use crate::records::{Covers, Reader, Resource, Settings, Tx, kind};
 use actix_web::http::{Method, header};
@@ -96,6 +98,8 @@ verbs! {
     Revoke "revoke",
     /// Replace a key.
     Rotate "rotate",
+    /// Take a password away, for another one.
+    ResetPassword "reset-password",
 }
 
 /// Permissions on what is no register: `Guard<View<Overview>>`.
@@ -132,10 +136,6 @@ impl Permission for Anyone {
     const ACTION: &'static str = "";
 }
 
-/// The request's id, as the middleware gave it.
-#[derive(Debug, Clone, Copy)]
-pub struct RequestId(pub Id);
-
 /// A caller who may do `P`.
 pub struct Guard<P> {
     house: Data<House>,
@@ -163,13 +163,25 @@ impl<P: Permission> Guard<P> {
         as_of: Option<AsOf>,
         work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (caller, now, current) = (self.caller.clone(), self.house.now(), self.house.settings(self.caller.tenant).await?);
+        let known = (self.house.now(), self.house.settings(self.caller.tenant).await?);
+        self.read_with(known, as_of, work).await
+    }
+    /// The same at a known time, with known settings.
+    pub(super) async fn read_with<T: Send + 'static>(
+        &self,
+        (now, current): (Instant, Settings),
+        as_of: Option<AsOf>,
+        work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let caller = self.caller.clone();
         self.house.database.read(move |conn| work(&mut Reader::open(conn, &caller, as_of, now, current)?)).await
     }
     /// The same for the caller as it is now: for answers that take a while, in which a key may be revoked or a role taken away.
     pub async fn refreshed(self) -> Result<Self> {
-        let authorization = self.request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        self.house.recognise(authorization).await?;
+        let authorization = self.request.headers().get(header::AUTHORIZATION);
+        if let Some(text) = authorization.and_then(|value| value.to_str().ok()) {
+            self.house.recognise(text, || Ok(())).await?;
+        }
         let caller = self.house.caller(authorization)?;
         match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
             true => Ok(Guard { caller, ..self }),
@@ -183,6 +195,10 @@ impl<P: Permission> Guard<P> {
     /// Waits until something is written after this position, or until then.
     pub async fn changed(&self, position: i64, until: tokio::time::Instant) -> Result<()> {
         self.house.changed(self.caller.tenant, position, until).await
+    }
+    /// The time, and the organization's settings: what a table is read and tagged with.
+    pub(super) async fn known(&self) -> Result<(Instant, Settings)> {
+        Ok((self.house.now(), self.house.settings(self.caller.tenant).await?))
     }
     /// Reads again at a moment that was read before: the further parts of one answer.
     pub async fn again<T: Send + 'static>(
@@ -206,20 +222,18 @@ impl<P: Permission> Guard<P> {
         };
         self.house.database.glance(run).await
     }
-    /// The weak entity tag of everything this caller sees: build, last position, the organization's date, what the caller is limited to.
+    /// The weak entity tag of everything this caller sees: build, last position, the organization's date and settings, what the caller is limited
+    /// to.
     pub async fn state(&self) -> Result<(String, i64)> {
-        let position = self.house.position(self.caller.tenant).await?;
-        Ok((self.tag(position, self.zone().await?, None), position))
+        let (position, settings) = (self.house.position(self.caller.tenant).await?, self.house.settings(self.caller.tenant).await?);
+        Ok((self.tag(position, (self.house.now(), settings), None), position))
     }
-    /// Where the organization's days begin and end.
-    pub(super) async fn zone(&self) -> Result<chrono_tz::Tz> {
-        Ok(self.house.settings(self.caller.tenant).await?.zone)
-    }
-    /// That tag for a position.
-    pub(super) fn tag(&self, position: i64, zone: chrono_tz::Tz, format: Option<&str>) -> String {
-        let today = self.house.now().day(zone);
+    /// That tag for a position, and for what was read at this time with these settings.
+    pub(super) fn tag(&self, position: i64, (at, settings): (Instant, Settings), format: Option<&str>) -> String {
+        let (version, today) = (env!("CARGO_PKG_VERSION"), at.day(settings.zone).format("%y%m%d"));
+        let digest = self.caller.digest ^ crc32fast::hash(format!("{} {}", settings.zone, settings.evidence_days).as_bytes());
         let format = format.map(|format| format!("-{format}")).unwrap_or_default();
-        format!("W/\"{}-{position}-{}-{:08x}{format}\"", env!("CARGO_PKG_VERSION"), today.format("%y%m%d"), self.caller.digest)
+        format!("W/\"{version}-{position}-{today}-{digest:08x}{format}\"")
     }
     /// A list or a view: 304 without a query when the caller has what stands, else its answer with the tag of the state that was read.
     pub async fn view(&self, as_of: Option<AsOf>, work: impl FnOnce(&mut Reader<'_>) -> Result<Answer> + Send + 'static) -> Result<Answer> {
@@ -234,18 +248,20 @@ impl<P: Permission> Guard<P> {
     ) -> Result<Answer> {
         // `*` is for what exists, which only the query knows.
         if answer::named(&self.request).is_some_and(|tags| tags != ["*"]) {
-            let (position, zone) = (self.house.position(self.caller.tenant).await?, self.house.settings(self.caller.tenant).await?.zone);
-            let tag = self.tag(position, zone, format);
+            let (position, settings) = (self.house.position(self.caller.tenant).await?, self.house.settings(self.caller.tenant).await?);
+            let tag = self.tag(position, (self.house.now(), settings), format);
             if answer::known(&self.request, &tag) {
                 return Ok(Answer { by_accept: format.is_some(), ..Answer::unchanged(tag, position) });
             }
         }
         let read = move |reader: &mut Reader<'_>| Ok((work(reader)?, reader.moment.last));
-        let (answer, last) = self.read(as_of, read).await?;
+        // The tag is of the time that was read: what was read before midnight is not taken for the next day's.
+        let known = (self.house.now(), self.house.settings(self.caller.tenant).await?);
+        let (answer, last) = self.read_with(known, as_of, read).await?;
         if as_of.is_none() {
             self.house.writer.positions().publish(self.caller.tenant, last);
         }
-        Ok(Answer { by_accept: format.is_some(), ..answer.tagged(self.tag(last, self.zone().await?, format)).at(last) })
+        Ok(Answer { by_accept: format.is_some(), ..answer.tagged(self.tag(last, known, format)).at(last) })
     }
     /// Changes the caller's organization, once for each idempotency key. The answer comes when the change is durable, and not without a
     /// ledger entry:
@@ -284,7 +300,8 @@ impl<P: Permission> Guard<P> {
         content: &[u8],
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,
     ) -> Result<Answer> {
-        let attempt = if self.request.method() == Method::POST { Attempt::read(&self.request, content)? } else { None };
+        let attempt =
+            if self.request.method() == Method::POST { Attempt::read(&self.request, content, self.house.tokens())? } else { None };
         let (caller, clock, settings) = (self.caller.clone(), self.house.clock.clone(), self.house.settings(self.caller.tenant).await?);
         let (tenant, request, reason) = (caller.tenant, self.request_id(), self.reason()?);
         let run = move |conn: &mut crate::db::Conn, head: &mut Head| {
@@ -303,7 +320,7 @@ impl<P: Permission> Guard<P> {
             let last = head.next() - 1;
             Ok(done.map(|answer| answer.at(last)))
         };
-        let answer = self.house.writer.submit(tenant, run).await;
+        let answer = self.house.writes.measured(self.house.writer.submit(tenant, run)).await;
         if ["user", "api_key", "person", "organization"].contains(&P::KIND) {
             self.house.forget(tenant);
         }
@@ -333,31 +350,19 @@ impl<P: Permission> FromRequest for Guard<P> {
     }
 }
 
-/// What needs no credential: no query parameters, and as many requests from one address as one key has.
-pub fn open_door(request: &HttpRequest) -> Result<()> {
-    let house = request.app_data::<Data<House>>().ok_or_else(|| Problem::internal("no house"))?;
-    within(request, house.limiter.take_from(request.peer_addr().map(|peer| peer.ip())))?;
-    conditions(request)?;
-    super::input::no_parameters(request)
-}
-
-/// 429 when there were too many; what is left stands in the answer's headers.
-fn within(request: &HttpRequest, standing: Option<super::limit::Standing>) -> Result<()> {
-    let Some(standing) = standing else { return Ok(()) };
-    request.extensions_mut().insert(standing);
-    match standing.retry_after {
-        Some(seconds) => Err(Problem::new(Code::RateLimited, "There were too many requests for now.").retry_after(seconds)),
-        None => Ok(()),
-    }
-}
-
 fn enter<P: Permission>(request: &HttpRequest) -> Result<Guard<P>> {
     let house = request.app_data::<Data<House>>().ok_or_else(|| Problem::internal("no house"))?.clone();
-    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let caller = house.caller(authorization)?;
+    let caller = match house.caller(request.headers().get(header::AUTHORIZATION)) {
+        Ok(caller) => caller,
+        Err(problem) => {
+            let counted = request.extensions().get::<Counted>().is_some();
+            return if counted { Ok(()) } else { within(request, house.limiter.take_from(client_address(request))) }.and(Err(problem));
+        }
+    };
+    request.extensions_mut().insert(Account(caller.actor.kind, caller.actor.id));
     within(request, house.limiter.take(caller.actor.id))?;
     match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
-        true => within_limits::<P>(&caller).and_then(|()| conditions(request)).map(|()| Guard {
+        true => within_limits::<P>(&caller).and_then(|()| threshold(request)).map(|()| Guard {
             house,
             caller,
             request: request.clone(),
@@ -382,18 +387,4 @@ fn within_limits<P: Permission>(caller: &Caller) -> Result<()> {
         Some(kind) => kind.open_to(&caller.limits),
         None => Ok(()),
     }
-}
-
-/// Characters of a condition, as the document says.
-pub const CONDITION: usize = 1000;
-
-/// 400 for conditions that are longer than anyone needs.
-fn conditions(request: &HttpRequest) -> Result<()> {
-    let long = |name: &header::HeaderName| request.headers().get_all(name).map(|value| value.len() + 1).sum::<usize>() > CONDITION + 1;
-    let faults: Vec<Invalid> = [header::IF_MATCH, header::IF_NONE_MATCH]
-        .iter()
-        .filter(|name| long(name))
-        .map(|name| Invalid { location: "header", ..Invalid::query(name.as_str(), "invalid_parameter", "at most 1,000 characters") })
-        .collect();
-    if faults.is_empty() { Ok(()) } else { Err(Problem::parameters(faults)) }
 }

@@ -2,7 +2,7 @@
 use super::format::{chosen, format_of};
 use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, Then, bulk, input};
 use crate::core::{Code, Id, Problem, Result};
-use crate::records::{Ask, Known, MergePatch, Relation, Resource, Selector, history};
+use crate::records::{Ask, Known, MergePatch, Relation, Resource, Selector, history, veil};
 use actix_web::{HttpRequest, HttpResponse, Responder, web::Path};
 use chrono::NaiveDate;
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 pub(super) async fn list<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) -> Result<HttpResponse> {
+    veil::asked(guard.caller(), &R::KIND, request.query_string())?;
     let (format, query) = format_of(request.query_string());
     if chosen(&request, format.as_deref(), "csv", "text/csv")? {
         return bulk::export::table::<R>(guard, &request, &query).await;

@@ -168,7 +168,8 @@ impl FromRequest for Known {
             Problem::parameters(vec![Invalid { location: "header", ..Invalid::query("If-Match", "invalid_parameter", needed) }])
         };
         let tags: Vec<_> = request.headers().get_all(header::IF_MATCH).map(|value| value.to_str().unwrap_or("?")).collect();
-        ready(if tags.is_empty() { Ok(Known::Missing) } else { Known::read(&tags.join(",")).ok_or_else(bad) })
+        let tags = super::answer::of_plain(&tags.join(","));
+        ready(if tags.is_empty() { Ok(Known::Missing) } else { Known::read(&tags).ok_or_else(bad) })
     }
 }
 
@@ -241,7 +242,50 @@ impl Then {
 }
 /// Refuses every query parameter: for operations that take none.
 pub fn no_parameters(request: &HttpRequest) -> Result<()> {
-    let unknown = |(name, _): (std::borrow::Cow<'_, str>, _)| Invalid::query(name, "unknown_parameter", "there is no such parameter");
-    let faults: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).map(unknown).collect();
-    if faults.is_empty() { Ok(()) } else { Err(Problem::parameters(faults)) }
+    super::query::unknown(request.query_string(), |_| false)
+}
+
+/// How long an upload may take before its pace is asked.
+const GRACE: Duration = Duration::from_secs(30);
+/// Bytes a second that an upload has from then on, in the mean since it began.
+pub const LEAST_RATE: u64 = 1024;
+
+/// The pace of an upload. What drips in byte by byte would hold a connection and a file without end.
+#[derive(Debug)]
+pub struct Pace {
+    began: std::time::Instant,
+    bytes: u64,
+}
+impl Pace {
+    /// It begins now.
+    pub fn begin() -> Self {
+        Pace { began: std::time::Instant::now(), bytes: 0 }
+    }
+    /// So many bytes came; 408 when all of it came too slowly.
+    pub fn came(&mut self, bytes: usize) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        match keeps_up(self.began.elapsed(), self.bytes) {
+            true => Ok(()),
+            false => {
+                Err(Problem::new(Code::RequestTimeout, format!("The upload came too slowly; send at least {LEAST_RATE} bytes a second.")))
+            }
+        }
+    }
+}
+fn keeps_up(took: Duration, bytes: u64) -> bool {
+    took <= GRACE || bytes >= took.as_secs().saturating_mul(LEAST_RATE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_that_drips_is_ended() {
+        let taken = |seconds, bytes| keeps_up(Duration::from_secs(seconds), bytes);
+        assert!(taken(29, 1) && taken(31, 31 * LEAST_RATE) && taken(3600, 3600 * LEAST_RATE));
+        assert!(!taken(31, 31) && !taken(60, 30 * LEAST_RATE) && !taken(3600, 3600));
+        let mut pace = Pace::begin();
+        assert!(pace.came(1).is_ok());
+    }
 }

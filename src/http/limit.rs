@@ -1,18 +1,33 @@
-//! Rate limits per key, as the IETF draft on RateLimit headers describes them.
+//! Rate limits per key and per address, as the IETF draft on RateLimit headers describes them.
 use crate::core::Id;
-use governor::clock::{Clock, DefaultClock};
-use governor::middleware::StateInformationMiddleware;
-use governor::state::keyed::DefaultKeyedStateStore;
-use governor::{Quota, RateLimiter};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-type Buckets = RateLimiter<Id, DefaultKeyedStateStore<Id>, DefaultClock, StateInformationMiddleware>;
+/// A bucket is full again after this many nanoseconds.
+const MINUTE: u64 = 60_000_000_000;
+/// Parts of the memory, each with a lock of its own.
+const SHARDS: usize = 16;
+/// Buckets that a part remembers. What comes when all are in use shares one: the memory has an end, whoever counts through their addresses.
+const MOST: usize = 8192;
+/// The bucket that the others share then.
+const CROWD: u128 = u128::MAX;
 
 /// One bucket for each key (and each address that comes without one), filled evenly over the minute.
 pub struct Limiter {
-    buckets: Option<Buckets>,
+    shards: Vec<Mutex<Shard>>,
     limit: u32,
+    began: Instant,
+}
+
+/// When each bucket will be full (GCRA's theoretical arrival time). A bucket that is full is forgotten.
+#[derive(Default)]
+struct Shard {
+    full_at: HashMap<u128, u64>,
+    sweep_at: usize,
+    swept: u64,
 }
 
 /// Where a key stands.
@@ -29,28 +44,116 @@ pub struct Standing {
 impl Limiter {
     /// So many requests a minute and key; 0 is no limit.
     pub fn new(limit: u32) -> Self {
-        let buckets = NonZeroU32::new(limit).map(|n| RateLimiter::keyed(Quota::per_minute(n)).with_middleware());
-        Limiter { buckets, limit }
+        Limiter { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), limit, began: Instant::now() }
     }
-    /// Counts one request without a credential, by the address that it comes from.
-    pub fn take_from(&self, peer: Option<IpAddr>) -> Option<Standing> {
-        let bits = match peer {
-            Some(IpAddr::V4(ip)) => ip.to_ipv6_mapped().to_bits(),
-            Some(IpAddr::V6(ip)) => ip.to_bits(),
-            None => 0,
-        };
-        self.take(Id(uuid::Uuid::from_u128(bits)))
+    /// Counts one request without a good credential, by the address that it comes from.
+    pub fn take_from(&self, client: IpAddr) -> Option<Standing> {
+        self.count(of_address(client), true)
+    }
+    /// Whether this address has requests left, without counting one.
+    pub fn look_at(&self, client: IpAddr) -> Option<Standing> {
+        self.count(of_address(client), false)
     }
     /// Counts one request; `None` when there is no limit.
     pub fn take(&self, key: Id) -> Option<Standing> {
-        let buckets = self.buckets.as_ref()?;
-        let (remaining, retry_after) = match buckets.check_key(&key) {
-            Ok(state) => (state.remaining_burst_capacity(), None),
-            Err(refused) => (0, Some(refused.wait_time_from(DefaultClock::default().now()).as_secs() + 1)),
-        };
-        if buckets.len() > 10_000 {
-            buckets.retain_recent();
+        self.count(key.0.as_u128(), true)
+    }
+    fn count(&self, key: u128, take: bool) -> Option<Standing> {
+        let cost = MINUTE.checked_div(u64::from(self.limit))?.max(1);
+        let now = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let place = BuildHasherDefault::<DefaultHasher>::default().hash_one(key) as usize % SHARDS;
+        let mut shard = self.shards.get(place)?.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = if take { shard.room_for(key, now) } else { key };
+        let after = shard.full_at.get(&key).map_or(0, |full_at| full_at.saturating_sub(now)) + cost;
+        if after > MINUTE {
+            return Some(Standing { limit: self.limit, remaining: 0, retry_after: Some((after - MINUTE).div_ceil(1_000_000_000)) });
         }
-        Some(Standing { limit: self.limit, remaining, retry_after })
+        if take {
+            shard.full_at.insert(key, now + after);
+        }
+        let remaining = u32::try_from((MINUTE - after) / cost).unwrap_or(u32::MAX);
+        Some(Standing { limit: self.limit, remaining, retry_after: None })
+    }
+    /// Buckets in memory.
+    #[cfg(test)]
+    fn size(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).full_at.len()).sum()
+    }
+}
+
+impl Shard {
+    /// The bucket of a key. Full ones are swept out when their number has doubled since, and once a second at the most where the memory is used up:
+    /// a request costs the same however many there are.
+    fn room_for(&mut self, key: u128, now: u64) -> u128 {
+        if self.full_at.contains_key(&key) {
+            return key;
+        }
+        let size = self.full_at.len();
+        if size >= self.sweep_at.max(256) && (size < MOST || now.saturating_sub(self.swept) > 1_000_000_000) {
+            self.full_at.retain(|_, full_at| *full_at > now);
+            self.sweep_at = (2 * self.full_at.len()).clamp(256, MOST);
+            self.swept = now;
+        }
+        if self.full_at.len() < MOST { key } else { CROWD }
+    }
+}
+
+/// IPv4 by the address; IPv6 by the first 64 bits, which one host has to itself.
+fn of_address(client: IpAddr) -> u128 {
+    match client.to_canonical() {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits() & !u128::from(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    fn refused(limiter: &Limiter, client: IpAddr) -> bool {
+        limiter.take_from(client).is_some_and(|standing| standing.retry_after.is_some())
+    }
+
+    #[test]
+    fn so_many_at_once_and_no_more() {
+        let (limiter, client) = (Limiter::new(7), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        assert_eq!(limiter.look_at(client).map(|standing| standing.remaining), Some(6));
+        let left: Vec<u32> = (0..7).filter_map(|_| limiter.take_from(client)).map(|standing| standing.remaining).collect();
+        assert_eq!(left, [6, 5, 4, 3, 2, 1, 0]);
+        assert!(limiter.look_at(client).is_some_and(|standing| standing.retry_after.is_some()));
+        assert_eq!(limiter.take_from(client).and_then(|standing| standing.retry_after), Some(9));
+        assert!(Limiter::new(0).take_from(client).is_none());
+        assert!(!refused(&limiter, IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2))));
+    }
+
+    #[test]
+    fn a_host_has_one_bucket_whatever_of_its_addresses_it_takes() {
+        let limiter = Limiter::new(3);
+        let host = |n: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 2, n, n, n, n));
+        assert_eq!((0..9).filter(|n| refused(&limiter, host(*n))).count(), 6);
+        assert!(!refused(&limiter, IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 3, 0, 0, 0, 1))), "the next network");
+        assert!((0..3).filter(|_| refused(&limiter, IpAddr::V4(Ipv4Addr::LOCALHOST))).count() == 0);
+        let mapped = IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
+        assert!(refused(&limiter, mapped), "the same host, written as IPv6");
+    }
+
+    #[test]
+    fn the_memory_has_an_end_and_a_request_costs_the_same() {
+        // One request a minute: no bucket fills again while this runs.
+        let (limiter, began) = (Limiter::new(1), Instant::now());
+        for n in 0..400_000_u32 {
+            limiter.take_from(IpAddr::V4(Ipv4Addr::from_bits(n)));
+        }
+        assert!(limiter.size() <= SHARDS * (MOST + 1), "{}", limiter.size());
+        assert!(refused(&limiter, IpAddr::V4(Ipv4Addr::from_bits(7))), "who came early is still counted");
+        assert!(refused(&limiter, IpAddr::V4(Ipv4Addr::new(200, 0, 0, 1))), "who comes when all is full shares a bucket");
+        assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+        // Where they fill again at once, they are forgotten.
+        let limiter = Limiter::new(100_000_000);
+        for n in 0..400_000_u32 {
+            limiter.take_from(IpAddr::V4(Ipv4Addr::from_bits(n)));
+        }
+        assert!(limiter.size() <= SHARDS * 512, "{}", limiter.size());
     }
 }

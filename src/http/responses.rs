@@ -1,6 +1,6 @@
 //! What operations answer, and the parameters that they share, for the document.
 use super::describe::{headers, json_of, schema};
-use super::guard::CONDITION;
+use super::door::CONDITION;
 use crate::records::Resource;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -27,6 +27,11 @@ impl FromStr for AsOf {
     }
 }
 
+/// How many entries all ledgers have.
+pub fn entries(conn: &mut Conn) -> Result<i64> {
+    Ok(h::table.select(h::size).load::<i64>(conn)?.iter().sum())
+}
+
 /// A moment of an organization: which entries are seen, and what the clock of computed values says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {

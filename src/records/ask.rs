@@ -119,6 +119,10 @@ pub struct Ask {
     pub owners: Vec<Owner>,
     /// Nobody answers for it.
     pub owner_none: Option<bool>,
+    /// Whoever answers for it has left.
+    pub owner_left: Option<bool>,
+    /// Any of these records.
+    pub ids: Vec<Id>,
     /// Any of these codes, as numbers.
     pub codes: Vec<i64>,
     /// Any of these external references.
@@ -195,6 +199,8 @@ impl Ask {
             status: vec![],
             owners: vec![],
             owner_none: None,
+            owner_left: None,
+            ids: vec![],
             codes: vec![],
             external_refs: vec![],
             tags: vec![],
@@ -233,6 +239,8 @@ impl Ask {
                 self.owners.push(Owner::Person(Selector::parse(value, "person").ok_or_else(|| bad("an id, a code or `me` is needed"))?))
             }
             "owner_none" => self.owner_none = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
+            "owner_left" => self.owner_left = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
+            "id" => self.ids.push(Id::parse(value).ok_or_else(|| bad("an id is needed"))?),
             "code" => match Selector::parse(value, kind.name) {
                 Some(Selector::Number(_, number)) => self.codes.push(number),
                 _ => return Err(bad(&format!("a code like {}-12 is needed", kind.code))),
@@ -305,18 +313,24 @@ impl Ask {
         }
         filters(&self.own).map(Some).map_err(|fault| Problem::parameters(vec![fault]))
     }
-    /// Sets each faulty parameter aside and reads on, so that all of them are found.
+    /// Sets each faulty parameter aside and reads on, so that all of them are found: unknown names in one pass, the others once for each name.
     fn own_faults<F: DeserializeOwned + IntoParams + 'static>(&self) -> Vec<Invalid> {
         if self.own.is_empty() {
             return vec![];
         }
         let longest = longest::<F>();
-        let long = |(name, value): &(String, String)| longest.get(name).copied().filter(|most| value.chars().count() > *most);
         let (mut rest, mut faults) = (self.own.clone(), Vec::new());
-        rest.retain(|asked| {
-            let most = long(asked);
-            faults.extend(most.map(|most| Invalid::query(&asked.0, "invalid_parameter", format!("at most {most} characters"))));
-            most.is_none()
+        rest.retain(|(name, value)| {
+            let fault = match longest.get(name) {
+                None => Some(Invalid::query(name, "unknown_parameter", "there is no such parameter")),
+                Some(most) if value.len() > *most && value.chars().count() > *most => {
+                    Some(Invalid::query(name, "invalid_parameter", format!("at most {most} characters")))
+                }
+                Some(_) => None,
+            };
+            let good = fault.is_none();
+            faults.extend(fault);
+            good
         });
         while !rest.is_empty() {
             let Err(fault) = filters::<F>(&rest) else { break };
@@ -354,16 +368,16 @@ impl FromStr for Sort {
     }
 }
 
-/// How many characters the values of these filters may have, as they are documented; looked up once for each type.
+/// The filters that there are, and how many characters their values may have, as they are documented; looked up once for each type.
 fn longest<F: IntoParams + 'static>() -> Arc<BTreeMap<String, usize>> {
     static KNOWN: Mutex<BTreeMap<TypeId, Arc<BTreeMap<String, usize>>>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let limit = |parameter: Parameter| {
         let schema = serde_json::to_value(parameter.schema).unwrap_or_default();
-        let most = schema.get("maxLength").or(schema.pointer("/items/maxLength")).and_then(Value::as_u64)?;
-        Some((parameter.name, usize::try_from(most).unwrap_or(usize::MAX)))
+        let most = schema.get("maxLength").or(schema.pointer("/items/maxLength")).and_then(Value::as_u64);
+        (parameter.name, most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX))
     };
-    let limits = || Arc::new(F::into_params(|| None).into_iter().filter_map(limit).collect());
+    let limits = || Arc::new(F::into_params(|| None).into_iter().map(limit).collect());
     known.entry(TypeId::of::<F>()).or_insert_with(limits).clone()
 }
 

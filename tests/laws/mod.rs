@@ -1,10 +1,11 @@
 //! What holds for every register; each law is written once.
 mod access;
 mod archived;
-mod browser;
 mod bounded;
+mod browser;
 mod bulk;
 mod concurrency;
+mod duties;
 mod filters;
 mod idempotency;
 mod ledger;
@@ -12,6 +13,7 @@ mod lifecycle;
 mod limits;
 mod paging;
 mod past;
+mod query;
 mod record;
 mod stored;
 mod versions;

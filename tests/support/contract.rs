@@ -38,8 +38,8 @@ const PLAIN: &[&str] = &[
     "vary",
     "x-content-type-options",
 ];
-/// What stands beside the contract: metrics for the operator, the page that a problem's `type` leads to, the document in another form.
-const BESIDE: &[&str] = &["/docs", "/metrics", "/problems/", "/v1/openapi.yaml"];
+/// What stands beside the contract: the page that a problem's `type` leads to, the document in other forms.
+const BESIDE: &[&str] = &["/docs", "/problems/", "/v1/openapi.yaml"];
 
 /// An operation's path in pieces, and what the document has under it.
 struct Place {
@@ -159,7 +159,7 @@ pub fn hold(asked: &Asked, reply: &Reply) {
 
 fn faults(asked: &Asked, reply: &Reply) -> Vec<String> {
     let (path, query) = asked.uri.split_once('?').unwrap_or((&asked.uri, ""));
-    if BESIDE.iter().any(|beside| path.starts_with(beside)) {
+    if path == "/" || BESIDE.iter().any(|beside| path.starts_with(beside)) {
         return vec![];
     }
     // A list that is asked for a table answers as its export is documented.

@@ -17,7 +17,6 @@ use futures_util::future::{FutureExt, LocalBoxFuture};
 use futures_util::stream::{LocalBoxStream, StreamExt};
 use isms::api::metrics::Metrics;
 use isms::api::{self, app, frame};
-use isms::config::Audience;
 use isms::core::Clock;
 use isms::db::{Conn, Manager};
 use isms::http::{House, house::Plan};
@@ -128,6 +127,7 @@ impl TestApp {
         let template = template::sqlite().await;
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("isms.db"), &template.file).unwrap();
+        std::fs::write(dir.path().join(isms::db::sessions::FILE), &template.sessions).unwrap();
         let url = format!("sqlite:{}/isms.db", dir.path().display());
         TestApp::at(url, dir, Some(template), settings).await
     }
@@ -163,7 +163,7 @@ impl TestApp {
             clock: Clock::from_fn(move || DateTime::from_timestamp_millis(hands.load(Ordering::SeqCst)).unwrap()),
         };
         let house = Data::new(House::open(&plan).unwrap());
-        let (metrics, frame) = (Data::new(Metrics::new(Audience::On).unwrap()), Data::new(frame::Frame { behind_tls: false }));
+        let (metrics, frame) = (Data::new(Metrics::new().unwrap()), Data::new(frame::Frame { behind_tls: false }));
         let app = App::new().app_data(house.clone()).app_data(metrics).app_data(frame);
         let service = Rc::new(test::init_service(app.wrap(from_fn(frame::around)).configure(app::mount)).await);
         let same = service.clone();
@@ -202,6 +202,10 @@ impl TestApp {
     /// A connection beside the house.
     pub fn conn(&self) -> Conn {
         r2d2::ManageConnection::connect(&Manager::new(&self.url).unwrap()).unwrap()
+    }
+    /// The file of sessions beside an embedded database.
+    pub fn sessions(&self) -> std::path::PathBuf {
+        self.dir.path().join(isms::db::sessions::FILE)
     }
     pub fn embedded(&self) -> bool {
         self.url.starts_with("sqlite:")
@@ -257,6 +261,23 @@ impl TestApp {
             reply
         }
         .boxed_local()
+    }
+    /// A POST without a credential from another address.
+    pub async fn from(&self, address: &str, uri: &str, body: &Value) -> Reply {
+        let peer = std::net::SocketAddr::new(address.parse().unwrap(), 40_000);
+        let request = test::TestRequest::post().uri(uri).peer_addr(peer).set_json(body);
+        (self.call)(request).await
+    }
+    /// A new user who has set the password of all.
+    pub async fn user(&self, key: &str, body: &Value) -> Value {
+        let made = self.post(key, "/v1/users", body).await.expect(201).json();
+        self.set_up(&made["setup_token"]).await;
+        made
+    }
+    /// Sets the password of all with a setup token; gives back the tokens.
+    pub async fn set_up(&self, token: &Value) -> Value {
+        let body = serde_json::json!({"setup_token": token, "password": PASSWORD});
+        self.post("", "/v1/auth/setup", &body).await.expect(200).json()
     }
     pub async fn get(&self, key: &str, uri: &str) -> Reply {
         self.send(key, Method::GET, uri, &[], None).await

@@ -1,7 +1,7 @@
 DROP TABLE ledger_entries;
 DROP TABLE ledger_heads;
 DROP TABLE idempotency_keys;
-DROP TABLE login_failures;
+DROP TABLE login_attempts;
 DROP TABLE refresh_tokens;
 DROP TABLE key_secrets;
 DROP TABLE credentials;

@@ -1,8 +1,6 @@
 DROP TABLE ledger_entries;
 DROP TABLE ledger_heads;
 DROP TABLE idempotency_keys;
-DROP TABLE login_failures;
-DROP TABLE refresh_tokens;
 DROP TABLE key_secrets;
 DROP TABLE credentials;
 DROP TABLE api_keys;

@@ -2,10 +2,10 @@
 //! never in memory as a whole.
 use super::table::{Column, columns, headings, rows};
 use crate::core::{Code, Invalid, Problem, Result};
-use crate::http::format::{CSV, chosen};
+use crate::http::format::{CSV, quality};
 use crate::http::{Answer, Guard, Read, answer};
 use crate::ledger::Moment;
-use crate::records::{Ask, Reader, Resource, Settings, ask::Place, list};
+use crate::records::{Ask, Reader, Resource, Settings, ask::Place, list, veil};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use bytes::Bytes;
@@ -16,17 +16,15 @@ const PART: i64 = 250;
 
 /// A register's list as a table: all of it.
 pub async fn export<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) -> Result<HttpResponse> {
-    if !chosen(&request, None, "csv", "text/csv")? && !accepts_all(&request) {
-        return Err(Problem::new(Code::NotAcceptable, "There is text/csv."));
+    if quality(&request, "text/csv").is_none() {
+        return Err(Problem::new(Code::NotAcceptable, "Available: text/csv."));
     }
     table::<R>(guard, &request, request.query_string()).await
-}
-fn accepts_all(request: &HttpRequest) -> bool {
-    request.headers().get(header::ACCEPT).is_none_or(|accept| accept.to_str().is_ok_and(|accept| accept.contains("*/*")))
 }
 
 /// The table that answers this query of a list.
 pub async fn table<R: Resource>(guard: Guard<Read<R>>, request: &HttpRequest, query: &str) -> Result<HttpResponse> {
+    veil::asked(guard.caller(), &R::KIND, query)?;
     let unpaged = |name: &str| ["limit", "cursor", "include"].contains(&name);
     let paged = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| unpaged(name));
     let faults: Vec<_> = paged.map(|(name, _)| Invalid::query(name, "unknown_parameter", "a table has all there is")).collect();
@@ -49,10 +47,11 @@ pub async fn table<R: Resource>(guard: Guard<Read<R>>, request: &HttpRequest, qu
         let (rows, next) = part::<R>(reader, &asked, &headed)?;
         Ok(([headings(&headed)?, rows].concat(), next, reader.moment, reader.settings))
     };
-    let (bytes, next, moment, settings) = guard.read(as_of, first).await?;
+    let known_then = guard.known().await?;
+    let (bytes, next, moment, settings) = guard.read_with(known_then, as_of, first).await?;
     let mut answer = HttpResponse::Ok();
     answer.content_type(CSV).insert_header((header::CACHE_CONTROL, "private, no-cache"));
-    answer.insert_header((header::ETAG, known(&guard.tag(moment.last, guard.zone().await?, None))));
+    answer.insert_header((header::ETAG, known(&guard.tag(moment.last, known_then, None))));
     answer.insert_header(("Ledger-Position", moment.last));
     answer.insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}.csv\"", R::KIND.path)));
     let rest = Rest { guard, ask, moment, settings, columns };

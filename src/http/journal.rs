@@ -1,0 +1,203 @@
+//! Lines of the log that programs read: each request (`isms::access`), and what concerns security (`isms::security`). A line is made of members; their
+//! values are escaped, so that nobody writes a line, or a member, by what they send.
+use super::door::Account;
+use actix_web::HttpRequest;
+use serde_json::{Map, Value, json};
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The target of the lines about requests.
+pub const ACCESS: &str = "isms::access";
+/// The target of the lines about logins, refusals and rights.
+pub const SECURITY: &str = "isms::security";
+
+/// Characters of a value.
+const LONGEST: usize = 500;
+
+static AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Says that lines are JSON from now on.
+pub fn as_json() {
+    AS_JSON.store(true, Ordering::Relaxed);
+}
+
+/// The members of a line, as they are written: `name=value` in text, an object in JSON.
+pub fn line(members: &[(&str, Value)]) -> String {
+    match AS_JSON.load(Ordering::Relaxed) {
+        true => Value::Object(members.iter().map(|(name, value)| ((*name).to_owned(), cut(value))).collect()).to_string(),
+        false => text(members),
+    }
+}
+fn cut(value: &Value) -> Value {
+    match value {
+        Value::String(text) => text.chars().take(LONGEST).collect::<String>().into(),
+        other => other.clone(),
+    }
+}
+fn text(members: &[(&str, Value)]) -> String {
+    let mut line = String::new();
+    for (name, value) in members {
+        // Writing to a text does not fail.
+        let _ = match value {
+            Value::Null => write!(line, " {name}=-"),
+            Value::String(text) => write!(line, " {name}={}", quoted(text)),
+            other => write!(line, " {name}={other}"),
+        };
+    }
+    line.split_off(line.len().min(1))
+}
+
+/// Bare where it is one plain word; else in quotes, with everything escaped that is not printable ASCII.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.:@%+,~*{}[]".contains(c);
+    if !text.is_empty() && text != "-" && text.len() <= LONGEST && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for letter in text.chars().take(LONGEST) {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            ' '..='~' => quoted.push(letter),
+            other => quoted.extend(other.escape_unicode()),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Text of one line, whatever is in it: no control characters, and none that turn the direction of writing.
+pub fn one_line(text: &str) -> String {
+    let odd = |c: char| {
+        c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(odd) {
+        return text.to_owned();
+    }
+    text.chars().fold(String::with_capacity(text.len() + 16), |mut line, letter| {
+        match letter {
+            '\n' => line.push_str("\\n"),
+            letter if odd(letter) => line.extend(letter.escape_unicode()),
+            letter => line.push(letter),
+        }
+        line
+    })
+}
+
+/// The members of a message of these targets, where lines are JSON.
+pub fn members(target: &str, message: &str) -> Option<Map<String, Value>> {
+    [ACCESS, SECURITY].contains(&target).then(|| serde_json::from_str(message).ok()).flatten()
+}
+
+/// The account, as lines name it: `api_key:<id>`, `user:<id>`.
+pub fn account(request: &HttpRequest) -> Value {
+    use actix_web::HttpMessage;
+    let account = request.extensions().get::<Account>().copied();
+    account.map_or(Value::Null, |Account(kind, id)| {
+        let kind: &'static str = kind.into();
+        format!("{kind}:{id}").into()
+    })
+}
+
+/// Whose account a login is for, as far as it was said.
+#[derive(Debug, Clone)]
+pub struct Attempted(pub String);
+
+/// What concerns security.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody logged in.
+    Login,
+    /// Address and password were wrong.
+    LoginFailed,
+    /// A credential was missing or not good.
+    Unauthenticated,
+    /// Somebody may not do that.
+    Denied,
+    /// There were too many requests.
+    Throttled,
+    /// Accounts, keys or passwords changed.
+    RightsChanged,
+}
+
+impl Event {
+    /// Every one.
+    pub const ALL: [Event; 6] =
+        [Event::Login, Event::LoginFailed, Event::Unauthenticated, Event::Denied, Event::Throttled, Event::RightsChanged];
+    /// As lines and metrics name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Event::Login => "login",
+            Event::LoginFailed => "login_failed",
+            Event::Unauthenticated => "unauthenticated",
+            Event::Denied => "denied",
+            Event::Throttled => "throttled",
+            Event::RightsChanged => "rights_changed",
+        }
+    }
+    const fn level(self) -> log::Level {
+        match self {
+            Event::Login | Event::RightsChanged => log::Level::Info,
+            _ => log::Level::Warn,
+        }
+    }
+    fn counter(self) -> &'static AtomicU64 {
+        static COUNTERS: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
+        let [login, failed, unauthenticated, denied, throttled, rights] = &COUNTERS;
+        match self {
+            Event::Login => login,
+            Event::LoginFailed => failed,
+            Event::Unauthenticated => unauthenticated,
+            Event::Denied => denied,
+            Event::Throttled => throttled,
+            Event::RightsChanged => rights,
+        }
+    }
+    /// How often it happened in this process.
+    pub fn count(self) -> u64 {
+        self.counter().load(Ordering::Relaxed)
+    }
+    /// Counts it, and writes a line: `event` and `client` come first, so that fail2ban finds the address at a place that no one can write to.
+    pub fn happened(self, client: IpAddr, more: &[(&str, Value)]) {
+        self.counter().fetch_add(1, Ordering::Relaxed);
+        let level = self.level();
+        if log::log_enabled!(target: SECURITY, level) {
+            let first = [("event", json!(self.name())), ("client", json!(client.to_string()))];
+            log::log!(target: SECURITY, level, "{}", line(&[&first, more].concat()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_writes_a_line_or_a_member() {
+        let line = text(&[
+            ("event", json!("login_failed")),
+            ("path", json!("/a client=6.6.6.6")),
+            ("account", json!("x\"\\\r\n[WARN isms::security] event=login_failed client=6.6.6.6\u{202e}é\u{1b}[31m")),
+            ("status", json!(401)),
+            ("nobody", Value::Null),
+            ("dash", json!("-")),
+            ("empty", json!("")),
+            ("plain", json!("/v1/assets/AST-1%20x")),
+        ]);
+        assert_eq!(
+            line,
+            "event=login_failed path=\"/a client=6.6.6.6\" account=\"x\\\"\\\\\\u{d}\\u{a}[WARN isms::security] event=login_failed client=6.6.6.6\\u{202e}\\u{e9}\\u{1b}[31m\" \
+             status=401 nobody=- dash=\"-\" empty=\"\" plain=/v1/assets/AST-1%20x"
+        );
+        assert!(text(&[("path", json!("x".repeat(100_000)))]).len() < 600);
+        assert_eq!(one_line("a\nb\u{85}\u{202e}c\u{1b}[0m"), "a\\nb\\u{85}\\u{202e}c\\u{1b}[0m");
+        assert_eq!(one_line("plain"), "plain");
+    }
+
+    #[test]
+    fn lines_are_members_again() {
+        let object = json!({"event": "login", "client": "::1"}).to_string();
+        assert_eq!(members(SECURITY, &object).map(|members| members.len()), Some(2));
+        assert_eq!((members("isms::api", &object), members(SECURITY, "event=login")), (None, None));
+    }
+}

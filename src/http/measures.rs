@@ -1,0 +1,82 @@
+//! Numbers of the house: what it did, how long that took, and how much there is. For metrics.
+use super::House;
+use crate::ledger;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant as Tick};
+
+/// When the object store was looked through, and the files and bytes that were found.
+pub(super) type Looked = (Tick, Option<(u64, u64)>);
+
+/// What writing took so far.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    done: AtomicU64,
+    took: AtomicU64,
+    in_progress: AtomicI64,
+}
+impl Writes {
+    /// Counts a write from its queue to its end, whatever that is.
+    pub(super) async fn measured<T>(&self, write: impl Future<Output = T>) -> T {
+        /// Ends the count, also when the client goes away meanwhile.
+        struct Ends<'a>(&'a Writes, Tick);
+        impl Drop for Ends<'_> {
+            fn drop(&mut self) {
+                let took = u64::try_from(self.1.elapsed().as_nanos()).unwrap_or_default();
+                self.0.done.fetch_add(1, Ordering::Relaxed);
+                self.0.took.fetch_add(took, Ordering::Relaxed);
+                self.0.in_progress.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.in_progress.fetch_add(1, Ordering::Relaxed);
+        let _ends = Ends(self, Tick::now());
+        write.await
+    }
+}
+
+/// Numbers of the house, for metrics.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the metrics say what each is")]
+pub struct Measures {
+    pub reads: u64,
+    pub read_waited: f64,
+    pub read_took: f64,
+    pub writes: u64,
+    pub write_took: f64,
+    pub writing: i64,
+    /// Entries of all ledgers; `None` where the database does not answer.
+    pub entries: Option<i64>,
+    /// Files and bytes of the object store.
+    pub content: Option<(u64, u64)>,
+}
+
+/// How long a look through the object store is good for metrics.
+const LOOKED: Duration = Duration::from_secs(600);
+
+impl House {
+    /// What the house did so far, and what is in it.
+    pub async fn measures(&self) -> Measures {
+        let (spent, seconds) = (self.database.spent(), |nanos: &AtomicU64| nanos.load(Ordering::Relaxed) as f64 / 1e9);
+        let entries = self.database.read(ledger::read::entries).await;
+        Measures {
+            reads: spent.reads.load(Ordering::Relaxed),
+            read_waited: seconds(&spent.waited),
+            read_took: seconds(&spent.took),
+            writes: self.writes.done.load(Ordering::Relaxed),
+            write_took: seconds(&self.writes.took),
+            writing: self.writes.in_progress.load(Ordering::Relaxed),
+            entries: entries.ok(),
+            content: self.content().await,
+        }
+    }
+    async fn content(&self) -> Option<(u64, u64)> {
+        let known = *self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, found)) = known.filter(|(at, _)| at.elapsed() < LOOKED) {
+            return found;
+        }
+        let files = self.files.clone();
+        let found = actix_web::web::block(move || files.size()).await.ok()?.ok();
+        *self.content.lock().unwrap_or_else(PoisonError::into_inner) = Some((Tick::now(), found));
+        found
+    }
+}
