@@ -69,6 +69,8 @@ codes! {
         "Evidence with this source, external id and moment is there with other content. New content has a new moment of collection.";
     Retained             "retained"               409 "The record must be kept for now"
         "The record is on hold, or its time of retention has not ended. While it is on hold, only links can be added; it changes, is superseded or archived after `release`, and is archived after its day of retention.";
+    LastAdmin            "last_admin"             409 "The organization needs an admin"
+        "Nobody else could administer the organization after this: another account with the role `admin` has to be able to log in, with no end set. Give the role to another account, let its holder set a password, and try again.";
     VersionMismatch      "version_mismatch"       412 "The record has changed since it was read"
         "Somebody changed the record after it was read: `If-Match` names another version, or is a weak tag. Read it again, look at what changed, and repeat the change with the new tag.";
     PayloadTooLarge      "payload_too_large"      413 "The body is too large"
@@ -123,17 +125,17 @@ pub struct Body {
     code: &'static str,
     /// This occurrence in words.
     #[schema(max_length = 2000)]
-    detail: String,
+    pub detail: String,
     /// The request, as in the log and in `X-Request-Id`.
     #[schema(required, max_length = 36)]
     request_id: Option<String>,
     /// Every invalid value, not only the first.
     #[schema(max_items = 10000)]
     errors: Vec<Invalid>,
-    /// The transitions that the state allows, or the methods of the path.
+    /// The transitions that the state allows, the methods of the path, or the words that may be sent instead.
     #[schema(max_items = 100)]
-    allowed: Vec<String>,
-    /// The records that need this one.
+    pub allowed: Vec<String>,
+    /// The records that need this one, or the requirements that are not ready.
     #[schema(max_items = 100)]
     needed_by: Vec<String>,
     #[serde(skip)]
@@ -305,6 +307,10 @@ impl Problem {
     /// What it says, for an answer that holds several.
     pub fn said(self) -> Body {
         *self.0
+    }
+    /// What it says of this occurrence.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
     }
     /// The invalid values.
     pub fn errors(&self) -> &[Invalid] {

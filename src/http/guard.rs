@@ -98,6 +98,8 @@ verbs! {
     Revoke "revoke",
     /// Replace a key.
     Rotate "rotate",
+    /// Take a password away, for another one.
+    ResetPassword "reset-password",
 }
 
 /// Permissions on what is no register: `Guard<View<Overview>>`.
@@ -298,7 +300,8 @@ impl<P: Permission> Guard<P> {
         content: &[u8],
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,
     ) -> Result<Answer> {
-        let attempt = if self.request.method() == Method::POST { Attempt::read(&self.request, content)? } else { None };
+        let attempt =
+            if self.request.method() == Method::POST { Attempt::read(&self.request, content, self.house.tokens())? } else { None };
         let (caller, clock, settings) = (self.caller.clone(), self.house.clock.clone(), self.house.settings(self.caller.tenant).await?);
         let (tenant, request, reason) = (caller.tenant, self.request_id(), self.reason()?);
         let run = move |conn: &mut crate::db::Conn, head: &mut Head| {

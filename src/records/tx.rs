@@ -111,7 +111,7 @@ impl<'a, P> Tx<'a, P> {
     }
     fn draft_over<R: Resource>(&mut self, body: Body<R>, before: Option<&R>) -> Result<Draft<R>> {
         ledger::in_time()?;
-        let caller = self.caller;
+        let (caller, today) = (self.caller, self.today());
         // The two look at the database one after the other.
         let conn = std::cell::RefCell::new(&mut *self.conn);
         let unknown = &mut |references: &links::References| match links::resolve(
@@ -120,6 +120,7 @@ impl<'a, P> Tx<'a, P> {
             &R::KIND,
             references,
             &spine::no_links(),
+            today,
         ) {
             Ok(_) => vec![],
             Err(problem) => problem.errors().to_vec(),
@@ -138,7 +139,8 @@ impl<'a, P> Tx<'a, P> {
     where
         P: Covers<R>,
     {
-        let mut links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &spine::no_links())?;
+        let today = self.today();
+        let mut links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &spine::no_links(), today)?;
         match uncited(self.conn, self.caller, &draft.own, None)? {
             faults if faults.is_empty() => {}
             faults => return Err(Problem::invalid(faults)),
@@ -192,13 +194,17 @@ impl<'a, P> Tx<'a, P> {
         let faults = patch.into().apply(&mut body);
         let draft = match self.draft_over::<R>(Body::read(body), Some(&before.own)) {
             Ok(draft) if faults.is_empty() => draft,
-            Ok(_) => return Err(Problem::invalid(faults)),
+            Ok(draft) => {
+                let looked_up = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links, self.today()).err();
+                let unknown = looked_up.map(|problem| problem.errors().to_vec()).unwrap_or_default();
+                return Err(Problem::invalid([faults, unknown].concat()));
+            }
             Err(problem) if problem.is(Code::ValidationFailed) => {
                 return Err(Problem::invalid([faults.as_slice(), problem.errors()].concat()));
             }
             Err(problem) => return Err(problem),
         };
-        let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links)?;
+        let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links, self.today())?;
         let mut record = before.clone().with(draft, links);
         R::settle(&mut record, Some(&before), self.today());
         R::checked(&record, Some(&before), self.today())?;
