@@ -182,9 +182,11 @@ async fn an_account_that_has_acted_moves_with_a_reason_and_by_another(app: &Test
 async fn whoever_edited_the_draft_does_not_approve_it(app: &TestApp) {
     let (manager, approver) = (&app.keys.manager, &app.keys.approver);
     let (_, editor) = someone(app, "editor", Some(&person(app, "Editor").await), &["manager", "approver"]).await;
-    for (path, body, edit) in [
-        ("/v1/scopes", json!({"name": "Shop", "statement": "The shop."}), json!({"statement": "The shop and the van."})),
-        ("/v1/risk-methodologies", json!({"name": "Own"}), json!({"description": "Ours."})),
+    // A methodology takes the place of the one that is in force.
+    let replaces = json!({"replaces": "MET-1"});
+    for (path, body, edit, first) in [
+        ("/v1/scopes", json!({"name": "Shop", "statement": "The shop."}), json!({"statement": "The shop and the van."}), json!({})),
+        ("/v1/risk-methodologies", json!({"name": "Own"}), json!({"description": "Ours."}), replaces),
     ] {
         let record = app.post(manager, path, &body).await.expect(201).json();
         let at = format!("{path}/{}", id(&record));
@@ -196,7 +198,7 @@ async fn whoever_edited_the_draft_does_not_approve_it(app: &TestApp) {
         app.act(approver, &format!("{at}/return"), &json!({"comment": "why?"})).await.expect(200);
         app.act(&editor, &format!("{at}/submit"), &json!({})).await.expect(200);
         app.act(manager, &format!("{at}/approve"), &json!({})).await.problem(403, "segregation_of_duties");
-        app.act(approver, &format!("{at}/approve"), &json!({})).await.expect(200);
+        app.act(approver, &format!("{at}/approve"), &first).await.expect(200);
         // The next revision is another text: who wrote the last one may approve it.
         app.act(manager, &format!("{at}/revise"), &json!({})).await.expect(200);
         app.patch(manager, &at, "*", &json!({"tags": ["next"]})).await.expect(200);
