@@ -194,7 +194,11 @@ impl<'a, P> Tx<'a, P> {
         let faults = patch.into().apply(&mut body);
         let draft = match self.draft_over::<R>(Body::read(body), Some(&before.own)) {
             Ok(draft) if faults.is_empty() => draft,
-            Ok(_) => return Err(Problem::invalid(faults)),
+            Ok(draft) => {
+                let looked_up = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links, self.today()).err();
+                let unknown = looked_up.map(|problem| problem.errors().to_vec()).unwrap_or_default();
+                return Err(Problem::invalid([faults, unknown].concat()));
+            }
             Err(problem) if problem.is(Code::ValidationFailed) => {
                 return Err(Problem::invalid([faults.as_slice(), problem.errors()].concat()));
             }
