@@ -4,6 +4,7 @@ pub mod clock;
 pub mod id;
 pub mod json;
 pub mod merge;
+pub mod packed;
 pub mod problem;
 pub mod sql;
 pub mod text;

@@ -125,17 +125,17 @@ pub struct Body {
     code: &'static str,
     /// This occurrence in words.
     #[schema(max_length = 2000)]
-    detail: String,
+    pub detail: String,
     /// The request, as in the log and in `X-Request-Id`.
     #[schema(required, max_length = 36)]
     request_id: Option<String>,
     /// Every invalid value, not only the first.
     #[schema(max_items = 10000)]
     errors: Vec<Invalid>,
-    /// The transitions that the state allows, or the methods of the path.
+    /// The transitions that the state allows, the methods of the path, or the words that may be sent instead.
     #[schema(max_items = 100)]
-    allowed: Vec<String>,
-    /// The records that need this one.
+    pub allowed: Vec<String>,
+    /// The records that need this one, or the requirements that are not ready.
     #[schema(max_items = 100)]
     needed_by: Vec<String>,
     #[serde(skip)]

@@ -160,6 +160,12 @@ table! {
 }
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
+    soa_statements (tenant_id, sha256) {
+        tenant_id -> DbUuid, sha256 -> Text, content -> Binary,
+    }
+}
+table! {
+    use diesel::sql_types::*; use crate::core::sql::*;
     gap_assessments (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, framework -> Text,
     }
@@ -248,6 +254,7 @@ allow_tables_to_appear_in_same_query!(versions, risk_treatments);
 allow_tables_to_appear_in_same_query!(versions, controls);
 allow_tables_to_appear_in_same_query!(versions, applicability);
 allow_tables_to_appear_in_same_query!(versions, soa_versions);
+allow_tables_to_appear_in_same_query!(applicability, ledger_entries);
 allow_tables_to_appear_in_same_query!(versions, evidence);
 allow_tables_to_appear_in_same_query!(versions, nonconformities);
 allow_tables_to_appear_in_same_query!(versions, actions);
@@ -262,6 +269,7 @@ allow_tables_to_appear_in_same_query!(versions, ledger_entries);
 allow_tables_to_appear_in_same_query!(versions, records);
 allow_tables_to_appear_in_same_query!(versions, ledger_heads);
 allow_tables_to_appear_in_same_query!(links, controls);
+allow_tables_to_appear_in_same_query!(links, records);
 allow_tables_to_appear_in_same_query!(links, evidence);
 allow_tables_to_appear_in_same_query!(links, assets);
 allow_tables_to_appear_in_same_query!(links, requirement_links);

@@ -5,7 +5,7 @@ use crate::support::make::{last, tenant};
 use isms::access::{Actor, Caller, Role};
 use isms::ledger::AsOf;
 use isms::records::{Reader, Settings};
-use isms::registers::plan::treatment::applied_controls;
+use isms::registers::plan::treatment::applications;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -454,10 +454,10 @@ async fn controls_are_applied_by_treatments_that_were_approved(app: &TestApp) {
         let caller = Caller::new(tenant(app), actor, vec![Role::Manager], Default::default(), now);
         let settings = Settings::FIRST;
         let mut conn = app.conn();
-        let found = applied_controls(&mut Reader::open(&mut conn, &caller, as_of, now, settings).unwrap()).unwrap();
+        let found = applications(&mut Reader::open(&mut conn, &caller, as_of, now, settings).unwrap()).unwrap();
         found
             .into_iter()
-            .map(|(control, risk)| (json!(control), json!(risk)))
+            .map(|one| (json!(one.control), json!(one.risk)))
             .map(|(control, risk)| format!("{control} {risk}"))
             .collect::<BTreeSet<_>>()
     };

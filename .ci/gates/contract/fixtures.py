@@ -22,7 +22,7 @@ ANALYSED = CONTAINED + [("analyse", {"root_cause": "By hand.", "similar_cases": 
 PLANNED = ANALYSED + [("+action", None, "maker"), ("plan", COMMENT, "maker")]
 IMPLEMENTED = PLANNED + [("+done", None, "maker"), ("implement", COMMENT, "maker")]
 SIGNED = SUBMITTED + [("sign", COMMENT, "manager")]
-FROZEN = [("soa-versions", {}, "maker")]
+FROZEN = [("soa-versions", {**COMMENT, "allow_incomplete": True}, "maker")]  # a fresh scope has nothing decided
 STEPS = {
     ("scopes", "approve"): SUBMITTED,  # only what was submitted, and by somebody else
     ("scopes", "return"): SUBMITTED,

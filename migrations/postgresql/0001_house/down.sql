@@ -14,6 +14,7 @@ DROP TABLE frameworks;
 DROP TABLE actions;
 DROP TABLE nonconformities;
 DROP TABLE evidence;
+DROP TABLE soa_statements;
 DROP TABLE soa_versions;
 DROP TABLE applicability;
 DROP TABLE controls;

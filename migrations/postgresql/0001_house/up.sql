@@ -98,6 +98,9 @@ CREATE TABLE soa_versions (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, scope_id UUID NOT NULL, framework TEXT COLLATE "C" NOT NULL, number INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE INDEX soa_versions_by_scope ON soa_versions (tenant_id, scope_id, number);
+-- The frozen statements, by the SHA-256 that their ledger entries name: compressed canonical JSON.
+CREATE TABLE soa_statements (
+  tenant_id UUID NOT NULL REFERENCES tenants (id), sha256 TEXT COLLATE "C" NOT NULL, content BYTEA NOT NULL, PRIMARY KEY (tenant_id, sha256));
 CREATE TABLE evidence (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, source TEXT COLLATE "C" NOT NULL, external_id TEXT COLLATE "C", collected_at TIMESTAMPTZ NOT NULL, collected_on DATE NOT NULL,
   period_start_on DATE, period_end_on DATE, expires_on DATE, retain_until_on DATE, confidentiality TEXT COLLATE "C" NOT NULL, hold BOOLEAN NOT NULL, attests BOOLEAN NOT NULL,

@@ -98,6 +98,9 @@ CREATE TABLE soa_versions (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, scope_id BLOB NOT NULL, framework TEXT NOT NULL, number INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 CREATE INDEX soa_versions_by_scope ON soa_versions (tenant_id, scope_id, number);
+-- The frozen statements, by the SHA-256 that their ledger entries name: compressed canonical JSON.
+CREATE TABLE soa_statements (
+  tenant_id BLOB NOT NULL REFERENCES tenants (id), sha256 TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (tenant_id, sha256));
 CREATE TABLE evidence (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, source TEXT NOT NULL, external_id TEXT, collected_at INTEGER NOT NULL, collected_on TEXT NOT NULL,
   period_start_on TEXT, period_end_on TEXT, expires_on TEXT, retain_until_on TEXT, confidentiality TEXT NOT NULL, hold BOOLEAN NOT NULL, attests BOOLEAN NOT NULL,

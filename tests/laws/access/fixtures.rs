@@ -233,7 +233,10 @@ impl<'a> Kit<'a> {
                 self.walk(&kind, &record, &kind.transitions.iter().filter(|t| t.verb == "approve").map(|t| t.to).collect::<Vec<_>>()).await
             }
             rest if rest.starts_with("soa-versions/") => {
-                self.app.post(maker, &format!("{path}/soa-versions"), &json!({})).await.expect(201);
+                self.app
+                    .post(maker, &format!("{path}/soa-versions"), &json!({"comment": "Not all is decided.", "allow_incomplete": true}))
+                    .await
+                    .expect(201);
             }
             verb => {
                 let from: Vec<&str> = kind.transitions.iter().filter(|t| t.verb == verb).flat_map(|t| t.from.iter().copied()).collect();
