@@ -119,7 +119,7 @@ async fn who_lost_the_key_gets_no_news(app: &TestApp) {
     let waiting = app.get(secret, &question);
     let revoking = async {
         actix_web::rt::time::sleep(std::time::Duration::from_millis(300)).await;
-        app.act(admin, &format!("/v1/api-keys/{id}/revoke"), &json!({})).await.expect(200);
+        app.act(admin, &format!("/v1/api-keys/{id}/revoke"), &json!({"comment": "Leaked."})).await.expect(200);
         made(app, "actions", "Secret", json!({})).await;
     };
     let began = std::time::Instant::now();
@@ -167,7 +167,7 @@ async fn a_running_export_ends_with_its_key(app: &TestApp) {
     // The first part is read before the answer begins; what is left asks for the caller again.
     let mut parts = app.parts(secret, "/v1/assets/export").await;
     assert!(parts.next().await.is_some_and(|part| part.is_ok()));
-    app.act(admin, &format!("/v1/api-keys/{id}/revoke"), &json!({})).await.expect(200);
+    app.act(admin, &format!("/v1/api-keys/{id}/revoke"), &json!({"comment": "Leaked."})).await.expect(200);
     let mut rest = 0;
     while let Some(Ok(part)) = parts.next().await {
         rest += part.len();
