@@ -65,8 +65,8 @@ impl<P> Tx<'_, P> {
         let draft = Draft::<R>::read(body)?;
         let Some(id) = stored else { return self.create(draft) };
         let before = self.reader().load::<R>(&Selector::Id(id), false)?;
-        let caller = self.caller();
-        let links = links::resolve(self.conn, caller, &R::KIND, &draft.references, &before.links)?;
+        let (caller, today) = (self.caller(), self.today());
+        let links = links::resolve(self.conn, caller, &R::KIND, &draft.references, &before.links, today)?;
         let record = before.clone().with(draft, links);
         if record.body()? == before.body()? { self.kept(before) } else { self.save(&before, record, "update") }
     }
