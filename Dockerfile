@@ -15,7 +15,7 @@ RUN cargo build --release --locked
 FROM debian:bookworm-slim
 RUN groupadd --gid 10001 isms \
     && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin isms \
-    && install -d -o 10001 -g 10001 -m 0750 /data
+    && install -d -o 10001 -g 10001 -m 0700 /data
 # For TLS to PostgreSQL with sslmode=verify-full and sslrootcert=system.
 COPY --from=builder /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=builder /src/target/release/isms /usr/local/bin/isms

@@ -330,7 +330,7 @@ fn the_log_says_who_came_from_where_and_nobody_else_writes_it() {
         &from("203.0.113.11"),
     );
     let line = server.lines("client=203.0.113.10", 1).remove(0);
-    assert!(line.contains(r#"path="/client=6.6.6.6\"[x]{}""#), "{line}");
+    assert!(line.contains(r#"path="/client\u{3d}6.6.6.6\"[x]{}""#), "{line}");
     for email in ["nobody@a.example", "x\n[2026 WARN  isms::security] event=login_failed client=6.6.6.6", "\u{202e}\" client=6.6.6.6"] {
         let body = json!({"email": email, "password": "wrong password"}).to_string();
         let mut stream = connect(&server.address);
@@ -370,7 +370,7 @@ fn the_log_says_who_came_from_where_and_nobody_else_writes_it() {
     );
     let lines = server.lines.lock().unwrap().clone();
     assert!(lines.iter().all(|line| line.starts_with('[') && line.ends_with('\n') && line.is_ascii()), "{lines:#?}");
-    assert!(!lines.iter().any(|line| line.contains("isms::security] event=login_failed client=6")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("client=6") || line.contains("] event=login_failed client=6")), "{lines:#?}");
 }
 
 #[test]

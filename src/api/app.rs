@@ -19,8 +19,16 @@ pub struct Nowhere;
 /// What each operation may be asked.
 static QUESTIONS: LazyLock<Parameters> = LazyLock::new(|| parameters(&super::document::document()));
 
+/// The methods of each path of the document.
+static KNOWN: LazyLock<Vec<(ResourceDef, Vec<String>)>> = LazyLock::new(|| {
+    let document = super::document::document();
+    let paths = document.get("paths").and_then(|p| p.as_object()).cloned().unwrap_or_default();
+    paths.iter().map(|(path, item)| (ResourceDef::new(path.as_str()), methods(item))).collect()
+});
+
 /// Makes what is made once, before a request has to wait for it.
 pub fn prepare() {
+    LazyLock::force(&KNOWN);
     LazyLock::force(&QUESTIONS);
     LazyLock::force(&OPENAPI);
 }
@@ -103,11 +111,6 @@ fn nothing_here() -> Problem {
 async fn nowhere(request: HttpRequest) -> Result<HttpResponse, Problem> {
     request.extensions_mut().insert(Nowhere);
     count(&request)?;
-    static KNOWN: LazyLock<Vec<(ResourceDef, Vec<String>)>> = LazyLock::new(|| {
-        let document = super::document::document();
-        let paths = document.get("paths").and_then(|p| p.as_object()).cloned().unwrap_or_default();
-        paths.iter().map(|(path, item)| (ResourceDef::new(path.as_str()), methods(item))).collect()
-    });
     Err(match KNOWN.iter().find(|(path, _)| path.is_match(request.path())) {
         Some((_, methods)) => Problem::new(Code::MethodNotAllowed, "This path has other methods.").allowing(methods.clone()),
         None => nothing_here(),

@@ -168,8 +168,8 @@ impl FromRequest for Known {
             Problem::parameters(vec![Invalid { location: "header", ..Invalid::query("If-Match", "invalid_parameter", needed) }])
         };
         let tags: Vec<_> = request.headers().get_all(header::IF_MATCH).map(|value| value.to_str().unwrap_or("?")).collect();
-        let tags = super::answer::of_plain(&tags.join(","));
-        ready(if tags.is_empty() { Ok(Known::Missing) } else { Known::read(&tags).ok_or_else(bad) })
+        let plain = super::answer::of_plain(&tags.join(","));
+        ready(if tags.is_empty() { Ok(Known::Missing) } else { Known::read(&plain).ok_or_else(bad) })
     }
 }
 

@@ -48,7 +48,8 @@ fn text(members: &[(&str, Value)]) -> String {
     line.split_off(line.len().min(1))
 }
 
-/// Bare where it is one plain word; else in quotes, with everything escaped that is not printable ASCII.
+/// Bare where it is one plain word; else in quotes, with everything escaped that is not printable ASCII, and `=`: a pattern that looks for a member
+/// anywhere in a line finds only members.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.:@%+,~*{}[]".contains(c);
     if !text.is_empty() && text != "-" && text.len() <= LONGEST && text.chars().all(plain) {
@@ -58,7 +59,7 @@ fn quoted(text: &str) -> String {
     for letter in text.chars().take(LONGEST) {
         match letter {
             '"' | '\\' => quoted.extend(['\\', letter]),
-            ' '..='~' => quoted.push(letter),
+            ' '..='~' if letter != '=' => quoted.push(letter),
             other => quoted.extend(other.escape_unicode()),
         }
     }
@@ -186,7 +187,7 @@ mod tests {
         ]);
         assert_eq!(
             line,
-            "event=login_failed path=\"/a client=6.6.6.6\" account=\"x\\\"\\\\\\u{d}\\u{a}[WARN isms::security] event=login_failed client=6.6.6.6\\u{202e}\\u{e9}\\u{1b}[31m\" \
+            "event=login_failed path=\"/a client\\u{3d}6.6.6.6\" account=\"x\\\"\\\\\\u{d}\\u{a}[WARN isms::security] event\\u{3d}login_failed client\\u{3d}6.6.6.6\\u{202e}\\u{e9}\\u{1b}[31m\" \
              status=401 nobody=- dash=\"-\" empty=\"\" plain=/v1/assets/AST-1%20x"
         );
         assert!(text(&[("path", json!("x".repeat(100_000)))]).len() < 600);

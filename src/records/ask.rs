@@ -1,4 +1,6 @@
 //! What a list may be asked: filters, sort, cursor, a moment in the past, what to include. Every unknown or invalid parameter is refused.
+pub use super::filters::too_often;
+use super::filters::{filters, longest};
 use super::{Kind, Selector};
 use crate::core::clock::Edge;
 use crate::core::text::composed;
@@ -10,12 +12,9 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
 use utoipa::IntoParams;
-use utoipa::openapi::path::Parameter;
 
 /// Page size when none is asked for.
 pub const LIMIT: i64 = 50;
@@ -368,40 +367,6 @@ impl FromStr for Sort {
     }
 }
 
-/// The filters that there are, and how many characters their values may have, as they are documented; looked up once for each type.
-fn longest<F: IntoParams + 'static>() -> Arc<BTreeMap<String, usize>> {
-    static KNOWN: Mutex<BTreeMap<TypeId, Arc<BTreeMap<String, usize>>>> = Mutex::new(BTreeMap::new());
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let limit = |parameter: Parameter| {
-        let schema = serde_json::to_value(parameter.schema).unwrap_or_default();
-        let most = schema.get("maxLength").or(schema.pointer("/items/maxLength")).and_then(Value::as_u64);
-        (parameter.name, most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX))
-    };
-    let limits = || Arc::new(F::into_params(|| None).into_iter().map(limit).collect());
-    known.entry(TypeId::of::<F>()).or_insert_with(limits).clone()
-}
-
-fn filters<F: DeserializeOwned>(own: &[(String, String)]) -> Result<F, Invalid> {
-    let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(own).finish();
-    let read = serde_path_to_error::deserialize(serde_html_form::Deserializer::new(form_urlencoded::parse(text.as_bytes())));
-    read.map_err(|e| {
-        let (path, words) = (e.path().to_string(), e.inner().to_string());
-        let unknown = words.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-        let place = unknown.or_else(|| path.split(['[', '.']).next().filter(|place| !place.is_empty()));
-        let place = place.or_else(|| own.first().map(|(name, _)| name.as_str())).unwrap_or_default();
-        match unknown {
-            Some(_) => Invalid::query(place, "unknown_parameter", "there is no such parameter"),
-            None => Invalid::query(place, "invalid_parameter", words.clone()),
-        }
-    })
-}
-/// The first parameter that has more values than `most`.
-pub fn too_often(asked: &[(String, String)], most: usize) -> Option<Invalid> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    asked.iter().for_each(|(name, _)| *counts.entry(name).or_default() += 1);
-    let name = counts.into_iter().find(|(_, count)| *count > most)?.0;
-    Some(Invalid::query(name, "invalid_parameter", format!("at most {most} values")))
-}
 fn foreign() -> Problem {
     Problem::new(Code::InvalidCursor, "Ask with the same filters and sort as for the page before.")
 }

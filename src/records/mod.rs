@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod ask;
 pub mod body;
 pub mod duties;
+mod filters;
 pub mod frameworks;
 pub mod history;
 pub mod kind;

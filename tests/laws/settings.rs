@@ -39,8 +39,7 @@ async fn changes(app: &TestApp) -> Vec<Change> {
     let said = json!({"comment": "Not all is decided.", "allow_incomplete": true});
     app.post(&manager, &format!("{scope}/soa-versions"), &said).await.expect(201);
     let keys = app.get(&admin, "/v1/api-keys?limit=1").await.data();
-    let (decision, answer) =
-        (format!("{scope}/applicability/iso-27001-2022:A.5.1"), format!("{gap}/answers/nis2-art21:21(2)(a)"));
+    let (decision, answer) = (format!("{scope}/applicability/iso-27001-2022:A.5.1"), format!("{gap}/answers/nis2-art21:21(2)(a)"));
     let (user, key) = (format!("/v1/users/{}", app.keys.user), format!("/v1/api-keys/{}", id(&keys[0])));
     let patch = |kind, path: &str, body: Value, wrong: Value| Change {
         kind,
@@ -53,7 +52,11 @@ async fn changes(app: &TestApp) -> Vec<Change> {
         matched: true,
         idle: true,
     };
-    let put = |kind, path: &str, body: Value, wrong: Value| Change { method: Method::PUT, key: manager.clone(), ..patch(kind, path, body, wrong) };
+    let put = |kind, path: &str, body: Value, wrong: Value| Change {
+        method: Method::PUT,
+        key: manager.clone(),
+        ..patch(kind, path, body, wrong)
+    };
     vec![
         patch("organization", "/v1/organization", json!({"name": "Another name"}), json!({"name": ""})),
         patch("user", &user, json!({"tags": ["x"]}), json!({"tags": 3})),
@@ -100,14 +103,24 @@ async fn a_change_of_a_setting_is_one_entry_and_the_past_stays(app: &TestApp) {
         if let Some(wrong) = &change.wrong {
             send(app, &change, current, wrong).await.problem(422, "validation_failed");
         }
-        let by_auditor = Change { key: app.keys.auditor.clone(), read: String::new(), path: change.path.clone(), method: change.method.clone(), body: json!({}), wrong: None, ..change };
+        let by_auditor = Change {
+            key: app.keys.auditor.clone(),
+            read: String::new(),
+            path: change.path.clone(),
+            method: change.method.clone(),
+            body: json!({}),
+            wrong: None,
+            ..change
+        };
         send(app, &by_auditor, current, &change.body).await.problem(403, "forbidden");
         assert_eq!(last(app), began, "{kind}: a refused change is in the ledger");
         // What is taken is one entry, and its image is what is answered.
         let done = send(app, &change, current, &change.body).await;
         assert!([200, 201].contains(&done.status), "{kind}: {} {}", done.status, done.text());
         let rows = entries(app, began);
-        let [(seq, of, action, record, version, body, personal)] = rows.as_slice() else { panic!("{kind}: {} entries for one change", rows.len()) };
+        let [(seq, of, action, record, version, body, personal)] = rows.as_slice() else {
+            panic!("{kind}: {} entries for one change", rows.len())
+        };
         assert_eq!(of, kind);
         assert!(["create", "update", "withdraw", "import"].contains(&action.as_str()), "{kind}: {action}");
         let after = app.get(&change.key, &change.read).await.expect(200);

@@ -11,6 +11,8 @@ crate::on_both!(
     bodies_with_wrong_values_are_refused_by_name,
     every_answer_has_its_headers,
     large_answers_are_compressed_when_asked_for,
+    each_form_has_its_tag_and_conditions_take_either,
+    the_way_in_is_shown,
     a_malformed_id_is_404_in_a_path,
     every_problem_is_explained_where_its_type_says
 );
@@ -209,6 +211,46 @@ async fn large_answers_are_compressed_when_asked_for(app: &TestApp) {
         None,
         "too small to be worth it"
     );
+}
+
+async fn each_form_has_its_tag_and_conditions_take_either(app: &TestApp) {
+    let (key, gzip) = (&app.keys.manager, ("Accept-Encoding", "gzip"));
+    let long = json!({"name": "Long", "asset_type": "information", "classification": "internal", "description": "long ".repeat(400)});
+    let made = app.post(key, "/v1/assets", &long).await.expect(201).json();
+    let path = format!("/v1/assets/{}", id(&made));
+    for (path, key) in [(path.as_str(), key.as_str()), ("/v1/openapi.json", ""), ("/v1/openapi.yaml", ""), ("/docs/page.js", "")] {
+        let (plain, small) = (app.get(key, path).await.expect(200), app.get_with(key, path, &[gzip]).await.expect(200));
+        assert_eq!((plain.header("content-encoding"), small.header("content-encoding").as_deref()), (None, Some("gzip")), "{path}");
+        assert_ne!(plain.etag(), small.etag(), "{path}: other bytes, another strong tag");
+        assert!(small.header("vary").unwrap().contains("Accept-Encoding"), "{path}");
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(small.bytes.as_slice()).read_to_string(&mut text).unwrap();
+        assert_eq!(text, plain.text(), "{path}");
+        for tag in [plain.etag(), small.etag()] {
+            app.get_with(key, path, &[("If-None-Match", &tag)]).await.expect(304);
+            app.get_with(key, path, &[("If-None-Match", &tag), gzip]).await.expect(304);
+        }
+    }
+    let small = app.get_with(key, &path, &[gzip]).await.expect(200).etag();
+    app.patch(key, &path, &small, &json!({"name": "Renamed"})).await.expect(200);
+    app.patch(key, &path, &small, &json!({"name": "Again"})).await.problem(412, "version_mismatch");
+    // What reads alike is weak, and the same for both.
+    let (plain, small) = (app.get(key, "/v1/threats").await, app.get_with(key, "/v1/threats", &[gzip]).await);
+    assert!(plain.etag().starts_with("W/") && plain.etag() == small.etag());
+}
+
+async fn the_way_in_is_shown(app: &TestApp) {
+    let links = app.get("", "/").await.expect(200).json();
+    for place in ["docs", "openapi", "health", "readiness"] {
+        app.get("", links[place].as_str().unwrap()).await.expect(200);
+    }
+    let browser = app.get_with("", "/", &[("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")]).await.expect(303);
+    assert_eq!(browser.header("location").as_deref(), Some("/docs"));
+    std::fs::rename(app.dir.path().join("object_store"), app.dir.path().join("gone")).unwrap();
+    app.get("", "/readyz").await.problem(503, "unavailable");
+    app.get("", "/healthz").await.expect(200);
+    std::fs::rename(app.dir.path().join("gone"), app.dir.path().join("object_store")).unwrap();
+    app.get("", "/readyz").await.expect(200);
 }
 
 async fn a_malformed_id_is_404_in_a_path(app: &TestApp) {

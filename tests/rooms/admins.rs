@@ -75,7 +75,7 @@ async fn two_admins_do_not_demote_each_other(app: &TestApp) {
     let second = app.user(first, &second).await;
     let other = &token(app, "second@a.example").await;
     let (one, two) = (format!("/v1/users/{}", app.keys.user), at("users", &second));
-    let nobody = json!({"roles": ["auditor"]});
+    let nobody = json!({"roles": ["manager"]});
     let (a, b) = join(app.patch(first, &two, "*", &nobody), app.patch(other, &one, "*", &nobody)).await;
     let mut all = [a.status, b.status];
     all.sort_unstable();

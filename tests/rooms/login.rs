@@ -291,6 +291,7 @@ async fn old_answers_of_others_stay(app: &TestApp) {
         app.send(key, post, "/v1/assets", &headers, Some(&asset)).await.expect(201);
     };
     for n in 0..30 {
+        app.pass(1);
         send(&app.keys.manager, &format!("a{n}")).await;
     }
     send(&app.keys.b_manager, "b").await;
