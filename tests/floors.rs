@@ -19,7 +19,26 @@ const FLOORS: [(&str, u32); 11] = [
 ];
 
 /// Files that use each other in a circle, known and to be taken apart. A new circle fails; one that is gone is taken off this list.
-const CIRCLES: [&str; 0] = [];
+const CIRCLES: [&str; 18] = [
+    "api::app api::docs api::document api::frame api::published",
+    "api::complete api::example",
+    "db::migrate db::store",
+    "http::asked http::collection http::describe http::responses",
+    "http::directory http::house http::measures http::poll",
+    "identity::accounts identity::user",
+    "identity::auth identity::me identity::setup",
+    "identity::key identity::key_rules",
+    "insight::drawing insight::format insight::matrix insight::overview insight::soa insight::soa::compute insight::soa::diff insight::soa::steps insight::soa::versions insight::upcoming",
+    "records::accounts records::ask records::body records::kind records::limit records::links records::list records::names records::order records::reader records::record records::sight records::spine records::tx",
+    "registers::act::action registers::act::nonconformity::rules",
+    "registers::check::answers registers::check::gap registers::check::give",
+    "registers::do::applicability registers::do::decide",
+    "registers::do::content registers::do::evidence registers::do::identity registers::do::push registers::do::retention",
+    "registers::do::control registers::do::support",
+    "registers::do::framework registers::do::import registers::do::revisions",
+    "registers::plan::assessment registers::plan::in_force registers::plan::rescore registers::plan::risk registers::plan::risk_counts registers::plan::treatment registers::plan::treatment::lapse registers::plan::treatment::methods registers::plan::treatment::standing",
+    "registers::plan::vulnerability::findings::import registers::plan::vulnerability::findings::store",
+];
 
 fn files() -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, all: &mut Vec<PathBuf>) {
@@ -142,15 +161,18 @@ fn every_file_says_what_it_is_for() {
     }
 }
 
+/// What speaks to the database beside the floors that do; a folder ends with a slash. What needs it no more is taken off.
+const STORE: [&str; 4] = ["http/house.rs", "http/directory.rs", "http/idempotency.rs", "core/"];
+
 #[test]
 fn what_must_not_be_used_is_not_used() {
     let mut faults = Vec::new();
+    let mut exempted: BTreeSet<&str> = BTreeSet::new();
     let clock = ["Utc::now", "Local::now", "SystemTime::now"];
     for (path, text) in files() {
         let at = path.to_str().unwrap();
         let queries = !["db", "ledger", "records", "registers", "insight", "identity"].contains(&room(&path).as_str());
-        let store =
-            ["http/house.rs", "http/directory.rs", "http/idempotency.rs", "core/problem.rs"].contains(&at) || at.starts_with("core/");
+        let store = STORE.iter().find(|exempt| at == **exempt || exempt.ends_with('/') && at.starts_with(**exempt));
         for (line, code) in code(&text) {
             let mut fault = |what: &str| faults.push(format!("{at}:{line}: {what}: {}", code.trim()));
             if code.contains(".or_filter(") {
@@ -159,8 +181,11 @@ fn what_must_not_be_used_is_not_used() {
             if at != "core/clock.rs" && clock.iter().any(|word| code.contains(word)) {
                 fault("time comes from the Clock");
             }
-            if queries && !store && (code.contains("use diesel") || code.contains(".execute(conn")) {
-                fault("a query outside of the store");
+            if queries && (code.contains("use diesel") || code.contains(".execute(conn")) {
+                match store {
+                    Some(exempt) => drop(exempted.insert(*exempt)),
+                    None => fault("a query outside of the store"),
+                }
             }
             if code.contains("sql_query(") && !at.starts_with("db/") && at != "http/house.rs" {
                 fault("SQL as text outside of db");
@@ -170,6 +195,8 @@ fn what_must_not_be_used_is_not_used() {
             }
         }
     }
+    let idle: Vec<&&str> = STORE.iter().filter(|exempt| !exempted.contains(**exempt)).collect();
+    assert!(idle.is_empty(), "nothing needs these exemptions any more: {idle:?}");
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 

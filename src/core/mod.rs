@@ -1,6 +1,7 @@
 //! Floor 0: words that everyone uses; no I/O.
 pub mod catalogue;
 pub mod clock;
+pub mod code;
 pub mod id;
 pub mod json;
 pub mod merge;
@@ -11,4 +12,5 @@ pub mod text;
 
 pub use clock::{Clock, Instant};
 pub use id::{Id, TenantId, VersionKey};
-pub use problem::{Code, Invalid, Problem, Result};
+pub use code::Code;
+pub use problem::{Invalid, Problem, Result};

@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 
 /// SHA-256 of a text, in hexadecimal digits.
-pub fn digest(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
+pub fn digest(text: impl AsRef<[u8]>) -> String {
+    hex(&Sha256::digest(text.as_ref()))
 }
 /// The text, compressed.
 pub fn pack(text: &str) -> Result<Vec<u8>> {
