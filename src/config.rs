@@ -22,7 +22,7 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("ISMS_FILE_LIMIT", "104857600", "bytes that a file of evidence may have"),
     ("ISMS_READERS", "4", "connections for reading"),
     ("ISMS_WORKERS", "0", "worker threads; 0 is one for each processor"),
-    ("ISMS_ADMIN_PASSWORD", "", "password for `isms admin create`; read from standard input when absent"),
+    ("ISMS_ADMIN_PASSWORD", "", "password for `isms admin create` and `set-password`; read from standard input when absent"),
 ];
 
 /// Names that there were, and what to use now.

@@ -1,15 +1,18 @@
-//! `isms serve` · `demo` · `migrate` · `rebuild` · `openapi` · `admin create` · `health`.
+//! `isms serve` · `demo` · `migrate` · `rebuild` · `openapi` · `admin create`, `list`, `set-password`, `grant` · `health`.
 use clap::{Parser, Subcommand};
+use isms::access::Role;
 use isms::api::server::{self, Outcome};
 use isms::api::{demo, document};
 use isms::config::{Config, SETTINGS};
 use isms::core::Clock;
 use isms::http::journal;
-use isms::identity::founding;
+use isms::identity::{admin, founding};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
+use strum::VariantNames;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -55,9 +58,45 @@ enum Admin {
         /// What the user logs in with.
         #[arg(long)]
         email: String,
+        /// What the user is called, who is a person of the organization, too: not the address.
+        #[arg(long, default_value = "First admin")]
+        name: String,
+        /// The IANA time zone where the organization's days begin and end.
+        #[arg(long, default_value = "UTC")]
+        time_zone: String,
         /// Also makes an API key of that user with the role manager.
         #[arg(long)]
         api_key: bool,
+        /// Makes one more organization, though one of that name has an account with that address.
+        #[arg(long)]
+        another: bool,
+    },
+    /// Prints every account, one a line as JSON.
+    List {
+        /// Only of the organization with this name or id.
+        #[arg(long)]
+        organization: Option<String>,
+    },
+    /// Sets the password of an account and ends its sessions. The password comes from ISMS_ADMIN_PASSWORD or standard input.
+    SetPassword {
+        /// The name or id of the organization.
+        #[arg(long)]
+        organization: String,
+        /// What the account logs in with.
+        #[arg(long)]
+        email: String,
+    },
+    /// Gives an account a role, and lets it in again where it was disabled or archived.
+    Grant {
+        /// The name or id of the organization.
+        #[arg(long)]
+        organization: String,
+        /// What the account logs in with.
+        #[arg(long)]
+        email: String,
+        /// Which role.
+        #[arg(long, default_value = "admin")]
+        role: String,
     },
 }
 
@@ -105,16 +144,54 @@ async fn run(command: Command) -> Outcome<()> {
             let count = server::rebuild(&config, kind.as_deref())?;
             Ok(writeln!(std::io::stdout(), "rebuilt {count} records from the ledger")?)
         }
-        Command::Admin(Admin::Create { organization, email, api_key }) => {
-            let password = match &config.admin_password {
-                Some(password) => password.clone(),
-                None => from_standard_input()?,
-            };
-            let house = server::house(&config, Clock::system())?;
-            let founded = founding::found(&house, &organization, &email, &password, api_key).await.map_err(|problem| said(&problem))?;
-            printed(&serde_json::to_string(&founded)?)
-        }
+        Command::Admin(command) => administer(&config, command).await,
         Command::Health => health(&config.bind),
+    }
+}
+
+async fn administer(config: &Config, command: Admin) -> Outcome<()> {
+    let _alone: Option<File> = match &command {
+        Admin::SetPassword { .. } | Admin::Grant { .. } => Some(
+            server::alone(config)
+                .map_err(|why| format!("{why}; stop it, run this again, and start it (beside PostgreSQL it may go on)"))?,
+        ),
+        Admin::Create { .. } | Admin::List { .. } => None,
+    };
+    let house = server::house(config, Clock::system())?;
+    let lines = match command {
+        Admin::Create { organization, email, name, time_zone, api_key, another } => {
+            let password = password(config)?;
+            let plan = founding::Plan { organization, time_zone, name, email, password, api_key, another };
+            founding::found(&house, plan).await.and_then(|founded| Ok(vec![line(&founded)?]))
+        }
+        Admin::List { organization } => {
+            let all = admin::list(&house, organization.as_deref()).await;
+            all.and_then(|all| all.iter().map(line).collect())
+        }
+        Admin::SetPassword { organization, email } => {
+            let password = password(config)?;
+            let done = admin::set_password(&house, (&organization, &email), password).await;
+            done.and_then(|account| Ok(vec![line(&account)?]))
+        }
+        Admin::Grant { organization, email, role } => {
+            let known = || format!("--role: one of {}", Role::VARIANTS.join(", "));
+            let role: Role = role.parse().map_err(|_| known())?;
+            let done = admin::grant(&house, (&organization, &email), role).await;
+            done.and_then(|account| Ok(vec![line(&account)?]))
+        }
+    };
+    let lines = lines.map_err(|problem| said(&problem))?;
+    lines.iter().try_for_each(|line| printed(line))
+}
+
+fn line(value: &impl serde::Serialize) -> Result<String, isms::core::Problem> {
+    serde_json::to_string(value).map_err(isms::core::Problem::internal)
+}
+
+fn password(config: &Config) -> Outcome<String> {
+    match &config.admin_password {
+        Some(password) => Ok(password.clone()),
+        None => from_standard_input(),
     }
 }
 
@@ -127,8 +204,18 @@ fn printed(text: &str) -> Outcome<()> {
 }
 
 fn said(problem: &isms::core::Problem) -> String {
-    let faults: Vec<String> = problem.errors().iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect();
-    if faults.is_empty() { problem.to_string() } else { faults.join("; ") }
+    let option = |pointer: &str| match pointer {
+        "/organization" => "--organization".to_owned(),
+        "/email" => "--email".to_owned(),
+        "/name" => "--name".to_owned(),
+        "/time_zone" => "--time-zone".to_owned(),
+        "/password" => "the password".to_owned(),
+        other => other.trim_start_matches('/').replace('/', " "),
+    };
+    let fault = |fault: &isms::core::Invalid| format!("{}: {}", option(&fault.pointer), fault.detail);
+    let mut faults: Vec<String> = problem.errors().iter().map(fault).collect();
+    faults.dedup();
+    if faults.is_empty() { problem.detail().to_owned() } else { faults.join("; ") }
 }
 
 fn from_standard_input() -> Outcome<String> {

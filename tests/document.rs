@@ -309,7 +309,7 @@ fn every_body_has_an_example_that_its_schema_takes() {
 #[test]
 fn what_answers_document_is_always_there() {
     // What is asked for with `include`, and what is shown once.
-    const ASKED_FOR: [&str; 4] = ["counts", "refs", "total", "secret"];
+    const ASKED_FOR: [&str; 5] = ["counts", "refs", "total", "secret", "setup_token"];
     let (document, mut faults) = (document(), Vec::new());
     let answered = reached(&document, &mut |at| at.contains("/responses/"));
     let schemas = document["components"]["schemas"].as_object().unwrap();

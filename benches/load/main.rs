@@ -1,7 +1,9 @@
 //! A repeatable load on the built service: `cargo bench --bench load -- [--database URL] [--assets N] [--risks N] [--entries N] [--seconds S]`.
+//! `cargo bench --bench load -- --flood [--database URL] [--seconds S] [--check]` shows what floods by one organization do to another.
 //! It founds an organization, fills it through the API, asks, and prints a table in Markdown; docs/performance.md explains it.
 //! Linux only (CPU times are the kernel's, from /proc), and never beyond the loopback.
 mod bare;
+mod flood;
 mod process;
 mod report;
 mod scenarios;
@@ -46,6 +48,9 @@ struct Options {
     /// Also compares pages of 1,000 and of 100,000 assets.
     #[arg(long)]
     deep: bool,
+    /// Floods one organization's door instead, and measures how another one and the health check fare.
+    #[arg(long)]
+    flood: bool,
     /// Keeps the filled data here, and uses what is there.
     #[arg(long)]
     data: Option<PathBuf>,
@@ -63,6 +68,7 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     let outcome = match &options.bare {
+        None if options.flood => flood::run(&options),
         Some(address) => bare::serve(address).map(|()| false),
         None => run(&options),
     };

@@ -72,8 +72,14 @@ fn risk(n: usize, assets: &[String]) -> String {
 
 /// An organization with a key; the service need not run.
 pub fn found(data: &Path, database: Option<&str>) -> Outcome<Seeded> {
-    let mut command = isms(&["admin", "create", "--organization", "Load", "--email", "load@example.org", "--api-key"], data, database);
-    let made = command.env("ISMS_ADMIN_PASSWORD", "a long password for the load").output()?;
+    found_as(data, database, ("Load", EMAIL))
+}
+/// The first user of the organization under load.
+pub const EMAIL: &str = "load@example.org";
+/// One of this name, with a user of this address.
+pub fn found_as(data: &Path, database: Option<&str>, (name, email): (&str, &str)) -> Outcome<Seeded> {
+    let mut command = isms(&["admin", "create", "--organization", name, "--email", email, "--api-key"], data, database);
+    let made = command.env("ISMS_ADMIN_PASSWORD", "nine blue tractors sing").output()?;
     if !made.status.success() {
         return Err(String::from_utf8_lossy(&made.stderr).into_owned().into());
     }

@@ -4,10 +4,28 @@ use sha2::{Digest, Sha256};
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const PREFIX: &str = "isms_";
+const SETUP: &str = "setup_";
 const SECRET: usize = 32;
 
 /// A new key: 190 bits of randomness.
 pub fn generate() -> Result<String> {
+    let secret = letters()?;
+    Ok(format!("{PREFIX}{secret}_{}", checksum(&secret)))
+}
+
+/// A new one-time token, with which the holder of an account sets its password.
+pub fn setup_token() -> Result<String> {
+    Ok(format!("{SETUP}{}", letters()?))
+}
+
+/// What is kept of a setup token that has the right form.
+pub fn setup_hash(token: &str) -> Option<[u8; 32]> {
+    let letters = token.strip_prefix(SETUP)?;
+    let formed = letters.len() == SECRET && letters.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    formed.then(|| digest(token))
+}
+
+fn letters() -> Result<String> {
     let mut secret = String::with_capacity(SECRET);
     while secret.len() < SECRET {
         let mut bytes = [0_u8; 64];
@@ -16,7 +34,7 @@ pub fn generate() -> Result<String> {
         let letters = bytes.iter().filter(|byte| **byte < 248).filter_map(|byte| ALPHABET.get(usize::from(byte % 62)));
         secret.extend(letters.take(SECRET - secret.len()).map(|letter| char::from(*letter)));
     }
-    Ok(format!("{PREFIX}{secret}_{}", checksum(&secret)))
+    Ok(secret)
 }
 
 /// What is kept of a key that has the right form.

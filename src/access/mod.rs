@@ -1,6 +1,7 @@
 //! Floor 2: who may do what.
 pub mod actor;
 pub mod api_key;
+pub mod guessable;
 pub mod names;
 pub mod password;
 pub mod policy;

@@ -24,7 +24,7 @@ pub const POLICY: &[Row] = &[
     ("organization",     &["read"],                                       EVERYONE),
     ("organization",     &["change"],                                     &[Admin]),
     ("user",             &["read"],                                       &[Admin, InternalAuditor, Auditor]),
-    ("user",             &["change", "archive"],                          &[Admin]),
+    ("user",             &["change", "archive", "reset-password"],        &[Admin]),
     // Whoever neither administers nor audits: their own keys.
     ("api_key",          &["read", "change", "revoke", "rotate"],         EVERYONE),
     ("person",           &["read"],                                       READERS),

@@ -1,8 +1,11 @@
 //! Access tokens: JWT (RFC 7519, RFC 9068) signed with HS256 and a key that stays in a file. Algorithm, issuer, audience and type are pinned;
 //! roles are not in the token but looked up, so that what is taken away is gone at once.
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -27,12 +30,30 @@ struct Claims {
     iat: i64,
     exp: i64,
     jti: Id,
+    /// The session: the family of refresh tokens that it came with.
+    sid: Id,
+    /// The account's epoch: what ends all its sessions makes a new one.
+    epoch: i32,
+}
+
+/// What an access token stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Session {
+    /// The organization.
+    pub tenant: TenantId,
+    /// The user.
+    pub user: Id,
+    /// The family of refresh tokens.
+    pub family: Id,
+    /// The account's epoch when it began.
+    pub epoch: i32,
 }
 
 /// Signs and checks.
 pub struct Tokens {
     signing: EncodingKey,
     checking: DecodingKey,
+    fingerprints: [u8; 32],
 }
 
 impl Tokens {
@@ -53,27 +74,59 @@ impl Tokens {
         if key.len() < 32 {
             return Err(format!("{}: a signing key has at least 32 bytes", file.display()));
         }
-        Ok(Tokens { signing: EncodingKey::from_secret(&key), checking: DecodingKey::from_secret(&key) })
+        let fingerprints = keyed(&key, &[b"isms fingerprints"]).map_err(|e| e.to_string())?;
+        let (signing, checking) = (EncodingKey::from_secret(&key), DecodingKey::from_secret(&key));
+        Ok(Tokens { signing, checking, fingerprints })
     }
-    /// A token for a user.
-    pub fn sign(&self, tenant: TenantId, user: Id, now: Instant) -> Result<String> {
+    /// What stands for a content that may hold a secret: without the key it cannot be guessed.
+    pub fn fingerprint(&self, parts: &[&[u8]]) -> Result<[u8; 32]> {
+        keyed(&self.fingerprints, parts)
+    }
+    /// A token of a session.
+    pub fn sign(&self, session: Session, now: Instant) -> Result<String> {
         let iat = now.millis() / 1000;
-        let (iss, aud) = (ISSUER.to_owned(), AUDIENCE.to_owned());
-        let claims = Claims { iss, aud, sub: user, tenant: tenant.0, iat, exp: iat + ACCESS_SECONDS, jti: Id::new() };
+        let Session { tenant, user, family, epoch } = session;
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            aud: AUDIENCE.to_owned(),
+            sub: user,
+            tenant: tenant.0,
+            iat,
+            exp: iat + ACCESS_SECONDS,
+            jti: Id::new(),
+            sid: family,
+            epoch,
+        };
         let header = Header { typ: Some(TYPE.into()), ..Header::new(Algorithm::HS256) };
         encode(&header, &claims, &self.signing).map_err(Problem::internal)
     }
     /// Whose token it is, and until when.
-    pub fn check(&self, token: &str, now: Instant) -> Result<(TenantId, Id, Instant)> {
-        let bad = || Problem::new(Code::Unauthenticated, "The access token is not valid or has ended.");
+    pub fn check(&self, token: &str, now: Instant) -> Result<(Session, Instant)> {
+        let bad = || Problem::new(Code::Unauthenticated, "The access token is unknown or has ended.");
         let mut rules = Validation::new(Algorithm::HS256);
         rules.set_issuer(&[ISSUER]);
         rules.set_audience(&[AUDIENCE]);
         rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         rules.validate_exp = false; // by our own clock, below
         let read = decode::<Claims>(token, &self.checking, &rules).map_err(|_| bad())?;
-        let ends = Instant::from_millis(read.claims.exp.saturating_mul(1000)).ok_or_else(bad)?;
-        let right = read.header.typ.as_deref() == Some(TYPE) && now < ends;
-        right.then_some((TenantId(read.claims.tenant), read.claims.sub, ends)).ok_or_else(bad)
+        let Claims { sub: user, tenant, exp, sid: family, epoch, .. } = read.claims;
+        let ends = Instant::from_millis(exp.saturating_mul(1000)).ok_or_else(bad)?;
+        let right = read.header.typ.as_deref() == Some(TYPE) && now < ends && !critical(token);
+        let session = Session { tenant: TenantId(tenant), user, family, epoch };
+        right.then_some((session, ends)).ok_or_else(bad)
     }
+}
+
+/// Does its header name extensions that have to be understood (RFC 7515 4.1.11)? None is.
+fn critical(token: &str) -> bool {
+    let header = token.split('.').next().unwrap_or_default();
+    let read = URL_SAFE_NO_PAD.decode(header).ok();
+    let members = read.and_then(|bytes| serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes).ok());
+    members.is_none_or(|members| members.contains_key("crit"))
+}
+
+fn keyed(key: &[u8], parts: &[&[u8]]) -> Result<[u8; 32]> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(Problem::internal)?;
+    parts.iter().for_each(|part| mac.update(part));
+    Ok(mac.finalize().into_bytes().into())
 }

@@ -19,7 +19,9 @@ pub fn document() -> Value {
     for name in &document.clashes {
         log::error!("two schemas are called {name}");
     }
-    finished(document.framed(frame()))
+    let mut whole = finished(document.framed(frame()));
+    super::permits::publish(&mut whole);
+    whole
 }
 
 /// What needs no key.

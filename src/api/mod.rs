@@ -8,6 +8,7 @@ pub mod example;
 pub mod frame;
 pub mod lines;
 pub mod metrics;
+pub mod permits;
 mod published;
 pub mod server;
 mod yaml;

@@ -1,14 +1,16 @@
 //! Floor 0: words that everyone uses; no I/O.
 pub mod catalogue;
 pub mod clock;
+pub mod code;
 pub mod id;
-mod invalid;
 pub mod json;
 pub mod merge;
+pub mod packed;
 pub mod problem;
 pub mod sql;
 pub mod text;
 
 pub use clock::{Clock, Instant};
 pub use id::{Id, TenantId, VersionKey};
-pub use problem::{Code, Invalid, Problem, Result};
+pub use code::Code;
+pub use problem::{Invalid, Problem, Result};

@@ -9,10 +9,12 @@ pub mod migrate;
 pub mod modes;
 pub mod proof;
 pub mod schema;
+pub mod sessions;
 pub mod store;
 pub mod types;
 pub mod walk;
 
 pub use connection::{Conn, Manager, MultiBackend as Backend};
 pub use files::Files;
+pub use sessions::Sessions;
 pub use store::Database;

@@ -160,6 +160,12 @@ table! {
 }
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
+    soa_statements (tenant_id, sha256) {
+        tenant_id -> DbUuid, sha256 -> Text, content -> Binary,
+    }
+}
+table! {
+    use diesel::sql_types::*; use crate::core::sql::*;
     gap_assessments (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, framework -> Text,
     }
@@ -186,7 +192,9 @@ table! {
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     credentials (tenant_id, user_id) {
-        tenant_id -> DbUuid, user_id -> DbUuid, email -> Text, password_hash -> Text,
+        tenant_id -> DbUuid, user_id -> DbUuid, password_hash -> Nullable<Text>, setup_hash -> Nullable<Binary>,
+        setup_expires_at -> Nullable<DbInstant>, issued_by -> Nullable<DbUuid>, issued_by_person -> Nullable<DbUuid>,
+        issued_at -> DbInstant, holder_set_at -> Nullable<DbInstant>, epoch -> Integer,
     }
 }
 table! {
@@ -198,13 +206,13 @@ table! {
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     refresh_tokens (hash) {
-        hash -> Binary, tenant_id -> DbUuid, user_id -> DbUuid, family -> DbUuid, expires_at -> DbInstant,
+        hash -> Binary, tenant_id -> DbUuid, user_id -> DbUuid, family -> DbUuid, epoch -> Integer, expires_at -> DbInstant,
         used_at -> Nullable<DbInstant>,
     }
 }
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
-    login_failures (subject) {
+    login_attempts (subject) {
         subject -> Binary, failures -> Integer, last_at -> DbInstant,
     }
 }
@@ -246,6 +254,7 @@ allow_tables_to_appear_in_same_query!(versions, risk_treatments);
 allow_tables_to_appear_in_same_query!(versions, controls);
 allow_tables_to_appear_in_same_query!(versions, applicability);
 allow_tables_to_appear_in_same_query!(versions, soa_versions);
+allow_tables_to_appear_in_same_query!(applicability, ledger_entries);
 allow_tables_to_appear_in_same_query!(versions, evidence);
 allow_tables_to_appear_in_same_query!(versions, nonconformities);
 allow_tables_to_appear_in_same_query!(versions, actions);
@@ -254,11 +263,13 @@ allow_tables_to_appear_in_same_query!(versions, gap_assessments);
 allow_tables_to_appear_in_same_query!(versions, gap_answers);
 allow_tables_to_appear_in_same_query!(versions, api_keys);
 allow_tables_to_appear_in_same_query!(versions, links);
+allow_tables_to_appear_in_same_query!(links, people);
 allow_tables_to_appear_in_same_query!(versions, requirement_links);
 allow_tables_to_appear_in_same_query!(versions, ledger_entries);
 allow_tables_to_appear_in_same_query!(versions, records);
 allow_tables_to_appear_in_same_query!(versions, ledger_heads);
 allow_tables_to_appear_in_same_query!(links, controls);
+allow_tables_to_appear_in_same_query!(links, records);
 allow_tables_to_appear_in_same_query!(links, evidence);
 allow_tables_to_appear_in_same_query!(links, assets);
 allow_tables_to_appear_in_same_query!(links, requirement_links);

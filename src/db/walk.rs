@@ -55,15 +55,15 @@ impl Following<'_> {
 impl QueryFragment<Backend> for Following<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         let (near, far) = if self.0.back { ("to_id", "from_id") } else { ("from_id", "to_id") };
-        out.push_sql("WITH RECURSIVE reached(id) AS (VALUES ");
+        out.push_sql("WITH RECURSIVE reached(id) AS (SELECT r.id FROM records r WHERE r.tenant_id = ");
+        out.push_bind_param::<DbUuid, _>(&self.0.tenant)?;
         // A few lengths, so that the statement stays prepared.
         let (count, last) = (self.0.from.len().next_power_of_two(), self.0.from.last());
         for (n, id) in self.0.from.iter().chain(std::iter::repeat_n(last, count - self.0.from.len()).flatten()).enumerate() {
-            out.push_sql(if n == 0 { "(" } else { ", (" });
+            out.push_sql(if n == 0 { " AND r.id IN (" } else { ", " });
             out.push_bind_param::<DbUuid, _>(id)?;
-            out.push_sql(")");
         }
-        out.push_sql(" UNION SELECT l.");
+        out.push_sql(") UNION SELECT l.");
         out.push_sql(far);
         self.live(&mut out)?;
         out.push_sql(") SELECT l.");

@@ -20,10 +20,12 @@ pub fn asked<R: Resource>() -> Vec<Value> {
     let instant = json!({"type": "string", "maxLength": 40, "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}], "example": "2026-03-01T09:00:00Z"});
     let mut all = vec![
         any("status", "In this state.", json!({"type": "string", "enum": kind.statuses()})),
+        any("id", "With this id.", json!({"type": "string", "format": "uuid", "maxLength": 36})),
         any("code", "With this code.", json!({"type": "string", "maxLength": 32, "pattern": format!("^{}-[0-9]{{1,18}}$", kind.code)})),
         any("external_ref", "With this external reference.", text(200)),
         any("tag", "With this tag.", text(50)),
         query("owner_none", "Without an owner, or with one.", flag()),
+        query("owner_left", "Its owner's last day has passed, or not.", flag()),
         query("q", "Words that begin like this, in code, name and description; all of them.", text(200)),
         query("overdue", "Past its due day and not done, or not.", flag()),
         query("review_overdue", "Past the day of its review and not done, or not.", flag()),

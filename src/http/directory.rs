@@ -2,10 +2,12 @@
 //! process changes is forgotten at once.
 use super::House;
 use super::house::FRESH;
+use crate::access::token::Session;
 use crate::access::{Actor, ActorKind, Caller, KnownNames, Limits, Role, api_key};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::Conn;
-use crate::db::schema::{key_secrets as k, ledger_entries as e, versions as v};
+use crate::db::schema::{credentials as cr, key_secrets as k, ledger_entries as e, refresh_tokens as rt, versions as v};
+use crate::records::accounts;
 use actix_web::http::header::HeaderValue;
 use diesel::prelude::*;
 use serde::Deserialize;
@@ -13,11 +15,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant as Tick};
 
-/// What credentials are kept under: the digest of a key, or the user of a token.
+/// What credentials are kept under: the digest of a key, or the session of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Slot {
     Key([u8; 32]),
-    User(TenantId, Id),
+    User(Session),
 }
 
 /// The callers that were seen lately, and since when they are believed; `None` is not any more.
@@ -73,22 +75,37 @@ impl House {
                        Log in again, or ask an admin for a new key.";
             Problem::new(Code::Unauthenticated, why).of_credential()
         };
-        let (slot, until) = self.slot(authorization.ok_or_else(none)?.to_str().ok()).ok_or_else(bad)?;
+        let given = authorization.ok_or_else(none)?.to_str().map_err(|_| bad())?;
+        let (slot, until) = self.slot(given).ok_or_else(bad)?;
         // What was fresh when the request came in is good for its handler, though the moment has passed since.
         let caller = self.directory.get(slot, 2 * FRESH).ok_or_else(bad)?;
-        if self.now() < until.unwrap_or(caller.expires_at) { Ok(caller) } else { Err(bad()) }
+        if self.now() < ends(until, &caller) { Ok(caller) } else { Err(bad()) }
+    }
+    /// When the credential of this header ends, if it is an access token.
+    pub fn token_ends(&self, authorization: Option<&str>) -> Option<Instant> {
+        self.slot(authorization?)?.1
+    }
+    /// A user who has shown that the account is theirs, and has no credential yet.
+    pub async fn holder(&self, tenant: TenantId, user: Id) -> Result<Option<Caller>> {
+        let now = self.now();
+        let found = self.database.glance(move |conn| caller_of(conn, tenant, user, now)).await?;
+        Ok(found.map(|caller| Caller { names: self.directory.names(tenant), ..caller }))
     }
     /// Sees to it that the caller is in memory; says whether there is one. `admit` is asked before a credential that was never seen is looked up.
     pub async fn recognise(&self, authorization: &str, admit: impl FnOnce() -> Result<()>) -> Result<bool> {
-        let Some((slot, until)) = self.slot(Some(authorization)) else { return Ok(false) };
+        let Some((slot, until)) = self.slot(authorization) else { return Ok(false) };
         let now = self.now();
         if let Some(caller) = self.directory.get(slot, FRESH) {
-            return Ok(now < until.unwrap_or(caller.expires_at));
+            return Ok(now < ends(until, &caller));
         }
         if !self.directory.seen(slot) {
             admit()?;
         }
-        let found = self.database.glance(move |conn| look_up(conn, slot, now)).await?;
+        let goes_on = match slot {
+            Slot::User(session) => self.logins().sessions().run(move |conn| goes_on(conn, session)).await?,
+            Slot::Key(_) => true,
+        };
+        let found = if goes_on { self.database.glance(move |conn| look_up(conn, slot, now)).await? } else { None };
         let known = found.is_some();
         match found {
             Some(caller) => self.directory.put(slot, caller),
@@ -96,17 +113,28 @@ impl House {
         }
         Ok(known)
     }
-    fn slot(&self, authorization: Option<&str>) -> Option<(Slot, Option<Instant>)> {
-        let (scheme, credential) = authorization?.split_once(' ')?;
+    fn slot(&self, authorization: &str) -> Option<(Slot, Option<Instant>)> {
+        let (scheme, credential) = authorization.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;
         }
         if let Some(hash) = api_key::hash(credential) {
             return Some((Slot::Key(hash), None));
         }
-        let (tenant, user, until) = self.tokens().check(credential, self.now()).ok()?;
-        Some((Slot::User(tenant, user), Some(until)))
+        let (session, until) = self.tokens().check(credential, self.now()).ok()?;
+        Some((Slot::User(session), Some(until)))
     }
+}
+
+/// A token ends with itself, or with what its user may do.
+fn ends(until: Option<Instant>, caller: &Caller) -> Instant {
+    until.map_or(caller.expires_at, |until| until.min(caller.expires_at))
+}
+
+/// Was this session ended by nobody yet?
+fn goes_on(conn: &mut Conn, session: Session) -> Result<bool> {
+    let tokens = rt::table.filter(rt::family.eq(session.family).and(rt::user_id.eq(session.user)));
+    Ok(tokens.select(rt::epoch).first::<i32>(conn).optional()?.is_some())
 }
 
 #[derive(Deserialize)]
@@ -125,32 +153,43 @@ struct UserImage {
     name: String,
     roles: Vec<Role>,
     person_id: Option<Id>,
-    disabled_at: Option<Instant>,
 }
 
 fn look_up(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> {
     match slot {
         Slot::Key(hash) => key(conn, &hash, now),
-        Slot::User(tenant, id) => Ok(user(conn, tenant, id)?.map(|user| {
-            let actor = Actor { kind: ActorKind::User, id, name: user.name, person_id: Some(user.person_id.unwrap_or(id)) };
-            Caller::new(tenant, actor, user.roles, Limits::default(), now.plus_millis(3_600_000))
-        })),
+        Slot::User(Session { tenant, user, epoch, .. }) => {
+            let current = cr::table.find((tenant, user)).select(cr::epoch).get_result::<i32>(conn).optional()?;
+            if current == Some(epoch) { caller_of(conn, tenant, user, now) } else { Ok(None) }
+        }
     }
+}
+
+fn caller_of(conn: &mut Conn, tenant: TenantId, id: Id, now: Instant) -> Result<Option<Caller>> {
+    Ok(user(conn, tenant, id, now)?.map(|(user, until)| {
+        let actor = Actor { kind: ActorKind::User, id, name: user.name, person_id: Some(user.person_id.unwrap_or(id)) };
+        let ends = now.plus_millis(3_600_000);
+        Caller::new(tenant, actor, user.roles, Limits::default(), until.map_or(ends, |until| until.min(ends)))
+    }))
 }
 
 fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
     let row = k::table.find(hash).select((k::tenant_id, k::key_id, k::expires_at)).get_result(conn).optional()?;
     let Some((tenant, id, until)): Option<(TenantId, Id, Instant)> = row else { return Ok(None) };
     let Some(image) = image::<KeyImage>(conn, tenant, id)? else { return Ok(None) };
-    let expires_at = until.min(image.expires_at);
+    let mut expires_at = until.min(image.expires_at);
     if image.revoked_at.is_some() || expires_at <= now {
         return Ok(None);
     }
     // A key does what its own role allows and its user's roles still do.
     let (person_id, roles) = match image.user_id {
         None => (None, vec![image.role]),
-        Some(of) => match user(conn, tenant, of)? {
-            Some(user) => (Some(user.person_id.unwrap_or(of)), user.roles.into_iter().filter(|role| *role == image.role).take(1).collect()),
+        Some(of) => match user(conn, tenant, of, now)? {
+            Some((user, until)) => {
+                expires_at = until.map_or(expires_at, |until| until.min(expires_at));
+                let roles = user.roles.into_iter().filter(|role| *role == image.role).take(1).collect();
+                (Some(user.person_id.unwrap_or(of)), roles)
+            }
             None => return Ok(None),
         },
     };
@@ -158,9 +197,10 @@ fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
     Ok(Some(Caller::new(tenant, actor, roles, image.limits, expires_at).of_user(image.user_id)))
 }
 
-/// A user who may come in.
-fn user(conn: &mut Conn, tenant: TenantId, id: Id) -> Result<Option<UserImage>> {
-    Ok(image::<UserImage>(conn, tenant, id)?.filter(|user| user.disabled_at.is_none()))
+/// A user who may come in, and until when where an end is set.
+fn user(conn: &mut Conn, tenant: TenantId, id: Id, now: Instant) -> Result<Option<(UserImage, Option<Instant>)>> {
+    let Some(entry) = accounts::entry(conn, tenant, id, now)? else { return Ok(None) };
+    Ok(image::<UserImage>(conn, tenant, id)?.map(|user| (user, entry.until)))
 }
 
 /// The standing image of an account that is not archived.

@@ -217,6 +217,30 @@ pub struct Retried {
     idempotency_key: Option<String>,
 }
 
+/// What a history may be asked.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct Backwards {
+    /// How many at most.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<i32>,
+    /// Only versions before this position.
+    #[param(minimum = 0)]
+    before_seq: Option<i64>,
+    /// The whole record with each version.
+    #[param(inline)]
+    include: Option<IncludeBody>,
+}
+
+/// The whole record with each version?
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its description is used")]
+enum IncludeBody {
+    Body,
+}
+
 /// What a read may be asked about the past.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -98,6 +98,8 @@ verbs! {
     Revoke "revoke",
     /// Replace a key.
     Rotate "rotate",
+    /// Take a password away, for another one.
+    ResetPassword "reset-password",
 }
 
 /// Permissions on what is no register: `Guard<View<Overview>>`.
@@ -174,17 +176,13 @@ impl<P: Permission> Guard<P> {
         let caller = self.caller.clone();
         self.house.database.read(move |conn| work(&mut Reader::open(conn, &caller, as_of, now, current)?)).await
     }
-    /// The time, and the organization's settings: what a table is read and tagged with.
-    pub(super) async fn known(&self) -> Result<(Instant, Settings)> {
-        Ok((self.house.now(), self.house.settings(self.caller.tenant).await?))
-    }
     /// The same for the caller as it is now: for answers that take a while, in which a key may be revoked or a role taken away.
     pub async fn refreshed(self) -> Result<Self> {
-        let given = self.request.headers().get(header::AUTHORIZATION);
-        if let Some(authorization) = given.and_then(|value| value.to_str().ok()) {
-            self.house.recognise(authorization, || Ok(())).await?;
+        let authorization = self.request.headers().get(header::AUTHORIZATION);
+        if let Some(text) = authorization.and_then(|value| value.to_str().ok()) {
+            self.house.recognise(text, || Ok(())).await?;
         }
-        let caller = self.house.caller(given)?;
+        let caller = self.house.caller(authorization)?;
         match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
             true => Ok(Guard { caller, ..self }),
             false => Err(Problem::new(Code::Forbidden, "This role may not do that any more.")),
@@ -197,6 +195,10 @@ impl<P: Permission> Guard<P> {
     /// Waits until something is written after this position, or until then.
     pub async fn changed(&self, position: i64, until: tokio::time::Instant) -> Result<()> {
         self.house.changed(self.caller.tenant, position, until).await
+    }
+    /// The time, and the organization's settings: what a table is read and tagged with.
+    pub(super) async fn known(&self) -> Result<(Instant, Settings)> {
+        Ok((self.house.now(), self.house.settings(self.caller.tenant).await?))
     }
     /// Reads again at a moment that was read before: the further parts of one answer.
     pub async fn again<T: Send + 'static>(
@@ -298,7 +300,8 @@ impl<P: Permission> Guard<P> {
         content: &[u8],
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,
     ) -> Result<Answer> {
-        let attempt = if self.request.method() == Method::POST { Attempt::read(&self.request, content)? } else { None };
+        let attempt =
+            if self.request.method() == Method::POST { Attempt::read(&self.request, content, self.house.tokens())? } else { None };
         let (caller, clock, settings) = (self.caller.clone(), self.house.clock.clone(), self.house.settings(self.caller.tenant).await?);
         let (tenant, request, reason) = (caller.tenant, self.request_id(), self.reason()?);
         let run = move |conn: &mut crate::db::Conn, head: &mut Head| {

@@ -2,7 +2,7 @@
 use super::format::{chosen, format_of};
 use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, Then, bulk, input};
 use crate::core::{Code, Id, Problem, Result};
-use crate::records::{Ask, Known, MergePatch, Relation, Resource, Selector, history};
+use crate::records::{Ask, Known, MergePatch, Relation, Resource, Selector, history, veil};
 use actix_web::{HttpRequest, HttpResponse, Responder, web::Path};
 use chrono::NaiveDate;
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 pub(super) async fn list<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) -> Result<HttpResponse> {
+    veil::asked(guard.caller(), &R::KIND, request.query_string())?;
     let (format, query) = format_of(request.query_string());
     if chosen(&request, format.as_deref(), "csv", "text/csv")? {
         return bulk::export::table::<R>(guard, &request, &query).await;
@@ -170,16 +171,40 @@ pub(super) async fn review<R: Resource>(
 }
 
 pub(super) async fn history<R: Resource>(guard: Guard<Read<R>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["limit", "before_seq", "include"])?;
-    let limit = history::limit(&then.parsed::<i64>("limit", "a number from 1 to 200")?)?;
-    let before = then.at_least("before_seq", 0)?;
-    let with_body = match then.get("include") {
-        None => false,
-        Some("body") => true,
-        Some(_) => return Err(Problem::parameters(vec![crate::core::Invalid::query("include", "invalid_parameter", "body is needed")])),
-    };
-    let selector = at.of(&R::KIND)?;
-    guard.view(then.as_of, move |reader| Answer::of(&history::of::<R>(reader, &selector, limit, before, with_body)?)).await
+    let (asked, selector) = (Backwards::read(&request)?, at.of(&R::KIND)?);
+    guard.view(asked.then.as_of, move |reader| Answer::of(&asked.of::<R>(reader, Some(&selector))?)).await
+}
+
+/// What a history is asked.
+#[derive(Debug, Clone)]
+pub struct Backwards {
+    /// As of when.
+    pub then: Then,
+    limit: i64,
+    before: Option<i64>,
+    with_body: bool,
+}
+
+impl Backwards {
+    /// Reads the query.
+    pub fn read(request: &HttpRequest) -> Result<Self> {
+        let then = Then::read(request, &["limit", "before_seq", "include"])?;
+        let limit = history::limit(&then.parsed::<i64>("limit", "a number from 1 to 200")?)?;
+        let before = then.at_least("before_seq", 0)?;
+        let with_body = match then.get("include") {
+            None => false,
+            Some("body") => true,
+            Some(_) => return Err(Problem::parameters(vec![crate::core::Invalid::query("include", "invalid_parameter", "send body")])),
+        };
+        Ok(Backwards { then, limit, before, with_body })
+    }
+    /// The page of that record; an empty one where there is none yet.
+    pub fn of<R: Resource>(&self, reader: &mut crate::records::Reader<'_>, record: Option<&Selector>) -> Result<history::HistoryPage> {
+        match record {
+            Some(selector) => history::of::<R>(reader, selector, self.limit, self.before, self.with_body),
+            None => Ok(history::HistoryPage { data: vec![], has_more: false }),
+        }
+    }
 }
 
 /// One link to add.

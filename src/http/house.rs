@@ -1,6 +1,7 @@
 //! The house: what the doors lead to. Its fields are private; handlers reach them through a guard that names the permission they need.
 use super::directory::Directory;
 use super::limit::Limiter;
+use super::logins::Logins;
 use super::measures::{Looked, Writes};
 use super::poll::Polls;
 use super::pool::Pool;
@@ -46,6 +47,7 @@ pub struct House {
     pub(super) polls: Polls,
     tokens: Tokens,
     pub(super) files: Files,
+    logins: Logins,
     file_limit: u64,
     reports: Pool,
     settings: RwLock<HashMap<TenantId, (Settings, Tick)>>,
@@ -64,10 +66,26 @@ impl House {
         let files = Files::open(plan.data_dir).map_err(|e| format!("{}: {e}", plan.data_dir.display()))?;
         let database = Database::open(plan.database_url, plan.readers)?;
         let writer = Writer::start(&database)?;
+        let logins = Logins::open(&database, plan.data_dir, plan.rate_limit > 0)?;
         let (directory, limiter) = (Directory::default(), Limiter::new(plan.rate_limit));
         let (clock, file_limit, settings) = (plan.clock.clone(), plan.file_limit, RwLock::default());
         let (reports, polls, writes, content) = (Pool::default(), Polls::default(), Writes::default(), Mutex::default());
-        Ok(House { database, writer, directory, limiter, clock, tokens, files, file_limit, reports, polls, settings, writes, content })
+        Ok(House {
+            database,
+            writer,
+            directory,
+            limiter,
+            clock,
+            tokens,
+            logins,
+            files,
+            file_limit,
+            reports,
+            polls,
+            settings,
+            writes,
+            content,
+        })
     }
     /// The source of time.
     pub fn clock(&self) -> &Clock {
@@ -111,10 +129,13 @@ impl House {
         schema?;
         store.map_err(|why| format!("the object store: {why}"))
     }
-    /// The requests without an organization yet (login, refresh): a plain transaction on the secrets' tables.
-    pub async fn secrets<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
-        let mut conn = self.database.connect()?;
-        actix_web::web::block(move || conn.writing(work)).await.map_err(crate::core::Problem::internal)?
+    /// Sessions, passwords, and the bucket of logins.
+    pub fn logins(&self) -> &Logins {
+        &self.logins
+    }
+    /// Looks up what has no organization yet, or is asked by no caller: logins, and the administrator's commands.
+    pub async fn look<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        self.database.glance(work).await
     }
     /// Whether any organization was founded yet.
     pub fn founded(&self) -> Result<bool> {
@@ -133,17 +154,49 @@ impl House {
         let made = self.as_system(tenant, Settings::FIRST, work).await?;
         Ok((tenant, made))
     }
+    /// Changes an organization as the system. For the administrator's commands, never for a handler.
+    pub async fn administer<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        work: impl FnOnce(&mut Tx<'_, Founding>) -> Result<Recorded<T>> + Send + 'static,
+    ) -> Result<T> {
+        let settings = self.settings(tenant).await?;
+        self.as_system(tenant, settings, work).await
+    }
     async fn as_system<T: Send + 'static>(
         &self,
         tenant: TenantId,
         settings: Settings,
         work: impl FnOnce(&mut Tx<'_, Founding>) -> Result<Recorded<T>> + Send + 'static,
     ) -> Result<T> {
-        let (clock, actor) = (self.clock.clone(), Actor::system(tenant));
-        let caller = Caller::new(tenant, actor.clone(), vec![Role::Admin, Role::Manager], Default::default(), clock.now());
+        let actor = Actor::system(tenant);
+        let caller = Caller::new(tenant, actor, vec![Role::Admin, Role::Manager], Default::default(), self.clock.now());
+        self.write_as(caller, Id::new(), settings, work).await
+    }
+    /// Changes an account as its holder, who has shown a setup token and has no other credential yet.
+    pub async fn as_holder<T: Send + 'static>(
+        &self,
+        caller: Caller,
+        request: Id,
+        work: impl FnOnce(&mut Tx<'_, Holding>) -> Result<Recorded<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (tenant, settings) = (caller.tenant, self.settings(caller.tenant).await?);
+        let done = self.write_as(caller, request, settings, work).await;
+        self.forget(tenant);
+        done
+    }
+    async fn write_as<P: 'static, T: Send + 'static>(
+        &self,
+        caller: Caller,
+        request: Id,
+        settings: Settings,
+        work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (clock, tenant) = (self.clock.clone(), caller.tenant);
         let run = move |conn: &mut Conn, head: &mut Head| {
             let at = clock.now().max(head.last_at());
-            work(&mut Tx::open(conn, head, &caller, Stamp { tenant, actor, request: Id::new(), at, reason: None }, settings))
+            let stamp = Stamp { tenant, actor: caller.actor.clone(), request, at, reason: None };
+            work(&mut Tx::open(conn, head, &caller, stamp, settings))
         };
         self.writer.submit(tenant, run).await
     }
@@ -197,3 +250,6 @@ fn contents(files: &Files, database: &Database) -> Result<Compared> {
 /// The permission of the administrator's commands and of what the system sets up: every kind.
 pub struct Founding;
 impl<R> Covers<R> for Founding {}
+
+/// The permission of who shows a setup token. What it covers is said where users are kept.
+pub struct Holding;

@@ -2,15 +2,17 @@
 use super::Answer;
 use super::answer::Keep;
 use crate::access::Caller;
+use crate::access::token::Tokens;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, TenantId};
 use crate::db::{Conn, schema::idempotency_keys as i};
 use crate::records::Reader;
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use diesel::prelude::*;
-use sha2::{Digest, Sha256};
 
 const KEPT_MILLIS: i64 = 24 * 3600 * 1000;
+/// Old answers that one request drops, more or less.
+const SWEPT: i64 = 20;
 
 /// One attempt at an effect.
 #[derive(Debug, Clone)]
@@ -33,26 +35,23 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// May its caller still have it? 404 where the limits of the key, or the record, have changed so that it is not seen any more; what wrote
+    /// May its caller still have it? 403 where the limits of the key, or the record, have changed so that it is not seen any more; what wrote
     /// nothing is answered again to the same roles and limits alone.
     pub fn allowed(&self, reader: &mut Reader<'_>) -> Result<()> {
         let (first, last) = self.entries;
-        if first <= last {
-            return if reader.still_sees(self.entries)? { Ok(()) } else { Err(Problem::not_found()) };
-        }
-        match self.sight == i64::from(reader.caller().digest) {
-            true => Ok(()),
-            false => Err(Problem::new(
-                Code::OutsideLimits,
-                "The roles or limits of this key have changed since it was answered: ask again with a new Idempotency-Key.",
-            )),
-        }
+        let allowed = match first <= last {
+            true => reader.still_sees(self.entries)?,
+            false => self.sight == i64::from(reader.caller().digest),
+        };
+        let detail = "This was done before, but what came of it lies outside of the limits that your key has now.";
+        if allowed { Ok(()) } else { Err(Problem::new(Code::OutsideLimits, detail)) }
     }
 }
 
 impl Attempt {
-    /// From the request's header; the content stands for the body, whatever its form on the wire.
-    pub fn read(request: &HttpRequest, content: &[u8]) -> Result<Option<Self>> {
+    /// From the request's header; the content stands for the body, whatever its form on the wire. A body may hold a secret, so its fingerprint is made
+    /// with the key of the tokens: from the database alone it cannot be guessed.
+    pub fn read(request: &HttpRequest, content: &[u8], tokens: &Tokens) -> Result<Option<Self>> {
         let Some(given) = request.headers().get("Idempotency-Key") else { return Ok(None) };
         let bad = || {
             let fault = Invalid {
@@ -69,7 +68,7 @@ impl Attempt {
         let mut query: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).collect();
         query.sort();
         let asked = serde_json::to_vec(&(request.method().as_str(), request.path(), query)).map_err(Problem::internal)?;
-        let fingerprint = Sha256::new().chain_update(asked).chain_update([0]).chain_update(content).finalize().into();
+        let fingerprint = tokens.fingerprint(&[&asked, &[0], content])?;
         let operation = format!("{} {}", request.method(), request.match_pattern().unwrap_or_default());
         Ok(Some(Attempt { key: key.to_owned(), operation, fingerprint }))
     }
@@ -86,10 +85,16 @@ impl Attempt {
         let answer = Answer { status, etag, location, replayed: true, keep: Keep::No, ..Answer::json(body) };
         Ok(Some(Replay { answer, sight, entries: (first, last) }))
     }
-    /// Stores an answer, and drops what is older than a day.
+    /// Stores an answer, and drops some of the organization's that are older than a day.
     pub fn store(&self, conn: &mut Conn, caller: &Caller, now: Instant, answer: &Answer, entries: (i64, i64)) -> Result<()> {
-        let old = i::table.filter(i::created_at.le(now.plus_millis(-KEPT_MILLIS)));
-        diesel::delete(old).execute(conn)?;
+        let (tenant, old) = (caller.tenant, now.plus_millis(-KEPT_MILLIS));
+        let expired = i::table.filter(i::tenant_id.eq(tenant).and(i::created_at.le(old)));
+        let ages = expired.order(i::created_at).select(i::created_at).limit(SWEPT);
+        if let Some(youngest) = ages.load::<Instant>(conn)?.last() {
+            diesel::delete(i::table.filter(i::tenant_id.eq(tenant).and(i::created_at.le(youngest)))).execute(conn)?;
+        }
+        // The key itself may have been used before that day.
+        diesel::delete(i::table.find((tenant, caller.actor.id, &self.operation, &self.key))).execute(conn)?;
         let row = (
             (
                 i::tenant_id.eq(caller.tenant),

@@ -18,6 +18,7 @@ pub mod idempotency;
 pub mod input;
 pub mod journal;
 pub mod limit;
+pub mod logins;
 pub mod measures;
 mod paged;
 pub mod poll;

@@ -108,7 +108,8 @@ mod tests {
         assert_eq!(held.len(), ALL);
         assert!(polls.begin(Id::new()).is_err_and(|problem| problem.is(Code::Unavailable)));
         held.clear();
-        assert_eq!((polls.waiting().all, polls.waiting().of.len()), (0, 0));
+        let waiting = polls.waiting();
+        assert_eq!((waiting.all, waiting.of.len()), (0, 0));
     }
 
     #[test]

@@ -1,24 +1,25 @@
-//! Logins (ISO/IEC 27001:2022 A.8.5): a password for an access token that lives 15 minutes and a refresh token that is used once. A refresh token
-//! that comes a second time was stolen from someone: its whole family ends. Failures slow the next attempt, for known and unknown addresses alike.
-use super::user::{User, folded};
-use crate::access::token::{ACCESS_SECONDS, REFRESH_SECONDS};
-use crate::access::{Actor, ActorKind, Limits, Role, api_key, password};
+//! Logins (ISO/IEC 27001:2022 A.8.5): a password for an access token that lives 15 minutes and a
+//! refresh token that is used once. A refresh token that comes a second time was stolen from
+//! someone: its whole family ends, the access tokens of it included. Attempts are counted before
+//! they are looked at, for known and unknown addresses alike.
+use super::attempts::{self, Attempt};
+use super::credential;
+use super::event::told;
+use super::user::folded;
+use crate::access::api_key;
+use crate::access::token::{ACCESS_SECONDS, REFRESH_SECONDS, Session};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId, text::hex};
-use crate::db::schema::{credentials as cr, login_failures as lf, refresh_tokens as rt, users as u, versions as v};
-use crate::db::{Conn, dialect::OPEN};
-use crate::http::describe::{Refusals, refused};
-use crate::http::{Answer, Anyone, Guard, House, Input, Permission, input, open_door};
-use crate::records::{Covers, Known, Selector};
-use actix_web::{HttpMessage, HttpRequest, get, post, web::Data};
+use crate::db::{Conn, schema::refresh_tokens as rt};
+use crate::http::describe::refused;
+use crate::http::{Answer, House, Input, open_door};
+use crate::records::accounts;
+use actix_web::{HttpMessage, HttpRequest, post, web::Data};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::openapi::{RefOr, Response};
 use utoipa::{IntoResponses, ToSchema};
 use validator::Validate;
-
-/// Organizations that one address is looked up in.
-const CANDIDATES: i64 = 8;
 
 /// A login.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -33,7 +34,7 @@ pub struct Login {
     #[validate(length(min = 1, max = 128))]
     #[schema(min_length = 1, max_length = 128, format = "password")]
     pub password: String,
-    /// Which organization; needed only where address and password fit in several.
+    /// Which organization; needed where the address has an account in several.
     pub organization_id: Option<Id>,
 }
 /// Tokens.
@@ -72,94 +73,96 @@ impl IntoResponses for Refused {
 }
 
 fn wrong() -> Problem {
-    Problem::new(Code::Unauthenticated, "Address and password do not fit.")
+    let detail = "E-mail address or password is wrong. If the address has an account in several \
+                  organizations, send `organization_id` as well.";
+    Problem::new(Code::Unauthenticated, detail)
+}
+
+/// The door of every operation without a credential but a secret in its body.
+pub(super) fn enter(house: &House, request: &HttpRequest) -> Result<()> {
+    open_door(request)?;
+    house.logins().count(request).inspect_err(|_| told("login_refused", true, request, None))
+}
+
+/// Counts an attempt, or refuses it.
+pub(super) async fn count(house: &House, request: &HttpRequest, attempt: Attempt, account: Option<Id>) -> Result<Attempt> {
+    let now = house.clock().now();
+    let taken = house.logins().sessions().run(move |conn| attempts::take(conn, attempt, now)).await;
+    taken.inspect_err(|_| told("login_throttled", true, request, account))
+}
+
+/// Takes back an attempt that could not be looked at.
+pub(super) async fn uncounted<T>(house: &House, attempt: &Attempt, why: Problem) -> Result<T> {
+    let (now, attempt) = (house.clock().now(), attempt.clone());
+    house.logins().sessions().run(move |conn| attempts::undo(conn, &attempt, now)).await?;
+    Err(why)
 }
 
 /// Log in
 ///
-/// The same answer and the same time for an unknown address and for a wrong password. After five failures each attempt waits longer, up to a
-/// minute; nobody is locked out for good.
+/// The same answer and the same time for an unknown address, a wrong password, and an address with
+/// accounts in several organizations when `organization_id` says none. Attempts are counted before
+/// they are checked; after five failures the next ones wait, up to a minute; nobody is locked out
+/// for good. When too many logins wait for their turn, the answer is 503 with `Retry-After`.
 #[utoipa::path(operation_id = "login", tag = "auth", security(()), request_body = Login, responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
 #[post("/v1/auth/login")]
 pub async fn login(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
-    open_door(&request)?;
+    enter(&house, &request)?;
     let said: Login = input.read()?;
     let (now, email) = (house.clock().now(), folded(&said.email));
     request.extensions_mut().insert(crate::http::journal::Attempted(email.clone()));
-    let subject = api_key::digest(&email);
     let organization = said.organization_id;
-    let candidates = house.secrets(move |conn| prepare(conn, subject, &email, organization, now)).await?;
-    let hashes = candidates.iter().map(|(.., hash)| hash.clone()).collect();
-    let fitting = password::matching(said.password, hashes).await?;
-    let found: Vec<(TenantId, Id)> = fitting.iter().filter_map(|n| candidates.get(*n)).map(|(tenant, user, _)| (*tenant, *user)).collect();
-    match found.as_slice() {
-        [] => {
-            house.secrets(move |conn| fail(conn, subject, now)).await?;
-            Err(wrong())
-        }
-        [(tenant, user)] => {
-            let (tenant, user) = (*tenant, *user);
-            let refresh = house.secrets(move |conn| begin(conn, subject, tenant, user, now)).await?;
-            tokens(&house, tenant, user, refresh, now)
-        }
-        several => {
-            let ids: Vec<String> = several.iter().map(|(tenant, _)| tenant.0.to_string()).collect();
-            Err(Problem::invalid_one("/organization_id", "required", "address and password fit in several organizations; say which")
-                .allowing(ids))
-        }
-    }
+    let attempt = Attempt::login(&email, organization, &request);
+    let attempt = count(&house, &request, attempt, None).await?;
+    let look = move |conn: &mut Conn| credential::candidate(conn, &email, organization, now);
+    let candidate = match house.look(look).await {
+        Ok(found) => found,
+        Err(why) => return uncounted(&house, &attempt, why).await,
+    };
+    let hash = candidate.as_ref().and_then(|found| found.hash.clone());
+    let fits = match house.logins().passwords().fits(said.password, hash).await {
+        Ok(fits) => fits,
+        Err(why) => return uncounted(&house, &attempt, why).await,
+    };
+    let Some(found) = candidate.filter(|_| fits) else {
+        return Err(wrong());
+    };
+    begin(&house, found.tenant, found.user, found.epoch, attempt).await
 }
 
-/// Whether an attempt may be made now, and whom it could be.
-fn prepare(conn: &mut Conn, subject: [u8; 32], email: &str, organization: Option<Id>, now: Instant) -> Result<Vec<(TenantId, Id, String)>> {
-    let failed: Option<(i32, Instant)> =
-        lf::table.find(subject.as_slice()).select((lf::failures, lf::last_at)).get_result(conn).optional()?;
-    if let Some((failures, last_at)) = failed {
-        let wait = last_at.plus_millis(password::pause(failures) * 1000).millis() - now.millis();
-        if wait > 0 {
-            return Err(password::too_many(wait / 1000 + 1));
-        }
-    }
-    let of_address = cr::table.inner_join(v::table.on(v::tenant_id.eq(cr::tenant_id).and(v::id.eq(cr::user_id)).and(v::to_seq.eq(OPEN))));
-    let living = of_address.inner_join(u::table.on(u::tenant_id.eq(v::tenant_id).and(u::id.eq(v::id)).and(u::version.eq(v::version))));
-    let living = living.filter(cr::email.eq(email)).filter(v::archived_at.is_null()).filter(u::disabled_at.is_null());
-    let rows: Vec<(TenantId, Id, String)> = living.select((cr::tenant_id, cr::user_id, cr::password_hash)).limit(CANDIDATES).load(conn)?;
-    Ok(rows.into_iter().filter(|(tenant, ..)| organization.is_none_or(|wanted| wanted == tenant.record())).collect())
+/// Begins a session: the attempt is taken back, and tokens are issued.
+pub(super) async fn begin(house: &House, tenant: TenantId, user: Id, epoch: i32, attempt: Attempt) -> Result<Answer> {
+    let now = house.clock().now();
+    let session = Session { tenant, user, family: Id::new(), epoch };
+    let work = move |conn: &mut Conn| {
+        attempts::succeeded(conn, &attempt, tenant, now)?;
+        attempts::sweep(conn, now)?;
+        diesel::delete(rt::table.filter(rt::expires_at.lt(now))).execute(conn)?;
+        issue(conn, session, now)
+    };
+    let refresh = house.logins().sessions().run(work).await?;
+    tokens(house, session, refresh, now)
 }
 
-fn fail(conn: &mut Conn, subject: [u8; 32], now: Instant) -> Result<()> {
-    diesel::delete(lf::table.filter(lf::last_at.lt(now.plus_millis(-86_400_000)))).execute(conn)?;
-    let again = diesel::update(lf::table.find(subject.as_slice())).set((lf::failures.eq(lf::failures + 1), lf::last_at.eq(now)));
-    if again.execute(conn)? == 0 {
-        diesel::insert_into(lf::table)
-            .values((lf::subject.eq(subject.as_slice()), lf::failures.eq(1), lf::last_at.eq(now)))
-            .execute(conn)?;
-    }
-    Ok(())
-}
-
-fn begin(conn: &mut Conn, subject: [u8; 32], tenant: TenantId, user: Id, now: Instant) -> Result<String> {
-    diesel::delete(lf::table.find(subject.as_slice())).execute(conn)?;
-    diesel::delete(rt::table.filter(rt::expires_at.lt(now))).execute(conn)?;
-    issue(conn, tenant, user, Id::new(), now)
-}
-
-fn issue(conn: &mut Conn, tenant: TenantId, user: Id, family: Id, now: Instant) -> Result<String> {
+fn issue(conn: &mut Conn, session: Session, now: Instant) -> Result<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(Problem::internal)?;
     let token = hex(&bytes);
     let hash = api_key::digest(&token);
+    let Session { tenant, user, family, epoch } = session;
     let row = (
         (rt::hash.eq(hash.as_slice()), rt::tenant_id.eq(tenant), rt::user_id.eq(user)),
-        (rt::family.eq(family), rt::expires_at.eq(now.plus_millis(REFRESH_SECONDS * 1000)), rt::used_at.eq(None::<Instant>)),
+        (rt::family.eq(family), rt::epoch.eq(epoch), rt::used_at.eq(None::<Instant>)),
+        rt::expires_at.eq(now.plus_millis(REFRESH_SECONDS * 1000)),
     );
     diesel::insert_into(rt::table).values(row).execute(conn)?;
     Ok(token)
 }
 
-fn tokens(house: &House, tenant: TenantId, user: Id, refresh_token: String, now: Instant) -> Result<Answer> {
-    let access_token = house.tokens().sign(tenant, user, now)?;
-    Ok(Answer::of(&TokenPair { access_token, token_type: "Bearer".into(), expires_in: ACCESS_SECONDS, refresh_token })?.private())
+fn tokens(house: &House, session: Session, refresh_token: String, now: Instant) -> Result<Answer> {
+    let access_token = house.tokens().sign(session, now)?;
+    let (token_type, expires_in) = ("Bearer".into(), ACCESS_SECONDS);
+    Ok(Answer::of(&TokenPair { access_token, token_type, expires_in, refresh_token })?.private())
 }
 
 /// Refresh
@@ -168,159 +171,95 @@ fn tokens(house: &House, tenant: TenantId, user: Id, refresh_token: String, now:
 #[utoipa::path(operation_id = "refresh", tag = "auth", security(()), request_body = RefreshToken, responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
 #[post("/v1/auth/refresh")]
 pub async fn refresh_tokens(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
-    open_door(&request)?;
+    enter(&house, &request)?;
     let said: RefreshToken = input.read()?;
     let now = house.clock().now();
     let hash = api_key::digest(&said.refresh_token);
-    let next = house.secrets(move |conn| rotate(conn, hash, now)).await?;
-    let (tenant, user, token) =
-        next.ok_or_else(|| Problem::new(Code::Unauthenticated, "The refresh token is not valid any more; log in."))?;
-    tokens(&house, tenant, user, token, now)
+    let ended = || {
+        let detail = "The refresh token is unknown, used up or has ended; log in again.";
+        Problem::new(Code::Unauthenticated, detail)
+    };
+    let sessions = house.logins().sessions();
+    let session = match sessions.run(move |conn| use_up(conn, hash, now)).await? {
+        Used::First(session) => session,
+        Used::Again(session) => {
+            told("refresh_reused", true, &request, Some(session.user));
+            house.forget(session.tenant);
+            return Err(ended());
+        }
+        Used::Unknown => {
+            told("refresh_failed", true, &request, None);
+            return Err(ended());
+        }
+    };
+    if !house.look(move |conn| goes_on(conn, session, now)).await? {
+        told("refresh_failed", true, &request, Some(session.user));
+        sessions.run(move |conn| Ok(end(conn, session.family)?)).await?;
+        house.forget(session.tenant);
+        return Err(ended());
+    }
+    let token = sessions.run(move |conn| issue(conn, session, now)).await?;
+    tokens(&house, session, token, now)
 }
 
-fn rotate(conn: &mut Conn, hash: [u8; 32], now: Instant) -> Result<Option<(TenantId, Id, String)>> {
-    let columns = (rt::tenant_id, rt::user_id, rt::family, rt::expires_at, rt::used_at);
-    let row: Option<(TenantId, Id, Id, Instant, Option<Instant>)> =
-        rt::table.find(hash.as_slice()).select(columns).get_result(conn).optional()?;
-    let Some((tenant, user, family, expires_at, used_at)) = row else { return Ok(None) };
+/// What a refresh token came to.
+enum Used {
+    /// It was good, and is used up now.
+    First(Session),
+    /// It had been used before; its family has ended.
+    Again(Session),
+    /// There is none such, or its time is over.
+    Unknown,
+}
+
+fn use_up(conn: &mut Conn, hash: [u8; 32], now: Instant) -> Result<Used> {
+    type Row = (TenantId, Id, Id, i32, Instant);
+    let columns = (rt::tenant_id, rt::user_id, rt::family, rt::epoch, rt::expires_at);
+    let row = rt::table.find(hash.as_slice()).select(columns).get_result::<Row>(conn);
+    let Some((tenant, user, family, epoch, expires_at)) = row.optional()? else {
+        return Ok(Used::Unknown);
+    };
+    let session = Session { tenant, user, family, epoch };
     // Used up in one statement, so that of two that come at once only one gets on.
     let fresh = rt::table.find(hash.as_slice()).filter(rt::used_at.is_null());
-    let first = used_at.is_none() && diesel::update(fresh).set(rt::used_at.eq(now)).execute(conn)? == 1;
-    if !first {
-        log::warn!("a refresh token of user {user} came twice: its family ends");
-        diesel::delete(rt::table.filter(rt::family.eq(family))).execute(conn)?;
-        return Ok(None);
+    if diesel::update(fresh).set(rt::used_at.eq(now)).execute(conn)? == 0 {
+        end(conn, family)?;
+        return Ok(Used::Again(session));
     }
-    let standing = u::table.inner_join(v::table.on(v::tenant_id.eq(u::tenant_id).and(v::id.eq(u::id)).and(v::version.eq(u::version))));
-    let standing = standing.filter(u::tenant_id.eq(tenant).and(u::id.eq(user)).and(v::to_seq.eq(OPEN)).and(v::archived_at.is_null()));
-    let living: Option<Id> = standing.filter(u::disabled_at.is_null()).select(u::id).get_result(conn).optional()?;
-    if expires_at <= now || living.is_none() {
-        return Ok(None);
-    }
-    issue(conn, tenant, user, family, now).map(|token| Some((tenant, user, token)))
+    Ok(if now < expires_at { Used::First(session) } else { Used::Unknown })
+}
+
+/// Ends a session: its refresh tokens, and with them its access tokens.
+fn end(conn: &mut Conn, family: Id) -> QueryResult<usize> {
+    diesel::delete(rt::table.filter(rt::family.eq(family))).execute(conn)
+}
+
+/// May the account still come in, and did nothing end all of its sessions?
+fn goes_on(conn: &mut Conn, session: Session, now: Instant) -> Result<bool> {
+    let account = (session.tenant, session.user);
+    Ok(credential::epoch(conn, account)? == Some(session.epoch) && accounts::entry(conn, session.tenant, session.user, now)?.is_some())
 }
 
 /// Log out
 ///
-/// Ends every refresh token that came from the same login. Access tokens end by themselves.
+/// Ends every token that came from the same login, access tokens included.
 #[utoipa::path(operation_id = "logout", tag = "auth", security(()), request_body = RefreshToken, responses((status = 204, description = "Ended."), Refused))]
 #[post("/v1/auth/logout")]
 pub async fn logout(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
-    open_door(&request)?;
+    enter(&house, &request)?;
     let said: RefreshToken = input.read()?;
     let hash = api_key::digest(&said.refresh_token);
-    let end = move |conn: &mut Conn| -> Result<()> {
-        let family: Option<Id> = rt::table.find(hash.as_slice()).select(rt::family).get_result(conn).optional()?;
-        if let Some(family) = family {
-            diesel::delete(rt::table.filter(rt::family.eq(family))).execute(conn)?;
-        }
-        Ok(())
+    let work = move |conn: &mut Conn| -> Result<Option<(TenantId, Id)>> {
+        let own = rt::table.find(hash.as_slice()).select((rt::tenant_id, rt::user_id, rt::family));
+        let found = own.get_result::<(TenantId, Id, Id)>(conn).optional()?;
+        found.iter().try_for_each(|(.., family)| end(conn, *family).map(drop))?;
+        Ok(found.map(|(tenant, user, _)| (tenant, user)))
     };
-    house.secrets(end).await?;
+    if let Some((tenant, user)) = house.logins().sessions().run(work).await? {
+        house.forget(tenant);
+        told("logout", false, &request, Some(user));
+    }
     Ok(Answer::nothing().private())
-}
-
-/// Who one is.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Me {
-    /// The organization.
-    pub organization_id: Id,
-    /// The account.
-    pub actor: Actor,
-    /// The person behind it.
-    #[schema(required)]
-    pub person_id: Option<Id>,
-    /// What one may do.
-    #[schema(max_items = 7)]
-    pub roles: Vec<Role>,
-    /// What one is cut down to.
-    pub limits: Limits,
-    /// When the credential ends.
-    #[schema(required)]
-    pub expires_at: Option<Instant>,
-}
-
-/// Get who one is
-///
-/// The account behind the credential, its person, roles, limits and end.
-#[utoipa::path(operation_id = "getMe", tag = "auth", security(("bearer" = [])), responses((status = 200, description = "Who one is.", body = Me), Refusals))]
-#[get("/v1/me")]
-pub async fn me(guard: Guard<Anyone>, request: HttpRequest) -> Result<Answer> {
-    input::no_parameters(&request)?;
-    let caller = guard.caller();
-    let actor = caller.actor.clone();
-    let expires_at = (actor.kind == ActorKind::ApiKey).then_some(caller.expires_at);
-    let me = Me {
-        organization_id: caller.tenant.record(),
-        person_id: actor.person_id,
-        actor,
-        roles: caller.roles.clone(),
-        limits: caller.limits.clone(),
-        expires_at,
-    };
-    let (_, position) = guard.state().await?;
-    Ok(Answer::of(&me)?.at(position).private())
-}
-
-/// The permission over one's own login.
-pub struct OwnLogin;
-impl Permission for OwnLogin {
-    const KIND: &'static str = "";
-    const ACTION: &'static str = "";
-}
-impl Covers<User> for OwnLogin {}
-
-/// A change of one's password.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"current_password": "correct horse battery staple", "new_password": "another long sentence of mine"}))]
-pub struct PasswordChange {
-    /// The one that is good now.
-    #[validate(length(min = 1, max = 128))]
-    #[schema(min_length = 1, max_length = 128, format = "password")]
-    pub current_password: String,
-    /// The one to come.
-    #[validate(length(min = 12, max = 128))]
-    #[schema(min_length = 12, max_length = 128, format = "password")]
-    pub new_password: String,
-}
-
-/// Change one's password
-///
-/// For users, not for keys. Every refresh token of the user ends.
-#[utoipa::path(operation_id = "changePassword", tag = "auth", security(("bearer" = [])), request_body = PasswordChange, params(crate::http::document::Retried),
-    responses((status = 204, description = "Changed."), crate::http::describe::Rejections))]
-#[post("/v1/me/password")]
-pub async fn change_password(guard: Guard<OwnLogin>, request: HttpRequest, input: Input) -> Result<Answer> {
-    input::no_parameters(&request)?;
-    let caller = guard.caller().clone();
-    if caller.actor.kind != ActorKind::User {
-        return Err(Problem::new(Code::Forbidden, "A key has no password."));
-    }
-    let said: PasswordChange = input.clone().read()?;
-    let (tenant, user, now) = (caller.tenant, caller.actor.id, guard.house().clock().now());
-    let subject = api_key::digest(&format!("password of {user}"));
-    let stored: Vec<(TenantId, Id, String)> = guard
-        .house()
-        .secrets(move |conn| {
-            prepare(conn, subject, "", None, now)?;
-            Ok(cr::table.find((tenant, user)).select((cr::tenant_id, cr::user_id, cr::password_hash)).load(conn)?)
-        })
-        .await?;
-    if password::matching(said.current_password, stored.into_iter().map(|(.., hash)| hash).collect()).await?.is_empty() {
-        guard.house().secrets(move |conn| fail(conn, subject, now)).await?;
-        return Err(Problem::invalid_one("/current_password", "wrong", "is not the current password"));
-    }
-    let hash = password::hash(said.new_password).await?;
-    guard
-        .write(&input, move |tx| {
-            let record = tx.load::<User>(&Selector::Id(user), &Known::any())?;
-            diesel::update(cr::table.find((tenant, user))).set(cr::password_hash.eq(hash)).execute(tx.conn())?;
-            diesel::delete(rt::table.filter(rt::tenant_id.eq(tenant).and(rt::user_id.eq(user)))).execute(tx.conn())?;
-            let saved = tx.save(&record, record.clone(), "change_password")?;
-            Ok(saved.map(|_| Answer::nothing().private()))
-        })
-        .await
 }
 
 /// Mounts logins.
@@ -328,6 +267,6 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
     api.service(login);
     api.service(refresh_tokens);
     api.service(logout);
-    api.service(me);
-    api.service(change_password);
+    super::setup::mount(api);
+    super::me::mount(api);
 }

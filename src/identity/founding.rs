@@ -1,10 +1,10 @@
 //! The founding of an organization: its record, its first user (admin and manager) with the person behind it, the elementary threats and a risk
 //! methodology that is in force from the start.
 use super::key::{ApiKey, KeyState};
-use super::secrets;
-use super::user::{self, User};
+use super::user::{User, folded};
+use super::{credential, secrets};
 use crate::access::{Actor, password};
-use crate::core::{Id, Problem, Result, TenantId, catalogue};
+use crate::core::{Code, Id, Invalid, Problem, Result, TenantId, catalogue};
 use crate::http::House;
 use crate::http::house::Founding;
 use crate::records::{Draft, Stateless, Tx};
@@ -31,29 +31,103 @@ pub struct Founded {
     pub api_key: Option<String>,
 }
 
+/// What an organization begins with.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What it is called.
+    pub organization: String,
+    /// The IANA time zone where its days begin and end.
+    pub time_zone: String,
+    /// What its first user and the person behind the account are called.
+    pub name: String,
+    /// What the first user logs in with.
+    pub email: String,
+    /// The first user's password.
+    pub password: String,
+    /// Is a key with the role manager made, too?
+    pub api_key: bool,
+    /// May there be an organization of that name with that address already?
+    pub another: bool,
+}
+
+impl Plan {
+    /// With what needs not be said.
+    pub fn new(organization: &str, email: &str, password: &str) -> Self {
+        Plan {
+            organization: organization.to_owned(),
+            time_zone: "UTC".to_owned(),
+            name: "First admin".to_owned(),
+            email: email.to_owned(),
+            password: password.to_owned(),
+            api_key: false,
+            another: false,
+        }
+    }
+}
+
 /// Founds an organization.
-pub async fn found(house: &House, name: &str, email: &str, secret: &str, with_key: bool) -> Result<Founded> {
-    password::acceptable(secret)?;
-    let hash = password::hash(secret.to_owned()).await?;
-    let organization = Draft::<Organization>::read(members(json!({"name": name}))?)?;
-    let person = Draft::<Person>::read(members(json!({"name": email.split('@').next().unwrap_or(email), "email": email}))?)?;
-    let email = email.to_owned();
+pub async fn found(house: &House, plan: Plan) -> Result<Founded> {
+    let Plan { organization, time_zone, name, email, password: secret, api_key, another } = plan;
+    let mut faults = Vec::new();
+    let mut kept = |read: Result<()>| faults.extend(read.err().iter().flat_map(|p| p.errors().to_vec()));
+    kept(password::acceptable("/password", &secret, &[&email, &organization]));
+    if folded(&name) == folded(&email) || email.split('@').next().map(folded) == Some(folded(&name)) {
+        let words = "say what the person is called, not their address: it stays in the ledger";
+        faults.push(Invalid::body("/name", "address", words));
+    }
+    let body = members(json!({"name": organization, "time_zone": time_zone}))?;
+    let organization = renamed(Draft::<Organization>::read(body), "/name", "/organization", &mut faults);
+    let body = members(json!({"name": name, "email": email}))?;
+    let person = renamed(Draft::<Person>::read(body), "", "", &mut faults);
+    let (Some(organization), Some(person), true) = (organization, person, faults.is_empty()) else {
+        return Err(Problem::invalid(faults));
+    };
+    if !another {
+        unknown(house, &organization.common.name, &email).await?;
+    }
+    let hash = house.logins().passwords().hash(secret).await?;
     let (tenant, (user_id, api_key)) = house
         .found(move |tx| {
-            let tenant = tx.caller().tenant;
+            let (tenant, now) = (tx.caller().tenant, tx.now());
             let _organization = tx.create_as(tenant.record(), organization, Stateless {}, "active")?;
             threats(tx)?;
             methodology(tx)?;
             let person = tx.create(person)?;
-            let body = json!({"name": email, "email": email, "roles": ["admin", "manager"], "person_id": person.get().spine.id});
+            let body = json!({"name": name, "email": email, "roles": ["admin", "manager"], "person_id": person.get().spine.id});
             let made = tx.create(Draft::<User>::read(members(body)?)?)?;
             let user_id = made.get().spine.id;
-            user::keep_password(tx.conn(), tenant, user_id, &email, &hash)?;
-            let secret = if with_key { Some(manager_key(tx, tenant, user_id)?) } else { None };
+            credential::set_by_system(tx.conn(), (tenant, user_id), &hash, now)?;
+            let secret = if api_key { Some(manager_key(tx, tenant, user_id)?) } else { None };
             Ok(made.map(|_| (user_id, secret)))
         })
         .await?;
     Ok(Founded { organization_id: tenant.record(), user_id, api_key })
+}
+
+/// What was read; its faults are added, at the place that the option has.
+fn renamed<T>(read: Result<T>, from: &str, to: &str, faults: &mut Vec<Invalid>) -> Option<T> {
+    let place = |fault: &Invalid| match fault.pointer == from {
+        true => Invalid { pointer: to.to_owned(), ..fault.clone() },
+        false => fault.clone(),
+    };
+    read.map_err(|problem| faults.extend(problem.errors().iter().map(place))).ok()
+}
+
+/// 409 when an organization of that name has an account with that address.
+async fn unknown(house: &House, name: &str, email: &str) -> Result<()> {
+    let accounts = house.look(super::admin::accounts).await?;
+    let mut same = accounts.into_iter();
+    let same = same.find(|account| folded(&account.organization) == folded(name) && folded(&account.email) == folded(email));
+    match same {
+        None => Ok(()),
+        Some(account) => Err(Problem::new(
+            Code::Conflict,
+            format!(
+                "the organization {} ({}) has an account with this address; say --another to make one more",
+                account.organization, account.organization_id
+            ),
+        )),
+    }
 }
 
 fn manager_key(tx: &mut Tx<'_, Founding>, tenant: TenantId, user: Id) -> Result<String> {

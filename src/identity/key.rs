@@ -52,6 +52,9 @@ pub struct ApiKeyFilter {
     pub role: Vec<Role>,
 }
 
+/// What a limited key may make of other keys.
+const WITHIN: &str = "a key is written whose limits lie within those of the key that writes it";
+
 impl Resource for ApiKey {
     const KIND: Kind = Kind {
         name: "api_key",
@@ -63,8 +66,11 @@ impl Resource for ApiKey {
         counted: false,
         relations: &[Relation::new("user_id", "user")],
         limited_by: &[
-            (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
-            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+            (Limit::Scopes, By::Rule(WITHIN)),
+            (Limit::Frameworks, By::Rule(WITHIN)),
+            (Limit::Controls, By::Rule(WITHIN)),
+            (Limit::Sources, By::Rule(WITHIN)),
+            (Limit::Period, By::Rule(WITHIN)),
         ],
         personal: &["name"],
         account: true,

@@ -1,10 +1,16 @@
 //! Floor 6: who may come in: logins, users, keys, and the founding of an organization.
 pub mod accounts;
+pub mod admin;
+pub mod attempts;
 pub mod auth;
+pub mod credential;
+pub mod event;
 pub mod founding;
 pub mod key;
 pub mod key_rules;
+pub mod me;
 pub mod secrets;
+pub mod setup;
 pub mod user;
 
 use crate::http::Api;

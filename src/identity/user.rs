@@ -1,17 +1,24 @@
 //! Users: people with a login (ISO/IEC 27001:2022 A.5.16). Roles are looked up at each request, so what is taken away is gone at once.
-use crate::access::{Role, api_key, password};
-use crate::core::{Id, Instant, Problem, Result, TenantId, VersionKey, merge::merge};
+use super::credential;
+use super::event::told;
+use crate::access::Role;
+use crate::core::{Code, Instant, Invalid, Problem, Result, VersionKey, merge::merge};
 use crate::db::Conn;
-use crate::db::schema::{credentials as cr, users as u, versions as v};
-use crate::http::describe::{self, Rejections};
-use crate::http::{Answer, Change, Collection, Guard, Input, Operations, input};
+use crate::db::dialect::OPEN;
+use crate::db::schema::{users as u, versions as v};
+use crate::http::describe::{self, Rejections, refused};
+use crate::http::handlers::Comment;
+use crate::http::{Answer, At, Change, Collection, Guard, Input, Operations, ResetPassword, input};
+use crate::records::accounts::Written;
 use crate::records::ask::Moments;
-use crate::records::{By, Condition, Draft, Kind, Limit, Record, Relation, Resource, Stateless, Stored, Tx, unasked};
+use crate::records::{By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored, Tx, unasked};
 use actix_web::{HttpRequest, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use utoipa::{IntoParams, ToSchema};
+use std::collections::BTreeMap;
+use utoipa::openapi::{RefOr, Response};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 use validator::Validate;
 
 /// What an administrator says about a user.
@@ -26,7 +33,7 @@ pub struct User {
     #[validate(length(min = 1, max = 7))]
     #[schema(min_items = 1, max_items = 7)]
     pub roles: Vec<Role>,
-    /// Since when they cannot come in; null lets them.
+    /// From when on they cannot come in, now or later; null lets them.
     pub disabled_at: Option<Instant>,
 }
 
@@ -56,6 +63,7 @@ impl Resource for User {
         ],
         counted: false,
         personal: &["name", "email"],
+        confidential: &["email"],
         account: true,
         erased,
         ..Kind::PLAIN
@@ -67,6 +75,23 @@ impl Resource for User {
     fn permitted<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>, _: &str) -> Result<()> {
         super::accounts::permitted(tx, before, after)
     }
+    /// An address has one account that is not archived; who comes back logs in anew; the last admin
+    /// stays.
+    fn followed<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
+        let ended = |record: &Record<Self>| (record.own.disabled_at, record.spine.archived_at);
+        let mut written = Written::of(tx);
+        if after.spine.archived_at.is_none() {
+            free(&mut written, after)?;
+        }
+        if let Some(before) = before {
+            let was = ended(before);
+            if was != ended(after) && was != (None, None) {
+                written.end_sessions(after.spine.id)?;
+            }
+            written.administered()?;
+        }
+        Ok(())
+    }
 }
 
 impl Stored for User {
@@ -76,7 +101,6 @@ impl Stored for User {
         let roles: Vec<&str> = own.roles.iter().map(|role| role.into()).collect();
         let key = (u::tenant_id.eq(tenant), u::id.eq(id), u::version.eq(version));
         let row = (key, u::email.eq(folded(&own.email)), u::roles.eq(roles.join(",")), u::disabled_at.eq(own.disabled_at));
-        diesel::update(cr::table.find((tenant, id))).set(cr::email.eq(folded(&own.email))).execute(conn)?;
         diesel::insert_into(u::table).values(row).execute(conn)
     }
     fn matching(filter: &UserFilter, _: &Moments) -> Condition {
@@ -85,6 +109,20 @@ impl Stored for User {
         let own = own.filter(u::email.eq_any(emails).or(unasked(&filter.email)));
         Box::new(exists(own.filter(u::disabled_at.is_not_null().eq_any(filter.disabled.clone()).or(unasked(&filter.disabled)))))
     }
+}
+
+/// 409 when another account of the organization has this address.
+fn free(written: &mut Written<'_>, record: &Record<User>) -> Result<()> {
+    let current = v::tenant_id.eq(u::tenant_id).and(v::id.eq(u::id)).and(v::version.eq(u::version));
+    let others = u::table.inner_join(v::table.on(current)).filter(v::to_seq.eq(OPEN));
+    let others = others.filter(v::archived_at.is_null()).filter(v::id.ne(record.spine.id));
+    let same = u::tenant_id.eq(written.tenant).and(u::email.eq(folded(&record.own.email)));
+    let taken = others.filter(same).select(v::number).first::<i64>(written.conn).optional()?;
+    let Some(number) = taken else { return Ok(()) };
+    let code = format!("{}-{number}", User::KIND.code);
+    let fault = Invalid::body("/email", "taken", format!("{code} has this address"));
+    let detail = format!("{code} has this address; change or archive that account, or use it.");
+    Err(Problem::new(Code::Conflict, detail).listing(vec![fault]).needed_by([code]))
 }
 
 /// Every user has a name and an address: `erased-usr-3@erased.invalid` (RFC 2606) reaches nobody.
@@ -98,69 +136,84 @@ pub fn folded(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
-/// Keeps the password of a new user.
-pub fn keep_password(conn: &mut Conn, tenant: TenantId, user: Id, email: &str, hash: &str) -> QueryResult<usize> {
-    let row = (cr::tenant_id.eq(tenant), cr::user_id.eq(user), cr::email.eq(folded(email)), cr::password_hash.eq(hash));
-    diesel::insert_into(cr::table).values(row).execute(conn)
-}
-
 /// Create a user
 ///
-/// With a password of 12 to 128 characters; without one, a password is made and shown in this answer alone, as `secret`.
+/// The answer alone has `setup_token`: hand it to the holder of the account, who sets a password
+/// with it within seven days (`POST /v1/auth/setup`). Nobody else ever knows that.
 #[utoipa::path(operation_id = "createUser", tag = "users", security(("bearer" = [])), request_body = ref("#/components/schemas/UserInput"), params(crate::http::document::Retried),
-    responses((status = 201, description = "The user.", body = ref("#/components/schemas/NewUser")), Rejections))]
+    responses((status = 201, description = "The user, and the token for a first password.", body = ref("#/components/schemas/NewUser")), Rejections))]
 #[post("/v1/users")]
 pub async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
     let mut body = input.clone().members();
-    let given = match body.remove("password") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(given)) => Some(given),
-        Some(_) => return Err(Problem::invalid_one("/password", "invalid", "a string is needed")),
-    };
     if !body.contains_key("name") {
-        body.extend(body.get("email").cloned().map(|email| ("name".to_owned(), email)));
+        let name = body.get("email").cloned().map(|email| ("name".to_owned(), email));
+        body.extend(name);
     }
-    let draft = Draft::<User>::read(body)?;
-    let secret = match given {
-        Some(given) => password::acceptable(&given).map(|()| (given, false))?,
-        None => (api_key::generate()?, true),
-    };
-    let hash = password::hash(secret.0.clone()).await?;
-    guard
-        .write(&input, move |tx| {
-            let (tenant, email) = (tx.caller().tenant, draft.own.email.clone());
-            let made = tx.create(draft)?;
-            free(tx.conn(), tenant, &email, None)?;
-            keep_password(tx.conn(), tenant, made.get().spine.id, &email, &hash)?;
-            let answer = |shown| Answer::created(shown, User::KIND.path).private();
-            Ok(tx.shown(made)?.map(|shown| if secret.1 { answer(shown).with_secret("secret", secret.0) } else { answer(shown) }))
-        })
-        .await
+    let answer = guard.write(&input, move |tx| {
+        let draft = tx.draft::<User>(body)?;
+        let made = tx.create(draft)?;
+        let account = (tx.caller().tenant, made.get().spine.id);
+        let (by, now) = (tx.caller().actor.clone(), tx.now());
+        let token = credential::issue(tx.conn(), account, &by, now)?;
+        Ok(tx.shown(made)?.map(|shown| Answer::created(shown, User::KIND.path).private().with_secret(SECRET, token)))
+    });
+    answer.await.inspect(|_| told("account_created", false, &request, None))
 }
 
-/// 422 when another user of the organization has this address.
-fn free(conn: &mut Conn, tenant: TenantId, email: &str, but: Option<Id>) -> Result<()> {
-    let same = cr::table.filter(cr::tenant_id.eq(tenant).and(cr::email.eq(folded(email))));
-    let taken: Vec<Id> = same.select(cr::user_id).load(conn)?;
-    match taken.into_iter().any(|id| Some(id) != but) {
-        true => Err(Problem::new(crate::core::Code::Conflict, "Another user has this address.")),
-        false => Ok(()),
+/// Reset a user's password
+///
+/// The password is good for nothing from now on, and every session of the user ends. The answer
+/// alone has a new `setup_token`, with which the holder sets another one within seven days.
+#[utoipa::path(operation_id = "resetPassword", tag = "users", security(("bearer" = [])), request_body = Option<Comment>,
+    params(("id" = String, Path, description = "The user: its id or its code.", max_length = 64), crate::http::document::MayMatch),
+    responses((status = 200, description = "The user, and the token for another password.", body = ref("#/components/schemas/NewUser")), Rejections, Outdated))]
+#[post("/v1/users/{id}/reset-password")]
+pub async fn reset(guard: Guard<ResetPassword<User>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
+    input::no_parameters(&request)?;
+    let (selector, body) = (at.of(&User::KIND)?, input.clone());
+    let known = known.or_any();
+    let answer = guard.write(&input, move |tx| {
+        let stored = tx.load::<User>(&selector, &known)?;
+        tx.because(body.read::<Comment>()?.comment);
+        let account = (tx.caller().tenant, stored.spine.id);
+        let (by, now) = (tx.caller().actor.clone(), tx.now());
+        let token = credential::issue(tx.conn(), account, &by, now)?;
+        let saved = tx.save(&stored, stored.clone(), "reset_password")?;
+        Ok(tx.shown(saved)?.map(|shown| Answer::shown(shown).with_secret(SECRET, token)))
+    });
+    answer.await.inspect(|_| told("password_reset", false, &request, None))
+}
+
+/// 412: another version than the one that was named.
+pub struct Outdated;
+impl IntoResponses for Outdated {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        refused(&[412]).collect()
     }
 }
+
+/// The member that is answered once.
+const SECRET: &str = "setup_token";
 
 /// Mounts users.
 pub fn mount(api: &mut crate::http::Api<'_>) {
     api.service(Collection::<User>::new(Operations { create: false, ..Operations::KEPT }));
     describe::schemas::<User>(api.document, Operations { create: true, ..Operations::READ });
     api.document.amend("UserInput", |input| {
-        let password = json!({"type": ["string", "null"], "minLength": 12, "maxLength": 128, "format": "password", "description": "When absent, one is made and answered once as `secret`."});
         let name = json!({"type": ["string", "null"], "minLength": 1, "maxLength": 200, "description": "What they are called; the address, when absent."});
-        let (properties, required) = (json!({"password": password, "name": name}), json!(["email", "roles"]));
+        let (properties, required) = (json!({"name": name}), json!(["email", "roles"]));
         merge(input, json!({"properties": properties, "required": required}).as_object().cloned().unwrap_or_default());
     });
-    let secret =
-        json!({"type": "string", "maxLength": 128, "description": "The password that was made, where none was given; shown once."});
-    describe::with_secret(api.document, "User", "NewUser", "A user that was just made.", secret);
+    let token = json!({"type": "string", "maxLength": 64, "pattern": "^setup_[0-9A-Za-z]{32}$", "example": "setup_0123456789ABCDEFGHIJKLMNOPQRSTUV",
+        "description": "What the holder sets a password with, once, within seven days; shown once."});
+    let mut made = api.document.known("User").cloned().unwrap_or_default();
+    if let Some(members) = made.as_object_mut() {
+        members.insert("description".into(), json!("A user, and the token that its holder sets a password with."));
+        let properties = members.get_mut("properties").and_then(Value::as_object_mut);
+        properties.map(|all| all.insert(SECRET.into(), token));
+    }
+    api.document.schema("NewUser", made);
     api.service(create);
+    api.service(reset);
 }

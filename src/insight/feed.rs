@@ -1,59 +1,21 @@
 //! The ledger, read by position: the change feed that a program follows, and the entries that answer "who changed what in March".
-use crate::access::Actor;
-
+use super::event::LedgerEvent;
 use crate::core::clock::Edge;
-use crate::core::{Id, Instant, Invalid, Problem, Result, text::hex};
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result, text::hex};
+use crate::db::Backend;
 use crate::db::schema::{ledger_entries as e, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Ledger, Permission, Then, View};
 use crate::records::history::{self, Entry};
-use crate::records::{Condition, Reader, kind, sight};
+use crate::records::{Condition, Kind, Reader, kind, sight};
 use actix_web::{HttpRequest, get};
 use diesel::prelude::*;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use utoipa::ToSchema;
 
-/// One entry of the ledger.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct LedgerEvent {
-    /// Its position.
-    #[schema(minimum = 0)]
-    pub seq: i64,
-    /// When.
-    pub at: Instant,
-    /// Who.
-    pub actor: Actor,
-    /// What was done.
-    #[schema(max_length = 64)]
-    pub action: String,
-    /// In which register.
-    #[schema(max_length = 64)]
-    pub kind: String,
-    /// With which record.
-    pub id: Id,
-    /// Its readable identifier.
-    #[schema(required, max_length = 32)]
-    pub code: Option<String>,
-    /// What it was called then.
-    #[schema(required, max_length = 200)]
-    pub name: Option<String>,
-    /// Its version after it.
-    #[schema(minimum = 1)]
-    pub version: i32,
-    /// Why.
-    #[schema(required, max_length = 2500)]
-    pub reason: Option<String>,
-    /// The request that caused it.
-    pub request_id: Id,
-    /// The members that changed.
-    #[schema(max_items = 1000, max_length = 100)]
-    pub changed: Vec<String>,
-    /// RFC 6962 hash of its leaf, in hexadecimal digits.
-    #[schema(min_length = 64, max_length = 64)]
-    pub leaf_hash: String,
-}
 /// A part of the change feed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EventPage {
@@ -84,7 +46,10 @@ pub struct EntryPage {
 struct Asked {
     after: Option<i64>,
     before: Option<i64>,
+    /// What the caller may read, cut to what was asked for.
     kinds: Vec<&'static str>,
+    /// Were some of them asked for?
+    some: bool,
     actors: Vec<Id>,
     records: Vec<Id>,
     actions: Vec<String>,
@@ -93,39 +58,64 @@ struct Asked {
     limit: i64,
     backwards: bool,
 }
-
-/// The kinds that this caller reads, cut to those that were asked for.
-fn kinds<P: Permission>(guard: &Guard<P>, then: &Then) -> Result<Vec<&'static str>> {
-    let caller = guard.caller();
-    let readable = kind::all().iter().map(|kind| kind.name).filter(|kind| caller.follows(kind));
-    let asked: Vec<&str> = then.own.iter().filter(|(name, _)| name == "kind").map(|(_, value)| value.as_str()).collect();
-    let unknown = asked.iter().find(|name| kind::named(name).is_none());
-    if let Some(name) = unknown {
-        return Err(Problem::parameters(vec![Invalid::query("kind", "invalid_parameter", format!("there is no kind `{name}`"))]));
+impl Asked {
+    /// Was nothing asked but a position? Then the answer has no gaps.
+    fn everything(&self) -> bool {
+        let narrowed = self.some || self.since.or(self.until).is_some();
+        !narrowed && self.actors.is_empty() && self.records.is_empty() && self.actions.is_empty()
     }
-    Ok(readable.filter(|kind| asked.is_empty() || asked.contains(kind)).collect())
 }
 
-/// The entries that this caller sees, with what changed in each: two queries, and some more where the key is limited, so that pages are full.
+/// The kinds that this caller reads, cut to those that were asked for; 403 for one that it does not read.
+fn kinds<P: Permission>(guard: &Guard<P>, then: &Then) -> Result<(Vec<&'static str>, bool)> {
+    let caller = guard.caller();
+    let readable = |kind: &Kind| caller.follows(kind.name) && kind.read_with(&caller.limits);
+    let asked: Vec<&str> = then.own.iter().filter(|(name, _)| name == "kind").map(|(_, value)| value.as_str()).collect();
+    for name in &asked {
+        let unknown = || Invalid::query("kind", "invalid_parameter", format!("there is no kind `{name}`"));
+        let kind = kind::named(name).ok_or_else(|| Problem::parameters(vec![unknown()]))?;
+        if !caller.follows(kind.name) {
+            return Err(Problem::new(Code::Forbidden, format!("Your role does not read {}.", kind.path.replace('-', " "))));
+        }
+        if !readable(kind) {
+            let detail = format!("The limits of this key leave nothing of {} to read.", kind.path.replace('-', " "));
+            return Err(Problem::new(Code::OutsideLimits, detail));
+        }
+    }
+    let all = kind::all().iter().filter(|kind| readable(kind)).map(|kind| kind.name);
+    Ok((all.filter(|kind| asked.is_empty() || asked.contains(kind)).collect(), !asked.is_empty()))
+}
+
+/// The entries that were asked for, with what changed in each, where the page ends, and whether there is more.
 fn read(reader: &mut Reader<'_>, asked: &Asked) -> Result<(Vec<LedgerEvent>, i64, bool)> {
     let last = if reader.moment.past() { reader.moment.seq } else { reader.moment.last };
-    let mut entries = match sight::shown(reader.caller(), &asked.kinds, reader.moment.seq) {
-        None => entries(reader, asked, last, None, asked.limit + 1)?,
-        Some(_) => limited(reader, asked, last)?,
-    };
-    let more = entries.len() as i64 > asked.limit;
-    entries.truncate(usize::try_from(asked.limit).unwrap_or_default());
     let nothing = if asked.backwards { 0 } else { asked.after.unwrap_or(-1).max(last) };
-    let end = entries.last().map_or(nothing, |entry| entry.seq);
-    Ok((events(reader, entries)?, end, more))
+    let most = usize::try_from(asked.limit).unwrap_or_default();
+    let (entries, scanned) = match (asked.everything(), sight::shown(reader.caller(), &asked.kinds, reader.moment.seq)) {
+        (false, Some(_)) => narrowed(reader, asked, last)?,
+        _ => (entries(reader, asked, (last, None), asked.limit + 1)?, None),
+    };
+    let more = entries.len() > most || scanned.is_some();
+    let entries: Vec<Entry> = entries.into_iter().take(most).collect();
+    let full = entries.len() == most;
+    let end = scanned.filter(|_| !full).or(entries.last().map(|entry| entry.seq)).unwrap_or(nothing);
+    Ok((events(reader, asked, entries)?, end, more))
 }
 
 /// Entries as asked for, up to a position; of these positions only, where some are given.
-fn entries(reader: &mut Reader<'_>, asked: &Asked, last: i64, of: Option<&[i64]>, limit: i64) -> Result<Vec<Entry>> {
-    let mut query =
-        e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::seq.le(last)).filter(e::kind.eq_any(asked.kinds.clone())).into_boxed();
+fn entries(reader: &mut Reader<'_>, asked: &Asked, (last, of): (i64, Option<&[i64]>), limit: i64) -> Result<Vec<Entry>> {
+    let mut query = matching(reader, asked, last);
     if let Some(of) = of {
         query = query.filter(e::seq.eq_any(of.to_vec()));
+    }
+    Ok(query.limit(limit).select(Entry::as_select()).load(reader.conn())?)
+}
+
+/// The entries that were asked for, in their order.
+fn matching(reader: &Reader<'_>, asked: &Asked, last: i64) -> e::BoxedQuery<'static, Backend> {
+    let mut query = e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::seq.le(last)).into_boxed();
+    if !asked.everything() {
+        query = query.filter(e::kind.eq_any(asked.kinds.clone()));
     }
     if let Some(after) = asked.after {
         query = query.filter(e::seq.gt(after));
@@ -148,32 +138,85 @@ fn entries(reader: &mut Reader<'_>, asked: &Asked, last: i64, of: Option<&[i64]>
     if let Some(until) = asked.until {
         query = query.filter(e::at.lt(until));
     }
-    query = if asked.backwards { query.order(e::seq.desc()) } else { query.order(e::seq) };
-    Ok(query.limit(limit).select(Entry::as_select()).load(reader.conn())?)
+    if asked.backwards { query.order(e::seq.desc()) } else { query.order(e::seq) }
 }
 
-/// The entries whose versions the key's limits show: their positions some hundreds at a time, until the page is full.
-fn limited(reader: &mut Reader<'_>, asked: &Asked, last: i64) -> Result<Vec<Entry>> {
-    const SOME: usize = 500;
-    let (mut found, mut from) = (Vec::new(), if asked.backwards { asked.before.unwrap_or(last + 1) } else { asked.after.unwrap_or(-1) });
-    while let Some(shown) = sight::shown(reader.caller(), &asked.kinds, reader.moment.seq) {
-        let versions = v::table.filter(v::tenant_id.eq(reader.tenant())).filter(v::from_seq.le(last)).filter(shown);
-        let seqs: Vec<i64> = match asked.backwards {
-            true => versions
-                .filter(v::from_seq.lt(from))
-                .order(v::from_seq.desc())
-                .limit(SOME as i64)
-                .select(v::from_seq)
-                .load(reader.conn())?,
-            false => versions.filter(v::from_seq.gt(from)).order(v::from_seq).limit(SOME as i64).select(v::from_seq).load(reader.conn())?,
-        };
-        found.extend(entries(reader, asked, last, Some(&seqs), asked.limit + 1 - found.len() as i64)?);
-        match seqs.last().filter(|_| seqs.len() == SOME && found.len() as i64 <= asked.limit) {
-            Some(seq) => from = *seq,
-            None => break,
+/// Positions that are looked at together, and how often for one page.
+const SOME: i64 = 500;
+const ROUNDS: usize = 4;
+
+/// The entries that a limited caller sees of those that it asked for. What is hidden is left out here, or the question would tell of it; after
+/// some thousand positions the page ends where it is, and says up to where it looked.
+fn narrowed(reader: &mut Reader<'_>, asked: &Asked, last: i64) -> Result<(Vec<Entry>, Option<i64>)> {
+    let (mut found, mut asked) = (Vec::new(), asked.clone());
+    for _ in 0..ROUNDS {
+        let some: Vec<(i64, Id)> = matching(reader, &asked, last).limit(SOME).select((e::seq, e::record_id)).load(reader.conn())?;
+        let seen = seen(reader, &asked.kinds, &some)?;
+        let missing = asked.limit + 1 - found.len() as i64;
+        let seqs: Vec<i64> =
+            some.iter().map(|(seq, _)| *seq).filter(|seq| seen.contains(seq)).take(missing.unsigned_abs() as usize).collect();
+        if !seqs.is_empty() {
+            found.extend(entries(reader, &asked, (last, Some(&seqs)), missing)?);
+        }
+        match some.last().filter(|_| some.len() as i64 == SOME && found.len() as i64 <= asked.limit) {
+            None => return Ok((found, None)),
+            Some((seq, _)) if asked.backwards => asked.before = Some(*seq),
+            Some((seq, _)) => asked.after = Some(*seq),
         }
     }
-    Ok(found)
+    let scanned = if asked.backwards { asked.before } else { asked.after };
+    Ok((found, scanned))
+}
+
+/// Which of these entries the caller sees: two queries for a limited one.
+fn seen(reader: &mut Reader<'_>, kinds: &[&'static str], of: &[(i64, Id)]) -> Result<BTreeSet<i64>> {
+    let (caller, seq) = (reader.caller().clone(), reader.moment.seq);
+    let seen = sight::entries(reader.conn(), &caller, (kinds, seq), of)?;
+    Ok(seen.unwrap_or_else(|| of.iter().map(|(seq, _)| *seq).collect()))
+}
+
+/// Entries with the members that each changed, against the version before; what the caller does not see keeps its place.
+fn events(reader: &mut Reader<'_>, asked: &Asked, entries: Vec<Entry>) -> Result<Vec<LedgerEvent>> {
+    let mut before = previous(reader, &entries)?;
+    let named = entries.iter().chain(&before).filter(|entry| asked.kinds.contains(&entry.kind.as_str()));
+    let named: Vec<(i64, Id)> = named.map(|entry| (entry.seq, entry.record_id)).collect();
+    let seen = seen(reader, &asked.kinds, &named)?;
+    let (mut told, hidden): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| seen.contains(&entry.seq));
+    before.retain(|entry| seen.contains(&entry.seq));
+    history::name(reader, &mut before)?;
+    history::name(reader, &mut told)?;
+    let before: BTreeMap<(Id, i32), Entry> = before.into_iter().map(|entry| ((entry.record_id, entry.record_version), entry)).collect();
+    let event = |entry: Entry| {
+        let cut = |entry: &Entry| {
+            let mut image = entry.image()?;
+            reader.cut(&mut image);
+            Ok::<_, Problem>(image)
+        };
+        let image = cut(&entry)?;
+        let old = before.get(&(entry.record_id, entry.record_version - 1)).map(cut).transpose()?;
+        let changed = history::changes(old.as_ref(), &image).into_iter().map(|change| change.pointer.trim_start_matches('/').to_owned());
+        let text = |name: &str| Some(image.get(name).cloned().unwrap_or(Value::Null));
+        Ok(LedgerEvent {
+            seq: entry.seq,
+            leaf_hash: hex(&entry.leaf_hash),
+            hidden: false,
+            at: Some(entry.at),
+            actor: Some(entry.actor(&image)),
+            changed: Some(changed.collect()),
+            code: text("code"),
+            name: text("name"),
+            action: Some(entry.action),
+            kind: Some(entry.kind),
+            id: Some(entry.record_id),
+            version: Some(entry.record_version),
+            reason: Some(json!(entry.reason)),
+            request_id: Some(entry.request_id),
+        })
+    };
+    let mut all = told.into_iter().map(event).collect::<Result<Vec<_>>>()?;
+    all.extend(hidden.iter().map(LedgerEvent::hidden));
+    all.sort_by_key(|event| if asked.backwards { -event.seq } else { event.seq });
+    Ok(all)
 }
 
 /// The entries of the versions just before these: of each record that one, and no other.
@@ -189,43 +232,14 @@ fn previous(reader: &mut Reader<'_>, entries: &[Entry]) -> Result<Vec<Entry>> {
     Ok(before.select(Entry::as_select()).load(reader.conn())?)
 }
 
-/// Entries with the members that each changed, against the version before.
-fn events(reader: &mut Reader<'_>, mut entries: Vec<Entry>) -> Result<Vec<LedgerEvent>> {
-    let mut before = previous(reader, &entries)?;
-    history::name(reader, &mut before)?;
-    history::name(reader, &mut entries)?;
-    let before: BTreeMap<(Id, i32), Entry> = before.into_iter().map(|entry| ((entry.record_id, entry.record_version), entry)).collect();
-    let event = |entry: Entry| {
-        let image = entry.image()?;
-        let old = before.get(&(entry.record_id, entry.record_version - 1)).map(Entry::image).transpose()?;
-        let changed = history::changes(old.as_ref(), &image).into_iter().map(|change| change.pointer.trim_start_matches('/').to_owned());
-        let text = |name: &str| image.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-        Ok(LedgerEvent {
-            seq: entry.seq,
-            at: entry.at,
-            actor: entry.actor(&image),
-            changed: changed.collect(),
-            code: text("code"),
-            name: text("name"),
-            action: entry.action,
-            kind: entry.kind,
-            id: entry.record_id,
-            version: entry.record_version,
-            reason: entry.reason,
-            request_id: entry.request_id,
-            leaf_hash: hex(&entry.leaf_hash),
-        })
-    };
-    entries.into_iter().map(event).collect()
-}
-
 /// How long a poll that was woken for nothing sleeps at least.
 const ROUND: Duration = Duration::from_millis(200);
 
 /// Follow the change feed
 ///
 /// What changed, in the order of the ledger. `wait` holds the answer up to that many seconds until there is something; up to ten requests of a key
-/// wait at once. An `after` beyond the end of the ledger is 400: there the ledger was restored from a backup.
+/// wait at once. An `after` beyond the end of the ledger is 400: there the ledger was restored from a backup. Without `kind` there are no gaps: an
+/// entry that the reader may not see has its position and the hash of its leaf, and `hidden`.
 #[utoipa::path(operation_id = "listEvents", tag = "ledger", security(("bearer" = [])),
     params(("after" = Option<i64>, Query, description = "Only entries after this position; from the start when absent.", minimum = -1),
         ("kind" = Option<Vec<String>>, Query, description = "Only of these registers.", max_items = 50, max_length = 64),
@@ -242,7 +256,8 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
     if wait > 30 {
         return Err(Problem::parameters(vec![Invalid::query("wait", "invalid_parameter", format!("{needed} is needed"))]));
     }
-    let asked = Asked { after, kinds: kinds(&guard, &then)?, limit, ..Asked::default() };
+    let (readable, some) = kinds(&guard, &then)?;
+    let asked = Asked { after, kinds: readable, some, limit, ..Asked::default() };
     let until = tokio::time::Instant::now() + Duration::from_secs(wait);
     let (mut guard, mut asked, mut poll) = (guard, asked, None);
     loop {
@@ -269,13 +284,14 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
         guard.changed(last, until).await?;
         // Who waited may have lost the key or the role meanwhile.
         guard = guard.refreshed().await?;
-        asked.kinds = kinds(&guard, &then)?;
+        asked.kinds = kinds(&guard, &then)?.0;
     }
 }
 
 /// List the entries of the ledger
 ///
-/// Who changed what, when and why; newest first.
+/// Who changed what, when and why; newest first. Without a filter there are no gaps: an entry that the reader may not see has its position and
+/// the hash of its leaf, and `hidden`. With one, such entries are left out, and a page may be shorter than asked for.
 #[utoipa::path(operation_id = "listLedgerEntries", tag = "ledger", security(("bearer" = [])),
     params(("actor_id" = Option<Vec<String>>, Query, description = "By these accounts.", max_items = 50, max_length = 36, pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"), ("kind" = Option<Vec<String>>, Query, description = "Of these registers.", max_items = 50, max_length = 64),
         ("action" = Option<Vec<String>>, Query, description = "Of these actions.", max_items = 50, max_length = 64), ("record_id" = Option<Vec<String>>, Query, description = "Of these records: ids or codes.", max_items = 50, max_length = 64, pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Z]{3}-[0-9]{1,18})$"),
@@ -299,7 +315,10 @@ pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> R
     let before = then.parsed::<i64>("cursor", "`next_cursor` of the page before")?;
     let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
     let (since, until) = (edge("at_since")?, edge("at_before")?);
-    let asked = Asked { before, kinds: kinds(&guard, &then)?, actors, actions: many("action"), limit, backwards: true, ..Asked::default() };
+    let (readable, some) = kinds(&guard, &then)?;
+    let timed = since.is_some() || until.is_some();
+    let asked =
+        Asked { before, kinds: readable, some: some || timed, actors, actions: many("action"), limit, backwards: true, ..Asked::default() };
     guard
         .view(then.as_of, move |reader| {
             let tenant = reader.tenant();

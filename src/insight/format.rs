@@ -1,6 +1,6 @@
 //! The statement of applicability, and the difference between two, as tables.
 use super::soa::diff::{SoaDiff, SoaFace};
-use super::soa::{ControlRef, SoaReason, StatementOfApplicability};
+use super::soa::{ControlRef, SoaIncomplete, SoaReason, StatementOfApplicability};
 use crate::core::{Problem, Result};
 use crate::http::format;
 use crate::registers::r#do::support::Support;
@@ -26,13 +26,18 @@ fn evidence(evidence: &Support) -> [String; 5] {
     [current, expired, latest, failed, word(evidence.latest_outcome)]
 }
 
-/// A row for each entry, with the members of the JSON as columns; then one for each control outside the framework, without a requirement.
-pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
+/// A row for each entry, with the members of the JSON as columns; then one for each control outside the framework, without a requirement; and a last
+/// one where a statement was frozen incomplete, with the comment that says why.
+pub fn as_csv(statement: &StatementOfApplicability, incomplete: Option<&SoaIncomplete>) -> Result<String> {
     let header = [
         "requirement",
         "title",
         "theme",
         "applicable",
+        "decided",
+        "decided_at",
+        "decided_by",
+        "lacks",
         "justification",
         "reasons",
         "justification_missing",
@@ -41,7 +46,10 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
         "operation",
         "controls",
         "control_count",
+        "risk_codes",
         "risk_count",
+        "treatment_codes",
+        "treatment_count",
         "evidence_current",
         "evidence_expired",
         "evidence_latest_collected_at",
@@ -55,6 +63,10 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
             entry.title.clone(),
             entry.theme.clone().unwrap_or_default(),
             entry.applicable.to_string(),
+            entry.decided.to_string(),
+            entry.decided_at.map(|at| at.to_string()).unwrap_or_default(),
+            entry.decided_by.as_ref().map(|by| by.name.clone()).unwrap_or_default(),
+            word(entry.lacks),
             entry.justification.clone().unwrap_or_default(),
             words(&entry.reasons),
             entry.justification_missing.to_string(),
@@ -63,7 +75,10 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
             word(entry.operation),
             codes(&entry.controls),
             entry.control_count.to_string(),
+            entry.risk_codes.join(";"),
             entry.risk_count.to_string(),
+            entry.treatment_codes.join(";"),
+            entry.treatment_count.to_string(),
             current,
             expired,
             latest,
@@ -79,6 +94,10 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
             String::new(),
             true.to_string(),
             String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
             words(&control.reasons),
             String::new(),
             String::new(),
@@ -86,7 +105,10 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
             word(Some(control.operation)),
             control.code.clone(),
             "1".to_owned(),
+            control.risk_codes.join(";"),
             control.risk_count.to_string(),
+            control.treatment_codes.join(";"),
+            control.treatment_count.to_string(),
             current,
             expired,
             latest,
@@ -94,7 +116,21 @@ pub fn as_csv(statement: &StatementOfApplicability) -> Result<String> {
             outcome,
         ]
     });
-    table(header, entries.chain(own))
+    let note = incomplete.map(|incomplete| {
+        let SoaIncomplete { comment, undecided, unjustified, contradicted } = incomplete;
+        let mut row = std::array::from_fn(|_| String::new());
+        let said = [
+            format!("Frozen incomplete: {undecided} undecided, {unjustified} unjustified, {contradicted} contradicted"),
+            "incomplete".to_owned(),
+            comment.clone(),
+        ];
+        for (name, text) in ["title", "lacks", "justification"].into_iter().zip(said) {
+            let cell = header.iter().position(|column| *column == name).and_then(|at| row.get_mut(at));
+            cell.into_iter().for_each(|cell| cell.clone_from(&text));
+        }
+        row
+    });
+    table(header, entries.chain(own).chain(note))
 }
 
 /// A row for each requirement and control that differs.
@@ -106,6 +142,8 @@ pub fn diff_as_csv(diff: &SoaDiff) -> Result<String> {
         "changed",
         "from_applicable",
         "to_applicable",
+        "from_decided",
+        "to_decided",
         "from_justification",
         "to_justification",
         "from_reasons",
@@ -121,6 +159,7 @@ pub fn diff_as_csv(diff: &SoaDiff) -> Result<String> {
         let sides = |of: &dyn Fn(&SoaFace) -> String| [from.map(of).unwrap_or_default(), to.map(of).unwrap_or_default()];
         let [requirement, control, title, changed] = what;
         let [from_applicable, to_applicable] = sides(&|face| face.applicable.to_string());
+        let [from_decided, to_decided] = sides(&|face| face.decided.map(|decided| decided.to_string()).unwrap_or_default());
         let [from_justification, to_justification] = sides(&|face| face.justification.clone().unwrap_or_default());
         let [from_reasons, to_reasons] = sides(&|face| words(&face.reasons));
         let [from_implementation, to_implementation] = sides(&|face| word(face.implementation));
@@ -133,6 +172,8 @@ pub fn diff_as_csv(diff: &SoaDiff) -> Result<String> {
             changed,
             from_applicable,
             to_applicable,
+            from_decided,
+            to_decided,
             from_justification,
             to_justification,
             from_reasons,

@@ -1,6 +1,6 @@
-//! Floor 6: what is computed across registers, at any moment: the statement of applicability, coverage, the risk matrix, the overview, the feed.
-pub mod coverage;
+//! Floor 6: what is computed across registers, at any moment: the statement of applicability, the risk matrix, the overview, the feed.
 pub mod drawing;
+pub mod event;
 pub mod feed;
 pub mod format;
 pub mod matrix;
@@ -13,7 +13,6 @@ pub mod upcoming;
 /// Mounts the views.
 pub fn mount(api: &mut crate::http::Api<'_>) {
     soa::mount(api);
-    api.service(coverage::get_coverage);
     api.service(matrix::get_matrix);
     api.service(trend::get_trend);
     api.service(treatment_plan::get_plan);

@@ -1,11 +1,10 @@
 //! What is said about requirements, one record each: whether it applies to a scope, how far an assessment found it met. Found by what it is
 //! about; where nothing is stored yet, its version is 0.
 use super::history::Entry;
-use super::{Covers, Draft, Reader, Record, Resource, Selector, Tx};
-use crate::core::{Id, Invalid, Problem, Result};
+use super::{Covers, Draft, Reader, Record, Resource, Selector, Tx, links, record::members};
+use crate::core::{Id, Invalid, Problem, Result, catalogue};
 use crate::db::schema::ledger_entries as e;
 use crate::ledger::Recorded;
-use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -26,8 +25,8 @@ pub fn faults<T: About>(items: &[T], asked: impl Fn(&str) -> bool, version: impl
     let mut seen = BTreeSet::new();
     let one = |(n, item): (usize, &T)| {
         let (at, requirement, now) = (format!("/items/{n}"), item.requirement(), version(item.requirement()));
-        let unknown =
-            (!asked(requirement)).then(|| Invalid::body(format!("{at}/requirement"), "unknown_reference", "there is no such requirement"));
+        let unknown = (!asked(requirement))
+            .then(|| Invalid::body(format!("{at}/requirement"), "unknown_reference", catalogue::no_requirement(requirement)));
         let twice = !seen.insert(requirement.to_owned());
         let twice = twice.then(|| Invalid::body(format!("{at}/requirement"), "twice", "stands in this batch twice"));
         let gone = item.if_match().is_some_and(|known| known != now);
@@ -48,35 +47,27 @@ impl Reader<'_> {
 }
 
 impl<P> Tx<'_, P> {
-    /// Says it: makes the record, or changes the one that is stored; what says the same is left as it is. Whether the caller may was asked for
-    /// that which it belongs to.
+    /// Says it, with what else its record has (`scope_ids`, `owner_id`, `due_on`): makes the record, or changes the one that is stored; what says the same
+    /// is left as it is. Whether the caller may was asked for that which it belongs to.
     pub fn say<R: Resource>(
         &mut self,
         stored: Option<Id>,
         requirement: &str,
         own: R,
-        scopes: &[Id],
-        due_on: Option<NaiveDate>,
+        beside: Map<String, Value>,
     ) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {
-        let Some(id) = stored else {
-            let Value::Object(mut body) = serde_json::to_value(own).map_err(Problem::internal)? else {
-                return Err(Problem::internal("what is said has members"));
-            };
-            body.extend(Map::from_iter([
-                ("name".to_owned(), json!(requirement)),
-                ("scope_ids".to_owned(), json!(scopes)),
-                ("due_on".to_owned(), json!(due_on)),
-            ]));
-            return self.create(Draft::<R>::read(body)?);
-        };
+        let mut body = members(&own)?;
+        body.insert("name".to_owned(), json!(requirement));
+        body.extend(beside);
+        let draft = Draft::<R>::read(body)?;
+        let Some(id) = stored else { return self.create(draft) };
         let before = self.reader().load::<R>(&Selector::Id(id), false)?;
-        let mut record = before.clone();
-        record.own = own;
-        record.common.due_on = due_on;
-        record.links.set("scope_ids", scopes.to_vec());
+        let (caller, today) = (self.caller(), self.today());
+        let links = links::resolve(self.conn, caller, &R::KIND, &draft.references, &before.links, today)?;
+        let record = before.clone().with(draft, links);
         if record.body()? == before.body()? { self.kept(before) } else { self.save(&before, record, "update") }
     }
     /// Says several, in order; all of them, or none.
@@ -86,8 +77,8 @@ impl<P> Tx<'_, P> {
         mut one: impl FnMut(&mut Self, &T) -> Result<Recorded<S>>,
     ) -> Result<Recorded<Vec<S>>> {
         let (mut all, mut last) = (Vec::with_capacity(items.len()), None);
-        for item in items {
-            let said = one(self, item)?;
+        for (n, item) in items.iter().enumerate() {
+            let said = one(self, item).map_err(|problem| problem.below(&format!("/items/{n}")))?;
             all.push(said.get().clone());
             last = Some(said);
         }

@@ -118,6 +118,10 @@ pub struct Ask {
     pub owners: Vec<Owner>,
     /// Nobody answers for it.
     pub owner_none: Option<bool>,
+    /// Whoever answers for it has left.
+    pub owner_left: Option<bool>,
+    /// Any of these records.
+    pub ids: Vec<Id>,
     /// Any of these codes, as numbers.
     pub codes: Vec<i64>,
     /// Any of these external references.
@@ -194,6 +198,8 @@ impl Ask {
             status: vec![],
             owners: vec![],
             owner_none: None,
+            owner_left: None,
+            ids: vec![],
             codes: vec![],
             external_refs: vec![],
             tags: vec![],
@@ -232,6 +238,8 @@ impl Ask {
                 self.owners.push(Owner::Person(Selector::parse(value, "person").ok_or_else(|| bad("an id, a code or `me` is needed"))?))
             }
             "owner_none" => self.owner_none = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
+            "owner_left" => self.owner_left = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
+            "id" => self.ids.push(Id::parse(value).ok_or_else(|| bad("an id is needed"))?),
             "code" => match Selector::parse(value, kind.name) {
                 Some(Selector::Number(_, number)) => self.codes.push(number),
                 _ => return Err(bad(&format!("a code like {}-12 is needed", kind.code))),

@@ -277,13 +277,12 @@ pub fn own_unknown<R: Resource>(own: &R, known: &mut dyn FnMut(Cited<'_>) -> boo
     let mut faults = Vec::new();
     for (pointer, slug) in own.frameworks() {
         if !known(Cited::Framework(slug)) {
-            faults.push(Invalid::body(pointer, "unknown_reference", format!("there is no framework `{}`", clip(slug))));
+            faults.push(Invalid::body(pointer, "unknown_reference", catalogue::no_framework(slug, catalogue::slugs())));
         }
     }
     for (n, text) in own.requirements().iter().enumerate() {
         if !known(Cited::Requirement(text)) {
-            let detail = format!("there is no requirement `{}`", clip(text));
-            faults.push(Invalid::body(format!("/requirements/{n}"), "unknown_reference", detail));
+            faults.push(Invalid::body(format!("/requirements/{n}"), "unknown_reference", catalogue::no_requirement(text)));
         }
     }
     faults
@@ -305,7 +304,4 @@ fn built_in(cited: Cited<'_>) -> bool {
             None => catalogue::is_slug(slug) && catalogue::is_reference(reference),
         }),
     }
-}
-fn clip(text: &str) -> String {
-    text.chars().take(60).collect()
 }

@@ -2,14 +2,12 @@
 //! SHA-256 that its entries name; a version never changes, so what was read stays in memory, up to a bound.
 use crate::access::Caller;
 use crate::core::catalogue::{self, Framework, Mapping, MappingKind, Relationship, Requirement};
-use crate::core::{Id, Instant, Problem, Result, TenantId};
+use crate::core::{Id, Instant, Problem, Result, TenantId, packed::pack, packed::unpack};
 use crate::db::Conn;
 use crate::db::dialect::at;
 use crate::db::schema::{framework_contents as fc, frameworks as f, versions as v};
 use diesel::prelude::*;
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use serde::{Deserialize, Serialize};
-use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 
 /// Bytes of contents, as JSON, that stay in memory.
@@ -169,9 +167,8 @@ fn remembered(key: &Key) -> Option<Arc<Own>> {
 }
 
 fn unpacked(tenant: TenantId, head: Head, packed: &[u8]) -> Result<Arc<Own>> {
-    let mut text = Vec::new();
-    GzDecoder::new(packed).read_to_end(&mut text).map_err(Problem::internal)?;
-    let Content { requirements, mappings } = serde_json::from_slice(&text).map_err(Problem::internal)?;
+    let text = unpack(packed)?;
+    let Content { requirements, mappings } = serde_json::from_str(&text).map_err(Problem::internal)?;
     let Head { slug, title, edition, publisher, .. } = head.clone();
     let (key, framework) = (key(tenant, &head), Arc::new(Framework::own(slug, title, edition, publisher, requirements)));
     let own = Arc::new(Own { head, framework, mappings });
@@ -188,10 +185,7 @@ fn unpacked(tenant: TenantId, head: Head, packed: &[u8]) -> Result<Arc<Own>> {
 pub fn keep(conn: &mut Conn, tenant: TenantId, sha256: &str, canonical: &str) -> Result<()> {
     let known: i64 = fc::table.find((tenant, sha256)).count().get_result(conn)?;
     if known == 0 {
-        let mut packing = GzEncoder::new(Vec::new(), Compression::default());
-        packing.write_all(canonical.as_bytes()).map_err(Problem::internal)?;
-        let packed = packing.finish().map_err(Problem::internal)?;
-        let row = (fc::tenant_id.eq(tenant), fc::sha256.eq(sha256), fc::content.eq(packed));
+        let row = (fc::tenant_id.eq(tenant), fc::sha256.eq(sha256), fc::content.eq(pack(canonical)?));
         diesel::insert_into(fc::table).values(row).execute(conn)?;
     }
     Ok(())

@@ -126,8 +126,9 @@ impl Entry {
     }
 }
 
-/// Puts the names of accounts into the images of these entries.
+/// Puts the names of accounts into the images of these entries, and hides what the reader is not to see.
 pub fn name(reader: &mut Reader<'_>, entries: &mut [Entry]) -> Result<()> {
+    reader.veil_entries(entries)?;
     let mut texts: Vec<&mut String> = entries.iter_mut().map(|entry| &mut entry.body).collect();
     reader.name_actors(&mut texts).map(drop)
 }

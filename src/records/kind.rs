@@ -29,6 +29,8 @@ pub struct Kind {
     pub cites: bool,
     /// The members that can be erased.
     pub personal: &'static [&'static str],
+    /// The personal members that only administrators see.
+    pub confidential: &'static [&'static str],
     /// What each limit of a key means for it; with a limit that is not named here it is neither read nor written.
     pub limited_by: &'static [Meaning],
     /// What else a caller's view is cut by, whatever its limits.
@@ -70,6 +72,7 @@ impl Kind {
         relations: &[],
         cites: false,
         personal: &[],
+        confidential: &[],
         limited_by: &[],
         also: None,
         done: &[],

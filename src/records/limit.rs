@@ -3,8 +3,8 @@
 use super::kind::{self, Kind};
 use super::{Condition, Record, Resource};
 use crate::access::{Caller, Limits};
-use crate::core::{Code, Id, Instant, Problem, Result, catalogue};
-use chrono_tz::Tz;
+use crate::core::{Code, Id, Problem, Result, catalogue};
+use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
 /// One limit of a key.
@@ -37,6 +37,8 @@ pub enum By {
     Fact(&'static str, fn(&Limits) -> Condition),
     /// All of them are read and none is written, because of this.
     ReadOnly(&'static str),
+    /// All of them are read; what is written is for a rule of the register to say, in these words.
+    Rule(&'static str),
 }
 
 /// What one limit means for one register.
@@ -123,8 +125,8 @@ pub struct Facts {
     pub frameworks: Vec<String>,
     /// The program that it comes from.
     pub source: Option<String>,
-    /// When it was collected.
-    pub collected_at: Option<Instant>,
+    /// The day on which it was collected.
+    pub collected_on: Option<NaiveDate>,
 }
 
 /// The frameworks of these requirements.
@@ -133,31 +135,31 @@ pub fn frameworks_of<'r>(requirements: impl IntoIterator<Item = &'r String>) -> 
 }
 
 /// 403 unless a record lies wholly within the caller's limits: everything that a limit compares is in it, and there is something to compare.
-pub fn within<R: Resource>(caller: &Caller, record: &Record<R>, zone: Tz) -> Result<()> {
+pub fn within<R: Resource>(caller: &Caller, record: &Record<R>) -> Result<()> {
     let limits = &caller.limits;
     R::KIND.open_to(limits)?;
     for (limit, by) in R::KIND.limited_by.iter().filter(|(limit, _)| limit.set(limits)) {
-        if !lies(*limit, *by, limits, record, zone) {
+        if !lies(*limit, *by, limits, record) {
             return Err(limit.refused());
         }
     }
     Ok(())
 }
 
-fn lies<R: Resource>(limit: Limit, by: By, limits: &Limits, record: &Record<R>, zone: Tz) -> bool {
+fn lies<R: Resource>(limit: Limit, by: By, limits: &Limits, record: &Record<R>) -> bool {
     let all = |ids: &[Id]| !ids.is_empty() && ids.iter().all(|id| limit.ids(limits).contains(id));
     match (by, limit) {
         (By::Itself, _) => all(&[record.spine.id]),
         (By::Scopes, _) => all(record.links.many("scope_ids")),
         (By::Controls, _) => all(record.links.many("control_ids")),
         (By::ReadOnly(_), _) => false,
+        (By::Rule(_), _) => true,
         (_, Limit::Frameworks) => {
             let of = R::facts(record).frameworks;
             !of.is_empty() && of.iter().all(|slug| limits.framework_slugs.contains(slug))
         }
         (_, Limit::Sources) => R::facts(record).source.is_some_and(|source| limits.sources.contains(&source)),
-        (_, Limit::Period) => R::facts(record).collected_at.is_some_and(|at| {
-            let day = at.day(zone);
+        (_, Limit::Period) => R::facts(record).collected_on.is_some_and(|day| {
             limits.period_start_on.is_none_or(|start| day >= start) && limits.period_end_on.is_none_or(|end| day <= end)
         }),
         (By::Citations | By::Fact(..), _) => false,

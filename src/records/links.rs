@@ -78,8 +78,15 @@ pub fn take(body: &mut Map<String, Value>, kind: &Kind, faults: &mut Vec<Invalid
 }
 
 /// Looks the references up: 422 with a place for each that is not a live record of the right kind. What was linked before may stay linked
-/// though it was archived since.
-pub fn resolve(conn: &mut Conn, caller: &Caller, kind: &Kind, wanted: &References, before: &Links) -> Result<Links> {
+/// though it was archived since. Nothing more is given to a person whose last day has passed.
+pub fn resolve(
+    conn: &mut Conn,
+    caller: &Caller,
+    kind: &Kind,
+    wanted: &References,
+    before: &Links,
+    today: chrono::NaiveDate,
+) -> Result<Links> {
     let (mut links, mut faults) = (Links::default(), Vec::new());
     for relation in kind.all_relations() {
         let Some(texts) = wanted.get(relation.member).filter(|texts| !texts.is_empty()) else { continue };
@@ -95,11 +102,35 @@ pub fn resolve(conn: &mut Conn, caller: &Caller, kind: &Kind, wanted: &Reference
                 }
             }
         }
+        if relation.to == "person" {
+            faults.extend(given_to_who_left(conn, caller, relation, (&ids, before.many(relation.member)), today)?);
+        }
         links.set(relation.member, ids);
     }
     if faults.is_empty() { Ok(links) } else { Err(Problem::invalid(faults)) }
 }
 
+/// A fault for each person that is named anew and has left.
+fn given_to_who_left(
+    conn: &mut Conn,
+    caller: &Caller,
+    relation: &Relation,
+    (ids, before): (&[Id], &[Id]),
+    today: chrono::NaiveDate,
+) -> Result<Vec<Invalid>> {
+    let fresh: Vec<Id> = ids.iter().filter(|id| !before.contains(id)).copied().collect();
+    if fresh.is_empty() {
+        return Ok(vec![]);
+    }
+    let left = super::accounts::left(conn, caller.tenant, &fresh, today)?;
+    let fault = |(id, number): (Id, i64)| {
+        let place = ids.iter().position(|known| *known == id).unwrap_or_default();
+        let pointer = if relation.many() { format!("/{}/{place}", relation.member) } else { format!("/{}", relation.member) };
+        let code = super::kind::prefix_of(relation.to);
+        Invalid::body(pointer, "person_left", format!("{code}-{number} has left; name somebody else"))
+    };
+    Ok(left.into_iter().map(fault).collect())
+}
 /// What a relation to any kind does not name.
 const ACCOUNTS: [&str; 2] = ["user", "api_key"];
 

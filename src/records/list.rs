@@ -37,6 +37,7 @@ pub fn records<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<(Vec<S
     let targets = targets(reader, ask)?;
     let (mut rows, more) = pick(reader, &R::KIND, ask, &|reader| condition::<R>(reader, ask, &targets))?;
     reader.name(&mut rows)?;
+    reader.veil(&R::KIND, &mut rows)?;
     let computed = R::computed(reader, &rows)?;
     let last = rows.last().filter(|_| more).map(|row| (row.id, row.version));
     let cut = rows.into_iter().map(|row| reader.cut_row(row)).collect::<Result<Vec<_>>>()?;
@@ -112,6 +113,9 @@ fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> R
     if !ask.status.is_empty() {
         all.push(Box::new(v::status.eq_any(ask.status.clone())));
     }
+    if !ask.ids.is_empty() {
+        all.push(Box::new(v::id.eq_any(ask.ids.clone())));
+    }
     if !ask.codes.is_empty() {
         all.push(Box::new(v::number.eq_any(ask.codes.clone())));
     }
@@ -120,6 +124,12 @@ fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> R
     }
     if let Some(none) = ask.owner_none {
         all.push(if none { Box::new(v::owner_id.is_null()) } else { Box::new(v::owner_id.is_not_null()) });
+    }
+    if let Some(wanted) = ask.owner_left {
+        let gone = targets.get(GONE).map(Vec::as_slice).unwrap_or_default();
+        let left: Condition = Box::new(v::owner_id.is_not_null().and(v::owner_id.assume_not_null().eq_any(gone.to_vec())));
+        let stays: Condition = Box::new(v::owner_id.is_null().or(v::owner_id.assume_not_null().ne_all(gone.to_vec())));
+        all.push(if wanted { left } else { stays });
     }
     let tags = ask.tags.iter().map(|tag| -> Condition { Box::new(v::tags.like(inside(&format!("\n{tag}\n"))).escape('\\')) });
     all.extend(tags.reduce(|a, b| Box::new(a.or(b))));
@@ -138,7 +148,7 @@ fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> R
         all.push(if overdue { late } else { Box::new(not(late)) });
     }
     all.extend(days(ask, reader.settings.zone));
-    all.extend(targets.iter().map(|(member, ids)| related(member, ids, seq)));
+    all.extend(targets.iter().filter(|(member, _)| **member != GONE).map(|(member, ids)| related(member, ids, seq)));
     for (member, none) in &ask.unrelated {
         let links = l::table.filter(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id)).and(l::relation.eq(*member)));
         let some = exists(links.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))));
@@ -204,6 +214,9 @@ fn days(ask: &Ask, zone: chrono_tz::Tz) -> Vec<Condition> {
     all
 }
 
+/// The people who have left, among the targets.
+const GONE: &str = "";
+
 /// The targets asked for, by member.
 type Targets = BTreeMap<&'static str, Vec<Id>>;
 
@@ -220,6 +233,10 @@ fn targets(reader: &mut Reader<'_>, ask: &Ask) -> Result<Targets> {
             Owner::Person(selector) => named(reader, selector)?,
         };
         all.entry("owner_id").or_default().extend(id);
+    }
+    if ask.owner_left.is_some() {
+        let (seq, today) = (reader.moment.seq, reader.today);
+        all.insert(GONE, super::accounts::all_left(reader.conn, reader.tenant(), seq, today)?);
     }
     Ok(all)
 }

@@ -1,5 +1,6 @@
 //! Floor 3: what a record is and how it is kept; written once, for every register.
 pub mod about;
+pub mod accounts;
 pub mod ask;
 pub mod body;
 pub mod duties;
@@ -22,6 +23,7 @@ pub mod shape;
 pub mod sight;
 pub mod spine;
 pub mod tx;
+pub mod veil;
 
 pub use about::About;
 pub use ask::Ask;

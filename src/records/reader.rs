@@ -163,6 +163,7 @@ impl<'a> Reader<'a> {
     /// A row as it is answered.
     pub fn show<R: Resource>(&mut self, mut row: Row) -> Result<Shown> {
         self.name(std::slice::from_mut(&mut row))?;
+        self.veil(&R::KIND, std::slice::from_mut(&mut row))?;
         let computed = R::computed(self, std::slice::from_ref(&row))?.pop().unwrap_or_default();
         let row = self.cut_row(row)?;
         let json = assemble(&R::KIND, &row, &computed)?;
@@ -180,7 +181,9 @@ impl<'a> Reader<'a> {
         type Found = (i32, String, bool, i16, String, Option<String>);
         let columns = (v::version, v::status, v::archived_at.is_not_null(), v::schema, body_of(), personal_of());
         let (version, status, archived, schema, body, personal) = query.select(columns).get_result::<Found>(self.conn)?;
-        Ok(Row { id, version, status, archived, body, personal, schema, names: 0 })
+        let mut row = Row { id, version, status, archived, body, personal, schema, names: 0 };
+        self.name(std::slice::from_mut(&mut row))?;
+        Ok(row)
     }
     /// What these records are, as far as this caller sees them.
     pub fn refs(&mut self, ids: &[Id]) -> Result<Vec<(Id, Ref)>> {

@@ -28,7 +28,7 @@ fn limited(caller: &Caller, kind: &str, when: When) -> Option<Condition> {
     let limits = &caller.limits;
     let of = |limit: Limit| match kind::named(kind).and_then(|kind| kind.meaning(limit)) {
         None => Some(nothing()),
-        Some(By::ReadOnly(_)) => None,
+        Some(By::ReadOnly(_) | By::Rule(_)) => None,
         Some(By::Itself) => Some(Box::new(v::id.eq_any(limit.ids(limits).to_vec())) as Condition),
         Some(By::Scopes) => Some(linked_or_free("scope_ids", limit.ids(limits), when)),
         Some(By::Controls) => Some(linked("control_ids", Some(limit.ids(limits)), when)),

@@ -154,7 +154,8 @@ impl Selector {
 
 /// What `q` searches in an image: code, name, description.
 fn words<R: Resource>(record: &Record<R>, own: &Map<String, Value>) -> String {
-    let described = ["description", "statement", "objective", "email"].iter().filter_map(|name| own.get(*name)?.as_str());
+    let said = ["description", "statement", "objective", "email"].iter().filter(|name| !R::KIND.confidential.contains(name));
+    let described = said.filter_map(|name| own.get(*name)?.as_str());
     let texts = [record.spine.code.as_str(), record.common.name.as_str()].into_iter().chain(described);
     texts.map(|text| format!(" {}", folded(text))).collect()
 }

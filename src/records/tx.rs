@@ -111,7 +111,7 @@ impl<'a, P> Tx<'a, P> {
     }
     fn draft_over<R: Resource>(&mut self, body: Body<R>, before: Option<&R>) -> Result<Draft<R>> {
         ledger::in_time()?;
-        let caller = self.caller;
+        let (caller, today) = (self.caller, self.today());
         // The two look at the database one after the other.
         let conn = std::cell::RefCell::new(&mut *self.conn);
         let unknown = &mut |references: &links::References| match links::resolve(
@@ -120,6 +120,7 @@ impl<'a, P> Tx<'a, P> {
             &R::KIND,
             references,
             &spine::no_links(),
+            today,
         ) {
             Ok(_) => vec![],
             Err(problem) => problem.errors().to_vec(),
@@ -138,7 +139,8 @@ impl<'a, P> Tx<'a, P> {
     where
         P: Covers<R>,
     {
-        let mut links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &spine::no_links())?;
+        let today = self.today();
+        let mut links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &spine::no_links(), today)?;
         match uncited(self.conn, self.caller, &draft.own, None)? {
             faults if faults.is_empty() => {}
             faults => return Err(Problem::invalid(faults)),
@@ -156,7 +158,7 @@ impl<'a, P> Tx<'a, P> {
         R::checked(&record, None, self.today())?;
         self.assigned(&record)?;
         R::permitted(self, None, &record, "create")?;
-        let made = self.write(record, None, "create")?;
+        let made = self.enter(record, None, "create")?;
         R::followed(self, None, made.get())?;
         Ok(made)
     }
@@ -167,7 +169,7 @@ impl<'a, P> Tx<'a, P> {
     {
         self.stamped(before, &mut record);
         R::permitted(self, Some(before), &record, action)?;
-        let saved = self.write(record, Some(before), action)?;
+        let saved = self.enter(record, Some(before), action)?;
         R::followed(self, Some(before), saved.get())?;
         Ok(saved)
     }
@@ -192,13 +194,17 @@ impl<'a, P> Tx<'a, P> {
         let faults = patch.into().apply(&mut body);
         let draft = match self.draft_over::<R>(Body::read(body), Some(&before.own)) {
             Ok(draft) if faults.is_empty() => draft,
-            Ok(_) => return Err(Problem::invalid(faults)),
+            Ok(draft) => {
+                let looked_up = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links, self.today()).err();
+                let unknown = looked_up.map(|problem| problem.errors().to_vec()).unwrap_or_default();
+                return Err(Problem::invalid([faults, unknown].concat()));
+            }
             Err(problem) if problem.is(Code::ValidationFailed) => {
                 return Err(Problem::invalid([faults.as_slice(), problem.errors()].concat()));
             }
             Err(problem) => return Err(problem),
         };
-        let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links)?;
+        let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links, self.today())?;
         let mut record = before.clone().with(draft, links);
         R::settle(&mut record, Some(&before), self.today());
         R::checked(&record, Some(&before), self.today())?;
@@ -252,10 +258,13 @@ impl<'a, P> Tx<'a, P> {
         record.spine.archived_at = None;
         self.save(&before, record, "restore")
     }
-    /// The one way into the ledger: the record has to lie within the key's limits before and after.
-    fn write<R: Resource>(&mut self, record: Record<R>, before: Option<&Record<R>>, action: &str) -> Result<Recorded<Record<R>>> {
+    /// The way into the ledger for what a caller asks for: the record has to lie within the key's limits, before and after.
+    fn enter<R: Resource>(&mut self, record: Record<R>, before: Option<&Record<R>>, action: &str) -> Result<Recorded<Record<R>>> {
         before.map_or(Ok(()), |before| self.within(before))?;
         self.within(&record)?;
+        self.write(record, before, action)
+    }
+    fn write<R: Resource>(&mut self, record: Record<R>, before: Option<&Record<R>>, action: &str) -> Result<Recorded<Record<R>>> {
         let (tenant, id, seq) = (self.stamp.tenant, record.spine.id, self.head.next());
         spine::free_reference(self.conn, self.caller, &record)?;
         ledger::in_time()?;
@@ -284,7 +293,7 @@ impl<'a, P> Tx<'a, P> {
     }
     /// 403 unless the record lies wholly within the limits of the caller's key.
     pub fn within<R: Resource>(&self, record: &Record<R>) -> Result<()> {
-        limit::within(self.caller, record, self.settings.zone)
+        limit::within(self.caller, record)
     }
     /// Does the caller see this record, archived or not?
     pub fn sees<R: Resource>(&mut self, id: Id) -> Result<bool> {

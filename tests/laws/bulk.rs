@@ -18,6 +18,9 @@ crate::on_both!(
     the_documented_table_is_imported,
     an_import_is_upserts,
     a_dry_run_stores_nothing,
+    a_row_goes_by_its_code_or_its_reference,
+    semicolons_and_tabs_separate_too,
+    every_fault_of_a_row_is_named_at_once,
     a_table_with_faults_is_refused_whole
 );
 
@@ -246,13 +249,25 @@ async fn a_table_is_of_one_state(app: &TestApp) {
 
 async fn text_is_no_formula(app: &TestApp) {
     for room in rooms().filter(|room| creates(room)) {
-        for formula in ["=1+1", "+1", "-1", "@x", "\t=1"] {
-            let name = format!("{formula} {}", room.kind.name);
-            let record = app.post(&app.keys.manager, &all(room), &body(app, room, &name).await).await;
-            if record.status == 201 {
-                let code = record.json()["code"].as_str().unwrap().to_owned();
-                assert_eq!(exported(app, &format!("{}?code={code}", all(room))).await[0]["name"], format!("'{name}"));
-            }
+        for (formula, neutral) in [
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@x", "'@x"),
+            ("\t=1", "'\t'=1"),
+            (" =1", "' =1"),
+            ("\u{a0}=1", "'\u{a0}=1"),
+            ("\u{feff}=1", "'\u{feff}=1"),
+            ("＝1", "'＝1"),
+            ("x;=1+1;y", "x;'=1+1;y"),
+            ("x,-1", "x,'-1"),
+            ("x\n@y", "x\n'@y"),
+        ] {
+            let name = |of: &str| format!("{of} {}", room.kind.name);
+            let record = app.post(&app.keys.manager, &all(room), &body(app, room, &name(formula)).await).await.expect(201).json();
+            let code = record["code"].as_str().unwrap();
+            let question = format!("{}?code={code}", all(room));
+            assert_eq!(exported(app, &question).await[0]["name"], name(neutral), "{}", room.kind.path);
         }
     }
 }
@@ -271,9 +286,12 @@ async fn an_export_that_is_imported_changes_nothing(app: &TestApp) {
     for room in importing() {
         for n in 0..3 {
             let mut said = body(app, room, &format!("=formula {n}")).await;
-            said["external_ref"] = json!(format!("row-{n}"));
+            // The first is one that the API made without a reference of its own: it goes by its code.
+            if n > 0 {
+                said["external_ref"] = json!(format!("row-{n}"));
+            }
             said["tags"] = json!(["a", "b;c"]);
-            said["custom"] = json!({"cost centre": 7, "note": "=x"});
+            said["custom"] = json!({"cost centre": -7, "note": "=x", "list": "a;=b,-c", "mark": "'=1"});
             app.post(&app.keys.manager, &all(room), &said).await.expect(201);
         }
         let (text, seq) = (app.get(&app.keys.manager, &format!("{}/export?tag=a", all(room))).await.expect(200).text(), last(app));
@@ -341,6 +359,59 @@ async fn a_dry_run_stores_nothing(app: &TestApp) {
         let done = import(app, room, "", &text).await.expect(200).json();
         assert_eq!((&done["created"], &done["updated"]), (&told["created"], &told["updated"]));
     }
+}
+
+async fn a_row_goes_by_its_code_or_its_reference(app: &TestApp) {
+    for room in importing() {
+        let mine = make_named(app, room, "Mine").await;
+        let (code, at) = (mine["code"].as_str().unwrap(), one(room, &mine));
+        let named = |text: &str| text.to_owned();
+        let done = import(app, room, "", &format!("code,name\n{code},Renamed\n")).await.expect(200).json();
+        assert_eq!((&done["updated"], &done["data"][0]["code"]), (&json!(1), &json!(code)));
+        let by_code = app.get(&app.keys.manager, &at).await.json();
+        assert_eq!((&by_code["name"], &by_code["external_ref"]), (&json!("Renamed"), &Value::Null));
+        // A reference can be given to it, and is its own from then on.
+        import(app, room, "", &format!("code,external_ref\n{code},ref-1\n")).await.expect(200);
+        import(app, room, "", "external_ref,name\nref-1,By reference\n").await.expect(200);
+        assert_eq!(app.get(&app.keys.manager, &at).await.json()["name"], "By reference");
+        // A code of elsewhere does not overwrite the record that happens to have it here.
+        assert_eq!(import(app, room, "", &format!("code,external_ref\n{code},ref-2\n")).await.pointers(), ["/rows/2/external_ref"]);
+        for (text, pointer) in [
+            (format!("code,name\n{}-99999,x\n", room.kind.code), "/rows/2/code"),
+            (named("code,name\nXXX-1,x\n"), "/rows/2/code"),
+            (format!("code,name\n{code},x\n{code},y\n"), "/rows/3/code"),
+            (named("code,external_ref,name\n,,x\n"), "/rows/2/external_ref"),
+            (named("name\nx\n"), "/rows/1"),
+        ] {
+            assert!(import(app, room, "", &text).await.pointers().contains(&pointer.to_owned()), "{}: {text}", room.kind.path);
+        }
+        let unknown = import(app, room, "", "external_ref,Name\nx,y\n").await.problem(422, "validation_failed");
+        let said = unknown["errors"][0]["detail"].as_str().unwrap();
+        assert!(said.contains("`Name`") && said.contains("code, ") && said.contains(" name"), "it lists the columns: {said}");
+    }
+}
+
+async fn semicolons_and_tabs_separate_too(app: &TestApp) {
+    for room in importing() {
+        let comma = as_table(room, 2, "Cells").replace("x;y", "x");
+        for (n, (separator, start)) in [(";", ""), ("\t", ""), (";", "\u{feff}"), (",", "\u{feff}")].into_iter().enumerate() {
+            let text = comma.replace(',', separator).replace("import-", &format!("import-{n}-"));
+            let made = import(app, room, "", &format!("{start}{text}")).await.expect(200).json();
+            assert_eq!(made["created"], 2, "{}: {separator:?}", room.kind.path);
+        }
+        // An export of an empty list is a template.
+        let empty = app.get(&app.keys.manager, &format!("{}/export?q=nothing-has-this", all(room))).await.expect(200).text();
+        assert!(empty.starts_with("code,external_ref,name,") && empty.lines().count() == 1, "{empty}");
+    }
+}
+
+async fn every_fault_of_a_row_is_named_at_once(app: &TestApp) {
+    let room = rooms().find(|room| room.kind.name == "asset").unwrap();
+    let text = "code,external_ref,name,asset_type,classification,confidentiality,personal_data,due_on,owner_id,custom\n\
+                ,row,,wood,internal,x,perhaps,-5000-01-01,PER-999,{\n";
+    let found = import(app, room, "", text).await.pointers();
+    let wanted = ["asset_type", "confidentiality", "custom", "due_on", "name", "owner_id", "personal_data"];
+    assert_eq!(found, wanted.map(|name| format!("/rows/2/{name}")));
 }
 
 async fn a_table_with_faults_is_refused_whole(app: &TestApp) {

@@ -31,6 +31,8 @@ async fn common_filters_leave_what_they_name(app: &TestApp) {
         for (filter, wanted) in [
             (format!("code={code}"), only_x),
             (format!("code={code}&code={}", text(&y["code"])), both),
+            (format!("id={}&id={}", text(&x["id"]), text(&y["id"])), both),
+            (format!("id={}", text(&x["id"])), only_x),
             ("tag=red".into(), only_x),
             ("tag=red&tag=blue".into(), both),
             ("tag=re".into(), none),
@@ -227,6 +229,7 @@ async fn every_documented_filter_is_understood(app: &TestApp) {
                 "as_of" => app.now(),
                 "include" => "total,refs,counts".into(),
                 "code" => format!("{}-1", room.kind.code),
+                "id" => app.keys.person.clone(),
                 "attack_id" => "T1566".into(),
                 "weakness" => "SW-02".into(),
                 name if room.kind.all_relations().any(|relation| relation.filter() == name) => app.keys.person.clone(),

@@ -11,6 +11,7 @@ crate::on_both!(
     a_transition_that_is_sent_again_happened_once,
     a_refusal_is_not_kept,
     a_key_lasts_a_day,
+    a_replay_is_within_the_limits_of_now,
     a_secret_is_not_in_the_replay
 );
 
@@ -107,17 +108,43 @@ async fn a_key_lasts_a_day(app: &TestApp) {
     assert_ne!(id(&send().await), id(&first));
 }
 
+/// What its caller does not see any more is not answered again.
+async fn a_replay_is_within_the_limits_of_now(app: &TestApp) {
+    let admin = &app.keys.admin;
+    let of = async |path: &str, body: Value| app.post(admin, path, &body).await.expect(201).json();
+    let scope = async |name: &str| of("/v1/scopes", json!({"name": name, "statement": "s"})).await["id"].clone();
+    let (here, there) = (scope("Here").await, scope("There").await);
+    let key = json!({"name": "Robot", "role": "manager", "expires_at": "2027-01-01T00:00:00Z", "limits": {"scope_ids": [here]}});
+    let key = of("/v1/api-keys", key).await;
+    let (secret, at) = (key["secret"].as_str().unwrap(), format!("/v1/api-keys/{}", id(&key)));
+    let asset = json!({"name": "x", "asset_type": "software", "classification": "public", "scope_ids": [here]});
+    let batch = json!({"items": [{"create": asset}]});
+    let again =
+        async |path: &str, name: &str, body: &Value| app.send(secret, Method::POST, path, &[("Idempotency-Key", name)], Some(body)).await;
+    let made = again("/v1/assets", "one", &asset).await.expect(201).json();
+    again("/v1/assets/batch", "many", &batch).await.expect(200);
+    again("/v1/assets", "one", &asset).await.expect(201);
+    app.patch(admin, &at, "*", &json!({"limits": {"scope_ids": [there]}})).await.expect(200);
+    app.get(secret, &format!("/v1/assets/{}", id(&made))).await.problem(404, "not_found");
+    again("/v1/assets", "one", &asset).await.problem(403, "outside_limits");
+    again("/v1/assets/batch", "many", &batch).await.problem(403, "outside_limits");
+    app.patch(admin, &at, "*", &json!({"limits": {"scope_ids": [here]}})).await.expect(200);
+    assert_eq!(again("/v1/assets", "one", &asset).await.expect(201).json()["id"], made["id"]);
+    app.patch(admin, &format!("/v1/assets/{}", id(&made)), "*", &json!({"scope_ids": [there]})).await.expect(200);
+    again("/v1/assets", "one", &asset).await.problem(403, "outside_limits");
+}
+
 async fn a_secret_is_not_in_the_replay(app: &TestApp) {
     let admin = &app.keys.admin;
     let key = json!({"name": "Robot", "role": "auditor", "expires_at": "2027-01-01T00:00:00Z"});
     let user = json!({"email": "new@a.example", "roles": ["auditor"]});
-    for (path, body) in [("/v1/api-keys", key), ("/v1/users", user)] {
+    for (path, body, member) in [("/v1/api-keys", key, "secret"), ("/v1/users", user, "setup_token")] {
         let send = async || app.send(admin, Method::POST, path, &[("Idempotency-Key", "secret")], Some(&body)).await.expect(201);
         let (first, again) = (send().await, send().await);
         assert_eq!(first.header("cache-control").as_deref(), Some("no-store"));
-        let secret = first.json()["secret"].as_str().unwrap().to_owned();
+        let secret = first.json()[member].as_str().unwrap().to_owned();
         assert_eq!(again.header("idempotency-replayed").as_deref(), Some("true"), "{path}");
-        assert!(again.json().get("secret").is_none() && !again.text().contains(&secret), "{path}");
+        assert!(again.json().get(member).is_none() && !again.text().contains(&secret), "{path}");
         assert_eq!(again.json()["id"], first.json()["id"]);
     }
     let used: Vec<u8> = std::fs::read(app.dir.path().join("token.key")).unwrap();

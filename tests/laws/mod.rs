@@ -1,9 +1,12 @@
 //! What holds for every register; each law is written once.
 mod access;
 mod archived;
+mod bounded;
 mod browser;
 mod bulk;
+mod codes;
 mod concurrency;
+mod duties;
 mod filters;
 mod idempotency;
 mod ledger;
@@ -13,6 +16,7 @@ mod paging;
 mod past;
 mod query;
 mod record;
+mod settings;
 mod stored;
 mod versions;
 mod wall;

@@ -85,7 +85,13 @@ async fn every_operation_that_documents_if_match_needs_it(app: &TestApp) {
             let filled = path.replace("{id}", id(&record)).replace("{relation}", "scope_ids").replace("{to}", "SCO-1");
             let filled = filled.replace("{requirement}", "iso-27001-2022:A.5.1").replace("{slug}", "own").replace("{n}", "1");
             if path.contains("/soa-versions/") {
-                app.post(key, &format!("/v1/scopes/{}/soa-versions", id(&record)), &json!({})).await.expect(201);
+                app.post(
+                    key,
+                    &format!("/v1/scopes/{}/soa-versions", id(&record)),
+                    &json!({"comment": "Not all is decided.", "allow_incomplete": true}),
+                )
+                .await
+                .expect(201);
             }
             let (method, body): (Method, _) =
                 (method.to_uppercase().parse().unwrap(), if method == "delete" { None } else { Some(json!({})) });

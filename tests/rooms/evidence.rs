@@ -12,7 +12,8 @@ crate::on_both!(
     a_payload_is_kept_in_its_canonical_form,
     what_is_held_or_retained_stays,
     a_collector_sees_and_pushes_its_own_source,
-    evidence_expires_by_the_clock
+    evidence_expires_by_the_clock,
+    names_that_look_the_same_are_the_same
 );
 
 fn push(name: &str, at: &str, payload: Value) -> Value {
@@ -49,7 +50,7 @@ async fn other_content_under_one_identity_is_refused(app: &TestApp) {
     let first = app.post(key, "/v1/evidence", &push("nightly", FIRST, json!({"jobs": 12}))).await.expect(201).json();
     let before = last(app);
     let refused = app.post(key, "/v1/evidence", &push("nightly", FIRST, json!({"jobs": 13}))).await.problem(409, "evidence_differs");
-    assert!(refused["needed_by"] == json!([first["id"]]) || refused["needed_by"] == json!([first["code"]]), "{refused}");
+    assert_eq!(refused["needed_by"], json!([first["code"]]));
     assert_eq!(last(app), before);
     app.post(key, "/v1/evidence", &push("weekly", FIRST, json!({"jobs": 13}))).await.expect(201);
     for (change, pointer) in [
@@ -60,6 +61,9 @@ async fn other_content_under_one_identity_is_refused(app: &TestApp) {
         (json!({"requirements": ["iso-27001-2022:A.9.99"]}), "/requirements/0"),
         (json!({"sha256": "00"}), "/sha256"),
         (json!({"source": ""}), "/source"),
+        (json!({"source": "back\u{202e}up"}), "/source"),
+        (json!({"external_id": "night\u{200b}ly"}), "/external_id"),
+        (json!({"external_ref": "EX\u{2066}-1"}), "/external_ref"),
     ] {
         let mut body = push("bad", FIRST, json!(1));
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
@@ -112,6 +116,10 @@ async fn a_payload_is_kept_in_its_canonical_form(app: &TestApp) {
         let made = app.post(key, "/v1/evidence", &json!({"name": "p", "source": "s", "payload": payload})).await.expect(201).json();
         let content = app.get(key, &format!("{}/content", at("evidence", &made))).await.expect(200);
         assert_eq!(content.text(), canonical);
+        assert_eq!(content.header("content-type").as_deref(), Some("application/json"));
+        assert!(content.header("content-disposition").unwrap().starts_with("attachment"));
+        assert!(content.header("content-security-policy").unwrap().ends_with("; sandbox"));
+        assert_eq!(content.header("x-content-type-options").as_deref(), Some("nosniff"));
         let digest = isms::core::text::hex(&Sha256::digest(&content.bytes));
         assert_eq!(
             (&made["sha256"], made["size_bytes"].as_u64(), &made["media_type"]),
@@ -142,6 +150,7 @@ async fn what_is_held_or_retained_stays(app: &TestApp) {
         ("payload", json!(1)),
         ("collected_at", json!(FIRST)),
         ("retain_until_on", json!("2020-01-01")),
+        ("collected_on", json!("2020-01-01")),
         ("hold", json!(false)),
     ] {
         let path = at("evidence", &made(app, "evidence", "Fixed", json!({"payload": member, "source": "s"})).await);
@@ -187,4 +196,19 @@ async fn evidence_expires_by_the_clock(app: &TestApp) {
     let expired = app.get_with(key, &path, &[("If-None-Match", &tag)]).await.expect(200).json();
     assert_eq!((&expired["freshness"], &expired["version"]), (&json!("expired"), &json!(1)));
     assert_eq!(app.get(key, &format!("{path}?as_of=2026-11-21")).await.expect(200).json()["freshness"], "current");
+}
+
+async fn names_that_look_the_same_are_the_same(app: &TestApp) {
+    let key = &app.keys.manager;
+    let (typed, composed) = ("Pru\u{308}fung", "Pr\u{fc}fung");
+    let body = |name: &str, at: &str| json!({"name": "x", "source": name, "external_id": name, "collected_at": at, "payload": at});
+    let first = app.post(key, "/v1/evidence", &body(typed, FIRST)).await.expect(201).json();
+    assert_eq!((&first["source"], &first["external_id"]), (&json!(composed), &json!(composed)));
+    let second = app.post(key, "/v1/evidence", &body(composed, SECOND)).await.expect(201).json();
+    assert_eq!(app.get(key, &at("evidence", &first)).await.json()["superseded_by_id"], second["id"]);
+    let person = made(app, "people", "P", json!({"external_ref": typed})).await;
+    assert_eq!(person["external_ref"], composed);
+    app.post(key, "/v1/people", &json!({"name": "Q", "external_ref": composed})).await.problem(409, "conflict");
+    let found = app.get(key, &format!("/v1/people?external_ref={}", crate::support::quoted(typed))).await.data();
+    assert_eq!(found.len(), 1);
 }

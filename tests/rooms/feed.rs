@@ -2,12 +2,18 @@
 use super::{at, made};
 use crate::support::TestApp;
 use crate::support::make::{last, seqs};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 crate::on_both!(
     the_organization_is_changed_like_a_record,
     the_feed_tells_everything_once_in_order,
     the_feed_waits_for_what_comes,
+    who_lost_the_key_gets_no_news,
+    a_few_may_wait_at_once,
+    the_feed_has_an_end,
+    a_running_export_ends_with_its_key,
+    changes_are_told_by_the_version_before,
     entries_answer_who_changed_what,
     an_administrator_sees_accounts_and_no_registers
 );
@@ -104,6 +110,89 @@ async fn the_feed_waits_for_what_comes(app: &TestApp) {
     assert_eq!(nothing, Vec::<Value>::new());
 }
 
+async fn who_lost_the_key_gets_no_news(app: &TestApp) {
+    let admin = &app.keys.admin;
+    let body = json!({"name": "Poller", "role": "auditor", "expires_at": "2027-11-20T00:00:00Z"});
+    let made_key = app.post(admin, "/v1/api-keys", &body).await.expect(201).json();
+    let (secret, id) = (made_key["secret"].as_str().unwrap(), made_key["id"].as_str().unwrap());
+    let question = format!("/v1/events?after={}&wait=20", last(app));
+    let waiting = app.get(secret, &question);
+    let revoking = async {
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(300)).await;
+        app.act(admin, &format!("/v1/api-keys/{id}/revoke"), &json!({"comment": "Leaked."})).await.expect(200);
+        made(app, "actions", "Secret", json!({})).await;
+    };
+    let began = std::time::Instant::now();
+    let (news, ()) = futures_util::future::join(waiting, revoking).await;
+    news.problem(401, "unauthenticated");
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "it waited on");
+}
+
+async fn a_few_may_wait_at_once(app: &TestApp) {
+    let question = format!("/v1/events?after={}&wait=20", last(app));
+    let waiting: Vec<_> = (0..12).map(|_| app.send(&app.keys.manager, actix_web::http::Method::GET, &question, &[], None)).collect();
+    let writing = async {
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(500)).await;
+        // Another key still may.
+        let other = app.get(&app.keys.auditor, &format!("/v1/events?after={}&wait=1", last(app))).await;
+        assert_eq!(other.status, 200);
+        made(app, "actions", "Come", json!({})).await;
+    };
+    let (replies, ()) = futures_util::future::join(futures_util::future::join_all(waiting), writing).await;
+    let refused: Vec<_> = replies.iter().filter(|reply| reply.status == 429).collect();
+    assert_eq!((refused.len(), replies.iter().filter(|reply| reply.status == 200).count()), (2, 10));
+    assert!(refused.iter().all(|reply| reply.header("retry-after").is_some()));
+    app.get(&app.keys.manager, &format!("/v1/events?after={}&wait=1", last(app))).await.expect(200);
+}
+
+async fn the_feed_has_an_end(app: &TestApp) {
+    let end = last(app);
+    app.get(&app.keys.manager, &format!("/v1/events?after={end}")).await.expect(200);
+    for after in [end + 1, 1_000_000_000, i64::MAX] {
+        let problem = app.get(&app.keys.manager, &format!("/v1/events?after={after}")).await.problem(400, "invalid_parameter");
+        assert_eq!(problem["errors"][0]["pointer"], "after");
+    }
+}
+
+async fn a_running_export_ends_with_its_key(app: &TestApp) {
+    let create = |n: usize| json!({"create": {"name": format!("Asset {n}"), "asset_type": "software", "classification": "internal"}});
+    let items: Vec<Value> = (0..600).map(create).collect();
+    app.post(&app.keys.manager, "/v1/assets/batch", &json!({"items": items})).await.expect(200);
+    let admin = &app.keys.admin;
+    let body = json!({"name": "Exporter", "role": "auditor", "expires_at": "2027-11-20T00:00:00Z"});
+    let key = app.post(admin, "/v1/api-keys", &body).await.expect(201).json();
+    let (secret, id) = (key["secret"].as_str().unwrap(), key["id"].as_str().unwrap());
+    let table = app.get(secret, "/v1/assets/export").await.expect(200).text();
+    assert_eq!(table.lines().count(), 601);
+    // The first part is read before the answer begins; what is left asks for the caller again.
+    let mut parts = app.parts(secret, "/v1/assets/export").await;
+    assert!(parts.next().await.is_some_and(|part| part.is_ok()));
+    app.act(admin, &format!("/v1/api-keys/{id}/revoke"), &json!({"comment": "Leaked."})).await.expect(200);
+    let mut rest = 0;
+    while let Some(Ok(part)) = parts.next().await {
+        rest += part.len();
+    }
+    assert_eq!(rest, 0, "nothing came after the key was revoked");
+}
+
+async fn changes_are_told_by_the_version_before(app: &TestApp) {
+    let before = last(app);
+    let manager = &app.keys.manager;
+    let assets = [made(app, "actions", "A", json!({})).await, made(app, "actions", "B", json!({})).await];
+    for n in 0..5 {
+        for asset in &assets {
+            app.patch(manager, &at("actions", asset), "*", &json!({"name": format!("n{n}"), "tags": [format!("t{n}")]})).await.expect(200);
+        }
+        app.patch(manager, &at("actions", &assets[0]), "*", &json!({"description": format!("d{n}")})).await.expect(200);
+    }
+    let events = app.get(manager, &format!("/v1/events?after={before}&limit=200")).await.data();
+    let changed: Vec<Value> = events.iter().filter(|event| event["action"] == "update").map(|event| event["changed"].clone()).collect();
+    assert_eq!(changed.len(), 15);
+    for round in changed.chunks(3) {
+        assert_eq!(round, [json!(["name", "tags"]), json!(["name", "tags"]), json!(["description"])]);
+    }
+}
+
 async fn entries_answer_who_changed_what(app: &TestApp) {
     let manager = &app.keys.manager;
     let asset = made(
@@ -144,7 +233,7 @@ async fn an_administrator_sees_accounts_and_no_registers(app: &TestApp) {
     made(app, "actions", "Secret", json!({})).await;
     let admin = super::key(app, "admin", None, json!({})).await;
     let kinds = |events: Vec<Value>| {
-        events.iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect::<std::collections::BTreeSet<_>>()
+        events.iter().filter_map(|event| event["kind"].as_str().map(str::to_owned)).collect::<std::collections::BTreeSet<_>>()
     };
     let seen = kinds(app.get(&admin, "/v1/ledger/entries?limit=200").await.data());
     assert!(seen.contains("api_key") && seen.contains("user") && !seen.contains("action") && !seen.contains("person"), "{seen:?}");

@@ -16,7 +16,9 @@ crate::on_both!(
     an_import_has_limits,
     csv_is_imported_too,
     what_is_referred_to_is_not_archived,
-    techniques_stand_beside_the_elementary_threats
+    techniques_stand_beside_the_elementary_threats,
+    frameworks_are_listed_like_everything_else,
+    what_was_meant_is_suggested
 );
 
 /// Slug, and how many requirements it has.
@@ -480,4 +482,60 @@ async fn techniques_stand_beside_the_elementary_threats(app: &TestApp) {
     assert_eq!(found("attack_id=T1566.001").await, [one["id"].clone()]);
     assert_eq!(found("attack_id=T1110&attack_id=T1566").await.len(), 2);
     assert_eq!((found("attack_id=T15").await, found("attack_id=%25").await), (vec![], vec![]));
+}
+
+async fn frameworks_are_listed_like_everything_else(app: &TestApp) {
+    let key = &app.keys.manager;
+    let own = json!({"slug": "aaa-own", "title": "Zebra rules", "requirements": [{"ref": "1", "title": "One"}]});
+    app.post(key, "/v1/frameworks", &own).await.expect(201);
+    let slugs = |all: &[Value]| all.iter().map(|one| one["slug"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let whole = slugs(&app.get(key, "/v1/frameworks").await.data());
+    assert_eq!((whole.len(), whole.first().unwrap().as_str(), whole.last().unwrap().as_str()), (14, "iso-27001-2022", "aaa-own"));
+    for (question, first) in [("?sort=slug", "aaa-own"), ("?sort=-title", "aaa-own"), ("?sort=-name", "aaa-own"), ("?", "iso-27001-2022")] {
+        let asked = format!("/v1/frameworks{question}");
+        let all = slugs(&app.get(key, &asked).await.data());
+        assert_eq!(all[0], first, "{question}");
+        for limit in [1, 5, 13, 200] {
+            assert_eq!(slugs(&crate::support::make::walk(app, key, &asked, limit).await), all, "{question} by {limit}");
+        }
+    }
+    assert_eq!(slugs(&app.get(key, "/v1/frameworks?q=zeb").await.data()), ["aaa-own"]);
+    assert_eq!(slugs(&app.get(key, "/v1/frameworks?q=iso+2013").await.data()), ["iso-27001-2013"]);
+    let page = app.get(key, "/v1/frameworks?limit=2").await.expect(200);
+    assert!(page.header("link").unwrap().contains("rel=\"next\""));
+    let cursor = page.json()["next_cursor"].as_str().unwrap().to_owned();
+    app.get(key, &format!("/v1/frameworks?sort=slug&cursor={cursor}")).await.problem(400, "invalid_cursor");
+    let refused = app.get(key, "/v1/frameworks?sort=colour").await.problem(400, "invalid_parameter");
+    assert_eq!(refused["allowed"], json!(["slug", "title", "edition", "publisher"]));
+    for bad in ["?limit=0", "?limit=201", "?state=x", "?cursor=zz"] {
+        app.get(key, &format!("/v1/frameworks{bad}")).await.expect(400);
+    }
+}
+
+async fn what_was_meant_is_suggested(app: &TestApp) {
+    let key = &app.keys.manager;
+    let own = json!({"slug": "our-rules", "title": "Own", "requirements": [{"ref": "1", "title": "One"}]});
+    app.post(key, "/v1/frameworks", &own).await.expect(201);
+    let scope = made(app, "scopes", "Shop", json!({"statement": "Shop"})).await;
+    let soa = format!("{}/statement-of-applicability", at("scopes", &scope));
+    for (slug, meant) in [("nis2", "nis2-art21"), ("soc-2", "soc2-2017"), ("our-rule", "our-rules"), ("iso27001", "iso-27001-2022")] {
+        let refused = app.get(key, &format!("{soa}?framework={slug}")).await.problem(400, "invalid_parameter");
+        assert!(refused["errors"][0]["detail"].as_str().unwrap().contains(meant), "{slug}: {refused}");
+        assert!(refused["allowed"].as_array().unwrap().contains(&json!(meant)), "{slug}: {refused}");
+        let missing = app.get(key, &format!("/v1/frameworks/{slug}")).await.problem(404, "not_found");
+        assert!(missing["detail"].as_str().unwrap().contains(meant), "{slug}: {missing}");
+    }
+    let detail = |reply: crate::support::Reply| reply.problem(422, "validation_failed")["errors"][0]["detail"].as_str().unwrap().to_owned();
+    let control = json!({"name": "c", "requirements": ["A.8.5"]});
+    assert!(detail(app.post(key, "/v1/controls", &control).await).contains("did you mean iso-27001-2022:A.8.5"));
+    let gap = json!({"name": "g", "framework": "nis2"});
+    assert!(detail(app.post(key, "/v1/gap-assessments", &gap).await).contains("nis2-art21"));
+    let items = json!({"items": [{"requirement": "A.8.5", "applicable": true}]});
+    let batch = format!("{}/applicability/batch", at("scopes", &scope));
+    assert!(detail(app.post(key, &batch, &items).await).contains("iso-27001-2022:A.8.5"));
+    let missing = app.get(key, &format!("{}/applicability/A.8.5", at("scopes", &scope))).await.problem(404, "not_found");
+    assert!(missing["detail"].as_str().unwrap().contains("iso-27001-2022:A.8.5"), "{missing}");
+    let limited = super::key(app, "auditor", None, json!({"framework_slugs": ["nis2-art21"]})).await;
+    let missing = app.get(&limited, "/v1/frameworks/our-rule").await.problem(404, "not_found");
+    assert!(!missing.to_string().contains("our-rules"), "a key learns nothing of what it does not see: {missing}");
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 crate::on_both!(
     a_missed_review_is_missing,
+    nothing_is_missing_before_it_was_implemented,
     what_was_known_then,
     a_control_without_periods_has_one,
     days_are_asked_within_limits,
@@ -53,7 +54,7 @@ async fn a_missed_review_is_missing(app: &TestApp) {
         ("2026-11-01", "done"),
     ];
     assert_eq!(told(&all), wanted(&statuses), "nothing is expected before it was implemented");
-    assert_eq!(all["summary"], json!({"done": 4, "late": 1, "missing": 1, "due": 0, "no_event": 0}));
+    assert_eq!(all["summary"], json!({"done": 4, "late": 1, "missing": 1, "due": 0, "no_event": 0, "failed": 0}));
     let first = &all["data"][0];
     assert_eq!(
         (&first["evidence"][0]["id"], &first["evidence"][0]["code"], &first["evidence_count"]),
@@ -71,8 +72,56 @@ async fn a_missed_review_is_missing(app: &TestApp) {
     assert_eq!(told(&december), wanted(&[("2026-12-01", "missing")]), "nobody entered that");
 }
 
+async fn nothing_is_missing_before_it_was_implemented(app: &TestApp) {
+    let key = &app.keys.manager;
+    let daily = control(app, "Daily", json!({"frequency": "daily"})).await;
+    let quarterly = control(app, "Quarterly", json!({"frequency": "quarterly"})).await;
+    let today = json!({"done": 0, "late": 0, "missing": 0, "due": 1, "no_event": 0, "failed": 0});
+    assert_eq!((occurrences(app, &daily, "").await["summary"].clone(), told(&occurrences(app, &quarterly, "").await).len()), (today, 1));
+    assert_eq!(told(&occurrences(app, &daily, "?period_start_on=2020-01-01").await).len(), 1, "however early it is asked for");
+    push(app, &daily, "today", json!({})).await;
+    assert_eq!(occurrences(app, &daily, "").await["summary"]["done"], 1);
+    // Planned first: from the entry that made it implemented; and again, when it was not for a while.
+    let later = made(app, "controls", "Later", json!({"implementation": "planned", "frequency": "daily"})).await;
+    let stage = async |stage: &str| app.patch(key, &at("controls", &later), "*", &json!({"implementation": stage})).await.expect(200);
+    app.pass_days(10);
+    stage("implemented").await;
+    app.patch(key, &at("controls", &later), "*", &json!({"tags": ["x"]})).await.expect(200);
+    app.pass_days(3);
+    let seq = crate::support::make::last(app);
+    let days = |all: &Value| (all["period_start_on"].clone(), all["data"].as_array().unwrap().len());
+    assert_eq!(days(&occurrences(app, &later, "").await), (json!("2026-11-30"), 4));
+    stage("in_progress").await;
+    assert_eq!(occurrences(app, &later, "").await["data"], json!([]));
+    app.pass_days(5);
+    stage("implemented").await;
+    assert_eq!(days(&occurrences(app, &later, "").await), (json!("2026-12-08"), 1));
+    assert_eq!(days(&occurrences(app, &later, &format!("?as_of=seq:{seq}")).await).0, json!("2026-11-30"), "as it stood then");
+    // Retired: until that day.
+    app.pass_days(2);
+    stage("retired").await;
+    app.pass_days(20);
+    assert_eq!(days(&occurrences(app, &later, "").await), (json!("2026-12-08"), 3));
+    // What is said comes first.
+    app.patch(key, &at("controls", &quarterly), "*", &json!({"implemented_on": "2026-04-01"})).await.expect(200);
+    assert_eq!(occurrences(app, &quarterly, "?period_end_on=2026-11-20").await["summary"]["missing"], 2);
+    for (stage, day, fits) in [("implemented", "2030-01-01", false), ("retired", "2030-01-01", false), ("in_progress", "2030-01-01", true)]
+    {
+        let body = json!({"name": "x", "implementation": stage, "implemented_on": day});
+        let reply = app.post(key, "/v1/controls", &body).await;
+        match fits {
+            true => {
+                let planned = reply.expect(201).json();
+                let done = json!({"implementation": "implemented"});
+                assert_eq!(app.patch(key, &at("controls", &planned), "*", &done).await.pointers(), ["/implemented_on"]);
+            }
+            false => assert_eq!(reply.pointers(), ["/implemented_on"], "{stage}"),
+        }
+    }
+}
+
 async fn what_was_known_then(app: &TestApp) {
-    let review = control(app, "Restore test", json!({"frequency": "quarterly"})).await;
+    let review = control(app, "Restore test", json!({"frequency": "quarterly", "implemented_on": "2026-01-01"})).await;
     let days = "?period_start_on=2026-07-01&period_end_on=2026-09-30";
     app.pass(60);
     let now = app.now();
@@ -90,7 +139,7 @@ async fn what_was_known_then(app: &TestApp) {
 
 async fn a_control_without_periods_has_one(app: &TestApp) {
     for (frequency, empty) in [(json!("per_event"), "no_event"), (Value::Null, "no_event"), (json!("continuous"), "due")] {
-        let control = control(app, "Leavers", json!({"frequency": frequency})).await;
+        let control = control(app, "Leavers", json!({"frequency": frequency, "implemented_on": "2026-01-01"})).await;
         let days = "?period_start_on=2026-11-01&period_end_on=2026-11-20";
         assert_eq!(told(&occurrences(app, &control, days).await), wanted(&[("2026-11-01", empty)]));
         push(app, &control, &format!("leaver {empty} {frequency}"), json!({"collected_at": "2026-11-05T10:00:00Z"})).await;
@@ -101,7 +150,7 @@ async fn a_control_without_periods_has_one(app: &TestApp) {
 }
 
 async fn days_are_asked_within_limits(app: &TestApp) {
-    let logs = control(app, "Logs", json!({"frequency": "daily"})).await;
+    let logs = control(app, "Logs", json!({"frequency": "daily", "implemented_on": "2024-01-01"})).await;
     let path = format!("{}/occurrences", at("controls", &logs));
     assert_eq!(occurrences(app, &logs, "?period_start_on=2025-10-17").await["data"].as_array().unwrap().len(), 400);
     assert_eq!(occurrences(app, &logs, "").await["data"].as_array().unwrap().len(), 365, "a year");

@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 
 crate::on_both!(
     a_version_stays_word_for_word,
+    a_statement_that_is_not_ready_is_frozen_only_with_a_comment,
+    a_decision_about_a_version_moves_no_statement,
     a_year_is_told_quarter_by_quarter,
     another_person_approves,
     a_version_leaves_review_once,
@@ -19,7 +21,8 @@ fn versions(scope: &Value) -> String {
     format!("{}/soa-versions", at("scopes", scope))
 }
 async fn freeze(app: &TestApp, scope: &Value) -> Value {
-    app.post(&app.keys.manager, &versions(scope), &json!({"comment": "For the audit."})).await.expect(201).json()
+    let said = json!({"comment": "For the audit.", "allow_incomplete": true});
+    app.post(&app.keys.manager, &versions(scope), &said).await.expect(201).json()
 }
 async fn act(app: &TestApp, key: &str, scope: &Value, number: i64, verb: &str, body: Value) -> crate::support::Reply {
     app.act(key, &format!("{}/{number}/{verb}", versions(scope)), &body).await
@@ -29,6 +32,16 @@ async fn version(app: &TestApp, scope: &Value, number: i64) -> Value {
 }
 async fn diff(app: &TestApp, scope: &Value, from: &str, to: &str) -> Value {
     app.get(&app.keys.manager, &format!("{}/soa-diff?from={from}&to={to}", at("scopes", scope))).await.expect(200).json()
+}
+/// What the SHA-256 of a statement is of: names of accounts are null.
+fn nameless(statement: &Value) -> Value {
+    let mut statement = statement.clone();
+    for entry in statement["entries"].as_array_mut().unwrap() {
+        if let Some(account) = entry["decided_by"].as_object_mut() {
+            account.insert("name".into(), Value::Null);
+        }
+    }
+    statement
 }
 async fn push(app: &TestApp, control: &Value, name: &str, more: Value) -> Value {
     let mut body = json!({"name": name, "source": "tests", "external_id": name, "payload": name, "control_ids": [control["id"]]});
@@ -43,9 +56,11 @@ async fn a_version_stays_word_for_word(app: &TestApp) {
     let control =
         made(app, "controls", "Policies", json!({"implementation": "implemented", "requirements": ["iso-27001-2022:A.5.1"]})).await;
     made(app, "controls", "Seals on lorries", json!({"implementation": "implemented"})).await;
+    decide(app, &shop, "A.5.1", "*", &json!({"applicable": true, "reasons": ["law"]})).await.expect(200);
     push(app, &control, "e", json!({"expires_on": "2027-01-31"})).await;
     let live = statement(app, &shop, "").await;
-    let reply = app.post(&app.keys.manager, &versions(&shop), &json!({})).await.expect(201);
+    let said = json!({"comment": "Not all is decided.", "allow_incomplete": true});
+    let reply = app.post(&app.keys.manager, &versions(&shop), &said).await.expect(201);
     let frozen = reply.json();
     assert_eq!(reply.header("location").unwrap(), format!("{}/1", versions(&shop)));
     assert_eq!(frozen["statement"], live);
@@ -56,7 +71,7 @@ async fn a_version_stays_word_for_word(app: &TestApp) {
         "methodology_revision": 1, "in_force": false});
     assert_eq!(head, wanted);
     assert_eq!(frozen["position"], crate::support::make::last(app));
-    let canonical = isms::core::json::canonical(&frozen["statement"]).unwrap();
+    let canonical = isms::core::json::canonical(&nameless(&frozen["statement"])).unwrap();
     assert_eq!(frozen["sha256"], json!(isms::core::text::hex(&Sha256::digest(canonical.as_bytes()))));
     act(app, &app.keys.approver, &shop, 1, "approve", json!({})).await.expect(200);
     // What happens later changes the live statement, and not this one.
@@ -71,8 +86,13 @@ async fn a_version_stays_word_for_word(app: &TestApp) {
     assert_eq!(then, frozen["statement"], "the position says the same");
     let csv = app.get(&app.keys.manager, &format!("{}/1?format=csv", versions(&shop))).await.expect(200);
     let path = format!("{}/statement-of-applicability?format=csv&as_of=seq:{}", at("scopes", &shop), frozen["position"]);
-    assert_eq!(csv.text(), app.get(&app.keys.manager, &path).await.expect(200).text());
-    assert_eq!(csv.text().lines().count(), 1 + 93 + 1);
+    let live = app.get(&app.keys.manager, &path).await.expect(200).text();
+    let note = csv.text().strip_prefix(&live).unwrap().to_owned();
+    assert!(
+        note.contains("Frozen incomplete: 92 undecided, 0 unjustified, 0 contradicted") && note.contains("Not all is decided."),
+        "{note}"
+    );
+    assert_eq!(csv.text().lines().count(), 1 + 93 + 1 + 1);
     let tag = app.get(&app.keys.manager, &format!("{}/1", versions(&shop))).await.expect(200).etag();
     app.get_with(&app.keys.manager, &format!("{}/1", versions(&shop)), &[("If-None-Match", &tag)]).await.expect(304);
     let actions: Vec<Value> = app.get(&app.keys.manager, "/v1/events?kind=soa_version").await.data();
@@ -278,6 +298,7 @@ async fn a_treated_risk_is_a_reason_and_contradicts_an_exclusion(app: &TestApp) 
     let treatment = made(app, "risk-treatments", "Build it", body).await;
     decide(app, &shop, "A.7.4", "*", &json!({"applicable": false, "justification": "No premises."})).await.expect(200);
     decide(app, &shop, "A.7.1", "*", &json!({"applicable": true, "reasons": ["law"]})).await.expect(200);
+    app.patch(&app.keys.manager, &at("controls", &control), "*", &json!({"implementation": "planned"})).await.expect(200);
     let before = statement(app, &shop, "").await;
     assert_eq!((&entry(&before, "A.7.1")["reasons"], &before["own_controls"][0]["reasons"]), (&json!(["law"]), &json!([])));
     assert_eq!((&entry(&before, "A.7.4")["contradicted_by"], &before["summary"]["contradicted"]), (&json!([]), &json!(0)));
@@ -288,6 +309,7 @@ async fn a_treated_risk_is_a_reason_and_contradicts_an_exclusion(app: &TestApp) 
     let after = statement(app, &shop, "").await;
     let included = entry(&after, "A.7.1");
     assert_eq!((&included["reasons"], &included["risk_count"]), (&json!(["risk", "law"]), &json!(1)));
+    assert_eq!((&included["risk_codes"], &included["treatment_codes"]), (&json!([risk["code"]]), &json!([treatment["code"]])));
     let excluded = entry(&after, "A.7.4");
     assert_eq!((&excluded["applicable"], &excluded["contradicted_by"][0]["code"]), (&json!(false), &control["code"]));
     assert_eq!((&after["summary"]["contradicted"], &after["summary"]["own_controls"]), (&json!(1), &json!(1)));
@@ -299,4 +321,85 @@ async fn a_treated_risk_is_a_reason_and_contradicts_an_exclusion(app: &TestApp) 
     assert_eq!(entry(&statement(app, &shop, "").await, "A.7.1")["reasons"], json!(["law"]));
     assert_eq!(entry(&statement(app, &warehouse, "").await, "A.7.1")["reasons"], json!(["risk"]));
     assert!(entry(&statement(app, &warehouse, "").await, "A.7.1")["justification_missing"] == false);
+}
+
+/// Decides every requirement of Annex A.
+pub async fn decide_all(app: &TestApp, scope: &Value) {
+    let annex = isms::core::catalogue::framework(isms::core::catalogue::ISO_27001).unwrap();
+    let item = |requirement: &isms::core::catalogue::Requirement| json!({"requirement": requirement.id, "applicable": true, "reasons": ["business"]});
+    let items: Vec<Value> = annex.decidable().map(item).collect();
+    app.post(&app.keys.manager, &format!("{}/applicability/batch", at("scopes", scope)), &json!({"items": items})).await.expect(200);
+}
+
+async fn a_statement_that_is_not_ready_is_frozen_only_with_a_comment(app: &TestApp) {
+    let shop = scope(app, "Shop").await;
+    let before = crate::support::make::last(app);
+    let refused = app.post(&app.keys.manager, &versions(&shop), &json!({})).await.problem(409, "not_ready");
+    let faults = refused["errors"].as_array().unwrap();
+    assert_eq!((faults.len(), &faults[0]["pointer"], &faults[0]["code"]), (93, &json!("/iso-27001-2022:A.5.1"), &json!("undecided")));
+    assert_eq!(refused["needed_by"].as_array().unwrap().len(), 93);
+    assert!(refused["detail"].as_str().unwrap().contains("93 undecided"), "{refused}");
+    for silent in [json!({"allow_incomplete": true}), json!({"allow_incomplete": true, "comment": " "})] {
+        assert_eq!(app.post(&app.keys.manager, &versions(&shop), &silent).await.pointers(), ["/comment"]);
+    }
+    app.post(&app.keys.manager, &versions(&shop), &json!({"allow_incomplete": false, "comment": "x"})).await.problem(409, "not_ready");
+    assert_eq!(crate::support::make::last(app), before, "nothing was frozen");
+    decide_all(app, &shop).await;
+    let backups =
+        made(app, "controls", "Backups", json!({"implementation": "implemented", "requirements": ["iso-27001-2022:A.8.13"]})).await;
+    decide(app, &shop, "A.8.13", "*", &json!({"applicable": false, "justification": "none"})).await.expect(200);
+    decide(app, &shop, "A.5.7", "*", &json!({"applicable": true})).await.expect(200);
+    let refused = app.post(&app.keys.manager, &versions(&shop), &json!({"comment": "x"})).await.problem(409, "not_ready");
+    let told: Vec<_> = refused["errors"].as_array().unwrap().iter().map(|fault| (&fault["pointer"], &fault["code"])).collect();
+    let wanted = [(json!("/iso-27001-2022:A.5.7"), json!("unjustified")), (json!("/iso-27001-2022:A.8.13"), json!("contradicted"))];
+    assert_eq!(told, wanted.each_ref().map(|(pointer, code)| (pointer, code)));
+    assert!(refused["errors"][1]["detail"].as_str().unwrap().contains(backups["code"].as_str().unwrap()));
+    let said = json!({"comment": "The audit is tomorrow.", "allow_incomplete": true});
+    let frozen = app.post(&app.keys.manager, &versions(&shop), &said).await.expect(201).json();
+    let incomplete = json!({"comment": "The audit is tomorrow.", "undecided": 0, "unjustified": 1, "contradicted": 1});
+    assert_eq!(frozen["incomplete"], incomplete);
+    let approved = act(app, &app.keys.approver, &shop, 1, "approve", json!({})).await.expect(200).json();
+    let listed = app.get(&app.keys.auditor, &versions(&shop)).await.data();
+    for shown in [&approved, &version(app, &shop, 1).await, &listed[0]] {
+        assert_eq!((&shown["incomplete"], &shown["summary"]["contradicted"]), (&incomplete, &json!(1)));
+    }
+    let csv = app.get(&app.keys.auditor, &format!("{}/1?format=csv", versions(&shop))).await.expect(200).text();
+    assert!(csv.lines().last().unwrap().contains("The audit is tomorrow."), "{csv}");
+    // What was mended is frozen without a word, and what was frozen stays as it was.
+    decide(app, &shop, "A.8.13", "*", &json!({"applicable": true, "reasons": ["law"]})).await.expect(200);
+    decide(app, &shop, "A.5.7", "*", &json!({"applicable": true, "justification": "News."})).await.expect(200);
+    let complete = app.post(&app.keys.manager, &versions(&shop), &json!({})).await.expect(201).json();
+    assert_eq!((&complete["number"], &complete["incomplete"]), (&json!(2), &Value::Null));
+    assert_eq!((&complete["summary"]["undecided"], &complete["summary"]["justification_missing"]), (&json!(0), &json!(0)));
+    assert_eq!(version(app, &shop, 1).await["incomplete"], incomplete);
+}
+
+async fn a_decision_about_a_version_moves_no_statement(app: &TestApp) {
+    use diesel::connection::SimpleConnection;
+    use diesel::prelude::*;
+    use isms::db::schema::{ledger_entries as e, soa_statements as st};
+    let shop = scope(app, "Shop").await;
+    decide_all(app, &shop).await;
+    let said = json!({"comment": "First."});
+    let frozen = app.post(&app.keys.manager, &versions(&shop), &said).await.expect(201).json();
+    act(app, &app.keys.manager, &shop, 1, "withdraw", json!({"comment": "Too early."})).await.expect(200);
+    app.post(&app.keys.manager, &versions(&shop), &said).await.expect(201);
+    act(app, &app.keys.approver, &shop, 2, "approve", json!({})).await.expect(200);
+    let bodies: Vec<String> = e::table.filter(e::kind.eq("soa_version")).select(e::body).load(&mut app.conn()).unwrap();
+    let largest = bodies.iter().map(String::len).max().unwrap();
+    assert!(bodies.len() == 4 && largest < 4096, "{} bodies of up to {largest} bytes", bodies.len());
+    assert!(bodies.iter().all(|body| body.contains(frozen["sha256"].as_str().unwrap())), "the entries commit to the statement");
+    let kept: Vec<String> = st::table.select(st::sha256).load(&mut app.conn()).unwrap();
+    assert_eq!(kept, [frozen["sha256"].as_str().unwrap()], "the same statement is kept once");
+    assert_eq!(version(app, &shop, 2).await["statement"], frozen["statement"]);
+    // A list reads no statement; one that was tampered with, or taken away, is never answered.
+    let listed = app.get(&app.keys.manager, &versions(&shop)).await.data();
+    let one = format!("{}/2", versions(&shop));
+    let other = isms::core::packed::pack(&isms::core::json::canonical(&json!({"entries": []})).unwrap()).unwrap();
+    diesel::update(st::table).set(st::content.eq(other)).execute(&mut app.conn()).unwrap();
+    app.get(&app.keys.manager, &one).await.problem(500, "internal");
+    app.conn().batch_execute("DELETE FROM soa_statements").unwrap();
+    app.get(&app.keys.manager, &one).await.problem(500, "internal");
+    app.get(&app.keys.manager, &format!("{}/soa-diff?from=2&to=live", at("scopes", &shop))).await.problem(500, "internal");
+    assert_eq!(app.get(&app.keys.manager, &versions(&shop)).await.data(), listed);
 }

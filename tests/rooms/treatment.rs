@@ -1,11 +1,11 @@
 //! Risk treatments: what each option needs, who signs, what an approval writes, and what a completed one settles.
 use super::{at, key, made};
+use crate::support::TestApp;
 use crate::support::make::{last, tenant};
-use crate::support::{PASSWORD, TestApp};
 use isms::access::{Actor, Caller, Role};
 use isms::ledger::AsOf;
 use isms::records::{Reader, Settings};
-use isms::registers::plan::treatment::applied_controls;
+use isms::registers::plan::treatment::applications;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -193,8 +193,8 @@ async fn two_persons_sign_and_none_of_them_asked(app: &TestApp) {
     app.act(&app.keys.b_manager, &sign, &json!({})).await.problem(404, "not_found");
     // A person without authority for the level, who does not own the risk.
     let someone = made(app, "people", "Someone", json!({})).await;
-    let user = json!({"email": "someone@a.example", "name": "someone", "roles": ["manager", "contributor"], "person_id": someone["id"], "password": PASSWORD});
-    let user = app.post(&app.keys.admin, "/v1/users", &user).await.expect(201).json();
+    let user = json!({"email": "someone@a.example", "name": "someone", "roles": ["manager", "contributor"], "person_id": someone["id"]});
+    let user = app.user(&app.keys.admin, &user).await;
     for role in ["manager", "contributor"] {
         let theirs = key(app, role, user["id"].as_str(), json!({})).await;
         app.act(&theirs, &sign, &json!({})).await.problem(403, "not_assigned");
@@ -454,10 +454,10 @@ async fn controls_are_applied_by_treatments_that_were_approved(app: &TestApp) {
         let caller = Caller::new(tenant(app), actor, vec![Role::Manager], Default::default(), now);
         let settings = Settings::FIRST;
         let mut conn = app.conn();
-        let found = applied_controls(&mut Reader::open(&mut conn, &caller, as_of, now, settings).unwrap()).unwrap();
+        let found = applications(&mut Reader::open(&mut conn, &caller, as_of, now, settings).unwrap()).unwrap();
         found
             .into_iter()
-            .map(|(control, risk)| (json!(control), json!(risk)))
+            .map(|one| (json!(one.control), json!(one.risk)))
             .map(|(control, risk)| format!("{control} {risk}"))
             .collect::<BTreeSet<_>>()
     };

@@ -12,7 +12,11 @@ crate::on_both!(
     a_range_is_a_part_of_it,
     a_retried_upload_is_answered_again,
     an_upload_that_is_not_well_formed_is_refused,
-    a_byte_equal_report_renews_freshness
+    a_byte_equal_report_renews_freshness,
+    a_refused_push_leaves_no_file,
+    a_lost_content_says_so,
+    the_store_is_compared_with_the_records,
+    text_stays_text
 );
 
 fn multipart(boundary: &str, parts: &[(&str, &str, &[u8])]) -> Vec<u8> {
@@ -154,4 +158,111 @@ async fn a_byte_equal_report_renews_freshness(app: &TestApp) {
     assert_eq!(operation().await, "stale");
     upload(app, "b", &[], &told("2026-12-29"), &file).await.expect(201);
     assert_eq!(operation().await, "operating");
+}
+
+/// The contents in the store of A.
+fn kept(app: &TestApp) -> Vec<String> {
+    let folder = app.dir.path().join("object_store").join(tenant(app).0.to_string());
+    let Ok(folders) = std::fs::read_dir(folder) else { return vec![] };
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
+    files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+}
+fn incoming(app: &TestApp) -> usize {
+    std::fs::read_dir(app.dir.path().join("incoming")).unwrap().count()
+}
+
+async fn a_refused_push_leaves_no_file(app: &TestApp) {
+    let (key, seq) = (&app.keys.manager, last(app));
+    let named = |n: u32, more: Value| {
+        let mut told = json!({"name": "x", "source": "s", "external_id": format!("n{n}")});
+        told.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        told
+    };
+    for (n, (more, status)) in [
+        (json!({"control_ids": ["CTL-99"]}), 422),
+        (json!({"subject_ids": ["RSK-99"]}), 422),
+        (json!({"requirements": ["iso-27001-2022:A.9.99"]}), 422),
+        (json!({"name": ""}), 422),
+        (json!({"collected_at": "2030-01-01T00:00:00Z"}), 422),
+        (json!({"owner_id": "PER-99"}), 422),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        upload(app, "b", &[], &named(n as u32, more), &bytes(100 + n)).await.expect(status);
+        let payload = json!({"name": "x", "payload": n, "control_ids": ["CTL-99"]});
+        app.post(key, "/v1/evidence", &payload).await.expect(422);
+    }
+    app.post(&app.keys.collector, "/v1/evidence", &json!({"name": "x", "payload": "c", "source": "other"}))
+        .await
+        .problem(403, "outside_limits");
+    app.post(&app.keys.auditor, "/v1/evidence", &json!({"name": "x", "payload": "a"})).await.problem(403, "forbidden");
+    assert_eq!((kept(app), incoming(app), last(app)), (vec![], 0, seq));
+    let at_once = json!({"name": "x", "source": "s", "external_id": "same", "collected_at": "2026-11-18T03:00:00Z"});
+    upload(app, "b", &[], &at_once, &bytes(500)).await.expect(201);
+    upload(app, "b", &[], &at_once, &bytes(501)).await.problem(409, "evidence_differs");
+    let mut theirs = at_once.clone();
+    theirs["collected_at"] = json!("2026-11-19T03:00:00Z");
+    app.post(&app.keys.contributor, "/v1/evidence", &json!({"name": "x", "source": "s", "external_id": "same", "payload": 1}))
+        .await
+        .problem(403, "not_assigned");
+    assert_eq!((kept(app).len(), incoming(app)), (1, 0));
+    upload(app, "b", &[], &theirs, &bytes(500)).await.expect(201);
+    assert_eq!(kept(app).len(), 1, "the same content is kept once");
+}
+
+async fn a_lost_content_says_so(app: &TestApp) {
+    let (key, file) = (&app.keys.manager, bytes(200));
+    let told = json!({"name": "x", "source": "s", "external_id": "lost", "collected_at": "2026-11-18T03:00:00Z"});
+    let made = upload(app, "b", &[], &told, &file).await.expect(201).json();
+    let path = format!("{}/content", at("evidence", &made));
+    let digest = made["sha256"].as_str().unwrap();
+    std::fs::remove_file(app.dir.path().join("object_store").join(tenant(app).0.to_string()).join(&digest[..2]).join(digest)).unwrap();
+    app.get(key, &path).await.problem(500, "content_missing");
+    app.get(key, "/problems/content_missing").await.expect(200);
+    let again = upload(app, "b", &[], &told, &file).await.expect(200).json();
+    assert_eq!(again["id"], made["id"]);
+    assert_eq!(app.get(key, &path).await.expect(200).bytes, file, "the same push brings it back");
+}
+
+async fn the_store_is_compared_with_the_records(app: &TestApp) {
+    use std::collections::BTreeSet;
+    let made = upload(app, "b", &[], &json!({"name": "x"}), &bytes(300)).await.expect(201).json();
+    let named = BTreeSet::from([made["sha256"].as_str().unwrap().to_owned()]);
+    let compare = |named: &BTreeSet<String>| {
+        let found = app.house.files().compare(tenant(app), named).unwrap();
+        (found.missing, found.unnamed)
+    };
+    assert_eq!(compare(&named), (0, 0));
+    assert_eq!(compare(&BTreeSet::new()), (0, 1));
+    assert_eq!(compare(&BTreeSet::from(["00".to_owned()])), (1, 1));
+    // What an earlier process was still receiving is removed: all of it where nobody else can be.
+    let left = app.dir.path().join("incoming").join("left");
+    std::fs::write(&left, b"half").unwrap();
+    app.house.files().sweep(false).unwrap();
+    assert!(left.exists(), "it may be another's");
+    app.house.files().sweep(true).unwrap();
+    assert!(!left.exists());
+}
+
+async fn text_stays_text(app: &TestApp) {
+    // The 512th byte lies within a letter.
+    let text = format!("{}{}", "a".repeat(511), "ü".repeat(600));
+    let told = json!({"name": "Bericht"}).to_string();
+    let parts = [
+        ("name=\"metadata\"", "application/json", told.as_bytes()),
+        ("name=\"file\"; filename=\"\u{202e}txt.b\u{200b}\"", "text/plain", text.as_bytes()),
+    ];
+    let headers = [("Content-Type", "multipart/form-data; boundary=b")];
+    let made = app.raw(&app.keys.manager, Method::POST, "/v1/evidence", &headers, Some(multipart("b", &parts))).await.expect(201).json();
+    assert_eq!((&made["media_type"], &made["file_name"]), (&json!("text/plain"), &json!("txt.b")));
+    let path = format!("{}/content", at("evidence", &made));
+    let content = app.get(&app.keys.manager, &path).await.expect(200);
+    assert_eq!((content.header("content-type").as_deref(), content.text()), (Some("text/plain; charset=utf-8"), text.clone()));
+    let part = app.get_with(&app.keys.manager, &path, &[("Range", "bytes=0-9"), ("Accept-Encoding", "gzip")]).await.expect(206);
+    assert_eq!((part.bytes.as_slice(), part.header("content-encoding")), (&text.as_bytes()[..10], None));
+    let html = [parts[0], ("name=\"file\"; filename=\"x.html\"", "text/html", &b"<script>alert(1)</script>"[..])];
+    let made = app.raw(&app.keys.manager, Method::POST, "/v1/evidence", &headers, Some(multipart("b", &html))).await.expect(201).json();
+    let content = app.get(&app.keys.manager, &format!("{}/content", at("evidence", &made))).await.expect(200);
+    assert_eq!(content.header("content-type").as_deref(), Some("application/octet-stream"));
 }

@@ -179,6 +179,7 @@ fn faults(asked: &Asked, reply: &Reply) -> Vec<String> {
     let response = resolved(&CONTRACT.document, response);
     headers(response, reply, &mut faults);
     body(&place_of_response, response, reply, &mut faults);
+    problem(reply, &mut faults);
     if reply.status < 300 {
         request(&place, operation, asked, &query, &mut faults);
     }
@@ -221,6 +222,18 @@ fn headers(response: &Value, reply: &Reply, faults: &mut Vec<String>) {
     );
 }
 
+/// A problem says of its code what the table of codes says.
+fn problem(reply: &Reply, faults: &mut Vec<String>) {
+    if reply.header("content-type").is_none_or(|media| media != "application/problem+json") {
+        return;
+    }
+    let problem: Value = serde_json::from_slice(&plain(reply)).unwrap_or_default();
+    let row = isms::core::Code::ALL.iter().map(|code| code.row()).find(|(_, name, ..)| problem["code"] == **name);
+    match row {
+        Some((place, _, status, title)) if problem["type"] == place && problem["title"] == title && reply.status == status => {}
+        _ => faults.push(format!("{} is not as the table of codes has it", problem["code"])),
+    }
+}
 /// The body has a documented media type, and its schema holds.
 fn body(place: &str, response: &Value, reply: &Reply, faults: &mut Vec<String>) {
     let Some(content) = response["content"].as_object() else {

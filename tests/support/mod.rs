@@ -14,6 +14,7 @@ use actix_web::{App, test, web::Data};
 use chrono::{DateTime, Utc};
 use contract::Asked;
 use futures_util::future::{FutureExt, LocalBoxFuture};
+use futures_util::stream::{LocalBoxStream, StreamExt};
 use isms::api::metrics::Metrics;
 use isms::api::{self, app, frame};
 use isms::core::Clock;
@@ -30,10 +31,14 @@ pub use template::{Keys, PASSWORD};
 pub const BEGIN: &str = "2026-11-20T09:00:00.000Z";
 
 type Call = dyn Fn(test::TestRequest) -> LocalBoxFuture<'static, Reply>;
+/// The body of an answer, as it comes.
+pub type Parts = LocalBoxStream<'static, Result<bytes::Bytes, String>>;
+type Streaming = dyn Fn(test::TestRequest) -> LocalBoxFuture<'static, Parts>;
 
 /// A house, who may come in, and the hands of its clock.
 pub struct TestApp {
     call: Rc<Call>,
+    streaming: Rc<Streaming>,
     clock: Arc<AtomicI64>,
     database: Option<postgres::Own>,
     /// Where its data is.
@@ -122,6 +127,7 @@ impl TestApp {
         let template = template::sqlite().await;
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("isms.db"), &template.file).unwrap();
+        std::fs::write(dir.path().join(isms::db::sessions::FILE), &template.sessions).unwrap();
         let url = format!("sqlite:{}/isms.db", dir.path().display());
         TestApp::at(url, dir, Some(template), settings).await
     }
@@ -160,6 +166,20 @@ impl TestApp {
         let (metrics, frame) = (Data::new(Metrics::new().unwrap()), Data::new(frame::Frame { behind_tls: false }));
         let app = App::new().app_data(house.clone()).app_data(metrics).app_data(frame);
         let service = Rc::new(test::init_service(app.wrap(from_fn(frame::around)).configure(app::mount)).await);
+        let same = service.clone();
+        let streaming = move |request: test::TestRequest| {
+            let service = same.clone();
+            async move {
+                let response = test::try_call_service(&*service, request.to_request()).await.unwrap();
+                let mut body = Box::pin(response.into_body());
+                let next = move |cx: &mut std::task::Context<'_>| {
+                    use actix_web::body::MessageBody;
+                    body.as_mut().poll_next(cx).map(|part| part.map(|part| part.map_err(|_| "it broke off".to_owned())))
+                };
+                futures_util::stream::poll_fn(next).boxed_local()
+            }
+            .boxed_local()
+        };
         let call = move |request: test::TestRequest| {
             let service = service.clone();
             async move {
@@ -177,11 +197,15 @@ impl TestApp {
             .boxed_local()
         };
         let keys = template.map(|template| template.keys.clone()).unwrap_or_default();
-        TestApp { call: Rc::new(call), clock, database: None, url, keys, house, dir }
+        TestApp { call: Rc::new(call), streaming: Rc::new(streaming), clock, database: None, url, keys, house, dir }
     }
     /// A connection beside the house.
     pub fn conn(&self) -> Conn {
         r2d2::ManageConnection::connect(&Manager::new(&self.url).unwrap()).unwrap()
+    }
+    /// The file of sessions beside an embedded database.
+    pub fn sessions(&self) -> std::path::PathBuf {
+        self.dir.path().join(isms::db::sessions::FILE)
     }
     pub fn embedded(&self) -> bool {
         self.url.starts_with("sqlite:")
@@ -238,8 +262,30 @@ impl TestApp {
         }
         .boxed_local()
     }
+    /// A POST without a credential from another address.
+    pub async fn from(&self, address: &str, uri: &str, body: &Value) -> Reply {
+        let peer = std::net::SocketAddr::new(address.parse().unwrap(), 40_000);
+        let request = test::TestRequest::post().uri(uri).peer_addr(peer).set_json(body);
+        (self.call)(request).await
+    }
+    /// A new user who has set the password of all.
+    pub async fn user(&self, key: &str, body: &Value) -> Value {
+        let made = self.post(key, "/v1/users", body).await.expect(201).json();
+        self.set_up(&made["setup_token"]).await;
+        made
+    }
+    /// Sets the password of all with a setup token; gives back the tokens.
+    pub async fn set_up(&self, token: &Value) -> Value {
+        let body = serde_json::json!({"setup_token": token, "password": PASSWORD});
+        self.post("", "/v1/auth/setup", &body).await.expect(200).json()
+    }
     pub async fn get(&self, key: &str, uri: &str) -> Reply {
         self.send(key, Method::GET, uri, &[], None).await
+    }
+    /// The parts of an answer, read one by one.
+    pub async fn parts(&self, key: &str, uri: &str) -> Parts {
+        let request = test::TestRequest::with_uri(uri).insert_header((header::AUTHORIZATION, format!("Bearer {key}")));
+        (self.streaming)(request).await
     }
     pub async fn get_with(&self, key: &str, uri: &str, headers: &[(&str, &str)]) -> Reply {
         self.send(key, Method::GET, uri, headers, None).await

@@ -1,6 +1,7 @@
 //! Two organizations with everyone whom the tests need, made once for each database and copied for each test.
 use super::{Settings, TestApp, postgres};
 use diesel::connection::SimpleConnection;
+use isms::db::Manager;
 use isms::identity::founding;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -41,6 +42,8 @@ pub struct Template {
     pub token_key: Vec<u8>,
     /// The database file; empty on PostgreSQL.
     pub file: Vec<u8>,
+    /// The file of sessions beside it.
+    pub sessions: Vec<u8>,
 }
 
 pub async fn sqlite() -> &'static Template {
@@ -52,6 +55,10 @@ pub async fn sqlite() -> &'static Template {
         let copy = app.dir.path().join("copy.db");
         app.conn().batch_execute(&format!("VACUUM INTO '{}'", copy.display())).unwrap();
         template.file = std::fs::read(copy).unwrap();
+        let (copy, sessions) = (app.dir.path().join("copy-sessions.db"), format!("sqlite:{}", app.sessions().display()));
+        let mut conn = r2d2::ManageConnection::connect(&Manager::new(&sessions).unwrap()).unwrap();
+        conn.batch_execute(&format!("VACUUM INTO '{}'", copy.display())).unwrap();
+        template.sessions = std::fs::read(copy).unwrap();
         template
     };
     TEMPLATE.get_or_init(make).await
@@ -71,15 +78,18 @@ pub async fn postgresql(server: &postgres::Server) -> &'static Template {
 }
 
 async fn fill(app: &TestApp) -> Template {
-    let found = async |name: &str, email: &str| founding::found(&app.house, name, email, PASSWORD, true).await.unwrap();
+    let found = async |name: &str, email: &str| {
+        let plan = founding::Plan { api_key: true, ..founding::Plan::new(name, email, PASSWORD) };
+        founding::found(&app.house, plan).await.unwrap()
+    };
     let (a, b) = (found("A", "manager@a.example").await, found("B", "manager@b.example").await);
     let (admin, b_admin) = (app.login("manager@a.example").await, app.login("manager@b.example").await);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let me = async |key: &str| text(&app.get(key, "/v1/me").await.expect(200).json()["person_id"]);
     let person = async |name: &str| text(&app.post(&admin, "/v1/people", &json!({"name": name})).await.expect(201).json()["id"]);
     let user = async |name: &str, role: &str, person: &str| {
-        let body = json!({"name": name, "email": format!("{name}@a.example"), "roles": [role], "person_id": person, "password": PASSWORD});
-        text(&app.post(&admin, "/v1/users", &body).await.expect(201).json()["id"])
+        let body = json!({"name": name, "email": format!("{name}@a.example"), "roles": [role], "person_id": person});
+        text(&app.user(&admin, &body).await["id"])
     };
     let service = async |role: &str, limits: Value| {
         let body = json!({"name": format!("{role} key"), "role": role, "expires_at": "2027-11-20T00:00:00Z", "limits": limits});
@@ -114,5 +124,5 @@ async fn fill(app: &TestApp) -> Template {
         approver_person,
         contributor_person,
     };
-    Template { keys, token_key: std::fs::read(app.dir.path().join("token.key")).unwrap(), file: vec![] }
+    Template { keys, token_key: std::fs::read(app.dir.path().join("token.key")).unwrap(), file: vec![], sessions: vec![] }
 }

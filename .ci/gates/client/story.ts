@@ -40,7 +40,7 @@ const to = (record: { id: string; version: number }) => ({ path: { id: record.id
 const url = setting("ISMS_URL");
 const manager = connect(url, setting("ISMS_KEY"));
 
-/** A second person, with a key: who asks for an approval cannot give it. */
+/** A second person, who sets a password of their own: who asks for an approval cannot give it. */
 async function second(): Promise<{ approver: Isms; auditor: Isms; director: string }> {
   const body = { email: setting("ISMS_EMAIL"), password: setting("ISMS_PASSWORD") };
   const admin = connect(url, (await done(connect(url, "").POST("/v1/auth/login", { body }))).access_token);
@@ -50,6 +50,10 @@ async function second(): Promise<{ approver: Isms; auditor: Isms; director: stri
       body: { name: "Managing director", email: "director@example.org", roles: ["approver"], person_id: director.id },
     }),
   );
+  check(typeof user.setup_token === "string", "a setup token is shown once");
+  const setup = { setup_token: user.setup_token ?? "", password: crypto.randomUUID() };
+  const { access_token } = await done(connect(url, "").POST("/v1/auth/setup", { body: setup }));
+  await refused(connect(url, "").POST("/v1/auth/setup", { body: setup }), 401, "unauthenticated");
   const expires_at = new Date(Date.now() + 86_400_000).toISOString();
   const key = async (by: Isms, role: "approver" | "auditor", user_id: string | null) => {
     const { secret } = await done(by.POST("/v1/api-keys", { body: { name: `Key of the ${role}`, role, user_id, expires_at } }));
@@ -57,9 +61,7 @@ async function second(): Promise<{ approver: Isms; auditor: Isms; director: stri
     return connect(url, secret);
   };
   // The key of a person is made by that person.
-  check(typeof user.secret === "string", "a password that was made is shown once");
-  const theirs = { email: "director@example.org", password: user.secret };
-  const login = connect(url, (await done(connect(url, "").POST("/v1/auth/login", { body: theirs }))).access_token);
+  const login = connect(url, access_token);
   await refused(admin.POST("/v1/api-keys", { body: { name: "Not mine", role: "approver", user_id: user.id, expires_at } }), 403, "segregation_of_duties");
   return { approver: await key(login, "approver", user.id), auditor: await key(admin, "auditor", null), director: director.id };
 }

@@ -22,7 +22,7 @@ ANALYSED = CONTAINED + [("analyse", {"root_cause": "By hand.", "similar_cases": 
 PLANNED = ANALYSED + [("+action", None, "maker"), ("plan", COMMENT, "maker")]
 IMPLEMENTED = PLANNED + [("+done", None, "maker"), ("implement", COMMENT, "maker")]
 SIGNED = SUBMITTED + [("sign", COMMENT, "manager")]
-FROZEN = [("soa-versions", {}, "maker")]
+FROZEN = [("soa-versions", {**COMMENT, "allow_incomplete": True}, "maker")]  # a fresh scope has nothing decided
 STEPS = {
     ("scopes", "approve"): SUBMITTED,  # only what was submitted, and by somebody else
     ("scopes", "return"): SUBMITTED,
@@ -59,7 +59,8 @@ OTHERS = {
     "login": "the e-mail and password of an account that is there",
     "refresh": "a refresh token of a fresh login: one is good once",
     "logout": "a refresh token of a fresh login",
-    "changePassword": "the present password of the user who asks, who changes it back and forth",
+    "changePassword": "the present password of a user of its own, who asks once: a change ends the sessions",
+    "setUpLogin": "the setup token of a fresh account: one is good once",
     "importAssets, importControls, importPeople, importRisks, importVulnerabilities": "the table of the document's example",
     "batch of a register": "items that create, upsert and change a record",
     "batchApplicability, batchGapAnswers": "requirements of a framework that is built in, each once",
@@ -231,8 +232,20 @@ class House:
         stem = relation.removesuffix("s").removesuffix("_id").split("_")[-1]
         return self.one(self.collection_of(kind or stem) or {"owner": "people"}.get(stem, "assets"))
 
-    def logged_in(self, email=None):
-        return self.call("POST", "/v1/auth/login", LOGIN | ({"email": email} if email else {}), key=None)
+    def setup_token(self):
+        """Of an account of its own."""
+        return self.call("POST", "/v1/users", self.example("users"), "admin")["setup_token"]
+
+    def newcomer(self):
+        """The access token of an account of its own, which has set its password."""
+        return self.set_up(self.setup_token())
+
+    def set_up(self, token):
+        """Sets a first password; the access token of that login."""
+        return self.call("POST", "/v1/auth/setup", {"setup_token": token, "password": LOGIN["password"]}, key=None)["access_token"]
+
+    def logged_in(self):
+        return self.call("POST", "/v1/auth/login", LOGIN, key=None)
 
     def read(self, path):
         """The entity tag of a record, for a decision: it is about the version that was read."""

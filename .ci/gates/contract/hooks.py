@@ -37,6 +37,8 @@ BEYOND_A_SCHEMA = {
     "same": "a requirement mapped to itself",
     "in_the_past": "has to lie after today",
     "version_mismatch": "the version of an item in a batch",
+    "guessable": "a password that is tried first",
+    "person_left": "a person whose last day has passed",
 }
 
 # The same for 400 and parameters, by operationId.
@@ -115,6 +117,9 @@ def before_call(context, case, kwargs):
         case.query = {"slug": f"house-{uuid.uuid4().hex[:12]}", "title": "House rules"} if table else {}
     if good(case, "BODY") and isinstance(case.body, dict):
         body(case, name)
+        if name == "changePassword" and mode == "positive":
+            # A change ends every session of the user, so a newcomer asks, each time another one.
+            case.headers["Authorization"] = f"Bearer {HOUSE.newcomer()}"
 
 
 def query(case):
@@ -256,7 +261,8 @@ OTHER_BODIES = {
     "refresh": refreshed,
     "logout": refreshed,
     "reportFindings": lambda given: HOUSE.resolved({"$ref": "#/components/schemas/ScannerReport"})["examples"][0],
-    "changePassword": lambda given: {"current_password": LOGIN["password"], "new_password": LOGIN["password"]},
+    "changePassword": lambda given: {"current_password": LOGIN["password"], "new_password": "nine blue tractors sing"},
+    "setUpLogin": lambda given: {"setup_token": HOUSE.setup_token(), "password": LOGIN["password"]},
 }
 
 

@@ -1,7 +1,7 @@
 DROP TABLE ledger_entries;
 DROP TABLE ledger_heads;
 DROP TABLE idempotency_keys;
-DROP TABLE login_failures;
+DROP TABLE login_attempts;
 DROP TABLE refresh_tokens;
 DROP TABLE key_secrets;
 DROP TABLE credentials;
@@ -14,6 +14,7 @@ DROP TABLE frameworks;
 DROP TABLE actions;
 DROP TABLE nonconformities;
 DROP TABLE evidence;
+DROP TABLE soa_statements;
 DROP TABLE soa_versions;
 DROP TABLE applicability;
 DROP TABLE controls;

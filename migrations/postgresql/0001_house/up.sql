@@ -98,6 +98,9 @@ CREATE TABLE soa_versions (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, scope_id UUID NOT NULL, framework TEXT COLLATE "C" NOT NULL, number INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 CREATE INDEX soa_versions_by_scope ON soa_versions (tenant_id, scope_id, number);
+-- The frozen statements, by the SHA-256 that their ledger entries name: compressed canonical JSON.
+CREATE TABLE soa_statements (
+  tenant_id UUID NOT NULL REFERENCES tenants (id), sha256 TEXT COLLATE "C" NOT NULL, content BYTEA NOT NULL, PRIMARY KEY (tenant_id, sha256));
 CREATE TABLE evidence (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, source TEXT COLLATE "C" NOT NULL, external_id TEXT COLLATE "C", collected_at TIMESTAMPTZ NOT NULL, collected_on DATE NOT NULL,
   period_start_on DATE, period_end_on DATE, expires_on DATE, retain_until_on DATE, confidentiality TEXT COLLATE "C" NOT NULL, hold BOOLEAN NOT NULL, attests BOOLEAN NOT NULL,
@@ -129,26 +132,33 @@ CREATE INDEX gap_answers_by_assessment ON gap_answers (tenant_id, assessment_id,
 CREATE TABLE users (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, email TEXT COLLATE "C" NOT NULL, roles TEXT COLLATE "C" NOT NULL, disabled_at TIMESTAMPTZ,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
+CREATE INDEX users_by_email ON users (email);
 CREATE TABLE api_keys (
   tenant_id UUID NOT NULL, id UUID NOT NULL, version INTEGER NOT NULL, role TEXT COLLATE "C" NOT NULL, expires_at TIMESTAMPTZ NOT NULL, revoked_at TIMESTAMPTZ,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version));
 
--- Secrets, beside the records that they belong to, never in the ledger.
+-- Secrets, beside the records that they belong to, never in the ledger. Without a password, the holder sets one with the setup token. `issued_by` is
+-- the account that issued what is there (none: the system), `holder_set_at` when the holder set the password since; `epoch` grows with whatever ends
+-- all sessions of the account.
 CREATE TABLE credentials (
-  tenant_id UUID NOT NULL, user_id UUID NOT NULL, email TEXT COLLATE "C" NOT NULL, password_hash TEXT COLLATE "C" NOT NULL,
+  tenant_id UUID NOT NULL, user_id UUID NOT NULL, password_hash TEXT COLLATE "C", setup_hash BYTEA, setup_expires_at TIMESTAMPTZ,
+  issued_by UUID, issued_by_person UUID, issued_at TIMESTAMPTZ NOT NULL, holder_set_at TIMESTAMPTZ, epoch INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, user_id), FOREIGN KEY (tenant_id, user_id) REFERENCES records (tenant_id, id));
-CREATE UNIQUE INDEX credentials_by_email ON credentials (email, tenant_id);
+CREATE UNIQUE INDEX credentials_by_setup ON credentials (setup_hash);
 CREATE TABLE key_secrets (
   hash BYTEA PRIMARY KEY, tenant_id UUID NOT NULL, key_id UUID NOT NULL, expires_at TIMESTAMPTZ NOT NULL,
   made_at TIMESTAMPTZ NOT NULL, current BOOLEAN NOT NULL,
   FOREIGN KEY (tenant_id, key_id) REFERENCES records (tenant_id, id));
 CREATE INDEX key_secrets_by_key ON key_secrets (tenant_id, key_id);
+-- Sessions: refresh tokens, and the attempts that were counted against an address, an account or a source. They are looked up before the
+-- organization is known.
 CREATE TABLE refresh_tokens (
-  hash BYTEA PRIMARY KEY, tenant_id UUID NOT NULL, user_id UUID NOT NULL, family UUID NOT NULL, expires_at TIMESTAMPTZ NOT NULL, used_at TIMESTAMPTZ,
-  FOREIGN KEY (tenant_id, user_id) REFERENCES records (tenant_id, id));
+  hash BYTEA PRIMARY KEY, tenant_id UUID NOT NULL, user_id UUID NOT NULL, family UUID NOT NULL, epoch INTEGER NOT NULL,
+  expires_at TIMESTAMPTZ NOT NULL, used_at TIMESTAMPTZ);
 CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family);
-CREATE INDEX refresh_tokens_by_user ON refresh_tokens (tenant_id, user_id);
-CREATE TABLE login_failures (subject BYTEA PRIMARY KEY, failures INTEGER NOT NULL, last_at TIMESTAMPTZ NOT NULL);
+CREATE INDEX refresh_tokens_by_end ON refresh_tokens (expires_at);
+CREATE TABLE login_attempts (subject BYTEA PRIMARY KEY, failures INTEGER NOT NULL, last_at TIMESTAMPTZ NOT NULL);
+CREATE INDEX login_attempts_by_time ON login_attempts (last_at);
 
 -- Answers that a retry gets again, stored with their effect.
 CREATE TABLE idempotency_keys (
@@ -156,7 +166,7 @@ CREATE TABLE idempotency_keys (
   fingerprint BYTEA NOT NULL, status INTEGER NOT NULL, etag TEXT COLLATE "C", location TEXT COLLATE "C", body TEXT COLLATE "C" NOT NULL, created_at TIMESTAMPTZ NOT NULL,
   sight BIGINT NOT NULL, first_seq BIGINT NOT NULL, last_seq BIGINT NOT NULL,
   PRIMARY KEY (tenant_id, caller_id, operation, idempotency_key));
-CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (tenant_id, created_at);
 
 -- The ledger: one append-only log per organization. `numbers` holds the last number given to a record of each kind. `accounts_seq` is
 -- the position of the last entry about an account (-1 before the first): what it says decides the names that answers put in.

@@ -1,8 +1,6 @@
 DROP TABLE ledger_entries;
 DROP TABLE ledger_heads;
 DROP TABLE idempotency_keys;
-DROP TABLE login_failures;
-DROP TABLE refresh_tokens;
 DROP TABLE key_secrets;
 DROP TABLE credentials;
 DROP TABLE api_keys;
@@ -14,6 +12,7 @@ DROP TABLE frameworks;
 DROP TABLE actions;
 DROP TABLE nonconformities;
 DROP TABLE evidence;
+DROP TABLE soa_statements;
 DROP TABLE soa_versions;
 DROP TABLE applicability;
 DROP TABLE controls;

@@ -98,6 +98,9 @@ CREATE TABLE soa_versions (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, scope_id BLOB NOT NULL, framework TEXT NOT NULL, number INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 CREATE INDEX soa_versions_by_scope ON soa_versions (tenant_id, scope_id, number);
+-- The frozen statements, by the SHA-256 that their ledger entries name: compressed canonical JSON.
+CREATE TABLE soa_statements (
+  tenant_id BLOB NOT NULL REFERENCES tenants (id), sha256 TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (tenant_id, sha256));
 CREATE TABLE evidence (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, source TEXT NOT NULL, external_id TEXT, collected_at INTEGER NOT NULL, collected_on TEXT NOT NULL,
   period_start_on TEXT, period_end_on TEXT, expires_on TEXT, retain_until_on TEXT, confidentiality TEXT NOT NULL, hold BOOLEAN NOT NULL, attests BOOLEAN NOT NULL,
@@ -129,26 +132,24 @@ CREATE INDEX gap_answers_by_assessment ON gap_answers (tenant_id, assessment_id,
 CREATE TABLE users (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, email TEXT NOT NULL, roles TEXT NOT NULL, disabled_at INTEGER,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
+CREATE INDEX users_by_email ON users (email);
 CREATE TABLE api_keys (
   tenant_id BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL, role TEXT NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER,
   PRIMARY KEY (tenant_id, id, version), FOREIGN KEY (tenant_id, id, version) REFERENCES versions (tenant_id, id, version)) WITHOUT ROWID;
 
--- Secrets, beside the records that they belong to, never in the ledger.
+-- Secrets, beside the records that they belong to, never in the ledger. Without a password, the holder sets one with the setup token. `issued_by` is
+-- the account that issued what is there (none: the system), `holder_set_at` when the holder set the password since; `epoch` grows with whatever ends
+-- all sessions of the account.
 CREATE TABLE credentials (
-  tenant_id BLOB NOT NULL, user_id BLOB NOT NULL, email TEXT NOT NULL, password_hash TEXT NOT NULL,
+  tenant_id BLOB NOT NULL, user_id BLOB NOT NULL, password_hash TEXT, setup_hash BLOB, setup_expires_at INTEGER,
+  issued_by BLOB, issued_by_person BLOB, issued_at INTEGER NOT NULL, holder_set_at INTEGER, epoch INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, user_id), FOREIGN KEY (tenant_id, user_id) REFERENCES records (tenant_id, id));
-CREATE UNIQUE INDEX credentials_by_email ON credentials (email, tenant_id);
+CREATE UNIQUE INDEX credentials_by_setup ON credentials (setup_hash);
 CREATE TABLE key_secrets (
   hash BLOB PRIMARY KEY, tenant_id BLOB NOT NULL, key_id BLOB NOT NULL, expires_at INTEGER NOT NULL,
   made_at INTEGER NOT NULL, current BOOLEAN NOT NULL,
   FOREIGN KEY (tenant_id, key_id) REFERENCES records (tenant_id, id));
 CREATE INDEX key_secrets_by_key ON key_secrets (tenant_id, key_id);
-CREATE TABLE refresh_tokens (
-  hash BLOB PRIMARY KEY, tenant_id BLOB NOT NULL, user_id BLOB NOT NULL, family BLOB NOT NULL, expires_at INTEGER NOT NULL, used_at INTEGER,
-  FOREIGN KEY (tenant_id, user_id) REFERENCES records (tenant_id, id));
-CREATE INDEX refresh_tokens_by_family ON refresh_tokens (family);
-CREATE INDEX refresh_tokens_by_user ON refresh_tokens (tenant_id, user_id);
-CREATE TABLE login_failures (subject BLOB PRIMARY KEY, failures INTEGER NOT NULL, last_at INTEGER NOT NULL);
 
 -- Answers that a retry gets again, stored with their effect.
 CREATE TABLE idempotency_keys (
@@ -156,7 +157,7 @@ CREATE TABLE idempotency_keys (
   fingerprint BLOB NOT NULL, status INTEGER NOT NULL, etag TEXT, location TEXT, body TEXT NOT NULL, created_at INTEGER NOT NULL,
   sight INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
   PRIMARY KEY (tenant_id, caller_id, operation, idempotency_key));
-CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (tenant_id, created_at);
 
 -- The ledger: one append-only log per organization. `numbers` holds the last number given to a record of each kind. `accounts_seq` is
 -- the position of the last entry about an account (-1 before the first): what it says decides the names that answers put in.

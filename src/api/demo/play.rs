@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 const SCRIPT: &str = include_str!("nordwind.txt");
 const NAME: &str = "Nordwind Logistics";
 const EMAIL: &str = "security@nordwind.example";
+const ADMIN: &str = "Head of information security";
 /// The first request of a day, in milliseconds after midnight UTC, and how much later the next one is.
 const MORNING: i64 = 7 * 3_600_000;
 const PACE: i64 = 60_000;
@@ -49,8 +50,9 @@ pub async fn fill(config: &Config, today: Instant) -> Outcome<Filled> {
     let mut steps = script::steps(SCRIPT)?;
     let today = today.day(chrono_tz::Europe::Berlin);
     set(&hands, today, steps.first().map_or(0, |step| step.day))?;
-    let password = api_key::generate().map_err(|e| e.to_string())?;
-    let founded = founding::found(&house, NAME, EMAIL, &password, false).await.map_err(|e| e.to_string())?;
+    let password = api_key::setup_token().map_err(|e| e.to_string())?;
+    let plan = founding::Plan { name: ADMIN.into(), ..founding::Plan::new(NAME, EMAIL, &password) };
+    let founded = founding::found(&house, plan).await.map_err(|e| e.to_string())?;
     let app = application(house)?;
     let app = actix_web::test::init_service(app).await;
     let mut keys = BTreeMap::new();
@@ -66,13 +68,13 @@ pub async fn fill(config: &Config, today: Instant) -> Outcome<Filled> {
             hands.fetch_add(PACE * i64::try_from(group.len())?, Ordering::Relaxed);
             for answer in join_all(group.iter().map(|step| play(&app, step, keys.get(step.role), TestRequest::to_request))).await {
                 let answer = answer?;
-                let (secret, role, email) = (member(&answer, "secret"), member(&answer, "role"), member(&answer, "email"));
-                match (secret, role, email) {
-                    ("", ..) => {}
-                    (secret, "", email) => {
-                        drop(keys.insert(member(&answer, "code").to_owned(), login(&app, TestRequest::to_request, (email, secret)).await?))
-                    }
-                    (secret, role, _) => drop(keys.insert(role.to_owned(), secret.to_owned())),
+                let (secret, role, token) = (member(&answer, "secret"), member(&answer, "role"), member(&answer, "setup_token"));
+                if !token.is_empty() {
+                    let login = set_up(&app, TestRequest::to_request, token).await?;
+                    keys.insert(member(&answer, "code").to_owned(), login);
+                }
+                if !secret.is_empty() {
+                    keys.insert(role.to_owned(), secret.to_owned());
                 }
             }
         }
@@ -84,7 +86,12 @@ pub async fn fill(config: &Config, today: Instant) -> Outcome<Filled> {
 /// Must it be answered before the next one is sent? In the embedded database the others are written in the order in which they are sent, so
 /// that several may share a commit.
 fn alone(step: &Step<'_>) -> bool {
-    ["organization", "people", "users", "api-keys", "evidence"].iter().any(|path| step.path.starts_with(path))
+    ["organization", "people", "users", "api-keys", "evidence"].iter().any(|path| step.path.starts_with(path)) || decides(step)
+}
+
+/// Is it about the version that was read?
+fn decides(step: &Step<'_>) -> bool {
+    step.path.rsplit_once('/').is_some_and(|(_, verb)| DECISIONS.contains(&verb))
 }
 
 /// An access token.
@@ -94,6 +101,18 @@ async fn login<Q>(
     (email, password): (&str, &str),
 ) -> Outcome<String> {
     let request = TestRequest::post().uri("/v1/auth/login").set_json(json!({"email": email, "password": password}));
+    Ok(member(&said(app, form(request)).await?, "access_token").to_owned())
+}
+
+/// The first login of a user, with a password that nobody keeps: an access token.
+async fn set_up<Q>(
+    app: &impl Service<Q, Response = ServiceResponse<BoxBody>, Error = Error>,
+    form: impl FnOnce(TestRequest) -> Q,
+    token: &str,
+) -> Outcome<String> {
+    let password = api_key::setup_token().map_err(|e| e.to_string())?;
+    let body = json!({"setup_token": token, "password": password});
+    let request = TestRequest::post().uri("/v1/auth/setup").set_json(body);
     Ok(member(&said(app, form(request)).await?, "access_token").to_owned())
 }
 
@@ -107,7 +126,7 @@ async fn play<Q>(
     let at = format!("{} {} (line {})", step.method, step.path, step.line);
     let key = key.ok_or_else(|| format!("{at}: there is no key {}", step.role))?;
     let mut request = request(step, key);
-    if let Some((record, _)) = step.path.rsplit_once('/').filter(|(_, verb)| DECISIONS.contains(verb)) {
+    if let Some((record, _)) = step.path.rsplit_once('/').filter(|_| decides(step)) {
         let read = TestRequest::with_uri(&format!("/v1/{record}")).insert_header(("Authorization", format!("Bearer {key}")));
         let read = said(app, form(read)).await.map_err(|why| format!("{at}: {why}"))?;
         let version = read.get("version").and_then(Value::as_i64).unwrap_or_default();
@@ -144,7 +163,7 @@ fn set(hands: &AtomicI64, today: chrono::NaiveDate, day: i64) -> Outcome<()> {
 fn request(step: &Step<'_>, key: &str) -> TestRequest {
     let request = TestRequest::with_uri(&format!("/v1/{}", step.path)).method(step.method.clone());
     let mut request = request.insert_header(("Authorization", format!("Bearer {key}")));
-    if step.method == Method::PATCH || step.path.matches('/').count() > 1 {
+    if step.method == Method::PATCH || step.path.matches('/').count() > 1 && !step.path.ends_with("/soa-versions") {
         request = request.insert_header(("If-Match", "*"));
     }
     match step.body.get("file") {

@@ -2,11 +2,13 @@
 //! each when it is first asked for. A framework of an organization's own has the same form.
 mod crosswalk;
 mod frameworks;
+mod near;
 mod threats;
 pub mod weaknesses;
 
 pub use crosswalk::{CROSSWALKS, Crosswalk, Mapping, MappingKind, Relationship, mappings_of, successors};
 pub use frameworks::{FRAMEWORKS, natural};
+pub use near::{no_framework, no_requirement, slugs};
 pub use threats::{TACTICS, TECHNIQUES, THREATS, Tactic, Technique, Threat, technique};
 
 use serde::{Deserialize, Serialize};

@@ -15,7 +15,7 @@ pub type Add<'a> = dyn FnMut(String, &str, String, String, &str, Vec<Value>, Opt
 /// `AssetBatch`, `AssetBatchItem`, `AssetBatchResult`, `AssetBatchOutcome`; a table.
 pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
     let name = R::name();
-    let table = json!({"type": "string", "maxLength": 1_073_741_824, "description": "A table (RFC 4180, UTF-8): headings, then a row for each record. A list has `;` between its values, a member of an object a dot in its heading; text that a spreadsheet would take for a formula begins with an apostrophe."});
+    let table = json!({"type": "string", "maxLength": 1_073_741_824, "description": "A table (RFC 4180, UTF-8): headings, then a row for each record. A list has `;` between its values, a member of an object a dot in its heading; an apostrophe stands before what a spreadsheet might take for a formula, at the beginning of a text and after each separator in it; an import takes it away."});
     to.schema("Table", table);
     if does.import {
         for (name, schema) in [
@@ -109,7 +109,7 @@ pub fn operations<R: Resource>(add: &mut Add<'_>, does: Operations) {
             "post",
             format!("batch{many}"),
             format!("Change several {some}"),
-            "Up to 1,000 items, one ledger entry for each change. Each item has its own outcome; with `atomic=true` all are done or, at the first problem, none.",
+            "Up to 1,000 items, one ledger entry for each change. Each item has its own outcome; with `atomic=true` all are done or none. 50 faults are listed in all.",
             vec![flag("atomic", "All or none."), parameter("ChangeReason"), parameter("IdempotencyKey")],
             body("application/json", &format!("{one}Batch")),
             done("What became of each item.", &format!("{one}BatchResult")),
@@ -122,7 +122,7 @@ pub fn operations<R: Resource>(add: &mut Add<'_>, does: Operations) {
             "post",
             format!("import{many}"),
             format!("Import {some} from a table"),
-            "Up to 5,000 rows; each is the record with its `external_ref`, new or changed. An empty cell clears, a column that is not there leaves, columns that the server writes are passed over. All rows are stored or none; faults name their row, where the headings are row 1.",
+            "Up to 5,000 rows; each is the record with its `code` or, without one, with its `external_ref`, new or changed. Cells are separated by commas, semicolons or tabs, as the headings are. An empty cell clears, a column that is not there leaves, columns that the server writes are passed over. All rows are stored or none; faults name their row, where the headings are row 1.",
             vec![flag("dry_run", "Tell what would come of it, and store nothing."), parameter("ChangeReason"), parameter("IdempotencyKey")],
             Some(json!({"required": true, "content": {"text/csv": {"schema": schema("Table"), "example": sample::<R>()}}})),
             done("What became of each row.", "ImportResult"),

@@ -5,7 +5,7 @@ use crate::core::{Code, Invalid, Problem, Result};
 use crate::http::format::{CSV, quality};
 use crate::http::{Answer, Guard, Read, answer};
 use crate::ledger::Moment;
-use crate::records::{Ask, Reader, Resource, Settings, ask::Place, list};
+use crate::records::{Ask, Reader, Resource, Settings, ask::Place, list, veil};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use bytes::Bytes;
@@ -24,6 +24,7 @@ pub async fn export<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) ->
 
 /// The table that answers this query of a list.
 pub async fn table<R: Resource>(guard: Guard<Read<R>>, request: &HttpRequest, query: &str) -> Result<HttpResponse> {
+    veil::asked(guard.caller(), &R::KIND, query)?;
     let unpaged = |name: &str| ["limit", "cursor", "include"].contains(&name);
     let paged = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| unpaged(name));
     let faults: Vec<_> = paged.map(|(name, _)| Invalid::query(name, "unknown_parameter", "a table has all there is")).collect();

@@ -137,6 +137,7 @@ fn upserted<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Vec<Row<R>>) ->
         if !found.is_empty() {
             first.get_or_insert_with(|| Problem::new(Code::ValidationFailed, ""));
         }
+        found.sort_by(|a, b| a.pointer.cmp(&b.pointer));
         faults.extend(found.into_iter().map(|fault| in_row(fault, row)));
         if faults.len() >= FAULTS {
             break;

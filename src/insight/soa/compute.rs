@@ -8,9 +8,11 @@ use crate::db::schema::{controls as c, links as l, requirement_links as rl, vers
 use crate::insight::overview::elsewhere_of;
 use crate::records::{Reader, Resource};
 use crate::registers::r#do::applicability::{self, Applicability, Verdict};
+use crate::registers::r#do::contradiction::speaks_against;
 use crate::registers::r#do::control::{Frequency, Implementation as Stage, Responsibility};
 use crate::registers::r#do::support::{self, Operation, Proof, Support};
-use crate::registers::plan::treatment;
+use crate::registers::plan::risk::Risk;
+use crate::registers::plan::treatment::{self, RiskTreatment};
 use diesel::prelude::*;
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,6 +20,8 @@ use std::collections::{BTreeSet, HashMap};
 const NAMED: usize = 200;
 /// How many it names where 200 each would not fit.
 const FEWER: [usize; 10] = [150, 100, 70, 50, 30, 20, 10, 5, 2, 1];
+/// Risks, and treatments, that an entry names at most; `risk_count` and `treatment_count` have all.
+const CODES: usize = 50;
 /// Bytes of a statement, about: what would not fit is counted and not named.
 const ROOM: usize = 960_000;
 
@@ -28,8 +32,10 @@ struct Standing {
     requirements: Vec<String>,
     proofs: Vec<Proof>,
     operation: Operation,
-    resting: BTreeSet<Id>,
-    applied: bool,
+    /// The numbers of the risks that rest on it.
+    risks: BTreeSet<i64>,
+    /// The numbers of the approved treatments that apply it.
+    treatments: BTreeSet<i64>,
 }
 
 impl Standing {
@@ -37,9 +43,25 @@ impl Standing {
     fn line(&self) -> usize {
         75 + self.what.code.len() + self.what.name.len()
     }
+    /// Bytes of the codes that its line, or that of its requirement, has with so many of them, about.
+    fn codes(&self, most: usize) -> usize {
+        14 * (self.risks.len().min(most) + self.treatments.len().min(most))
+    }
     fn living(&self) -> bool {
         self.stage != Stage::Retired
     }
+    /// Does a risk rest on it?
+    fn relied_on(&self) -> bool {
+        !self.risks.is_empty()
+    }
+    fn against(&self) -> bool {
+        speaks_against(self.stage, self.relied_on())
+    }
+}
+
+/// The first codes of these numbers.
+fn codes<'n>(prefix: &str, numbers: impl IntoIterator<Item = &'n i64>, most: usize) -> Vec<String> {
+    numbers.into_iter().take(most).map(|number| format!("{prefix}-{number}")).collect()
 }
 
 /// The statement at the reader's moment.
@@ -59,8 +81,12 @@ pub fn compute(reader: &mut Reader<'_>, scope: Id, framework: &Framework) -> Res
     let outside = controls.iter().filter(|control| control.living() && !control.requirements.iter().any(|r| met.contains(r.as_str())));
     let outside: Vec<&Standing> = outside.collect();
     let lists: Vec<&[&Standing]> = annex().map(|r| by_requirement.get(r.id.as_str()).map(Vec::as_slice).unwrap_or_default()).collect();
-    let words = annex().map(|r| 570 + r.title.len() + decided.get(&r.id).and_then(|d| d.justification.as_ref()).map_or(0, String::len));
-    let (named, owned) = fitting(&lists, &outside, ROOM.saturating_sub(words.sum()));
+    let said = |verdict: &Verdict| 200 + verdict.by.name.len() + verdict.justification.as_ref().map_or(0, String::len);
+    let words = annex().map(|r| 690 + r.title.len() + decided.get(&r.id).map_or(0, said));
+    let words: usize = words.sum();
+    let excluded = |r: &Requirement| decided.get(&r.id).is_some_and(|verdict| !verdict.applicable);
+    let twice: Vec<bool> = annex().map(excluded).collect();
+    let (named, owned) = fitting(&lists, &twice, &outside, ROOM.saturating_sub(words));
     let entries: Vec<SoaEntry> = annex()
         .zip(&lists)
         .map(|(requirement, controls)| {
@@ -68,18 +94,23 @@ pub fn compute(reader: &mut Reader<'_>, scope: Id, framework: &Framework) -> Res
             entry(requirement, decided.remove(&requirement.id), controls, direct, named)
         })
         .collect();
-    let own_controls: Vec<OwnControl> = owned.into_iter().map(own).collect();
+    let own_controls: Vec<OwnControl> = owned.into_iter().map(|control| own(control, named)).collect();
     let summary = summary(&entries, outside.len());
     Ok(StatementOfApplicability { scope_id: scope, framework: framework.slug.to_owned(), entries, own_controls, summary })
 }
 
-/// Pure: how many controls each entry names, and which own controls are named, so that both fit into so many bytes. Those that approved treatments
-/// apply come first when not all fit.
-fn fitting<'c>(lists: &[&[&Standing]], outside: &[&'c Standing], room: usize) -> (usize, Vec<&'c Standing>) {
-    let line = |control: &&Standing| 285 + control.line();
+/// Pure: how many controls each entry names, and which own controls are named, so that both fit into so many bytes. Where an entry is excluded, what
+/// speaks against it is named `twice`. Own controls that approved treatments apply come first when not all fit.
+fn fitting<'c>(lists: &[&[&Standing]], twice: &[bool], outside: &[&'c Standing], room: usize) -> (usize, Vec<&'c Standing>) {
+    let line = |control: &&Standing| 350 + control.line() + control.codes(CODES);
     let own: usize = outside.iter().map(line).sum();
     let left = room.saturating_sub(own).max(room / 2);
-    let takes = |most: usize| lists.iter().flat_map(|list| list.iter().take(most)).map(|control| control.line()).sum::<usize>();
+    let entry = |(list, twice): (&&[&Standing], &bool), most: usize| {
+        let lines: usize = list.iter().take(most).map(|control| control.line()).sum();
+        let codes: usize = list.iter().map(|control| control.codes(most.min(CODES))).sum();
+        lines * if *twice { 2 } else { 1 } + codes.min(2 * 14 * most.min(CODES))
+    };
+    let takes = |most: usize| lists.iter().zip(twice).map(|both| entry(both, most)).sum::<usize>();
     let named = [NAMED].into_iter().chain(FEWER).find(|most| takes(*most) <= left).unwrap_or_default();
     let mut left = room.saturating_sub(takes(named));
     if own <= left {
@@ -87,7 +118,7 @@ fn fitting<'c>(lists: &[&[&Standing]], outside: &[&'c Standing], room: usize) ->
     }
     let mut chosen: BTreeSet<Id> = BTreeSet::new();
     for applied in [true, false] {
-        for control in outside.iter().filter(|control| control.applied == applied) {
+        for control in outside.iter().filter(|control| control.treatments.is_empty() != applied) {
             if line(control) <= left {
                 left -= line(control);
                 chosen.insert(control.what.id);
@@ -121,13 +152,20 @@ fn operating(controls: impl Iterator<Item = (Stage, Operation)>) -> Operation {
 }
 
 fn entry(requirement: &Requirement, verdict: Option<Verdict>, controls: &[&Standing], direct: &[Proof], named: usize) -> SoaEntry {
-    let (applicable, justification, decided) = verdict.map_or((true, None, vec![]), |v| (v.applicable, v.justification, v.reasons));
-    let applied = || controls.iter().filter(|control| control.applied);
-    let risk = applied().next().map(|_| SoaReason::Risk);
-    let reasons: Vec<SoaReason> = risk.into_iter().chain(decided.into_iter().map(SoaReason::from)).collect();
-    let resting: BTreeSet<Id> = controls.iter().flat_map(|control| &control.resting).copied().collect();
-    let contradicting = applied().filter(|_| !applicable).take(named.max(1)).map(|control| control.what.clone());
-    SoaEntry {
+    let (decided, applicable) = (verdict.is_some(), verdict.as_ref().is_none_or(|verdict| verdict.applicable));
+    let (decided_at, decided_by) = verdict.as_ref().map(|verdict| (verdict.at, verdict.by.clone())).unzip();
+    let (justification, said) = verdict.map_or((None, vec![]), |verdict| (verdict.justification, verdict.reasons));
+    let risks: BTreeSet<i64> = controls.iter().flat_map(|control| &control.risks).copied().collect();
+    let treatments: BTreeSet<i64> = controls.iter().flat_map(|control| &control.treatments).copied().collect();
+    let risk = (!risks.is_empty()).then_some(SoaReason::Risk);
+    let reasons: Vec<SoaReason> = risk.into_iter().chain(said.into_iter().map(SoaReason::from)).collect();
+    let against = controls.iter().filter(|control| !applicable && control.against());
+    let contradicting = against.take(named.max(1)).map(|control| control.what.clone());
+    let mut entry = SoaEntry {
+        lacks: None,
+        decided,
+        decided_at,
+        decided_by,
         requirement: requirement.id.clone(),
         title: requirement.title.clone(),
         theme: requirement.attributes.get("theme").and_then(|theme| theme.as_str()).map(str::to_owned),
@@ -140,21 +178,29 @@ fn entry(requirement: &Requirement, verdict: Option<Verdict>, controls: &[&Stand
         operation: applicable.then(|| operating(controls.iter().map(|control| (control.stage, control.operation)))),
         controls: controls.iter().take(named).map(|control| control.what.clone()).collect(),
         control_count: controls.len() as i64,
-        risk_count: resting.len() as i64,
+        risk_codes: codes(Risk::KIND.code, &risks, named.min(CODES)),
+        risk_count: risks.len() as i64,
+        treatment_codes: codes(RiskTreatment::KIND.code, &treatments, named.min(CODES)),
+        treatment_count: treatments.len() as i64,
         evidence: Support::of(controls.iter().flat_map(|control| &control.proofs).chain(direct)),
-    }
+    };
+    entry.lacks = entry.lacking();
+    entry
 }
 
-fn own(control: &Standing) -> OwnControl {
+fn own(control: &Standing, named: usize) -> OwnControl {
     let ControlRef { id, code, name } = control.what.clone();
     OwnControl {
         id,
         code,
         name,
-        reasons: control.applied.then_some(SoaReason::Risk).into_iter().collect(),
+        reasons: control.relied_on().then_some(SoaReason::Risk).into_iter().collect(),
         implementation: implementation([control.stage].into_iter()),
         operation: control.operation,
-        risk_count: control.resting.len() as i64,
+        risk_codes: codes(Risk::KIND.code, &control.risks, named.min(CODES)),
+        risk_count: control.risks.len() as i64,
+        treatment_codes: codes(RiskTreatment::KIND.code, &control.treatments, named.min(CODES)),
+        treatment_count: control.treatments.len() as i64,
         evidence: Support::of(control.proofs.iter()),
     }
 }
@@ -164,6 +210,7 @@ fn summary(entries: &[SoaEntry], own_controls: usize) -> SoaSummary {
     let mut all = SoaSummary { own_controls: own_controls as i64, ..SoaSummary::default() };
     for entry in entries {
         *(if entry.applicable { &mut all.applicable } else { &mut all.excluded }) += 1;
+        all.undecided += i64::from(!entry.decided);
         all.justification_missing += i64::from(entry.justification_missing);
         all.contradicted += i64::from(!entry.contradicted_by.is_empty());
         let by = &mut all.by_implementation;
@@ -197,26 +244,28 @@ fn standing_controls(reader: &mut Reader<'_>, elsewhere: &BTreeSet<Id>) -> Resul
     }
     let frequencies = rows.iter().filter_map(|row| Some((row.0, row.5?))).collect();
     let mut proofs = support::proofs_at(reader, None, &frequencies)?;
-    let (mut resting, applied) = risks(reader, elsewhere)?;
+    let mut relying = relying(reader, elsewhere)?;
     let standing = |(id, number, name, stage, responsibility, _): Found| {
         let proofs = proofs.remove(&id).unwrap_or_default();
+        let (risks, treatments) = relying.remove(&id).unwrap_or_default();
         Standing {
+            risks,
+            treatments,
             operation: support::operation(stage == Stage::Implemented, responsibility, &proofs),
             what: ControlRef { id, code: format!("CTL-{number}"), name },
             stage,
             requirements: requirements.remove(&id).unwrap_or_default(),
             proofs,
-            resting: resting.remove(&id).unwrap_or_default(),
-            applied: applied.contains(&id),
         }
     };
     Ok(rows.into_iter().map(standing).collect())
 }
 
-/// Which risks of the scope rest on which controls or are treated by them; and the controls that approved treatments apply.
-type Risks = (HashMap<Id, BTreeSet<Id>>, BTreeSet<Id>);
+/// The numbers of the risks, and of the approved treatments, that rest on a control.
+type Relying = HashMap<Id, (BTreeSet<i64>, BTreeSet<i64>)>;
 
-fn risks(reader: &mut Reader<'_>, elsewhere: &BTreeSet<Id>) -> Result<Risks> {
+/// Which risks of the scope rest on which controls, or are treated by them.
+fn relying(reader: &mut Reader<'_>, elsewhere: &BTreeSet<Id>) -> Result<Relying> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let seen = support::visible(reader, "risk")?;
     let here = |risk: &Id| !elsewhere.contains(risk) && seen.as_ref().is_none_or(|seen| seen.contains(risk));
@@ -224,14 +273,17 @@ fn risks(reader: &mut Reader<'_>, elsewhere: &BTreeSet<Id>) -> Result<Risks> {
     let existing = existing.filter(l::tenant_id.eq(tenant).and(l::relation.eq("existing_control_ids")));
     let existing = existing.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)));
     let existing = existing.filter(v::kind.eq("risk").and(v::archived_at.is_null())).filter(at(seq));
-    let existing: Vec<(Id, Id)> = existing.select((l::to_id, l::from_id)).load(reader.conn())?;
-    let treated: Vec<(Id, Id)> = treatment::applied_controls(reader)?.into_iter().filter(|(_, risk)| here(risk)).collect();
-    let applied = treated.iter().map(|(control, _)| *control).collect();
-    let mut all: HashMap<Id, BTreeSet<Id>> = HashMap::new();
-    for (control, risk) in existing.into_iter().filter(|(_, risk)| here(risk)).chain(treated) {
-        all.entry(control).or_default().insert(risk);
+    let existing: Vec<(Id, Id, i64)> = existing.select((l::to_id, l::from_id, v::number)).load(reader.conn())?;
+    let mut all = Relying::new();
+    for (control, _, number) in existing.into_iter().filter(|(_, risk, _)| here(risk)) {
+        all.entry(control).or_default().0.insert(number);
     }
-    Ok((all, applied))
+    for applied in treatment::applications(reader)?.into_iter().filter(|applied| here(&applied.risk)) {
+        let (risks, treatments) = all.entry(applied.control).or_default();
+        risks.insert(applied.risk_number);
+        treatments.insert(applied.treatment_number);
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -265,8 +317,8 @@ mod tests {
             requirements: vec![],
             proofs: vec![],
             operation: Operation::Unproven,
-            resting: BTreeSet::new(),
-            applied,
+            risks: BTreeSet::new(),
+            treatments: if applied { BTreeSet::from([1]) } else { BTreeSet::new() },
         }
     }
 
@@ -274,11 +326,13 @@ mod tests {
     fn what_does_not_fit_is_not_named() {
         let (plain, applied) = (control("a", false), control("b", true));
         let many: Vec<&Standing> = std::iter::repeat_n(&plain, 1000).collect();
-        let (named, own) = fitting(&[&many], &[&plain, &applied], ROOM);
+        let (named, own) = fitting(&[&many], &[false], &[&plain, &applied], ROOM);
         assert_eq!((named, own.len()), (200, 2));
-        let (named, own) = fitting(&[&many, &many], &[&plain, &applied], 4000);
+        let (named, own) = fitting(&[&many, &many], &[false, false], &[&plain, &applied], 4200);
         assert_eq!((named, own.len()), (20, 2), "two lists of twenty, and both own controls");
-        let (_, own) = fitting(&[], &[&plain, &applied], 400);
+        let (named, _) = fitting(&[&many, &many], &[true, true], &[], 4200);
+        assert_eq!(named, 20, "what speaks against an exclusion is named twice");
+        let (_, own) = fitting(&[], &[], &[&plain, &applied], 470);
         assert_eq!(own.iter().map(|c| c.what.name.as_str()).collect::<Vec<_>>(), ["b"], "what treats a risk comes first");
     }
 }

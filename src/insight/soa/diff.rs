@@ -11,6 +11,7 @@ use crate::ledger::AsOf;
 use crate::records::{Reader, Resource};
 use crate::registers::r#do::applicability::Applicability;
 use crate::registers::r#do::framework::asked;
+use crate::registers::r#do::statements;
 use crate::registers::r#do::support::Operation;
 use crate::registers::plan::scope::Scope;
 use actix_web::{HttpRequest, get};
@@ -44,6 +45,9 @@ pub struct SoaSide {
 pub struct SoaFace {
     /// Does it apply?
     pub applicable: bool,
+    /// Was it decided? Null of a control outside the framework.
+    #[schema(required)]
+    pub decided: Option<bool>,
     /// Why, or why not.
     #[schema(required, max_length = 4000)]
     pub justification: Option<String>,
@@ -124,6 +128,7 @@ impl SoaFace {
     fn of(entry: &SoaEntry) -> Self {
         SoaFace {
             applicable: entry.applicable,
+            decided: Some(entry.decided),
             justification: entry.justification.clone(),
             reasons: entry.reasons.clone(),
             implementation: entry.implementation,
@@ -132,12 +137,13 @@ impl SoaFace {
     }
     fn of_own(control: &OwnControl) -> Self {
         let (implementation, operation) = (Some(control.implementation), Some(control.operation));
-        SoaFace { applicable: true, justification: None, reasons: control.reasons.clone(), implementation, operation }
+        SoaFace { applicable: true, decided: None, justification: None, reasons: control.reasons.clone(), implementation, operation }
     }
     /// Pure: the members that differ.
     fn against(&self, other: &SoaFace) -> Vec<&'static str> {
         let all = [
             ("applicable", self.applicable != other.applicable),
+            ("decided", self.decided != other.decided),
             ("justification", self.justification != other.justification),
             ("reasons", self.reasons != other.reasons),
             ("implementation", self.implementation != other.implementation),
@@ -230,7 +236,7 @@ fn statement(
                 let detail = format!("version {number} is of {}; ask with that `framework`", record.own.framework);
                 return Err(Problem::parameters(vec![Invalid::query(name, "invalid_parameter", detail)]));
             }
-            (Some(number), record.spine.created_at, versions::read(&record.state.statement)?)
+            (Some(number), record.spine.created_at, versions::read(&statements::read(reader, &record.state.sha256)?.0)?)
         }
     };
     Ok((SoaSide { number, at, summary: statement.summary.clone() }, statement))

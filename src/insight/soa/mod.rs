@@ -4,12 +4,16 @@
 //! for JSON and CSV; frozen in `versions`, compared in `diff`.
 pub mod compute;
 pub mod diff;
+pub mod steps;
 pub mod versions;
 
+pub use crate::registers::r#do::contradiction::ControlRef;
+pub use crate::registers::r#do::soa_version::{ByImplementation, SoaIncomplete, SoaSummary};
 pub use compute::compute;
 
 use super::format::as_csv;
-use crate::core::{Id, Result};
+use crate::access::Actor;
+use crate::core::{Id, Instant, Result};
 use crate::http::describe::Refusals;
 use crate::http::format::{CSV, wants};
 use crate::http::{Answer, At, Guard, Read, Then};
@@ -27,7 +31,7 @@ crate::vocabulary! {
     pub enum ImplementationState { NotImplemented, Planned, PartiallyImplemented, Implemented }
 }
 crate::vocabulary! {
-    /// Why a control is in the statement: an approved treatment of a risk applies it, or it was decided so.
+    /// Why a requirement or a control is in the statement: a risk rests on it, or it was decided so.
     pub enum SoaReason { Risk, Law, Contract, Business }
 }
 impl From<Reason> for SoaReason {
@@ -40,17 +44,9 @@ impl From<Reason> for SoaReason {
     }
 }
 
-/// A control in one line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ControlRef {
-    /// The control.
-    pub id: Id,
-    /// Its readable identifier.
-    #[schema(max_length = 32)]
-    pub code: String,
-    /// What it is called.
-    #[schema(max_length = 200)]
-    pub name: String,
+crate::vocabulary! {
+    /// What a requirement lacks before its statement can be frozen.
+    pub enum Lack { Undecided, Unjustified, Contradicted }
 }
 
 /// One requirement in the statement.
@@ -65,17 +61,28 @@ pub struct SoaEntry {
     /// The theme it belongs to.
     #[schema(required, max_length = 40)]
     pub theme: Option<String>,
-    /// Does it apply?
+    /// Does it apply? What nobody has decided applies until someone does.
     pub applicable: bool,
+    /// Was it decided?
+    pub decided: bool,
+    /// When it was last decided; null where it was not.
+    #[schema(required)]
+    pub decided_at: Option<Instant>,
+    /// By whom; null where it was not. (The SHA-256 of a frozen statement is of names that are null.)
+    #[schema(required)]
+    pub decided_by: Option<Actor>,
+    /// What it lacks before the statement can be frozen: a decision, a reason, or that nothing speaks against its exclusion; null where it is ready.
+    #[schema(required)]
+    pub lacks: Option<Lack>,
     /// Why, or why not.
     #[schema(required, max_length = 4000)]
     pub justification: Option<String>,
-    /// What asks for it: `risk` where an approved treatment applies a control that meets it, the others as they were decided.
+    /// What asks for it: `risk` where risks rest on controls that meet it, the others as they were decided.
     #[schema(max_items = 4)]
     pub reasons: Vec<SoaReason>,
     /// Is it included without any reason?
     pub justification_missing: bool,
-    /// The controls that meet it and that approved treatments rely on, where it is excluded all the same.
+    /// Where it is excluded: the controls that meet it and are implemented, or that risks rest on.
     #[schema(max_items = 200)]
     pub contradicted_by: Vec<ControlRef>,
     /// How far it is; null where it does not apply.
@@ -90,9 +97,19 @@ pub struct SoaEntry {
     /// All of them.
     #[schema(minimum = 0)]
     pub control_count: i64,
-    /// Risks whose present level rests on them, or whose approved treatment applies them.
+    /// The risks whose present level rests on them, or whose approved treatment applies them: up to 50 codes; fewer
+    /// where the whole would grow past a mebibyte.
+    #[schema(max_items = 50, max_length = 32)]
+    pub risk_codes: Vec<String>,
+    /// All of them.
     #[schema(minimum = 0)]
     pub risk_count: i64,
+    /// The approved treatments that apply its controls: up to 50 codes, or fewer.
+    #[schema(max_items = 50, max_length = 32)]
+    pub treatment_codes: Vec<String>,
+    /// All of them.
+    #[schema(minimum = 0)]
+    pub treatment_count: i64,
     /// The evidence behind its controls.
     pub evidence: Support,
 }
@@ -108,56 +125,27 @@ pub struct OwnControl {
     /// What it is called.
     #[schema(max_length = 200)]
     pub name: String,
-    /// `risk` where an approved treatment applies it.
+    /// `risk` where risks rest on it.
     #[schema(max_items = 4)]
     pub reasons: Vec<SoaReason>,
     /// How far it is.
     pub implementation: ImplementationState,
     /// Whether it works.
     pub operation: Operation,
-    /// Risks whose present level rests on it, or whose approved treatment applies it.
+    /// The risks whose present level rests on it, or whose approved treatment applies it: up to 50 codes, or fewer.
+    #[schema(max_items = 50, max_length = 32)]
+    pub risk_codes: Vec<String>,
+    /// All of them.
     #[schema(minimum = 0)]
     pub risk_count: i64,
+    /// The approved treatments that apply it: up to 50 codes, or fewer.
+    #[schema(max_items = 50, max_length = 32)]
+    pub treatment_codes: Vec<String>,
+    /// All of them.
+    #[schema(minimum = 0)]
+    pub treatment_count: i64,
     /// The evidence behind it.
     pub evidence: Support,
-}
-
-/// The statement in numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct SoaSummary {
-    /// Requirements that apply.
-    #[schema(minimum = 0)]
-    pub applicable: i64,
-    /// Requirements that do not.
-    #[schema(minimum = 0)]
-    pub excluded: i64,
-    /// Of those that apply.
-    pub by_implementation: ByImplementation,
-    /// Included without any reason.
-    #[schema(minimum = 0)]
-    pub justification_missing: i64,
-    /// Excluded, though approved treatments rely on controls that meet them.
-    #[schema(minimum = 0)]
-    pub contradicted: i64,
-    /// Necessary controls outside the framework.
-    #[schema(minimum = 0)]
-    pub own_controls: i64,
-}
-/// Counts by implementation.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ByImplementation {
-    /// No control, or none begun.
-    #[schema(minimum = 0)]
-    pub not_implemented: i64,
-    /// Controls are planned.
-    #[schema(minimum = 0)]
-    pub planned: i64,
-    /// Some controls are implemented.
-    #[schema(minimum = 0)]
-    pub partially_implemented: i64,
-    /// All controls are implemented.
-    #[schema(minimum = 0)]
-    pub implemented: i64,
 }
 
 /// The statement of applicability of a scope.
@@ -179,10 +167,21 @@ pub struct StatementOfApplicability {
     pub summary: SoaSummary,
 }
 
+impl SoaEntry {
+    fn lacking(&self) -> Option<Lack> {
+        match () {
+            () if !self.decided => Some(Lack::Undecided),
+            () if self.justification_missing => Some(Lack::Unjustified),
+            () if !self.contradicted_by.is_empty() => Some(Lack::Contradicted),
+            () => None,
+        }
+    }
+}
+
 impl StatementOfApplicability {
     /// As JSON, or as a table.
     fn answer(&self, csv: bool) -> Result<Answer> {
-        if csv { Ok(Answer::json(as_csv(self)?).as_media(CSV)) } else { Answer::of(self) }
+        if csv { Ok(Answer::json(as_csv(self, None)?).as_media(CSV)) } else { Answer::of(self) }
     }
 }
 

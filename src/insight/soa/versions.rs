@@ -1,43 +1,24 @@
 //! The statement frozen (ISO/IEC 27001:2022 6.1.3 d, 7.5.3): what stood when somebody asked for its approval, word for word in the ledger. The
 //! position that it names is that of its own entry: the live statement `as_of=seq:<position>` says the same, for as long as the program computes
 //! it the same way; the frozen one stays whatever it does. Another person approves it.
-use super::{SoaSummary, StatementOfApplicability, compute};
+use super::{SoaIncomplete, SoaSummary, StatementOfApplicability, steps};
 use crate::access::Actor;
-use crate::core::{Id, Instant, Problem, Result, catalogue, json, text::hex};
+use crate::core::{Id, Instant, Problem, Result};
 use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
-use crate::http::describe::{Preconditions, Refusals, Rejections};
-use crate::http::format::wants;
-use crate::http::handlers::Comment;
-use crate::http::transit::Said;
-use crate::http::{Answer, Approve, At, Guard, Input, Permission, Read, Return, Submit, Then, Withdraw, input};
-use crate::records::{Covers, Deed, Draft, Known, Reader, Record, Resource, Selector, Tx, record::etag, record::members};
-use crate::registers::r#do::shelf;
-use crate::registers::r#do::soa_version::{self, Frozen, Numbered, SoaVersion};
-use crate::registers::plan::{in_force::InForce, scope::Scope};
-use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, get, post};
+use crate::http::describe::Refusals;
+use crate::http::format::{CSV, wants};
+use crate::http::{Answer, At, Guard, Read, Then};
+use crate::insight::format::as_csv;
+use crate::records::{Reader, Record, Resource, Selector, record::etag};
+use crate::registers::r#do::soa_version::{self, Numbered, SoaVersion};
+use crate::registers::r#do::{shelf, statements};
+use crate::registers::plan::scope::Scope;
+use actix_web::{HttpRequest, get};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 use utoipa::ToSchema;
-use validator::Validate;
-
-/// What is to be frozen.
-#[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"comment": "For the surveillance audit."}))]
-pub struct SoaFreeze {
-    /// The framework; ISO/IEC 27001:2022 when absent.
-    #[validate(length(min = 1, max = 64))]
-    #[schema(min_length = 1, max_length = 64)]
-    pub framework: Option<String>,
-    /// Why; it stands in the history.
-    #[validate(length(max = 2000))]
-    #[schema(max_length = 2000)]
-    pub comment: Option<String>,
-}
 
 /// A frozen statement of applicability.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -82,9 +63,13 @@ pub struct SoaVersionShown {
     /// Its revision.
     #[schema(required, minimum = 1)]
     pub methodology_revision: Option<i32>,
-    /// SHA-256 of the statement's canonical JSON (RFC 8785), in hexadecimal digits.
+    /// SHA-256 of the statement's canonical JSON (RFC 8785), in hexadecimal digits. The names of accounts are null in it: they can be erased, and are put
+    /// in when the statement is read.
     #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-f]{64}$")]
     pub sha256: String,
+    /// What it was frozen without, and why; null where every requirement was decided, justified and uncontradicted. Whoever approves it approves this.
+    #[schema(required)]
+    pub incomplete: Option<SoaIncomplete>,
     /// When it was frozen.
     pub created_at: Instant,
     /// Who froze it and asked for approval.
@@ -104,6 +89,9 @@ pub struct SoaVersionShown {
     /// The statement, word for word as it was frozen; null in lists.
     #[schema(required, value_type = Option<StatementOfApplicability>)]
     pub statement: Option<Value>,
+    /// Stands for the names in the statement, in the entity tag.
+    #[serde(skip)]
+    pub(super) names: u32,
 }
 
 /// The frozen statements of a scope.
@@ -111,14 +99,14 @@ pub struct SoaVersionShown {
 #[schema(example = json!({"data": [{"id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d6e", "code": "SOA-1", "name": "Statement of applicability 1",
     "scope_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d6f", "framework": "iso-27001-2022", "number": 1, "status": "approved", "allowed_transitions": [],
     "in_force": true, "version": 2, "position": 211, "scope_revision": 1, "methodology_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d70",
-    "methodology_revision": 1, "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "created_at": "2026-03-01T09:00:00.000Z",
+    "methodology_revision": 1, "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "incomplete": null, "created_at": "2026-03-01T09:00:00.000Z",
     "created_by": {"kind": "user", "id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d71", "name": "manager", "person_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d72"},
     "updated_at": "2026-03-02T09:00:00.000Z",
     "updated_by": {"kind": "user", "id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d73", "name": "director", "person_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d74"},
     "approved_at": "2026-03-02T09:00:00.000Z",
     "approved_by": {"kind": "user", "id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d73", "name": "director", "person_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d74"},
     "summary": {"applicable": 92, "excluded": 1, "by_implementation": {"not_implemented": 20, "planned": 12, "partially_implemented": 5, "implemented": 55},
-        "justification_missing": 0, "contradicted": 0, "own_controls": 2}, "statement": null}]}))]
+        "undecided": 0, "justification_missing": 0, "contradicted": 0, "own_controls": 2}, "statement": null}]}))]
 pub struct SoaVersions {
     /// Newest first.
     #[schema(max_items = 10000)]
@@ -126,9 +114,9 @@ pub struct SoaVersions {
 }
 
 impl SoaVersionShown {
-    fn of(record: Record<SoaVersion>, all: &[Numbered]) -> Result<Self> {
+    /// With its statement, or without where many are listed.
+    pub(super) fn of(record: Record<SoaVersion>, all: &[Numbered], statement: Option<Value>) -> Result<Self> {
         let (spine, state) = (record.spine, record.state);
-        let summary = state.statement.get("summary").cloned().unwrap_or_default();
         Ok(SoaVersionShown {
             allowed_transitions: SoaVersion::KIND.allowed(&spine.status).collect(),
             in_force: soa_version::in_force(all, &record.own.framework) == Some(spine.id),
@@ -151,14 +139,22 @@ impl SoaVersionShown {
             updated_by: spine.updated_by,
             approved_at: state.approved_at,
             approved_by: state.approved_by,
-            summary: serde_json::from_value(summary).map_err(Problem::internal)?,
-            statement: Some(state.statement),
+            incomplete: state.incomplete,
+            summary: state.summary,
+            statement,
+            names: 0,
         })
     }
-    fn answer(&self) -> Result<Answer> {
+    /// The record with its statement.
+    pub(super) fn whole(reader: &mut Reader<'_>, record: Record<SoaVersion>, all: &[Numbered]) -> Result<Self> {
+        let (statement, names) = statements::read(reader, &record.state.sha256)?;
+        Ok(SoaVersionShown { names, ..SoaVersionShown::of(record, all, Some(statement))? })
+    }
+    /// What follows from others is in the tag, and what the accounts are called.
+    pub(super) fn answer(&self) -> Result<Answer> {
         let by = [Some(&self.created_by), Some(&self.updated_by), self.approved_by.as_ref()];
         let names: Vec<&str> = by.into_iter().flatten().map(|actor| actor.name.as_str()).collect();
-        let names = crc32fast::hash(names.join("\0").as_bytes());
+        let names = crc32fast::hash(format!("{} {}", self.names, names.join("\0")).as_bytes());
         let tag = etag(self.version, names, if self.in_force { "in force" } else { "not in force" });
         Ok(Answer::of(self)?.tagged(tag))
     }
@@ -190,7 +186,7 @@ pub fn number_in_force(reader: &mut Reader<'_>, scope: Id, framework: &str) -> R
 }
 
 /// The scope and the number of a path.
-fn place(at: &At, request: &HttpRequest) -> Result<(Selector, i32)> {
+pub(super) fn place(at: &At, request: &HttpRequest) -> Result<(Selector, i32)> {
     let number = request.match_info().query("n").parse().map_err(|_| Problem::not_found())?;
     Ok((at.of(&Scope::KIND)?, number))
 }
@@ -213,10 +209,7 @@ pub async fn list(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) 
             let rows = v::table.filter(reader.seen(SoaVersion::KIND.name)).filter(v::id.eq_any(ids)).order(v::number.desc());
             let mut rows: Vec<(i16, String)> = rows.select((v::schema, body_of())).load(reader.conn())?;
             reader.name_actors(&mut rows.iter_mut().map(|(_, body)| body).collect::<Vec<_>>())?;
-            let shown = |(schema, body): (i16, String)| {
-                let shown = SoaVersionShown::of(Record::of_image(schema, &body, None)?, &all)?;
-                Ok(SoaVersionShown { statement: None, ..shown })
-            };
+            let shown = |(schema, body): (i16, String)| SoaVersionShown::of(Record::of_image(schema, &body, None)?, &all, None);
             Answer::of(&SoaVersions { data: rows.into_iter().map(shown).collect::<Result<_>>()? })
         })
         .await
@@ -237,141 +230,23 @@ pub async fn get(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -
         .read(then.as_of, move |reader| {
             let scope = reader.row::<Scope>(&selector, then.archived_too || reader.moment.past())?.id;
             let (record, all) = numbered(reader, scope, number)?;
-            let shown = SoaVersionShown::of(record, &all)?;
+            let shown = SoaVersionShown::whole(reader, record, &all)?;
             let answer = shown.answer()?.at(reader.moment.last);
-            match csv {
-                true => Ok(Answer { body: read(shown.statement.as_ref().unwrap_or(&Value::Null))?.answer(true)?.body, ..answer }
-                    .as_media(crate::http::format::CSV)),
-                false => Ok(answer),
+            if !csv {
+                return Ok(answer);
             }
+            let table = as_csv(&read(shown.statement.as_ref().unwrap_or(&Value::Null))?, shown.incomplete.as_ref())?;
+            Ok(Answer { body: Answer::json(table).body, ..answer }.as_media(CSV))
         })
         .await
-}
-
-/// Freeze the statement of applicability of a scope
-///
-/// What stands now becomes the next version, and waits for the approval of another person. It never changes. `If-Match` may name the version of
-/// the scope that was read.
-#[utoipa::path(operation_id = "createSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<SoaFreeze>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::MayMatch),
-    responses((status = 201, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
-#[post("/v1/scopes/{id}/soa-versions")]
-pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
-    input::no_parameters(&request)?;
-    let (selector, known, said) = (at.of(&Scope::KIND)?, known.for_decision().or_any(), input.clone().read::<SoaFreeze>());
-    guard
-        .write(&input, move |tx| {
-            let scope: Record<Scope> = tx.reader().load(&selector, false)?;
-            known.check(scope.spine.version)?;
-            tx.person()?;
-            soa_version::whole(tx.caller())?;
-            let said = said?;
-            let slug = said.framework.as_deref().unwrap_or(catalogue::ISO_27001);
-            let unknown = || Problem::invalid_one("/framework", "unknown_reference", "there is no such framework");
-            let framework = shelf::framework(&mut tx.reader(), slug)
-                .map_err(|problem| if problem.is(crate::core::Code::NotFound) { unknown() } else { problem })?;
-            tx.because(said.comment);
-            let number = soa_version::of_scope(&mut tx.reader(), scope.spine.id)?.first().map_or(1, |newest| newest.number + 1);
-            let statement = compute(&mut tx.reader(), scope.spine.id, &framework)?;
-            let methodology = InForce::read(&mut tx.reader())?.of(&[scope.spine.id]).cloned();
-            let canonical = json::canonical(&statement)?;
-            let frozen = Frozen {
-                number,
-                position: tx.position() + 1,
-                scope_revision: scope.state.revision_in_force,
-                methodology_id: methodology.as_ref().map(|record| record.spine.id),
-                methodology_revision: methodology.and_then(|record| record.state.revision_in_force),
-                sha256: hex(&Sha256::digest(canonical.as_bytes())),
-                statement: serde_json::from_str(&canonical).map_err(Problem::internal)?,
-                ..Frozen::default()
-            };
-            let name = format!("Statement of applicability {number}");
-            let mut draft: Map<String, Value> = members(&SoaVersion { framework: slug.to_owned() })?;
-            draft.extend([("name".to_owned(), json!(name)), ("scope_ids".to_owned(), json!([scope.spine.id]))]);
-            let made = tx.create_as(Id::new(), Draft::<SoaVersion>::read(draft)?, frozen, SoaVersion::KIND.initial)?;
-            let shown = SoaVersionShown::of(made.get().clone(), &soa_version::of_scope(&mut tx.reader(), scope.spine.id)?)?;
-            let location = Some(format!("/v1/scopes/{}/soa-versions/{number}", scope.spine.id));
-            let answer = Answer { status: StatusCode::CREATED, location, ..shown.answer()? };
-            Ok(made.map(|_| answer))
-        })
-        .await
-}
-
-/// A transition of a frozen statement: checked in the order of every other.
-async fn step<P: Permission + Covers<SoaVersion>>(
-    guard: Guard<P>,
-    (at, known, input): (At, Known, Input),
-    verb: &'static str,
-    may: impl FnOnce(&mut Tx<'_, P>, &Record<SoaVersion>) -> Result<()> + Send + 'static,
-    change: impl FnOnce(&mut Tx<'_, P>, &mut Record<SoaVersion>) + Send + 'static,
-) -> Result<Answer> {
-    input::no_parameters(guard.request())?;
-    let ((selector, number), known) = (place(&at, guard.request())?, known.for_verb(verb));
-    let said = input.clone().read::<Comment>();
-    guard
-        .write(&input, move |tx| {
-            let scope = tx.reader().row::<Scope>(&selector, false)?.id;
-            let id = numbered(&mut tx.reader(), scope, number)?.0.spine.id;
-            let stored = tx.load::<SoaVersion>(&Selector::Id(id), &known)?;
-            may(tx, &stored)?;
-            let said = said?;
-            let mut record = stored.clone();
-            tx.step(&mut record, verb, said.comment())?;
-            change(tx, &mut record);
-            let saved = tx.save(&stored, record, verb)?;
-            let shown = SoaVersionShown::of(saved.get().clone(), &soa_version::of_scope(&mut tx.reader(), scope)?)?;
-            let answer = shown.answer()?;
-            Ok(saved.map(|_| answer))
-        })
-        .await
-}
-
-/// Approve a frozen statement of applicability
-///
-/// Puts it in force. Whoever froze it cannot approve it: persons are compared, not credentials.
-#[utoipa::path(operation_id = "approveSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The version.", minimum = 1), crate::http::document::Decided),
-    responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
-#[post("/v1/scopes/{id}/soa-versions/{n}/approve")]
-pub async fn approve(guard: Guard<Approve<SoaVersion>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let another = |tx: &mut Tx<'_, _>, stored: &Record<SoaVersion>| {
-        tx.another_than(&[Deed { by: &stored.spine.created_by, record: stored.spine.id, action: "create", what: "froze it" }])
-    };
-    let approved = |tx: &mut Tx<'_, _>, record: &mut Record<SoaVersion>| {
-        record.state.approved_at = Some(tx.now());
-        record.state.approved_by = Some(tx.caller().actor.clone());
-    };
-    step(guard, (at, known, input), "approve", another, approved).await
-}
-
-/// Return a frozen statement of applicability
-///
-/// It is not approved, and the comment says why; a better one is frozen anew.
-#[utoipa::path(operation_id = "returnSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The version.", minimum = 1), crate::http::document::Conditional),
-    responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
-#[post("/v1/scopes/{id}/soa-versions/{n}/return")]
-pub async fn return_version(guard: Guard<Return<SoaVersion>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    step(guard, (at, known, input), "return", |tx, _| tx.person().map(drop), |_, _| ()).await
-}
-
-/// Withdraw a frozen statement of applicability
-///
-/// Takes it back before it was approved; the comment says why.
-#[utoipa::path(operation_id = "withdrawSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The version.", minimum = 1), crate::http::document::Conditional),
-    responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
-#[post("/v1/scopes/{id}/soa-versions/{n}/withdraw")]
-pub async fn withdraw(guard: Guard<Withdraw<SoaVersion>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    step(guard, (at, known, input), "withdraw", |_, _| Ok(()), |_, _| ()).await
 }
 
 /// Mounts what stands under scopes.
 pub fn mount(api: &mut crate::http::Api<'_>) {
     api.service(list);
     api.service(get);
-    api.service(freeze);
-    api.service(approve);
-    api.service(return_version);
-    api.service(withdraw);
+    api.service(steps::freeze);
+    api.service(steps::approve);
+    api.service(steps::return_version);
+    api.service(steps::withdraw);
 }

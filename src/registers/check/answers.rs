@@ -1,17 +1,21 @@
 //! The answers of a gap assessment: a requirement each, kept like any record, found by assessment and requirement. Where nothing is stored, nobody
 //! has looked yet (`version` 0). What was answered stays, though a later revision of the framework is without the requirement.
+use super::coverage::{self, CoverageState};
 use super::gap::GapAssessment;
 use crate::access::{Actor, Limits};
 use crate::core::catalogue::Framework;
-use crate::core::{Id, Instant, Problem, Result, VersionKey};
+use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
 use crate::db::Conn;
 use crate::db::dialect::at;
 use crate::db::schema::{gap_answers as ga, versions as v};
 use crate::http::describe::Refusals;
-use crate::http::{Answer, At, Guard, Read, Then};
+use crate::http::{Answer, At, Guard, Read, Then, handlers::Backwards};
 use crate::records::ask::Moments;
+use crate::records::history::HistoryPage;
 use crate::records::limit::{self, Facts};
+use crate::records::record::etag;
 use crate::records::{By, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Selector, Stateless, Stored, sight};
+use crate::registers::r#do::support::{self, Support};
 use actix_web::{HttpRequest, get, web::Path};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
@@ -107,6 +111,12 @@ impl Stored for GapAnswer {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = GapAnswer)]
 pub struct GapAnswerShown {
+    /// The record, as the ledger names it; null where nobody has looked yet.
+    #[schema(required)]
+    pub id: Option<Id>,
+    /// Its readable identifier; null where nobody has looked yet.
+    #[schema(required, max_length = 32)]
+    pub code: Option<String>,
     /// The assessment.
     pub assessment_id: Id,
     /// The requirement.
@@ -125,6 +135,12 @@ pub struct GapAnswerShown {
     /// By when.
     #[schema(required)]
     pub due_on: Option<NaiveDate>,
+    /// Who answers for it.
+    #[schema(required)]
+    pub owner_id: Option<Id>,
+    /// What controls and evidence say of the requirement; null where the framework is without it, and in the answer to a write.
+    #[schema(required)]
+    pub support: Option<GapSupport>,
     /// What was seen, and what is missing.
     #[schema(required, max_length = 4000)]
     pub note: Option<String>,
@@ -137,6 +153,28 @@ pub struct GapAnswerShown {
     /// By whom.
     #[schema(required)]
     pub updated_by: Option<Actor>,
+}
+impl GapAnswerShown {
+    /// Its entity tag, with what stands behind it and the name of the account.
+    pub(super) fn tag(&self) -> Result<String> {
+        let names = crc32fast::hash(self.updated_by.as_ref().map_or("", |by| by.name.as_str()).as_bytes());
+        Ok(etag(self.version, names, &serde_json::to_string(&self.support).map_err(Problem::internal)?))
+    }
+}
+/// What controls and evidence say of a requirement, beside what was answered.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct GapSupport {
+    /// How far controls cover it, as `/coverage` of the framework says: of the scope of the assessment where it has one, of the whole organization
+    /// otherwise. Composed mappings do not count.
+    pub coverage: CoverageState,
+    /// What the coverage would be if composed mappings held; null where they would not change it.
+    #[schema(required)]
+    pub suggested_coverage: Option<CoverageState>,
+    /// Current evidence that names the requirement itself.
+    #[schema(minimum = 0)]
+    pub current_evidence: i64,
+    /// Is it answered `met` or `partially_met` with nothing behind it: neither a control that covers it nor current evidence?
+    pub unsupported: bool,
 }
 /// The answers of an assessment.
 #[derive(Debug, Serialize, ToSchema)]
@@ -173,6 +211,10 @@ pub(super) fn asks<'f>(framework: Option<&'f Framework>, requirement: &str) -> O
 pub(super) fn shown(record: &Record<GapAnswer>, framework: Option<&Framework>) -> GapAnswerShown {
     let (own, spine, asked) = (record.own.clone(), &record.spine, asks(framework, &record.own.requirement));
     GapAnswerShown {
+        id: Some(spine.id),
+        code: Some(spine.code.clone()),
+        owner_id: record.links.one("owner_id"),
+        support: None,
         assessment_id: own.assessment_id,
         requirement: own.requirement,
         title: asked.map(|found| found.title.clone()),
@@ -188,6 +230,10 @@ pub(super) fn shown(record: &Record<GapAnswer>, framework: Option<&Framework>) -
 }
 fn unanswered(assessment_id: Id, requirement: &crate::core::catalogue::Requirement) -> GapAnswerShown {
     GapAnswerShown {
+        id: None,
+        code: None,
+        owner_id: None,
+        support: None,
         assessment_id,
         requirement: requirement.id.clone(),
         title: Some(requirement.title.clone()),
@@ -224,6 +270,7 @@ pub async fn list(guard: Guard<Read<GapAssessment>>, at: At, request: HttpReques
                 asked.map(|one| answered.remove(&one.id).map_or_else(|| unanswered(id, one), |(_, answer)| answer)).collect();
             data.extend(answered.into_values().map(|(_, answer)| answer));
             data.retain(|answer| state.is_none_or(|state| answer.state == state));
+            supported(reader, &record, &mut data)?;
             Answer::of(&GapAnswers { data })
         })
         .await
@@ -246,8 +293,70 @@ pub async fn get(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)>
             let framework = reader.library().framework(&record.own.framework)?;
             let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?.remove(&requirement).map(|(_, answer)| answer);
             let asked = || asks(framework.as_deref(), &requirement).map(|asked| unanswered(id, asked));
-            let answer = stored.or_else(asked).ok_or_else(Problem::not_found)?;
-            Ok(Answer::of(&answer)?.tagged(format!("\"{}\"", answer.version)).at(reader.moment.last))
+            let mut answer = stored.or_else(asked).ok_or_else(|| unknown(&requirement))?;
+            supported(reader, &record, [&mut answer])?;
+            Ok(Answer::of(&answer)?.tagged(answer.tag()?).at(reader.moment.last))
         })
         .await
+}
+
+/// List the versions of an answer of a gap assessment
+///
+/// Who answered what and why, newest first; empty where nobody has looked yet.
+#[utoipa::path(operation_id = "listGapAnswerHistory", tag = "gap-assessments", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The gap assessment: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.5.1"),
+        crate::http::document::Backwards, crate::http::document::Past),
+    responses((status = 200, description = "The versions.", body = HistoryPage), crate::http::describe::Unchanged, Refusals))]
+#[get("/v1/gap-assessments/{id}/answers/{requirement}/history")]
+pub async fn past(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)>, request: HttpRequest) -> Result<Answer> {
+    let (asked, (id, requirement)) = (Backwards::read(&request)?, path.into_inner());
+    let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
+    guard
+        .view(asked.then.as_of, move |reader| {
+            let record = reader.load::<GapAssessment>(&selector, asked.then.archived_too)?;
+            let id = record.spine.id;
+            let framework = reader.library().framework(&record.own.framework)?;
+            let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?.remove(&requirement);
+            if stored.is_none() && asks(framework.as_deref(), &requirement).is_none() {
+                return Err(unknown(&requirement));
+            }
+            let stored = stored.map(|(id, _)| Selector::Id(id));
+            Answer::of(&asked.of::<GapAnswer>(reader, stored.as_ref())?)
+        })
+        .await
+}
+
+/// 404 for what the framework does not ask for.
+pub(super) fn unknown(requirement: &str) -> Problem {
+    Problem::not_found().saying(format!("The assessment has no answer for it: {}.", crate::core::catalogue::no_requirement(requirement)))
+}
+
+/// Puts what controls and evidence say beside the answers.
+fn supported<'a>(
+    reader: &mut Reader<'_>,
+    assessment: &Record<GapAssessment>,
+    answers: impl IntoIterator<Item = &'a mut GapAnswerShown>,
+) -> Result<()> {
+    let scope = match assessment.links.many("scope_ids") {
+        [scope] => Some(*scope),
+        _ => None,
+    };
+    let coverage = match coverage::compute(reader, &assessment.own.framework, scope) {
+        Ok(coverage) => coverage,
+        // The framework was archived, or the key does not see it.
+        Err(problem) if problem.is(Code::NotFound) => return Ok(()),
+        Err(problem) => return Err(problem),
+    };
+    let mut covered: BTreeMap<String, coverage::CoverageEntry> =
+        coverage.entries.into_iter().map(|entry| (entry.requirement.clone(), entry)).collect();
+    let proofs = support::by_requirement(reader)?;
+    for answer in answers {
+        let Some(entry) = covered.remove(&answer.requirement) else { continue };
+        let current_evidence = proofs.get(&answer.requirement).map_or(0, |proofs| Support::of(proofs.iter()).current);
+        let said = matches!(answer.state, GapState::Met | GapState::PartiallyMet);
+        let unsupported = said && entry.state == CoverageState::NotCovered && current_evidence == 0;
+        let suggested_coverage = entry.suggested_state;
+        answer.support = Some(GapSupport { coverage: entry.state, suggested_coverage, current_evidence, unsupported });
+    }
+    Ok(())
 }

@@ -240,6 +240,8 @@ pub fn actions(api: &mut crate::http::Api<'_>) {
     api.service(answers::list);
     api.service(give::batch);
     api.service(answers::get);
+    api.service(answers::past);
+    api.service(super::coverage::get_coverage);
     api.service(give::put);
     api.service(progress);
 }

@@ -1,5 +1,5 @@
 //! How a gap assessment is answered: one requirement, or several at once.
-use super::answers::{GapAnswer, GapAnswerShown, GapAnswers, GapState, GapTarget, answered, asks, shown};
+use super::answers::{GapAnswer, GapAnswerShown, GapAnswers, GapState, GapTarget, answered, asks, shown, unknown};
 use super::gap::GapAssessment;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Invalid, Problem, Result};
@@ -10,6 +10,7 @@ use crate::records::{About, Covers, Known, Record, Resource, Selector, Tx, about
 use actix_web::{HttpRequest, post, put, web::Path};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use validator::Validate;
 
@@ -27,6 +28,10 @@ pub struct GapAnswerInput {
     pub target_state: Option<GapTarget>,
     /// By when.
     pub due_on: Option<NaiveDate>,
+    /// Who answers for it: the id or the code of a person.
+    #[validate(length(min = 1, max = 64))]
+    #[schema(min_length = 1, max_length = 64)]
+    pub owner_id: Option<String>,
     /// What was seen, and what is missing; needed where it is not applicable.
     #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
@@ -65,6 +70,10 @@ pub struct GapAnswerItem {
     pub target_state: Option<GapTarget>,
     /// By when.
     pub due_on: Option<NaiveDate>,
+    /// Who answers for it: the id or the code of a person.
+    #[validate(length(min = 1, max = 64))]
+    #[schema(min_length = 1, max_length = 64)]
+    pub owner_id: Option<String>,
     /// What was seen, and what is missing; needed where it is not applicable.
     #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
@@ -95,17 +104,17 @@ pub async fn put(
             let (assessment, framework) = assessed(tx, &selector)?;
             let stored = answered(&mut tx.reader(), framework.as_deref(), assessment.spine.id, Some(&requirement))?.remove(&requirement);
             if stored.is_none() && asks(framework.as_deref(), &requirement).is_none() {
-                return Err(Problem::not_found());
+                return Err(unknown(&requirement));
             }
             known.check(stored.as_ref().map_or(0, |(_, answer)| answer.version))?;
             let said = said?;
             if let Some(fault) = unexplained(said.state, said.note.as_deref(), "") {
                 return Err(Problem::invalid(vec![fault]));
             }
-            let GapAnswerInput { state, target_state, due_on, note } = said;
+            let GapAnswerInput { state, target_state, due_on, owner_id, note } = said;
             let own = GapAnswer { assessment_id: assessment.spine.id, requirement, state, target_state, note };
-            let made = answer(tx, &assessment, framework.as_deref(), stored.map(|(id, _)| id), own, due_on)?;
-            made.try_map(|answer| Ok(Answer::of(&answer)?.tagged(format!("\"{}\"", answer.version))))
+            let made = answer(tx, &assessment, framework.as_deref(), stored.map(|(id, _)| id), own, (due_on, owner_id))?;
+            made.try_map(|answer| Ok(Answer::of(&answer)?.tagged(answer.tag()?)))
         })
         .await
 }
@@ -132,10 +141,10 @@ pub async fn batch(guard: Guard<Change<GapAssessment>>, at: At, request: HttpReq
                 return Err(Problem::invalid(faults));
             }
             let made = tx.say_all(&said.items, |tx, item| {
-                let GapAnswerItem { requirement, state, target_state, due_on, note, .. } = item.clone();
+                let GapAnswerItem { requirement, state, target_state, due_on, owner_id, note, .. } = item.clone();
                 let before = stored.get(&requirement).map(|(id, _)| *id);
                 let own = GapAnswer { assessment_id: assessment.spine.id, requirement, state, target_state, note };
-                answer(tx, &assessment, framework.as_deref(), before, own, due_on)
+                answer(tx, &assessment, framework.as_deref(), before, own, (due_on, owner_id))
             })?;
             made.try_map(|data| Answer::of(&GapAnswers { data }))
         })
@@ -170,8 +179,10 @@ fn answer(
     framework: Option<&Framework>,
     stored: Option<Id>,
     own: GapAnswer,
-    due_on: Option<NaiveDate>,
+    (due_on, owner): (Option<NaiveDate>, Option<String>),
 ) -> Result<Recorded<GapAnswerShown>> {
     let (requirement, scopes) = (own.requirement.clone(), assessment.links.many("scope_ids"));
-    Ok(tx.say(stored, &requirement, own, scopes, due_on)?.map(|record| shown(&record, framework)))
+    let beside = [("scope_ids", json!(scopes)), ("due_on", json!(due_on)), ("owner_id", json!(owner))];
+    let beside = beside.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Ok(tx.say(stored, &requirement, own, beside)?.map(|record| shown(&record, framework)))
 }

@@ -1,14 +1,17 @@
 //! Applicability (ISO/IEC 27001:2022 6.1.3 d): for each scope and requirement whether it applies, and why. Kept like any record, found by its
 //! scope and requirement; where nothing is stored, it applies (`version` 0).
-use crate::access::{Actor, Limits};
+use super::contradiction::{self, ControlRef};
+use crate::access::{Actor, Limits, actor::ActorKind};
 use crate::core::{Id, Instant, Problem, Result, VersionKey, catalogue};
 use crate::db::Conn;
 use crate::db::dialect::at;
-use crate::db::schema::{applicability as a, versions as v};
+use crate::db::schema::{applicability as a, ledger_entries as e, versions as v};
 use crate::http::describe::Refusals;
-use crate::http::{Answer, At, Guard, Read, Then};
+use crate::http::{Answer, At, Guard, Read, Then, handlers::Backwards};
 use crate::records::ask::Moments;
+use crate::records::history::HistoryPage;
 use crate::records::limit::{self, Facts};
+use crate::records::record::etag;
 use crate::records::{By, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Selector, Stateless, Stored, sight};
 use crate::registers::plan::scope::Scope;
 use actix_web::{HttpRequest, get, web::Path};
@@ -94,11 +97,19 @@ impl Stored for Applicability {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Applicability)]
 pub struct Decision {
+    /// The record, as the ledger names it; null where nothing was decided yet.
+    #[schema(required)]
+    pub id: Option<Id>,
+    /// Its readable identifier; null where nothing was decided yet.
+    #[schema(required, max_length = 32)]
+    pub code: Option<String>,
     /// The scope.
     pub scope_id: Id,
     /// The requirement.
     #[schema(max_length = 120)]
     pub requirement: String,
+    /// Was it decided? What was not applies until someone decides.
+    pub decided: bool,
     /// Does it apply?
     pub applicable: bool,
     /// Why, or why not.
@@ -107,6 +118,10 @@ pub struct Decision {
     /// What asks for it.
     #[schema(max_items = 3)]
     pub reasons: Vec<Reason>,
+    /// Where it is excluded: the controls that meet it and are implemented, or that risks or signed treatments rest
+    /// on; up to 20. Decide again, or take the controls away.
+    #[schema(max_items = 20)]
+    pub contradicted_by: Vec<ControlRef>,
     /// Grows by one with each change; 0 where nothing was decided yet.
     #[schema(minimum = 0)]
     pub version: i32,
@@ -116,6 +131,14 @@ pub struct Decision {
     /// By whom.
     #[schema(required)]
     pub updated_by: Option<Actor>,
+}
+impl Decision {
+    /// As an answer; what speaks against it is in the tag.
+    pub(super) fn answer(&self) -> Result<Answer> {
+        let names = crc32fast::hash(self.updated_by.as_ref().map_or("", |by| by.name.as_str()).as_bytes());
+        let against: Vec<String> = self.contradicted_by.iter().map(|control| format!("{} {}", control.code, control.name)).collect();
+        Ok(Answer::of(self)?.tagged(etag(self.version, names, &against.join("\n"))))
+    }
 }
 /// The decisions of a scope.
 #[derive(Debug, Serialize, ToSchema)]
@@ -134,17 +157,32 @@ pub struct Verdict {
     pub justification: Option<String>,
     /// What asks for it.
     pub reasons: Vec<Reason>,
+    /// When it was decided so.
+    pub at: Instant,
+    /// By whom.
+    pub by: Actor,
 }
 
-/// What was decided for a scope, by requirement, without who and when: one query.
+/// What was decided for a scope, by requirement: two queries.
 pub fn verdicts(reader: &mut Reader<'_>, scope: Id) -> Result<BTreeMap<String, Verdict>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let standing = a::table.inner_join(v::table.on(v::tenant_id.eq(a::tenant_id).and(v::id.eq(a::id)).and(v::version.eq(a::version))));
+    let standing = a::table
+        .inner_join(v::table.on(v::tenant_id.eq(a::tenant_id).and(v::id.eq(a::id)).and(v::version.eq(a::version))))
+        .inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq))));
     let standing = standing.filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope))).filter(at(seq));
-    type Found = (String, bool, Option<String>, String);
-    let found: Vec<Found> = standing.select((a::requirement, a::applicable, a::justification, a::reasons)).load(reader.conn())?;
-    let verdict = |(requirement, applicable, justification, reasons): Found| {
-        (requirement, Verdict { applicable, justification, reasons: words(&reasons) })
+    type Said = (String, bool, Option<String>, String);
+    type Found = (Said, (Instant, ActorKind, Id, Option<Id>));
+    let said = (a::requirement, a::applicable, a::justification, a::reasons);
+    let found: Vec<Found> = standing.select((said, (v::updated_at, e::actor_kind, e::actor_id, e::person_id))).load(reader.conn())?;
+    let accounts = found.iter().filter(|(_, (_, kind, ..))| *kind != ActorKind::System);
+    let names = reader.account_names(accounts.map(|(_, (_, _, id, _))| *id).collect())?;
+    let verdict = |((requirement, applicable, justification, reasons), (at, kind, id, person_id)): Found| {
+        let name = match kind {
+            ActorKind::System => Actor::system(tenant).name,
+            _ => names.get(&id).cloned().unwrap_or_default(),
+        };
+        let by = Actor { kind, id, name, person_id };
+        (requirement, Verdict { applicable, justification, reasons: words(&reasons), at, by })
     };
     Ok(found.into_iter().map(verdict).collect())
 }
@@ -164,10 +202,24 @@ pub fn decided(reader: &mut Reader<'_>, scope: Id, only: Option<&str>) -> Result
     let records = reader.written::<Applicability>(&seqs)?;
     Ok(records.iter().map(|record| (record.own.requirement.clone(), (record.spine.id, shown(record, scope)))).collect())
 }
-/// As it is answered.
+/// With the controls that speak against what is excluded.
+pub(super) fn opposed<'d>(reader: &mut Reader<'_>, scope: Id, decisions: impl IntoIterator<Item = &'d mut Decision>) -> Result<()> {
+    let mut excluded: Vec<&mut Decision> = decisions.into_iter().filter(|decision| !decision.applicable).collect();
+    let requirements: Vec<&str> = excluded.iter().map(|decision| decision.requirement.as_str()).collect();
+    let mut against = contradiction::of(reader, scope, &requirements)?;
+    for decision in &mut excluded {
+        decision.contradicted_by = against.remove(&decision.requirement).unwrap_or_default();
+    }
+    Ok(())
+}
+/// As it is answered, but for what speaks against it.
 pub(super) fn shown(record: &Record<Applicability>, scope_id: Id) -> Decision {
     let (own, spine) = (record.own.clone(), &record.spine);
     Decision {
+        id: Some(spine.id),
+        code: Some(spine.code.clone()),
+        decided: true,
+        contradicted_by: vec![],
         scope_id,
         requirement: own.requirement,
         applicable: own.applicable,
@@ -182,6 +234,10 @@ pub(super) fn shown(record: &Record<Applicability>, scope_id: Id) -> Decision {
 fn default_of(scope_id: Id, requirement: &str) -> Decision {
     let requirement = requirement.to_owned();
     Decision {
+        id: None,
+        code: None,
+        decided: false,
+        contradicted_by: vec![],
         scope_id,
         requirement,
         applicable: true,
@@ -195,9 +251,14 @@ fn default_of(scope_id: Id, requirement: &str) -> Decision {
 
 /// 404 unless it can be decided about.
 pub fn known(reader: &mut Reader<'_>, requirement: &str) -> Result<()> {
-    let (slug, reference) = catalogue::parts(requirement).ok_or_else(Problem::not_found)?;
+    let unknown = || {
+        let mut detail = catalogue::no_requirement(requirement);
+        detail.replace_range(..1, "T");
+        Problem::not_found().saying(detail)
+    };
+    let (slug, reference) = catalogue::parts(requirement).ok_or_else(unknown)?;
     let framework = super::shelf::framework(reader, slug)?;
-    framework.requirement(reference).filter(|found| framework.decides(found)).map(|_| ()).ok_or_else(Problem::not_found)
+    framework.requirement(reference).filter(|found| framework.decides(found)).map(|_| ()).ok_or_else(unknown)
 }
 
 /// The scope that is asked about.
@@ -223,7 +284,9 @@ pub async fn list(guard: Guard<Read<Applicability>>, at: At, request: HttpReques
             let decision = |requirement: &catalogue::Requirement| {
                 decided.remove(&requirement.id).map_or_else(|| default_of(scope, &requirement.id), |(_, d)| d)
             };
-            Answer::of(&Decisions { data: framework.decidable().map(decision).collect() })
+            let mut data: Vec<Decision> = framework.decidable().map(decision).collect();
+            opposed(reader, scope, &mut data)?;
+            Answer::of(&Decisions { data })
         })
         .await
 }
@@ -242,10 +305,32 @@ pub async fn get(guard: Guard<Read<Applicability>>, path: Path<(String, String)>
         .read(then.as_of, move |reader| {
             known(reader, &requirement)?;
             let scope = scope_of(reader, &selector)?;
-            let decision = decided(reader, scope, Some(&requirement))?
-                .remove(&requirement)
-                .map_or_else(|| default_of(scope, &requirement), |(_, d)| d);
-            Ok(Answer::of(&decision)?.tagged(format!("\"{}\"", decision.version)).at(reader.moment.last))
+            let stored = decided(reader, scope, Some(&requirement))?.remove(&requirement);
+            let mut decision = stored.map_or_else(|| default_of(scope, &requirement), |(_, decision)| decision);
+            opposed(reader, scope, [&mut decision])?;
+            Ok(decision.answer()?.at(reader.moment.last))
+        })
+        .await
+}
+
+/// List the versions of a decision
+///
+/// Who decided what and why, newest first; empty where nothing was decided yet.
+#[utoipa::path(operation_id = "listApplicabilityHistory", tag = "applicability", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.7.4"),
+        crate::http::document::Backwards, crate::http::document::Past),
+    responses((status = 200, description = "The versions.", body = HistoryPage), crate::http::describe::Unchanged, Refusals))]
+#[get("/v1/scopes/{id}/applicability/{requirement}/history")]
+pub async fn past(guard: Guard<Read<Applicability>>, path: Path<(String, String)>, request: HttpRequest) -> Result<Answer> {
+    let (asked, (id, requirement)) = (Backwards::read(&request)?, path.into_inner());
+    let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
+    guard
+        .view(asked.then.as_of, move |reader| {
+            known(reader, &requirement)?;
+            let scope = scope_of(reader, &selector)?;
+            let stored = decided(reader, scope, Some(&requirement))?.remove(&requirement);
+            let stored = stored.map(|(id, _)| Selector::Id(id));
+            Answer::of(&asked.of::<Applicability>(reader, stored.as_ref())?)
         })
         .await
 }
@@ -254,6 +339,7 @@ pub async fn get(guard: Guard<Read<Applicability>>, path: Path<(String, String)>
 pub fn mount(api: &mut crate::http::Api<'_>) {
     api.service(list);
     api.service(get);
+    api.service(past);
     api.service(super::decide::put);
     api.service(super::decide::batch);
 }

@@ -1,5 +1,5 @@
 //! How applicability is decided (ISO/IEC 27001:2022 6.1.3 d): one requirement, or several at once.
-use super::applicability::{Applicability, Decision, Decisions, Reason, decided, known, scope_of, shown};
+use super::applicability::{Applicability, Decision, Decisions, Reason, decided, known, opposed, scope_of, shown};
 use super::shelf::Shelf;
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::http::describe::{Preconditions, Rejections};
@@ -9,6 +9,7 @@ use crate::records::{About, Known, Resource, Selector, Tx, about, read_part};
 use crate::registers::plan::scope::Scope;
 use actix_web::{HttpRequest, post, put, web::Path};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
 use utoipa::ToSchema;
 use validator::Validate;
 
@@ -113,8 +114,10 @@ pub async fn put(
             }
             let ApplicabilityInput { applicable, justification, reasons } = said;
             let own = Applicability { requirement, applicable, justification, reasons };
-            let decision = decide(tx, scope, stored.map(|(id, _)| id), own)?;
-            decision.try_map(|decision| Ok(Answer::of(&decision)?.tagged(format!("\"{}\"", decision.version))))
+            let made = decide(tx, scope, stored.map(|(id, _)| id), own)?;
+            let mut decision = made.get().clone();
+            opposed(&mut tx.reader(), scope, [&mut decision])?;
+            made.try_map(|_| decision.answer())
         })
         .await
 }
@@ -146,7 +149,9 @@ pub async fn batch(guard: Guard<Change<Applicability>>, at: At, request: HttpReq
                 let before = stored.get(&requirement).map(|(id, _)| *id);
                 decide(tx, scope, before, Applicability { requirement, applicable, justification, reasons })
             })?;
-            made.try_map(|data| Answer::of(&Decisions { data }))
+            let mut data = made.get().clone();
+            opposed(&mut tx.reader(), scope, &mut data)?;
+            made.try_map(|_| Answer::of(&Decisions { data }))
         })
         .await
 }
@@ -156,5 +161,6 @@ fn decide(tx: &mut Tx<'_, Change<Applicability>>, scope: Id, stored: Option<Id>,
     own.reasons.sort_by_key(|reason| *reason as u8);
     own.reasons.dedup();
     let requirement = own.requirement.clone();
-    Ok(tx.say(stored, &requirement, own, &[scope], None)?.map(|record| shown(&record, scope)))
+    let beside = Map::from_iter([("scope_ids".to_owned(), json!([scope]))]);
+    Ok(tx.say(stored, &requirement, own, beside)?.map(|record| shown(&record, scope)))
 }

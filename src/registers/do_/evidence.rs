@@ -185,7 +185,7 @@ impl Resource for Evidence {
             (Limit::Frameworks, By::Citations),
             (Limit::Controls, By::Controls),
             (Limit::Sources, By::Fact("its `source`", of_sources)),
-            (Limit::Period, By::Fact("the day of its `collected_at`", of_period)),
+            (Limit::Period, By::Fact("its `collected_on`", of_period)),
         ],
         also: Some(own_pushes),
         ..Kind::PLAIN
@@ -193,7 +193,7 @@ impl Resource for Evidence {
     type State = Pushed;
     fn facts(record: &Record<Self>) -> Facts {
         let (frameworks, said) = (limit::frameworks_of(&record.own.requirements), &record.state);
-        Facts { frameworks, source: Some(said.source.clone()), collected_at: Some(said.collected_at) }
+        Facts { frameworks, source: Some(said.source.clone()), collected_on: Some(said.collected_on) }
     }
     fn example() -> Value {
         json!({"name": "Access review Q3", "confidentiality": "internal", "requirements": ["iso-27001-2022:A.5.18"]})

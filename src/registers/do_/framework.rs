@@ -49,10 +49,10 @@ pub struct FrameworkPage {
     /// The built-in ones, then the organization's own.
     #[schema(max_items = 200)]
     pub data: Vec<FrameworkShown>,
-    /// Always null: there is one page.
+    /// Ask with it for the next page; null on the last.
     #[schema(required, max_length = 2000)]
     pub next_cursor: Option<String>,
-    /// Always false.
+    /// Is there a next page?
     pub has_more: bool,
 }
 /// Requirements of a framework.
@@ -141,29 +141,69 @@ impl FrameworkShown {
 
 /// The framework that a view was asked for; ISO/IEC 27001:2022 when none was.
 pub fn asked(reader: &mut Reader<'_>, slug: Option<&str>) -> Result<Arc<Framework>> {
-    let unknown = || Problem::parameters(vec![Invalid::query("framework", "invalid_parameter", "there is no such framework")]);
-    shelf::framework(reader, slug.unwrap_or(catalogue::ISO_27001))
-        .map_err(|problem| if problem.is(crate::core::Code::NotFound) { unknown() } else { problem })
+    shelf::framework(reader, slug.unwrap_or(catalogue::ISO_27001)).map_err(|problem| {
+        if !problem.is(crate::core::Code::NotFound) {
+            return problem;
+        }
+        let said = problem.said();
+        Problem::parameters(vec![Invalid::query("framework", "invalid_parameter", said.detail)]).allowing(said.allowed)
+    })
 }
 
 /// List frameworks
 ///
-/// The built-in catalogues, then the organization's own.
-#[utoipa::path(operation_id = "listFrameworks", tag = "frameworks", security(("bearer" = [])), params(crate::http::document::Past),
+/// The built-in catalogues, then the organization's own, unless another order is asked for. Their slugs are what requirements begin with.
+#[utoipa::path(operation_id = "listFrameworks", tag = "frameworks", security(("bearer" = [])),
+    params(("q" = Option<String>, Query, description = "Words that begin like this, in slug, title, edition and publisher.", max_length = 200, example = "27001"),
+        ("sort" = Option<String>, Query, description = "`slug`, `title` (`name` is the same), `edition` or `publisher`; with a minus, backwards.", max_length = 64, pattern = "^-?(slug|title|name|edition|publisher)$"),
+        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
+        crate::http::document::Past),
     responses((status = 200, description = "The frameworks.", body = FrameworkPage), crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/frameworks")]
 pub async fn list(guard: Guard<View<Frameworks>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &[])?;
+    let then = Then::read(&request, &["q", "sort", "limit", "cursor"])?;
+    let (walk, order) = (Walk::read(&then)?, then.get("sort").map(order).transpose()?);
+    let (path, query) = (request.path().to_owned(), request.query_string().to_owned());
     guard
         .view(then.as_of, move |reader| {
             let (tenant, seq) = (reader.tenant(), reader.moment.seq);
             let own = frameworks::heads(reader.conn(), tenant, seq)?;
             let own = own.iter().filter(|head| seen(reader.caller(), &head.slug)).map(FrameworkShown::own);
             let built_in = FRAMEWORKS.iter().filter(|framework| seen(reader.caller(), &framework.slug));
-            let data = built_in.map(|framework| FrameworkShown::built_in(framework)).chain(own).collect();
-            Answer::of(&FrameworkPage { data, next_cursor: None, has_more: false })
+            let mut all: Vec<FrameworkShown> = built_in.map(|framework| FrameworkShown::built_in(framework)).chain(own).collect();
+            let texts = |one: &FrameworkShown| format!("{} {} {} {}", one.slug, one.title, one.edition, one.publisher);
+            all.retain(|one| begins(&texts(one), then.get("q").unwrap_or_default()));
+            if let Some((member, backwards)) = order {
+                all.sort_by_cached_key(|one| (crate::core::text::folded(member(one)), one.slug.clone()));
+                if backwards {
+                    all.reverse();
+                }
+            }
+            let page = walk.page(all.into_iter(), |one| one.slug.clone())?;
+            let link = link(&path, &query, page.next_cursor.as_ref());
+            let answer = Answer::of(&FrameworkPage { data: page.data, next_cursor: page.next_cursor, has_more: page.has_more })?;
+            Ok(Answer { link, ..answer })
         })
         .await
+}
+
+/// What a list is sorted by, and whether backwards.
+type Order = (fn(&FrameworkShown) -> &str, bool);
+fn order(asked: &str) -> Result<Order> {
+    let (word, backwards) = asked.strip_prefix('-').map_or((asked, false), |word| (word, true));
+    let member: fn(&FrameworkShown) -> &str = match word {
+        "slug" => |one| &one.slug,
+        "title" | "name" => |one| &one.title,
+        "edition" => |one| &one.edition,
+        "publisher" => |one| &one.publisher,
+        _ => {
+            let words = ["slug", "title", "edition", "publisher"];
+            let fault =
+                Invalid::query("sort", "invalid_parameter", format!("send one of {}, with a minus for backwards", words.join(", ")));
+            return Err(Problem::parameters(vec![fault]).allowing(words));
+        }
+    };
+    Ok((member, backwards))
 }
 
 /// Get a framework
@@ -234,7 +274,11 @@ fn has(requirement: &Requirement, name: &str, value: &str) -> bool {
 fn said(requirement: &Requirement, words: &str) -> bool {
     let before = requirement.attributes.get("iso_27001_2013").and_then(|all| all.as_array()).into_iter().flatten();
     let before: Vec<&str> = before.filter_map(|one| one.as_str()).collect();
-    let text = format!(" {}", crate::core::text::folded(&format!("{} {} {}", requirement.r#ref, requirement.title, before.join(" "))));
+    begins(&format!("{} {} {}", requirement.r#ref, requirement.title, before.join(" ")), words)
+}
+/// Pure: do all of these words begin one of the text?
+fn begins(text: &str, words: &str) -> bool {
+    let text = format!(" {}", crate::core::text::folded(text));
     crate::core::text::folded(words).split(' ').filter(|word| !word.is_empty()).all(|word| text.contains(&format!(" {word}")))
 }
 

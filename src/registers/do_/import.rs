@@ -1,11 +1,10 @@
 //! Frameworks of an organization's own: imported whole, as JSON or CSV. Importing again makes the next revision; what was answered about
 //! requirements refers to their ids, and stays.
-use super::framework::FrameworkShown;
 use super::rows::{ImportedMapping, ImportedRequirement, MAPPINGS, REQUIREMENTS, Rows, refused};
-use super::shelf::seen;
+use super::{framework::FrameworkShown, shelf::seen};
 use crate::access::Limits;
 use crate::core::catalogue::{self, Requirement};
-use crate::core::{Code, Id, Invalid, Problem, Result, VersionKey, json, text::hex};
+use crate::core::{Code, Id, Invalid, Problem, Result, VersionKey, json, packed};
 use crate::db::Conn;
 use crate::db::dialect::NOW;
 use crate::db::schema::{frameworks as f, versions as v};
@@ -21,7 +20,6 @@ use actix_web::{HttpRequest, post, web};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use validator::Validate;
 
@@ -309,7 +307,7 @@ struct Nothing {}
 
 /// What a retry is known by.
 fn mark(bytes: &[u8], query: &Value) -> Vec<u8> {
-    let content = hex(&Sha256::digest(bytes));
+    let content = packed::digest(bytes);
     format!("{content} {query}").into_bytes()
 }
 /// 409 for a built-in framework.
@@ -360,7 +358,7 @@ fn enter(
     }
     let (requirement_count, mapping_count) = (requirements.len() as i32, mappings.len() as i32);
     let canonical = json::canonical(&Content { requirements, mappings })?;
-    let sha256 = hex(&Sha256::digest(canonical.as_bytes()));
+    let sha256 = packed::digest(&canonical);
     frameworks::keep(tx.conn(), tenant, &sha256, &canonical)?;
     let state =
         ImportedState { revision: before.as_ref().map_or(0, |own| own.head.revision) + 1, requirement_count, mapping_count, sha256 };

@@ -1,6 +1,7 @@
 //! Do: frameworks, controls, applicability, evidence (ISO/IEC 27001:2022 clauses 6.1.3, 8 and Annex A).
 pub mod applicability;
 pub mod content;
+pub mod contradiction;
 pub mod control;
 pub mod decide;
 pub mod evidence;
@@ -16,4 +17,5 @@ pub mod revisions;
 pub mod rows;
 pub mod shelf;
 pub mod soa_version;
+pub mod statements;
 pub mod support;

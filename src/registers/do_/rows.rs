@@ -242,7 +242,7 @@ impl Rows<ImportedMapping> {
             let (source, target) = (whole(&row.source), whole(&row.target));
             for (member, id) in [("/source", &source), ("/target", &target)] {
                 if !known(id)? {
-                    self.fault(n, member, "unknown_reference".into(), "there is no such requirement".into());
+                    self.fault(n, member, "unknown_reference".into(), catalogue::no_requirement(id));
                 }
             }
             if source == target {

@@ -13,7 +13,7 @@ pub use crate::records::frameworks::seen;
 /// One framework; 404 where this caller sees none.
 pub fn framework(reader: &mut Reader<'_>, slug: &str) -> Result<Arc<Framework>> {
     if !seen(reader.caller(), slug) {
-        return Err(Problem::not_found());
+        return Err(unknown(reader, slug));
     }
     match catalogue::framework(slug) {
         Some(built_in) => Ok(built_in.clone()),
@@ -25,9 +25,23 @@ pub fn framework(reader: &mut Reader<'_>, slug: &str) -> Result<Arc<Framework>> 
 pub fn own(reader: &mut Reader<'_>, slug: &str) -> Result<Arc<Own>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     if !seen(reader.caller(), slug) || !catalogue::is_slug(slug) {
-        return Err(Problem::not_found());
+        return Err(unknown(reader, slug));
     }
-    frameworks::find(reader.conn(), tenant, seq, slug)?.ok_or_else(Problem::not_found)
+    match frameworks::find(reader.conn(), tenant, seq, slug)? {
+        Some(own) => Ok(own),
+        None => Err(unknown(reader, slug)),
+    }
+}
+
+/// 404 for a framework that there is not: with those that may have been meant, and all that this caller sees.
+fn unknown(reader: &mut Reader<'_>, slug: &str) -> Problem {
+    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let heads = frameworks::heads(reader.conn(), tenant, seq).unwrap_or_default();
+    let own = heads.iter().map(|head| head.slug.as_str());
+    let all: Vec<&str> = catalogue::slugs().chain(own).filter(|slug| seen(reader.caller(), slug)).collect();
+    let mut detail = catalogue::no_framework(slug, all.iter().copied());
+    detail.replace_range(..1, "T");
+    Problem::not_found().saying(detail).allowing(all.into_iter().take(100))
 }
 
 /// The whole shelf.

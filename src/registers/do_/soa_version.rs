@@ -46,15 +46,74 @@ pub struct Frozen {
     /// SHA-256 of the statement's canonical JSON (RFC 8785).
     #[schema(min_length = 64, max_length = 64)]
     pub sha256: String,
-    /// The statement.
-    #[schema(value_type = crate::records::history::AnyValue)]
-    pub statement: Value,
+    /// The statement in numbers; the whole of it lies beside the ledger, under its SHA-256.
+    pub summary: SoaSummary,
+    /// What it was frozen without, and why; null where it was complete.
+    #[schema(required)]
+    pub incomplete: Option<SoaIncomplete>,
     /// When it was approved.
     #[schema(required)]
     pub approved_at: Option<Instant>,
     /// By whom.
     #[schema(required)]
     pub approved_by: Option<Actor>,
+}
+
+/// The statement in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SoaSummary {
+    /// Requirements that apply; one that is not decided applies.
+    #[schema(minimum = 0)]
+    pub applicable: i64,
+    /// Requirements that do not.
+    #[schema(minimum = 0)]
+    pub excluded: i64,
+    /// Requirements for which nobody has decided yet.
+    #[schema(minimum = 0)]
+    pub undecided: i64,
+    /// Of those that apply.
+    pub by_implementation: ByImplementation,
+    /// Included without any reason.
+    #[schema(minimum = 0)]
+    pub justification_missing: i64,
+    /// Excluded, though controls that meet them are implemented, or risks rest on such controls.
+    #[schema(minimum = 0)]
+    pub contradicted: i64,
+    /// Necessary controls outside the framework.
+    #[schema(minimum = 0)]
+    pub own_controls: i64,
+}
+/// Counts by implementation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ByImplementation {
+    /// No control, or none begun.
+    #[schema(minimum = 0)]
+    pub not_implemented: i64,
+    /// Controls are planned.
+    #[schema(minimum = 0)]
+    pub planned: i64,
+    /// Some controls are implemented.
+    #[schema(minimum = 0)]
+    pub partially_implemented: i64,
+    /// All controls are implemented.
+    #[schema(minimum = 0)]
+    pub implemented: i64,
+}
+/// What a statement was frozen without. Its entries say which they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SoaIncomplete {
+    /// Why it was frozen all the same.
+    #[schema(max_length = 2000)]
+    pub comment: String,
+    /// Requirements that were not decided.
+    #[schema(minimum = 0)]
+    pub undecided: i64,
+    /// Requirements that were decided to apply, without any reason.
+    #[schema(minimum = 0)]
+    pub unjustified: i64,
+    /// Requirements that were excluded, though controls or risks speak against it.
+    #[schema(minimum = 0)]
+    pub contradicted: i64,
 }
 
 impl Resource for SoaVersion {

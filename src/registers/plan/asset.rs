@@ -94,6 +94,7 @@ impl Resource for Asset {
         limited_by: &[
             SCOPED,
             (Limit::Frameworks, By::ReadOnly("assets belong to the whole ISMS, whatever the framework")),
+            (Limit::Sources, By::ReadOnly("a finding of its programs is read with the name of its asset")),
             (Limit::Period, By::ReadOnly("a period limits evidence alone")),
         ],
         reviewed: true,

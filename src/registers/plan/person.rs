@@ -1,8 +1,9 @@
 //! People: who owns, does, approves and learns (ISO/IEC 27001:2022 5.3, 7.2). A person may have a login; most have none.
-use crate::core::VersionKey;
+use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::people as p, schema::versions as v};
+use crate::records::accounts::Written;
 use crate::records::ask::Moments;
-use crate::records::{By, Condition, Kind, Limit, Record, Relation, Resource, SCOPED, Stateless, Stored, unasked, unasked_flag};
+use crate::records::{By, Condition, Kind, Limit, Record, Relation, Resource, SCOPED, Stateless, Stored, Tx, unasked, unasked_flag};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -83,6 +84,19 @@ impl Resource for Person {
     fn faults(&self) -> Vec<crate::core::Invalid> {
         let backwards = self.starts_on.zip(self.ends_on).is_some_and(|(starts, ends)| ends < starts);
         backwards.then(|| crate::core::Invalid::body("/ends_on", "order", "lies before starts_on")).into_iter().collect()
+    }
+    /// A last day is one for the person's accounts, too; whoever comes back logs in anew.
+    fn followed<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
+        match before {
+            Some(before) if before.own.ends_on != after.own.ends_on => {
+                let mut written = Written::of(tx);
+                if before.own.ends_on.is_some() {
+                    written.end_sessions_of(after.spine.id)?;
+                }
+                written.administered()
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -159,7 +159,7 @@ fn outdated(reader: &mut Reader<'_>, stage: Stage) -> Result<Vec<Wanted>> {
             let Some(method) = methods.of(risk.links.many("scope_ids")) else { continue };
             let Some(was) = of_stage(&mut risk, stage).clone().filter(|score| !is_of(score, method)) else { continue };
             // What the key reads and does not write is for others to score again.
-            if limit::within(reader.caller(), &risk, reader.settings.zone).is_err() {
+            if limit::within(reader.caller(), &risk).is_err() {
                 continue;
             }
             let old = revisions.of(reader, &was)?;

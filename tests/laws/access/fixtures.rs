@@ -20,6 +20,8 @@ pub struct Operation {
     pub template: String,
     /// Does it need no credential?
     pub open: bool,
+    /// Kind and action, as the document says; `None` where every good credential will do.
+    pub permission: Option<(String, String)>,
     example: Option<Value>,
 }
 
@@ -41,7 +43,10 @@ pub fn operations() -> Vec<Operation> {
                 example => example.clone(),
             });
             let open = !operation["security"].as_array().unwrap().iter().any(|scheme| scheme.get("bearer").is_some());
-            all.push(Operation { method: method.to_uppercase().parse().unwrap(), template: template.clone(), open, example });
+            let named = |part: &str| operation["x-permission"][part].as_str().map(str::to_owned);
+            assert!(open || operation.get("x-permission").is_some(), "{method} {template} says no permission");
+            let permission = named("kind").zip(named("action"));
+            all.push(Operation { method: method.to_uppercase().parse().unwrap(), template: template.clone(), open, permission, example });
         }
     }
     all
@@ -152,7 +157,7 @@ impl<'a> Kit<'a> {
             ("POST", "/v1/frameworks/{slug}/mappings") => {
                 json!({"mappings": [{"source": format!("{OWN}:1"), "target": "iso-27001-2022:A.7.4", "relationship": "equal"}]})
             }
-            ("POST", "/v1/users") => json!({"email": format!("{n}@a.example"), "roles": ["auditor"], "password": PASSWORD}),
+            ("POST", "/v1/users") => json!({"email": format!("{n}@a.example"), "roles": ["auditor"]}),
             ("POST", "/v1/me/password") => json!({"current_password": PASSWORD, "new_password": format!("{PASSWORD} {n}")}),
             ("POST", template) if template.ends_with("/links") => json!({"relation": "scope_ids", "to": self.scope}),
             _ => own.clone().unwrap_or(json!({})),
@@ -203,14 +208,15 @@ impl<'a> Kit<'a> {
         let body = sends.then(|| self.body(operation));
         let path = self.filled(operation, record);
         let tag = self.app.tag_for(&self.app.keys.admin, &path).await;
-        let known: &[(&str, &str)] = if operation.reads() { &[] } else { &[("If-Match", &tag)] };
+        let known: &[(&str, &str)] = if operation.reads() || path.ends_with("/soa-versions") { &[] } else { &[("If-Match", &tag)] };
         self.app.send(key, operation.method.clone(), &path, known, body.as_ref()).await
     }
-    /// The body of a key: of the one who makes it after a login, else of a service.
+    /// The body of a key: of the one who makes it after a login; of a service where an administrator does.
     async fn own_key(&self, login: &str) -> Value {
         let me = self.app.get(login, "/v1/me").await;
         let me = if me.status == 200 { me.json() } else { Value::Null };
-        let own = me["actor"]["kind"] == "user";
+        let administers = me["roles"].as_array().is_some_and(|roles| roles.contains(&json!("admin")));
+        let own = me["actor"]["kind"] == "user" && !administers;
         let (user, role) = if own { (me["actor"]["id"].clone(), me["roles"][0].clone()) } else { (Value::Null, json!("collector")) };
         json!({"name": "A key", "role": role, "user_id": user, "expires_at": "2027-01-01T00:00:00Z"})
     }
@@ -232,7 +238,10 @@ impl<'a> Kit<'a> {
                 self.walk(&kind, &record, &kind.transitions.iter().filter(|t| t.verb == "approve").map(|t| t.to).collect::<Vec<_>>()).await
             }
             rest if rest.starts_with("soa-versions/") => {
-                self.app.post(maker, &format!("{path}/soa-versions"), &json!({})).await.expect(201);
+                self.app
+                    .post(maker, &format!("{path}/soa-versions"), &json!({"comment": "Not all is decided.", "allow_incomplete": true}))
+                    .await
+                    .expect(201);
             }
             verb => {
                 let from: Vec<&str> = kind.transitions.iter().filter(|t| t.verb == verb).flat_map(|t| t.from.iter().copied()).collect();
@@ -288,6 +297,15 @@ impl<'a> Kit<'a> {
                 let scope = app.post(maker, "/v1/scopes", &scope).await.expect(201).json();
                 let path = format!("/v1/risk-methodologies/{}", id(record));
                 app.patch(maker, &path, "*", &json!({"scope_ids": [scope["id"]]})).await.expect(200);
+            }
+            ("risk_methodology", "approve") => {
+                // The one before it in the same scope makes room.
+                for scope in record["scope_ids"].as_array().into_iter().flatten() {
+                    let question = format!("/v1/risk-methodologies?in_force=true&scope_id={}", scope.as_str().unwrap());
+                    for other in app.get(maker, &question).await.data() {
+                        app.act(maker, &format!("/v1/risk-methodologies/{}/retire", id(&other)), &json!({})).await.expect(200);
+                    }
+                }
             }
             ("nonconformity", "plan") => {
                 let action = json!({"name": "Correct it", "origin_id": record["id"]});

@@ -8,7 +8,7 @@ pub use rules::unverify;
 pub use steps::actions;
 
 use crate::access::Actor;
-use crate::core::{Code, Problem, Result, VersionKey};
+use crate::core::{Code, Instant, Problem, Result, VersionKey};
 use crate::db::{Conn, schema::nonconformities as n, schema::versions as v};
 use crate::records::ask::Moments;
 use crate::records::{
@@ -82,10 +82,40 @@ pub struct Course {
     /// Who verified it.
     #[schema(required)]
     pub verified_by: Option<Actor>,
+    /// When.
+    #[schema(required)]
+    pub verified_at: Option<Instant>,
+    /// What was looked at to verify it, and what was found.
+    #[schema(required, max_length = 2000)]
+    pub verification: Option<String>,
+    /// What was done did not help: its cause has to be analysed again before anything else is planned.
+    pub analysis_due: bool,
+    /// Who closed it.
+    #[schema(required)]
+    pub closed_by: Option<Actor>,
+    /// When.
+    #[schema(required)]
+    pub closed_at: Option<Instant>,
 }
 impl Default for Course {
     fn default() -> Self {
-        Course { iteration: 1, effective: None, implemented_by: None, verified_by: None }
+        Course {
+            iteration: 1,
+            effective: None,
+            implemented_by: None,
+            verified_by: None,
+            verified_at: None,
+            verification: None,
+            analysis_due: false,
+            closed_by: None,
+            closed_at: None,
+        }
+    }
+}
+impl Course {
+    /// Nobody has verified it.
+    pub fn unverified(&mut self) {
+        (self.effective, self.verified_by, self.verified_at, self.verification) = (None, None, None, None);
     }
 }
 
@@ -106,10 +136,11 @@ pub struct NonconformityFilter {
     pub detected_on_before: Option<NaiveDate>,
 }
 
-/// The state machine. `verify` leads to verified when it helped; when it did not, [`rules::verified`] sends it back to analysed.
+/// The state machine. `verify` leads to verified when it helped; when it did not, [`rules::verified`] sends it back to analysed, and it
+/// is analysed again before it is planned.
 const STATES: &[Transition] = &[
     Transition { verb: "contain", from: &["open"], to: "contained", comment: Needs::Optional },
-    Transition { verb: "analyse", from: &["contained"], to: "analysed", comment: Needs::Optional },
+    Transition { verb: "analyse", from: &["contained", "analysed"], to: "analysed", comment: Needs::Optional },
     Transition { verb: "plan", from: &["analysed"], to: "action_planned", comment: Needs::Optional },
     Transition { verb: "implement", from: &["action_planned"], to: "implemented", comment: Needs::Optional },
     Transition { verb: "verify", from: &["implemented"], to: "verified", comment: Needs::Optional },

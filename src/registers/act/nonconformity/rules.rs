@@ -61,7 +61,7 @@ pub fn unverify<P>(tx: &mut Tx<'_, P>, origins: &BTreeSet<Id>) -> Result<()> {
 /// Pure: what was verified is implemented again, and nobody has verified it.
 pub fn unverified(record: &mut Record<Nonconformity>) {
     record.spine.status = "implemented".into();
-    (record.state.effective, record.state.verified_by) = (None, None);
+    record.state.unverified();
 }
 
 /// Pure: may this caller change what it says? Who only audits: what they raised or own.
@@ -104,7 +104,7 @@ pub fn verified(course: &mut Course, effective: bool, by: Actor) -> &'static str
         return "verified";
     }
     course.iteration += 1;
-    course.implemented_by = None;
+    (course.implemented_by, course.analysis_due) = (None, true);
     "analysed"
 }
 

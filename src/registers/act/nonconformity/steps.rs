@@ -1,7 +1,7 @@
 //! The steps of a nonconformity's life, as clients take them.
 use super::Nonconformity;
 use super::rules::{actions_of, ever_led, implemented, planned, verified};
-use crate::core::{Code, Problem, Result};
+use crate::core::{Code, Invalid, Problem, Result};
 use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{Analyse, Answer, At, Because, Close, Contain, Guard, Implement, Input, Plan, Return, Verify, transit};
@@ -78,12 +78,18 @@ pub async fn contain(guard: Guard<Contain<Nonconformity>>, at: At, known: Known,
 
 /// Analyse a nonconformity
 ///
-/// Says why it happened and where else it is (`root_cause`, `similar_cases`), or why no cause need be removed.
+/// Says why it happened and where else it is (`root_cause`, `similar_cases`), or why no cause need be removed. Once what was done did not help
+/// (`analysis_due`), a new `root_cause` is given, or a comment that says why the old one still holds.
 #[utoipa::path(operation_id = "analyseNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Analysis, responses(Changed<Nonconformity>),
     params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/nonconformities/{id}/analyse")]
 pub async fn analyse(guard: Guard<Analyse<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
     let change = |_: &mut Tx<'_, _>, record: &mut Record<Nonconformity>, said: Analysis| {
+        if record.state.analysis_due && said.root_cause.is_none() && said.comment.is_none() {
+            let why = "what was done did not help: give the root cause anew, or a comment that says why it still holds";
+            return Err(Problem::invalid_one("/root_cause", "required", why));
+        }
+        record.state.analysis_due = false;
         let own = &mut record.own;
         own.root_cause = said.root_cause.or(own.root_cause.take());
         own.similar_cases = said.similar_cases.or(own.similar_cases.take());
@@ -105,6 +111,11 @@ pub async fn analyse(guard: Guard<Analyse<Nonconformity>>, at: At, known: Known,
 #[post("/v1/nonconformities/{id}/plan")]
 pub async fn plan(guard: Guard<Plan<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
     let change = |tx: &mut Tx<'_, Plan<Nonconformity>>, record: &mut Record<Nonconformity>, _: Comment| {
+        if record.state.analysis_due {
+            let detail = "What was done did not help: analyse its cause again (`analyse`), then plan.";
+            let missing = Invalid::body("/root_cause", "required", "analyse the cause again");
+            return Err(Problem::new(Code::NotReady, detail).listing(vec![missing]).allowing(["analyse", "return"]));
+        }
         planned(&actions_of(tx, record.spine.id)?, record.state.iteration)
     };
     transit::transit(guard, (at, known, input), "plan", transit::anyone, change).await
@@ -127,7 +138,7 @@ pub async fn implement(guard: Guard<Implement<Nonconformity>>, at: At, known: Kn
 /// Verify what was done about a nonconformity
 ///
 /// By a person who implemented none of it, nor completed one of its actions. What changes afterwards, it or an action of it, takes the
-/// verification away. What did not help goes back to analysed, and the iteration grows.
+/// verification away. What did not help goes back to analysed, the iteration grows, and its cause has to be analysed again before it is planned.
 #[utoipa::path(operation_id = "verifyNonconformity", tag = "nonconformities", security(("bearer" = [])), request_body = Verification, responses(Changed<Nonconformity>),
     params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Decided))]
 #[post("/v1/nonconformities/{id}/verify")]
@@ -149,6 +160,7 @@ pub async fn verify(guard: Guard<Verify<Nonconformity>>, at: At, known: Known, i
     let change = |tx: &mut Tx<'_, Verify<Nonconformity>>, record: &mut Record<Nonconformity>, said: Verification| {
         let by = tx.caller().actor.clone();
         record.spine.status = verified(&mut record.state, said.effective, by).to_owned();
+        (record.state.verified_at, record.state.verification) = (Some(tx.now().max(record.spine.updated_at.plus_millis(1))), said.comment);
         Ok(())
     };
     transit::transit(guard, (at, known, input), "verify", another, change).await
@@ -161,7 +173,12 @@ pub async fn verify(guard: Guard<Verify<Nonconformity>>, at: At, known: Known, i
     params(("id" = String, Path, description = "The nonconformity: its id or its code.", max_length = 64), crate::http::document::Decided))]
 #[post("/v1/nonconformities/{id}/close")]
 pub async fn close(guard: Guard<Close<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Nonconformity, _, Comment>(guard, (at, known, input), "close", transit::a_person, transit::nothing).await
+    let change = |tx: &mut Tx<'_, Close<Nonconformity>>, record: &mut Record<Nonconformity>, _: Comment| {
+        let (by, at) = (tx.caller().actor.clone(), tx.now().max(record.spine.updated_at.plus_millis(1)));
+        (record.state.closed_by, record.state.closed_at) = (Some(by), Some(at));
+        Ok(())
+    };
+    transit::transit(guard, (at, known, input), "close", transit::a_person, change).await
 }
 
 /// Send a nonconformity one step back
@@ -172,7 +189,7 @@ pub async fn close(guard: Guard<Close<Nonconformity>>, at: At, known: Known, inp
 #[post("/v1/nonconformities/{id}/return")]
 pub async fn return_nonconformity(guard: Guard<Return<Nonconformity>>, at: At, known: Known, input: Input) -> Result<Answer> {
     let back = |_: &mut Tx<'_, Return<Nonconformity>>, record: &mut Record<Nonconformity>, _: Because| {
-        (record.state.effective, record.state.verified_by) = (None, None);
+        record.state.unverified();
         Ok(())
     };
     transit::transit(guard, (at, known, input), "return", transit::anyone, back).await

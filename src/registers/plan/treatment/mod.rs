@@ -1,13 +1,14 @@
 //! Risk treatments (ISO/IEC 27001:2022 6.1.3 e f, 8.3): what is done about a risk: mitigate, avoid, transfer, or accept it. draft → in_review →
 //! approved → in_progress → completed; an acceptance goes from in_review to accepted and may be revoked. Two persons sign; that an acceptance has
 //! lapsed is computed at reading, never stored.
+pub mod applied;
 pub mod lapse;
 pub mod methods;
 pub mod rules;
 pub mod standing;
 pub mod steps;
 
-pub use standing::applied_controls;
+pub use applied::applications;
 pub use steps::actions;
 
 use super::methodology::AcceptBy;

@@ -112,22 +112,3 @@ pub fn settled(reader: &mut Reader<'_>, risk: &Record<Risk>) -> Result<bool> {
     };
     Ok(of_risks(reader, &[id])?.get(&id).is_some_and(|standing| standing.accepted) || treatments(reader, Some(id))?.iter().any(done))
 }
-
-/// Which controls are applied against which risks (control, risk), each pair once: by mitigations that are approved, under way or completed. Two
-/// queries, and one more for each further 500 treatments.
-pub fn applied_controls(reader: &mut Reader<'_>) -> Result<Vec<(Id, Id)>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let own =
-        v::table.filter(v::tenant_id.eq(tenant).and(v::kind.eq(RiskTreatment::KIND.name)).and(v::archived_at.is_null())).filter(at(seq));
-    let ids: Vec<Id> = own.filter(v::status.eq_any(["approved", "in_progress", "completed"])).select(v::id).load(reader.conn())?;
-    let mut pairs = BTreeSet::new();
-    for some in ids.chunks(500) {
-        let own = l::table.filter(l::tenant_id.eq(tenant).and(l::from_id.eq_any(some)).and(l::relation.eq_any(["risk_id", "control_ids"])));
-        let own = own.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)));
-        let links: Vec<(Id, String, Id)> = own.select((l::from_id, l::relation, l::to_id)).load(reader.conn())?;
-        let risks: BTreeMap<Id, Id> = links.iter().filter(|(_, member, _)| member == "risk_id").map(|(from, _, to)| (*from, *to)).collect();
-        let applied = links.iter().filter(|(_, member, _)| member == "control_ids");
-        pairs.extend(applied.filter_map(|(from, _, control)| Some((*control, *risks.get(from)?))));
-    }
-    Ok(pairs.into_iter().collect())
-}

@@ -16,7 +16,7 @@ use crate::registers::plan::scope::Scope;
 use actix_web::{HttpRequest, get, web::Path};
 use diesel::prelude::*;
 use serde::Serialize;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use utoipa::ToSchema;
 
 /// Controls that a path names; all of them are counted.
@@ -221,11 +221,13 @@ fn summary(entries: &[CoverageEntry]) -> CoverageSummary {
 /// The controls that stand in a scope (its own, and those of the whole organization), retired ones left out, in the order of their codes.
 fn controls(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Vec<(Id, CoverageControl)>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let seen: Option<HashSet<Id>> = match sight::limits(reader.caller(), "control", seq) {
-        None => None,
-        Some(_) => Some(v::table.filter(reader.seen("control")).select(v::id).load(reader.conn())?.into_iter().collect()),
+    let limited = sight::limits(reader.caller(), "control", seq).is_some();
+    let here = match scope {
+        Some(scope) => Some(sight::both(reader.seen("control"), sight::scoped(&[scope], seq))),
+        None => limited.then(|| reader.seen("control")),
     };
-    let elsewhere: BTreeSet<Id> = scope.map(|scope| super::overview::elsewhere(reader, "control", scope)).transpose()?.unwrap_or_default();
+    let seen: Option<HashSet<Id>> =
+        here.map(|here| v::table.filter(here).select(v::id).load(reader.conn())).transpose()?.map(|ids| ids.into_iter().collect());
     let mut proven = support::proofs(reader, None)?;
     let own = c::table.inner_join(v::table.on(v::tenant_id.eq(c::tenant_id).and(v::id.eq(c::id)).and(v::version.eq(c::version))));
     let own = own.filter(v::tenant_id.eq(tenant).and(v::kind.eq("control")).and(v::archived_at.is_null())).filter(at(seq));
@@ -233,7 +235,7 @@ fn controls(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Vec<(Id, Cover
     type Found = (Id, i64, String, Implementation, Responsibility);
     let columns = (v::id, v::number, v::name, c::implementation, c::responsibility);
     let rows: Vec<Found> = own.order(v::number).select(columns).load(reader.conn())?;
-    let here = rows.into_iter().filter(|(id, ..)| seen.as_ref().is_none_or(|seen| seen.contains(id)) && !elsewhere.contains(id));
+    let here = rows.into_iter().filter(|(id, ..)| seen.as_ref().is_none_or(|seen| seen.contains(id)));
     let control = |(id, number, name, implementation, responsibility): Found| {
         let proofs = proven.remove(&id).unwrap_or_default();
         let operation = support::operation(implementation == Implementation::Implemented, responsibility, &proofs);

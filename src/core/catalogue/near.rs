@@ -1,0 +1,115 @@
+//! What somebody may have meant: slugs and references that are close to one that there is not.
+use super::{FRAMEWORKS, Framework, framework, parts};
+
+/// How many are suggested at most.
+const MOST: usize = 5;
+
+/// Small letters and digits alone.
+fn bare(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(80).collect()
+}
+
+/// Pure: the number of letters to add, take away or change, up to a bound.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (n, letter) in a.chars().enumerate() {
+        let (mut corner, mut left, mut next) = (n, n + 1, vec![n + 1]);
+        for (other, above) in b.iter().zip(row.iter().skip(1)) {
+            left = if letter == *other { corner } else { 1 + corner.min(left).min(*above) };
+            corner = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// Pure: how far a word is from what was asked for; `None` when it is something else.
+fn far(asked: &str, word: &str) -> Option<usize> {
+    let (asked, word) = (bare(asked), bare(word));
+    match () {
+        () if asked.is_empty() => None,
+        () if asked == word => Some(0),
+        () if asked.len() > 1 && word.starts_with(&asked) => Some(1),
+        () if asked.len() > 1 && word.ends_with(&asked) => Some(2),
+        () if asked.len() > 2 && (word.contains(&asked) || asked.contains(&word) && word.len() > 2) => Some(2),
+        () => Some(2 + distance(&asked, &word)).filter(|far| *far <= 2 + word.len().max(asked.len()) / 4),
+    }
+}
+
+/// Those of these words that are close to what was asked for, the nearest first.
+pub fn near<'w>(asked: &str, words: impl Iterator<Item = &'w str>) -> Vec<&'w str> {
+    let mut found: Vec<(usize, &str)> = words.filter_map(|word| Some((far(asked, word)?, word))).collect();
+    found.sort_by_key(|(far, word)| (*far, word.len().abs_diff(asked.len())));
+    found.into_iter().take(MOST).map(|(_, word)| word).collect()
+}
+
+/// `; did you mean a, b?`, or nothing.
+pub fn did_you_mean(near: &[impl AsRef<str>]) -> String {
+    let near: Vec<&str> = near.iter().map(AsRef::as_ref).collect();
+    if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) }
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+/// The slugs of the built-in frameworks.
+pub fn slugs<'a>() -> impl Iterator<Item = &'a str> {
+    FRAMEWORKS.iter().map(|framework| framework.slug.as_str())
+}
+
+/// What to say of a framework that is not among these.
+pub fn no_framework<'w>(slug: &str, among: impl Iterator<Item = &'w str>) -> String {
+    format!("there is no framework `{}`{}", clip(slug), did_you_mean(&near(slug, among)))
+}
+
+/// What to say of a requirement that there is not.
+pub fn no_requirement(id: &str) -> String {
+    let of = |framework: &Framework, reference: &str| {
+        let asked = bare(reference);
+        let all = framework.requirements().iter().filter(|one| bare(&one.r#ref) == asked);
+        all.map(|one| one.id.clone()).collect::<Vec<_>>()
+    };
+    let meant: Vec<String> = match parts(id) {
+        None => FRAMEWORKS.iter().flat_map(|framework| of(framework, id)).collect(),
+        Some((slug, reference)) => match framework(slug) {
+            Some(framework) => {
+                let same = of(framework, reference);
+                let refs = framework.requirements().iter().filter(|_| same.is_empty()).map(|one| one.r#ref.as_str());
+                let close = near(reference, refs).into_iter().map(|close| format!("{slug}:{close}")).collect::<Vec<_>>();
+                same.into_iter().chain(close).collect()
+            }
+            None => near(slug, slugs()).into_iter().filter_map(framework).flat_map(|framework| of(framework, reference)).collect(),
+        },
+    };
+    let meant: Vec<&String> = meant.iter().take(MOST).collect();
+    format!("there is no requirement `{}`{}", clip(id), did_you_mean(&meant))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_close_is_suggested() {
+        let said = |slug: &str| no_framework(slug, slugs().chain(["our-rules"]));
+        assert_eq!(said("nis2"), "there is no framework `nis2`; did you mean nis2-art21, nis2-2024-2690?");
+        assert!(said("soc-2").ends_with("did you mean soc2-2017?"), "{}", said("soc-2"));
+        assert!(said("ISO 27001").contains("iso-27001-2022"), "{}", said("ISO 27001"));
+        assert!(said("iso-27001-2o22").contains("iso-27001-2022"), "{}", said("iso-27001-2o22"));
+        assert!(said("our-rule").ends_with("did you mean our-rules?"));
+        assert_eq!(said("zzzz"), "there is no framework `zzzz`");
+        assert_eq!(said(""), "there is no framework ``");
+    }
+
+    #[test]
+    fn a_reference_without_its_framework_is_understood() {
+        assert!(no_requirement("A.8.5").contains("did you mean iso-27001-2022:A.8.5"), "{}", no_requirement("A.8.5"));
+        assert!(no_requirement("a.8.5").contains("iso-27001-2022:A.8.5"));
+        assert!(no_requirement("iso27001:A.8.5").contains("iso-27001-2022:A.8.5"), "{}", no_requirement("iso27001:A.8.5"));
+        assert!(no_requirement("iso-27001-2022:8.5").contains("iso-27001-2022:A.8.5"), "{}", no_requirement("iso-27001-2022:8.5"));
+        assert_eq!(no_requirement("zzzz:Q"), "there is no requirement `zzzz:Q`");
+    }
+}
