@@ -11,6 +11,6 @@ pub mod sql;
 pub mod text;
 
 pub use clock::{Clock, Instant};
-pub use id::{Id, TenantId, VersionKey};
 pub use code::Code;
+pub use id::{Id, TenantId, VersionKey};
 pub use problem::{Invalid, Problem, Result};
