@@ -313,7 +313,9 @@ fn what_answers_document_is_always_there() {
     let (document, mut faults) = (document(), Vec::new());
     let answered = reached(&document, &mut |at| at.contains("/responses/"));
     let schemas = document["components"]["schemas"].as_object().unwrap();
-    for (name, schema) in schemas.iter().filter(|(name, _)| answered.contains(*name)) {
+    // Of a hidden entry of the ledger only its position and its leaf are told.
+    let whole = |name: &String| answered.contains(name) && name != "LedgerEvent";
+    for (name, schema) in schemas.iter().filter(|(name, _)| whole(name)) {
         walk(&format!("/{name}"), schema, &mut |at, value| {
             let Some(members) = value["properties"].as_object().filter(|_| !at.contains("/example") && !at.ends_with("/properties")) else {
                 return;

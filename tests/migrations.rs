@@ -217,7 +217,9 @@ async fn every_list_runs_along_an_index() {
                 assert!(plan.iter().any(|step| step.contains(&format!("versions_now_by_{index}"))), "{down}{key}: {plan:#?}\n{sql}");
             }
             for (sql, plan) in &plans {
-                assert!(!plan.iter().any(|step| step.starts_with("SCAN ") && !step.contains("USING")), "{down}{key}: {plan:#?}\n{sql}");
+                // What a recursive query has reached is no table.
+                let scans = |step: &String| step.starts_with("SCAN ") && step != "SCAN reached" && !step.contains("USING");
+                assert!(!plan.iter().any(scans), "{down}{key}: {plan:#?}\n{sql}");
             }
         }
     }

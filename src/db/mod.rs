@@ -3,6 +3,7 @@ pub mod acceptance;
 pub mod address;
 pub mod among;
 pub mod connection;
+pub mod derived;
 pub mod dialect;
 pub mod files;
 pub mod migrate;

@@ -113,6 +113,12 @@ impl House {
         }
         Ok(known)
     }
+    /// Forgets who this credential is, so that the next look asks the database.
+    pub(super) fn forget_credential(&self, authorization: &str) {
+        if let Some((slot, _)) = self.slot(authorization) {
+            self.directory.drop(slot);
+        }
+    }
     fn slot(&self, authorization: &str) -> Option<(Slot, Option<Instant>)> {
         let (scheme, credential) = authorization.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") {

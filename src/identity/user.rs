@@ -146,7 +146,7 @@ pub fn folded(email: &str) -> String {
 pub async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
     let mut body = input.clone().members();
-    if !body.contains_key("name") {
+    if body.get("name").is_none_or(Value::is_null) {
         let name = body.get("email").cloned().map(|email| ("name".to_owned(), email));
         body.extend(name);
     }

@@ -78,7 +78,8 @@ pub fn of_evidence(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Vec<Upc
     let versions: BTreeMap<Id, i32> = seen.into_iter().collect();
     let ids: Vec<Id> = versions.keys().copied().collect();
     let (tenant, seq, default) = (reader.tenant(), reader.moment.seq, reader.settings.evidence_days);
-    let (mut ends, mut controls): (Vec<(NaiveDate, Id)>, BTreeMap<Id, Vec<Id>>) = (Vec::new(), BTreeMap::new());
+    let mut ends: Vec<(NaiveDate, Id)> = Vec::new();
+    let mut controls: BTreeMap<Id, Vec<Id>> = BTreeMap::new();
     for some in ids.chunks(500) {
         type Dated = (Id, i32, NaiveDate, Option<NaiveDate>, Option<NaiveDate>);
         let own = ev::table.filter(ev::tenant_id.eq(tenant).and(ev::id.eq_any(some)).and(ev::superseded_by_id.is_null()));

@@ -2,14 +2,11 @@
 //! to see that nothing stands in them that the ledger does not say.
 use super::history::Entry;
 use super::{Kind, Record, Resource, links, spine};
-use crate::core::sql::DbUuid;
 use crate::core::{Id, Result, TenantId};
 use crate::db::schema::{ledger_entries as e, records as r, tenants as t};
-use crate::db::{Conn, Database};
+use crate::db::{Conn, Database, derived};
 use crate::ledger::Head;
 use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::Text;
 
 /// The two halves of an image: what stays, and what can be erased.
 pub type Image = (String, Option<String>);
@@ -70,15 +67,7 @@ pub fn rebuild(database: &Database, kinds: &[Replay]) -> Result<usize> {
 
 fn one(conn: &mut Conn, tenant: TenantId, replay: &Replay) -> Result<usize> {
     Head::lock(conn, tenant)?; // Nobody writes meanwhile.
-    let of_kind = "(SELECT id FROM records WHERE tenant_id = $1 AND kind = $2)";
-    // The table's name is a constant of the product. Its rows refer to those of `versions`.
-    let own = format!("DELETE FROM {} WHERE tenant_id = $1 AND id IN {of_kind}", replay.kind.table());
-    let links = format!("DELETE FROM links WHERE tenant_id = $1 AND from_id IN {of_kind}");
-    let requirements = format!("DELETE FROM requirement_links WHERE tenant_id = $1 AND from_id IN {of_kind}");
-    let versions = "DELETE FROM versions WHERE tenant_id = $1 AND kind = $2".to_owned();
-    for statement in [own, links, requirements, versions] {
-        sql_query(statement).bind::<DbUuid, _>(tenant).bind::<Text, _>(replay.kind.name).execute(conn)?;
-    }
+    derived::clear(conn, tenant, replay.kind.name, &replay.kind.table())?;
     let ids: Vec<Id> = r::table.filter(r::tenant_id.eq(tenant).and(r::kind.eq(replay.kind.name))).select(r::id).load(conn)?;
     ids.iter().try_for_each(|id| (replay.record)(conn, tenant, *id))?;
     Ok(ids.len())

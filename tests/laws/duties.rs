@@ -2,7 +2,7 @@
 //! credential, and at the version that was read. Every operation of the document whose word is a decision is tried.
 use super::access::fixtures::{HERE, Kit, Operation};
 use crate::support::make::id;
-use crate::support::{PASSWORD, Reply, TestApp};
+use crate::support::{Reply, TestApp};
 use actix_web::http::Method;
 use isms::records::known::DECISIONS;
 use serde_json::{Value, json};
@@ -37,8 +37,8 @@ async fn tag(app: &TestApp, path: &str) -> String {
 /// Someone with a login: a person, and roles.
 async fn someone(app: &TestApp, name: &str, person: Option<&str>, roles: &[&str]) -> (String, String) {
     let email = format!("{name}@a.example");
-    let user = json!({"name": name, "email": email, "roles": roles, "person_id": person, "password": PASSWORD});
-    let user = app.post(&app.keys.admin, "/v1/users", &user).await.expect(201).json();
+    let user = json!({"name": name, "email": email, "roles": roles, "person_id": person});
+    let user = app.user(&app.keys.admin, &user).await;
     (id(&user).to_owned(), app.login(&email).await)
 }
 async fn person(app: &TestApp, name: &str) -> String {

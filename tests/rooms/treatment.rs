@@ -75,8 +75,8 @@ async fn each_option_needs_its_own(app: &TestApp) {
     for (body, pointers) in [
         (json!({"option": "accept"}), vec!["/expires_on", "/justification"]),
         (json!({"option": "accept", "justification": " ", "expires_on": "2027-01-01"}), vec!["/justification"]),
-        (json!({"option": "mitigate", "expected": expected}), vec!["/control_ids"]),
-        (json!({"option": "mitigate"}), vec!["/control_ids", "/expected"]),
+        (json!({"option": "mitigate", "expected": expected}), vec!["/control_ids", "/plan"]),
+        (json!({"option": "mitigate"}), vec!["/control_ids", "/expected", "/plan"]),
         (json!({"option": "transfer", "expected": expected}), vec!["/counterparty"]),
         (json!({"option": "avoid"}), vec!["/expected"]),
         (json!({"option": "avoid", "expected": {"likelihood": 0, "impact": 11}}), vec!["/expected/impact", "/expected/likelihood"]),
@@ -94,7 +94,7 @@ async fn each_option_needs_its_own(app: &TestApp) {
     let treatment = made(app, "risk-treatments", "Apply it", applied).await;
     let path = at("risk-treatments", &treatment);
     assert_eq!(treatment["code"], "TRT-1");
-    assert_eq!(app.patch(key, &path, "*", &json!({"control_ids": []})).await.pointers(), ["/control_ids"]);
+    assert_eq!(app.patch(key, &path, "*", &json!({"control_ids": []})).await.pointers(), ["/control_ids", "/plan"]);
     app.patch(key, &path, "*", &json!({"option": "accept"})).await.expect(422);
     app.patch(key, &path, "*", &json!({"expected": {"likelihood": 9, "impact": 1}})).await.expect(200);
     let wanted = places(&[("/owner_id", "required"), ("/due_on", "required"), ("/expected", "range")]);

@@ -145,6 +145,8 @@ impl TestApp {
     }
     async fn at(url: String, dir: tempfile::TempDir, template: Option<&template::Template>, settings: Settings) -> TestApp {
         api::introduce();
+        // As the program does: what it keeps is for its owner alone.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         let token_key_file = dir.path().join("token.key");
         if let Some(template) = template {
             use std::os::unix::fs::PermissionsExt;

@@ -20,10 +20,10 @@ const CHUNK: u64 = 128 * 1024;
 #[utoipa::path(operation_id = "getEvidenceContent", tag = "evidence", security(("bearer" = [])),
     params(("id" = String, Path, description = "The evidence: its id or its code.", max_length = 64), crate::http::document::Past,
         ("Range" = Option<String>, Header, description = "One range of bytes; another unit, or several ranges, is answered with the whole.", max_length = 100, example = "bytes=0-1023")),
-    responses((status = 200, description = "The content.", content((crate::http::document::Binary = "application/octet-stream"), (crate::records::history::AnyValue = "application/json"),
+    responses((status = 200, description = "The content.", content((crate::http::document::Binary = "application/octet-stream"), (crate::records::history::AnyValue = "application/json", example = json!({"accounts": 42, "with_second_factor": 42})),
                 (crate::http::document::Binary = "text/plain"), (crate::http::document::Binary = "text/csv")),
             headers(("Content-Disposition" = String, description = "Its file name, as an attachment."), ("Accept-Ranges" = String, description = "`bytes`."), ("Repr-Digest" = String, description = "RFC 9530 digest of the whole content."))),
-        (status = 206, description = "The range of it that was asked for.", content((crate::http::document::Binary = "application/octet-stream"), (crate::records::history::AnyValue = "application/json"),
+        (status = 206, description = "The range of it that was asked for.", content((crate::http::document::Binary = "application/octet-stream"), (crate::records::history::AnyValue = "application/json", example = json!({"accounts": 42, "with_second_factor": 42})),
                 (crate::http::document::Binary = "text/plain"), (crate::http::document::Binary = "text/csv")),
             headers(("Content-Range" = String, description = "Which bytes these are, of how many."), ("Content-Disposition" = String, description = "Its file name, as an attachment."), ("Accept-Ranges" = String, description = "`bytes`."), ("Repr-Digest" = String, description = "RFC 9530 digest of the whole content."))),
         (status = 304, description = "Unchanged.", headers(("Content-Disposition" = String, description = "Its file name, as an attachment."), ("Accept-Ranges" = String, description = "`bytes`."), ("Repr-Digest" = String, description = "RFC 9530 digest of the whole content."))), Refusals, crate::http::describe::NoRange))]

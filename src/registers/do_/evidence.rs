@@ -1,8 +1,8 @@
 //! Evidence (ISO/IEC 27001:2022 7.5.3, 9.1): a file or a JSON payload, kept by its SHA-256 and never changed. Identity is source, external id
 //! and moment of collection; a later piece supersedes the one before. How it comes in is in `push`, how it goes out in `content`.
+use super::evidence_limits::{of_period, of_sources, own_pushes};
 use super::outcome::EvidenceOutcome;
 use super::support::{self, Span};
-use crate::access::{Caller, Limits};
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey, text::hex};
 use crate::db::Conn;
 use crate::db::proof::Fresh;
@@ -246,27 +246,6 @@ fn only_links(before: &Record<Evidence>, now: &Record<Evidence>) -> Result<bool>
     ADDED.into_iter().for_each(|member| bare.links.set(member, before.links.many(member).to_vec()));
     bare.own.requirements.clone_from(&before.own.requirements);
     Ok(cited && ADDED.iter().all(kept) && bare.body()? == before.body()?)
-}
-
-/// Evidence of these sources.
-fn of_sources(limits: &Limits) -> Condition {
-    let own = ev::table.filter(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)));
-    Box::new(exists(own.filter(ev::source.eq_any(limits.sources.clone()))))
-}
-
-/// Evidence that was collected in this period.
-fn of_period(limits: &Limits) -> Condition {
-    let own = || ev::table.filter(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)));
-    let since = limits.period_start_on.map(|day| -> Condition { Box::new(exists(own().filter(ev::collected_on.ge(day)))) });
-    let until = limits.period_end_on.map(|day| -> Condition { Box::new(exists(own().filter(ev::collected_on.le(day)))) });
-    since.into_iter().chain(until).reduce(sight::both).unwrap_or_else(sight::nothing)
-}
-
-/// A machine that is limited to no source sees what it pushed itself.
-fn own_pushes(caller: &Caller) -> Option<Condition> {
-    let own = ev::table.filter(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)));
-    let only = caller.collects() && caller.limits.sources.is_empty();
-    only.then(|| -> Condition { Box::new(exists(own.filter(ev::pushed_by.eq(caller.actor.id)))) })
 }
 
 impl Stored for Evidence {

@@ -1,10 +1,12 @@
 //! Do: frameworks, controls, applicability, evidence (ISO/IEC 27001:2022 clauses 6.1.3, 8 and Annex A).
 pub mod applicability;
+pub mod calendar;
 pub mod content;
 pub mod contradiction;
 pub mod control;
 pub mod decide;
 pub mod evidence;
+pub mod evidence_limits;
 pub mod framework;
 pub mod identity;
 pub mod import;

@@ -29,7 +29,7 @@ pub struct Support {
     #[schema(minimum = 0)]
     pub expired: i64,
     /// Tests among the current pieces that failed, and that no later one of their series answers.
-    #[schema(minimum = 0)]
+    #[schema(required, minimum = 0)]
     #[serde(default)]
     pub failed: i64,
     /// When the newest was collected.

@@ -28,7 +28,8 @@ pub fn linked_faults(own: &RiskTreatment, references: &References) -> Vec<Invali
     let controls = references.get("control_ids").is_some_and(|ids| !ids.is_empty());
     let planned = own.plan.as_ref().is_some_and(|plan| !plan.trim().is_empty());
     let missing = own.option == TreatmentOption::Mitigate && !controls && !planned;
-    missing.then(|| Invalid::body("/control_ids", "required", "a mitigation applies controls, or has a plan")).into_iter().collect()
+    let either = ["/control_ids", "/plan"].into_iter().filter(|_| missing);
+    either.map(|at| Invalid::body(at, "required", "a mitigation applies controls, or has a plan")).collect()
 }
 
 fn not_now(detail: impl Into<String>, allowed: &[&'static str]) -> Problem {
