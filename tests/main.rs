@@ -12,3 +12,4 @@ mod quick_start;
 mod rooms;
 mod storm;
 mod support;
+mod upgrade;

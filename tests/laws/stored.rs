@@ -177,9 +177,6 @@ fn golden() -> PathBuf {
 #[actix_web::test]
 async fn golden_images_load() {
     isms::api::introduce();
-    if !golden().exists() {
-        return; // FREEZE: goes when the images are written.
-    }
     for replay in isms::api::replays() {
         let folder = golden().join(replay.kind.name);
         let mut seen = vec![0; usize::try_from(replay.kind.schema).unwrap() + 1];

@@ -201,6 +201,15 @@ impl TestApp {
         let keys = template.map(|template| template.keys.clone()).unwrap_or_default();
         TestApp { call: Rc::new(call), streaming: Rc::new(streaming), clock, database: None, url, keys, house, dir }
     }
+    /// On a database that is there.
+    pub async fn on(url: String, dir: tempfile::TempDir) -> TestApp {
+        TestApp::at(url, dir, None, Settings::default()).await
+    }
+    /// Moves the clock on to this instant.
+    pub fn pass_until(&self, instant: &str) {
+        let millis = instant.parse::<DateTime<Utc>>().unwrap().timestamp_millis();
+        self.clock.fetch_max(millis, Ordering::SeqCst);
+    }
     /// A connection beside the house.
     pub fn conn(&self) -> Conn {
         r2d2::ManageConnection::connect(&Manager::new(&self.url).unwrap()).unwrap()

@@ -62,6 +62,11 @@ fn binaries() -> Option<PathBuf> {
     all.into_iter().find(|bin| bin.join("initdb").exists() && bin.join("postgres").exists())
 }
 
+/// One of PostgreSQL's programs.
+pub fn binary(name: &str) -> PathBuf {
+    binaries().unwrap().join(name)
+}
+
 /// PostgreSQL refuses to run as root: then it runs as another user.
 fn as_server(dir: &Path) -> Vec<String> {
     let text = |program: &str, args: &[&str]| {
@@ -106,6 +111,10 @@ impl Server {
     }
     pub fn url(&self, name: &str) -> String {
         url(self.port, name)
+    }
+    /// A connection with one of its databases.
+    pub fn connect(&self, name: &str) -> Conn {
+        connect(self.port, name).unwrap()
     }
     fn run(&self, sql: &str) {
         connect(self.port, "postgres").unwrap().batch_execute(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
