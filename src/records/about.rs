@@ -1,7 +1,8 @@
 //! What is said about requirements, one record each: whether it applies to a scope, how far an assessment found it met. Found by what it is
 //! about; where nothing is stored yet, its version is 0.
 use super::history::Entry;
-use super::{Covers, Draft, Reader, Record, Resource, Selector, Tx, links, record::members};
+use super::{Covers, Draft, Reader, Record, Resource, Selector, Tx, frameworks, links, record::members};
+use crate::access::Caller;
 use crate::core::{Id, Invalid, Problem, Result, catalogue};
 use crate::db::schema::ledger_entries as e;
 use crate::ledger::Recorded;
@@ -21,12 +22,12 @@ pub trait About {
 
 /// The faults of several that are said at once, each named by its place. `asked` tells whether something can be said about a requirement,
 /// `version` that of what is stored about it.
-pub fn faults<T: About>(items: &[T], asked: impl Fn(&str) -> bool, version: impl Fn(&str) -> i32) -> Vec<Invalid> {
+pub fn faults<T: About>(caller: &Caller, items: &[T], asked: impl Fn(&str) -> bool, version: impl Fn(&str) -> i32) -> Vec<Invalid> {
+    let near = |requirement: &str| catalogue::no_requirement(requirement, &|slug| frameworks::seen(caller, slug));
     let mut seen = BTreeSet::new();
     let one = |(n, item): (usize, &T)| {
         let (at, requirement, now) = (format!("/items/{n}"), item.requirement(), version(item.requirement()));
-        let unknown = (!asked(requirement))
-            .then(|| Invalid::body(format!("{at}/requirement"), "unknown_reference", catalogue::no_requirement(requirement)));
+        let unknown = (!asked(requirement)).then(|| Invalid::body(format!("{at}/requirement"), "unknown_reference", near(requirement)));
         let twice = !seen.insert(requirement.to_owned());
         let twice = twice.then(|| Invalid::body(format!("{at}/requirement"), "twice", "stands in this batch twice"));
         let gone = item.if_match().is_some_and(|known| known != now);

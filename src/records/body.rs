@@ -26,7 +26,7 @@ impl<R: Resource> Draft<R> {
     ///
     /// What only the database knows is looked up when the record is written: references, and the organization's own requirements.
     pub fn read(body: Map<String, Value>) -> Result<Self> {
-        Body::<R>::read(body).settled(&mut |own| Ok(own_unknown(own, &mut built_in)), &mut |_| vec![])
+        Body::<R>::read(body).settled(&mut |own| Ok(own_unknown(own, &mut built_in, &|_| true)), &mut |_| vec![])
     }
 }
 
@@ -272,17 +272,22 @@ fn said(pointer: &str, error: &validator::ValidationError) -> Invalid {
     Invalid::body(pointer, error.code.to_string(), words)
 }
 
-/// Faults of what a record says of frameworks: the slugs and readable requirement ids (`iso-27001-2022:A.5.1`) that are not `known`.
-pub fn own_unknown<R: Resource>(own: &R, known: &mut dyn FnMut(Cited<'_>) -> bool) -> Vec<Invalid> {
+/// Faults of what a record says of frameworks: the slugs and readable requirement ids (`iso-27001-2022:A.5.1`) that are not `known`; suggestions are
+/// of frameworks that are `seen`.
+pub fn own_unknown<R: Resource>(own: &R, known: &mut dyn FnMut(Cited<'_>) -> bool, seen: &dyn Fn(&str) -> bool) -> Vec<Invalid> {
     let mut faults = Vec::new();
     for (pointer, slug) in own.frameworks() {
         if !known(Cited::Framework(slug)) {
-            faults.push(Invalid::body(pointer, "unknown_reference", catalogue::no_framework(slug, catalogue::slugs())));
+            faults.push(Invalid::body(
+                pointer,
+                "unknown_reference",
+                catalogue::no_framework(slug, catalogue::slugs().filter(|slug| seen(slug))),
+            ));
         }
     }
     for (n, text) in own.requirements().iter().enumerate() {
         if !known(Cited::Requirement(text)) {
-            faults.push(Invalid::body(format!("/requirements/{n}"), "unknown_reference", catalogue::no_requirement(text)));
+            faults.push(Invalid::body(format!("/requirements/{n}"), "unknown_reference", catalogue::no_requirement(text, seen)));
         }
     }
     faults

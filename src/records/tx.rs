@@ -1,6 +1,6 @@
 //! A write of one organization, under one permission. Whatever it changes, it gives back the proof of the ledger entry.
 use super::body::{Body, Cited, Patch, own_unknown};
-use super::frameworks::Library;
+use super::frameworks::{self, Library};
 use super::kind::Comment;
 use super::known::Known;
 use super::record::{Record, Shown};
@@ -339,6 +339,6 @@ fn uncited<R: Resource>(conn: &mut Conn, caller: &Caller, own: &R, before: Optio
             true
         })
     };
-    let faults = own_unknown(own, &mut known);
+    let faults = own_unknown(own, &mut known, &|slug| frameworks::seen(caller, slug));
     failed.map_or(Ok(faults), Err)
 }

@@ -62,29 +62,36 @@ pub fn slugs<'a>() -> impl Iterator<Item = &'a str> {
 
 /// What to say of a framework that is not among these.
 pub fn no_framework<'w>(slug: &str, among: impl Iterator<Item = &'w str>) -> String {
-    format!("there is no framework `{}`{}", clip(slug), did_you_mean(&near(slug, among)))
+    // What is there and hidden is not named, nor is what was asked for.
+    format!("there is no framework `{}`{}", clip(slug), did_you_mean(&near(slug, among.filter(|known| *known != slug))))
 }
 
-/// What to say of a requirement that there is not.
-pub fn no_requirement(id: &str) -> String {
+/// What to say of a requirement that there is not, or that is hidden: it suggests those of the frameworks that are seen.
+pub fn no_requirement(id: &str, seen: &dyn Fn(&str) -> bool) -> String {
+    let all = || FRAMEWORKS.iter().filter(|framework| seen(&framework.slug));
     let of = |framework: &Framework, reference: &str| {
         let asked = bare(reference);
         let all = framework.requirements().iter().filter(|one| bare(&one.r#ref) == asked);
         all.map(|one| one.id.clone()).collect::<Vec<_>>()
     };
     let meant: Vec<String> = match parts(id) {
-        None => FRAMEWORKS.iter().flat_map(|framework| of(framework, id)).collect(),
+        None => all().flat_map(|framework| of(framework, id)).collect(),
         Some((slug, reference)) => match framework(slug) {
+            Some(_) if !seen(slug) => vec![],
             Some(framework) => {
                 let same = of(framework, reference);
                 let refs = framework.requirements().iter().filter(|_| same.is_empty()).map(|one| one.r#ref.as_str());
                 let close = near(reference, refs).into_iter().map(|close| format!("{slug}:{close}")).collect::<Vec<_>>();
                 same.into_iter().chain(close).collect()
             }
-            None => near(slug, slugs()).into_iter().filter_map(framework).flat_map(|framework| of(framework, reference)).collect(),
+            None => near(slug, slugs().filter(|slug| seen(slug)))
+                .into_iter()
+                .filter_map(framework)
+                .flat_map(|framework| of(framework, reference))
+                .collect(),
         },
     };
-    let meant: Vec<&String> = meant.iter().take(MOST).collect();
+    let meant: Vec<&String> = meant.iter().filter(|known| *known != id).take(MOST).collect();
     format!("there is no requirement `{}`{}", clip(id), did_you_mean(&meant))
 }
 
@@ -105,11 +112,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_hidden_is_not_suggested() {
+        let nis2 = |slug: &str| slug == "nis2-art21";
+        for id in ["iso-27001-2022:A.8.5", "A.8.5", "iso27001:A.8.5", "iso-27001-2022:8.5"] {
+            assert_eq!(no_requirement(id, &nis2), format!("there is no requirement `{id}`"));
+        }
+        assert!(!no_framework("iso-27001-2022", slugs()).contains("mean iso-27001-2022"));
+    }
+
+    #[test]
     fn a_reference_without_its_framework_is_understood() {
-        assert!(no_requirement("A.8.5").contains("did you mean iso-27001-2022:A.8.5"), "{}", no_requirement("A.8.5"));
-        assert!(no_requirement("a.8.5").contains("iso-27001-2022:A.8.5"));
-        assert!(no_requirement("iso27001:A.8.5").contains("iso-27001-2022:A.8.5"), "{}", no_requirement("iso27001:A.8.5"));
-        assert!(no_requirement("iso-27001-2022:8.5").contains("iso-27001-2022:A.8.5"), "{}", no_requirement("iso-27001-2022:8.5"));
-        assert_eq!(no_requirement("zzzz:Q"), "there is no requirement `zzzz:Q`");
+        assert!(no_requirement("A.8.5", &|_| true).contains("did you mean iso-27001-2022:A.8.5"), "{}", no_requirement("A.8.5", &|_| true));
+        assert!(no_requirement("a.8.5", &|_| true).contains("iso-27001-2022:A.8.5"));
+        assert!(
+            no_requirement("iso27001:A.8.5", &|_| true).contains("iso-27001-2022:A.8.5"),
+            "{}",
+            no_requirement("iso27001:A.8.5", &|_| true)
+        );
+        assert!(
+            no_requirement("iso-27001-2022:8.5", &|_| true).contains("iso-27001-2022:A.8.5"),
+            "{}",
+            no_requirement("iso-27001-2022:8.5", &|_| true)
+        );
+        assert_eq!(no_requirement("zzzz:Q", &|_| true), "there is no requirement `zzzz:Q`");
     }
 }

@@ -2,7 +2,7 @@
 //! has looked yet (`version` 0). What was answered stays, though a later revision of the framework is without the requirement.
 use super::coverage::{self, CoverageState};
 use super::gap::GapAssessment;
-use crate::access::{Actor, Limits};
+use crate::access::{Actor, Caller, Limits};
 use crate::core::catalogue::Framework;
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
 use crate::db::Conn;
@@ -293,7 +293,7 @@ pub async fn get(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)>
             let framework = reader.library().framework(&record.own.framework)?;
             let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?.remove(&requirement).map(|(_, answer)| answer);
             let asked = || asks(framework.as_deref(), &requirement).map(|asked| unanswered(id, asked));
-            let mut answer = stored.or_else(asked).ok_or_else(|| unknown(&requirement))?;
+            let mut answer = stored.or_else(asked).ok_or_else(|| unknown(reader.caller(), &requirement))?;
             supported(reader, &record, [&mut answer])?;
             Ok(Answer::of(&answer)?.tagged(answer.tag()?).at(reader.moment.last))
         })
@@ -318,7 +318,7 @@ pub async fn past(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)
             let framework = reader.library().framework(&record.own.framework)?;
             let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?.remove(&requirement);
             if stored.is_none() && asks(framework.as_deref(), &requirement).is_none() {
-                return Err(unknown(&requirement));
+                return Err(unknown(reader.caller(), &requirement));
             }
             let stored = stored.map(|(id, _)| Selector::Id(id));
             Answer::of(&asked.of::<GapAnswer>(reader, stored.as_ref())?)
@@ -327,8 +327,9 @@ pub async fn past(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)
 }
 
 /// 404 for what the framework does not ask for.
-pub(super) fn unknown(requirement: &str) -> Problem {
-    Problem::not_found().saying(format!("The assessment has no answer for it: {}.", crate::core::catalogue::no_requirement(requirement)))
+pub(super) fn unknown(caller: &Caller, requirement: &str) -> Problem {
+    let near = crate::core::catalogue::no_requirement(requirement, &|slug| crate::records::frameworks::seen(caller, slug));
+    Problem::not_found().saying(format!("The assessment has no answer for it: {near}."))
 }
 
 /// Puts what controls and evidence say beside the answers.

@@ -104,7 +104,7 @@ pub async fn put(
             let (assessment, framework) = assessed(tx, &selector)?;
             let stored = answered(&mut tx.reader(), framework.as_deref(), assessment.spine.id, Some(&requirement))?.remove(&requirement);
             if stored.is_none() && asks(framework.as_deref(), &requirement).is_none() {
-                return Err(unknown(&requirement));
+                return Err(unknown(tx.caller(), &requirement));
             }
             known.check(stored.as_ref().map_or(0, |(_, answer)| answer.version))?;
             let said = said?;
@@ -136,7 +136,7 @@ pub async fn batch(guard: Guard<Change<GapAssessment>>, at: At, request: HttpReq
             let stored = answered(&mut tx.reader(), framework.as_deref(), assessment.spine.id, None)?;
             let asked = |id: &str| stored.contains_key(id) || asks(framework.as_deref(), id).is_some();
             let version = |id: &str| stored.get(id).map_or(0, |(_, answer)| answer.version);
-            let faults = about::faults(&said.items, asked, version);
+            let faults = about::faults(tx.caller(), &said.items, asked, version);
             if !faults.is_empty() {
                 return Err(Problem::invalid(faults));
             }

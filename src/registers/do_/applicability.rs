@@ -251,8 +251,9 @@ fn default_of(scope_id: Id, requirement: &str) -> Decision {
 
 /// 404 unless it can be decided about.
 pub fn known(reader: &mut Reader<'_>, requirement: &str) -> Result<()> {
+    let caller = reader.caller().clone();
     let unknown = || {
-        let mut detail = catalogue::no_requirement(requirement);
+        let mut detail = catalogue::no_requirement(requirement, &|slug| super::shelf::seen(&caller, slug));
         detail.replace_range(..1, "T");
         Problem::not_found().saying(detail)
     };

@@ -140,7 +140,7 @@ pub async fn batch(guard: Guard<Change<Applicability>>, at: At, request: HttpReq
             let shelf = Shelf::open(&mut tx.reader())?;
             let asked = |id: &str| shelf.requirement(id).is_some_and(|(framework, _, found)| framework.decides(found));
             let version = |id: &str| stored.get(id).map_or(0, |(_, decision)| decision.version);
-            let faults = about::faults(&said.items, asked, version);
+            let faults = about::faults(tx.caller(), &said.items, asked, version);
             if !faults.is_empty() {
                 return Err(Problem::invalid(faults));
             }

@@ -223,7 +223,7 @@ fn read(csv: bool, bytes: &[u8], query: Map<String, Value>) -> Result<Read> {
     faults.extend(more);
     match mappings {
         Some(rows) if rows.faulty() || !faults.is_empty() => {
-            faults.extend(rows.mappings(&slug, &mut |_| Ok(true))?.1);
+            faults.extend(rows.mappings(&slug, &mut |_| Ok(true), &|_| true)?.1);
             refused(faults)?;
             Err(Problem::internal("an import without its faults"))
         }
@@ -339,11 +339,12 @@ fn enter(
     let requirements = requirements.unwrap_or(stood.requirements);
     let own: std::collections::HashSet<&str> = requirements.iter().map(|one| one.id.as_str()).collect();
     let mine = format!("{slug}:");
+    let caller = tx.caller();
     let mut library = tx.library();
     let mut there = |id: &str| if id.starts_with(&mine) { Ok(own.contains(id)) } else { library.has(id) };
     let mappings: Vec<OwnMapping> = match mappings {
         Some(rows) => {
-            let (mappings, faults) = rows.mappings(&slug, &mut there)?;
+            let (mappings, faults) = rows.mappings(&slug, &mut there, &|slug| super::shelf::seen(caller, slug))?;
             refused(faults)?;
             mappings
         }

@@ -231,24 +231,29 @@ impl Rows<ImportedRequirement> {
 
 impl Rows<ImportedMapping> {
     /// The mappings of a framework; `known` says which readable ids there are.
-    pub fn mappings(mut self, slug: &str, known: &mut dyn FnMut(&str) -> Result<bool>) -> Result<(Vec<OwnMapping>, Vec<Invalid>)> {
+    pub fn mappings(
+        mut self,
+        slug: &str,
+        known: &mut dyn FnMut(&str) -> Result<bool>,
+        seen: &dyn Fn(&str) -> bool,
+    ) -> Result<(Vec<OwnMapping>, Vec<Invalid>)> {
         if self.faulty() {
             return Ok((vec![], self.faults));
         }
         let rows = std::mem::take(&mut self.rows);
         let whole = |text: &str| if text.contains(':') { text.to_owned() } else { format!("{slug}:{text}") };
-        let (mut all, mut seen) = (Vec::with_capacity(rows.len()), HashSet::new());
+        let (mut all, mut met) = (Vec::with_capacity(rows.len()), HashSet::new());
         for (n, row) in rows.iter().enumerate() {
             let (source, target) = (whole(&row.source), whole(&row.target));
             for (member, id) in [("/source", &source), ("/target", &target)] {
                 if !known(id)? {
-                    self.fault(n, member, "unknown_reference".into(), catalogue::no_requirement(id));
+                    self.fault(n, member, "unknown_reference".into(), catalogue::no_requirement(id, seen));
                 }
             }
             if source == target {
                 self.fault(n, "/target", "same".into(), "a requirement is not mapped to itself".into());
             }
-            if !seen.insert((source.clone(), target.clone())) || seen.contains(&(target.clone(), source.clone())) && source != target {
+            if !met.insert((source.clone(), target.clone())) || met.contains(&(target.clone(), source.clone())) && source != target {
                 self.fault(n, "/target", "twice".into(), "the pair stands in this import twice".into());
             }
             let kind = row.kind.unwrap_or(MappingKind::Composed);

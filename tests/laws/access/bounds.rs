@@ -70,12 +70,13 @@ async fn a_key_of_a_scope_takes_over_nothing(app: &TestApp) {
                 );
             }
             if creates(room) {
-                let update = json!({"update": {"id": record["id"], "if_match": "*", "patch": to_me}});
+                let update = json!({"id": record["id"], "if_match": "*", "patch": to_me});
                 let mut upsert = to_me.clone();
                 upsert["external_ref"] = record["external_ref"].clone();
                 let items = json!({"items": [update, {"upsert": upsert}]});
                 let reply = app.post(&limited, &batch, &items).await;
                 let text = reply.text();
+                assert_eq!(reply.json()["data"][0]["status"], json!(status), "{}: {text}", reply.of);
                 assert!(!text.contains("\"status\":200") && !text.contains("\"status\":201"), "{}: {text}", reply.of);
             }
             assert_eq!(app.get(&app.keys.manager, &path).await.expect(200).json(), record, "{}: it was changed", room.kind.name);

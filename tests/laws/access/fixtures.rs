@@ -1,7 +1,7 @@
 //! What an operation of the document needs before it can succeed: a record in the right state, a body, the places in its path. All of it comes
 //! from the document and from the state machines; what cannot be known from there is in `before`, `body` and `filled`: **a new operation that
 //! needs more is added there**.
-use crate::support::make::id;
+use crate::support::make::{id, last};
 use crate::support::{PASSWORD, Reply, TestApp};
 use actix_web::http::Method;
 use isms::records::Kind;
@@ -89,6 +89,8 @@ pub struct Kit<'a> {
     /// Is the next treatment to be signed by the one whose it is, or an acceptance?
     signing: Cell<bool>,
     accepting: Cell<bool>,
+    /// The last entry before the request that was called last.
+    began: Cell<i64>,
 }
 
 impl<'a> Kit<'a> {
@@ -101,7 +103,7 @@ impl<'a> Kit<'a> {
             app.post(key, "/v1/frameworks", &framework(OWN)).await.expect(201);
         }
         let (scope, risk) = (id(&scope).to_owned(), id(&risk).to_owned());
-        Kit { app, operations: operations(), scope, risk, signing: Cell::new(false), accepting: Cell::new(false) }
+        Kit { app, operations: operations(), scope, risk, signing: Cell::new(false), accepting: Cell::new(false), began: Cell::new(0) }
     }
     /// A record of a kind, by whom, for whom.
     pub async fn record(&self, kind: &Kind, by: &str, owner: Option<&str>) -> Value {
@@ -152,6 +154,14 @@ impl<'a> Kit<'a> {
                 body["risk_id"] = json!(self.risk);
                 body
             }
+            ("POST", "/v1/evidence/batch") => {
+                // At whatever version it is, so that the limits answer and not the version.
+                let mut body = own.clone().unwrap();
+                for item in body["items"].as_array_mut().unwrap() {
+                    item["if_match"] = json!("*");
+                }
+                body
+            }
             ("POST", "/v1/risk-methodologies/{id}/approve") => json!({}), // each has a scope of its own, and replaces none
             ("POST", "/v1/frameworks") => framework(&format!("fixture-{n}")),
             ("POST", "/v1/frameworks/{slug}/mappings") => {
@@ -189,8 +199,13 @@ impl<'a> Kit<'a> {
         assert!(!path.contains('{'), "{HERE}: `filled` has to know what stands in {path}");
         path
     }
+    /// Has nothing happened in this organization since the last request?
+    pub fn is_as_before(&self) -> bool {
+        last(self.app) == self.began.get()
+    }
     /// Calls an operation on a record.
     pub async fn call(&self, key: &str, operation: &Operation, record: &str) -> Reply {
+        self.began.set(last(self.app));
         if operation.template.ends_with("/import") {
             let (media, table) = ([("Content-Type", "text/csv")], self.table(&operation.kind().unwrap()).into_bytes());
             return self.app.raw(key, Method::POST, &operation.template, &media, Some(table)).await;
@@ -199,6 +214,7 @@ impl<'a> Kit<'a> {
             static NEXT: AtomicU32 = AtomicU32::new(1);
             let slug = format!("gone-{}", NEXT.fetch_add(1, Ordering::SeqCst));
             self.app.post(&self.app.keys.admin, "/v1/frameworks", &framework(&slug)).await.expect(201);
+            self.began.set(last(self.app));
             return self.app.delete(key, &format!("/v1/frameworks/{slug}"), "*").await;
         }
         if operation.named() == "POST /v1/api-keys" {

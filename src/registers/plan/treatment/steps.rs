@@ -59,6 +59,7 @@ async fn decided<P: Permission + Covers<RiskTreatment>>(
         .write(&input, move |tx| {
             let stored = tx.reader().load::<RiskTreatment>(&selector, false)?;
             known.check(stored.spine.version)?;
+            tx.within(&stored)?;
             let risk = risk_of(tx, &stored)?;
             decides(tx, &stored, &risk)?;
             let said = said?;
@@ -104,6 +105,7 @@ pub async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Res
         .write(&input, move |tx| {
             let stored = tx.reader().load::<RiskTreatment>(&selector, false)?;
             known.check(stored.spine.version)?;
+            tx.within(&stored)?;
             let (me, record) = (tx.person()?, stored.spine.id);
             let asked = stored.state.submitted_by.as_ref().map(|by| Deed { by, record, action: "submit", what: "submitted it" });
             let given = stored.state.signatures.iter().filter(|_| stored.spine.status == "in_review");
