@@ -131,7 +131,7 @@ pub fn has_acted(conn: &mut Conn, tenant: TenantId, account: Id) -> Result<bool>
     let mut actors: Vec<Id> = keys.load(conn)?;
     actors.push(account);
     for some in actors.chunks(500) {
-        let acted = e::table.filter(e::tenant_id.eq(tenant).and(among(e::actor_id, some))).select(e::seq);
+        let acted = e::table.filter(e::tenant_id.eq(tenant).and(e::record_id.ne(account)).and(among(e::actor_id, some))).select(e::seq);
         if acted.first::<i64>(conn).optional()?.is_some() {
             return Ok(true);
         }

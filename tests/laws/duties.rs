@@ -75,7 +75,8 @@ async fn a_decision_is_about_the_version_that_was_read(app: &TestApp) {
         assert!(said.last().unwrap().starts_with("200"), "{HERE}: {} succeeds for nobody: {said:?}", operation.named());
     }
     let freeze = format!("/v1/scopes/{}/soa-versions", kit.scope);
-    let with = async |tag: &str| app.send(&app.keys.admin, Method::POST, &freeze, &[("If-Match", tag)], Some(&json!({}))).await;
+    let all = json!({"allow_incomplete": true, "comment": "Not all is decided."});
+    let with = async |tag: &str| app.send(&app.keys.admin, Method::POST, &freeze, &[("If-Match", tag)], Some(&all)).await;
     with("*").await.problem(428, "version_required");
     with("\"99\"").await.problem(412, "version_mismatch");
     with("\"1\"").await.expect(201);

@@ -138,7 +138,8 @@ async fn bodies_with_wrong_values_are_refused_by_name(app: &TestApp) {
                         reply.status,
                         reply.text()
                     );
-                    if reply.status == 422 && reply.json()["code"] == "validation_failed" {
+                    // Null is as good as left out: then it is what remains that may be wrong.
+                    if !value.is_null() && reply.status == 422 && reply.json()["code"] == "validation_failed" {
                         let pointers: Vec<String> =
                             reply.json()["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap().to_owned()).collect();
                         assert!(
