@@ -331,7 +331,7 @@ mod tests {
         let (named, own) = fitting(&[&many, &many], &[false, false], &[&plain, &applied], 4200);
         assert_eq!((named, own.len()), (20, 2), "two lists of twenty, and both own controls");
         let (named, _) = fitting(&[&many, &many], &[true, true], &[], 4200);
-        assert_eq!(named, 20, "what speaks against an exclusion is named twice");
+        assert_eq!(named, 10, "what speaks against an exclusion is named twice");
         let (_, own) = fitting(&[], &[], &[&plain, &applied], 470);
         assert_eq!(own.iter().map(|c| c.what.name.as_str()).collect::<Vec<_>>(), ["b"], "what treats a risk comes first");
     }
