@@ -97,7 +97,6 @@ impl Resource for ImportedFramework {
     }
 }
 
-/// These frameworks.
 fn of_slugs(limits: &Limits) -> Condition {
     let own = f::table.filter(f::tenant_id.eq(v::tenant_id).and(f::id.eq(v::id)).and(f::version.eq(v::version)));
     Box::new(exists(own.filter(f::slug.eq_any(limits.framework_slugs.clone()))))

@@ -289,7 +289,7 @@ async fn other_cell(kit: &Kit<'_>, operation: &Operation, (n, key): (usize, &str
         _ => limited_fits(operation, n, cell) && unchanged,
     };
     let kind = operation.permission.as_ref().map_or("", |(kind, _)| kind.as_str());
-    let concerned = |(of, id): &&(String, String)| n < 4 || !shows_all(n, of) && !(open && id == record);
+    let concerned = |(of, id): &&(String, String)| n < 4 || !(shows_all(n, of) || open && id == record);
     let leaked = hidden.iter().filter(concerned).find(|(_, id)| reply.text().contains(id.as_str()));
     match (fits, leaked, cell) {
         (true, Some((of, id)), "read") if n == 0 || operation.kind().is_some_and(|kind| kind.name == of) => {
