@@ -155,7 +155,13 @@ pub fn other_methods(methods: &[&str]) -> Problem {
 #[expect(dead_code, reason = "only its description is used")]
 pub struct Conditional {
     /// The ETag that was read, or `"<version>"` of the body, or `*`.
-    #[param(rename = "If-Match", required, max_length = 1000, example = "\"1\"")]
+    #[param(
+        rename = "If-Match",
+        required,
+        max_length = 1000,
+        pattern = r#"^([*]|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+        example = "\"1\""
+    )]
     if_match: String,
     /// 1 to 255 visible ASCII characters: a retry with the same key gets the first answer again, for 24 hours.
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$")]
@@ -171,7 +177,7 @@ pub struct Conditional {
 #[expect(dead_code, reason = "only its description is used")]
 pub struct Decided {
     /// The ETag that was read, or `"<version>"` of the body. `*` is not accepted: you decide on what you read.
-    #[param(rename = "If-Match", required, max_length = 1000, example = "\"1\"")]
+    #[param(rename = "If-Match", required, max_length = 1000, pattern = r#"^(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*$"#, example = "\"1\"")]
     if_match: String,
     /// 1 to 255 visible ASCII characters: a retry with the same key gets the first answer again, for 24 hours.
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$")]
@@ -187,7 +193,13 @@ pub struct Decided {
 #[expect(dead_code, reason = "only its description is used")]
 pub struct Versioned {
     /// The ETag that was read, or `"<version>"` of the body, or `*`.
-    #[param(rename = "If-Match", required, max_length = 1000, example = "\"1\"")]
+    #[param(
+        rename = "If-Match",
+        required,
+        max_length = 1000,
+        pattern = r#"^([*]|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#,
+        example = "\"1\""
+    )]
     if_match: String,
     /// Why: percent-encoded UTF-8 of up to 2,000 characters; it stands in the history.
     #[param(rename = "Change-Reason", max_length = 24000, pattern = "^[!-~ ]*$")]
@@ -200,7 +212,7 @@ pub struct Versioned {
 #[expect(dead_code, reason = "only its description is used")]
 pub struct MayMatch {
     /// The ETag that was read, or `"<version>"` of the body, or `*`; when sent, it has to match.
-    #[param(rename = "If-Match", max_length = 1000, example = "\"1\"")]
+    #[param(rename = "If-Match", max_length = 1000, pattern = r#"^([*]|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#, example = "\"1\"")]
     if_match: Option<String>,
     /// 1 to 255 visible ASCII characters: a retry with the same key gets the first answer again, for 24 hours.
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$")]

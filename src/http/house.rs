@@ -67,7 +67,7 @@ impl House {
         let database = Database::open(plan.database_url, plan.readers)?;
         let writer = Writer::start(&database)?;
         let logins = Logins::open(&database, plan.data_dir, plan.rate_limit > 0)?;
-        let (directory, limiter) = (Directory::default(), Limiter::new(plan.rate_limit));
+        let (directory, limiter) = (Directory::default(), Limiter::new(plan.rate_limit, 60));
         let (clock, file_limit, settings) = (plan.clock.clone(), plan.file_limit, RwLock::default());
         let (reports, polls, writes, content) = (Pool::default(), Polls::default(), Writes::default(), Mutex::default());
         Ok(House {

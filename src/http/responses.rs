@@ -74,6 +74,8 @@ impl IntoResponses for Refusals {
     }
 }
 
+/// Entity tags (RFC 9110 8.8.3), or `*`.
+const TAGS: &str = r#"^([*]|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#;
 /// The forms of `as_of`.
 pub const AS_OF: &str = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?)$";
 
@@ -81,7 +83,7 @@ pub const AS_OF: &str = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,4
 pub fn parameters() -> Value {
     let of = |name: &str, place: &str, about: &str, needed: bool, schema: Value| json!({"name": name, "in": place, "required": needed, "description": about, "schema": schema});
     json!({
-        "IfMatch": of("If-Match", "header", "The ETag that was read, or `\"<version>\"` of the body, or `*`.", true, json!({"type": "string", "maxLength": CONDITION, "example": "\"1\""})),
+        "IfMatch": of("If-Match", "header", "The ETag that was read, or `\"<version>\"` of the body, or `*`.", true, json!({"type": "string", "maxLength": CONDITION, "pattern": TAGS, "example": "\"1\""})),
         "IfNoneMatch": of("If-None-Match", "header", "The ETag of what is there already: 304 when it still stands.", false, json!({"type": "string", "maxLength": CONDITION})),
         "IdempotencyKey": of("Idempotency-Key", "header", "1 to 255 visible ASCII characters: a retry with the same key gets the first answer again, for 24 hours.", false, json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]{1,255}$"})),
         "ChangeReason": of("Change-Reason", "header", "Why: percent-encoded UTF-8 of up to 2,000 characters; it stands in the history.", false, json!({"type": "string", "maxLength": 24000, "pattern": "^[!-~ ]*$"})),
