@@ -346,7 +346,27 @@ fn the_log_says_who_came_from_where_and_nobody_else_writes_it() {
     let mut stream = connect(&server.address);
     send(&mut stream, "POST /v1/auth/login HTTP/1.1\r\nContent-Type: application/json\r\nX-Forwarded-For: 198.51.100.10", login.as_bytes())
         .unwrap();
-    let token = serde_json::from_slice::<Value>(&hear(&mut stream).unwrap().2).unwrap()["access_token"].as_str().unwrap().to_owned();
+    let tokens: Value = serde_json::from_slice(&hear(&mut stream).unwrap().2).unwrap();
+    // What a status does not tell: a refresh token that comes again, a wrong setup token, the end of a session. One line for each.
+    let sent = |path: &str, body: Value| {
+        let head = format!("POST {path} HTTP/1.1\r\nContent-Type: application/json\r\nX-Forwarded-For: 198.51.100.11");
+        let mut stream = connect(&server.address);
+        send(&mut stream, &head, body.to_string().as_bytes()).unwrap();
+        hear(&mut stream).unwrap().0
+    };
+    let refresh = json!({"refresh_token": tokens["refresh_token"]});
+    let setup = json!({"setup_token": "isms_setup_0000000000", "password": "nine blue tractors sing"});
+    assert_eq!([sent("/v1/auth/refresh", refresh.clone()), sent("/v1/auth/refresh", refresh.clone())], [200, 401]);
+    assert_eq!([sent("/v1/auth/setup", setup), sent("/v1/auth/refresh", json!({"refresh_token": "x"}))], [401, 401]);
+    let told = server.lines("client=198.51.100.11 account", 7); // four of them of requests
+    let told: Vec<_> = told.iter().filter_map(|line| line.split_once("event=")?.1.split(' ').next()).collect();
+    assert_eq!(told, ["refresh_reused", "setup_failed", "refresh_failed"]);
+    let reused = server.lines("event=refresh_reused", 1).remove(0);
+    assert!(reused.contains(" account=user:") && reused.contains(" path=/v1/auth/refresh status=401 "), "{reused}");
+    let mut stream = connect(&server.address);
+    send(&mut stream, "POST /v1/auth/login HTTP/1.1\r\nContent-Type: application/json", login.as_bytes()).unwrap();
+    let again: Value = serde_json::from_slice(&hear(&mut stream).unwrap().2).unwrap();
+    let token = again["access_token"].as_str().unwrap().to_owned();
     let made = json!({"name": "k", "role": "auditor", "expires_at": format!("{}-01-01T00:00:00Z", 2099)});
     let until = (std::time::SystemTime::now() + std::time::Duration::from_secs(86_400 * 30)).duration_since(std::time::UNIX_EPOCH).unwrap();
     let until = isms::core::Instant::from_millis(until.as_millis() as i64).unwrap().to_string();

@@ -1,6 +1,6 @@
 //! What of a request is written to the log: one line each, and one more where it concerns security.
 use crate::core::Id;
-use crate::http::journal::{self, ACCESS, Attempted, Event};
+use crate::http::journal::{self, ACCESS, Attempted, Event, Told};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest};
 use serde_json::{Value, json};
@@ -48,10 +48,12 @@ impl Line<'_> {
             ];
             log::log!(target: ACCESS, level, "{}", journal::line(&members));
         }
-        if let Some(event) = self.event() {
+        let told = self.request.extensions().get::<Told>().copied();
+        if let Some(event) = self.event(told) {
             let attempted = self.request.extensions().get::<Attempted>().map(|attempted| json!(attempted.0));
+            let user = told.and_then(|Told(_, user)| user).map(|user| json!(format!("user:{user}")));
             let mut members: Vec<(&str, Value)> = vec![
-                ("account", attempted.unwrap_or(account)),
+                ("account", attempted.or(user).unwrap_or(account)),
                 ("method", json!(self.method.as_str())),
                 ("path", json!(path)),
                 ("status", json!(self.status.as_u16())),
@@ -61,14 +63,15 @@ impl Line<'_> {
             event.happened(self.client, &members);
         }
     }
-    fn event(&self) -> Option<Event> {
+    fn event(&self, told: Option<Told>) -> Option<Event> {
         let route = self.route.unwrap_or_default();
         let login = route == "/v1/auth/login";
         match self.status.as_u16() {
+            429 => Some(Event::Throttled),
+            _ if told.is_some() => told.map(|Told(event, _)| event),
             401 if login => Some(Event::LoginFailed),
             401 => Some(Event::Unauthenticated),
             403 => Some(Event::Denied),
-            429 => Some(Event::Throttled),
             200..=299 if login => Some(Event::Login),
             200..=299 if !matches!(*self.method, Method::GET | Method::HEAD) && about_rights(route) => Some(Event::RightsChanged),
             _ => None,

@@ -52,8 +52,10 @@ impl Metrics {
         };
         let build = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
         say("isms_build_info", "gauge", "The version that runs.", &[(&build, 1.0)]);
-        let events: Vec<(String, f64)> =
-            Event::ALL.iter().map(|event| (format!("{{event=\"{}\"}}", event.name()), event.count() as f64)).collect();
+        let events: Vec<(String, f64)> = <Event as strum::VariantArray>::VARIANTS
+            .iter()
+            .map(|event| (format!("{{event=\"{}\"}}", event.name()), event.count() as f64))
+            .collect();
         let events: Vec<(&str, f64)> = events.iter().map(|(labels, count)| (labels.as_str(), *count)).collect();
         say("isms_security_events_total", "counter", "Logins, refusals and changes of rights.", &events);
         if let Some(found) = measures {

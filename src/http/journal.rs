@@ -1,11 +1,13 @@
 //! Lines of the log that programs read: each request (`isms::access`), and what concerns security (`isms::security`). A line is made of members; their
 //! values are escaped, so that nobody writes a line, or a member, by what they send.
 use super::door::Account;
-use actix_web::HttpRequest;
+use crate::core::Id;
+use actix_web::{HttpMessage, HttpRequest};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use strum::VariantArray;
 
 /// The target of the lines about requests.
 pub const ACCESS: &str = "isms::access";
@@ -92,7 +94,6 @@ pub fn members(target: &str, message: &str) -> Option<Map<String, Value>> {
 
 /// The account, as lines name it: `api_key:<id>`, `user:<id>`.
 pub fn account(request: &HttpRequest) -> Value {
-    use actix_web::HttpMessage;
     let account = request.extensions().get::<Account>().copied();
     account.map_or(Value::Null, |Account(kind, id)| {
         let kind: &'static str = kind.into();
@@ -105,12 +106,27 @@ pub fn account(request: &HttpRequest) -> Value {
 pub struct Attempted(pub String);
 
 /// What concerns security.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Event {
     /// Somebody logged in.
     Login,
     /// Address and password were wrong.
     LoginFailed,
+    /// A session ended by its user.
+    Logout,
+    /// A refresh token was unknown or had ended.
+    RefreshFailed,
+    /// A refresh token came a second time: its session has ended.
+    RefreshReused,
+    /// A setup token was used: its holder set a password.
+    Setup,
+    /// A setup token was unknown or had ended.
+    SetupFailed,
+    /// A user changed their own password.
+    PasswordChanged,
+    /// The current password was wrong.
+    PasswordChangeFailed,
     /// A credential was missing or not good.
     Unauthenticated,
     /// Somebody may not do that.
@@ -121,38 +137,29 @@ pub enum Event {
     RightsChanged,
 }
 
+/// What a handler says of its request where the status does not tell it, and the user that it is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Told(pub Event, pub Option<Id>);
+
 impl Event {
-    /// Every one.
-    pub const ALL: [Event; 6] =
-        [Event::Login, Event::LoginFailed, Event::Unauthenticated, Event::Denied, Event::Throttled, Event::RightsChanged];
     /// As lines and metrics name it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Event::Login => "login",
-            Event::LoginFailed => "login_failed",
-            Event::Unauthenticated => "unauthenticated",
-            Event::Denied => "denied",
-            Event::Throttled => "throttled",
-            Event::RightsChanged => "rights_changed",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+    /// Says that this is what the request came to; its line is written with the answer.
+    pub fn told(self, request: &HttpRequest, user: Option<Id>) {
+        request.extensions_mut().insert(Told(self, user));
     }
     const fn level(self) -> log::Level {
         match self {
-            Event::Login | Event::RightsChanged => log::Level::Info,
+            Event::Login | Event::Logout | Event::Setup | Event::PasswordChanged | Event::RightsChanged => log::Level::Info,
             _ => log::Level::Warn,
         }
     }
     fn counter(self) -> &'static AtomicU64 {
-        static COUNTERS: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
-        let [login, failed, unauthenticated, denied, throttled, rights] = &COUNTERS;
-        match self {
-            Event::Login => login,
-            Event::LoginFailed => failed,
-            Event::Unauthenticated => unauthenticated,
-            Event::Denied => denied,
-            Event::Throttled => throttled,
-            Event::RightsChanged => rights,
-        }
+        static COUNTERS: [AtomicU64; Event::VARIANTS.len()] = [const { AtomicU64::new(0) }; Event::VARIANTS.len()];
+        static NONE: AtomicU64 = AtomicU64::new(0);
+        COUNTERS.get(self as usize).unwrap_or(&NONE)
     }
     /// How often it happened in this process.
     pub fn count(self) -> u64 {

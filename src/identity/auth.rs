@@ -4,13 +4,13 @@
 //! they are looked at, for known and unknown addresses alike.
 use super::attempts::{self, Attempt};
 use super::credential;
-use super::event::told;
 use super::user::folded;
 use crate::access::api_key;
 use crate::access::token::{ACCESS_SECONDS, REFRESH_SECONDS, Session};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId, text::hex};
 use crate::db::{Conn, schema::refresh_tokens as rt};
 use crate::http::describe::refused;
+use crate::http::journal::Event;
 use crate::http::{Answer, House, Input, open_door};
 use crate::records::accounts;
 use actix_web::{HttpMessage, HttpRequest, post, web::Data};
@@ -81,14 +81,13 @@ fn wrong() -> Problem {
 /// The door of every operation without a credential but a secret in its body.
 pub(super) fn enter(house: &House, request: &HttpRequest) -> Result<()> {
     open_door(request)?;
-    house.logins().count(request).inspect_err(|_| told("login_refused", true, request, None))
+    house.logins().count(request)
 }
 
 /// Counts an attempt, or refuses it.
-pub(super) async fn count(house: &House, request: &HttpRequest, attempt: Attempt, account: Option<Id>) -> Result<Attempt> {
+pub(super) async fn count(house: &House, attempt: Attempt) -> Result<Attempt> {
     let now = house.clock().now();
-    let taken = house.logins().sessions().run(move |conn| attempts::take(conn, attempt, now)).await;
-    taken.inspect_err(|_| told("login_throttled", true, request, account))
+    house.logins().sessions().run(move |conn| attempts::take(conn, attempt, now)).await
 }
 
 /// Takes back an attempt that could not be looked at.
@@ -113,7 +112,7 @@ pub async fn login(house: Data<House>, request: HttpRequest, input: Input) -> Re
     request.extensions_mut().insert(crate::http::journal::Attempted(email.clone()));
     let organization = said.organization_id;
     let attempt = Attempt::login(&email, organization, &request);
-    let attempt = count(&house, &request, attempt, None).await?;
+    let attempt = count(&house, attempt).await?;
     let look = move |conn: &mut Conn| credential::candidate(conn, &email, organization, now);
     let candidate = match house.look(look).await {
         Ok(found) => found,
@@ -183,17 +182,17 @@ pub async fn refresh_tokens(house: Data<House>, request: HttpRequest, input: Inp
     let session = match sessions.run(move |conn| use_up(conn, hash, now)).await? {
         Used::First(session) => session,
         Used::Again(session) => {
-            told("refresh_reused", true, &request, Some(session.user));
+            Event::RefreshReused.told(&request, Some(session.user));
             house.forget(session.tenant);
             return Err(ended());
         }
         Used::Unknown => {
-            told("refresh_failed", true, &request, None);
+            Event::RefreshFailed.told(&request, None);
             return Err(ended());
         }
     };
     if !house.look(move |conn| goes_on(conn, session, now)).await? {
-        told("refresh_failed", true, &request, Some(session.user));
+        Event::RefreshFailed.told(&request, Some(session.user));
         sessions.run(move |conn| Ok(end(conn, session.family)?)).await?;
         house.forget(session.tenant);
         return Err(ended());
@@ -257,7 +256,7 @@ pub async fn logout(house: Data<House>, request: HttpRequest, input: Input) -> R
     };
     if let Some((tenant, user)) = house.logins().sessions().run(work).await? {
         house.forget(tenant);
-        told("logout", false, &request, Some(user));
+        Event::Logout.told(&request, Some(user));
     }
     Ok(Answer::nothing().private())
 }

@@ -2,11 +2,11 @@
 use super::attempts::{self, Attempt};
 use super::auth::{count, uncounted};
 use super::credential;
-use super::event::told;
 use super::user::User;
 use crate::access::{Actor, ActorKind, Limits, Role, password};
 use crate::core::{Code, Id, Instant, Problem, Result};
 use crate::http::describe::Refusals;
+use crate::http::journal::Event;
 use crate::http::{Answer, Anyone, Guard, Input, Permission, input};
 use crate::records::{Covers, Known, Selector};
 use actix_web::http::header::AUTHORIZATION;
@@ -97,7 +97,7 @@ pub async fn change_password(guard: Guard<OwnLogin>, request: HttpRequest, input
     let said: PasswordChange = input.clone().read()?;
     let (house, tenant, user) = (guard.house().clone(), caller.tenant, caller.actor.id);
     let attempt = Attempt::password(tenant, user, &request);
-    let attempt = count(&house, &request, attempt, Some(user)).await?;
+    let attempt = count(&house, attempt).await?;
     let look = move |conn: &mut crate::db::Conn| Ok((credential::hash(conn, (tenant, user))?, credential::known(conn, (tenant, user))?));
     let (hash, known) = match house.look(look).await {
         Ok(found) => found,
@@ -107,7 +107,7 @@ pub async fn change_password(guard: Guard<OwnLogin>, request: HttpRequest, input
     match passwords.fits(said.current_password.clone(), hash).await {
         Ok(true) => {}
         Ok(false) => {
-            told("password_change_failed", true, &request, Some(user));
+            Event::PasswordChangeFailed.told(&request, Some(user));
             let detail = "this is not your current password";
             return Err(Problem::invalid_one("/current_password", "wrong", detail));
         }
@@ -132,7 +132,7 @@ pub async fn change_password(guard: Guard<OwnLogin>, request: HttpRequest, input
     });
     let answer = answer.await?;
     house.forget(tenant);
-    told("password_changed", false, &request, Some(user));
+    Event::PasswordChanged.told(&request, Some(user));
     Ok(answer)
 }
 

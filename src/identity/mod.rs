@@ -4,7 +4,6 @@ pub mod admin;
 pub mod attempts;
 pub mod auth;
 pub mod credential;
-pub mod event;
 pub mod founding;
 pub mod key;
 pub mod key_rules;

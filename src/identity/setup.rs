@@ -3,12 +3,12 @@
 use super::attempts::Attempt;
 use super::auth::{Refused, TokenPair, begin, count, enter, uncounted};
 use super::credential;
-use super::event::told;
 use super::user::User;
 use crate::access::{api_key, password};
 use crate::core::{Code, Problem, Result};
 use crate::db::Conn;
 use crate::http::house::Holding;
+use crate::http::journal::Event;
 use crate::http::{Answer, House, Input, RequestId};
 use crate::records::{Covers, Known, Selector};
 use actix_web::{HttpMessage, HttpRequest, post, web::Data};
@@ -49,7 +49,7 @@ pub async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> R
     let said: Setup = input.read()?;
     password::acceptable("/password", &said.password, &[])?;
     let now = house.clock().now();
-    let attempt = count(&house, &request, Attempt::setup(&request), None).await?;
+    let attempt = count(&house, Attempt::setup(&request)).await?;
     let hash = api_key::setup_hash(&said.setup_token);
     let look = move |conn: &mut Conn| {
         let found = hash.map(|hash| credential::holder(conn, hash, now)).transpose()?.flatten();
@@ -60,7 +60,7 @@ pub async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> R
         Err(why) => return uncounted(&house, &attempt, why).await,
     };
     let (Some(hash), Some(((tenant, user), known))) = (hash, found) else {
-        told("setup_failed", true, &request, None);
+        Event::SetupFailed.told(&request, None);
         return Err(ended());
     };
     let about: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -85,8 +85,8 @@ pub async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> R
         Ok(tx.save(&record, record.clone(), "set_password")?.map(|_| epoch))
     };
     let set = house.as_holder(caller, id, work).await;
-    let epoch = set.inspect_err(|_| told("setup_failed", true, &request, Some(user)))?;
-    told("setup", false, &request, Some(user));
+    let epoch = set.inspect_err(|_| Event::SetupFailed.told(&request, Some(user)))?;
+    Event::Setup.told(&request, Some(user));
     begin(&house, tenant, user, epoch, attempt).await
 }
 

@@ -1,6 +1,5 @@
 //! Users: people with a login (ISO/IEC 27001:2022 A.5.16). Roles are looked up at each request, so what is taken away is gone at once.
 use super::credential;
-use super::event::told;
 use crate::access::Role;
 use crate::core::{Code, Instant, Invalid, Problem, Result, VersionKey, merge::merge};
 use crate::db::Conn;
@@ -150,15 +149,16 @@ pub async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Inp
         let name = body.get("email").cloned().map(|email| ("name".to_owned(), email));
         body.extend(name);
     }
-    let answer = guard.write(&input, move |tx| {
-        let draft = tx.draft::<User>(body)?;
-        let made = tx.create(draft)?;
-        let account = (tx.caller().tenant, made.get().spine.id);
-        let (by, now) = (tx.caller().actor.clone(), tx.now());
-        let token = credential::issue(tx.conn(), account, &by, now)?;
-        Ok(tx.shown(made)?.map(|shown| Answer::created(shown, User::KIND.path).private().with_secret(SECRET, token)))
-    });
-    answer.await.inspect(|_| told("account_created", false, &request, None))
+    guard
+        .write(&input, move |tx| {
+            let draft = tx.draft::<User>(body)?;
+            let made = tx.create(draft)?;
+            let account = (tx.caller().tenant, made.get().spine.id);
+            let (by, now) = (tx.caller().actor.clone(), tx.now());
+            let token = credential::issue(tx.conn(), account, &by, now)?;
+            Ok(tx.shown(made)?.map(|shown| Answer::created(shown, User::KIND.path).private().with_secret(SECRET, token)))
+        })
+        .await
 }
 
 /// Reset a user's password
@@ -173,16 +173,17 @@ pub async fn reset(guard: Guard<ResetPassword<User>>, at: At, known: Known, requ
     input::no_parameters(&request)?;
     let (selector, body) = (at.of(&User::KIND)?, input.clone());
     let known = known.or_any();
-    let answer = guard.write(&input, move |tx| {
-        let stored = tx.load::<User>(&selector, &known)?;
-        tx.because(body.read::<Comment>()?.comment);
-        let account = (tx.caller().tenant, stored.spine.id);
-        let (by, now) = (tx.caller().actor.clone(), tx.now());
-        let token = credential::issue(tx.conn(), account, &by, now)?;
-        let saved = tx.save(&stored, stored.clone(), "reset_password")?;
-        Ok(tx.shown(saved)?.map(|shown| Answer::shown(shown).with_secret(SECRET, token)))
-    });
-    answer.await.inspect(|_| told("password_reset", false, &request, None))
+    guard
+        .write(&input, move |tx| {
+            let stored = tx.load::<User>(&selector, &known)?;
+            tx.because(body.read::<Comment>()?.comment);
+            let account = (tx.caller().tenant, stored.spine.id);
+            let (by, now) = (tx.caller().actor.clone(), tx.now());
+            let token = credential::issue(tx.conn(), account, &by, now)?;
+            let saved = tx.save(&stored, stored.clone(), "reset_password")?;
+            Ok(tx.shown(saved)?.map(|shown| Answer::shown(shown).with_secret(SECRET, token)))
+        })
+        .await
 }
 
 /// 412: another version than the one that was named.
