@@ -214,7 +214,9 @@ class House:
             elif step == "+done":
                 [self.call("POST", f"/v1/actions/{action}/complete", {"result": "Done."}, who) for action in actions]
             else:
-                self.call("POST", f"{at}/{step}", body, who, {"If-Match": self.read(at)} if step in DECISIONS or step == "soa-versions" else {})
+                before, _, decision = f"{at}/{step}".rpartition("/")
+                tag = {"If-Match": self.read(before)} if decision in (*DECISIONS, "soa-versions") else {}
+                self.call("POST", f"{at}/{step}", body, who, tag)
         if verb == "restore":
             self.call("DELETE", at, None, "admin" if admin else "maker")
         return record["id"]

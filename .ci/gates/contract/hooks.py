@@ -148,6 +148,8 @@ def query(case):
     case.query.pop("cursor", None)  # only the server makes valid ones
     if "wait" in case.query:
         case.query["wait"] = 0  # the feed would wait for what does not come
+    if str(case.query.get("after", "")).isdigit():
+        case.query["after"] = min(int(case.query["after"]), 1)  # not beyond the end of the ledger
     if "as_of" in case.query:
         case.query["as_of"] = now()  # not later than now, not before what the request is about
     for name, value in (("framework", FRAMEWORK), ("kind", "risk"), ("at_since", day(-1)), ("at_before", day(1)), ("record_id", "AST-1"), ("from", "1"), ("to", "live")):
@@ -285,6 +287,7 @@ OTHER_BODIES = {
     "logout": refreshed,
     "reportFindings": lambda given: HOUSE.resolved({"$ref": "#/components/schemas/ScannerReport"})["examples"][0],
     "changePassword": lambda given: {"current_password": LOGIN["password"], "new_password": "nine blue tractors sing"},
+    "approveRiskMethodology": lambda given: {k: v for k, v in given.items() if k != "replaces"},  # none is in force for a scope of its own
     "setUpLogin": lambda given: {"setup_token": HOUSE.setup_token(), "password": LOGIN["password"]},
 }
 
