@@ -29,7 +29,7 @@ const CIRCLES: [&str; 18] = [
     "identity::auth identity::me identity::setup",
     "identity::key identity::key_rules",
     "insight::drawing insight::format insight::matrix insight::overview insight::soa insight::soa::compute insight::soa::diff insight::soa::steps insight::soa::versions insight::upcoming",
-    "records::accounts records::ask records::body records::kind records::limit records::links records::list records::names records::order records::reader records::record records::sight records::spine records::tx",
+    "records::accounts records::ask records::body records::kind records::limit records::links records::list records::names records::order records::reader records::record records::sight records::spine records::writing",
     "registers::act::action registers::act::nonconformity::rules",
     "registers::check::answers registers::check::gap registers::check::give",
     "registers::do::applicability registers::do::decide",

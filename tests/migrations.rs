@@ -8,6 +8,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use isms::access::{Actor, ActorKind, Caller, Role};
 use isms::core::Id;
 use isms::db::Conn;
+use isms::insight::scan::{self, Asked};
 use isms::ledger::AsOf;
 use isms::records::{Ask, Reader, Resource, list};
 use isms::registers::plan::asset::Asset;
@@ -164,8 +165,8 @@ fn page<R: Resource>(reader: &mut Reader<'_>, question: &str) {
     list::page::<R>(reader, &ask).unwrap();
 }
 
-/// The statements that a page asks, each with its plan.
-fn plans(app: &TestApp, question: &str, as_of: Option<AsOf>) -> Vec<(String, Vec<String>)> {
+/// The statements that are asked, each with its plan.
+fn plans(app: &TestApp, as_of: Option<AsOf>, ask: impl FnOnce(&mut Reader<'_>)) -> Vec<(String, Vec<String>)> {
     let actor = Actor { kind: ActorKind::User, id: Id::new(), name: "x".into(), person_id: None };
     let tenant = crate::support::make::tenant(app);
     let caller = Caller::new(tenant, actor, vec![Role::Manager], Default::default(), app.house.clock().now());
@@ -178,7 +179,7 @@ fn plans(app: &TestApp, question: &str, as_of: Option<AsOf>) -> Vec<(String, Vec
                 sink.lock().unwrap().push(query.to_string());
             }
         });
-        page::<Asset>(&mut reader, question);
+        ask(&mut reader);
     }
     let Conn::Sqlite(plain) = &mut app.conn() else { panic!("SQLite only") };
     let asked = asked.lock().unwrap().clone();
@@ -209,7 +210,7 @@ async fn every_list_runs_along_an_index() {
         ("rank", "rank"),
     ] {
         for down in ["", "-"] {
-            let plans = plans(&app, &format!("sort={down}{key}&limit=5"), None);
+            let plans = plans(&app, None, |reader| page::<Asset>(reader, &format!("sort={down}{key}&limit=5")));
             let pages: Vec<_> = plans.iter().filter(|(sql, _)| sql.contains("ORDER BY")).collect();
             assert!(!pages.is_empty(), "{plans:#?}");
             for (sql, plan) in pages {
@@ -225,12 +226,48 @@ async fn every_list_runs_along_an_index() {
     }
     let then = Some(AsOf::Seq(crate::support::make::last(&app)));
     for (key, index) in [("created_at", "created"), ("updated_at", "updated"), ("name", "name"), ("rank", "rank")] {
-        for (sql, plan) in plans(&app, &format!("sort=-{key}&limit=5"), then).iter().filter(|(sql, _)| sql.contains("ORDER BY")) {
+        for (sql, plan) in plans(&app, then, |reader| page::<Asset>(reader, &format!("sort=-{key}&limit=5")))
+            .iter()
+            .filter(|(sql, _)| sql.contains("ORDER BY"))
+        {
             assert!(
                 plan.iter().any(|step| step.contains(&format!("versions_then_by_{index}")))
                     && !plan.iter().any(|step| step.contains("TEMP B-TREE")),
                 "{key} then: {plan:#?}\n{sql}"
             );
+        }
+    }
+}
+
+#[actix_web::test]
+async fn every_question_to_the_ledger_runs_along_an_index() {
+    let app = TestApp::sqlite().await;
+    let room = crate::support::make::rooms().find(|room| room.kind.name == "asset").unwrap();
+    for n in 0..10 {
+        crate::support::make::make_named(&app, room, &format!("record {n}")).await;
+    }
+    let (kinds, last) = (vec!["asset", "risk"], crate::support::make::last(&app));
+    let every = Asked { kinds: kinds.clone(), limit: 2, backwards: true, ..Asked::default() };
+    let now = app.house.clock().now();
+    for analysed in [false, true] {
+        if analysed {
+            app.conn().batch_execute("ANALYZE").unwrap();
+        }
+        for (asked, index) in [
+            (Asked { some: true, ..every.clone() }, "ledger_by_kind"),
+            (Asked { some: true, backwards: false, after: Some(3), actions: vec!["archive".into()], ..every.clone() }, "ledger_by_kind"),
+            (Asked { records: vec![Id::new()], actors: vec![Id::new()], ..every.clone() }, "ledger_by_record"),
+            (Asked { actors: vec![Id::new()], before: Some(9), ..every.clone() }, "ledger_by_actor"),
+            (Asked { since: Some(now), until: Some(now), ..every.clone() }, "ledger_by_time"),
+            (Asked { actions: vec!["archive".into()], ..every.clone() }, "sqlite_autoindex_ledger_entries_1"),
+        ] {
+            let plans = plans(&app, None, |reader| drop(scan::find(reader, &asked, last, scan::EFFORT).unwrap()));
+            let steps: Vec<&String> = plans.iter().flat_map(|(_, plan)| plan).collect();
+            assert!(
+                steps.iter().any(|step| step.contains(&format!("USING INDEX {index} ")) || step.contains(&format!("INDEX {index} ("))),
+                "{index}: {plans:#?}"
+            );
+            assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE") || step.starts_with("SCAN ")), "{index}: {plans:#?}");
         }
     }
 }

@@ -6,6 +6,7 @@ use diesel::{QueryableByName, RunQueryDsl};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// What opening a database can end in.
 pub type Opening<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -63,6 +64,25 @@ impl Database {
     }
     /// Runs `work` on a reader over one state of the database, off the worker threads.
     pub async fn read<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let (work, mut found) = kept(work);
+        self.look(work).await?;
+        found.try_recv().map_err(Problem::internal)
+    }
+    /// The same for work of a bounded size (a record by its key): on this very thread where the database is embedded and a reader is free.
+    pub async fn glance<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let (work, mut found) = kept(work);
+        match self.embedded().then(|| self.pool.try_get()).flatten() {
+            Some(mut conn) => {
+                let began = Instant::now();
+                let done = conn.snapshot(work);
+                self.spent.add(Duration::ZERO, began.elapsed());
+                done?;
+            }
+            None => self.look(work).await?,
+        }
+        found.try_recv().map_err(Problem::internal)
+    }
+    async fn look(&self, work: Look) -> Result<()> {
         let (pool, spent, asked) = (self.pool.clone(), self.spent.clone(), Instant::now());
         let job = move || {
             let mut conn = pool.get().map_err(|_| Problem::new(Code::Unavailable, "No reader is free."))?;
@@ -73,18 +93,20 @@ impl Database {
         };
         actix_web::web::block(job).await.map_err(Problem::internal)?
     }
-    /// The same for work of a bounded size (a record by its key): on this very thread where the database is embedded and a reader is free.
-    pub async fn glance<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
-        match self.embedded().then(|| self.pool.try_get()).flatten() {
-            Some(mut conn) => {
-                let began = Instant::now();
-                let done = conn.snapshot(work);
-                self.spent.add(Duration::ZERO, began.elapsed());
-                done
-            }
-            None => self.read(work).await,
-        }
-    }
+}
+
+/// A question to a reader. It has one type, whatever it finds, so that what runs it is compiled once.
+type Look = Box<dyn FnOnce(&mut Conn) -> Result<()> + Send>;
+
+/// The question that keeps what it finds for the one who asked.
+fn kept<T: Send + 'static>(work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> (Look, oneshot::Receiver<T>) {
+    let (tell, found) = oneshot::channel();
+    let look = move |conn: &mut Conn| {
+        // Whoever asked may have gone.
+        let _gone = tell.send(work(conn)?);
+        Ok(())
+    };
+    (Box::new(look), found)
 }
 
 /// Brings the schema up to date; says which migrations ran.

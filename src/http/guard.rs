@@ -3,138 +3,17 @@ use super::answer::{self, Answer};
 use super::client::client_address;
 use super::door::{Account, Counted, RequestId, threshold, within};
 use super::idempotency::Attempt;
+use super::permission::Permission;
 use super::{House, Input};
 use crate::access::{Caller, Role, allowed, allows};
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
 use crate::ledger::{AsOf, Head, Moment, Recorded, Stamp};
-use crate::records::{Covers, Reader, Resource, Settings, Tx, kind};
+use crate::records::{Reader, Settings, Tx, Writing, kind};
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::sync::Arc;
-
-/// What a handler needs permission for.
-pub trait Permission: 'static {
-    /// The kind.
-    const KIND: &'static str;
-    /// The action, as `access::policy` names it.
-    const ACTION: &'static str;
-}
-
-/// The verbs of the product, each on any register: `Guard<Contain<Nonconformity>>`. `verbs! { Contain "contain" }` expands to the unit type
-/// `Contain<R>`, its `Permission`, and `Covers<R>`: with it, records of `R` can be written, and of no other kind.
-macro_rules! verbs {
-    ($($(#[$doc:meta])* $verb:ident $action:literal),+ $(,)?) => { $(
-        $(#[$doc])*
-        pub struct $verb<R>(PhantomData<fn() -> R>);
-        impl<R: Resource> Permission for $verb<R> {
-            const KIND: &'static str = R::KIND.name;
-            const ACTION: &'static str = $action;
-        }
-        impl<R: Resource> Covers<R> for $verb<R> {}
-    )+ };
-}
-verbs! {
-    /// See records and their history.
-    Read "read",
-    /// Create and update.
-    Change "change",
-    /// Take out of the lists, and bring back.
-    Archive "archive",
-    /// Ask for approval.
-    Submit "submit",
-    /// Approve.
-    Approve "approve",
-    /// Send back.
-    Return "return",
-    /// Open a new revision.
-    Revise "revise",
-    /// Put out of force.
-    Retire "retire",
-    /// Record that it was looked at.
-    Review "review",
-    /// Score a risk.
-    Assess "assess",
-    /// Score risks again under the methodology in force.
-    Rescore "rescore",
-    /// Close.
-    Close "close",
-    /// Open again.
-    Reopen "reopen",
-    /// Push evidence.
-    Push "push",
-    /// Hand in what a scanner found.
-    Report "report",
-    /// Say that it is mended.
-    Fix "fix",
-    /// Say that it is none.
-    Dismiss "dismiss",
-    /// Keep evidence from being removed.
-    Hold "hold",
-    /// End that.
-    Release "release",
-    /// Say how long evidence must be kept.
-    Retain "retain",
-    /// Stop a nonconformity from spreading.
-    Contain "contain",
-    /// Find its cause.
-    Analyse "analyse",
-    /// Say what will be done.
-    Plan "plan",
-    /// Say that it was done.
-    Implement "implement",
-    /// Say whether it helped.
-    Verify "verify",
-    /// Begin.
-    Start "start",
-    /// Finish.
-    Complete "complete",
-    /// Give up.
-    Cancel "cancel",
-    /// Take back what waits for approval.
-    Withdraw "withdraw",
-    /// End a key.
-    Revoke "revoke",
-    /// Replace a key.
-    Rotate "rotate",
-    /// Take a password away, for another one.
-    ResetPassword "reset-password",
-}
-
-/// Permissions on what is no register: `Guard<View<Overview>>`.
-pub struct View<T>(PhantomData<fn() -> T>);
-/// A view's name in the policy.
-pub trait Viewed: 'static {
-    /// As `access::policy` names it.
-    const NAME: &'static str;
-}
-impl<T: Viewed> Permission for View<T> {
-    const KIND: &'static str = T::NAME;
-    const ACTION: &'static str = "read";
-}
-/// The dashboard's home.
-pub struct Overview;
-impl Viewed for Overview {
-    const NAME: &'static str = "overview";
-}
-/// The ledger.
-pub struct Ledger;
-impl Viewed for Ledger {
-    const NAME: &'static str = "ledger";
-}
-/// Catalogues of requirements.
-pub struct Frameworks;
-impl Viewed for Frameworks {
-    const NAME: &'static str = "framework";
-}
-
-/// Everyone whose credential is good.
-pub struct Anyone;
-impl Permission for Anyone {
-    const KIND: &'static str = "";
-    const ACTION: &'static str = "";
-}
 
 /// A caller who may do `P`.
 pub struct Guard<P> {
@@ -169,12 +48,11 @@ impl<P: Permission> Guard<P> {
     /// The same at a known time, with known settings.
     pub(super) async fn read_with<T: Send + 'static>(
         &self,
-        (now, current): (Instant, Settings),
+        known: (Instant, Settings),
         as_of: Option<AsOf>,
         work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let caller = self.caller.clone();
-        self.house.database.read(move |conn| work(&mut Reader::open(conn, &caller, as_of, now, current)?)).await
+        self.house.read(&self.caller, known, as_of, work).await
     }
     /// The same for the caller as it is now: for answers that take a while, in which a key may be revoked or a role taken away.
     pub async fn refreshed(self) -> Result<Self> {
@@ -231,11 +109,8 @@ impl<P: Permission> Guard<P> {
         Ok((self.tag(position, (self.house.now(), settings), None), position))
     }
     /// That tag for a position, and for what was read at this time with these settings.
-    pub(super) fn tag(&self, position: i64, (at, settings): (Instant, Settings), format: Option<&str>) -> String {
-        let (version, today) = (env!("CARGO_PKG_VERSION"), at.day(settings.zone).format("%y%m%d"));
-        let digest = self.caller.digest ^ crc32fast::hash(format!("{} {}", settings.zone, settings.evidence_days).as_bytes());
-        let format = format.map(|format| format!("-{format}")).unwrap_or_default();
-        format!("W/\"{version}-{position}-{today}-{digest:08x}{format}\"")
+    pub(super) fn tag(&self, position: i64, known: (Instant, Settings), format: Option<&str>) -> String {
+        tag(&self.caller, position, known, format)
     }
     /// A list or a view: 304 without a query when the caller has what stands, else its answer with the tag of the state that was read.
     pub async fn view(&self, as_of: Option<AsOf>, work: impl FnOnce(&mut Reader<'_>) -> Result<Answer> + Send + 'static) -> Result<Answer> {
@@ -248,22 +123,8 @@ impl<P: Permission> Guard<P> {
         as_of: Option<AsOf>,
         work: impl FnOnce(&mut Reader<'_>) -> Result<Answer> + Send + 'static,
     ) -> Result<Answer> {
-        // `*` is for what exists, which only the query knows.
-        if answer::named(&self.request).is_some_and(|tags| tags != ["*"]) {
-            let (position, settings) = (self.house.position(self.caller.tenant).await?, self.house.settings(self.caller.tenant).await?);
-            let tag = self.tag(position, (self.house.now(), settings), format);
-            if answer::known(&self.request, &tag) {
-                return Ok(Answer { by_accept: format.is_some(), ..Answer::unchanged(tag, position) });
-            }
-        }
-        let read = move |reader: &mut Reader<'_>| Ok((work(reader)?, reader.moment.last));
-        // The tag is of the time that was read: what was read before midnight is not taken for the next day's.
-        let known = (self.house.now(), self.house.settings(self.caller.tenant).await?);
-        let (answer, last) = self.read_with(known, as_of, read).await?;
-        if as_of.is_none() {
-            self.house.writer.positions().publish(self.caller.tenant, last);
-        }
-        Ok(Answer { by_accept: format.is_some(), ..answer.tagged(self.tag(last, known, format)).at(last) })
+        let asked = Asked { house: &self.house, caller: &self.caller, request: &self.request };
+        asked.view(format, as_of, Box::new(work)).await
     }
     /// Changes the caller's organization, once for each idempotency key. The answer comes when the change is durable, and not without a
     /// ledger entry:
@@ -302,31 +163,76 @@ impl<P: Permission> Guard<P> {
         content: &[u8],
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,
     ) -> Result<Answer> {
-        let attempt =
-            if self.request.method() == Method::POST { Attempt::read(&self.request, content, self.house.tokens())? } else { None };
+        let asked = Asked { house: &self.house, caller: &self.caller, request: &self.request };
+        let answer = asked.effect(content, Box::new(move |writing| work(&mut Tx::of(writing)))).await;
+        if ["user", "api_key", "person", "organization"].contains(&P::KIND) {
+            self.house.forget(self.caller.tenant);
+        }
+        answer
+    }
+}
+
+/// The work of a handler, whose permission was asked for: one type for all of them, so that what follows is compiled once.
+type Work = Box<dyn FnOnce(Writing<'_>) -> Result<Recorded<Answer>> + Send>;
+
+/// The work of a list or a view.
+type Look = Box<dyn FnOnce(&mut Reader<'_>) -> Result<Answer> + Send>;
+
+/// A request of a caller who may do it.
+struct Asked<'a> {
+    house: &'a House,
+    caller: &'a Arc<Caller>,
+    request: &'a HttpRequest,
+}
+
+/// The weak entity tag of what this caller sees at a position, read at this time with these settings.
+fn tag(caller: &Caller, position: i64, (at, settings): (Instant, Settings), format: Option<&str>) -> String {
+    let (version, today) = (env!("CARGO_PKG_VERSION"), at.day(settings.zone).format("%y%m%d"));
+    let digest = caller.digest ^ crc32fast::hash(format!("{} {}", settings.zone, settings.evidence_days).as_bytes());
+    let format = format.map(|format| format!("-{format}")).unwrap_or_default();
+    format!("W/\"{version}-{position}-{today}-{digest:08x}{format}\"")
+}
+
+impl Asked<'_> {
+    async fn view(&self, format: Option<&'static str>, as_of: Option<AsOf>, work: Look) -> Result<Answer> {
+        // `*` is for what exists, which only the query knows.
+        if answer::named(self.request).is_some_and(|tags| tags != ["*"]) {
+            let (position, settings) = (self.house.position(self.caller.tenant).await?, self.house.settings(self.caller.tenant).await?);
+            let tag = tag(self.caller, position, (self.house.now(), settings), format);
+            if answer::known(self.request, &tag) {
+                return Ok(Answer { by_accept: format.is_some(), ..Answer::unchanged(tag, position) });
+            }
+        }
+        let read = move |reader: &mut Reader<'_>| Ok((work(reader)?, reader.moment.last));
+        // The tag is of the time that was read: what was read before midnight is not taken for the next day's.
+        let known = (self.house.now(), self.house.settings(self.caller.tenant).await?);
+        let (answer, last) = self.house.read(self.caller, known, as_of, read).await?;
+        if as_of.is_none() {
+            self.house.writer.positions().publish(self.caller.tenant, last);
+        }
+        Ok(Answer { by_accept: format.is_some(), ..answer.tagged(tag(self.caller, last, known, format)).at(last) })
+    }
+    async fn effect(&self, content: &[u8], work: Work) -> Result<Answer> {
+        let attempt = if self.request.method() == Method::POST { Attempt::read(self.request, content, self.house.tokens())? } else { None };
         let (caller, clock, settings) = (self.caller.clone(), self.house.clock.clone(), self.house.settings(self.caller.tenant).await?);
         let (tenant, request, reason) = (caller.tenant, self.request_id(), self.reason()?);
         let run = move |conn: &mut crate::db::Conn, head: &mut Head| {
             let (at, first) = (clock.now().max(head.last_at()), head.next());
             let replay = attempt.as_ref().map(|attempt| attempt.replay(conn, tenant, caller.actor.id, at)).transpose()?.flatten();
             let stamp = Stamp { tenant, actor: caller.actor.clone(), request, at, reason };
-            let mut tx = Tx::open(conn, head, &caller, stamp, settings);
+            let mut writing = Writing::open(conn, head, &caller, stamp, settings);
             if let Some(stored) = replay {
-                stored.allowed(&mut tx.reader())?;
-                return tx.unchanged(stored.answer).map(|recorded| recorded.map(|answer| answer.at(head.next() - 1)));
+                stored.allowed(&mut writing.reader())?;
+                return writing.unchanged(stored.answer).map(|recorded| recorded.map(|answer| answer.at(head.next() - 1)));
             }
-            let done = work(&mut tx)?;
+            let done = work(writing)?;
             if let Some(attempt) = attempt {
                 attempt.store(conn, &caller, at, done.get(), (first, head.next() - 1))?;
             }
             let last = head.next() - 1;
             Ok(done.map(|answer| answer.at(last)))
         };
-        let answer = self.house.writes.measured(self.house.writer.submit(tenant, run)).await;
-        if ["user", "api_key", "person", "organization"].contains(&P::KIND) {
-            self.house.forget(tenant);
-        }
-        answer
+        self.house.writes.measured(self.house.writer.submit(tenant, run)).await
     }
     fn request_id(&self) -> Id {
         self.request.extensions().get::<RequestId>().map_or_else(Id::new, |id| id.0)

@@ -11,12 +11,12 @@ use crate::core::{Clock, Id, Instant, Problem, Result, TenantId};
 use crate::db::files::Compared;
 use crate::db::store::Opening;
 use crate::db::{Conn, Database, Files, dialect::NOW, schema::evidence as ev, schema::tenants as t};
-use crate::ledger::{self, Head, Recorded, Stamp, Writer};
-use crate::records::{Covers, Settings, Tx, reader};
+use crate::ledger::{self, AsOf, Head, Recorded, Stamp, Writer};
+use crate::records::{Covers, Reader, Settings, Tx, Writing, reader};
 use diesel::prelude::*;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant as Tick};
 
 /// What opening a house needs.
@@ -196,9 +196,20 @@ impl House {
         let run = move |conn: &mut Conn, head: &mut Head| {
             let at = clock.now().max(head.last_at());
             let stamp = Stamp { tenant, actor: caller.actor.clone(), request, at, reason: None };
-            work(&mut Tx::open(conn, head, &caller, stamp, settings))
+            work(&mut Tx::of(Writing::open(conn, head, &caller, stamp, settings)))
         };
         self.writer.submit(tenant, run).await
+    }
+    /// Reads one state of the caller's organization.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        caller: &Arc<Caller>,
+        (now, current): (Instant, Settings),
+        as_of: Option<AsOf>,
+        work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let caller = caller.clone();
+        self.database.read(move |conn| work(&mut Reader::open(conn, &caller, as_of, now, current)?)).await
     }
     /// The organization's settings, at most a few seconds old.
     pub(super) async fn settings(&self, tenant: TenantId) -> Result<Settings> {

@@ -2,11 +2,11 @@
 use super::user::User;
 use crate::access::ActorKind;
 use crate::core::{Code, Invalid, Problem, Result};
-use crate::records::{Record, Tx, duties};
+use crate::records::{Record, Writing, duties};
 
 /// Accounts have no limits, so a limited key makes and changes none; and whoever has acted stays the person that they were, unless another
 /// administrator says why not.
-pub fn permitted<P>(tx: &mut Tx<'_, P>, before: Option<&Record<User>>, after: &Record<User>) -> Result<()> {
+pub fn permitted(tx: &mut Writing<'_>, before: Option<&Record<User>>, after: &Record<User>) -> Result<()> {
     if !tx.caller().limits.none() {
         return Err(Problem::new(Code::OutsideLimits, "Your key is limited, and accounts are not: use a key without limits."));
     }

@@ -11,7 +11,8 @@ use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Because, Change, Collection, Guard, Input, Operations, Revoke, Rotate, input, transit};
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Comment as Needs, Condition, Draft, Kind, Known, Limit, MergePatch, Record, Relation, Resource, Stored, Transition, Tx, unasked,
+    By, Comment as Needs, Condition, Draft, Kind, Known, Limit, MergePatch, Record, Relation, Resource, Stored, Transition, Tx, Writing,
+    unasked,
 };
 use actix_web::{HttpRequest, patch, post};
 use diesel::{dsl::exists, prelude::*};
@@ -81,7 +82,7 @@ impl Resource for ApiKey {
     fn example() -> Value {
         json!({"name": "Backup reports", "role": "collector", "expires_at": "2027-11-20T00:00:00Z", "limits": {"sources": ["backup"]}})
     }
-    fn permitted<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>, action: &str) -> Result<()> {
+    fn permitted(tx: &mut Writing<'_>, before: Option<&Record<Self>>, after: &Record<Self>, action: &str) -> Result<()> {
         rules::permitted(tx, before, after, action)
     }
 }

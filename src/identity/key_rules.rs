@@ -5,7 +5,7 @@ use crate::access::{ActorKind, Role};
 use crate::core::{Code, Id, Invalid, Problem, Result, TenantId};
 use crate::db::schema::{users as u, versions as v};
 use crate::db::{Conn, dialect::OPEN};
-use crate::records::{Record, Selector, Tx, links};
+use crate::records::{Record, Selector, Writing, links};
 use diesel::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ const DAYS: i64 = 731;
 const AUDITOR_DAYS: i64 = 400;
 
 /// Asked of each write of a key, whatever the operation.
-pub fn permitted<P>(tx: &mut Tx<'_, P>, before: Option<&Record<ApiKey>>, after: &Record<ApiKey>, action: &str) -> Result<()> {
+pub fn permitted(tx: &mut Writing<'_>, before: Option<&Record<ApiKey>>, after: &Record<ApiKey>, action: &str) -> Result<()> {
     // The founding of an organization makes the first key.
     if tx.caller().actor.kind != ActorKind::System {
         mine(tx, before, after, action)?;
@@ -27,7 +27,7 @@ pub fn permitted<P>(tx: &mut Tx<'_, P>, before: Option<&Record<ApiKey>>, after: 
 }
 
 /// A person's key is made and rotated by that person, after a login; a service key by an administrator. Administrators change and revoke any.
-fn mine<P>(tx: &Tx<'_, P>, before: Option<&Record<ApiKey>>, after: &Record<ApiKey>, action: &str) -> Result<()> {
+fn mine(tx: &Writing<'_>, before: Option<&Record<ApiKey>>, after: &Record<ApiKey>, action: &str) -> Result<()> {
     let caller = tx.caller();
     let user = before.unwrap_or(after).links.one("user_id");
     let issues = ["create", "rotate"].contains(&action);
@@ -53,7 +53,7 @@ fn mine<P>(tx: &Tx<'_, P>, before: Option<&Record<ApiKey>>, after: &Record<ApiKe
 }
 
 /// A limited key gives nothing that reaches further than itself, and changes nothing that does.
-fn within<P>(tx: &Tx<'_, P>, before: Option<&Record<ApiKey>>, after: &Record<ApiKey>) -> Result<()> {
+fn within(tx: &Writing<'_>, before: Option<&Record<ApiKey>>, after: &Record<ApiKey>) -> Result<()> {
     let own = &tx.caller().limits;
     let beyond: Vec<&str> = [before, Some(after)].into_iter().flatten().flat_map(|key| key.own.limits.beyond(own)).collect();
     let Some(member) = beyond.first() else { return Ok(()) };
@@ -68,7 +68,7 @@ fn moved(before: Option<&Record<ApiKey>>, after: &Record<ApiKey>) -> Option<Inva
 }
 
 /// A key has no role that its user has not.
-fn role<P>(tx: &mut Tx<'_, P>, before: Option<&Record<ApiKey>>, after: &Record<ApiKey>) -> Result<Option<Invalid>> {
+fn role(tx: &mut Writing<'_>, before: Option<&Record<ApiKey>>, after: &Record<ApiKey>) -> Result<Option<Invalid>> {
     let Some(user) = after.links.one("user_id").filter(|_| before.is_none_or(|before| before.own.role != after.own.role)) else {
         return Ok(None);
     };
@@ -82,7 +82,7 @@ fn role<P>(tx: &mut Tx<'_, P>, before: Option<&Record<ApiKey>>, after: &Record<A
 }
 
 /// A key that has ended stays ended, none is given an end in the past, and none lives too long.
-fn life<P>(tx: &mut Tx<'_, P>, before: Option<&Record<ApiKey>>, after: &Record<ApiKey>, action: &str) -> Result<Option<Invalid>> {
+fn life(tx: &mut Writing<'_>, before: Option<&Record<ApiKey>>, after: &Record<ApiKey>, action: &str) -> Result<Option<Invalid>> {
     let (now, end) = (tx.now(), after.own.expires_at);
     let fault = |code: &str, detail: &str| Ok(Some(Invalid::body("/expires_at", code, detail)));
     let changed = before.is_none_or(|before| before.own.expires_at != end || before.own.role != after.own.role);

@@ -10,7 +10,7 @@ use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Change, Collection, Guard, Input, Operations, ResetPassword, input};
 use crate::records::accounts::Written;
 use crate::records::ask::Moments;
-use crate::records::{By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored, Tx, unasked};
+use crate::records::{By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored, Writing, unasked};
 use actix_web::{HttpRequest, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -71,12 +71,12 @@ impl Resource for User {
     fn example() -> Value {
         json!({"name": "Security manager", "email": "security@example.org", "roles": ["manager"]})
     }
-    fn permitted<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>, _: &str) -> Result<()> {
+    fn permitted(tx: &mut Writing<'_>, before: Option<&Record<Self>>, after: &Record<Self>, _: &str) -> Result<()> {
         super::accounts::permitted(tx, before, after)
     }
     /// An address has one account that is not archived; who comes back logs in anew; the last admin
     /// stays.
-    fn followed<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
+    fn followed(tx: &mut Writing<'_>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
         let ended = |record: &Record<Self>| (record.own.disabled_at, record.spine.archived_at);
         let mut written = Written::of(tx);
         if after.spine.archived_at.is_none() {

@@ -1,18 +1,18 @@
 //! The ledger, read by position: the change feed that a program follows, and the entries that answer "who changed what in March".
 use super::event::LedgerEvent;
+use super::scan::{self, Asked, EFFORT, Found, seen};
 use crate::core::clock::Edge;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result, text::hex};
-use crate::db::Backend;
+use crate::core::{Code, Id, Invalid, Problem, Result, text::hex};
 use crate::db::schema::{ledger_entries as e, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Ledger, Permission, Then, View};
 use crate::records::history::{self, Entry};
-use crate::records::{Condition, Kind, Reader, kind, sight};
+use crate::records::{Condition, Kind, Reader, kind};
 use actix_web::{HttpRequest, get};
 use diesel::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -41,31 +41,6 @@ pub struct EntryPage {
     pub has_more: bool,
 }
 
-/// Which entries.
-#[derive(Debug, Clone, Default)]
-struct Asked {
-    after: Option<i64>,
-    before: Option<i64>,
-    /// What the caller may read, cut to what was asked for.
-    kinds: Vec<&'static str>,
-    /// Were some of them asked for?
-    some: bool,
-    actors: Vec<Id>,
-    records: Vec<Id>,
-    actions: Vec<String>,
-    since: Option<Instant>,
-    until: Option<Instant>,
-    limit: i64,
-    backwards: bool,
-}
-impl Asked {
-    /// Was nothing asked but a position? Then the answer has no gaps.
-    fn everything(&self) -> bool {
-        let narrowed = self.some || self.since.or(self.until).is_some();
-        !narrowed && self.actors.is_empty() && self.records.is_empty() && self.actions.is_empty()
-    }
-}
-
 /// The kinds that this caller reads, cut to those that were asked for; 403 for one that it does not read.
 fn kinds<P: Permission>(guard: &Guard<P>, then: &Then) -> Result<(Vec<&'static str>, bool)> {
     let caller = guard.caller();
@@ -91,88 +66,22 @@ fn read(reader: &mut Reader<'_>, asked: &Asked) -> Result<(Vec<LedgerEvent>, i64
     let last = if reader.moment.past() { reader.moment.seq } else { reader.moment.last };
     let nothing = if asked.backwards { 0 } else { asked.after.unwrap_or(-1).max(last) };
     let most = usize::try_from(asked.limit).unwrap_or_default();
-    let (entries, scanned) = match (asked.everything(), sight::shown(reader.caller(), &asked.kinds, reader.moment.seq)) {
-        (false, Some(_)) => narrowed(reader, asked, last)?,
-        _ => (entries(reader, asked, (last, None), asked.limit + 1)?, None),
-    };
-    let more = entries.len() > most || scanned.is_some();
-    let entries: Vec<Entry> = entries.into_iter().take(most).collect();
+    let Found { mut entries, looked_to } =
+        if asked.everything() { all(reader, asked, last)? } else { scan::find(reader, asked, last, EFFORT)? };
+    let more = entries.len() > most || looked_to.is_some();
+    entries.truncate(most);
     let full = entries.len() == most;
-    let end = scanned.filter(|_| !full).or(entries.last().map(|entry| entry.seq)).unwrap_or(nothing);
+    let end = looked_to.filter(|_| !full).or(entries.last().map(|entry| entry.seq)).unwrap_or(nothing);
     Ok((events(reader, asked, entries)?, end, more))
 }
 
-/// Entries as asked for, up to a position; of these positions only, where some are given.
-fn entries(reader: &mut Reader<'_>, asked: &Asked, (last, of): (i64, Option<&[i64]>), limit: i64) -> Result<Vec<Entry>> {
-    let mut query = matching(reader, asked, last);
-    if let Some(of) = of {
-        query = query.filter(e::seq.eq_any(of.to_vec()));
-    }
-    Ok(query.limit(limit).select(Entry::as_select()).load(reader.conn())?)
-}
-
-/// The entries that were asked for, in their order.
-fn matching(reader: &Reader<'_>, asked: &Asked, last: i64) -> e::BoxedQuery<'static, Backend> {
-    let mut query = e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::seq.le(last)).into_boxed();
-    if !asked.everything() {
-        query = query.filter(e::kind.eq_any(asked.kinds.clone()));
-    }
-    if let Some(after) = asked.after {
-        query = query.filter(e::seq.gt(after));
-    }
-    if let Some(before) = asked.before {
-        query = query.filter(e::seq.lt(before));
-    }
-    if !asked.actors.is_empty() {
-        query = query.filter(e::actor_id.eq_any(asked.actors.clone()));
-    }
-    if !asked.records.is_empty() {
-        query = query.filter(e::record_id.eq_any(asked.records.clone()));
-    }
-    if !asked.actions.is_empty() {
-        query = query.filter(e::action.eq_any(asked.actions.clone()));
-    }
-    if let Some(since) = asked.since {
-        query = query.filter(e::at.ge(since));
-    }
-    if let Some(until) = asked.until {
-        query = query.filter(e::at.lt(until));
-    }
-    if asked.backwards { query.order(e::seq.desc()) } else { query.order(e::seq) }
-}
-
-/// Positions that are looked at together, and how often for one page.
-const SOME: i64 = 500;
-const ROUNDS: usize = 4;
-
-/// The entries that a limited caller sees of those that it asked for. What is hidden is left out here, or the question would tell of it; after
-/// some thousand positions the page ends where it is, and says up to where it looked.
-fn narrowed(reader: &mut Reader<'_>, asked: &Asked, last: i64) -> Result<(Vec<Entry>, Option<i64>)> {
-    let (mut found, mut asked) = (Vec::new(), asked.clone());
-    for _ in 0..ROUNDS {
-        let some: Vec<(i64, Id)> = matching(reader, &asked, last).limit(SOME).select((e::seq, e::record_id)).load(reader.conn())?;
-        let seen = seen(reader, &asked.kinds, &some)?;
-        let missing = asked.limit + 1 - found.len() as i64;
-        let seqs: Vec<i64> =
-            some.iter().map(|(seq, _)| *seq).filter(|seq| seen.contains(seq)).take(missing.unsigned_abs() as usize).collect();
-        if !seqs.is_empty() {
-            found.extend(entries(reader, &asked, (last, Some(&seqs)), missing)?);
-        }
-        match some.last().filter(|_| some.len() as i64 == SOME && found.len() as i64 <= asked.limit) {
-            None => return Ok((found, None)),
-            Some((seq, _)) if asked.backwards => asked.before = Some(*seq),
-            Some((seq, _)) => asked.after = Some(*seq),
-        }
-    }
-    let scanned = if asked.backwards { asked.before } else { asked.after };
-    Ok((found, scanned))
-}
-
-/// Which of these entries the caller sees: two queries for a limited one.
-fn seen(reader: &mut Reader<'_>, kinds: &[&'static str], of: &[(i64, Id)]) -> Result<BTreeSet<i64>> {
-    let (caller, seq) = (reader.caller().clone(), reader.moment.seq);
-    let seen = sight::entries(reader.conn(), &caller, (kinds, seq), of)?;
-    Ok(seen.unwrap_or_else(|| of.iter().map(|(seq, _)| *seq).collect()))
+/// Every entry from a position on, and one more than the page has.
+fn all(reader: &mut Reader<'_>, asked: &Asked, last: i64) -> Result<Found> {
+    let (from, to) = (asked.after.unwrap_or(-1), asked.before.unwrap_or(i64::MAX));
+    let entries = e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::seq.le(last)).filter(e::seq.gt(from).and(e::seq.lt(to)));
+    let entries = entries.limit(asked.limit + 1).select(Entry::as_select()).into_boxed();
+    let entries = if asked.backwards { entries.order(e::seq.desc()) } else { entries.order(e::seq) };
+    Ok(Found { entries: entries.load(reader.conn())?, looked_to: None })
 }
 
 /// Entries with the members that each changed, against the version before; what the caller does not see keeps its place.

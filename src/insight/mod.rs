@@ -5,6 +5,7 @@ pub mod feed;
 pub mod format;
 pub mod matrix;
 pub mod overview;
+pub mod scan;
 pub mod soa;
 pub mod treatment_plan;
 pub mod trend;

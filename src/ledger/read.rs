@@ -72,6 +72,12 @@ pub fn end(conn: &mut Conn, tenant: TenantId) -> QueryResult<End> {
     row.get_result::<(i64, Instant, i64)>(conn).map(|(size, at, accounts)| End { last: size - 1, at, accounts })
 }
 
+/// The first entry that was written then or later. Times never fall along the ledger.
+pub fn first_since(conn: &mut Conn, tenant: TenantId, at: Instant) -> QueryResult<Option<i64>> {
+    let later = e::table.filter(e::tenant_id.eq(tenant).and(e::at.ge(at)));
+    later.order((e::at, e::seq)).select(e::seq).first(conn).optional()
+}
+
 /// The moment that `as_of` means. Later than now is 400.
 pub fn moment(conn: &mut Conn, tenant: TenantId, as_of: Option<AsOf>, now: Instant, zone: Tz) -> Result<Moment> {
     let End { last, at: last_at, accounts } = end(conn, tenant)?;

@@ -67,7 +67,7 @@ impl<P> Tx<'_, P> {
         let Some(id) = stored else { return self.create(draft) };
         let before = self.reader().load::<R>(&Selector::Id(id), false)?;
         let (caller, today) = (self.caller(), self.today());
-        let links = links::resolve(self.conn, caller, &R::KIND, &draft.references, &before.links, today)?;
+        let links = links::resolve(self.conn(), caller, &R::KIND, &draft.references, &before.links, today)?;
         let record = before.clone().with(draft, links);
         if record.body()? == before.body()? { self.kept(before) } else { self.save(&before, record, "update") }
     }

@@ -1,6 +1,6 @@
 //! Which accounts may come in, and who administers an organization: asked by logins, by keys, and
 //! by every write that may end an account.
-use super::{Tx, reader};
+use super::{Writing, reader};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::Conn;
 use crate::db::dialect::{NOW, at};
@@ -90,7 +90,7 @@ pub struct Written<'a> {
 
 impl<'a> Written<'a> {
     /// What this transaction wrote last.
-    pub fn of<P>(tx: &'a mut Tx<'_, P>) -> Self {
+    pub fn of(tx: &'a mut Writing<'_>) -> Self {
         let (tenant, at, seq) = (tx.caller().tenant, tx.now(), tx.position());
         Written { conn: tx.conn(), tenant, at, seq }
     }

@@ -1,6 +1,6 @@
 //! Segregation of duties (ISO/IEC 27001:2022 A.5.3): whoever asked for something, wrote it or did it does not decide on it. Persons are compared,
 //! not credentials: all accounts and keys of a person are that person, and so are the persons between whom an account was moved since then.
-use super::Tx;
+use super::Writing;
 use crate::access::{Actor, ActorKind};
 use crate::core::{Code, Id, Problem, Result, TenantId};
 use crate::db::Conn;
@@ -33,7 +33,7 @@ fn refused(why: impl Into<String>) -> Problem {
     Problem::new(Code::SegregationOfDuties, why)
 }
 
-impl<P> Tx<'_, P> {
+impl Writing<'_> {
     /// The person who acts; 403 for a service key and for an account without a person: they submit, sign, approve and verify nothing.
     pub fn person(&self) -> Result<Id> {
         let (person, account) = (self.caller().actor.person_id, self.caller().user_id);

@@ -24,6 +24,7 @@ pub mod sight;
 pub mod spine;
 pub mod tx;
 pub mod veil;
+mod writing;
 
 pub use about::About;
 pub use ask::Ask;
@@ -37,3 +38,4 @@ pub use record::{Condition, Record, Resource, Row, Shown, Stateless, Stored, una
 pub use several::{Upsert, Upserted};
 pub use spine::{Common, Selector};
 pub use tx::{Covers, Tx};
+pub use writing::Writing;

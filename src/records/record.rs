@@ -1,7 +1,7 @@
 //! What a register is: its words, a body, and two queries.
 use super::ask::Moments;
 use super::limit::{self, Facts};
-use super::{Common, Draft, Kind, Reader, Tx, links::Links, links::References, spine::Spine};
+use super::{Common, Draft, Kind, Reader, Writing, links::Links, links::References, spine::Spine};
 use crate::core::{Problem, Result, VersionKey, json::canonical};
 use crate::db::{Backend, Conn, schema::versions};
 use diesel::{BoxableExpression, IntoSql, QueryResult, helper_types::AsExprOf, sql_types::Bool};
@@ -46,11 +46,11 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
         Self::changeable(record)
     }
     /// May this caller write it so? Asked of each write, whatever the operation; `before` is none when it begins.
-    fn permitted<P>(_tx: &mut Tx<'_, P>, _before: Option<&Record<Self>>, _after: &Record<Self>, _action: &str) -> Result<()> {
+    fn permitted(_tx: &mut Writing<'_>, _before: Option<&Record<Self>>, _after: &Record<Self>, _action: &str) -> Result<()> {
         Ok(())
     }
     /// What follows for other records from a write.
-    fn followed<P>(_tx: &mut Tx<'_, P>, _before: Option<&Record<Self>>, _after: &Record<Self>) -> Result<()> {
+    fn followed(_tx: &mut Writing<'_>, _before: Option<&Record<Self>>, _after: &Record<Self>) -> Result<()> {
         Ok(())
     }
     /// The requirements of frameworks that it refers to.

@@ -1,8 +1,8 @@
 //! Several changes in one write: each in a savepoint of its own, so that one that fails leaves the others alone.
-use super::{Body, Covers, Known, Patch, Record, Resource, Selector, Tx};
+use super::{Body, Covers, Known, Patch, Record, Resource, Selector, Tx, Writing};
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::db::{Conn, schema::versions as v};
-use crate::ledger::Recorded;
+use crate::ledger::{Head, Recorded, Stamp};
 use diesel::connection::{Connection, TransactionManager};
 use diesel::prelude::*;
 use serde_json::{Map, Value};
@@ -31,17 +31,9 @@ impl<P> Tx<'_, P> {
         self.apart(false, work)
     }
     fn apart<T>(&mut self, keep: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let (head, stamp, began) = (self.head.clone(), self.stamp.clone(), self.began);
-        Manager::begin_transaction(self.conn)?;
-        self.began = self.head.next();
+        let before = self.set_apart()?;
         let outcome = catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| Err(Problem::internal("a change panicked")));
-        self.began = began;
-        if keep && outcome.is_ok() {
-            Manager::commit_transaction(self.conn)?;
-            return outcome;
-        }
-        Manager::rollback_transaction(self.conn)?;
-        (*self.head, self.stamp, self.written) = (head, stamp, None);
+        self.join(before, keep && outcome.is_ok())?;
         outcome
     }
     /// Creates the record with this `external_ref`, or patches the one that is there: absent leaves, null clears.
@@ -49,6 +41,35 @@ impl<P> Tx<'_, P> {
     where
         P: Covers<R>,
     {
+        Writing::upsert(self, said)
+    }
+}
+
+/// What a write was before a part of it was set apart.
+struct Before {
+    head: Head,
+    stamp: Stamp,
+    began: i64,
+}
+
+impl Writing<'_> {
+    fn set_apart(&mut self) -> Result<Before> {
+        let before = Before { head: self.head.clone(), stamp: self.stamp.clone(), began: self.began };
+        Manager::begin_transaction(self.conn)?;
+        self.began = self.head.next();
+        Ok(before)
+    }
+    fn join(&mut self, before: Before, keep: bool) -> Result<()> {
+        self.began = before.began;
+        if keep {
+            return Ok(Manager::commit_transaction(self.conn)?);
+        }
+        Manager::rollback_transaction(self.conn)?;
+        (*self.head, self.stamp, self.written) = (before.head, before.stamp, None);
+        Ok(())
+    }
+    /// Creates the record with this `external_ref`, or patches the one that is there: absent leaves, null clears.
+    pub(super) fn upsert<R: Resource>(&mut self, said: Upsert<R>) -> Result<(Recorded<Record<R>>, Upserted)> {
         let stored = match said.by {
             By::Code(number, ref reference) => match (self.coded::<R>(number)?, reference) {
                 (Some(id), _) => Some(id),

@@ -1,344 +1,91 @@
-//! A write of one organization, under one permission. Whatever it changes, it gives back the proof of the ledger entry.
-use super::body::{Body, Cited, Patch, own_unknown};
-use super::frameworks::{self, Library};
-use super::kind::Comment;
-use super::known::Known;
-use super::record::{Record, Shown};
-use super::{Draft, Reader, Resource, Row, Selector, Settings, limit, links, spine};
-use crate::access::Caller;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
-use crate::db::{Conn, dialect::NOW, schema::versions as v};
-use crate::ledger::{self, Change, Head, Recorded, Stamp};
-use diesel::prelude::*;
+//! A write for those who have a permission: it alone lets records of a register be written.
+use super::record::Record;
+use super::{Draft, Known, Patch, Resource, Selector, Writing};
+use crate::core::{Id, Result};
+use crate::ledger::Recorded;
 use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
 
 /// A permission that lets records of `R` be written.
 pub trait Covers<R> {}
 
-/// A write transaction behind the organization's lock, for those who have the permission `P`.
+/// A write transaction for those who have the permission `P`: it writes what `P` covers, and does all that [`Writing`] does.
 pub struct Tx<'a, P> {
-    pub(super) conn: &'a mut Conn,
-    pub(super) head: &'a mut Head,
-    caller: &'a Caller,
-    pub(super) stamp: Stamp,
-    settings: Settings,
-    pub(super) began: i64,
-    pub(super) written: Option<Row>,
+    writing: Writing<'a>,
     permission: PhantomData<P>,
 }
 
+impl<'a, P> Deref for Tx<'a, P> {
+    type Target = Writing<'a>;
+    fn deref(&self) -> &Writing<'a> {
+        &self.writing
+    }
+}
+impl<'a, P> DerefMut for Tx<'a, P> {
+    fn deref_mut(&mut self) -> &mut Writing<'a> {
+        &mut self.writing
+    }
+}
+
 impl<'a, P> Tx<'a, P> {
-    /// Only the guard and the house open one.
-    pub fn open(conn: &'a mut Conn, head: &'a mut Head, caller: &'a Caller, stamp: Stamp, settings: Settings) -> Self {
-        let began = head.next();
-        Tx { conn, head, caller, stamp, settings, began, written: None, permission: PhantomData }
-    }
-    /// When this write happens.
-    pub fn now(&self) -> Instant {
-        self.stamp.at
-    }
-    /// The organization's date.
-    pub fn today(&self) -> chrono::NaiveDate {
-        self.stamp.at.day(self.settings.zone)
-    }
-    /// The day of the next review: so many days from today, or as the organization's setting says.
-    pub fn review_in(&self, days: Option<i32>) -> Option<chrono::NaiveDate> {
-        let days = u64::try_from(days.unwrap_or(self.settings.review_days)).ok()?;
-        self.today().checked_add_days(chrono::Days::new(days))
-    }
-    /// The position of the last entry, this transaction's included.
-    pub fn position(&self) -> i64 {
-        self.head.next() - 1
-    }
-    /// The organization's settings.
-    pub fn settings(&self) -> Settings {
-        self.settings
-    }
-    /// Who writes.
-    pub fn caller(&self) -> &'a Caller {
-        self.caller
-    }
-    /// The connection, for the store functions of a room.
-    pub fn conn(&mut self) -> &mut Conn {
-        self.conn
-    }
-    /// What stands, this transaction's changes included.
-    pub fn reader(&mut self) -> Reader<'_> {
-        Reader::within(self.conn, self.caller, self.stamp.at, self.head, self.settings)
-    }
-    /// Why, as the request says it.
-    pub fn reason(&self) -> Option<&str> {
-        self.stamp.reason.as_deref()
-    }
-    /// The reason of the entries to come.
-    pub fn because(&mut self, reason: Option<String>) {
-        if reason.is_some() {
-            self.stamp.reason = reason;
-        }
+    /// Only the guard and the house open one, for a caller who was asked whether they may.
+    pub fn of(writing: Writing<'a>) -> Self {
+        Tx { writing, permission: PhantomData }
     }
     /// The live record, at the version the caller knows: 404, then 428 or 412, then 403 where it lies outside of the key's limits or is not theirs.
     pub fn load<R: Resource>(&mut self, selector: &Selector, known: &Known) -> Result<Record<R>>
     where
         P: Covers<R>,
     {
-        self.load_any(selector, known, false)
+        self.writing.load(selector, known)
     }
     /// The same, archived or not.
     pub fn load_any<R: Resource>(&mut self, selector: &Selector, known: &Known, archived_too: bool) -> Result<Record<R>>
     where
         P: Covers<R>,
     {
-        ledger::in_time()?;
-        let record = self.reader().load::<R>(selector, archived_too)?;
-        known.check(record.spine.version)?;
-        self.within(&record)?;
-        self.assigned(&record)?;
-        Ok(record)
-    }
-    fn assigned<R: Resource>(&self, record: &Record<R>) -> Result<()> {
-        let owned = record.links.one("owner_id").is_some_and(|owner| Some(owner) == self.caller.actor.person_id);
-        // Their own account and keys are theirs, too.
-        let account = [Some(record.spine.id), record.links.one("user_id")].contains(&self.caller.user_id);
-        let mine = owned || record.spine.id == self.caller.actor.id || self.caller.user_id.is_some() && account;
-        match self.caller.contributes() && !mine {
-            true => Err(Problem::new(Code::NotAssigned, "Contributors may change only records they own.")),
-            false => Ok(()),
-        }
-    }
-    /// A draft of a body that was read before; every fault is named, unknown references among them.
-    pub fn draft<R: Resource>(&mut self, body: impl Into<Body<R>>) -> Result<Draft<R>> {
-        self.draft_over(body.into(), None)
-    }
-    fn draft_over<R: Resource>(&mut self, body: Body<R>, before: Option<&R>) -> Result<Draft<R>> {
-        ledger::in_time()?;
-        let (caller, today) = (self.caller, self.today());
-        // The two look at the database one after the other.
-        let conn = std::cell::RefCell::new(&mut *self.conn);
-        let unknown = &mut |references: &links::References| match links::resolve(
-            *conn.borrow_mut(),
-            caller,
-            &R::KIND,
-            references,
-            &spine::no_links(),
-            today,
-        ) {
-            Ok(_) => vec![],
-            Err(problem) => problem.errors().to_vec(),
-        };
-        body.settled(&mut |own| uncited(*conn.borrow_mut(), caller, own, before), unknown)
+        self.writing.load_any(selector, known, archived_too)
     }
     /// A new record.
     pub fn create<R: Resource>(&mut self, draft: Draft<R>) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {
-        self.create_as(Id::new(), draft, R::State::default(), R::KIND.initial)
+        self.writing.create(draft)
     }
     /// A new record with an id, a state and a status of its own.
     pub fn create_as<R: Resource>(&mut self, id: Id, draft: Draft<R>, state: R::State, status: &str) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {
-        let today = self.today();
-        let mut links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &spine::no_links(), today)?;
-        match uncited(self.conn, self.caller, &draft.own, None)? {
-            faults if faults.is_empty() => {}
-            faults => return Err(Problem::invalid(faults)),
-        }
-        if self.caller.contributes() && links.one("owner_id").is_none() {
-            links.set("owner_id", self.caller.actor.person_id.into_iter().collect());
-        }
-        let number = self.head.number(R::KIND.name);
-        let spine = spine::begin(&R::KIND, id, number, status, &self.stamp.actor, self.stamp.at);
-        let mut record = Record { spine, common: draft.common, own: draft.own, state, links };
-        if R::KIND.reviewed && record.common.review_due_on.is_none() {
-            record.common.review_due_on = self.review_in(None);
-        }
-        R::settle(&mut record, None, self.today());
-        R::checked(&record, None, self.today())?;
-        self.assigned(&record)?;
-        R::permitted(self, None, &record, "create")?;
-        let made = self.enter(record, None, "create")?;
-        R::followed(self, None, made.get())?;
-        Ok(made)
+        self.writing.create_as(id, draft, state, status)
     }
     /// A patch or a transition: the record as it is to be, under the word for what happened.
-    pub fn save<R: Resource>(&mut self, before: &Record<R>, mut record: Record<R>, action: &str) -> Result<Recorded<Record<R>>>
+    pub fn save<R: Resource>(&mut self, before: &Record<R>, record: Record<R>, action: &str) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {
-        self.stamped(before, &mut record);
-        R::permitted(self, Some(before), &record, action)?;
-        let saved = self.enter(record, Some(before), action)?;
-        R::followed(self, Some(before), saved.get())?;
-        Ok(saved)
-    }
-    /// What follows for a record from the change of another kind: it asks for no permission of its own, and for no limits.
-    pub(crate) fn follow<R: Resource>(&mut self, before: &Record<R>, mut record: Record<R>, action: &str) -> Result<()> {
-        self.stamped(before, &mut record);
-        self.write(record, Some(before), action).map(drop)
-    }
-    fn stamped<R: Resource>(&mut self, before: &Record<R>, record: &mut Record<R>) {
-        let at = self.stamp.at.max(before.spine.updated_at.plus_millis(1));
-        self.stamp.at = at;
-        record.spine.version = before.spine.version + 1;
-        (record.spine.updated_at, record.spine.updated_by) = (at, self.stamp.actor.clone());
+        self.writing.save(before, record, action)
     }
     /// A patch of the writable part (RFC 7396). One that changes nothing leaves the record and the ledger alone.
     pub fn patch<R: Resource>(&mut self, before: Record<R>, patch: impl Into<Patch<R>>) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {
-        R::changeable(&before)?;
-        let mut body = before.body()?;
-        let faults = patch.into().apply(&mut body);
-        let draft = match self.draft_over::<R>(Body::read(body), Some(&before.own)) {
-            Ok(draft) if faults.is_empty() => draft,
-            Ok(draft) => {
-                let looked_up = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links, self.today()).err();
-                let unknown = looked_up.map(|problem| problem.errors().to_vec()).unwrap_or_default();
-                return Err(Problem::invalid([faults, unknown].concat()));
-            }
-            Err(problem) if problem.is(Code::ValidationFailed) => {
-                return Err(Problem::invalid([faults.as_slice(), problem.errors()].concat()));
-            }
-            Err(problem) => return Err(problem),
-        };
-        let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links, self.today())?;
-        let mut record = before.clone().with(draft, links);
-        R::settle(&mut record, Some(&before), self.today());
-        R::checked(&record, Some(&before), self.today())?;
-        match record.body()? == before.body()? {
-            true => ledger::unchanged(self.head, self.began, before),
-            false => self.save(&before, record, "update"),
-        }
-    }
-    /// A record that a write of several leaves as it is.
-    pub fn kept<R: Resource>(&mut self, record: Record<R>) -> Result<Recorded<Record<R>>> {
-        let standing = self.reader().row::<R>(&Selector::Id(record.spine.id), true)?;
-        match standing.version == record.spine.version {
-            true => Ok(ledger::kept(record)),
-            false => Err(Problem::internal("a record that changed was called kept")),
-        }
-    }
-    /// What the answer is when there is nothing to write; refused after a write.
-    pub fn unchanged<T>(&mut self, value: T) -> Result<Recorded<T>> {
-        ledger::unchanged(self.head, self.began, value)
-    }
-    /// A transition: checks that the state allows it and that a required comment is there, and sets the state.
-    pub fn step<R: Resource>(&mut self, record: &mut Record<R>, verb: &'static str, comment: Option<&str>) -> Result<()> {
-        let transition = R::KIND.transition(verb, &record.spine.status)?;
-        if transition.comment == Comment::Required && comment.is_none_or(|text| text.trim().is_empty()) {
-            return Err(Problem::invalid(vec![Invalid::body("/comment", "required", "is needed")]));
-        }
-        self.because(comment.map(str::to_owned));
-        record.spine.status = transition.to.to_owned();
-        Ok(())
+        self.writing.patch(before, patch)
     }
     /// Out of the lists; the history stays. 409 when others need it.
     pub fn archive<R: Resource>(&mut self, before: Record<R>) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {
-        R::archivable(&before, self.today())?;
-        links::free(self.conn, self.caller, before.spine.id)?;
-        let mut record = before.clone();
-        record.spine.archived_at = Some(self.stamp.at.max(before.spine.updated_at.plus_millis(1)));
-        self.save(&before, record, "archive")
+        self.writing.archive(before)
     }
     /// Back into the lists.
     pub fn restore<R: Resource>(&mut self, before: Record<R>) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {
-        if before.spine.archived_at.is_none() {
-            return Err(Problem::new(Code::IllegalTransition, "The record is not archived."));
-        }
-        let mut record = before.clone();
-        record.spine.archived_at = None;
-        self.save(&before, record, "restore")
+        self.writing.restore(before)
     }
-    /// The way into the ledger for what a caller asks for: the record has to lie within the key's limits, before and after.
-    fn enter<R: Resource>(&mut self, record: Record<R>, before: Option<&Record<R>>, action: &str) -> Result<Recorded<Record<R>>> {
-        before.map_or(Ok(()), |before| self.within(before))?;
-        self.within(&record)?;
-        self.write(record, before, action)
-    }
-    fn write<R: Resource>(&mut self, record: Record<R>, before: Option<&Record<R>>, action: &str) -> Result<Recorded<Record<R>>> {
-        let (tenant, id, seq) = (self.stamp.tenant, record.spine.id, self.head.next());
-        spine::free_reference(self.conn, self.caller, &record)?;
-        ledger::in_time()?;
-        for relation in R::KIND.relations.iter().filter(|relation| relation.acyclic) {
-            let before = before.map_or(&[][..], |before| before.links.many(relation.member));
-            let new: Vec<Id> = record.links.many(relation.member).iter().filter(|to| !before.contains(to)).copied().collect();
-            links::acyclic(self.conn, tenant, id, relation, &new)?;
-        }
-        if before.is_none() {
-            spine::identify::<R>(self.conn, tenant, &record.spine)?;
-        }
-        spine::insert(self.conn, tenant, &record, seq, R::KIND.schema)?;
-        R::insert((tenant, id, record.spine.version), &record, self.conn)?;
-        let (no_links, no_requirements) = (spine::no_links(), Vec::new());
-        links::replace(self.conn, tenant, id, before.map_or(&no_links, |b| &b.links), &record.links, seq)?;
-        let old = before.map_or(no_requirements.as_slice(), |b| b.own.requirements());
-        links::replace_requirements(self.conn, tenant, id, old, record.own.requirements(), seq)?;
-        let (body, personal) = record.image()?;
-        let (kind, version) = (R::KIND.name, record.spine.version);
-        let (status, archived) = (record.spine.status.clone(), record.spine.archived_at.is_some());
-        let (schema, account) = (R::KIND.schema, R::KIND.account);
-        let change = Change { action, kind, record: id, version, body: &body, personal: personal.as_deref(), schema, account };
-        let recorded = ledger::append(self.conn, self.head, &self.stamp, &change, record)?;
-        self.written = Some(Row { id, version, status, archived, body, personal, schema, names: 0 });
-        Ok(recorded)
-    }
-    /// 403 unless the record lies wholly within the limits of the caller's key.
-    pub fn within<R: Resource>(&self, record: &Record<R>) -> Result<()> {
-        limit::within(self.caller, record)
-    }
-    /// Does the caller see this record, archived or not?
-    pub fn sees<R: Resource>(&mut self, id: Id) -> Result<bool> {
-        let reader = self.reader();
-        let seen = v::table.filter(reader.seen(R::KIND.name)).filter(v::id.eq(id)).select(v::version);
-        Ok(seen.get_result::<i32>(reader.conn).optional()?.is_some())
-    }
-    /// The frameworks that the caller can refer to now.
-    pub fn library(&mut self) -> Library<'_> {
-        Library::new(self.conn, self.caller, NOW)
-    }
-    /// The record as it is answered.
-    pub fn shown<R: Resource>(&mut self, recorded: Recorded<Record<R>>) -> Result<Recorded<Shown>> {
-        let row = self.row(recorded.get())?;
-        let shown = self.reader().show::<R>(row)?;
-        Ok(recorded.map(|_| shown))
-    }
-    /// The row of a record as it was just written, or stands.
-    pub fn row<R: Resource>(&mut self, record: &Record<R>) -> Result<Row> {
-        let (id, version) = (record.spine.id, record.spine.version);
-        match self.written.take().filter(|row| row.id == id && row.version == version) {
-            Some(row) => Ok(row),
-            None => self.reader().row::<R>(&Selector::Id(id), true),
-        }
-    }
-}
-
-/// Faults of the frameworks and requirements that a record names. What it named before stays, though a later revision is without it.
-fn uncited<R: Resource>(conn: &mut Conn, caller: &Caller, own: &R, before: Option<&R>) -> Result<Vec<Invalid>> {
-    let (mut library, mut failed) = (Library::new(conn, caller, NOW), None);
-    let mut known = |cited: Cited<'_>| {
-        let named = |before: &R| match cited {
-            Cited::Framework(slug) => before.frameworks().iter().any(|(_, known)| *known == slug),
-            Cited::Requirement(id) => before.requirements().iter().any(|known| known == id),
-        };
-        let found = match cited {
-            _ if before.is_some_and(named) => Ok(true),
-            Cited::Framework(slug) => library.framework(slug).map(|found| found.is_some()),
-            Cited::Requirement(id) => library.has(id),
-        };
-        found.unwrap_or_else(|problem| {
-            failed = Some(problem);
-            true
-        })
-    };
-    let faults = own_unknown(own, &mut known, &|slug| frameworks::seen(caller, slug));
-    failed.map_or(Ok(faults), Err)
 }

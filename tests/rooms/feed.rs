@@ -3,6 +3,7 @@ use super::{at, made};
 use crate::support::TestApp;
 use crate::support::make::{last, seqs};
 use futures_util::StreamExt;
+use isms::insight::scan::{self, Asked, Effort};
 use serde_json::{Value, json};
 
 crate::on_both!(
@@ -15,6 +16,7 @@ crate::on_both!(
     a_running_export_ends_with_its_key,
     changes_are_told_by_the_version_before,
     entries_answer_who_changed_what,
+    a_narrowed_question_comes_to_its_end,
     an_administrator_sees_accounts_and_no_registers
 );
 
@@ -226,6 +228,94 @@ async fn entries_answer_who_changed_what(app: &TestApp) {
     }
     for bad in ["actor_id=x", "record_id=x", "at_since=x", "cursor=x", "limit=201", "kind=x", "nmae=x", "as_of=2027-01-01"] {
         app.get(manager, &format!("/v1/ledger/entries?{bad}")).await.expect(400);
+    }
+}
+
+async fn a_narrowed_question_comes_to_its_end(app: &TestApp) {
+    let manager = &app.keys.manager;
+    let mut ids = Vec::new();
+    for n in 0..12 {
+        let (kind, beside) = match n % 3 {
+            0 => ("assets", json!({"asset_type": "hardware", "classification": "internal"})),
+            1 => ("actions", json!({})),
+            _ => ("people", json!({})),
+        };
+        let record = made(app, kind, &format!("r{n}"), beside).await;
+        if n % 2 == 0 {
+            app.patch(manager, &at(kind, &record), "*", &json!({"name": format!("r{n} again")})).await.expect(200);
+        }
+        ids.push(record["id"].as_str().unwrap().to_owned());
+        app.pass_days(1);
+    }
+    let all = app.get(manager, "/v1/ledger/entries?limit=200").await.data();
+    let all: Vec<&Value> = all.iter().filter(|entry| entry.get("hidden") != Some(&json!(true))).collect();
+    assert!(all.len() > 18);
+    type Fits<'a> = Box<dyn Fn(&Value) -> bool + 'a>;
+    let is = |entry: &Value, name: &str, of: &[&str]| of.iter().any(|value| entry[name] == *value);
+    let day = |entry: &Value| entry["at"].as_str().unwrap()[..10].to_owned();
+    let middle = all[5]["at"].as_str().unwrap()[..10].to_owned();
+    let questions: Vec<(String, Fits<'_>)> = vec![
+        ("kind=asset".into(), Box::new(|entry| is(entry, "kind", &["asset"]))),
+        (
+            "kind=asset&kind=person&action=update".into(),
+            Box::new(|entry| is(entry, "kind", &["asset", "person"]) && is(entry, "action", &["update"])),
+        ),
+        ("action=update".into(), Box::new(|entry| is(entry, "action", &["update"]))),
+        (format!("record_id={}&record_id={}", ids[0], ids[4]), Box::new(|entry| is(entry, "id", &[&ids[0], &ids[4]]))),
+        (
+            format!("record_id={}&action=create&kind=asset", ids[0]),
+            Box::new(|entry| is(entry, "id", &[&ids[0]]) && is(entry, "action", &["create"])),
+        ),
+        (format!("at_since={middle}"), Box::new(|entry| day(entry) >= middle)),
+        (format!("at_before={middle}&kind=action"), Box::new(|entry| day(entry) < middle && is(entry, "kind", &["action"]))),
+    ];
+    for (question, fits) in &questions {
+        let wanted: Vec<&Value> = all.iter().copied().filter(|entry| fits(entry)).map(|entry| &entry["seq"]).collect();
+        assert!(!wanted.is_empty(), "{question}");
+        for limit in [1, 2, 7] {
+            let (mut found, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page =
+                    app.get(manager, &format!("/v1/ledger/entries?{question}&limit={limit}{cursor}")).await.expect(200).json().clone();
+                let data = page["data"].as_array().unwrap();
+                assert!(data.len() <= limit);
+                found.extend(data.iter().map(|entry| entry["seq"].clone()));
+                match page["next_cursor"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => break,
+                }
+            }
+            assert_eq!(found.iter().collect::<Vec<_>>(), wanted, "{question}, {limit} at once");
+        }
+    }
+    // With little effort a page ends before it is full, and says up to where it looked.
+    let (actor, tenant) = (isms::access::Actor::system(crate::support::make::tenant(app)), crate::support::make::tenant(app));
+    let caller = isms::access::Caller::new(tenant, actor, vec![isms::access::Role::Manager], Default::default(), app.house.clock().now());
+    for backwards in [true, false] {
+        let mut conn = app.conn();
+        let settings = isms::records::Settings::FIRST;
+        let mut reader = isms::records::Reader::open(&mut conn, &caller, None, app.house.clock().now(), settings).unwrap();
+        let mut asked =
+            Asked { kinds: vec!["asset", "person"], some: true, actions: vec!["update".into()], limit: 1, backwards, ..Asked::default() };
+        let (mut found, mut short) = (Vec::new(), 0);
+        loop {
+            let effort = Effort { some: 2, least: 1, rounds: 2 };
+            let page = scan::find(&mut reader, &asked, last(app), effort).unwrap();
+            let full = page.entries.len() > 1;
+            found.extend(page.entries.iter().take(1).map(|entry| entry.seq));
+            let end = match (full, page.looked_to) {
+                (true, _) => found.last().copied().unwrap(),
+                (false, Some(seq)) => seq,
+                (false, None) => break,
+            };
+            short += usize::from(!full);
+            (asked.before, asked.after) = if backwards { (Some(end), None) } else { (None, Some(end)) };
+        }
+        found.sort();
+        let mut wanted: Vec<i64> = all.iter().filter(|entry| (questions[1].1)(entry)).map(|entry| entry["seq"].as_i64().unwrap()).collect();
+        wanted.sort();
+        assert_eq!(found, wanted);
+        assert!(short > 0);
     }
 }
 

@@ -7,7 +7,9 @@ use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Because, Cancel, Complete, Guard, Input, Start, transit};
 use crate::records::ask::Moments;
-use crate::records::{By, Comment as Needs, Condition, Kind, Known, Limit, Record, Relation, Resource, SCOPED, Stored, Transition, Tx};
+use crate::records::{
+    By, Comment as Needs, Condition, Kind, Known, Limit, Record, Relation, Resource, SCOPED, Stored, Transition, Tx, Writing,
+};
 use actix_web::post;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -74,7 +76,7 @@ impl Resource for Action {
     fn example() -> Value {
         json!({"name": "Withdraw access of leavers within a day", "description": "Connect the directory with the personnel system.", "due_on": "2027-01-31", "progress": 20})
     }
-    fn followed<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
+    fn followed(tx: &mut Writing<'_>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
         let origins = [before, Some(after)].into_iter().flatten().filter_map(|record| record.links.one("origin_id"));
         unverify(tx, &origins.collect::<BTreeSet<_>>())
     }

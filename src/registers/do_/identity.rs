@@ -8,7 +8,7 @@ use crate::db::dialect::{NOW, OPEN};
 use crate::db::schema::{api_keys as k, evidence as ev, versions as v};
 use crate::http::Push;
 use crate::records::reader::record_of;
-use crate::records::{Known, Record, Selector, Tx, sight};
+use crate::records::{Known, Record, Selector, Tx, Writing, sight};
 use diesel::dsl::exists;
 use diesel::prelude::*;
 use std::collections::BTreeSet;
@@ -49,7 +49,7 @@ fn takes_over(caller: &Caller) -> bool {
 }
 
 /// The piece on that side that the caller continues; at the same moment, one with the same content where there is one.
-pub fn other<P>(tx: &mut Tx<'_, P>, said: &Pushed, side: Side) -> Result<Option<Other>> {
+pub fn other(tx: &mut Writing<'_>, said: &Pushed, side: Side) -> Result<Option<Other>> {
     for time in 0..TIMES {
         let some = page(tx, said, side, time)?;
         let (many, mine) = (some.len() as i64, continued(tx, &some)?);
@@ -68,7 +68,7 @@ pub fn other<P>(tx: &mut Tx<'_, P>, said: &Pushed, side: Side) -> Result<Option<
     Ok(None)
 }
 
-fn page<P>(tx: &mut Tx<'_, P>, said: &Pushed, side: Side, time: i64) -> Result<Vec<Other>> {
+fn page(tx: &mut Writing<'_>, said: &Pushed, side: Side, time: i64) -> Result<Vec<Other>> {
     let tenant = tx.caller().tenant;
     let standing = v::table.on(v::tenant_id.eq(ev::tenant_id).and(v::id.eq(ev::id)).and(v::version.eq(ev::version)));
     let same = ev::table.inner_join(standing).filter(ev::tenant_id.eq(tenant).and(ev::source.eq(&said.source)));
@@ -87,7 +87,7 @@ fn page<P>(tx: &mut Tx<'_, P>, said: &Pushed, side: Side, time: i64) -> Result<V
 }
 
 /// Which of these the caller continues; `None` for all.
-fn continued<P>(tx: &mut Tx<'_, P>, some: &[Other]) -> Result<Option<BTreeSet<Id>>> {
+fn continued(tx: &mut Writing<'_>, some: &[Other]) -> Result<Option<BTreeSet<Id>>> {
     let caller = tx.caller();
     if sees_all(caller) || some.is_empty() {
         return Ok(None);
@@ -109,7 +109,7 @@ fn continued<P>(tx: &mut Tx<'_, P>, some: &[Other]) -> Result<Option<BTreeSet<Id
 }
 
 /// Which of these a machine pushed.
-fn machines<P>(tx: &mut Tx<'_, P>, ids: &[Id]) -> Result<BTreeSet<Id>> {
+fn machines(tx: &mut Writing<'_>, ids: &[Id]) -> Result<BTreeSet<Id>> {
     let key = k::table.filter(k::tenant_id.eq(ev::tenant_id).and(k::id.eq(ev::pushed_by)).and(k::role.eq("collector")));
     let pushed = ev::table.filter(ev::tenant_id.eq(tx.caller().tenant)).filter(ev::id.eq_any(ids)).filter(exists(key));
     Ok(pushed.select(ev::id).distinct().load::<Id>(tx.conn())?.into_iter().collect())

@@ -3,7 +3,7 @@
 //! and are put in at reading.
 use crate::core::{Problem, Result, packed};
 use crate::db::schema::soa_statements as st;
-use crate::records::{Reader, Tx, names};
+use crate::records::{Reader, Writing, names};
 use diesel::prelude::*;
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ pub fn nameless(mut statement: Value) -> Value {
 }
 
 /// Keeps a statement under its SHA-256.
-pub fn keep<P>(tx: &mut Tx<'_, P>, sha256: &str, canonical: &str) -> Result<()> {
+pub fn keep(tx: &mut Writing<'_>, sha256: &str, canonical: &str) -> Result<()> {
     let tenant = tx.caller().tenant;
     let known: i64 = st::table.find((tenant, sha256)).count().get_result(tx.conn())?;
     if known == 0 {

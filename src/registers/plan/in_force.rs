@@ -7,7 +7,7 @@ use crate::db::dialect::at;
 use crate::db::schema::{ledger_entries as e, links as l, risk_methodologies as m, risks as r, versions as v};
 use crate::http::transit::Said;
 use crate::records::history::Entry;
-use crate::records::{Covers, Reader, Record, Resource, Selector, Tx};
+use crate::records::{Covers, Reader, Record, Resource, Selector, Tx, Writing};
 use diesel::prelude::*;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,7 +120,7 @@ fn uncovered(reader: &mut Reader<'_>, by: &InForce) -> Result<BTreeSet<Id>> {
 }
 
 /// 409 where assessed risks would be left without a methodology.
-fn still_covered<P>(tx: &mut Tx<'_, P>, before: &InForce, after: &InForce) -> Result<()> {
+fn still_covered(tx: &mut Writing<'_>, before: &InForce, after: &InForce) -> Result<()> {
     let mut reader = tx.reader();
     let already = uncovered(&mut reader, before)?;
     let left: Vec<Id> = uncovered(&mut reader, after)?.difference(&already).copied().collect();
@@ -202,7 +202,7 @@ fn chosen<'a>(rivals: &[&'a Record<RiskMethodology>], text: &str) -> Result<&'a 
 }
 
 /// Takes a methodology out of force; 409 where assessed risks need it.
-pub fn retire<P>(tx: &mut Tx<'_, P>, record: &mut Record<RiskMethodology>) -> Result<()> {
+pub fn retire(tx: &mut Writing<'_>, record: &mut Record<RiskMethodology>) -> Result<()> {
     let before = InForce::read(&mut tx.reader())?;
     let after = before.clone().without(record.spine.id);
     still_covered(tx, &before, &after)?;

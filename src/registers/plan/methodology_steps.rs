@@ -6,7 +6,7 @@ use crate::core::{Problem, Result};
 use crate::http::describe::{Changed, Found, Refusals};
 use crate::http::handlers::Comment;
 use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Retire, Return, Revise, Submit, transit};
-use crate::records::{Known, Record, Resource, Tx};
+use crate::records::{Known, Record, Resource, Tx, Writing};
 use actix_web::{HttpRequest, get, post};
 
 /// Ask for approval of a risk methodology
@@ -19,7 +19,7 @@ pub async fn submit(guard: Guard<Submit<RiskMethodology>>, at: At, known: Known,
     revision::submit_with(guard, at, known, input, sound).await
 }
 /// What was written under older rules is checked again before it is put to use.
-fn sound<P>(_: &mut Tx<'_, P>, record: &Record<RiskMethodology>) -> Result<()> {
+fn sound(_: &mut Writing<'_>, record: &Record<RiskMethodology>) -> Result<()> {
     let faults = record.own.faults();
     if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
 }

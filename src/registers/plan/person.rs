@@ -3,7 +3,7 @@ use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::people as p, schema::versions as v};
 use crate::records::accounts::Written;
 use crate::records::ask::Moments;
-use crate::records::{By, Condition, Kind, Limit, Record, Relation, Resource, SCOPED, Stateless, Stored, Tx, unasked, unasked_flag};
+use crate::records::{By, Condition, Kind, Limit, Record, Relation, Resource, SCOPED, Stateless, Stored, Writing, unasked, unasked_flag};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ impl Resource for Person {
         backwards.then(|| crate::core::Invalid::body("/ends_on", "order", "lies before starts_on")).into_iter().collect()
     }
     /// A last day is one for the person's accounts, too; whoever comes back logs in anew.
-    fn followed<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
+    fn followed(tx: &mut Writing<'_>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
         match before {
             Some(before) if before.own.ends_on != after.own.ends_on => {
                 let mut written = Written::of(tx);

@@ -6,7 +6,7 @@ use crate::core::{Code, Instant, Problem, Result};
 use crate::db::schema::ledger_entries as e;
 use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Return, Revise, Submit, Then, handlers::Comment, transit};
 use crate::records::history::{self, Entry};
-use crate::records::{Comment as Needs, Deed, Known, Reader, Record, Resource, Transition, Tx};
+use crate::records::{Comment as Needs, Deed, Known, Reader, Record, Resource, Transition, Tx, Writing};
 use actix_web::HttpRequest;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ pub async fn submit_with<R: Resource<State = Revised>>(
     at: At,
     known: Known,
     input: Input,
-    ready: impl FnOnce(&mut Tx<'_, Submit<R>>, &Record<R>) -> Result<()> + Send + 'static,
+    ready: impl FnOnce(&mut Writing<'_>, &Record<R>) -> Result<()> + Send + 'static,
 ) -> Result<Answer> {
     let asked = |tx: &mut Tx<'_, _>, record: &mut Record<R>, _: Comment| {
         ready(tx, record)?;

@@ -12,7 +12,7 @@ use crate::core::{Code, Instant, Problem, Result, VersionKey};
 use crate::db::{Conn, schema::nonconformities as n, schema::versions as v};
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Limit, Record, Relation, Resource, SCOPED, Stored, Transition, Tx, unasked, unasked_flag,
+    By, Comment as Needs, Condition, Kind, Limit, Record, Relation, Resource, SCOPED, Stored, Transition, Writing, unasked, unasked_flag,
 };
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
@@ -185,7 +185,7 @@ impl Resource for Nonconformity {
             rules::unverified(record);
         }
     }
-    fn permitted<P>(tx: &mut Tx<'_, P>, before: Option<&Record<Self>>, _: &Record<Self>, action: &str) -> Result<()> {
+    fn permitted(tx: &mut Writing<'_>, before: Option<&Record<Self>>, _: &Record<Self>, action: &str) -> Result<()> {
         match before {
             Some(before) if action == "update" => rules::raised(tx.caller(), before),
             _ => Ok(()),

@@ -5,7 +5,7 @@ use crate::core::{Code, Id, Problem, Result};
 use crate::db::among::among;
 use crate::db::dialect::{OPEN, body_of};
 use crate::db::schema::{links as l, versions as v};
-use crate::records::{Covers, Record, Tx};
+use crate::records::{Covers, Record, Tx, Writing};
 use crate::registers::act::action::Action;
 use diesel::prelude::*;
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ pub fn ever_led<P: Covers<Nonconformity>>(tx: &mut Tx<'_, P>, id: Id) -> Result<
 }
 
 /// Those of these nonconformities that are verified have to be verified again: something that they led to has changed.
-pub fn unverify<P>(tx: &mut Tx<'_, P>, origins: &BTreeSet<Id>) -> Result<()> {
+pub fn unverify(tx: &mut Writing<'_>, origins: &BTreeSet<Id>) -> Result<()> {
     let tenant = tx.caller().tenant;
     for id in origins {
         let standing = v::table.filter(v::tenant_id.eq(tenant).and(v::id.eq(*id)).and(v::kind.eq("nonconformity")).and(v::to_seq.eq(OPEN)));

@@ -6,7 +6,7 @@ use crate::core::{Code, Problem, Result};
 use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Cancel, Complete, Guard, Input, Permission, Return, Revoke, Start, Submit, input, transit};
-use crate::records::{Covers, Deed, Known, Record, Resource, Selector, Tx};
+use crate::records::{Covers, Deed, Known, Record, Resource, Selector, Tx, Writing};
 use crate::registers::plan::in_force;
 use crate::registers::plan::risk::{Risk, RiskScore};
 use actix_web::post;
@@ -21,13 +21,13 @@ impl Covers<RiskTreatment> for Sign {}
 impl Covers<Risk> for Sign {}
 
 /// The risk of a treatment.
-fn risk_of<P>(tx: &mut Tx<'_, P>, treatment: &Record<RiskTreatment>) -> Result<Record<Risk>> {
+fn risk_of(tx: &mut Writing<'_>, treatment: &Record<RiskTreatment>) -> Result<Record<Risk>> {
     let id = treatment.links.one("risk_id").ok_or_else(|| Problem::internal("a treatment without a risk"))?;
     tx.reader().load::<Risk>(&Selector::Id(id), true)
 }
 
 /// What would be signed now.
-fn basis<P>(tx: &mut Tx<'_, P>, treatment: &Record<RiskTreatment>, risk: &Record<Risk>) -> Result<TreatmentBasis> {
+fn basis(tx: &mut Writing<'_>, treatment: &Record<RiskTreatment>, risk: &Record<Risk>) -> Result<TreatmentBasis> {
     let method = in_force::of_risk(&mut tx.reader(), risk)?;
     let over = treatment.own.accepts() && treatment.own.expires_on.is_some_and(|day| day < tx.today());
     match over {
@@ -37,7 +37,7 @@ fn basis<P>(tx: &mut Tx<'_, P>, treatment: &Record<RiskTreatment>, risk: &Record
 }
 
 /// A contributor decides on what is theirs: the treatment, or its risk.
-fn decides<P>(tx: &Tx<'_, P>, treatment: &Record<RiskTreatment>, risk: &Record<Risk>) -> Result<()> {
+fn decides(tx: &Writing<'_>, treatment: &Record<RiskTreatment>, risk: &Record<Risk>) -> Result<()> {
     let me = tx.caller().actor.person_id;
     let mine = me.is_some() && (me == treatment.links.one("owner_id") || me == risk.links.one("owner_id"));
     match tx.caller().contributes() && !mine {
