@@ -14,7 +14,7 @@ const scratch = mkdtempSync(join(tmpdir(), "docs-page-"));
 const check = (holds, what) => { if (!holds) throw new Error(`not so: ${what}`); };
 
 const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-ipc-flooding-protection", "--remote-debugging-pipe", `--user-data-dir=${scratch}/profile`];
-const browser = spawn(CHROMIUM, [...flags, "about:blank"], { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+const browser = spawn(CHROMIUM, [...flags, "about:blank"], { detached: true, stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
 const [, , , out, back] = browser.stdio;
 const waiting = new Map();
 const faults = [];
@@ -28,7 +28,7 @@ back.setEncoding("utf8").on("data", (text) => {
   messages.map((message) => JSON.parse(message)).forEach(take);
 });
 browser.on("error", (why) => { console.error(`${CHROMIUM}: ${why.message}`); process.exit(1); });
-const late = setTimeout(() => { console.error("The browser took more than three minutes."); browser.kill("SIGKILL"); process.exit(1); }, 180_000);
+const late = setTimeout(() => { console.error("The browser took more than three minutes."); process.kill(-browser.pid, "SIGKILL"); process.exit(1); }, 180_000);
 
 function take({ id, result, error, method, params }) {
   if (id) {
@@ -191,7 +191,7 @@ try {
   process.exitCode = 1;
 } finally {
   clearTimeout(late);
-  browser.kill("SIGKILL");
+  process.kill(-browser.pid, "SIGKILL"); // with its children, which write to the folder
   await new Promise((done) => browser.once("exit", done));
-  rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
+  rmSync(scratch, { recursive: true, force: true, maxRetries: 20 });
 }

@@ -3,6 +3,7 @@ use super::answer::{self, Answer};
 use super::client::client_address;
 use super::door::{Account, Counted, RequestId, threshold, within};
 use super::idempotency::Attempt;
+use super::kept::Question;
 use super::permission::Permission;
 use super::{House, Input};
 use crate::access::{Caller, Role, allowed, allows};
@@ -14,6 +15,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Instant as Tick;
 
 /// A caller who may do `P`.
 pub struct Guard<P> {
@@ -195,22 +197,35 @@ fn tag(caller: &Caller, position: i64, (at, settings): (Instant, Settings), form
 
 impl Asked<'_> {
     async fn view(&self, format: Option<&'static str>, as_of: Option<AsOf>, work: Look) -> Result<Answer> {
+        let (house, tenant) = (self.house, self.caller.tenant);
+        let path = self.request.uri().path_and_query().map_or("", |both| both.as_str());
+        let question = Question::of(self.caller, path, format);
+        let kept = house.kept.get(&question);
         // `*` is for what exists, which only the query knows.
-        if answer::named(self.request).is_some_and(|tags| tags != ["*"]) {
-            let (position, settings) = (self.house.position(self.caller.tenant).await?, self.house.settings(self.caller.tenant).await?);
-            let tag = tag(self.caller, position, (self.house.now(), settings), format);
-            if answer::known(self.request, &tag) {
+        let conditional = answer::named(self.request).is_some_and(|tags| tags != ["*"]);
+        if conditional || kept.is_some() {
+            let (position, settings) = (house.position(tenant).await?, house.settings(tenant).await?);
+            let tag = tag(self.caller, position, (house.now(), settings), format);
+            if conditional && answer::known(self.request, &tag) {
                 return Ok(Answer { by_accept: format.is_some(), ..Answer::unchanged(tag, position) });
             }
+            if let Some(kept) = kept.filter(|kept| kept.etag.as_deref() == Some(&tag)) {
+                return Ok(Answer::clone(&kept));
+            }
         }
-        let read = move |reader: &mut Reader<'_>| Ok((work(reader)?, reader.moment.last));
+        let read = move |reader: &mut Reader<'_>| {
+            let began = Tick::now();
+            Ok((work(reader)?, reader.moment.last, began.elapsed()))
+        };
         // The tag is of the time that was read: what was read before midnight is not taken for the next day's.
-        let known = (self.house.now(), self.house.settings(self.caller.tenant).await?);
-        let (answer, last) = self.house.read(self.caller, known, as_of, read).await?;
+        let known = (house.now(), house.settings(tenant).await?);
+        let (answer, last, took) = house.read(self.caller, known, as_of, read).await?;
         if as_of.is_none() {
-            self.house.writer.positions().publish(self.caller.tenant, last);
+            house.writer.positions().publish(tenant, last);
         }
-        Ok(Answer { by_accept: format.is_some(), ..answer.tagged(tag(self.caller, last, known, format)).at(last) })
+        let answer = Answer { by_accept: format.is_some(), ..answer.tagged(tag(self.caller, last, known, format)).at(last) };
+        house.kept.keep(question, &answer, took);
+        Ok(answer)
     }
     async fn effect(&self, content: &[u8], work: Work) -> Result<Answer> {
         let attempt = if self.request.method() == Method::POST { Attempt::read(self.request, content, self.house.tokens())? } else { None };

@@ -1,5 +1,6 @@
 //! The house: what the doors lead to. Its fields are private; handlers reach them through a guard that names the permission they need.
 use super::directory::Directory;
+use super::kept::Kept;
 use super::limit::Limiter;
 use super::logins::Logins;
 use super::measures::{Looked, Writes};
@@ -43,6 +44,7 @@ pub struct House {
     pub(super) writer: Writer,
     pub(super) directory: Directory,
     pub(super) limiter: Limiter,
+    pub(super) kept: Kept,
     pub(super) clock: Clock,
     pub(super) polls: Polls,
     tokens: Tokens,
@@ -75,6 +77,7 @@ impl House {
             writer,
             directory,
             limiter,
+            kept: Kept::default(),
             clock,
             tokens,
             logins,

@@ -17,6 +17,7 @@ pub mod house;
 pub mod idempotency;
 pub mod input;
 pub mod journal;
+mod kept;
 pub mod limit;
 pub mod logins;
 pub mod measures;
