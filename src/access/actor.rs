@@ -39,6 +39,7 @@ impl Actor {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schema(default)]
+#[validate(schema(function = period))]
 pub struct Limits {
     /// Only records of these scopes, and of the whole organization.
     #[serde(deserialize_with = "crate::core::text::or_default")]
@@ -93,6 +94,12 @@ impl Limits {
 fn slugs(all: &[String]) -> Result<(), ValidationError> {
     within(all, 64, "a slug has at most 64 characters")
 }
+fn period(limits: &Limits) -> Result<(), ValidationError> {
+    match limits.period_start_on.zip(limits.period_end_on).is_some_and(|(start, end)| end < start) {
+        true => Err(ValidationError::new("order").with_message("the period ends before it begins".into())),
+        false => Ok(()),
+    }
+}
 fn sources(all: &[String]) -> Result<(), ValidationError> {
     within(all, 200, "a source has at most 200 characters")
 }
@@ -120,6 +127,8 @@ pub struct Caller {
     pub digest: u32,
     /// The names of the organization's accounts.
     pub names: Arc<KnownNames>,
+    /// The position of the last entry about an account when this caller was looked up: what it may do is known up to there.
+    pub known_at: i64,
 }
 
 impl Caller {
@@ -128,7 +137,7 @@ impl Caller {
         let sight = serde_json::to_vec(&(&roles, &limits, actor.id)).unwrap_or_default();
         let digest = crc32fast::hash(&sight);
         let user_id = (actor.kind == ActorKind::User).then_some(actor.id);
-        Caller { tenant, actor, roles, limits, user_id, expires_at, digest, names: Arc::default() }
+        Caller { tenant, actor, roles, limits, user_id, expires_at, digest, names: Arc::default(), known_at: i64::MAX }
     }
     /// A key of this user.
     pub fn of_user(self, user_id: Option<Id>) -> Self {

@@ -7,6 +7,7 @@ use crate::access::{Actor, ActorKind, Caller, KnownNames, Limits, Role, api_key}
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::Conn;
 use crate::db::schema::{credentials as cr, key_secrets as k, ledger_entries as e, refresh_tokens as rt, versions as v};
+use crate::ledger;
 use crate::records::accounts;
 use actix_web::http::header::HeaderValue;
 use diesel::prelude::*;
@@ -70,16 +71,18 @@ impl House {
     /// The caller of this `Authorization` header, as far as it is in memory.
     pub fn caller(&self, authorization: Option<&HeaderValue>) -> Result<Arc<Caller>> {
         let none = || Problem::new(Code::Unauthenticated, "No credential was sent. Send `Authorization: Bearer <key or access token>`.");
-        let bad = || {
-            let why = "The credential that was sent is not good: it is unknown, has ended or was revoked, or its account was disabled. \
-                       Log in again, or ask an admin for a new key.";
-            Problem::new(Code::Unauthenticated, why).of_credential()
-        };
-        let given = authorization.ok_or_else(none)?.to_str().map_err(|_| bad())?;
-        let (slot, until) = self.slot(given).ok_or_else(bad)?;
+        let given = authorization.ok_or_else(none)?.to_str().map_err(|_| not_good())?;
+        let (slot, until) = self.slot(given).ok_or_else(not_good)?;
         // What was fresh when the request came in is good for its handler, though the moment has passed since.
-        let caller = self.directory.get(slot, 2 * FRESH).ok_or_else(bad)?;
-        if self.now() < ends(until, &caller) { Ok(caller) } else { Err(bad()) }
+        let caller = self.directory.get(slot, 2 * FRESH).ok_or_else(not_good)?;
+        if self.now() < ends(until, &caller) { Ok(caller) } else { Err(not_good()) }
+    }
+    /// The caller of this header as it is now, with the credential that says so: a body may have taken its time, in which a key was revoked.
+    pub(super) async fn caller_again(&self, authorization: Option<&HeaderValue>) -> Result<(Arc<Caller>, Credential)> {
+        let text = authorization.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        self.recognise(text, || Ok(())).await?;
+        let (slot, _) = self.slot(text).ok_or_else(not_good)?;
+        Ok((self.caller(authorization)?, Credential(slot)))
     }
     /// When the credential of this header ends, if it is an access token.
     pub fn token_ends(&self, authorization: Option<&str>) -> Option<Instant> {
@@ -162,6 +165,12 @@ struct UserImage {
 }
 
 fn look_up(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> {
+    let Some(caller) = stands(conn, slot, now)? else { return Ok(None) };
+    let known_at = ledger::read::end(conn, caller.tenant)?.accounts;
+    Ok(Some(Caller { known_at, ..caller }))
+}
+
+fn stands(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> {
     match slot {
         Slot::Key(hash) => key(conn, &hash, now),
         Slot::User(Session { tenant, user, epoch, .. }) => {
@@ -169,6 +178,28 @@ fn look_up(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> 
             if current == Some(epoch) { caller_of(conn, tenant, user, now) } else { Ok(None) }
         }
     }
+}
+
+/// The credential of a request, to be looked at again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Credential(Slot);
+
+impl Credential {
+    /// The caller as it is behind the organization's lock, where `accounts` is the position of the last entry about an account: who was found before
+    /// it is asked for again. 401 when the credential is good for nothing any more.
+    pub(super) fn caller(self, conn: &mut Conn, accounts: i64, known: Arc<Caller>, now: Instant) -> Result<Arc<Caller>> {
+        if accounts <= known.known_at {
+            return if now < known.expires_at { Ok(known) } else { Err(not_good()) };
+        }
+        let fresh = stands(conn, self.0, now)?.ok_or_else(not_good)?;
+        Ok(Arc::new(Caller { names: known.names.clone(), known_at: accounts, ..fresh }))
+    }
+}
+
+fn not_good() -> Problem {
+    let why = "The credential that was sent is not good: it is unknown, has ended or was revoked, or its account was disabled. Log in again, or ask \
+               an admin for a new key.";
+    Problem::new(Code::Unauthenticated, why).of_credential()
 }
 
 fn caller_of(conn: &mut Conn, tenant: TenantId, id: Id, now: Instant) -> Result<Option<Caller>> {

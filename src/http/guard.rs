@@ -166,7 +166,8 @@ impl<P: Permission> Guard<P> {
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,
     ) -> Result<Answer> {
         let asked = Asked { house: &self.house, caller: &self.caller, request: &self.request };
-        let answer = asked.effect(content, Box::new(move |writing| work(&mut Tx::of(writing)))).await;
+        let may = May { kind: P::KIND, action: P::ACTION };
+        let answer = asked.effect(may, content, Box::new(move |writing| work(&mut Tx::of(writing)))).await;
         if ["user", "api_key", "person", "organization"].contains(&P::KIND) {
             self.house.forget(self.caller.tenant);
         }
@@ -227,12 +228,17 @@ impl Asked<'_> {
         house.kept.keep(question, &answer, took);
         Ok(answer)
     }
-    async fn effect(&self, content: &[u8], work: Work) -> Result<Answer> {
+    async fn effect(&self, may: May, content: &[u8], work: Work) -> Result<Answer> {
         let attempt = if self.request.method() == Method::POST { Attempt::read(self.request, content, self.house.tokens())? } else { None };
-        let (caller, clock, settings) = (self.caller.clone(), self.house.clock.clone(), self.house.settings(self.caller.tenant).await?);
-        let (tenant, request, reason) = (caller.tenant, self.request_id(), self.reason()?);
+        let (known, credential) = self.house.caller_again(self.request.headers().get(header::AUTHORIZATION)).await?;
+        may.asked(&known)?;
+        let (clock, settings) = (self.house.clock.clone(), self.house.settings(known.tenant).await?);
+        let (tenant, request, reason) = (known.tenant, self.request_id(), self.reason()?);
         let run = move |conn: &mut crate::db::Conn, head: &mut Head| {
-            let (at, first) = (clock.now().max(head.last_at()), head.next());
+            let (now, first) = (clock.now(), head.next());
+            let at = now.max(head.last_at());
+            let caller = credential.caller(conn, head.accounts(), known, now)?;
+            may.asked(&caller)?;
             let replay = attempt.as_ref().map(|attempt| attempt.replay(conn, tenant, caller.actor.id, at)).transpose()?.flatten();
             let stamp = Stamp { tenant, actor: caller.actor.clone(), request, at, reason };
             let mut writing = Writing::open(conn, head, &caller, stamp, settings);
@@ -284,14 +290,25 @@ fn enter<P: Permission>(request: &HttpRequest) -> Result<Guard<P>> {
     };
     request.extensions_mut().insert(Account(caller.actor.kind, caller.actor.id));
     within(request, house.limiter.take(caller.actor.id))?;
-    match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
-        true => within_limits::<P>(&caller).and_then(|()| threshold(request)).map(|()| Guard {
-            house,
-            caller,
-            request: request.clone(),
-            permission: PhantomData,
-        }),
-        false => Err(forbidden(&caller.roles, P::KIND, P::ACTION)),
+    May { kind: P::KIND, action: P::ACTION }.asked(&caller)?;
+    threshold(request)?;
+    Ok(Guard { house, caller, request: request.clone(), permission: PhantomData })
+}
+
+/// A permission, as the policy names it.
+#[derive(Debug, Clone, Copy)]
+struct May {
+    kind: &'static str,
+    action: &'static str,
+}
+
+impl May {
+    /// 403 unless this caller has it, as far as the limits of its key go.
+    fn asked(self, caller: &Caller) -> Result<()> {
+        match self.kind.is_empty() || allows(&caller.roles, self.kind, self.action) {
+            true => within_limits(self, caller),
+            false => Err(forbidden(&caller.roles, self.kind, self.action)),
+        }
     }
 }
 
@@ -305,8 +322,8 @@ fn forbidden(roles: &[Role], kind: &str, action: &str) -> Problem {
 }
 
 /// 403 for a write of a register that the limits of the key leave no record of.
-fn within_limits<P: Permission>(caller: &Caller) -> Result<()> {
-    match kind::named(P::KIND).filter(|_| P::ACTION != "read") {
+fn within_limits(may: May, caller: &Caller) -> Result<()> {
+    match kind::named(may.kind).filter(|_| may.action != "read") {
         Some(kind) => kind.open_to(&caller.limits),
         None => Ok(()),
     }

@@ -197,8 +197,14 @@ pub async fn refresh_tokens(house: Data<House>, request: HttpRequest, input: Inp
         house.forget(session.tenant);
         return Err(ended());
     }
-    let token = sessions.run(move |conn| issue(conn, session, now)).await?;
+    let Some(token) = sessions.run(move |conn| issue_next(conn, session, now)).await? else { return Err(ended()) };
     tokens(&house, session, token, now)
+}
+
+/// The next token of a session, unless that was ended meanwhile. Its rows are locked until the token stands, so that whoever ends it finds that, too.
+fn issue_next(conn: &mut Conn, session: Session, now: Instant) -> Result<Option<String>> {
+    let standing = diesel::update(rt::table.filter(rt::family.eq(session.family))).set(rt::epoch.eq(rt::epoch)).execute(conn)?;
+    if standing == 0 { Ok(None) } else { issue(conn, session, now).map(Some) }
 }
 
 /// What a refresh token came to.
@@ -229,8 +235,10 @@ fn use_up(conn: &mut Conn, hash: [u8; 32], now: Instant) -> Result<Used> {
 }
 
 /// Ends a session: its refresh tokens, and with them its access tokens.
-fn end(conn: &mut Conn, family: Id) -> QueryResult<usize> {
-    diesel::delete(rt::table.filter(rt::family.eq(family))).execute(conn)
+fn end(conn: &mut Conn, family: Id) -> QueryResult<()> {
+    // A statement that waited for a row does not see what was inserted meanwhile; the next one does.
+    while diesel::delete(rt::table.filter(rt::family.eq(family))).execute(conn)? > 0 {}
+    Ok(())
 }
 
 /// May the account still come in, and did nothing end all of its sessions?
@@ -251,7 +259,7 @@ pub async fn logout(house: Data<House>, request: HttpRequest, input: Input) -> R
     let work = move |conn: &mut Conn| -> Result<Option<(TenantId, Id)>> {
         let own = rt::table.find(hash.as_slice()).select((rt::tenant_id, rt::user_id, rt::family));
         let found = own.get_result::<(TenantId, Id, Id)>(conn).optional()?;
-        found.iter().try_for_each(|(.., family)| end(conn, *family).map(drop))?;
+        found.iter().try_for_each(|(.., family)| end(conn, *family))?;
         Ok(found.map(|(tenant, user, _)| (tenant, user)))
     };
     if let Some((tenant, user)) = house.logins().sessions().run(work).await? {

@@ -3,7 +3,7 @@
 use super::key_rules as rules;
 use super::secrets;
 use crate::access::{Caller, Limits, Role};
-use crate::core::{Id, Instant, Result, VersionKey};
+use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
 use crate::db::Conn;
 use crate::db::schema::{api_keys as k, links as l, versions as v};
 use crate::http::describe::{self, Changed, Rejections};
@@ -65,7 +65,7 @@ impl Resource for ApiKey {
         transitions: &[Transition { verb: "revoke", from: &["active"], to: "revoked", comment: Needs::Required }],
         done: &["revoked"],
         counted: false,
-        relations: &[Relation::new("user_id", "user")],
+        relations: &[Relation::new("user_id", "user").freed_when(&["revoked"])],
         limited_by: &[
             (Limit::Scopes, By::Rule(WITHIN)),
             (Limit::Frameworks, By::Rule(WITHIN)),
@@ -183,7 +183,9 @@ pub async fn rotate(guard: Guard<Rotate<ApiKey>>, at: At, known: Known, input: I
         .write(&input, move |tx| {
             let stored = tx.load::<ApiKey>(&selector, &known)?;
             tx.because(said?.comment);
-            ApiKey::KIND.transition("revoke", &stored.spine.status)?;
+            if stored.state.revoked_at.is_some() {
+                return Err(Problem::new(Code::IllegalTransition, "This key was revoked, and stays so: make another one."));
+            }
             let (key, now, until) = ((tx.caller().tenant, stored.spine.id), tx.now(), stored.own.expires_at);
             let saved = tx.save(&stored, stored.clone(), "rotate")?;
             let secret = secrets::rotate(tx.conn(), key, until, now)?;

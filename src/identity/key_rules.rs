@@ -37,11 +37,12 @@ fn mine(tx: &Writing<'_>, before: Option<&Record<ApiKey>>, after: &Record<ApiKey
             let detail = "Only an administrator has service keys; for a key of your own send your account (`actor.id` of `GET /v1/me`) as `user_id`.";
             Err(Problem::new(Code::Forbidden, detail))
         }
-        Some(user) if Some(user) == caller.user_id => match issues && caller.actor.kind != ActorKind::User {
-            true => {
-                Err(Problem::new(Code::Forbidden, "A key makes no other secrets of its person: log in, and do it with the access token."))
+        Some(user) if Some(user) == caller.user_id => match caller.actor.kind == ActorKind::User || !issues && !raised(before, after) {
+            true => Ok(()),
+            false => {
+                let detail = "A key gives its person no secret, role, limit or end: log in, and do it with the access token.";
+                Err(Problem::new(Code::Forbidden, detail))
             }
-            false => Ok(()),
         },
         Some(_) if issues => {
             let detail = "The secret of a person's key is for that person alone: they log in and make it themselves.";
@@ -50,6 +51,12 @@ fn mine(tx: &Writing<'_>, before: Option<&Record<ApiKey>>, after: &Record<ApiKey
         Some(_) if caller.administers() => Ok(()),
         Some(_) => Err(Problem::not_found()),
     }
+}
+
+/// Does it change what a key may do, or for how long?
+fn raised(before: Option<&Record<ApiKey>>, after: &Record<ApiKey>) -> bool {
+    let reach = |key: &Record<ApiKey>| (key.own.role, key.own.limits.clone(), key.own.expires_at);
+    before.map(reach) != Some(reach(after))
 }
 
 /// A limited key gives nothing that reaches further than itself, and changes nothing that does.

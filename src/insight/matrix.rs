@@ -142,8 +142,9 @@ pub async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Resul
     guard
         .view_as(Some(if svg { "svg" } else { "json" }), then.as_of, move |reader| {
             let scope = scope.map(|selector| reader.row::<Scope>(&selector, reader.moment.past()).map(|row| row.id)).transpose()?;
-            let in_force = InForce::read(reader)?;
-            let method = in_force.of(scope.as_slice()).ok_or_else(Problem::not_found)?;
+            reader.knows(&Risk::KIND)?;
+            let (in_force, seen) = (InForce::read(reader)?, InForce::seen(reader)?);
+            let method = in_force.of(scope.as_slice()).filter(|method| seen.has(method.spine.id)).ok_or_else(Problem::not_found)?;
             let mut matrix = compute(reader, &in_force, method, stage, scope)?;
             if named {
                 let ids: Vec<Id> = matrix.cells.iter().flat_map(|cell| &cell.risk_ids).copied().collect();

@@ -4,10 +4,13 @@ use super::soa::{self, SoaSummary};
 use super::upcoming::{self, Upcoming};
 use crate::core::{Id, Instant, Result, catalogue};
 use crate::db::dialect::at;
-use crate::db::schema::{evidence as ev, links as l, versions as v};
+use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
 use crate::records::{Condition, Reader, Resource, kind, list, sight};
+use crate::registers::r#do::applicability::Applicability;
+use crate::registers::r#do::control::{Implementation, Responsibility};
+use crate::registers::r#do::support::{self, Operation};
 use crate::registers::plan::in_force::InForce;
 use crate::registers::plan::scope::Scope;
 use crate::registers::plan::treatment::lapse::{self, Acceptance};
@@ -72,13 +75,13 @@ pub struct EvidenceNumbers {
     /// Pieces that stand, superseded ones left out.
     #[schema(minimum = 0)]
     pub standing: i64,
-    /// Controls that are proven by current evidence.
+    /// Implemented controls that current evidence proves: those of `GET /v1/controls?operation=operating`.
     #[schema(minimum = 0)]
     pub controls_current: i64,
-    /// Controls whose evidence has expired.
+    /// Implemented controls whose evidence has expired: those of `operation=stale`.
     #[schema(minimum = 0)]
     pub controls_expired: i64,
-    /// Controls of which a test failed, and none of its series passed since.
+    /// Implemented controls of which a test failed, and none of its series passed since: those of `operation=failing`.
     #[schema(minimum = 0)]
     pub controls_failing: i64,
 }
@@ -189,7 +192,10 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
         None => only_scope(reader)?,
     };
     let soa = match (soa_scope_id, catalogue::framework(catalogue::ISO_27001)) {
-        (Some(scope), Some(framework)) => Some(soa::compute(reader, scope, framework)?.summary),
+        // A key whose limits say nothing of decisions has no statement.
+        (Some(scope), Some(framework)) if Applicability::KIND.read_with(&reader.caller().limits) => {
+            Some(soa::compute(reader, scope, framework)?.summary)
+        }
         _ => None,
     };
     let position = if reader.moment.past() { reader.moment.seq } else { reader.moment.last };
@@ -236,7 +242,7 @@ pub fn standing(reader: &Reader<'_>, kind: &'static str, scope: Option<Id>) -> C
 
 /// The open risks at each level, 0 where a level of a methodology in force has none; and those without a score.
 fn levels(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>) -> Result<(BTreeMap<String, i64>, i64)> {
-    let mut all = InForce::read(reader)?.levels(scope);
+    let mut all = InForce::seen(reader)?.levels(scope);
     let mut not_assessed = 0;
     for (.., level) in matrix::scores(reader, stage, scope)? {
         match level {
@@ -274,19 +280,25 @@ fn evidence(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<EvidenceNumber
     );
     let standing = v::table.filter(standing(reader, "evidence", scope)).filter(diesel::dsl::not(diesel::dsl::exists(superseded)));
     let standing: i64 = standing.select(count_star()).get_result(reader.conn())?;
-    let mut proofs = crate::registers::r#do::support::support(reader, None)?;
-    if let Some(scope) = scope {
-        let elsewhere = elsewhere(reader, "control", scope)?;
-        proofs.retain(|control, _| !elsewhere.contains(control));
-    }
-    let count = |fits: &dyn Fn(i64, i64) -> bool| {
-        proofs.values().filter(|proof| proof.failed == 0 && fits(proof.current, proof.expired)).count() as i64
+    let own = c::table.inner_join(v::table.on(v::tenant_id.eq(c::tenant_id).and(v::id.eq(c::id)).and(v::version.eq(c::version))));
+    let own =
+        own.filter(v::tenant_id.eq(reader.tenant())).filter(at(reader.moment.seq)).select((c::id, c::implementation, c::responsibility));
+    let mut controls: Vec<(Id, Implementation, Responsibility)> = own.load(reader.conn())?;
+    let here = v::table.filter(self::standing(reader, "control", scope)).select(v::id);
+    let here: BTreeSet<Id> = here.load(reader.conn())?.into_iter().collect();
+    controls.retain(|(id, ..)| here.contains(id));
+    let proofs = support::proofs(reader, None)?;
+    let operates = |(id, implementation, responsibility): &(Id, Implementation, Responsibility)| {
+        let proofs = proofs.get(id).map(Vec::as_slice).unwrap_or_default();
+        support::operation(*implementation == Implementation::Implemented, *responsibility, proofs)
     };
+    let operations: Vec<Operation> = controls.iter().map(operates).collect();
+    let count = |of: Operation| operations.iter().filter(|one| **one == of).count() as i64;
     Ok(EvidenceNumbers {
         standing,
-        controls_current: count(&|current, _| current > 0),
-        controls_expired: count(&|current, expired| current == 0 && expired > 0),
-        controls_failing: proofs.values().filter(|proof| proof.failed > 0).count() as i64,
+        controls_current: count(Operation::Operating),
+        controls_expired: count(Operation::Stale),
+        controls_failing: count(Operation::Failing),
     })
 }
 

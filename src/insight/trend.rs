@@ -135,7 +135,7 @@ fn compute(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>, days:
         turns.retain(|turn| !elsewhere.contains(&turn.id));
     }
     let mut points = counted(&turns, &ends, stage);
-    let mut levels = InForce::read(reader)?.levels(scope);
+    let mut levels = InForce::seen(reader)?.levels(scope);
     levels.extend(points.iter().flat_map(|point| point.levels.keys()).map(|level| (level.clone(), 0)));
     for point in &mut points {
         let there = std::mem::replace(&mut point.levels, levels.clone());

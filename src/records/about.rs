@@ -23,7 +23,8 @@ pub trait About {
 /// The faults of several that are said at once, each named by its place. `asked` tells whether something can be said about a requirement,
 /// `version` that of what is stored about it.
 pub fn faults<T: About>(caller: &Caller, items: &[T], asked: impl Fn(&str) -> bool, version: impl Fn(&str) -> i32) -> Vec<Invalid> {
-    let near = |requirement: &str| catalogue::no_requirement(requirement, &|slug| frameworks::seen(caller, slug));
+    let mut missing = catalogue::Missing::default();
+    let mut near = |requirement: &str| missing.say(requirement, &|slug| frameworks::seen(caller, slug));
     let mut seen = BTreeSet::new();
     let one = |(n, item): (usize, &T)| {
         let (at, requirement, now) = (format!("/items/{n}"), item.requirement(), version(item.requirement()));
@@ -34,7 +35,7 @@ pub fn faults<T: About>(caller: &Caller, items: &[T], asked: impl Fn(&str) -> bo
         let gone = gone.then(|| Invalid::body(format!("{at}/if_match"), "version_mismatch", format!("it is at version {now} now")));
         item.faults(&at).into_iter().chain(unknown).chain(twice).chain(gone).collect::<Vec<_>>()
     };
-    items.iter().enumerate().flat_map(one).collect()
+    items.iter().enumerate().flat_map(one).take(Problem::LISTED + 1).collect()
 }
 
 impl Reader<'_> {

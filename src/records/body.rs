@@ -285,9 +285,14 @@ pub fn own_unknown<R: Resource>(own: &R, known: &mut dyn FnMut(Cited<'_>) -> boo
             ));
         }
     }
+    let mut missing = catalogue::Missing::default();
     for (n, text) in own.requirements().iter().enumerate() {
+        // One more than is listed says that there are more.
+        if faults.len() > Problem::LISTED {
+            break;
+        }
         if !known(Cited::Requirement(text)) {
-            faults.push(Invalid::body(format!("/requirements/{n}"), "unknown_reference", catalogue::no_requirement(text, seen)));
+            faults.push(Invalid::body(format!("/requirements/{n}"), "unknown_reference", missing.say(text, seen)));
         }
     }
     faults

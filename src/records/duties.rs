@@ -24,8 +24,10 @@ pub struct Deed<'a> {
 
 /// The entries that write a secret of a key.
 const ISSUES: [&str; 2] = ["create", "rotate"];
-/// The entry that lets whoever asked for it set the password of an account.
-const RESET: &str = "reset_password";
+/// The entry of a password that was set with a setup token.
+const SET: &str = "set_password";
+/// The entries that say who could come into an account: two that give a token to whoever asked, and its use.
+const OPENINGS: [&str; 3] = ["create", "reset_password", SET];
 /// The entries that change what a draft says.
 const EDITS: [&str; 2] = ["create", "update"];
 
@@ -58,15 +60,18 @@ impl Writing<'_> {
     }
     /// 403 when the caller wrote a part of the draft: the record as it changed since its last approval.
     pub fn another_than_editors(&mut self, record: Id) -> Result<()> {
+        self.another_than_editors_since(record, "approve", "edited this draft")
+    }
+    /// The same of a record as it changed since the last entry of this action.
+    pub fn another_than_editors_since(&mut self, record: Id, action: &str, what: &str) -> Result<()> {
         self.person()?;
         let entries = || e::table.filter(e::tenant_id.eq(self.stamp.tenant).and(e::record_id.eq(record)));
-        let approved: Option<i64> =
-            entries().filter(e::action.eq("approve")).select(diesel::dsl::max(e::seq)).get_result(&mut *self.conn)?;
-        let edits = entries().filter(e::seq.gt(approved.unwrap_or(-1))).filter(e::action.eq_any(EDITS)).order(e::seq);
+        let before: Option<i64> = entries().filter(e::action.eq(action)).select(diesel::dsl::max(e::seq)).get_result(&mut *self.conn)?;
+        let edits = entries().filter(e::seq.gt(before.unwrap_or(-1))).filter(e::action.eq_any(EDITS)).order(e::seq);
         let edits: Vec<(i64, Id, Option<Id>)> = edits.select((e::seq, e::actor_id, e::person_id)).load(&mut *self.conn)?;
         let Some((first, ..)) = edits.first().copied() else { return Ok(()) };
         let writers: BTreeSet<Id> = edits.into_iter().flat_map(|(_, account, person)| [account].into_iter().chain(person)).collect();
-        self.none_of(writers, first, "edited this draft")
+        self.none_of(writers, first, what)
     }
     /// 403 when the caller is one of these accounts or persons, or holds a credential that one of them issued. Persons are the same when an
     /// account was moved between them after the position `since`.
@@ -83,12 +88,35 @@ impl Writing<'_> {
             return Err(refused(format!("Your key was issued by the person who {what}: use one that you made yourself.")));
         }
         let Some(account) = caller.user_id else { return Ok(()) };
-        let opened = made.filter(e::record_id.eq(account).and(e::kind.eq("user")).and(e::action.eq(RESET)).and(e::seq.gt(since)));
-        match opened.load::<Id>(self.conn)?.iter().any(|by| circle.contains(by)) {
-            true => Err(refused(format!("The person who {what} has reset your password since: another person has to do this."))),
+        match opened(self.conn, tenant, account, &circle, since)? {
+            true => {
+                let why = "has made your account or reset your password, and you set it after that";
+                Err(refused(format!("The person who {what} {why}: another person has to do this.")))
+            }
             false => Ok(()),
         }
     }
+}
+
+/// Did one of these open the account after a position: make it, or reset its password? Or was a password set after it with a token that one of them
+/// had, whenever they got it?
+fn opened(conn: &mut Conn, tenant: TenantId, account: Id, circle: &BTreeSet<Id>, since: i64) -> Result<bool> {
+    let mine = e::table.filter(e::tenant_id.eq(tenant).and(e::record_id.eq(account)).and(e::kind.eq("user")));
+    let steps: Vec<(i64, String, Id)> =
+        mine.filter(e::action.eq_any(OPENINGS)).order(e::seq).select((e::seq, e::action, e::actor_id)).load(conn)?;
+    let keys = e::table.filter(e::tenant_id.eq(tenant).and(e::kind.eq("api_key")).and(e::action.eq_any(ISSUES)));
+    let issued: Vec<(Id, Id)> = keys.select((e::record_id, e::actor_id)).load(conn)?;
+    // A key that one of them made does what they want.
+    let theirs = |by: &Id| circle.contains(by) || issued.iter().any(|(key, issuer)| key == by && circle.contains(issuer));
+    let mut holds_token = false;
+    for (seq, action, by) in &steps {
+        let token = action != SET;
+        holds_token = if token { theirs(by) } else { holds_token };
+        if holds_token && *seq > since {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whoever is the same as one of these: their accounts, persons and keys; and for a service key, who issued it.

@@ -38,7 +38,12 @@ impl Known {
     }
     /// For an approval, a signature, a verification or the like: it is about the version that was read, so `*` will not do.
     pub fn for_decision(self) -> Self {
-        if self == Known::Any { Known::Undecided } else { self }
+        match self {
+            Known::Any => Known::Undecided,
+            // A list of every version is a star by another name.
+            Known::Tags(tags) if tags.len() > 1 => Known::Undecided,
+            known => known,
+        }
     }
     /// The same by the word of the transition.
     pub fn for_verb(self, verb: &str) -> Self {
@@ -51,7 +56,9 @@ impl Known {
         match self {
             Known::Any => Ok(()),
             Known::Missing => required("Send `If-Match` with the ETag that you read."),
-            Known::Undecided => required("You decide on the version that you read: send its ETag in `If-Match`; `*` is not accepted here."),
+            Known::Undecided => {
+                required("You decide on the version that you read: send its ETag alone in `If-Match`; `*` and lists are not accepted here.")
+            }
             Known::Tags(tags) if tags.iter().any(|tag| tag.split('.').next() == Some(version.as_str())) => Ok(()),
             Known::Tags(_) => Err(Problem::new(Code::VersionMismatch, format!("The record is at version {version} now."))),
         }
@@ -116,7 +123,7 @@ mod tests {
         assert_eq!(code(&tags(r#""6", "7.01ab""#)), None);
         assert_eq!(code(&tags(r#""*""#)), Some("version_mismatch"));
         assert_eq!(code(&tags(r#"W/"7""#)), Some("version_mismatch"));
-        for required in [Known::Missing, Known::Any.for_decision(), Known::Any.for_verb("close")] {
+        for required in [Known::Missing, Known::Any.for_decision(), Known::Any.for_verb("close"), tags(r#""6", "7""#).for_decision()] {
             assert_eq!(code(&required), Some("version_required"), "{required:?}");
         }
         assert_eq!(Known::Any.for_verb("submit"), Known::Any);

@@ -13,6 +13,8 @@ const DEPTH: usize = 8;
 /// What a value may look like.
 #[derive(Debug, Default)]
 pub struct Shape {
+    /// Is it an object, or null?
+    object: bool,
     /// Its members.
     members: BTreeMap<String, Shape>,
     /// Has it no others?
@@ -58,9 +60,11 @@ impl Shape {
             };
         }
         let properties = schema.get("properties").and_then(Value::as_object);
-        let members = properties.into_iter().flatten().map(|(name, schema)| (name.clone(), Shape::of(schema, named, depth))).collect();
+        let members: BTreeMap<String, Shape> =
+            properties.into_iter().flatten().map(|(name, schema)| (name.clone(), Shape::of(schema, named, depth))).collect();
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
         Shape {
+            object: !members.is_empty() || schema.get("type").is_some_and(|kind| kind == "object"),
             members,
             closed: schema.get("additionalProperties") == Some(&Value::Bool(false)),
             items: schema.get("items").map(|items| Box::new(Shape::of(items, named, depth))),
@@ -123,6 +127,11 @@ fn unknown(at: &str, faults: &mut Faults) -> bool {
 
 fn look(value: &mut Value, shape: &Shape, at: &mut String, faults: &mut Faults) -> bool {
     match value {
+        // An array would be read as the members in their order.
+        Value::Array(_) | Value::String(_) | Value::Number(_) | Value::Bool(_) if shape.object => {
+            faults.push(at, "invalid", "send an object with members, in braces");
+            return false;
+        }
         Value::String(text) if text.contains('\0') => faults.push(at, "invalid", "text cannot hold U+0000"),
         Value::String(text) if shape.day && out_of_range(text) => {
             faults.push(at, "invalid", "send a day within the years 0001 to 9999: 2026-03-31");
@@ -131,7 +140,7 @@ fn look(value: &mut Value, shape: &Shape, at: &mut String, faults: &mut Faults) 
             let (plain, length) = (Shape::default(), at.len());
             let of = shape.items.as_deref().unwrap_or(&plain);
             for (n, item) in items.iter_mut().enumerate() {
-                if item.is_string() || item.is_object() || item.is_array() {
+                if of.object || item.is_string() || item.is_object() || item.is_array() {
                     at.push_str(&format!("/{n}"));
                     look(item, of, at, faults);
                     at.truncate(length);

@@ -11,7 +11,8 @@ crate::on_both!(
     a_decision_is_about_the_version_that_was_read,
     nobody_decides_on_what_they_asked_for,
     an_account_that_has_acted_moves_with_a_reason_and_by_another,
-    whoever_edited_the_draft_does_not_approve_it
+    whoever_edited_the_draft_does_not_approve_it,
+    an_account_that_the_requester_opened_does_not_decide
 );
 
 /// The operations that decide.
@@ -59,6 +60,7 @@ async fn a_decision_is_about_the_version_that_was_read(app: &TestApp) {
             (None, 428, "version_required"),
             (Some("\"*\""), 412, "version_mismatch"),
             (Some("\"99\""), 412, "version_mismatch"),
+            (Some("\"1\", \"2\", \"3\", \"4\", \"5\", \"6\""), 428, "version_required"),
             (Some("1"), 400, "invalid_parameter"),
         ] {
             call(&kit, &other, operation, &path, wrong).await.problem(status, code);
@@ -206,4 +208,54 @@ async fn whoever_edited_the_draft_does_not_approve_it(app: &TestApp) {
         app.act(manager, &format!("{at}/submit"), &json!({})).await.expect(200);
         app.act(&editor, &format!("{at}/approve"), &json!({})).await.expect(200);
     }
+}
+
+async fn an_account_that_the_requester_opened_does_not_decide(app: &TestApp) {
+    let (_, boss) = someone(app, "boss", Some(&person(app, "Boss").await), &["admin", "manager"]).await;
+    let director = person(app, "Director").await;
+    let account = async |name: &str| {
+        let user = json!({"name": name, "email": format!("{name}@a.example"), "roles": ["approver"], "person_id": director});
+        app.post(&boss, "/v1/users", &user).await.expect(201).json()
+    };
+    let submitted = async || {
+        let scope = app.post(&boss, "/v1/scopes", &json!({"name": "S", "statement": "All of it."})).await.expect(201).json();
+        let path = format!("/v1/scopes/{}", id(&scope));
+        app.act(&boss, &format!("{path}/submit"), &json!({})).await.expect(200);
+        format!("{path}/approve")
+    };
+    let refused = async |login: &str, path: &str| {
+        app.act(login, path, &json!({})).await.problem(403, "segregation_of_duties");
+    };
+    let session = |tokens: Value| tokens["access_token"].as_str().unwrap().to_owned();
+    // The account and its password were there before: the director decides.
+    let real = account("director").await;
+    app.set_up(&real["setup_token"]).await;
+    let path = submitted().await;
+    app.act(&app.login("director@a.example").await, &path, &json!({})).await.expect(200);
+    // Made after it was submitted.
+    let path = submitted().await;
+    refused(&session(app.set_up(&account("second").await["setup_token"]).await), &path).await;
+    // Made before, and the token used afterwards.
+    let made = account("third").await;
+    let path = submitted().await;
+    refused(&session(app.set_up(&made["setup_token"]).await), &path).await;
+    // A reset by the requester, or by a service key that they made; whatever came first, the reset or the draft.
+    let reset = format!("/v1/users/{}/reset-password", id(&real));
+    let body = json!({"name": "machine", "role": "admin", "expires_at": "2027-11-20T00:00:00Z"});
+    let machine = app.post(&boss, "/v1/api-keys", &body).await.expect(201).json()["secret"].as_str().unwrap().to_owned();
+    for by in [&boss, &machine] {
+        let path = submitted().await;
+        let token = app.act(by, &reset, &json!({})).await.expect(200).json()["setup_token"].clone();
+        refused(&session(app.set_up(&token).await), &path).await;
+        let token = app.act(by, &reset, &json!({})).await.expect(200).json()["setup_token"].clone();
+        let path = submitted().await;
+        let login = session(app.set_up(&token).await);
+        refused(&login, &path).await;
+        // What is submitted after that is decided by whoever holds the password.
+        app.act(&login, &submitted().await, &json!({})).await.expect(200);
+    }
+    // Another admin resets it: that is nothing to the requester.
+    let path = submitted().await;
+    let token = app.act(&app.keys.admin, &reset, &json!({})).await.expect(200).json()["setup_token"].clone();
+    app.act(&session(app.set_up(&token).await), &path, &json!({})).await.expect(200);
 }

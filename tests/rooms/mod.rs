@@ -25,6 +25,7 @@ mod soa;
 mod soa_size;
 mod soa_version;
 mod superseding;
+mod taken;
 mod treatment;
 mod upload;
 mod vulnerability;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 crate::on_both!(
     a_nonconformity_lives_its_whole_life,
     what_did_not_help_is_analysed_again,
+    whoever_changed_it_since_does_not_verify_it,
     steps_out_of_order_are_refused_with_what_is_allowed,
     actions_have_their_own_course,
     whoever_did_the_work_does_not_verify_it,
@@ -79,6 +80,19 @@ async fn a_nonconformity_lives_its_whole_life(app: &TestApp) {
     let history = app.get(manager, &format!("{}/history", at("nonconformities", &ncr))).await.data();
     let actions: Vec<&str> = history.iter().rev().map(|entry| entry["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["create", "contain", "analyse", "plan", "implement", "verify", "close"]);
+}
+
+async fn whoever_changed_it_since_does_not_verify_it(app: &TestApp) {
+    let person = app.post(&app.keys.manager, "/v1/people", &json!({"name": "Second"})).await.expect(201).json();
+    let user = json!({"name": "Second", "email": "second@a.example", "roles": ["manager", "approver"], "person_id": person["id"]});
+    app.user(&app.keys.admin, &user).await;
+    let second = app.login("second@a.example").await;
+    let ncr = implemented(app).await;
+    let path = at("nonconformities", &ncr);
+    app.patch(&second, &path, "*", &json!({"name": "Leavers keep their accounts"})).await.expect(200);
+    let refused = step(app, &second, &ncr, "verify", json!({"effective": true})).await.problem(403, "segregation_of_duties");
+    assert!(refused["detail"].as_str().unwrap().contains("changed"), "{refused}");
+    step(app, &app.keys.approver, &ncr, "verify", json!({"effective": true})).await.expect(200);
 }
 
 async fn what_did_not_help_is_analysed_again(app: &TestApp) {

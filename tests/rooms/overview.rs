@@ -1,6 +1,6 @@
 //! The overview: what is open, what comes next, and every number cut to the scope that was asked for.
 use super::treatment::{accepted, assess, risk};
-use super::{at, made};
+use super::{at, key, made};
 use crate::support::TestApp;
 use serde_json::{Value, json};
 
@@ -10,7 +10,9 @@ crate::on_both!(
     days_end_where_the_organization_is,
     the_only_scope_is_meant_where_none_is_named,
     evidence_is_counted_within_the_scope,
-    levels_without_risks_are_zero
+    levels_without_risks_are_zero,
+    numbers_are_those_of_the_lists,
+    levels_of_a_hidden_methodology_are_not_told
 );
 
 async fn overview(app: &TestApp, query: &str) -> Value {
@@ -194,4 +196,63 @@ async fn levels_without_risks_are_zero(app: &TestApp) {
     let levels = overview(app, "").await["risk_levels"].clone();
     assert_eq!(levels["current"], json!({"low": 0, "medium": 1, "high": 0, "critical": 0}));
     assert_eq!((&levels["inherent"], &levels["inherent_not_assessed"], &levels["current_not_assessed"]), (&none, &json!(2), &json!(1)));
+}
+
+async fn numbers_are_those_of_the_lists(app: &TestApp) {
+    let (shop, depot) =
+        (made(app, "scopes", "Shop", json!({"statement": "s"})).await, made(app, "scopes", "Depot", json!({"statement": "s"})).await);
+    let control = async |name: &str, more: Value| made(app, "controls", name, more).await["id"].clone();
+    let hidden = control("hidden", json!({"implementation": "implemented", "scope_ids": [depot["id"]]})).await;
+    let planned = control("planned", json!({"implementation": "planned"})).await;
+    let provided = control("provided", json!({"implementation": "implemented", "responsibility": "provider"})).await;
+    let plain = control("plain", json!({"implementation": "implemented"})).await;
+    pushed(app, "a", json!({"control_ids": [hidden, planned, provided], "scope_ids": [shop["id"]], "outcome": "failed"})).await;
+    pushed(app, "b", json!({"control_ids": [plain, provided], "scope_ids": [shop["id"]], "outcome": "passed"})).await;
+    pushed(app, "c", json!({"control_ids": [control("open", json!({"implementation": "implemented"})).await], "outcome": "inconclusive"}))
+        .await;
+    let limited = key(app, "auditor", None, json!({"scope_ids": [shop["id"]]})).await;
+    for who in [&app.keys.manager, &app.keys.auditor, &limited] {
+        let evidence = app.get(who, "/v1/overview").await.expect(200).json()["evidence"].clone();
+        for (member, operation) in [("controls_current", "operating"), ("controls_expired", "stale"), ("controls_failing", "failing")] {
+            let listed = app.get(who, &format!("/v1/controls?operation={operation}&include=total&limit=1")).await.expect(200).json();
+            assert_eq!(evidence[member], listed["total"], "{member}: {listed}");
+        }
+    }
+    let failing = async |who: &str| app.get(who, "/v1/overview").await.expect(200).json()["evidence"]["controls_failing"].clone();
+    assert_eq!((failing(&app.keys.manager).await, failing(&limited).await), (json!(1), json!(0)));
+    // Limits that say nothing of decisions leave the rest of it.
+    for limits in [json!({"sources": ["backup"]}), json!({"control_ids": [plain]}), json!({"period_start_on": "2026-01-01"})] {
+        let who = key(app, "auditor", None, limits).await;
+        app.get(&who, "/v1/overview").await.expect(200);
+    }
+}
+
+async fn levels_of_a_hidden_methodology_are_not_told(app: &TestApp) {
+    let (shop, depot) =
+        (made(app, "scopes", "Shop", json!({"statement": "s"})).await, made(app, "scopes", "Depot", json!({"statement": "s"})).await);
+    let own = app.get(&app.keys.manager, "/v1/risk-methodologies/MET-1").await.expect(200).json();
+    let mut body = json!({"name": "Depot's", "scope_ids": [depot["id"]]});
+    for member in ["levels", "matrix"] {
+        body[member] = serde_json::from_str(&own[member].to_string().replace("\"critical\"", "\"zq_hidden\"")).unwrap();
+    }
+    let method = made(app, "risk-methodologies", "Depot's", body).await;
+    let path = at("risk-methodologies", &method);
+    app.act(&app.keys.manager, &format!("{path}/submit"), &json!({})).await.expect(200);
+    app.act(&app.keys.approver, &format!("{path}/approve"), &json!({})).await.expect(200);
+    let places = ["/v1/overview", "/v1/risk-trend", "/v1/risks?include=counts", "/v1/risk-matrix"];
+    let told = async |who: &str| {
+        let mut all = Vec::new();
+        for place in places {
+            all.push(app.get(who, place).await.text().contains("zq_hidden"));
+        }
+        all
+    };
+    assert_eq!(told(&app.keys.manager).await, [true, true, true, false]);
+    for limits in [json!({"scope_ids": [shop["id"]]}), json!({"sources": ["backup"]})] {
+        let who = key(app, "auditor", None, limits.clone()).await;
+        app.get(&who, &path).await.expect(404);
+        assert_eq!(told(&who).await, [false; 4], "{limits}");
+    }
+    let sources = key(app, "auditor", None, json!({"sources": ["backup"]})).await;
+    assert!(!app.get(&sources, "/v1/risk-matrix").await.text().contains("Default"));
 }

@@ -167,6 +167,9 @@ async fn no_option_leaves_more_than_there_was(app: &TestApp) {
 }
 
 async fn two_persons_sign_and_none_of_them_asked(app: &TestApp) {
+    let someone = made(app, "people", "Someone", json!({})).await;
+    let user = json!({"email": "someone@a.example", "name": "someone", "roles": ["manager", "contributor"], "person_id": someone["id"]});
+    let user = app.user(&app.keys.admin, &user).await;
     let risk = risk(app, "Fire", 4, 5).await;
     let treatment = made(app, "risk-treatments", "Bear it", acceptance(&risk, "2027-11-19")).await;
     let path = at("risk-treatments", &treatment);
@@ -192,9 +195,6 @@ async fn two_persons_sign_and_none_of_them_asked(app: &TestApp) {
     app.act(&app.keys.collector, &sign, &json!({})).await.problem(403, "forbidden");
     app.act(&app.keys.b_manager, &sign, &json!({})).await.problem(404, "not_found");
     // A person without authority for the level, who does not own the risk.
-    let someone = made(app, "people", "Someone", json!({})).await;
-    let user = json!({"email": "someone@a.example", "name": "someone", "roles": ["manager", "contributor"], "person_id": someone["id"]});
-    let user = app.user(&app.keys.admin, &user).await;
     for role in ["manager", "contributor"] {
         let theirs = key(app, role, user["id"].as_str(), json!({})).await;
         app.act(&theirs, &sign, &json!({})).await.problem(403, "not_assigned");

@@ -161,7 +161,7 @@ class House:
         n = next(self.number)
         body["name"] = f"{body.get('name', collection)} {n}"[:200]
         if collection == "evidence":
-            body |= {"external_id": f"piece {n}", "payload": {"n": n}}
+            body |= {"external_id": f"piece {uuid.uuid4().hex}", "payload": {"n": n}}
             body.pop("collected_at", None)
         if collection == "users":
             body |= {"email": f"{uuid.uuid4().hex}@example.org", "roles": ["auditor"]}

@@ -37,6 +37,7 @@ BEYOND_A_SCHEMA = {
     "twice": "the same thing twice in a list",
     "same": "a requirement mapped to itself",
     "in_the_past": "has to lie after today",
+    "in_the_future": "what is implemented was so today or before",
     "version_mismatch": "the version of an item in a batch",
     "guessable": "a password that is tried first",
     "person_left": "a person whose last day has passed",

@@ -8,7 +8,7 @@ pub mod weaknesses;
 
 pub use crosswalk::{CROSSWALKS, Crosswalk, Mapping, MappingKind, Relationship, mappings_of, successors};
 pub use frameworks::{FRAMEWORKS, natural};
-pub use near::{no_framework, no_requirement, slugs};
+pub use near::{Missing, no_framework, no_requirement, slugs};
 pub use threats::{TACTICS, TECHNIQUES, THREATS, Tactic, Technique, Threat, technique};
 
 use serde::{Deserialize, Serialize};

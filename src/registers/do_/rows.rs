@@ -1,6 +1,7 @@
 //! The rows of an import, as JSON or as CSV: read and validated one by one, so that every fault is named with its row.
 use crate::core::catalogue::{self, MappingKind, Relationship, Requirement, RequirementAttributes};
 use crate::core::{Code, Invalid, Problem, Result};
+use crate::ledger::in_time;
 use crate::records::frameworks::OwnMapping;
 use crate::records::read_part;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -159,7 +160,9 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
     }
     fn fault(&mut self, n: usize, pointer: &str, code: String, detail: String) {
         let detail = if self.lines { format!("row {}: {detail}", n + 2) } else { detail };
-        self.faults.push(Invalid::body(format!("/{}/{n}{pointer}", self.member), code, detail));
+        if self.faults.len() <= Problem::LISTED {
+            self.faults.push(Invalid::body(format!("/{}/{n}{pointer}", self.member), code, detail));
+        }
     }
     /// How many faults there are.
     pub fn faulty(&self) -> bool {
@@ -243,11 +246,16 @@ impl Rows<ImportedMapping> {
         let rows = std::mem::take(&mut self.rows);
         let whole = |text: &str| if text.contains(':') { text.to_owned() } else { format!("{slug}:{text}") };
         let (mut all, mut met) = (Vec::with_capacity(rows.len()), HashSet::new());
+        let mut missing = catalogue::Missing::default();
         for (n, row) in rows.iter().enumerate() {
+            if self.faults.len() > Problem::LISTED {
+                break;
+            }
+            in_time()?;
             let (source, target) = (whole(&row.source), whole(&row.target));
             for (member, id) in [("/source", &source), ("/target", &target)] {
                 if !known(id)? {
-                    self.fault(n, member, "unknown_reference".into(), catalogue::no_requirement(id, seen));
+                    self.fault(n, member, "unknown_reference".into(), missing.say(id, seen));
                 }
             }
             if source == target {

@@ -36,6 +36,18 @@ impl InForce {
         let found = standing.into_iter().map(newest).collect::<Result<Vec<_>>>()?;
         Ok(InForce(found.into_iter().flatten().collect()))
     }
+    /// Those that this caller sees, for what is shown; what scores a risk is looked for among all.
+    pub fn seen(reader: &mut Reader<'_>) -> Result<Self> {
+        let InForce(mut all) = InForce::read(reader)?;
+        let seen = v::table.filter(reader.seen(RiskMethodology::KIND.name)).select(v::id);
+        let seen: Vec<Id> = seen.load(reader.conn())?;
+        all.retain(|one| seen.contains(&one.spine.id));
+        Ok(InForce(all))
+    }
+    /// Is this one among them?
+    pub fn has(&self, id: Id) -> bool {
+        self.0.iter().any(|one| one.spine.id == id)
+    }
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Record<RiskMethodology>> {
         self.0.iter()

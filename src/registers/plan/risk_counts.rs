@@ -21,7 +21,7 @@ pub fn of(reader: &mut Reader<'_>, records: Again<'_>) -> Result<Map<String, Val
     rows.retain(|row| wanted.contains(&row.0));
     let above: Vec<Id> = rows.iter().filter(|row| row.2 == Some(false)).map(|row| row.0).collect();
     let standing = standing::of_risks(reader, &above)?;
-    let mut by_level = InForce::read(reader)?.levels(None);
+    let mut by_level = InForce::seen(reader)?.levels(None);
     let mut by_evaluation: BTreeMap<&str, i64> = Evaluation::VARIANTS.iter().map(|word| (*word, 0)).collect();
     let mut not_assessed = 0;
     for (id, level, acceptable) in rows {

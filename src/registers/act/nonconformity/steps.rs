@@ -152,6 +152,10 @@ pub async fn verify(guard: Guard<Verify<Nonconformity>>, at: At, known: Known, i
             Some(Deed { by, record: action.spine.id, action: "complete", what: "completed one of its actions" })
         });
         tx.another_than(&said.chain(done).collect::<Vec<_>>())?;
+        tx.another_than_editors_since(stored.spine.id, "implement", "changed it since it was implemented")?;
+        for action in led.iter().filter(|action| action.state.completed_by.is_some()) {
+            tx.another_than_editors_since(action.spine.id, "complete", "changed one of its completed actions")?;
+        }
         match led.iter().any(|action| action.links.one("owner_id") == Some(me)) {
             true => Err(Problem::new(Code::SegregationOfDuties, "You own one of its actions: another person has to verify it.")),
             false => Ok(()),
