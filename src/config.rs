@@ -12,7 +12,11 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("ISMS_DATA_DIR", "./data", "folder of the embedded database, of evidence and of the signing key; for its owner alone (mode 0700)"),
     ("ISMS_BIND", "127.0.0.1:8080", "address and port to listen on"),
     ("ISMS_RATE_LIMIT", "6000", "requests a minute and key (and address, without a good one); 0 is no limit"),
-    ("ISMS_FORWARDED_FROM", "", "proxies whose `X-Forwarded-For` is believed, separated by commas: `10.0.0.0/8,2001:db8::/32`"),
+    (
+        "ISMS_FORWARDED_FROM",
+        "",
+        "proxies whose `X-Forwarded-For` is believed, separated by commas: `10.0.0.5,2001:db8::5`; name the proxies alone: whoever is in a network that you name can claim any address",
+    ),
     ("ISMS_LOG_FORMAT", "text", "`text` or `json`"),
     ("ISMS_LOG", "info", "what is logged: a level, and levels of parts: `warn`, `info,isms::access=off`"),
     ("ISMS_METRICS_BIND", "", "address and port of `/metrics`, apart from the API; without it there are none"),

@@ -124,6 +124,7 @@ fn what_is_kept_is_for_the_owner_alone() {
     for (name, wide, narrow) in [
         ("", 0o755, 0o700),
         ("isms.db", 0o644, 0o600),
+        ("sessions.db", 0o644, 0o600),
         ("isms.db-wal", 0o640, 0o600),
         ("object_store", 0o711, 0o700),
         ("token.key", 0o604, 0o600),

@@ -134,7 +134,7 @@ pub struct Caller {
 impl Caller {
     /// Its digest is made of what decides what it sees.
     pub fn new(tenant: TenantId, actor: Actor, roles: Vec<Role>, limits: Limits, expires_at: crate::core::Instant) -> Self {
-        let sight = serde_json::to_vec(&(&roles, &limits, actor.id)).unwrap_or_default();
+        let sight = serde_json::to_vec(&(&roles, &limits, actor.id, actor.person_id)).unwrap_or_default();
         let digest = crc32fast::hash(&sight);
         let user_id = (actor.kind == ActorKind::User).then_some(actor.id);
         Caller { tenant, actor, roles, limits, user_id, expires_at, digest, names: Arc::default(), known_at: i64::MAX }

@@ -30,7 +30,11 @@ pub fn lockable(path: &Path) -> std::io::Result<fs::File> {
 pub fn narrow(data: &Path, database: Option<&Path>) -> Result<(), String> {
     let beside = |end: &str| database.map(|path| PathBuf::from(format!("{}{end}", path.display())));
     let mut places = vec![data.to_owned()];
-    places.extend(["object_store", "incoming", "demo.json"].iter().map(|name| data.join(name)));
+    places.extend(
+        ["object_store", "incoming", "demo.json", "sessions.db", "sessions.db-wal", "sessions.db-shm", "sessions.db-journal"]
+            .iter()
+            .map(|name| data.join(name)),
+    );
     places.extend(["", "-wal", "-shm", "-journal"].iter().filter_map(|end| beside(end)));
     let mut wide = Vec::new();
     for place in places {

@@ -188,6 +188,12 @@ impl Credential {
     /// The caller as it is behind the organization's lock, where `accounts` is the position of the last entry about an account: who was found before
     /// it is asked for again. 401 when the credential is good for nothing any more.
     pub(super) fn caller(self, conn: &mut Conn, accounts: i64, known: Arc<Caller>, now: Instant) -> Result<Arc<Caller>> {
+        // Whoever logged out through another process wrote no entry.
+        if let (Slot::User(session), Conn::Pg(_)) = (self.0, &*conn)
+            && !goes_on(conn, session)?
+        {
+            return Err(not_good());
+        }
         if accounts <= known.known_at {
             return if now < known.expires_at { Ok(known) } else { Err(not_good()) };
         }

@@ -247,7 +247,7 @@ fn quoted(words: &str) -> Option<&str> {
 
 fn flatten(at: &str, errors: &ValidationErrors, into: &mut Vec<Invalid>) {
     for (member, kind) in errors.errors() {
-        let pointer = format!("{at}/{member}");
+        let pointer = format!("{at}/{}", member.strip_prefix("r#").unwrap_or(member));
         match kind {
             ValidationErrorsKind::Field(field) => into.extend(field.iter().map(|error| said(&pointer, error))),
             ValidationErrorsKind::Struct(inner) => flatten(&pointer, inner, into),

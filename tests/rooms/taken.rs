@@ -10,7 +10,9 @@ crate::on_both!(
     a_key_raises_nothing_of_its_person,
     an_account_with_revoked_keys_is_archived,
     limits_are_members_with_a_period_in_order,
-    a_session_that_was_ended_has_no_next_token
+    a_session_that_was_ended_has_no_next_token,
+    a_tag_is_of_one_person,
+    a_cursor_goes_on_with_its_question
 );
 
 const UNTIL: &str = "2027-11-20T00:00:00Z";
@@ -104,6 +106,50 @@ async fn limits_are_members_with_a_period_in_order(app: &TestApp) {
     assert_eq!(app.post(admin, "/v1/api-keys", &body(backwards)).await.status, 422);
     let one_day = json!({"period_start_on": "2026-01-01", "period_end_on": "2026-01-01"});
     app.post(admin, "/v1/api-keys", &body(one_day)).await.expect(201);
+}
+
+async fn a_tag_is_of_one_person(app: &TestApp) {
+    let person =
+        async |name: &str| app.post(&app.keys.manager, "/v1/people", &json!({"name": name})).await.expect(201).json()["id"].clone();
+    let (one, other) = (person("One").await, person("Other").await);
+    let user = json!({"name": "U", "email": "u@a.example", "roles": ["manager"], "person_id": one});
+    let made = app.user(&app.keys.admin, &user).await;
+    let login = app.login("u@a.example").await;
+    let asset = json!({"name": "x", "asset_type": "hardware", "classification": "internal", "owner_id": other});
+    app.post(&app.keys.manager, "/v1/assets", &asset).await.expect(201);
+    let list = "/v1/assets?owner_id=me";
+    let before = app.get(&login, list).await.expect(200);
+    assert!(before.data().is_empty());
+    app.patch(&app.keys.admin, &at("users", &made), "*", &json!({"person_id": other})).await.expect(200);
+    let after = app.get(&login, list).await.expect(200);
+    assert_eq!(after.data().len(), 1);
+    // Apart from the position, too.
+    let digest = |reply: &Reply| reply.etag().rsplit('-').next().unwrap().to_owned();
+    assert_ne!(digest(&before), digest(&after));
+}
+
+async fn a_cursor_goes_on_with_its_question(app: &TestApp) {
+    let key = &app.keys.manager;
+    for n in 0..4 {
+        let asset = json!({"name": format!("x{n}"), "asset_type": "hardware", "classification": "internal"});
+        app.post(key, "/v1/assets", &asset).await.expect(201);
+        app.post(key, "/v1/actions", &json!({"name": format!("x{n}")})).await.expect(201);
+    }
+    let seq = crate::support::make::last(app);
+    for (then, others) in [
+        (
+            String::new(),
+            vec![format!("/v1/assets?limit=2&as_of=seq:{seq}"), "/v1/actions?limit=2".into(), "/v1/assets?limit=2&sort=name".into()],
+        ),
+        (format!("&as_of=seq:{seq}"), vec!["/v1/assets?limit=2".into(), format!("/v1/assets?limit=2&as_of=seq:{}", seq - 1)]),
+    ] {
+        let page = app.get(key, &format!("/v1/assets?limit=2{then}")).await.expect(200).json();
+        let cursor = page["next_cursor"].as_str().unwrap();
+        assert_eq!(app.get(key, &format!("/v1/assets?limit=2{then}&cursor={cursor}")).await.data().len(), 2);
+        for other in others {
+            assert_eq!(app.get(key, &format!("{other}&cursor={cursor}")).await.status, 400, "{other}");
+        }
+    }
 }
 
 async fn a_session_that_was_ended_has_no_next_token(app: &TestApp) {

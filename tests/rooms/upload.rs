@@ -88,6 +88,11 @@ async fn a_range_is_a_part_of_it(app: &TestApp) {
     }
     for outside in [format!("bytes={whole}-"), "bytes=-0".into()] {
         app.get_with(key, &path, &[("Range", &outside)]).await.problem(416, "range_not_satisfiable");
+        assert_eq!(
+            app.get_with(key, &path, &[("Range", &outside), ("If-Range", "\"x\"")]).await.expect(200).bytes,
+            file,
+            "another content"
+        );
     }
 }
 

@@ -146,9 +146,11 @@ pub fn requirement(id: &str) -> Option<&'static Requirement> {
     framework(slug)?.requirement(reference)
 }
 
-/// Can this be a slug: 2 to 64 small letters, digits, points and hyphens?
+/// Can this be a slug: 2 to 64 small letters, digits, points and hyphens, a letter or digit first?
 pub fn is_slug(text: &str) -> bool {
-    (2..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-')
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && (2..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-')
 }
 /// Can this be a reference: 1 to 40 letters, digits and `().,-`?
 pub fn is_reference(text: &str) -> bool {

@@ -135,6 +135,13 @@ mod tests {
     }
 
     #[test]
+    fn a_slug_is_no_place_of_a_path() {
+        let slug = crate::core::catalogue::is_slug;
+        assert_eq!(["..", ".a", "-a", "a", "A1"].map(slug), [false; 5]);
+        assert_eq!(["a.", "27k-rules", "iso-27001-2022"].map(slug), [true; 3]);
+    }
+
+    #[test]
     fn what_is_meant_is_looked_for_a_few_times() {
         let mut missing = Missing::default();
         let said: Vec<bool> = (0..9).map(|_| missing.say("A.8.5", &|_| true).contains("did you mean")).collect();

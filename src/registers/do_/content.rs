@@ -44,7 +44,9 @@ pub async fn content(guard: Guard<Read<Evidence>>, at: At, request: HttpRequest)
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     let whole = u64::try_from(said.size_bytes).unwrap_or_default();
-    let (start, length) = match request.headers().get(header::RANGE).and_then(|value| value.to_str().ok()) {
+    // A part is good only beside the rest of the same content (RFC 9110 13.1.5).
+    let same = request.headers().get(header::IF_RANGE).is_none_or(|tag| tag.as_bytes() == etag.as_bytes());
+    let (start, length) = match request.headers().get(header::RANGE).filter(|_| same).and_then(|value| value.to_str().ok()) {
         Some(asked) => match range(asked, whole) {
             Asked::Part(start, length) => {
                 response.status(StatusCode::PARTIAL_CONTENT);

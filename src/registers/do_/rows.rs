@@ -160,7 +160,7 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
     }
     fn fault(&mut self, n: usize, pointer: &str, code: String, detail: String) {
         let detail = if self.lines { format!("row {}: {detail}", n + 2) } else { detail };
-        if self.faults.len() <= Problem::LISTED {
+        if self.faults.len() <= FAULTS {
             self.faults.push(Invalid::body(format!("/{}/{n}{pointer}", self.member), code, detail));
         }
     }
@@ -248,7 +248,7 @@ impl Rows<ImportedMapping> {
         let (mut all, mut met) = (Vec::with_capacity(rows.len()), HashSet::new());
         let mut missing = catalogue::Missing::default();
         for (n, row) in rows.iter().enumerate() {
-            if self.faults.len() > Problem::LISTED {
+            if self.faults.len() > FAULTS {
                 break;
             }
             in_time()?;
