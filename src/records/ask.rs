@@ -164,14 +164,11 @@ impl Ask {
     /// Reads the query of a list of this kind, whose own filters are `F`; every fault is named.
     pub fn read<F: DeserializeOwned + IntoParams + 'static>(kind: &Kind, query: &str) -> Result<Self> {
         let mut ask = Ask::empty();
-        let (mut faults, mut cursor, mut asked, mut moment) = (Vec::new(), None, Vec::new(), String::new());
+        let (mut faults, mut cursor, mut asked) = (Vec::new(), None, Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if name == "cursor" {
                 cursor = Some(value.into_owned());
                 continue;
-            }
-            if name == "as_of" {
-                moment = value.to_string();
             }
             if !["limit", "as_of", "include"].contains(&&*name) {
                 asked.push((name.to_string(), value.to_string()));
@@ -187,8 +184,8 @@ impl Ask {
             return Err(Problem::parameters(faults));
         }
         asked.sort();
-        // A cursor goes on in the same register, at the same moment.
-        let whole = (kind.name, moment, &asked);
+        // A cursor goes on in the same register. The moment is left out: what was answered then is answered again byte by byte.
+        let whole = (kind.name, &asked);
         let digest = Sha256::digest(serde_json::to_vec(&whole).map_err(Problem::internal)?);
         ask.question = URL_SAFE_NO_PAD.encode(digest.get(..9).unwrap_or_default());
         ask.after = cursor.map(|text| ask.position(&text)).transpose()?;

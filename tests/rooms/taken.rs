@@ -119,13 +119,15 @@ async fn a_tag_is_of_one_person(app: &TestApp) {
     app.post(&app.keys.manager, "/v1/assets", &asset).await.expect(201);
     let list = "/v1/assets?owner_id=me";
     let before = app.get(&login, list).await.expect(200);
-    assert!(before.data().is_empty());
+    let (was, found) = (before.etag(), before.data());
+    assert!(found.is_empty());
     app.patch(&app.keys.admin, &at("users", &made), "*", &json!({"person_id": other})).await.expect(200);
     let after = app.get(&login, list).await.expect(200);
-    assert_eq!(after.data().len(), 1);
+    let (is, found) = (after.etag(), after.data());
+    assert_eq!(found.len(), 1);
     // Apart from the position, too.
-    let digest = |reply: &Reply| reply.etag().rsplit('-').next().unwrap().to_owned();
-    assert_ne!(digest(&before), digest(&after));
+    let digest = |tag: &str| tag.rsplit('-').next().unwrap().to_owned();
+    assert_ne!(digest(&was), digest(&is));
 }
 
 async fn a_cursor_goes_on_with_its_question(app: &TestApp) {
@@ -135,20 +137,11 @@ async fn a_cursor_goes_on_with_its_question(app: &TestApp) {
         app.post(key, "/v1/assets", &asset).await.expect(201);
         app.post(key, "/v1/actions", &json!({"name": format!("x{n}")})).await.expect(201);
     }
-    let seq = crate::support::make::last(app);
-    for (then, others) in [
-        (
-            String::new(),
-            vec![format!("/v1/assets?limit=2&as_of=seq:{seq}"), "/v1/actions?limit=2".into(), "/v1/assets?limit=2&sort=name".into()],
-        ),
-        (format!("&as_of=seq:{seq}"), vec!["/v1/assets?limit=2".into(), format!("/v1/assets?limit=2&as_of=seq:{}", seq - 1)]),
-    ] {
-        let page = app.get(key, &format!("/v1/assets?limit=2{then}")).await.expect(200).json();
-        let cursor = page["next_cursor"].as_str().unwrap();
-        assert_eq!(app.get(key, &format!("/v1/assets?limit=2{then}&cursor={cursor}")).await.data().len(), 2);
-        for other in others {
-            assert_eq!(app.get(key, &format!("{other}&cursor={cursor}")).await.status, 400, "{other}");
-        }
+    let page = app.get(key, "/v1/assets?limit=2").await.expect(200).json();
+    let cursor = page["next_cursor"].as_str().unwrap();
+    assert_eq!(app.get(key, &format!("/v1/assets?limit=2&cursor={cursor}")).await.data().len(), 2);
+    for other in ["/v1/actions?limit=2", "/v1/assets?limit=2&sort=name", "/v1/assets?limit=2&q=x"] {
+        assert_eq!(app.get(key, &format!("{other}&cursor={cursor}")).await.status, 400, "{other}");
     }
 }
 
