@@ -225,9 +225,7 @@ pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> R
     let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
     let (since, until) = (edge("at_since")?, edge("at_before")?);
     let (readable, some) = kinds(&guard, &then)?;
-    let timed = since.is_some() || until.is_some();
-    let asked =
-        Asked { before, kinds: readable, some: some || timed, actors, actions: many("action"), limit, backwards: true, ..Asked::default() };
+    let asked = Asked { before, kinds: readable, some, actors, actions: many("action"), limit, backwards: true, ..Asked::default() };
     guard
         .view(then.as_of, move |reader| {
             let tenant = reader.tenant();
