@@ -77,18 +77,18 @@ impl Writing<'_> {
     /// account was moved between them after the position `since`.
     pub fn none_of(&mut self, of: impl IntoIterator<Item = Id>, since: i64, what: &str) -> Result<()> {
         let (tenant, caller) = (self.stamp.tenant, self.caller());
-        let circle = circle(self.conn, tenant, of.into_iter().collect(), since)?;
+        let issued = issued(self.conn, tenant)?;
+        let circle = circle(self.conn, tenant, of.into_iter().collect(), since, &issued)?;
         let me = [Some(caller.actor.id), caller.actor.person_id, caller.user_id];
         if me.iter().flatten().any(|id| circle.contains(id)) {
             return Err(refused(format!("You {what}, with this or another account or key of yours: another person has to do this.")));
         }
-        let made = e::table.filter(e::tenant_id.eq(tenant)).select(e::actor_id);
-        let key = made.filter(e::record_id.eq(caller.actor.id).and(e::kind.eq("api_key")).and(e::action.eq_any(ISSUES)));
-        if caller.actor.kind == ActorKind::ApiKey && key.load::<Id>(self.conn)?.iter().any(|issuer| circle.contains(issuer)) {
+        let mine = |(key, by): &(Id, Id)| *key == caller.actor.id && circle.contains(by);
+        if caller.actor.kind == ActorKind::ApiKey && issued.iter().any(mine) {
             return Err(refused(format!("Your key was issued by the person who {what}: use one that you made yourself.")));
         }
         let Some(account) = caller.user_id else { return Ok(()) };
-        match opened(self.conn, tenant, account, &circle, since)? {
+        match opened(self.conn, tenant, account, (&circle, &issued), since)? {
             true => {
                 let why = "has made your account or reset your password, and you set it after that";
                 Err(refused(format!("The person who {what} {why}: another person has to do this.")))
@@ -100,12 +100,10 @@ impl Writing<'_> {
 
 /// Did one of these open the account after a position: make it, or reset its password? Or was a password set after it with a token that one of them
 /// had, whenever they got it?
-fn opened(conn: &mut Conn, tenant: TenantId, account: Id, circle: &BTreeSet<Id>, since: i64) -> Result<bool> {
+fn opened(conn: &mut Conn, tenant: TenantId, account: Id, (circle, issued): (&BTreeSet<Id>, &[(Id, Id)]), since: i64) -> Result<bool> {
     let mine = e::table.filter(e::tenant_id.eq(tenant).and(e::record_id.eq(account)).and(e::kind.eq("user")));
     let steps: Vec<(i64, String, Id)> =
         mine.filter(e::action.eq_any(OPENINGS)).order(e::seq).select((e::seq, e::action, e::actor_id)).load(conn)?;
-    let keys = e::table.filter(e::tenant_id.eq(tenant).and(e::kind.eq("api_key")).and(e::action.eq_any(ISSUES)));
-    let issued: Vec<(Id, Id)> = keys.select((e::record_id, e::actor_id)).load(conn)?;
     // A key that one of them made does what they want.
     let theirs = |by: &Id| circle.contains(by) || issued.iter().any(|(key, issuer)| key == by && circle.contains(issuer));
     let mut holds_token = false;
@@ -119,13 +117,17 @@ fn opened(conn: &mut Conn, tenant: TenantId, account: Id, circle: &BTreeSet<Id>,
     Ok(false)
 }
 
+/// Every key with each account that wrote a secret of it.
+fn issued(conn: &mut Conn, tenant: TenantId) -> Result<Vec<(Id, Id)>> {
+    let keys = e::table.filter(e::tenant_id.eq(tenant).and(e::kind.eq("api_key")).and(e::action.eq_any(ISSUES)));
+    Ok(keys.filter(e::actor_kind.ne(ActorKind::System)).select((e::record_id, e::actor_id)).load(conn)?)
+}
+
 /// Whoever is the same as one of these: their accounts, persons and keys; and for a service key, who issued it.
-fn circle(conn: &mut Conn, tenant: TenantId, mut all: BTreeSet<Id>, since: i64) -> Result<BTreeSet<Id>> {
+fn circle(conn: &mut Conn, tenant: TenantId, mut all: BTreeSet<Id>, since: i64, issued: &[(Id, Id)]) -> Result<BTreeSet<Id>> {
     // A key never changes its user: that it had one at any time is enough.
     let keys = linked(conn, tenant, "api_key", "user_id", -1)?;
     let moved = linked(conn, tenant, "user", "person_id", since)?;
-    let issued = e::table.filter(e::tenant_id.eq(tenant).and(e::kind.eq("api_key")).and(e::action.eq_any(ISSUES)));
-    let issued: Vec<(Id, Id)> = issued.filter(e::actor_kind.ne(ActorKind::System)).select((e::record_id, e::actor_id)).load(conn)?;
     loop {
         let before = all.len();
         for (a, b) in keys.iter().chain(&moved) {
