@@ -90,8 +90,8 @@ impl Writing<'_> {
         let Some(account) = caller.user_id else { return Ok(()) };
         match opened(self.conn, tenant, account, (&circle, &issued), since)? {
             true => {
-                let why = "has made your account or reset your password, and you set it after that";
-                Err(refused(format!("The person who {what} {why}: another person has to do this.")))
+                let why = "made your account or reset your password, and your password was set afterwards";
+                Err(refused(format!("The person who {what} also {why}: another person has to do this.")))
             }
             false => Ok(()),
         }
