@@ -11,7 +11,7 @@ use isms::db::Conn;
 use isms::insight::scan::{self, Asked};
 use isms::ledger::AsOf;
 use isms::records::{Ask, Reader, Resource, list};
-use isms::registers::plan::asset::Asset;
+use isms::registers::asset::Asset;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 

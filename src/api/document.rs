@@ -60,7 +60,7 @@ fn lowered(text: &str) -> String {
 fn frame() -> Value {
     let mut tags: Vec<Value> = ROOMS
         .iter()
-        .map(|room| json!({"name": room.kind.path, "description": format!("{}: {}", (room.part)(), lowered(room.kind.about))}))
+        .map(|room| json!({"name": room.kind.path, "description": format!("{:?}: {}", room.kind.part, lowered(room.kind.about))}))
         .collect();
     tags.extend(TAGS.iter().map(|(name, about)| json!({"name": name, "description": about})));
     tags.sort_by_key(|tag| tag.get("name").and_then(Value::as_str).map(str::to_owned));

@@ -1,6 +1,6 @@
 //! The overview: a dashboard's home in one request (ISO/IEC 27001:2022 9.1). Every number is cut to what the caller may see.
-use super::matrix::{self, MatrixStage};
-use super::soa::{self, SoaSummary};
+use crate::registers::risk::matrix::{self, MatrixStage};
+use crate::registers::soa::{self, SoaSummary};
 use super::upcoming::{self, Upcoming};
 use crate::core::{Id, Instant, Result, catalogue};
 use crate::db::dialect::at;
@@ -8,14 +8,17 @@ use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
 use crate::records::{Condition, Reader, Resource, kind, list, sight};
-use crate::registers::r#do::applicability::Applicability;
-use crate::registers::r#do::control::{Implementation, Responsibility};
-use crate::registers::r#do::support::{self, Operation};
-use crate::registers::plan::in_force::InForce;
-use crate::registers::plan::scope::Scope;
-use crate::registers::plan::treatment::lapse::{self, Acceptance};
-use crate::registers::plan::treatment::standing as against;
-use crate::registers::plan::vulnerability::summary::{self, VulnerabilityNumbers};
+use crate::registers::soa::applicability::Applicability;
+use crate::registers::control::{Implementation, Responsibility};
+use crate::registers::control::proof as support;
+use crate::registers::control::proof::Operation;
+use crate::registers::methodology::in_force::InForce;
+use crate::registers::scope::Scope;
+use crate::registers::treatment::lapse;
+use crate::registers::treatment::lapse::Acceptance;
+use crate::registers::treatment::standing as against;
+use crate::registers::vulnerability::summary;
+use crate::registers::vulnerability::summary::VulnerabilityNumbers;
 use actix_web::{HttpRequest, get};
 use chrono::{Days, NaiveDate};
 use diesel::dsl::count_star;

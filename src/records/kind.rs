@@ -6,9 +6,21 @@ use crate::core::{Code, Problem, Result};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
 
+/// The parts of the cycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Part {
+    Plan,
+    Do,
+    Check,
+    Act,
+}
+
 /// The words of a register.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
+    /// Its part of the cycle.
+    pub part: Part,
     /// `risk_treatment`: in the ledger, the policy and links.
     pub name: &'static str,
     /// `risk-treatments`: in URLs.
@@ -62,6 +74,7 @@ fn erased_name(code: &str, image: &mut Map<String, Value>) {
 impl Kind {
     /// A register without states or references; what differs is said over it.
     pub const PLAIN: Kind = Kind {
+        part: Part::Do,
         name: "",
         path: "",
         table: "",

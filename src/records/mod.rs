@@ -30,7 +30,7 @@ pub use about::About;
 pub use ask::Ask;
 pub use body::{Body, Draft, MergePatch, Patch, read_part};
 pub use duties::Deed;
-pub use kind::{Comment, Kind, Relation, Transition};
+pub use kind::{Part, Comment, Kind, Relation, Transition};
 pub use known::Known;
 pub use limit::{By, Limit, SCOPED};
 pub use reader::{Reader, Settings};

@@ -1,20 +1,41 @@
 //! Floor 5: the table of contents of the product, in the order of the cycle: Plan, Do, Check, Act.
-pub mod act;
-pub mod check;
-#[path = "do_/mod.rs"]
-pub mod r#do;
-pub mod plan;
+pub mod organization;
+pub mod scope;
+pub mod person;
+pub mod methodology;
+pub mod asset;
+pub mod threat;
+pub mod vulnerability;
+pub mod risk;
+pub mod treatment;
+pub mod framework;
+pub mod control;
+pub mod soa;
+pub mod evidence;
+pub mod gap;
+pub mod nonconformity;
+pub mod action;
+pub mod revision;
 
 use crate::http::{Api, Collection, Operations};
 use crate::records::rebuild::Replay;
 use crate::records::{Kind, Resource};
-use act::{action::Action, nonconformity::Nonconformity};
-use check::{answers::GapAnswer, gap::GapAssessment};
-use r#do::{applicability::Applicability, control::Control, evidence::Evidence, import::ImportedFramework, soa_version::SoaVersion};
-use plan::{
-    asset::Asset, methodology::RiskMethodology, organization::Organization, person::Person, risk::Risk, scope::Scope, threat::Threat,
-    treatment::RiskTreatment, vulnerability::Vulnerability,
-};
+use action::Action;
+use asset::Asset;
+use control::Control;
+use evidence::Evidence;
+use framework::import::ImportedFramework;
+use gap::{GapAssessment, answers::GapAnswer};
+use methodology::RiskMethodology;
+use nonconformity::Nonconformity;
+use organization::Organization;
+use person::Person;
+use risk::Risk;
+use scope::Scope;
+use soa::{applicability::Applicability, version::SoaVersion};
+use threat::Threat;
+use treatment::RiskTreatment;
+use vulnerability::Vulnerability;
 use serde_json::Value;
 
 /// A register, as the application and the law tests see it.
@@ -25,8 +46,6 @@ pub struct Room {
     pub example: fn() -> Value,
     /// How its derived tables are filled from the ledger.
     pub replay: Replay,
-    /// Its part of the cycle: the folder that it stands in.
-    pub part: fn() -> &'static str,
     /// Which of the common operations it has.
     pub operations: Option<Operations>,
     mount: fn(&mut Api<'_>, Operations),
@@ -35,24 +54,24 @@ pub struct Room {
 
 /// All registers.
 pub const ROOMS: &[Room] = &[
-    settings::<Organization>(plan::organization::mount),
-    room::<Scope>(Operations::ALL, plan::scope::actions),
+    settings::<Organization>(organization::mount),
+    room::<Scope>(Operations::ALL, scope::actions),
     room::<Person>(Operations { import: true, ..Operations::KEPT }, nothing),
-    room::<RiskMethodology>(Operations::ALL, plan::methodology_steps::actions),
-    room::<Asset>(Operations { import: true, ..Operations::ALL }, plan::asset::actions),
-    room::<Threat>(Operations::KEPT, plan::attack::mount),
-    room::<Vulnerability>(Operations { import: true, ..Operations::KEPT }, plan::vulnerability::actions),
-    room::<Risk>(Operations { import: true, ..Operations::ALL }, plan::risk::actions),
-    room::<RiskTreatment>(Operations::KEPT, plan::treatment::actions),
-    settings::<ImportedFramework>(r#do::framework::mount),
-    room::<Control>(Operations { import: true, ..Operations::ALL }, r#do::occurrence::actions),
-    settings::<Applicability>(r#do::applicability::mount),
-    settings::<SoaVersion>(nothing),
-    room::<Evidence>(Operations { create: false, ..Operations::KEPT }, r#do::evidence::actions),
-    room::<GapAssessment>(Operations::KEPT, check::gap::actions),
+    room::<RiskMethodology>(Operations::ALL, methodology::steps::actions),
+    room::<Asset>(Operations { import: true, ..Operations::ALL }, asset::actions),
+    room::<Threat>(Operations::KEPT, threat::attack::mount),
+    room::<Vulnerability>(Operations { import: true, ..Operations::KEPT }, vulnerability::actions),
+    room::<Risk>(Operations { import: true, ..Operations::ALL }, risk::actions),
+    room::<RiskTreatment>(Operations::KEPT, treatment::actions),
+    settings::<ImportedFramework>(framework::mount),
+    room::<Control>(Operations { import: true, ..Operations::ALL }, control::occurrence::actions),
+    settings::<Applicability>(soa::applicability::mount),
+    settings::<SoaVersion>(soa::mount),
+    room::<Evidence>(Operations { create: false, ..Operations::KEPT }, evidence::actions),
+    room::<GapAssessment>(Operations::KEPT, gap::actions),
     settings::<GapAnswer>(nothing),
-    room::<Nonconformity>(Operations::KEPT, act::nonconformity::actions),
-    room::<Action>(Operations::KEPT, act::action::actions),
+    room::<Nonconformity>(Operations::KEPT, nonconformity::actions),
+    room::<Action>(Operations::KEPT, action::actions),
 ];
 
 impl Room {
@@ -67,22 +86,11 @@ impl Room {
 
 fn nothing(_: &mut Api<'_>) {}
 
-/// `Plan` of `isms::registers::plan::…`.
-fn part<R>() -> &'static str {
-    match std::any::type_name::<R>().split("::").nth(2) {
-        Some("plan") => "Plan",
-        Some("check") => "Check",
-        Some("act") => "Act",
-        _ => "Do",
-    }
-}
-
 const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) -> Room {
     Room {
         kind: R::KIND,
         example: R::example,
         replay: Replay::of::<R>(),
-        part: part::<R>,
         operations: Some(operations),
         mount: |api, does| api.service(Collection::<R>::new(does)),
         actions,
@@ -91,5 +99,5 @@ const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) ->
 
 /// A record that is kept like a register's, but stands at a place of its own.
 const fn settings<R: Resource>(actions: fn(&mut Api<'_>)) -> Room {
-    Room { kind: R::KIND, example: R::example, replay: Replay::of::<R>(), part: part::<R>, operations: None, mount: |_, _| {}, actions }
+    Room { kind: R::KIND, example: R::example, replay: Replay::of::<R>(), operations: None, mount: |_, _| {}, actions }
 }

@@ -6,7 +6,7 @@ use diesel::connection::{Connection, InstrumentationEvent};
 use isms::access::{Actor, ActorKind, Caller, Role};
 use isms::core::Id;
 use isms::records::Reader;
-use isms::registers::check::coverage;
+use isms::registers::framework::coverage;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

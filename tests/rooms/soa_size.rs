@@ -6,7 +6,7 @@ use diesel::Connection;
 use diesel::connection::{InstrumentationEvent, SimpleConnection};
 use isms::access::{Actor, Caller, Role, actor::ActorKind, actor::Limits};
 use isms::core::{Id, catalogue};
-use isms::insight::soa;
+use isms::registers::soa;
 use isms::records::{Reader, Settings};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -104,7 +104,7 @@ fn counted(app: &TestApp, shop: &Value) -> (usize, f64) {
         let settings = Settings::FIRST;
         let mut reader = Reader::open(conn, &caller, None, now, settings).unwrap();
         let selector = isms::records::Selector::Id(scope);
-        let scope = reader.row::<isms::registers::plan::scope::Scope>(&selector, false).unwrap().id;
+        let scope = reader.row::<isms::registers::scope::Scope>(&selector, false).unwrap().id;
         serde_json::to_string(&soa::compute(&mut reader, scope, framework).unwrap()).unwrap().len()
     };
     once(conn);

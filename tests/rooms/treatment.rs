@@ -5,7 +5,7 @@ use crate::support::make::{last, tenant};
 use isms::access::{Actor, Caller, Role};
 use isms::ledger::AsOf;
 use isms::records::{Reader, Settings};
-use isms::registers::plan::treatment::applications;
+use isms::registers::treatment::applications;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

@@ -1,0 +1,347 @@
+//! Applicability (ISO/IEC 27001:2022 6.1.3 d): for each scope and requirement whether it applies, and why. Kept like any record, found by its
+//! scope and requirement; where nothing is stored, it applies (`version` 0).
+use crate::registers::soa::contradiction;
+use crate::registers::soa::contradiction::ControlRef;
+use crate::access::{Actor, Limits, actor::ActorKind};
+use crate::core::{Id, Instant, Problem, Result, VersionKey, catalogue};
+use crate::db::Conn;
+use crate::db::dialect::at;
+use crate::db::schema::{applicability as a, ledger_entries as e, versions as v};
+use crate::http::describe::Refusals;
+use crate::http::{Answer, At, Guard, Read, Then, handlers::Backwards};
+use crate::records::ask::Moments;
+use crate::records::history::HistoryPage;
+use crate::records::limit::{self, Facts};
+use crate::records::record::etag;
+use crate::records::{By, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Selector, Stateless, Stored, sight};
+use crate::registers::scope::Scope;
+use actix_web::{HttpRequest, get, web::Path};
+use diesel::{dsl::exists, prelude::*};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+use validator::Validate;
+
+crate::vocabulary! {
+    /// Why a requirement applies, beside the risks that it treats.
+    pub enum Reason { Law, Contract, Business }
+}
+
+/// One decision, as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Applicability {
+    /// The requirement.
+    #[schema(max_length = 120)]
+    pub requirement: String,
+    /// Does it apply?
+    pub applicable: bool,
+    /// Why, or why not.
+    #[validate(length(max = 4000))]
+    #[schema(max_length = 4000)]
+    pub justification: Option<String>,
+    /// What asks for it.
+    #[serde(default)]
+    #[validate(length(max = 3))]
+    #[schema(max_items = 3)]
+    pub reasons: Vec<Reason>,
+}
+
+impl Resource for Applicability {
+    const KIND: Kind = Kind {
+        name: "applicability",
+        path: "applicability",
+        code: "APP",
+        about: "Which requirements apply to a scope, and why (6.1.3 d).",
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::Fact("the framework of its requirement", of_frameworks)),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
+        counted: false,
+        ..Kind::PLAIN
+    };
+    type State = Stateless;
+    fn facts(record: &Record<Self>) -> Facts {
+        Facts { frameworks: limit::frameworks_of([&record.own.requirement]), ..Facts::default() }
+    }
+    fn example() -> Value {
+        json!({"name": "iso-27001-2022:A.7.4", "requirement": "iso-27001-2022:A.7.4", "applicable": false, "justification": "No premises of its own."})
+    }
+}
+
+/// Decisions about requirements of these frameworks.
+fn of_frameworks(limits: &Limits) -> Condition {
+    let own = || a::table.filter(a::tenant_id.eq(v::tenant_id).and(a::id.eq(v::id)).and(a::version.eq(v::version)));
+    let of_it = |slug: &String| -> Condition { Box::new(exists(own().filter(a::requirement.like(sight::beginning(slug)).escape('\\')))) };
+    limits.framework_slugs.iter().map(of_it).reduce(sight::either).unwrap_or_else(sight::nothing)
+}
+
+impl Stored for Applicability {
+    type Filter = crate::registers::organization::NoFilter;
+    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
+        let (own, scope) = (&record.own, record.links.many("scope_ids").first().copied().unwrap_or(id));
+        let reasons: Vec<&str> = own.reasons.iter().map(|reason| reason.into()).collect();
+        let row = (
+            (a::tenant_id.eq(tenant), a::id.eq(id), a::version.eq(version), a::scope_id.eq(scope), a::requirement.eq(&own.requirement)),
+            (a::applicable.eq(own.applicable), a::justification.eq(&own.justification), a::reasons.eq(reasons.join(","))),
+        );
+        diesel::insert_into(a::table).values(row).execute(conn)
+    }
+    fn matching(_: &Self::Filter, _: &Moments) -> Condition {
+        Box::new(exists(a::table.filter(a::tenant_id.eq(v::tenant_id).and(a::id.eq(v::id)).and(a::version.eq(v::version)))))
+    }
+}
+
+/// Whether a requirement applies to a scope.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Applicability)]
+pub struct Decision {
+    /// The record, as the ledger names it; null where nothing was decided yet.
+    #[schema(required)]
+    pub id: Option<Id>,
+    /// Its readable identifier; null where nothing was decided yet.
+    #[schema(required, max_length = 32)]
+    pub code: Option<String>,
+    /// The scope.
+    pub scope_id: Id,
+    /// The requirement.
+    #[schema(max_length = 120)]
+    pub requirement: String,
+    /// Was it decided? What was not applies until someone decides.
+    pub decided: bool,
+    /// Does it apply?
+    pub applicable: bool,
+    /// Why, or why not.
+    #[schema(required, max_length = 4000)]
+    pub justification: Option<String>,
+    /// What asks for it.
+    #[schema(max_items = 3)]
+    pub reasons: Vec<Reason>,
+    /// Where it is excluded: the controls that meet it and are implemented, or that risks or signed treatments rest
+    /// on; up to 20. Decide again, or take the controls away.
+    #[schema(max_items = 20)]
+    pub contradicted_by: Vec<ControlRef>,
+    /// Grows by one with each change; 0 where nothing was decided yet.
+    #[schema(minimum = 0)]
+    pub version: i32,
+    /// When it was last changed.
+    #[schema(required)]
+    pub updated_at: Option<Instant>,
+    /// By whom.
+    #[schema(required)]
+    pub updated_by: Option<Actor>,
+}
+impl Decision {
+    /// As an answer; what speaks against it is in the tag.
+    pub(crate) fn answer(&self) -> Result<Answer> {
+        let names = crc32fast::hash(self.updated_by.as_ref().map_or("", |by| by.name.as_str()).as_bytes());
+        let against: Vec<String> = self.contradicted_by.iter().map(|control| format!("{} {}", control.code, control.name)).collect();
+        Ok(Answer::of(self)?.tagged(etag(self.version, names, &against.join("\n"))))
+    }
+}
+/// The decisions of a scope.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Decisions {
+    /// In natural order, each requirement once.
+    #[schema(max_items = 5000)]
+    pub data: Vec<Decision>,
+}
+
+/// What a decision says.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// Does it apply?
+    pub applicable: bool,
+    /// Why, or why not.
+    pub justification: Option<String>,
+    /// What asks for it.
+    pub reasons: Vec<Reason>,
+    /// When it was decided so.
+    pub at: Instant,
+    /// By whom.
+    pub by: Actor,
+}
+
+/// What was decided for a scope, by requirement: two queries.
+pub fn verdicts(reader: &mut Reader<'_>, scope: Id) -> Result<BTreeMap<String, Verdict>> {
+    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let standing = a::table
+        .inner_join(v::table.on(v::tenant_id.eq(a::tenant_id).and(v::id.eq(a::id)).and(v::version.eq(a::version))))
+        .inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq))));
+    let standing = standing.filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope))).filter(at(seq));
+    type Said = (String, bool, Option<String>, String);
+    type Found = (Said, (Instant, ActorKind, Id, Option<Id>));
+    let said = (a::requirement, a::applicable, a::justification, a::reasons);
+    let found: Vec<Found> = standing.select((said, (v::updated_at, e::actor_kind, e::actor_id, e::person_id))).load(reader.conn())?;
+    let accounts = found.iter().filter(|(_, (_, kind, ..))| *kind != ActorKind::System);
+    let names = reader.account_names(accounts.map(|(_, (_, _, id, _))| *id).collect())?;
+    let verdict = |((requirement, applicable, justification, reasons), (at, kind, id, person_id)): Found| {
+        let name = match kind {
+            ActorKind::System => Actor::system(tenant).name,
+            _ => names.get(&id).cloned().unwrap_or_default(),
+        };
+        let by = Actor { kind, id, name, person_id };
+        (requirement, Verdict { applicable, justification, reasons: words(&reasons), at, by })
+    };
+    Ok(found.into_iter().map(verdict).collect())
+}
+fn words(reasons: &str) -> Vec<Reason> {
+    reasons.split(',').filter_map(|word| word.parse().ok()).collect()
+}
+
+/// What was decided for a scope, by requirement, at the reader's moment: two queries.
+pub fn decided(reader: &mut Reader<'_>, scope: Id, only: Option<&str>) -> Result<BTreeMap<String, (Id, Decision)>> {
+    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let standing = a::table.inner_join(v::table.on(v::tenant_id.eq(a::tenant_id).and(v::id.eq(a::id)).and(v::version.eq(a::version))));
+    let mut standing = standing.filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope))).filter(at(seq)).into_boxed();
+    if let Some(requirement) = only {
+        standing = standing.filter(a::requirement.eq(requirement.to_owned()));
+    }
+    let seqs: Vec<i64> = standing.select(v::from_seq).load(reader.conn())?;
+    let records = reader.written::<Applicability>(&seqs)?;
+    Ok(records.iter().map(|record| (record.own.requirement.clone(), (record.spine.id, shown(record, scope)))).collect())
+}
+/// With the controls that speak against what is excluded.
+pub(crate) fn opposed<'d>(reader: &mut Reader<'_>, scope: Id, decisions: impl IntoIterator<Item = &'d mut Decision>) -> Result<()> {
+    let mut excluded: Vec<&mut Decision> = decisions.into_iter().filter(|decision| !decision.applicable).collect();
+    let requirements: Vec<&str> = excluded.iter().map(|decision| decision.requirement.as_str()).collect();
+    let mut against = contradiction::of(reader, scope, &requirements)?;
+    for decision in &mut excluded {
+        decision.contradicted_by = against.remove(&decision.requirement).unwrap_or_default();
+    }
+    Ok(())
+}
+/// As it is answered, but for what speaks against it.
+pub(crate) fn shown(record: &Record<Applicability>, scope_id: Id) -> Decision {
+    let (own, spine) = (record.own.clone(), &record.spine);
+    Decision {
+        id: Some(spine.id),
+        code: Some(spine.code.clone()),
+        decided: true,
+        contradicted_by: vec![],
+        scope_id,
+        requirement: own.requirement,
+        applicable: own.applicable,
+        justification: own.justification,
+        reasons: own.reasons,
+        version: spine.version,
+        updated_at: Some(spine.updated_at),
+        updated_by: Some(spine.updated_by.clone()),
+    }
+}
+
+fn default_of(scope_id: Id, requirement: &str) -> Decision {
+    let requirement = requirement.to_owned();
+    Decision {
+        id: None,
+        code: None,
+        decided: false,
+        contradicted_by: vec![],
+        scope_id,
+        requirement,
+        applicable: true,
+        justification: None,
+        reasons: vec![],
+        version: 0,
+        updated_at: None,
+        updated_by: None,
+    }
+}
+
+/// 404 unless it can be decided about.
+pub fn known(reader: &mut Reader<'_>, requirement: &str) -> Result<()> {
+    let caller = reader.caller().clone();
+    let unknown = || {
+        let mut detail = catalogue::no_requirement(requirement, &|slug| crate::registers::framework::catalogue_list::seen(&caller, slug));
+        detail.replace_range(..1, "T");
+        Problem::not_found().saying(detail)
+    };
+    let (slug, reference) = catalogue::parts(requirement).ok_or_else(unknown)?;
+    let framework = crate::registers::framework::catalogue_list::framework(reader, slug)?;
+    framework.requirement(reference).filter(|found| framework.decides(found)).map(|_| ()).ok_or_else(unknown)
+}
+
+/// The scope that is asked about.
+pub fn scope_of(reader: &mut Reader<'_>, selector: &Selector) -> Result<Id> {
+    reader.knows(&Applicability::KIND)?;
+    reader.row::<Scope>(selector, reader.moment.past()).map(|row| row.id)
+}
+
+/// List what applies to a scope
+///
+/// Every Annex A control (of other frameworks whatever is asked for by itself), in natural order; where nothing was decided, it applies.
+#[utoipa::path(operation_id = "listApplicability", tag = "applicability", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("framework" = Option<String>, Query, description = "The framework.", max_length = 64), crate::http::document::Past),
+    responses((status = 200, description = "The decisions.", body = Decisions), crate::http::describe::Unchanged, Refusals))]
+#[get("/v1/scopes/{id}/applicability")]
+pub async fn list(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -> Result<Answer> {
+    let (then, selector) = (Then::read(&request, &["framework"])?, at.of(&Scope::KIND)?);
+    guard
+        .view(then.as_of, move |reader| {
+            let framework = crate::registers::framework::asked(reader, then.get("framework"))?;
+            let scope = scope_of(reader, &selector)?;
+            let mut decided = decided(reader, scope, None)?;
+            let decision = |requirement: &catalogue::Requirement| {
+                decided.remove(&requirement.id).map_or_else(|| default_of(scope, &requirement.id), |(_, d)| d)
+            };
+            let mut data: Vec<Decision> = framework.decidable().map(decision).collect();
+            opposed(reader, scope, &mut data)?;
+            Answer::of(&Decisions { data })
+        })
+        .await
+}
+
+/// Get whether a requirement applies to a scope
+///
+/// Where nothing was decided: it applies, and `version` is 0.
+#[utoipa::path(operation_id = "getApplicability", tag = "applicability", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.7.4"), crate::http::document::Past),
+    responses((status = 200, description = "The decision.", body = Decision), crate::http::describe::Unchanged, Refusals))]
+#[get("/v1/scopes/{id}/applicability/{requirement}")]
+pub async fn get(guard: Guard<Read<Applicability>>, path: Path<(String, String)>, request: HttpRequest) -> Result<Answer> {
+    let (then, (id, requirement)) = (Then::read(&request, &[])?, path.into_inner());
+    let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
+    guard
+        .read(then.as_of, move |reader| {
+            known(reader, &requirement)?;
+            let scope = scope_of(reader, &selector)?;
+            let stored = decided(reader, scope, Some(&requirement))?.remove(&requirement);
+            let mut decision = stored.map_or_else(|| default_of(scope, &requirement), |(_, decision)| decision);
+            opposed(reader, scope, [&mut decision])?;
+            Ok(decision.answer()?.at(reader.moment.last))
+        })
+        .await
+}
+
+/// List the versions of a decision
+///
+/// Who decided what and why, newest first; empty where nothing was decided yet.
+#[utoipa::path(operation_id = "listApplicabilityHistory", tag = "applicability", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.7.4"),
+        crate::http::document::Backwards, crate::http::document::Past),
+    responses((status = 200, description = "The versions.", body = HistoryPage), crate::http::describe::Unchanged, Refusals))]
+#[get("/v1/scopes/{id}/applicability/{requirement}/history")]
+pub async fn past(guard: Guard<Read<Applicability>>, path: Path<(String, String)>, request: HttpRequest) -> Result<Answer> {
+    let (asked, (id, requirement)) = (Backwards::read(&request)?, path.into_inner());
+    let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
+    guard
+        .view(asked.then.as_of, move |reader| {
+            known(reader, &requirement)?;
+            let scope = scope_of(reader, &selector)?;
+            let stored = decided(reader, scope, Some(&requirement))?.remove(&requirement);
+            let stored = stored.map(|(id, _)| Selector::Id(id));
+            Answer::of(&asked.of::<Applicability>(reader, stored.as_ref())?)
+        })
+        .await
+}
+
+/// Mounts what stands under scopes.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.service(list);
+    api.service(get);
+    api.service(past);
+    api.service(super::decide::put);
+    api.service(super::decide::batch);
+}

@@ -1,0 +1,277 @@
+//! Risk treatments (ISO/IEC 27001:2022 6.1.3 e f, 8.3): what is done about a risk: mitigate, avoid, transfer, or accept it. draft → in_review →
+//! approved → in_progress → completed; an acceptance goes from in_review to accepted and may be revoked. Two persons sign; that an acceptance has
+//! lapsed is computed at reading, never stored.
+pub mod plan;
+
+pub mod applied;
+pub mod lapse;
+pub mod methods;
+pub mod rules;
+pub mod standing;
+pub mod steps;
+
+pub use applied::applications;
+pub use steps::actions;
+
+use crate::registers::methodology::AcceptBy;
+use crate::registers::risk::RiskScore;
+use crate::access::Actor;
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result, VersionKey};
+use crate::db::acceptance::Stands;
+use crate::db::{Conn, schema::risk_treatments as t, schema::versions as v};
+use crate::records::ask::Moments;
+use crate::records::links::References;
+use crate::records::{
+    By, Comment as Needs, Condition, Kind, Part, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stored, Transition, sight,
+};
+use crate::records::{unasked, unasked_flag};
+use chrono::NaiveDate;
+use diesel::dsl::{exists, not};
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
+use validator::Validate;
+
+crate::vocabulary! {
+    /// What is done about a risk.
+    pub enum TreatmentOption { Mitigate, Accept, Avoid, Transfer }
+}
+crate::vocabulary! {
+    /// As what someone signs: the risk's owner, or a person with authority for its level.
+    pub enum Capacity { Owner, Authority }
+}
+crate::vocabulary! {
+    /// Why an acceptance holds no more.
+    pub enum LapseReason { Expired, LevelRose, MethodologyRevised, OwnerChanged, Revoked }
+}
+
+/// What the risk is expected to be after a treatment, on the scales of the methodology in force.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedRisk {
+    /// How likely.
+    #[validate(range(min = 1, max = 10))]
+    #[schema(minimum = 1, maximum = 10)]
+    pub likelihood: i32,
+    /// How bad.
+    #[validate(range(min = 1, max = 10))]
+    #[schema(minimum = 1, maximum = 10)]
+    pub impact: i32,
+}
+
+/// What clients say about a risk treatment.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RiskTreatment {
+    /// What is done about the risk.
+    pub option: TreatmentOption,
+    /// What is to be done; a mitigation has this, or controls.
+    #[validate(length(max = 10000))]
+    #[schema(max_length = 10000)]
+    pub plan: Option<String>,
+    /// What it costs, in whole units of the organization's currency.
+    #[validate(range(min = 0, max = 1_000_000_000_000_i64))]
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
+    pub cost: Option<i64>,
+    /// What the risk is expected to be afterwards, not above its current score; required by all options but `accept`, which leaves the risk as it is.
+    #[validate(nested)]
+    pub expected: Option<ExpectedRisk>,
+    /// Why the risk may be borne; needed for `accept`.
+    #[validate(length(min = 1, max = 4000), custom(function = crate::records::spine::said))]
+    #[schema(min_length = 1, max_length = 4000)]
+    pub justification: Option<String>,
+    /// The last day of an acceptance; needed for `accept`.
+    pub expires_on: Option<NaiveDate>,
+    /// Who takes the risk over: the insurer, the partner to a contract, the supplier; needed for `transfer`.
+    #[validate(length(min = 1, max = 200), custom(function = crate::records::spine::said))]
+    #[schema(min_length = 1, max_length = 200)]
+    pub counterparty: Option<String>,
+}
+
+/// A signature: who, as what, when, and what was signed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Signature {
+    /// Who.
+    pub person: Actor,
+    /// As what.
+    pub capacity: Capacity,
+    /// When.
+    pub at: Instant,
+    /// The treatment's version that was signed.
+    #[schema(minimum = 1)]
+    pub version: i32,
+}
+
+/// What is put before those who sign. When it changes meanwhile, the treatment has to be returned and submitted again.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TreatmentBasis {
+    /// The person who answers for the risk.
+    pub risk_owner_id: Id,
+    /// What would be left of the risk: its current score for an acceptance, else the expected one.
+    pub score: RiskScore,
+    /// Whose signature is needed beside the owner's; null where the level meets the acceptance criteria, or the owner may accept it.
+    #[schema(required)]
+    pub authority: Option<AcceptBy>,
+}
+
+/// What the server says about a risk treatment.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct TreatmentCourse {
+    /// Who asked for the signatures.
+    #[schema(required)]
+    pub submitted_by: Option<Actor>,
+    /// What is signed.
+    #[schema(required)]
+    pub basis: Option<TreatmentBasis>,
+    /// The signatures that were given.
+    #[schema(max_items = 2)]
+    pub signatures: Vec<Signature>,
+    /// When the last needed signature was given.
+    #[schema(required)]
+    pub approved_at: Option<Instant>,
+    /// The position of that entry in the organization's ledger.
+    #[schema(required, minimum = 0)]
+    pub approved_seq: Option<i64>,
+    /// When the work began.
+    #[schema(required)]
+    pub started_at: Option<Instant>,
+    /// What the risk was assessed at when the treatment was completed.
+    #[schema(required)]
+    pub outcome: Option<RiskScore>,
+    /// When an acceptance was revoked.
+    #[schema(required)]
+    pub revoked_at: Option<Instant>,
+}
+
+/// What a list of risk treatments can be filtered by.
+#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TreatmentFilter {
+    /// Any of these options.
+    #[param(max_items = 4)]
+    pub option: Vec<TreatmentOption>,
+    /// Acceptances that have lapsed, or what has not.
+    #[param(max_items = 2)]
+    pub lapsed: Vec<bool>,
+    /// Accepted until this day or later.
+    pub expires_on_since: Option<NaiveDate>,
+    /// Accepted until before this day.
+    pub expires_on_before: Option<NaiveDate>,
+}
+
+/// The state machine. The last signature that `sign` needs leads to approved, that of an acceptance to accepted.
+const STATES: &[Transition] = &[
+    Transition { verb: "submit", from: &["draft"], to: "in_review", comment: Needs::Optional },
+    Transition { verb: "sign", from: &["in_review"], to: "in_review", comment: Needs::Optional },
+    Transition { verb: "return", from: &["in_review"], to: "draft", comment: Needs::Required },
+    Transition { verb: "start", from: &["approved"], to: "in_progress", comment: Needs::Optional },
+    Transition { verb: "complete", from: &["in_progress"], to: "completed", comment: Needs::Optional },
+    Transition { verb: "cancel", from: &["draft", "in_review", "approved", "in_progress"], to: "cancelled", comment: Needs::Required },
+    Transition { verb: "revoke", from: &["accepted"], to: "revoked", comment: Needs::Required },
+];
+
+impl Resource for RiskTreatment {
+    const KIND: Kind = Kind {
+        part: Part::Plan,
+        name: "risk_treatment",
+        path: "risk-treatments",
+        code: "TRT",
+        about: "Risk treatments: what is done about risks, signed by those who answer for them (6.1.3, 8.3).",
+        initial: "draft",
+        transitions: STATES,
+        done: &["completed", "cancelled", "accepted", "revoked"],
+        relations: &[Relation { required: true, ..Relation::new("risk_id", "risk") }, Relation::new("control_ids", "control")],
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::ReadOnly("risks are treated for the whole ISMS, whatever the framework")),
+            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+        ],
+        ..Kind::PLAIN
+    };
+    type State = TreatmentCourse;
+    fn example() -> Value {
+        json!({"name": "Second factor for every administrator", "risk_id": "RSK-1", "option": "mitigate", "plan": "Keys for all 14 administrators, then no login without.",
+            "cost": 1200, "expected": {"likelihood": 1, "impact": 4}, "due_on": "2027-03-31"})
+    }
+    fn faults(&self) -> Vec<Invalid> {
+        rules::faults(self)
+    }
+    fn linked_faults(&self, references: &References) -> Vec<Invalid> {
+        rules::linked_faults(self, references)
+    }
+    fn changeable(record: &Record<Self>) -> Result<()> {
+        match record.spine.status.as_str() {
+            "draft" => Ok(()),
+            status => Err(Problem::new(Code::IllegalTransition, format!("It cannot change while it is `{status}`."))
+                .allowing(Self::KIND.allowed(status))),
+        }
+    }
+    fn archivable(record: &Record<Self>, _: NaiveDate) -> Result<()> {
+        match record.spine.status.as_str() {
+            "draft" | "completed" | "cancelled" | "revoked" => Ok(()),
+            status => Err(Problem::new(Code::IllegalTransition, format!("It stays in the lists while it is `{status}`."))
+                .allowing(Self::KIND.allowed(status))),
+        }
+    }
+    fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
+        let lapsed = lapse::of_rows(reader, rows)?;
+        let text = |row: &Row| match lapsed.get(&row.id) {
+            None => "\"lapse_reason\":null,\"lapsed_on\":null".to_owned(),
+            Some(lapse) => format!("\"lapse_reason\":\"{}\",\"lapsed_on\":\"{}\"", <&'static str>::from(lapse.reason), lapse.on),
+        };
+        Ok(rows.iter().map(text).collect())
+    }
+    fn computed_schemas() -> Vec<(&'static str, Value)> {
+        let day = "The day on which an acceptance ceased to hold; null while it holds.";
+        vec![
+            ("lapsed_on", json!({"type": ["string", "null"], "format": "date", "description": day})),
+            ("lapse_reason", json!({"oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/LapseReason"}]})),
+        ]
+    }
+    fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+        to.push((LapseReason::name().into(), LapseReason::schema()));
+    }
+}
+
+impl RiskTreatment {
+    /// Does it leave the risk as it is?
+    pub fn accepts(&self) -> bool {
+        self.option == TreatmentOption::Accept
+    }
+}
+
+impl Stored for RiskTreatment {
+    type Filter = TreatmentFilter;
+    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
+        let (own, state) = (&record.own, &record.state);
+        let basis = state.basis.as_ref().filter(|_| state.approved_seq.is_some());
+        // The links were looked up: a treatment without a risk does not come here.
+        let Some(risk) = record.links.one("risk_id") else { return Err(diesel::result::Error::NotFound) };
+        let row = (
+            (t::tenant_id.eq(tenant), t::id.eq(id), t::version.eq(version), t::risk_id.eq(risk), t::option.eq(own.option)),
+            (t::expires_on.eq(own.expires_on), t::approved_seq.eq(state.approved_seq)),
+            (
+                t::approved_owner_id.eq(basis.map(|basis| basis.risk_owner_id)),
+                t::approved_rank.eq(basis.map(|basis| basis.score.level_rank)),
+                t::approved_methodology_id.eq(basis.map(|basis| basis.score.methodology_id)),
+            ),
+        );
+        diesel::insert_into(t::table).values(row).execute(conn)
+    }
+    fn matching(filter: &TreatmentFilter, then: &Moments) -> Condition {
+        let own = t::table.filter(t::tenant_id.eq(v::tenant_id).and(t::id.eq(v::id)).and(t::version.eq(v::version)));
+        let own = own.filter(t::option.eq_any(filter.option.clone()).or(unasked(&filter.option)));
+        let own = own.filter(t::expires_on.ge(filter.expires_on_since).or(unasked_flag(&filter.expires_on_since)));
+        let own: Condition =
+            Box::new(exists(own.filter(t::expires_on.lt(filter.expires_on_before).or(unasked_flag(&filter.expires_on_before)))));
+        let asked = |wanted| filter.lapsed.contains(&wanted);
+        if asked(true) == asked(false) {
+            return own;
+        }
+        let once: Condition = Box::new(v::status.eq_any(["accepted", "revoked"]));
+        let lapsed = sight::both(once, Box::new(not(Stands { seq: then.seq, today: then.today })));
+        sight::both(own, if asked(true) { lapsed } else { Box::new(not(lapsed)) })
+    }
+}
