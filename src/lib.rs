@@ -1,8 +1,10 @@
-//! An information security management system (ISO/IEC 27001:2022) as one service: one crate, one executable, two databases.
+//! An information security management system (ISO/IEC 27001:2022) as one service: one crate, one
+//! executable, two databases.
 //!
 //! Floors; a file uses only lower floors and its own room:
 //!
-//! 0 [`core`] · 1 [`db`] · 2 [`access`], [`ledger`] · 3 [`records`] · 4 [`http`] · 5 [`registers`] · 6 [`insight`], [`identity`] · 7 [`api`], [`config`]
+//! 0 [`core`] · 1 [`db`] · 2 [`access`], [`ledger`] · 3 [`records`] · 4 [`http`] · 5 [`registers`]
+//! · 6 [`insight`], [`identity`] · 7 [`api`], [`config`]
 pub mod access;
 pub mod api;
 pub mod config;

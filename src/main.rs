@@ -1,4 +1,5 @@
-//! `isms serve` · `demo` · `migrate` · `rebuild` · `openapi` · `admin create`, `list`, `set-password`, `grant` · `health`.
+//! `isms serve` · `demo` · `migrate` · `rebuild` · `openapi` · `admin create`, `list`,
+//! `set-password`, `grant` · `health`.
 use clap::{Parser, Subcommand};
 use isms::access::Role;
 use isms::api::server::{self, Outcome};
@@ -33,7 +34,8 @@ enum Command {
     Demo,
     /// Brings the database schema up to date, and ends.
     Migrate,
-    /// Fills the tables that are derived from the ledger anew. No process may serve the database meanwhile.
+    /// Fills the tables that are derived from the ledger anew. No process may serve the database
+    /// meanwhile.
     Rebuild {
         /// Only those of this kind of record: `risk`.
         #[arg(long)]
@@ -50,7 +52,8 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Admin {
-    /// Makes an organization with a user who is admin and manager. The password comes from ISMS_ADMIN_PASSWORD or standard input.
+    /// Makes an organization with a user who is admin and manager. The password comes from
+    /// ISMS_ADMIN_PASSWORD or standard input.
     Create {
         /// What the organization is called.
         #[arg(long)]
@@ -77,7 +80,8 @@ enum Admin {
         #[arg(long)]
         organization: Option<String>,
     },
-    /// Sets the password of an account and ends its sessions. The password comes from ISMS_ADMIN_PASSWORD or standard input.
+    /// Sets the password of an account and ends its sessions. The password comes from
+    /// ISMS_ADMIN_PASSWORD or standard input.
     SetPassword {
         /// The name or id of the organization.
         #[arg(long)]
@@ -101,7 +105,10 @@ enum Admin {
 }
 
 fn settings() -> String {
-    let lines: Vec<String> = SETTINGS.iter().map(|(name, default, meaning)| format!("  {name:<22} {meaning} [{default}]")).collect();
+    let lines: Vec<String> = SETTINGS
+        .iter()
+        .map(|(name, default, meaning)| format!("  {name:<22} {meaning} [{default}]"))
+        .collect();
     format!("Settings, from the environment:\n{}", lines.join("\n"))
 }
 
@@ -125,24 +132,38 @@ async fn run(command: Command) -> Outcome<()> {
     let config = Config::from_env()?;
     log_as(&config)?;
     if !config.ignored.is_empty() {
-        log::warn!("ignored, because they are no settings of isms: {}", config.ignored.join(", "));
+        log::warn!(
+            "ignored, because they are no settings of isms: {}",
+            config.ignored.join(", ")
+        );
     }
     match command {
         Command::Openapi => Ok(()),
         Command::Serve => {
             // First the lock: a second process on the folder touches nothing.
             let alone = server::alone(&config)?;
-            server::serve(&config, alone, server::house(&config, Clock::system())?, |_| {}).await
+            server::serve(
+                &config,
+                alone,
+                server::house(&config, Clock::system())?,
+                |_| {},
+            )
+            .await
         }
         Command::Demo => demo::run(&config).await,
         Command::Migrate => {
-            server::migrate(&config)?.iter().for_each(|name| eprintln!("ran {name}"));
+            server::migrate(&config)?
+                .iter()
+                .for_each(|name| eprintln!("ran {name}"));
             Ok(())
         }
         Command::Rebuild { kind } => {
             let _alone = server::alone(&config)?;
             let count = server::rebuild(&config, kind.as_deref())?;
-            Ok(writeln!(std::io::stdout(), "rebuilt {count} records from the ledger")?)
+            Ok(writeln!(
+                std::io::stdout(),
+                "rebuilt {count} records from the ledger"
+            )?)
         }
         Command::Admin(command) => administer(&config, command).await,
         Command::Health => health(&config.bind),
@@ -151,29 +172,56 @@ async fn run(command: Command) -> Outcome<()> {
 
 async fn administer(config: &Config, command: Admin) -> Outcome<()> {
     let _alone: Option<File> = match &command {
-        Admin::SetPassword { .. } | Admin::Grant { .. } => Some(
-            server::alone(config)
-                .map_err(|why| format!("{why}; stop it, run this again, and start it (beside PostgreSQL it may go on)"))?,
-        ),
+        Admin::SetPassword { .. } | Admin::Grant { .. } => {
+            Some(server::alone(config).map_err(|why| {
+                format!(
+                    "{why}; stop it, run this again, and start it (beside PostgreSQL it may go on)"
+                )
+            })?)
+        }
         Admin::Create { .. } | Admin::List { .. } => None,
     };
     let house = server::house(config, Clock::system())?;
     let lines = match command {
-        Admin::Create { organization, email, name, time_zone, api_key, another } => {
+        Admin::Create {
+            organization,
+            email,
+            name,
+            time_zone,
+            api_key,
+            another,
+        } => {
             let password = password(config)?;
-            let plan = founding::Plan { organization, time_zone, name, email, password, api_key, another };
-            founding::found(&house, plan).await.and_then(|founded| Ok(vec![line(&founded)?]))
+            let plan = founding::Plan {
+                organization,
+                time_zone,
+                name,
+                email,
+                password,
+                api_key,
+                another,
+            };
+            founding::found(&house, plan)
+                .await
+                .and_then(|founded| Ok(vec![line(&founded)?]))
         }
         Admin::List { organization } => {
             let all = admin::list(&house, organization.as_deref()).await;
             all.and_then(|all| all.iter().map(line).collect())
         }
-        Admin::SetPassword { organization, email } => {
+        Admin::SetPassword {
+            organization,
+            email,
+        } => {
             let password = password(config)?;
             let done = admin::set_password(&house, (&organization, &email), password).await;
             done.and_then(|account| Ok(vec![line(&account)?]))
         }
-        Admin::Grant { organization, email, role } => {
+        Admin::Grant {
+            organization,
+            email,
+            role,
+        } => {
             let known = || format!("--role: one of {}", Role::VARIANTS.join(", "));
             let role: Role = role.parse().map_err(|_| known())?;
             let done = admin::grant(&house, (&organization, &email), role).await;
@@ -212,10 +260,15 @@ fn said(problem: &isms::core::Problem) -> String {
         "/password" => "the password".to_owned(),
         other => other.trim_start_matches('/').replace('/', " "),
     };
-    let fault = |fault: &isms::core::Invalid| format!("{}: {}", option(&fault.pointer), fault.detail);
+    let fault =
+        |fault: &isms::core::Invalid| format!("{}: {}", option(&fault.pointer), fault.detail);
     let mut faults: Vec<String> = problem.errors().iter().map(fault).collect();
     faults.dedup();
-    if faults.is_empty() { problem.detail().to_owned() } else { faults.join("; ") }
+    if faults.is_empty() {
+        problem.detail().to_owned()
+    } else {
+        faults.join("; ")
+    }
 }
 
 fn from_standard_input() -> Outcome<String> {
@@ -228,7 +281,8 @@ fn from_standard_input() -> Outcome<String> {
 fn log_as(config: &Config) -> Outcome<()> {
     let mut logger = env_logger::Builder::new();
     logger.filter_level(log::LevelFilter::Info);
-    // A request that cannot be parsed is the client's fault and is answered; enable `actix_http=error` to log it.
+    // A request that cannot be parsed is the client's fault and is answered; enable
+    // `actix_http=error` to log it.
     logger.filter_module("actix_http", log::LevelFilter::Off);
     for (part, level) in isms::config::filter(&config.log)? {
         logger.filter(part, level);
@@ -236,7 +290,8 @@ fn log_as(config: &Config) -> Outcome<()> {
     if config.json_log {
         journal::as_json();
         logger.format(|out, record| {
-            let mut line = serde_json::json!({"time": Clock::system().now(), "level": record.level().as_str(), "target": record.target()});
+            let mut line = serde_json::json!({"time": Clock::system().now(),
+                "level": record.level().as_str(), "target": record.target()});
             let message = record.args().to_string();
             if let Some(line) = line.as_object_mut() {
                 match journal::members(record.target(), &message) {
@@ -249,7 +304,11 @@ fn log_as(config: &Config) -> Outcome<()> {
     } else {
         logger.format(|out, record| {
             let (time, level, target) = (Clock::system().now(), record.level(), record.target());
-            writeln!(out, "[{time} {level:<5} {target}] {}", journal::one_line(&record.args().to_string()))
+            writeln!(
+                out,
+                "[{time} {level:<5} {target}] {}",
+                journal::one_line(&record.args().to_string())
+            )
         });
     }
     Ok(logger.try_init()?)
@@ -257,20 +316,36 @@ fn log_as(config: &Config) -> Outcome<()> {
 
 /// One request by hand, so that a container needs no other program for its health check.
 fn health(bind: &str) -> Outcome<()> {
-    let address = bind.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
-    let told = |why: std::io::Error| format!("no answer from the service at http://{address} (ISMS_BIND): {why}");
+    let address = bind
+        .replace("0.0.0.0", "127.0.0.1")
+        .replace("[::]", "[::1]");
+    let told = |why: std::io::Error| {
+        format!("no answer from the service at http://{address} (ISMS_BIND): {why}")
+    };
     let mut stream = connect(&address).map_err(told)?;
-    stream.set_read_timeout(Some(Duration::from_secs(3))).map_err(told)?;
-    stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes()).map_err(told)?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(3)))
+        .map_err(told)?;
+    stream
+        .write_all(
+            format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        )
+        .map_err(told)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(told)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer.as_str(), ""));
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .unwrap_or((answer.as_str(), ""));
     if head.starts_with("HTTP/1.1 200") {
         return Ok(());
     }
     let problem: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-    let why =
-        problem.get("detail").and_then(serde_json::Value::as_str).map(|why| format!(": {}", journal::one_line(why))).unwrap_or_default();
+    let why = problem
+        .get("detail")
+        .and_then(serde_json::Value::as_str)
+        .map(|why| format!(": {}", journal::one_line(why)))
+        .unwrap_or_default();
     Err(format!("the service at http://{address} is not ready{why}").into())
 }
 

@@ -1,5 +1,11 @@
-//! One binary: laws that hold for every register, and what is particular to each room; on both databases.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
+//! One binary: laws that hold for every register, and what is particular to each room; on both
+//! databases.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail"
+)]
 mod commands;
 mod document;
 mod durability;

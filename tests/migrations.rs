@@ -1,4 +1,5 @@
-//! Two folders of migrations, one schema; and the plans of the lists, which are as fast as their indexes.
+//! Two folders of migrations, one schema; and the plans of the lists, which are as fast as their
+//! indexes.
 use crate::support::TestApp;
 use diesel::connection::{Connection, InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
@@ -37,26 +38,42 @@ fn columns(conn: &mut Conn) -> Columns {
     let sql = match conn {
         Conn::Sqlite(_) => {
             "SELECT m.name || ' ' || p.name || ' ' || p.type || ' ' || (p.\"notnull\" OR p.pk > 0) AS line FROM sqlite_schema m, pragma_table_info(m.name) p
-             WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name NOT LIKE '\\_\\_diesel%' ESCAPE '\\'"
+             WHERE m.type =
+                 'table' AND m.name NOT LIKE 'sqlite%' AND m.name NOT LIKE '\\_\\_diesel%' ESCAPE '\\'"
         }
         Conn::Pg(_) => {
-            "SELECT table_name || ' ' || column_name || ' ' || replace(data_type, ' ', '_') || ' ' || (is_nullable = 'NO')::int AS line
-             FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_diesel%'"
+            "SELECT table_name || ' ' || column_name || ' ' || replace(data_type, ' ',
+                '_') || ' ' || (is_nullable = 'NO')::int AS line
+             FROM information_schema.columns WHERE table_schema =
+                 'public' AND table_name NOT LIKE '\\_\\_diesel%'"
         }
     };
     let found = lines(conn, sql).into_iter().map(|line| {
         let [table, column, kind, needed] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
-        ((table.to_owned(), column.to_owned()), (kind.to_owned(), needed == "1"))
+        (
+            (table.to_owned(), column.to_owned()),
+            (kind.to_owned(), needed == "1"),
+        )
     });
     found.collect()
 }
 
 /// What `schema.rs` says, with the types of either database.
 fn declared(embedded: bool) -> Columns {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/db/schema.rs")).unwrap();
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/db/schema.rs")).unwrap();
     let mut all = Columns::new();
-    for part in text.split("table! {").skip(1).filter(|part| part.contains("->")) {
-        let (name, rest) = part.split_once("core::sql::*;").unwrap().1.split_once('(').unwrap();
+    for part in text
+        .split("table! {")
+        .skip(1)
+        .filter(|part| part.contains("->"))
+    {
+        let (name, rest) = part
+            .split_once("core::sql::*;")
+            .unwrap()
+            .1
+            .split_once('(')
+            .unwrap();
         let body = rest.split_once('{').unwrap().1.split_once('}').unwrap().0;
         for column in body.split(',').filter(|column| column.contains("->")) {
             let (column, kind) = column.split_once("->").unwrap();
@@ -77,34 +94,53 @@ fn declared(embedded: bool) -> Columns {
                 other => panic!("{other} is not known here"),
             };
             let kind = if embedded { sqlite } else { pg };
-            all.insert((name.trim().to_owned(), column.trim().to_owned()), (kind.to_owned(), needed));
+            all.insert(
+                (name.trim().to_owned(), column.trim().to_owned()),
+                (kind.to_owned(), needed),
+            );
         }
     }
     assert!(all.len() > 150, "only {} columns were read", all.len());
     all
 }
 
-crate::on_both!(the_tables_are_those_that_the_code_knows, every_foreign_key_includes_the_organization, migrations_go_back_and_forth);
+crate::on_both!(
+    the_tables_are_those_that_the_code_knows,
+    every_foreign_key_includes_the_organization,
+    migrations_go_back_and_forth
+);
 
 async fn the_tables_are_those_that_the_code_knows(app: &TestApp) {
     let (mut found, declared) = (columns(&mut app.conn()), declared(app.embedded()));
     if app.embedded() {
         // Sessions have a file, and a write lock, of their own.
         let url = format!("sqlite:{}", app.sessions().display());
-        let mut sessions = r2d2::ManageConnection::connect(&isms::db::Manager::new(&url).unwrap()).unwrap();
+        let mut sessions =
+            r2d2::ManageConnection::connect(&isms::db::Manager::new(&url).unwrap()).unwrap();
         let more = columns(&mut sessions);
-        assert!(more.keys().all(|name| !found.contains_key(name)), "{more:?}");
+        assert!(
+            more.keys().all(|name| !found.contains_key(name)),
+            "{more:?}"
+        );
         found.extend(more);
     }
-    let differing: Vec<_> =
-        declared.iter().filter(|(name, what)| found.get(*name) != Some(*what)).map(|(name, what)| (name, what, found.get(name))).collect();
+    let differing: Vec<_> = declared
+        .iter()
+        .filter(|(name, what)| found.get(*name) != Some(*what))
+        .map(|(name, what)| (name, what, found.get(name)))
+        .collect();
     assert!(differing.is_empty(), "{differing:#?}");
-    let more: BTreeSet<_> = found.keys().filter(|name| !declared.contains_key(*name)).collect();
+    let more: BTreeSet<_> = found
+        .keys()
+        .filter(|name| !declared.contains_key(*name))
+        .collect();
     assert!(more.is_empty(), "the database has more: {more:?}");
     if !app.embedded() {
         // Text is ordered by its bytes on both.
         let other = "SELECT table_name || '.' || column_name AS line FROM information_schema.columns
-                     WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_diesel%' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'";
+                     WHERE table_schema =
+                         'public' AND table_name NOT LIKE '\\_\\_diesel%' AND data_type =
+                             'text' AND collation_name IS DISTINCT FROM 'C'";
         assert_eq!(lines(&mut app.conn(), other), Vec::<String>::new());
     }
 }
@@ -117,13 +153,22 @@ async fn every_foreign_key_includes_the_organization(app: &TestApp) {
         }
         false => {
             "SELECT c.conrelid::regclass || ' ' || c.confrelid::regclass || ' ' || string_agg(a.attname, ',') AS line FROM pg_constraint c
-             JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey) WHERE c.contype = 'f' GROUP BY c.oid, c.conrelid, c.confrelid"
+             JOIN pg_attribute a ON a.attrelid =
+                 c.conrelid AND a.attnum = ANY (c.conkey) WHERE c.contype = 'f' GROUP BY c.oid,
+                     c.conrelid, c.confrelid"
         }
     };
     let keys = lines(&mut app.conn(), sql);
     assert!(keys.len() > 20, "{keys:?}");
     for key in keys {
-        assert!(key.split(' ').nth(2).unwrap().split(',').any(|column| column == "tenant_id"), "{key}");
+        assert!(
+            key.split(' ')
+                .nth(2)
+                .unwrap()
+                .split(',')
+                .any(|column| column == "tenant_id"),
+            "{key}"
+        );
     }
 }
 
@@ -145,12 +190,21 @@ async fn migrations_go_back_and_forth(app: &TestApp) {
 #[test]
 fn both_folders_have_the_same_migrations() {
     let names = |folder: &str| {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder);
-        let all = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("migrations")
+            .join(folder);
+        let all = std::fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
         all.collect::<BTreeSet<_>>()
     };
     assert_eq!(names("sqlite"), names("postgresql"));
-    let both = |columns: Columns| columns.into_iter().map(|(name, (_, needed))| (name, needed)).collect::<Vec<_>>();
+    let both = |columns: Columns| {
+        columns
+            .into_iter()
+            .map(|(name, (_, needed))| (name, needed))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(both(declared(true)), both(declared(false)));
 }
 
@@ -166,26 +220,48 @@ fn page<R: Resource>(reader: &mut Reader<'_>, question: &str) {
 }
 
 /// The statements that are asked, each with its plan.
-fn plans(app: &TestApp, as_of: Option<AsOf>, ask: impl FnOnce(&mut Reader<'_>)) -> Vec<(String, Vec<String>)> {
-    let actor = Actor { kind: ActorKind::User, id: Id::new(), name: "x".into(), person_id: None };
+fn plans(
+    app: &TestApp,
+    as_of: Option<AsOf>,
+    ask: impl FnOnce(&mut Reader<'_>),
+) -> Vec<(String, Vec<String>)> {
+    let actor = Actor {
+        kind: ActorKind::User,
+        id: Id::new(),
+        name: "x".into(),
+        person_id: None,
+    };
     let tenant = crate::support::make::tenant(app);
-    let caller = Caller::new(tenant, actor, vec![Role::Manager], Default::default(), app.house.clock().now());
+    let caller = Caller::new(
+        tenant,
+        actor,
+        vec![Role::Manager],
+        Default::default(),
+        app.house.clock().now(),
+    );
     let (asked, mut conn) = (Arc::new(Mutex::new(Vec::<String>::new())), app.conn());
     {
         let (sink, settings) = (asked.clone(), isms::records::Settings::FIRST);
-        let mut reader = Reader::open(&mut conn, &caller, as_of, app.house.clock().now(), settings).unwrap();
-        reader.conn().set_instrumentation(move |event: InstrumentationEvent<'_>| {
-            if let InstrumentationEvent::StartQuery { query, .. } = event {
-                sink.lock().unwrap().push(query.to_string());
-            }
-        });
+        let mut reader =
+            Reader::open(&mut conn, &caller, as_of, app.house.clock().now(), settings).unwrap();
+        reader
+            .conn()
+            .set_instrumentation(move |event: InstrumentationEvent<'_>| {
+                if let InstrumentationEvent::StartQuery { query, .. } = event {
+                    sink.lock().unwrap().push(query.to_string());
+                }
+            });
         ask(&mut reader);
     }
-    let Conn::Sqlite(plain) = &mut app.conn() else { panic!("SQLite only") };
+    let Conn::Sqlite(plain) = &mut app.conn() else {
+        panic!("SQLite only")
+    };
     let asked = asked.lock().unwrap().clone();
     let explain = |text: String| {
         let sql = text.split(" -- binds").next().unwrap().to_owned();
-        let steps: Vec<Step> = sql_query(format!("EXPLAIN QUERY PLAN {sql}")).load(plain).unwrap_or_else(|e| panic!("{e}: {sql}"));
+        let steps: Vec<Step> = sql_query(format!("EXPLAIN QUERY PLAN {sql}"))
+            .load(plain)
+            .unwrap_or_else(|e| panic!("{e}: {sql}"));
         (sql, steps.into_iter().map(|step| step.detail).collect())
     };
     asked.into_iter().map(explain).collect()
@@ -194,7 +270,9 @@ fn plans(app: &TestApp, as_of: Option<AsOf>, ask: impl FnOnce(&mut Reader<'_>)) 
 #[actix_web::test]
 async fn every_list_runs_along_an_index() {
     let app = TestApp::sqlite().await;
-    let room = crate::support::make::rooms().find(|room| room.kind.name == "asset").unwrap();
+    let room = crate::support::make::rooms()
+        .find(|room| room.kind.name == "asset")
+        .unwrap();
     for n in 0..30 {
         crate::support::make::make_named(&app, room, &format!("record {n}")).await;
     }
@@ -210,28 +288,50 @@ async fn every_list_runs_along_an_index() {
         ("rank", "rank"),
     ] {
         for down in ["", "-"] {
-            let plans = plans(&app, None, |reader| page::<Asset>(reader, &format!("sort={down}{key}&limit=5")));
-            let pages: Vec<_> = plans.iter().filter(|(sql, _)| sql.contains("ORDER BY")).collect();
+            let plans = plans(&app, None, |reader| {
+                page::<Asset>(reader, &format!("sort={down}{key}&limit=5"))
+            });
+            let pages: Vec<_> = plans
+                .iter()
+                .filter(|(sql, _)| sql.contains("ORDER BY"))
+                .collect();
             assert!(!pages.is_empty(), "{plans:#?}");
             for (sql, plan) in pages {
-                assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{down}{key}: {plan:#?}\n{sql}");
-                assert!(plan.iter().any(|step| step.contains(&format!("versions_now_by_{index}"))), "{down}{key}: {plan:#?}\n{sql}");
+                assert!(
+                    !plan.iter().any(|step| step.contains("TEMP B-TREE")),
+                    "{down}{key}: {plan:#?}\n{sql}"
+                );
+                assert!(
+                    plan.iter()
+                        .any(|step| step.contains(&format!("versions_now_by_{index}"))),
+                    "{down}{key}: {plan:#?}\n{sql}"
+                );
             }
             for (sql, plan) in &plans {
                 // What a recursive query has reached is no table.
-                let scans = |step: &String| step.starts_with("SCAN ") && step != "SCAN reached" && !step.contains("USING");
+                let scans = |step: &String| {
+                    step.starts_with("SCAN ") && step != "SCAN reached" && !step.contains("USING")
+                };
                 assert!(!plan.iter().any(scans), "{down}{key}: {plan:#?}\n{sql}");
             }
         }
     }
     let then = Some(AsOf::Seq(crate::support::make::last(&app)));
-    for (key, index) in [("created_at", "created"), ("updated_at", "updated"), ("name", "name"), ("rank", "rank")] {
-        for (sql, plan) in plans(&app, then, |reader| page::<Asset>(reader, &format!("sort=-{key}&limit=5")))
-            .iter()
-            .filter(|(sql, _)| sql.contains("ORDER BY"))
+    for (key, index) in [
+        ("created_at", "created"),
+        ("updated_at", "updated"),
+        ("name", "name"),
+        ("rank", "rank"),
+    ] {
+        for (sql, plan) in plans(&app, then, |reader| {
+            page::<Asset>(reader, &format!("sort=-{key}&limit=5"))
+        })
+        .iter()
+        .filter(|(sql, _)| sql.contains("ORDER BY"))
         {
             assert!(
-                plan.iter().any(|step| step.contains(&format!("versions_then_by_{index}")))
+                plan.iter()
+                    .any(|step| step.contains(&format!("versions_then_by_{index}")))
                     && !plan.iter().any(|step| step.contains("TEMP B-TREE")),
                 "{key} then: {plan:#?}\n{sql}"
             );
@@ -242,32 +342,91 @@ async fn every_list_runs_along_an_index() {
 #[actix_web::test]
 async fn every_question_to_the_ledger_runs_along_an_index() {
     let app = TestApp::sqlite().await;
-    let room = crate::support::make::rooms().find(|room| room.kind.name == "asset").unwrap();
+    let room = crate::support::make::rooms()
+        .find(|room| room.kind.name == "asset")
+        .unwrap();
     for n in 0..10 {
         crate::support::make::make_named(&app, room, &format!("record {n}")).await;
     }
     let (kinds, last) = (vec!["asset", "risk"], crate::support::make::last(&app));
-    let every = Asked { kinds: kinds.clone(), limit: 2, backwards: true, ..Asked::default() };
+    let every = Asked {
+        kinds: kinds.clone(),
+        limit: 2,
+        backwards: true,
+        ..Asked::default()
+    };
     let now = app.house.clock().now();
     for analysed in [false, true] {
         if analysed {
             app.conn().batch_execute("ANALYZE").unwrap();
         }
         for (asked, index) in [
-            (Asked { some: true, ..every.clone() }, "ledger_by_kind"),
-            (Asked { some: true, backwards: false, after: Some(3), actions: vec!["archive".into()], ..every.clone() }, "ledger_by_kind"),
-            (Asked { records: vec![Id::new()], actors: vec![Id::new()], ..every.clone() }, "ledger_by_record"),
-            (Asked { actors: vec![Id::new()], before: Some(9), ..every.clone() }, "ledger_by_actor"),
-            (Asked { since: Some(now), until: Some(now), ..every.clone() }, "ledger_by_time"),
-            (Asked { actions: vec!["archive".into()], ..every.clone() }, "sqlite_autoindex_ledger_entries_1"),
+            (
+                Asked {
+                    some: true,
+                    ..every.clone()
+                },
+                "ledger_by_kind",
+            ),
+            (
+                Asked {
+                    some: true,
+                    backwards: false,
+                    after: Some(3),
+                    actions: vec!["archive".into()],
+                    ..every.clone()
+                },
+                "ledger_by_kind",
+            ),
+            (
+                Asked {
+                    records: vec![Id::new()],
+                    actors: vec![Id::new()],
+                    ..every.clone()
+                },
+                "ledger_by_record",
+            ),
+            (
+                Asked {
+                    actors: vec![Id::new()],
+                    before: Some(9),
+                    ..every.clone()
+                },
+                "ledger_by_actor",
+            ),
+            (
+                Asked {
+                    since: Some(now),
+                    until: Some(now),
+                    ..every.clone()
+                },
+                "ledger_by_time",
+            ),
+            (
+                Asked {
+                    actions: vec!["archive".into()],
+                    ..every.clone()
+                },
+                "sqlite_autoindex_ledger_entries_1",
+            ),
         ] {
-            let plans = plans(&app, None, |reader| drop(scan::find(reader, &asked, last, scan::EFFORT).unwrap()));
+            let plans = plans(&app, None, |reader| {
+                drop(scan::find(reader, &asked, last, scan::EFFORT).unwrap())
+            });
             let steps: Vec<&String> = plans.iter().flat_map(|(_, plan)| plan).collect();
             assert!(
-                steps.iter().any(|step| step.contains(&format!("USING INDEX {index} ")) || step.contains(&format!("INDEX {index} ("))),
+                steps
+                    .iter()
+                    .any(|step| step.contains(&format!("USING INDEX {index} "))
+                        || step.contains(&format!("INDEX {index} ("))),
                 "{index}: {plans:#?}"
             );
-            assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE") || step.starts_with("SCAN ")), "{index}: {plans:#?}");
+            assert!(
+                !steps
+                    .iter()
+                    .any(|step| step.contains("TEMP B-TREE") || step.starts_with("SCAN ")),
+                "{index}: {plans:#?}"
+            );
         }
     }
 }

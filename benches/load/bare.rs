@@ -1,10 +1,13 @@
-//! The bases that are not the service: an actix server with one constant answer, and the same questions on a plain connection.
+//! The bases that are not the service: an actix server with one constant answer, and the same
+//! questions on a plain connection.
 use crate::Outcome;
 use crate::process::thread_cpu;
 use crate::seed::{Seeded, some};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use diesel::backend::Backend;
-use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
+use diesel::expression::{
+    AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate,
+};
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::Bool;
@@ -18,16 +21,26 @@ pub fn serve(address: &str) -> Outcome<()> {
         let app = || {
             App::new().route(
                 "/healthz",
-                web::get().to(|| async { HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ok"}"#) }),
+                web::get().to(|| async {
+                    HttpResponse::Ok()
+                        .content_type("application/json")
+                        .body(r#"{"status":"ok"}"#)
+                }),
             )
         };
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
-        HttpServer::new(app).workers(workers).keep_alive(Duration::from_secs(75)).bind(address)?.run().await
+        HttpServer::new(app)
+            .workers(workers)
+            .keep_alive(Duration::from_secs(75))
+            .bind(address)?
+            .run()
+            .await
     })?;
     Ok(())
 }
 
-/// What stands now, in the words of the partial indexes. Unlike `dsl::sql` it leaves the statement prepared.
+/// What stands now, in the words of the partial indexes. Unlike `dsl::sql` it leaves the statement
+/// prepared.
 #[derive(Clone, Copy, QueryId)]
 struct Standing;
 impl Expression for Standing {
@@ -55,17 +68,28 @@ pub struct Plain {
 macro_rules! asked {
     ($connected:expr, $seeded:expr, $tenant:expr) => {{
         let mut conn = $connected;
-        let with_image =
-            || v::table.inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq)))).filter(v::tenant_id.eq($tenant));
+        let with_image = || {
+            v::table
+                .inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq))))
+                .filter(v::tenant_id.eq($tenant))
+        };
         let by_key = timed(2_000, |n| {
             let id = Id::parse(some(&$seeded.assets, n)).ok_or("no id")?;
             let row = with_image().filter(v::id.eq(id)).filter(Standing);
-            row.select((v::version, e::body)).get_result::<(i32, String)>(&mut conn).map(drop).map_err(Into::into)
+            row.select((v::version, e::body))
+                .get_result::<(i32, String)>(&mut conn)
+                .map(drop)
+                .map_err(Into::into)
         })?;
         let page = timed(500, |_| {
             let rows = with_image().filter(v::kind.eq("risk")).filter(Standing);
-            let rows = rows.order((v::created_at, v::id)).limit(51).select((v::id, v::version, e::body));
-            rows.load::<(Id, i32, String)>(&mut conn).map(drop).map_err(Into::into)
+            let rows =
+                rows.order((v::created_at, v::id))
+                    .limit(51)
+                    .select((v::id, v::version, e::body));
+            rows.load::<(Id, i32, String)>(&mut conn)
+                .map(drop)
+                .map_err(Into::into)
         })?;
         Ok(Plain { by_key, page })
     }};

@@ -1,7 +1,9 @@
-//! A repeatable load on the built service: `cargo bench --bench load -- [--database URL] [--assets N] [--risks N] [--entries N] [--seconds S]`.
-//! `cargo bench --bench load -- --flood [--database URL] [--seconds S] [--check]` shows what floods by one organization do to another.
-//! It founds an organization, fills it through the API, asks, and prints a table in Markdown; docs/performance.md explains it.
-//! Linux only (CPU times are the kernel's, from /proc), and never beyond the loopback.
+//! A repeatable load on the built service: `cargo bench --bench load -- [--database URL] [--assets
+//! N] [--risks N] [--entries N] [--seconds S]`. `cargo bench --bench load -- --flood [--database
+//! URL] [--seconds S] [--check]` shows what floods by one organization do to another. It founds an
+//! organization, fills it through the API, asks, and prints a table in Markdown;
+//! docs/performance.md explains it. Linux only (CPU times are the kernel's, from /proc), and never
+//! beyond the loopback.
 mod bare;
 mod flood;
 mod process;
@@ -48,7 +50,8 @@ struct Options {
     /// Also compares pages of 1,000 and of 100,000 assets.
     #[arg(long)]
     deep: bool,
-    /// Floods one organization's door instead, and measures how another one and the health check fare.
+    /// Floods one organization's door instead, and measures how another one and the health check
+    /// fare.
     #[arg(long)]
     flood: bool,
     /// Keeps the filled data here, and uses what is there.
@@ -87,8 +90,13 @@ fn run(options: &Options) -> Outcome<bool> {
     if database.is_some_and(|url| !on_this_machine(url)) {
         return Err("--database: `sqlite`, or postgres:// of 127.0.0.1 or localhost".into());
     }
-    let kept = options.data.clone().map(|path| std::path::absolute(path).unwrap_or_default());
-    let own = tempfile::Builder::new().prefix("load").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let kept = options
+        .data
+        .clone()
+        .map(|path| std::path::absolute(path).unwrap_or_default());
+    let own = tempfile::Builder::new()
+        .prefix("load")
+        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let data = kept.as_deref().unwrap_or(own.path());
     let mut report = Report::default();
     let seeded = filled(options, data, database)?;
@@ -100,23 +108,46 @@ fn run(options: &Options) -> Outcome<bool> {
     let wanted = |scenario: &scenarios::Scenario<'_>| scenario.name.contains(&options.only);
     let mut ask = |all: Vec<scenarios::Scenario<'_>>, service: &Process| {
         for _ in 0..options.rounds {
-            scenarios::bases().iter().for_each(|base| report.run(base, if base.bare { &bare } else { service }, backends.as_ref(), time));
-            all.iter().filter(|one| wanted(one)).for_each(|one| report.run(one, service, backends.as_ref(), time));
+            scenarios::bases().iter().for_each(|base| {
+                report.run(
+                    base,
+                    if base.bare { &bare } else { service },
+                    backends.as_ref(),
+                    time,
+                )
+            });
+            all.iter()
+                .filter(|one| wanted(one))
+                .for_each(|one| report.run(one, service, backends.as_ref(), time));
         }
     };
     ask(scenarios::reads(service.address, &seeded)?, &service);
     ask(scenarios::writes(&seeded), &service);
     syncs(&mut report, &service, &seeded, data)?;
     let (now, most) = service.memory();
-    report.fact("memory at the end of all", format!("{now:.1} MiB, at most {most:.1} MiB"));
-    let url = database.map_or_else(|| format!("sqlite:{}", data.join("isms.db").display()), str::to_owned);
+    report.fact(
+        "memory at the end of all",
+        format!("{now:.1} MiB, at most {most:.1} MiB"),
+    );
+    let url = database.map_or_else(
+        || format!("sqlite:{}", data.join("isms.db").display()),
+        str::to_owned,
+    );
     let plain = bare::plain(&url, &seeded)?;
-    report.fact("the bare query, one asset by its key", format!("{:.1} µs CPU", plain.by_key));
-    report.fact("the bare query, a page of 50 risks", format!("{:.1} µs CPU", plain.page));
+    report.fact(
+        "the bare query, one asset by its key",
+        format!("{:.1} µs CPU", plain.by_key),
+    );
+    report.fact(
+        "the bare query, a page of 50 risks",
+        format!("{:.1} µs CPU", plain.page),
+    );
     if options.deep {
         let (short, long) = (1_000, 100_000);
         drop(service);
-        let folder = tempfile::Builder::new().prefix("deep").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let folder = tempfile::Builder::new()
+            .prefix("deep")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let mut of_pages = seed::found(folder.path(), database)?;
         service = Process::serve(folder.path(), database, &of_pages.get("/v1/assets?limit=1"))?.0;
         let mut from = 0;
@@ -125,22 +156,46 @@ fn run(options: &Options) -> Outcome<bool> {
             from = size;
             for _ in 0..options.rounds {
                 let pages = scenarios::pages(service.address, &of_pages, name)?;
-                pages.iter().for_each(|one| report.run(one, &service, backends.as_ref(), time));
+                pages
+                    .iter()
+                    .for_each(|one| report.run(one, &service, backends.as_ref(), time));
             }
         }
-        for (what, page) in [("first page, 100,000 : 1,000 assets", "first page"), ("deep page, 100,000 : 1,000 assets", "deep page")] {
-            report.compare(what, &format!("{page} of 100,000 assets"), &format!("{page} of 1,000 assets"), 1.5, "≤ 1.5 ×");
+        for (what, page) in [
+            ("first page, 100,000 : 1,000 assets", "first page"),
+            ("deep page, 100,000 : 1,000 assets", "deep page"),
+        ] {
+            report.compare(
+                what,
+                &format!("{page} of 100,000 assets"),
+                &format!("{page} of 1,000 assets"),
+                1.5,
+                "≤ 1.5 ×",
+            );
         }
     }
     println!("\n{}", headline(options, &seeded));
-    println!("{}", report.markdown(database.is_some(), database.is_none()));
+    println!(
+        "{}",
+        report.markdown(database.is_some(), database.is_none())
+    );
     Ok(database.is_none() && report.missed())
 }
 
 fn on_this_machine(url: &str) -> bool {
-    let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://")).unwrap_or_default();
-    let host = rest.split('/').next().and_then(|authority| authority.rsplit('@').next()).unwrap_or_default();
-    let name = host.rsplit_once(':').filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit())).map_or(host, |(name, _)| name);
+    let rest = url
+        .strip_prefix("postgres://")
+        .or_else(|| url.strip_prefix("postgresql://"))
+        .unwrap_or_default();
+    let host = rest
+        .split('/')
+        .next()
+        .and_then(|authority| authority.rsplit('@').next())
+        .unwrap_or_default();
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
     ["127.0.0.1", "localhost", "[::1]"].contains(&name)
 }
 
@@ -153,7 +208,10 @@ fn filled(options: &Options, data: &Path, database: Option<&str>) -> Outcome<See
     std::fs::create_dir_all(data)?;
     let mut seeded = seed::found(data, database)?;
     let (service, _) = Process::serve(data, database, &seeded.get("/v1/assets?limit=1"))?;
-    eprintln!("filling {} assets, {} risks, {} entries …", options.assets, options.risks, options.entries);
+    eprintln!(
+        "filling {} assets, {} risks, {} entries …",
+        options.assets, options.risks, options.entries
+    );
     seeded.fill(&service, options.assets, options.risks, options.entries)?;
     drop(service);
     std::fs::write(&note, serde_json::to_string(&seeded)?)?;
@@ -161,7 +219,12 @@ fn filled(options: &Options, data: &Path, database: Option<&str>) -> Outcome<See
 }
 
 /// Starts on what is there, a few times; the last one stays.
-fn started(report: &mut Report, data: &Path, database: Option<&str>, seeded: &Seeded) -> Outcome<Process> {
+fn started(
+    report: &mut Report,
+    data: &Path,
+    database: Option<&str>,
+    seeded: &Seeded,
+) -> Outcome<Process> {
     let first = seeded.get(&format!("/v1/assets/{}", seed::some(&seeded.assets, 1)));
     let mut times: Vec<f64> = Vec::new();
     for _ in 0..4 {
@@ -171,32 +234,55 @@ fn started(report: &mut Report, data: &Path, database: Option<&str>, seeded: &Se
     times.push(last.as_secs_f64());
     times.sort_by(f64::total_cmp);
     let median = times.get(2).copied().unwrap_or(f64::NAN);
-    report.fact("filled at", format!("{:.0} entries/s, 64 clients", seeded.writes_a_second));
-    report.aim("start to the first answer", format!("{:.0} ms", median * 1000.0), "< 500 ms", median < 0.5);
+    report.fact(
+        "filled at",
+        format!("{:.0} entries/s, 64 clients", seeded.writes_a_second),
+    );
+    report.aim(
+        "start to the first answer",
+        format!("{:.0} ms", median * 1000.0),
+        "< 500 ms",
+        median < 0.5,
+    );
     Ok(service)
 }
 
 fn memory(report: &mut Report, service: &Process, seeded: &Seeded) {
     let (idle, _) = service.memory();
-    let day = load(service.address, 64, Until::Count(100_000), 200, &|n| scenarios::mixed(seeded, n));
+    let day = load(service.address, 64, Until::Count(100_000), 200, &|n| {
+        scenarios::mixed(seeded, n)
+    });
     if let Some(fault) = day.first_failure {
         report.aim(
             "wrong answers among 100,000",
-            format!("{}, the first `{}`", day.failures, fault.chars().take(160).collect::<String>()),
+            format!(
+                "{}, the first `{}`",
+                day.failures,
+                fault.chars().take(160).collect::<String>()
+            ),
             "0",
             false,
         );
     }
     let (now, most) = service.memory();
     report.fact("memory when started", format!("{idle:.1} MiB"));
-    report.aim("memory after 100,000 requests", format!("{now:.1} MiB, at most {most:.1} MiB"), "< 80 MiB", now < 80.0);
+    report.aim(
+        "memory after 100,000 requests",
+        format!("{now:.1} MiB, at most {most:.1} MiB"),
+        "< 80 MiB",
+        now < 80.0,
+    );
 }
 
 fn syncs(report: &mut Report, service: &Process, seeded: &Seeded, data: &Path) -> Outcome<()> {
     let (half, most) = process::raw_sync(data)?;
-    report.fact("one small write and its sync in the folder", format!("p50 {half:.0} µs, p99 {most:.0} µs"));
+    report.fact(
+        "one small write and its sync in the folder",
+        format!("p50 {half:.0} µs, p99 {most:.0} µs"),
+    );
     if let Some(write) = scenarios::writes(seeded).first() {
-        let (load, found) = service.syncs(|| load(service.address, 64, Until::Count(6_000), 201, &write.make));
+        let (load, found) =
+            service.syncs(|| load(service.address, 64, Until::Count(6_000), 201, &write.make));
         match found {
             Some(syncs) => {
                 let each = load.requests as f64 / syncs.max(1) as f64;
@@ -207,7 +293,10 @@ fn syncs(report: &mut Report, service: &Process, seeded: &Seeded, data: &Path) -
                     each >= 4.0,
                 );
             }
-            None => report.fact("answered writes for each sync, 64 clients", "not measured: strace is missing or may not look".into()),
+            None => report.fact(
+                "answered writes for each sync, 64 clients",
+                "not measured: strace is missing or may not look".into(),
+            ),
         }
     }
     Ok(())
@@ -217,8 +306,13 @@ fn syncs(report: &mut Report, service: &Process, seeded: &Seeded, data: &Path) -
 fn headline(options: &Options, seeded: &Seeded) -> String {
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
     format!(
-        "{} · {} assets, {} risks, {} ledger entries · {} × {} s a scenario, medians · {processors} processors, shared with the load itself",
-        if options.database == "sqlite" { "SQLite" } else { "PostgreSQL" },
+        "{} · {} assets, {} risks, {} ledger entries · {} × {} s a scenario, medians · \
+            {processors} processors, shared with the load itself",
+        if options.database == "sqlite" {
+            "SQLite"
+        } else {
+            "PostgreSQL"
+        },
         seeded.assets.len(),
         seeded.risks.len(),
         seeded.position + 1,

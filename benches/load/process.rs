@@ -22,10 +22,17 @@ pub struct Process {
 /// A command of the service with these settings and no others.
 pub fn isms(arguments: &[&str], data: &Path, database: Option<&str>) -> Command {
     let mut command = Command::new(BINARY);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ISMS_") || name == "DATABASE_URL") {
+    for (name, _) in std::env::vars_os()
+        .filter(|(name, _)| name.to_string_lossy().starts_with("ISMS_") || name == "DATABASE_URL")
+    {
         command.env_remove(name);
     }
-    command.args(arguments).env("ISMS_DATA_DIR", data).env("ISMS_RATE_LIMIT", "0").env("ISMS_LOG", "warn").stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env("ISMS_DATA_DIR", data)
+        .env("ISMS_RATE_LIMIT", "0")
+        .env("ISMS_LOG", "warn")
+        .stdin(Stdio::null());
     if let Some(url) = database {
         command.env("DATABASE_URL", url);
     }
@@ -49,17 +56,29 @@ impl Process {
         let address = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--bare", &address.to_string()]);
-        Ok(Self::start(command, address, &request("GET", "/healthz", With::default()))?.0)
+        Ok(Self::start(
+            command,
+            address,
+            &request("GET", "/healthz", With::default()),
+        )?
+        .0)
     }
     fn start(mut command: Command, address: SocketAddr, first: &[u8]) -> Outcome<(Self, Duration)> {
         let began = Instant::now();
-        let mut process = Process { child: command.spawn()?, address };
+        let mut process = Process {
+            child: command.spawn()?,
+            address,
+        };
         loop {
-            let answered = Client::connect(address).ok().and_then(|mut client| client.exchange(first).ok().map(|reply| reply.status));
+            let answered = Client::connect(address)
+                .ok()
+                .and_then(|mut client| client.exchange(first).ok().map(|reply| reply.status));
             match answered {
                 Some(200) => return Ok((process, began.elapsed())),
                 Some(status) => return Err(format!("the first answer was {status}").into()),
-                None if began.elapsed() > PATIENCE => return Err("the service does not answer".into()),
+                None if began.elapsed() > PATIENCE => {
+                    return Err("the service does not answer".into());
+                }
                 None => {}
             }
             if let Some(status) = process.child.try_wait()? {
@@ -74,19 +93,39 @@ impl Process {
     }
     /// MiB in memory now, and at most.
     pub fn memory(&self) -> (f64, f64) {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .unwrap_or_default();
         let of = |name: &str| -> f64 {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-            line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap_or_default();
+            line.split_whitespace()
+                .nth(1)
+                .and_then(|kib| kib.parse::<f64>().ok())
+                .unwrap_or_default()
+                / 1024.0
         };
         (of("VmRSS"), of("VmHWM"))
     }
     /// Syncs of the disk while `work` runs; `None` where strace is missing or may not look.
     pub fn syncs<T>(&self, work: impl FnOnce() -> T) -> (T, Option<u64>) {
-        let Ok(report) = tempfile::NamedTempFile::new() else { return (work(), None) };
+        let Ok(report) = tempfile::NamedTempFile::new() else {
+            return (work(), None);
+        };
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-c", "-e", "trace=fsync,fdatasync", "-o"]).arg(report.path()).args(["-p", &self.child.id().to_string()]);
-        let Ok(mut strace) = strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn() else { return (work(), None) };
+        strace
+            .args(["-f", "-c", "-e", "trace=fsync,fdatasync", "-o"])
+            .arg(report.path())
+            .args(["-p", &self.child.id().to_string()]);
+        let Ok(mut strace) = strace
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+        else {
+            return (work(), None);
+        };
         std::thread::sleep(Duration::from_millis(700));
         if !matches!(strace.try_wait(), Ok(None)) {
             return (work(), None);
@@ -97,7 +136,10 @@ impl Process {
         let text = std::fs::read_to_string(report.path()).unwrap_or_default();
         let calls = |line: &str| -> Option<u64> {
             let words: Vec<&str> = line.split_whitespace().collect();
-            words.last().filter(|name| ["fsync", "fdatasync"].contains(*name)).and_then(|_| words.get(3)?.parse().ok())
+            words
+                .last()
+                .filter(|name| ["fsync", "fdatasync"].contains(*name))
+                .and_then(|_| words.get(3)?.parse().ok())
         };
         let found: Vec<u64> = text.lines().filter_map(calls).collect();
         (done, (!found.is_empty()).then(|| found.iter().sum()))
@@ -121,10 +163,15 @@ impl Drop for Process {
 }
 
 fn interrupt(pid: u32, signal: &str) {
-    drop(Command::new("kill").args([signal, &pid.to_string()]).status());
+    drop(
+        Command::new("kill")
+            .args([signal, &pid.to_string()])
+            .status(),
+    );
 }
 
-/// User and system time of a process, threads that ended included. (The kernel counts in hundredths of a second here, on every architecture.)
+/// User and system time of a process, threads that ended included. (The kernel counts in hundredths
+/// of a second here, on every architecture.)
 fn cpu_of(pid: u32) -> Option<Duration> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
@@ -135,7 +182,12 @@ fn cpu_of(pid: u32) -> Option<Duration> {
 /// CPU time of this thread.
 pub fn thread_cpu() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(text.split_whitespace().next().and_then(|nanos| nanos.parse().ok()).unwrap_or_default())
+    Duration::from_nanos(
+        text.split_whitespace()
+            .next()
+            .and_then(|nanos| nanos.parse().ok())
+            .unwrap_or_default(),
+    )
 }
 
 #[derive(QueryableByName)]
@@ -149,18 +201,27 @@ pub struct Backends(std::sync::Mutex<PgConnection>);
 
 impl Backends {
     pub fn of(url: &str) -> Outcome<Self> {
-        Ok(Backends(std::sync::Mutex::new(PgConnection::establish(url)?)))
+        Ok(Backends(std::sync::Mutex::new(PgConnection::establish(
+            url,
+        )?)))
     }
     /// Their CPU time so far, this observer's own apart.
     pub fn cpu(&self) -> Duration {
-        let ask = diesel::sql_query("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()");
-        let Ok(mut conn) = self.0.lock() else { return Duration::ZERO };
+        let ask =
+            diesel::sql_query("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()");
+        let Ok(mut conn) = self.0.lock() else {
+            return Duration::ZERO;
+        };
         let found: Vec<Backend> = ask.load(&mut *conn).unwrap_or_default();
-        found.iter().filter_map(|backend| cpu_of(u32::try_from(backend.pid).ok()?)).sum()
+        found
+            .iter()
+            .filter_map(|backend| cpu_of(u32::try_from(backend.pid).ok()?))
+            .sum()
     }
 }
 
-/// Microseconds of one small write and its sync in a folder: half of them took at most this, and 99 of 100 at most that.
+/// Microseconds of one small write and its sync in a folder: half of them took at most this, and 99
+/// of 100 at most that.
 pub fn raw_sync(folder: &Path) -> Outcome<(f64, f64)> {
     use std::io::Write;
     let mut file = tempfile::tempfile_in(folder)?;
@@ -172,6 +233,10 @@ pub fn raw_sync(folder: &Path) -> Outcome<(f64, f64)> {
         took.push(began.elapsed().as_secs_f64() * 1e6);
     }
     took.sort_by(f64::total_cmp);
-    let at = |q: f64| took.get((q * took.len() as f64) as usize).copied().unwrap_or_default();
+    let at = |q: f64| {
+        took.get((q * took.len() as f64) as usize)
+            .copied()
+            .unwrap_or_default()
+    };
     Ok((at(0.5), at(0.99)))
 }

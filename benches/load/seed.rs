@@ -8,11 +8,19 @@ use std::path::Path;
 use std::sync::Mutex;
 
 const CLIENTS: usize = 64;
-const TYPES: [&str; 7] = ["information", "software", "hardware", "service", "people", "site", "process"];
+const TYPES: [&str; 7] = [
+    "information",
+    "software",
+    "hardware",
+    "service",
+    "people",
+    "site",
+    "process",
+];
 const CLASSES: [&str; 4] = ["public", "internal", "confidential", "restricted"];
 const WORDS: [&str; 16] = [
-    "Payroll", "Orders", "Backup", "Mail", "Archive", "Network", "Gateway", "Ledger", "Source", "Build", "Customer", "Invoice", "Badge",
-    "Sensor", "Contract", "Research",
+    "Payroll", "Orders", "Backup", "Mail", "Archive", "Network", "Gateway", "Ledger", "Source",
+    "Build", "Customer", "Invoice", "Badge", "Sensor", "Contract", "Research",
 ];
 
 /// What the load needs to know of the filled organization; kept beside its data.
@@ -39,7 +47,8 @@ pub fn scatter(n: usize) -> usize {
 
 /// One of many, by chance.
 pub fn some(of: &[String], n: usize) -> &str {
-    of.get(scatter(n) % of.len().max(1)).map_or("", String::as_str)
+    of.get(scatter(n) % of.len().max(1))
+        .map_or("", String::as_str)
 }
 
 fn word<'a>(of: &[&'a str], n: usize) -> &'a str {
@@ -47,25 +56,41 @@ fn word<'a>(of: &[&'a str], n: usize) -> &'a str {
 }
 
 fn name(n: usize) -> String {
-    format!("{} {} {n:06}", word(&WORDS, scatter(n)), word(&["server", "database", "process", "team", "archive"], scatter(n) / 16))
+    format!(
+        "{} {} {n:06}",
+        word(&WORDS, scatter(n)),
+        word(
+            &["server", "database", "process", "team", "archive"],
+            scatter(n) / 16
+        )
+    )
 }
 
 /// A body of an asset; every tenth is one that the nine after it depend on.
 pub fn asset(n: usize, hub: Option<&str>) -> String {
     json!({
-        "name": name(n), "description": "What the ISMS protects, described in a sentence or two as people do.", "asset_type": word(&TYPES, scatter(n)),
-        "classification": word(&CLASSES, scatter(n) / 7), "confidentiality": 1 + scatter(n) % 5, "integrity": 1 + n % 5, "availability": 1 + n / 5 % 5,
-        "location": "Frankfurt", "personal_data": n.is_multiple_of(3), "lifecycle": "in_use", "tags": ["load"], "depends_on_ids": hub.into_iter().collect::<Vec<_>>(),
+        "name": name(n), "description": "What the ISMS protects, described in a sentence or two \
+            as people do.", "asset_type": word(&TYPES, scatter(n)),
+        "classification": word(&CLASSES, scatter(n) / 7), "confidentiality": 1 + scatter(n) % 5,
+            "integrity": 1 + n % 5, "availability": 1 + n / 5 % 5,
+        "location": "Frankfurt", "personal_data": n.is_multiple_of(3), "lifecycle": "in_use",
+            "tags": ["load"], "depends_on_ids": hub.into_iter().collect::<Vec<_>>(),
     })
     .to_string()
 }
 
 fn risk(n: usize, assets: &[String]) -> String {
     let (one, other) = (some(assets, n), some(assets, n + 7_000_001));
-    let assets: Vec<&str> = if one == other { vec![one] } else { vec![one, other] };
+    let assets: Vec<&str> = if one == other {
+        vec![one]
+    } else {
+        vec![one, other]
+    };
     json!({
-        "name": format!("{} is lost", name(n)), "description": "Somebody gets at what is not theirs.", "consequence": "Customers leave; a fine.",
-        "category": word(&["access", "supply", "people", "site"], n), "affected_properties": ["confidentiality"], "asset_ids": assets,
+        "name": format!("{} is lost", name(n)), "description": "Somebody gets at what is not \
+            theirs.", "consequence": "Customers leave; a fine.",
+        "category": word(&["access", "supply", "people", "site"], n),
+            "affected_properties": ["confidentiality"], "asset_ids": assets,
     })
     .to_string()
 }
@@ -77,45 +102,108 @@ pub fn found(data: &Path, database: Option<&str>) -> Outcome<Seeded> {
 /// The first user of the organization under load.
 pub const EMAIL: &str = "load@example.org";
 /// One of this name, with a user of this address.
-pub fn found_as(data: &Path, database: Option<&str>, (name, email): (&str, &str)) -> Outcome<Seeded> {
-    let mut command = isms(&["admin", "create", "--organization", name, "--email", email, "--api-key"], data, database);
-    let made = command.env("ISMS_ADMIN_PASSWORD", "nine blue tractors sing").output()?;
+pub fn found_as(
+    data: &Path,
+    database: Option<&str>,
+    (name, email): (&str, &str),
+) -> Outcome<Seeded> {
+    let mut command = isms(
+        &[
+            "admin",
+            "create",
+            "--organization",
+            name,
+            "--email",
+            email,
+            "--api-key",
+        ],
+        data,
+        database,
+    );
+    let made = command
+        .env("ISMS_ADMIN_PASSWORD", "nine blue tractors sing")
+        .output()?;
     if !made.status.success() {
         return Err(String::from_utf8_lossy(&made.stderr).into_owned().into());
     }
     let said: Value = serde_json::from_slice(&made.stdout)?;
-    let text = |name: &str| said.get(name).and_then(Value::as_str).map(str::to_owned).ok_or("no such member");
-    Ok(Seeded { organization: text("organization_id")?, key: text("api_key")?, ..Seeded::default() })
+    let text = |name: &str| {
+        said.get(name)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .ok_or("no such member")
+    };
+    Ok(Seeded {
+        organization: text("organization_id")?,
+        key: text("api_key")?,
+        ..Seeded::default()
+    })
 }
 
 impl Seeded {
     pub fn with<'a>(&'a self, body: Option<&'a str>) -> With<'a> {
-        With { key: Some(&self.key), body, headers: &[] }
+        With {
+            key: Some(&self.key),
+            body,
+            headers: &[],
+        }
     }
     pub fn get(&self, path: &str) -> Vec<u8> {
         request("GET", path, self.with(None))
     }
     fn changing(&self, method: &str, path: &str, body: &str) -> Vec<u8> {
-        request(method, path, With { headers: &[("If-Match", "*")], ..self.with(Some(body)) })
+        request(
+            method,
+            path,
+            With {
+                headers: &[("If-Match", "*")],
+                ..self.with(Some(body))
+            },
+        )
     }
     /// A PATCH that changes something, whatever was before.
     pub fn patch(&self, n: usize) -> Vec<u8> {
-        let (path, ids) = if n.is_multiple_of(2) { ("assets", &self.assets) } else { ("risks", &self.risks) };
+        let (path, ids) = if n.is_multiple_of(2) {
+            ("assets", &self.assets)
+        } else {
+            ("risks", &self.risks)
+        };
         let ids = if ids.is_empty() { &self.assets } else { ids };
         let body = match n % 10 {
-            0 | 5 => json!({"name": name(n + 1_000_000), "description": format!("Renamed in step {n}.")}),
-            _ => json!({"description": format!("Looked at in step {n}; what it says stays about as long as it was.")}),
+            0 | 5 => {
+                json!({"name": name(n + 1_000_000), "description": format!("Renamed in step {n}.")})
+            }
+            _ => {
+                json!({"description": format!("Looked at in step {n}; what it says stays about as \
+                    long as it was.")})
+            }
         };
-        self.changing("PATCH", &format!("/v1/{path}/{}", ids.get(n / 2 % ids.len().max(1)).map_or("", String::as_str)), &body.to_string())
+        self.changing(
+            "PATCH",
+            &format!(
+                "/v1/{path}/{}",
+                ids.get(n / 2 % ids.len().max(1)).map_or("", String::as_str)
+            ),
+            &body.to_string(),
+        )
     }
     /// The last position, as the service says it.
     pub fn position(&self, process: &Process) -> Outcome<i64> {
         let mut client = Client::connect(process.address)?;
         let reply = client.good(&self.get("/v1/scopes?limit=1"))?;
-        Ok(reply.header("Ledger-Position").ok_or("no position")?.parse()?)
+        Ok(reply
+            .header("Ledger-Position")
+            .ok_or("no position")?
+            .parse()?)
     }
     /// POSTs `count` bodies; gives their ids in the order of their numbers.
-    fn post(&self, process: &Process, path: &str, numbers: &[usize], body: &(dyn Fn(usize) -> String + Sync)) -> Outcome<Vec<String>> {
+    fn post(
+        &self,
+        process: &Process,
+        path: &str,
+        numbers: &[usize],
+        body: &(dyn Fn(usize) -> String + Sync),
+    ) -> Outcome<Vec<String>> {
         let made: Mutex<Vec<(usize, String)>> = Mutex::new(Vec::new());
         let rest = Mutex::new(numbers.iter().copied());
         let (path, faults) = (format!("/v1/{path}"), Mutex::new(Vec::<String>::new()));
@@ -125,10 +213,17 @@ impl Seeded {
                     let work = || -> Outcome<()> {
                         let mut client = Client::connect(process.address)?;
                         loop {
-                            let Some(n) = rest.lock().ok().and_then(|mut rest| rest.next()) else { return Ok(()) };
+                            let Some(n) = rest.lock().ok().and_then(|mut rest| rest.next()) else {
+                                return Ok(());
+                            };
                             let text = body(n);
-                            let reply = client.good(&request("POST", &path, self.with(Some(&text))))?;
-                            let id = reply.header("Location").and_then(|place| place.rsplit('/').next()).unwrap_or_default().to_owned();
+                            let reply =
+                                client.good(&request("POST", &path, self.with(Some(&text))))?;
+                            let id = reply
+                                .header("Location")
+                                .and_then(|place| place.rsplit('/').next())
+                                .unwrap_or_default()
+                                .to_owned();
                             if let Ok(mut made) = made.lock() {
                                 made.push((n, id));
                             }
@@ -149,53 +244,96 @@ impl Seeded {
     }
     /// Assets from the `from`-th to the `to`-th.
     pub fn add_assets(&mut self, process: &Process, from: usize, to: usize) -> Outcome<()> {
-        let (hubs, others): (Vec<usize>, Vec<usize>) = (from..to).partition(|n| n.is_multiple_of(10));
+        let (hubs, others): (Vec<usize>, Vec<usize>) =
+            (from..to).partition(|n| n.is_multiple_of(10));
         let made = self.post(process, "assets", &hubs, &|n| asset(n, None))?;
-        let hub_of = |n: usize| hubs.binary_search(&(n - n % 10)).ok().and_then(|at| made.get(at)).map(String::as_str);
-        self.assets.extend(self.post(process, "assets", &others, &|n| asset(n, hub_of(n)))?);
+        let hub_of = |n: usize| {
+            hubs.binary_search(&(n - n % 10))
+                .ok()
+                .and_then(|at| made.get(at))
+                .map(String::as_str)
+        };
+        self.assets
+            .extend(self.post(process, "assets", &others, &|n| asset(n, hub_of(n)))?);
         self.assets.extend(made);
         Ok(())
     }
     /// Everything, up to so many ledger entries.
-    pub fn fill(&mut self, process: &Process, assets: usize, risks: usize, entries: usize) -> Outcome<()> {
+    pub fn fill(
+        &mut self,
+        process: &Process,
+        assets: usize,
+        risks: usize,
+        entries: usize,
+    ) -> Outcome<()> {
         let (began, first) = (std::time::Instant::now(), self.position(process)?);
         let scope = |_| {
-            json!({"name": "The company", "statement": "All that the company does, in all of its places.", "frameworks": ["iso-27001-2022"]}).to_string()
+            json!({"name": "The company", "statement": "All that the company does, in all of its \
+                places.", "frameworks": ["iso-27001-2022"]})
+            .to_string()
         };
-        self.scope = self.post(process, "scopes", &[0], &scope)?.pop().unwrap_or_default();
+        self.scope = self
+            .post(process, "scopes", &[0], &scope)?
+            .pop()
+            .unwrap_or_default();
         self.add_assets(process, 0, assets)?;
         let of_assets = std::mem::take(&mut self.assets);
-        self.risks = self.post(process, "risks", &(0..risks).collect::<Vec<_>>(), &|n| risk(n, &of_assets))?;
+        self.risks = self.post(process, "risks", &(0..risks).collect::<Vec<_>>(), &|n| {
+            risk(n, &of_assets)
+        })?;
         self.assets = of_assets;
         let themes = [("A.5", 37), ("A.6", 8), ("A.7", 14), ("A.8", 34)];
-        let requirements: Vec<String> =
-            themes.iter().flat_map(|(theme, n)| (1..=*n).map(move |n| format!("iso-27001-2022:{theme}.{n}"))).collect();
+        let requirements: Vec<String> = themes
+            .iter()
+            .flat_map(|(theme, n)| (1..=*n).map(move |n| format!("iso-27001-2022:{theme}.{n}")))
+            .collect();
         let control = |n: usize| {
             let state = word(&["implemented", "in_progress", "planned", "implemented"], n);
-            json!({"name": format!("Control {n}"), "implementation": state, "frequency": "quarterly", "requirements": [some(&requirements, n), requirements.get(n % 93)],
+            json!({"name": format!("Control {n}"), "implementation": state,
+                "frequency": "quarterly", "requirements": [some(&requirements, n),
+                    requirements.get(n % 93)],
                 "scope_ids": [self.scope]})
             .to_string()
         };
         let controls = self.post(process, "controls", &(0..120).collect::<Vec<_>>(), &control)?;
         let report = |n: usize| {
-            json!({"name": format!("Report {n}"), "source": "load", "external_id": format!("report-{n}"), "payload": {"failed": 0, "jobs": n}, "control_ids": [some(&controls, n)]})
-                .to_string()
+            json!({"name": format!("Report {n}"), "source": "load",
+                "external_id": format!("report-{n}"), "payload": {"failed": 0, "jobs": n},
+                    "control_ids": [some(&controls, n)]})
+            .to_string()
         };
         self.post(process, "evidence", &(0..300).collect::<Vec<_>>(), &report)?;
-        let left =
-            |this: &Self| -> Outcome<usize> { Ok(usize::try_from(entries as i64 - 1 - this.position(process)?).unwrap_or_default()) };
+        let left = |this: &Self| -> Outcome<usize> {
+            Ok(usize::try_from(entries as i64 - 1 - this.position(process)?).unwrap_or_default())
+        };
         let assessed = left(self)?.min(risks);
         let assess = |n: usize| {
             let stage = if n < risks / 2 { "inherent" } else { "current" };
-            let body = json!({"stage": stage, "likelihood": 1 + scatter(n) % 5, "impact": 1 + scatter(n) / 5 % 5, "rationale": "As seen last year."});
+            let body = json!({"stage": stage, "likelihood": 1 + scatter(n) % 5,
+                "impact": 1 + scatter(n) / 5 % 5, "rationale": "As seen last year."});
             self.changing(
                 "POST",
-                &format!("/v1/risks/{}/assessments", self.risks.get(n % risks.max(1)).map_or("", String::as_str)),
+                &format!(
+                    "/v1/risks/{}/assessments",
+                    self.risks.get(n % risks.max(1)).map_or("", String::as_str)
+                ),
                 &body.to_string(),
             )
         };
-        good(load(process.address, CLIENTS, Until::Count(assessed), 0, &assess))?;
-        good(load(process.address, CLIENTS, Until::Count(left(self)?), 200, &|n| self.patch(n)))?;
+        good(load(
+            process.address,
+            CLIENTS,
+            Until::Count(assessed),
+            0,
+            &assess,
+        ))?;
+        good(load(
+            process.address,
+            CLIENTS,
+            Until::Count(left(self)?),
+            200,
+            &|n| self.patch(n),
+        ))?;
         self.position = self.position(process)?;
         self.writes_a_second = (self.position - first) as f64 / began.elapsed().as_secs_f64();
         Ok(())
@@ -203,5 +341,7 @@ impl Seeded {
 }
 
 fn good(load: Load) -> Outcome<()> {
-    load.first_failure.map_or(Ok(()), |fault| Err(format!("{} of {} failed: {fault}", load.failures, load.requests).into()))
+    load.first_failure.map_or(Ok(()), |fault| {
+        Err(format!("{} of {} failed: {fault}", load.failures, load.requests).into())
+    })
 }

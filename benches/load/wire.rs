@@ -1,4 +1,5 @@
-//! A small HTTP/1.1 client that keeps its connection, and a closed loop of many of them: little CPU of its own, so that the service's is seen.
+//! A small HTTP/1.1 client that keeps its connection, and a closed loop of many of them: little CPU
+//! of its own, so that the service's is seen.
 use crate::Outcome;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -29,8 +30,13 @@ impl Reply<'_> {
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
-    lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    let mut lines = head
+        .split("\r\n")
+        .skip(1)
+        .filter_map(|line| line.split_once(':'));
+    lines
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
 }
 
 impl Client {
@@ -38,7 +44,10 @@ impl Client {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Client { stream, buffer: Vec::with_capacity(64 * 1024) })
+        Ok(Client {
+            stream,
+            buffer: Vec::with_capacity(64 * 1024),
+        })
     }
     pub fn exchange(&mut self, request: &[u8]) -> std::io::Result<Reply<'_>> {
         self.stream.write_all(request)?;
@@ -53,19 +62,42 @@ impl Client {
             if some == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
-            self.buffer.extend_from_slice(chunk.get(..some).unwrap_or_default());
+            self.buffer
+                .extend_from_slice(chunk.get(..some).unwrap_or_default());
             if measured.is_none() {
-                measured = self.buffer.windows(4).position(|four| four == b"\r\n\r\n").map(|at| (at, at + 4 + self.length(at)));
+                measured = self
+                    .buffer
+                    .windows(4)
+                    .position(|four| four == b"\r\n\r\n")
+                    .map(|at| (at, at + 4 + self.length(at)));
             }
         };
         let odd = || Error::new(ErrorKind::InvalidData, "not an answer of HTTP/1.1");
-        let text = self.buffer.get(..head).and_then(|head| std::str::from_utf8(head).ok()).ok_or_else(odd)?;
-        let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(odd)?;
-        Ok(Reply { status, head: text, body: self.buffer.get(head + 4..whole).unwrap_or_default() })
+        let text = self
+            .buffer
+            .get(..head)
+            .and_then(|head| std::str::from_utf8(head).ok())
+            .ok_or_else(odd)?;
+        let status = text
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .ok_or_else(odd)?;
+        Ok(Reply {
+            status,
+            head: text,
+            body: self.buffer.get(head + 4..whole).unwrap_or_default(),
+        })
     }
     fn length(&self, head: usize) -> usize {
-        let head = self.buffer.get(..head).and_then(|head| std::str::from_utf8(head).ok()).unwrap_or_default();
-        header(head, "content-length").and_then(|length| length.parse().ok()).unwrap_or_default()
+        let head = self
+            .buffer
+            .get(..head)
+            .and_then(|head| std::str::from_utf8(head).ok())
+            .unwrap_or_default();
+        header(head, "content-length")
+            .and_then(|length| length.parse().ok())
+            .unwrap_or_default()
     }
     /// An answer that has to be good.
     pub fn good(&mut self, request: &[u8]) -> Outcome<Reply<'_>> {
@@ -78,7 +110,11 @@ impl Client {
 }
 
 fn first_line(request: &[u8]) -> String {
-    String::from_utf8_lossy(request).lines().next().unwrap_or_default().to_owned()
+    String::from_utf8_lossy(request)
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// What a request needs besides its path.
@@ -98,7 +134,10 @@ pub fn request(method: &str, path: &str, with: With<'_>) -> Vec<u8> {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     if let Some(body) = with.body {
-        text.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+        text.push_str(&format!(
+            "Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        ));
     }
     text.push_str("\r\n");
     text.push_str(with.body.unwrap_or_default());
@@ -126,7 +165,9 @@ pub struct Load {
 impl Load {
     pub fn quantile(&self, q: f64) -> f64 {
         let last = self.latencies.len().saturating_sub(1);
-        self.latencies.get((last as f64 * q).round() as usize).map_or(0.0, |us| f64::from(*us))
+        self.latencies
+            .get((last as f64 * q).round() as usize)
+            .map_or(0.0, |us| f64::from(*us))
     }
     pub fn rate(&self) -> f64 {
         self.requests as f64 / self.wall.as_secs_f64().max(1e-9)
@@ -136,8 +177,15 @@ impl Load {
 /// The `n`-th request of a load.
 pub type Make<'a> = &'a (dyn Fn(usize) -> Vec<u8> + Sync);
 
-/// So many clients, each asking again as soon as it has its answer. Any status but `expect` is a failure (0: any 2xx will do).
-pub fn load(address: SocketAddr, clients: usize, until: Until, expect: u16, make: Make<'_>) -> Load {
+/// So many clients, each asking again as soon as it has its answer. Any status but `expect` is a
+/// failure (0: any 2xx will do).
+pub fn load(
+    address: SocketAddr,
+    clients: usize,
+    until: Until,
+    expect: u16,
+    make: Make<'_>,
+) -> Load {
     let (next, all) = (AtomicUsize::new(0), Mutex::new(Load::default()));
     let began = Instant::now();
     std::thread::scope(|scope| {
@@ -151,7 +199,10 @@ pub fn load(address: SocketAddr, clients: usize, until: Until, expect: u16, make
                     all.latencies.extend(mine.latencies);
                 }
             };
-            if let Err(why) = std::thread::Builder::new().stack_size(256 * 1024).spawn_scoped(scope, work) {
+            if let Err(why) = std::thread::Builder::new()
+                .stack_size(256 * 1024)
+                .spawn_scoped(scope, work)
+            {
                 eprintln!("a client could not start: {why}");
             }
         }
@@ -162,7 +213,14 @@ pub fn load(address: SocketAddr, clients: usize, until: Until, expect: u16, make
     all
 }
 
-fn one(address: SocketAddr, until: Until, expect: u16, make: Make<'_>, next: &AtomicUsize, began: Instant) -> Load {
+fn one(
+    address: SocketAddr,
+    until: Until,
+    expect: u16,
+    make: Make<'_>,
+    next: &AtomicUsize,
+    began: Instant,
+) -> Load {
     let (mut mine, mut client) = (Load::default(), Client::connect(address));
     loop {
         let n = next.fetch_add(1, Ordering::Relaxed);
@@ -176,15 +234,27 @@ fn one(address: SocketAddr, until: Until, expect: u16, make: Make<'_>, next: &At
         let request = make(n);
         let asked = Instant::now();
         let outcome = match &mut client {
-            Ok(client) => {
-                client.exchange(&request).map(|reply| (reply.status, if reply.status >= 400 { reply.text() } else { String::new() }))
-            }
+            Ok(client) => client.exchange(&request).map(|reply| {
+                (
+                    reply.status,
+                    if reply.status >= 400 {
+                        reply.text()
+                    } else {
+                        String::new()
+                    },
+                )
+            }),
             Err(why) => Err(Error::new(why.kind(), why.to_string())),
         };
         mine.requests += 1;
-        mine.latencies.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
+        mine.latencies
+            .push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
         let fault = match outcome {
-            Ok((status, _)) if status == expect || (expect == 0 && (200..300).contains(&status)) => None,
+            Ok((status, _))
+                if status == expect || (expect == 0 && (200..300).contains(&status)) =>
+            {
+                None
+            }
             Ok((status, body)) => Some(format!("{status} for {}: {body}", first_line(&request))),
             Err(why) => {
                 client = Client::connect(address);

@@ -19,7 +19,8 @@ pub struct Actor {
     pub kind: ActorKind,
     /// The account.
     pub id: Id,
-    /// What the account is called at the moment that is read. (The ledger does not hold it, so that it can be erased.)
+    /// What the account is called at the moment that is read. (The ledger does not hold it, so that
+    /// it can be erased.)
     #[serde(deserialize_with = "crate::core::text::or_default")]
     #[schema(max_length = 320)]
     pub name: String,
@@ -31,7 +32,12 @@ pub struct Actor {
 impl Actor {
     /// The house itself, for what it sets up.
     pub fn system(tenant: TenantId) -> Self {
-        Actor { kind: ActorKind::System, id: tenant.record(), name: "system".into(), person_id: None }
+        Actor {
+            kind: ActorKind::System,
+            id: tenant.record(),
+            name: "system".into(),
+            person_id: None,
+        }
     }
 }
 
@@ -77,17 +83,27 @@ impl Limits {
         fn wider<T: PartialEq>(own: &[T], outer: &[T]) -> bool {
             !outer.is_empty() && (own.is_empty() || own.iter().any(|one| !outer.contains(one)))
         }
-        let starts = outer.period_start_on.is_some_and(|day| self.period_start_on.is_none_or(|own| own < day));
-        let ends = outer.period_end_on.is_some_and(|day| self.period_end_on.is_none_or(|own| own > day));
+        let starts = outer
+            .period_start_on
+            .is_some_and(|day| self.period_start_on.is_none_or(|own| own < day));
+        let ends = outer
+            .period_end_on
+            .is_some_and(|day| self.period_end_on.is_none_or(|own| own > day));
         let all = [
             (wider(&self.scope_ids, &outer.scope_ids), "scope_ids"),
-            (wider(&self.framework_slugs, &outer.framework_slugs), "framework_slugs"),
+            (
+                wider(&self.framework_slugs, &outer.framework_slugs),
+                "framework_slugs",
+            ),
             (wider(&self.control_ids, &outer.control_ids), "control_ids"),
             (wider(&self.sources, &outer.sources), "sources"),
             (starts, "period_start_on"),
             (ends, "period_end_on"),
         ];
-        all.into_iter().filter(|(wider, _)| *wider).map(|(_, member)| member).collect()
+        all.into_iter()
+            .filter(|(wider, _)| *wider)
+            .map(|(_, member)| member)
+            .collect()
     }
 }
 
@@ -95,8 +111,15 @@ fn slugs(all: &[String]) -> Result<(), ValidationError> {
     within(all, 64, "a slug has at most 64 characters")
 }
 fn period(limits: &Limits) -> Result<(), ValidationError> {
-    match limits.period_start_on.zip(limits.period_end_on).is_some_and(|(start, end)| end < start) {
-        true => Err(ValidationError::new("order").with_message("the period ends before it begins".into())),
+    match limits
+        .period_start_on
+        .zip(limits.period_end_on)
+        .is_some_and(|(start, end)| end < start)
+    {
+        true => {
+            Err(ValidationError::new("order")
+                .with_message("the period ends before it begins".into()))
+        }
         false => Ok(()),
     }
 }
@@ -105,7 +128,11 @@ fn sources(all: &[String]) -> Result<(), ValidationError> {
 }
 fn within(all: &[String], most: usize, needed: &'static str) -> Result<(), ValidationError> {
     let fits = all.iter().all(|text| text.chars().count() <= most);
-    if fits { Ok(()) } else { Err(ValidationError::new("too_long").with_message(needed.into())) }
+    if fits {
+        Ok(())
+    } else {
+        Err(ValidationError::new("too_long").with_message(needed.into()))
+    }
 }
 
 /// A caller whose credential was found good.
@@ -127,17 +154,35 @@ pub struct Caller {
     pub digest: u32,
     /// The names of the organization's accounts.
     pub names: Arc<KnownNames>,
-    /// The position of the last entry about an account when this caller was looked up: what it may do is known up to there.
+    /// The position of the last entry about an account when this caller was looked up: what it may
+    /// do is known up to there.
     pub known_at: i64,
 }
 
 impl Caller {
     /// Its digest is made of what decides what it sees.
-    pub fn new(tenant: TenantId, actor: Actor, roles: Vec<Role>, limits: Limits, expires_at: crate::core::Instant) -> Self {
-        let sight = serde_json::to_vec(&(&roles, &limits, actor.id, actor.person_id)).unwrap_or_default();
+    pub fn new(
+        tenant: TenantId,
+        actor: Actor,
+        roles: Vec<Role>,
+        limits: Limits,
+        expires_at: crate::core::Instant,
+    ) -> Self {
+        let sight =
+            serde_json::to_vec(&(&roles, &limits, actor.id, actor.person_id)).unwrap_or_default();
         let digest = crc32fast::hash(&sight);
         let user_id = (actor.kind == ActorKind::User).then_some(actor.id);
-        Caller { tenant, actor, roles, limits, user_id, expires_at, digest, names: Arc::default(), known_at: i64::MAX }
+        Caller {
+            tenant,
+            actor,
+            roles,
+            limits,
+            user_id,
+            expires_at,
+            digest,
+            names: Arc::default(),
+            known_at: i64::MAX,
+        }
     }
     /// A key of this user.
     pub fn of_user(self, user_id: Option<Id>) -> Self {
@@ -145,9 +190,12 @@ impl Caller {
     }
     /// Does it see the accounts and keys of everyone? Others see their own keys.
     pub fn sees_accounts(&self) -> bool {
-        self.roles.iter().any(|role| [Role::Admin, Role::InternalAuditor, Role::Auditor].contains(role))
+        self.roles
+            .iter()
+            .any(|role| [Role::Admin, Role::InternalAuditor, Role::Auditor].contains(role))
     }
-    /// May it read a kind beyond its own records? Feeds and references leave out the keys of those who see only theirs.
+    /// May it read a kind beyond its own records? Feeds and references leave out the keys of those
+    /// who see only theirs.
     pub fn follows(&self, kind: &str) -> bool {
         super::allows(&self.roles, kind, "read") && (kind != "api_key" || self.sees_accounts())
     }
@@ -181,12 +229,31 @@ mod tests {
             period_start_on: day(5),
             period_end_on: day(9),
         };
-        assert!(outer.beyond(&outer).is_empty() && Limits::default().beyond(&Limits::default()).is_empty());
-        assert!(outer.beyond(&Limits::default()).is_empty(), "whoever is not limited may limit");
+        assert!(
+            outer.beyond(&outer).is_empty()
+                && Limits::default().beyond(&Limits::default()).is_empty()
+        );
+        assert!(
+            outer.beyond(&Limits::default()).is_empty(),
+            "whoever is not limited may limit"
+        );
         assert_eq!(Limits::default().beyond(&outer).len(), 6);
-        let narrower = Limits { control_ids: vec![two], period_start_on: day(6), period_end_on: day(6), ..outer.clone() };
+        let narrower = Limits {
+            control_ids: vec![two],
+            period_start_on: day(6),
+            period_end_on: day(6),
+            ..outer.clone()
+        };
         assert!(narrower.beyond(&outer).is_empty());
-        let wider = Limits { scope_ids: vec![one, two], period_start_on: day(4), period_end_on: day(10), ..outer.clone() };
-        assert_eq!(wider.beyond(&outer), ["scope_ids", "period_start_on", "period_end_on"]);
+        let wider = Limits {
+            scope_ids: vec![one, two],
+            period_start_on: day(4),
+            period_end_on: day(10),
+            ..outer.clone()
+        };
+        assert_eq!(
+            wider.beyond(&outer),
+            ["scope_ids", "period_start_on", "period_end_on"]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! API keys: `isms_<32 base62>_<6 base62 of CRC-32>`. Only their SHA-256 is kept; the checksum lets a mistyped key be refused unasked.
+//! API keys: `isms_<32 base62>_<6 base62 of CRC-32>`. Only their SHA-256 is kept; the checksum lets
+//! a mistyped key be refused unasked.
 use crate::core::{Problem, Result};
 use sha2::{Digest, Sha256};
 
@@ -21,7 +22,8 @@ pub fn setup_token() -> Result<String> {
 /// What is kept of a setup token that has the right form.
 pub fn setup_hash(token: &str) -> Option<[u8; 32]> {
     let letters = token.strip_prefix(SETUP)?;
-    let formed = letters.len() == SECRET && letters.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let formed =
+        letters.len() == SECRET && letters.bytes().all(|byte| byte.is_ascii_alphanumeric());
     formed.then(|| digest(token))
 }
 
@@ -31,8 +33,15 @@ fn letters() -> Result<String> {
         let mut bytes = [0_u8; 64];
         getrandom::fill(&mut bytes).map_err(Problem::internal)?;
         // 248 is the largest multiple of 62 in a byte: what lies above would favour some letters.
-        let letters = bytes.iter().filter(|byte| **byte < 248).filter_map(|byte| ALPHABET.get(usize::from(byte % 62)));
-        secret.extend(letters.take(SECRET - secret.len()).map(|letter| char::from(*letter)));
+        let letters = bytes
+            .iter()
+            .filter(|byte| **byte < 248)
+            .filter_map(|byte| ALPHABET.get(usize::from(byte % 62)));
+        secret.extend(
+            letters
+                .take(SECRET - secret.len())
+                .map(|letter| char::from(*letter)),
+        );
     }
     Ok(secret)
 }
@@ -40,7 +49,9 @@ fn letters() -> Result<String> {
 /// What is kept of a key that has the right form.
 pub fn hash(key: &str) -> Option<[u8; 32]> {
     let (secret, sum) = key.strip_prefix(PREFIX)?.split_once('_')?;
-    let formed = (22..=43).contains(&secret.len()) && secret.bytes().all(|byte| byte.is_ascii_alphanumeric()) && checksum(secret) == sum;
+    let formed = (22..=43).contains(&secret.len())
+        && secret.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && checksum(secret) == sum;
     formed.then(|| digest(key))
 }
 
@@ -70,7 +81,12 @@ mod tests {
         assert!(hash(&key).is_some());
         let (head, last) = key.split_at(key.len() - 1);
         let other = if last == "0" { "1" } else { "0" };
-        for bad in [format!("{head}{other}"), key.replace("isms_", "isma_"), "isms_short_000000".into(), String::new()] {
+        for bad in [
+            format!("{head}{other}"),
+            key.replace("isms_", "isma_"),
+            "isms_short_000000".into(),
+            String::new(),
+        ] {
             assert_eq!(hash(&bad), None, "{bad}");
         }
     }

@@ -4,30 +4,54 @@
 /// Words that are commonly chosen, folded to letters. Digits and signs around them do not count.
 #[rustfmt::skip]
 const COMMON: &[&str] = &[
-    "abc", "abcabc", "abcd", "abcde", "abcdef", "access", "account", "admin", "administrator", "adminadmin", "alexander", "amanda",
-    "andrea", "andrew", "angel", "angels", "anthony", "apple", "arsenal", "asdf", "asdfasdf", "asdfgh", "asdfghjkl", "ashley", "asshole",
-    "august", "austin", "autumn", "azerty", "azertyuiop", "babygirl", "bailey", "banana", "barcelona", "baseball", "basketball",
-    "batman", "berlin", "bitch", "blink", "bonjour", "brandon", "butterfly", "buster", "changeit", "changeme", "charlie", "charlotte",
-    "cheese", "chelsea", "chocolate", "christian", "christmas", "cisco", "ciso", "company", "computer", "cookie", "correcthorse",
-    "cowboy", "dallas", "daniel", "daniela", "database", "december", "default", "demo", "diamond", "dolphin", "donald", "donut",
-    "dragon", "easter", "elephant", "elizabeth", "england", "enter", "estrella", "fall", "family", "february", "ferrari", "flower",
-    "football", "forever", "france", "freedom", "friday", "friend", "friends", "fuckme", "fuckoff", "fuckyou", "gabriel", "george",
-    "germany", "ginger", "god", "google", "grandma", "guest", "hallo", "hallohallo", "hannah", "harley", "heaven", "hello", "hellohello",
-    "herbst", "hockey", "hottie", "hunter", "iloveyou", "iloveyouso", "information", "informationsecurity", "internet", "isms", "iso",
-    "isoiec", "jackson", "jasmine", "jennifer", "jesus", "jessica", "jonathan", "jordan", "joshua", "juventus", "july", "june",
-    "justin", "katrina", "killer", "kennwort", "legend", "letmein", "letmeinnow", "liverpool", "london", "loveme", "lovely", "lovelove",
-    "login", "loginlogin", "london", "loulou", "lucky", "maggie", "manager", "manchester", "manchesterunited", "marina", "martin",
-    "master", "matrix", "matthew", "melissa", "mercedes", "merlin", "michael", "michelle", "mickey", "miller", "minecraft", "monday",
-    "money", "monika", "monkey", "monster", "morgan", "mother", "motdepasse", "mustang", "mypassword", "naruto", "nicole", "nothing",
-    "november", "october", "office", "orange", "organisation", "organization", "pass", "passw", "password", "passwordpassword",
-    "passwort", "passphrase", "patrick", "peanut", "pepper", "phoenix", "pokemon", "porsche", "princess", "private", "purple", "qazwsx",
-    "qazwsxedc", "qwer", "qwert", "qwerty", "qwertyqwerty", "qwertyuiop", "qwertz", "qwertzuiop", "rachel", "ranger", "realmadrid",
-    "robert", "root", "rootroot", "sabrina", "samantha", "samsung", "saturday", "scooter", "scott", "secret", "security", "secure",
-    "september", "server", "service", "shadow", "silver", "slipknot", "soccer", "sommer", "sophie", "spiderman", "spring", "starwars",
-    "steelers", "stella", "summer", "sunday", "sunshine", "super", "superman", "supersecret", "support", "sweety", "system", "taylor",
-    "teamo", "temp", "temporary", "tennis", "test", "tester", "testing", "testtest", "thomas", "thuglife", "thursday", "tigger", "tinkerbell",
-    "topsecret", "toor", "trustno", "tuesday", "unknown", "user", "username", "vanessa", "victoria", "wednesday", "welcome", "welcomehome",
-    "whatever", "william", "willkommen", "winter", "wordpass", "yankees", "zaq", "zxcvbn", "zxcvbnm",
+    "abc", "abcabc", "abcd", "abcde", "abcdef", "access", "account", "admin", "administrator",
+        "adminadmin", "alexander", "amanda",
+    "andrea", "andrew", "angel", "angels", "anthony", "apple", "arsenal", "asdf", "asdfasdf",
+        "asdfgh", "asdfghjkl", "ashley", "asshole",
+    "august", "austin", "autumn", "azerty", "azertyuiop", "babygirl", "bailey", "banana",
+        "barcelona", "baseball", "basketball",
+    "batman", "berlin", "bitch", "blink", "bonjour", "brandon", "butterfly", "buster", "changeit",
+        "changeme", "charlie", "charlotte",
+    "cheese", "chelsea", "chocolate", "christian", "christmas", "cisco", "ciso", "company",
+        "computer", "cookie", "correcthorse",
+    "cowboy", "dallas", "daniel", "daniela", "database", "december", "default", "demo", "diamond",
+        "dolphin", "donald", "donut",
+    "dragon", "easter", "elephant", "elizabeth", "england", "enter", "estrella", "fall", "family",
+        "february", "ferrari", "flower",
+    "football", "forever", "france", "freedom", "friday", "friend", "friends", "fuckme", "fuckoff",
+        "fuckyou", "gabriel", "george",
+    "germany", "ginger", "god", "google", "grandma", "guest", "hallo", "hallohallo", "hannah",
+        "harley", "heaven", "hello", "hellohello",
+    "herbst", "hockey", "hottie", "hunter", "iloveyou", "iloveyouso", "information",
+        "informationsecurity", "internet", "isms", "iso",
+    "isoiec", "jackson", "jasmine", "jennifer", "jesus", "jessica", "jonathan", "jordan", "joshua",
+        "juventus", "july", "june",
+    "justin", "katrina", "killer", "kennwort", "legend", "letmein", "letmeinnow", "liverpool",
+        "london", "loveme", "lovely", "lovelove",
+    "login", "loginlogin", "london", "loulou", "lucky", "maggie", "manager", "manchester",
+        "manchesterunited", "marina", "martin",
+    "master", "matrix", "matthew", "melissa", "mercedes", "merlin", "michael", "michelle",
+        "mickey", "miller", "minecraft", "monday",
+    "money", "monika", "monkey", "monster", "morgan", "mother", "motdepasse", "mustang",
+        "mypassword", "naruto", "nicole", "nothing",
+    "november", "october", "office", "orange", "organisation", "organization", "pass", "passw",
+        "password", "passwordpassword",
+    "passwort", "passphrase", "patrick", "peanut", "pepper", "phoenix", "pokemon", "porsche",
+        "princess", "private", "purple", "qazwsx",
+    "qazwsxedc", "qwer", "qwert", "qwerty", "qwertyqwerty", "qwertyuiop", "qwertz", "qwertzuiop",
+        "rachel", "ranger", "realmadrid",
+    "robert", "root", "rootroot", "sabrina", "samantha", "samsung", "saturday", "scooter", "scott",
+        "secret", "security", "secure",
+    "september", "server", "service", "shadow", "silver", "slipknot", "soccer", "sommer", "sophie",
+        "spiderman", "spring", "starwars",
+    "steelers", "stella", "summer", "sunday", "sunshine", "super", "superman", "supersecret",
+        "support", "sweety", "system", "taylor",
+    "teamo", "temp", "temporary", "tennis", "test", "tester", "testing", "testtest", "thomas",
+        "thuglife", "thursday", "tigger", "tinkerbell",
+    "topsecret", "toor", "trustno", "tuesday", "unknown", "user", "username", "vanessa",
+        "victoria", "wednesday", "welcome", "welcomehome",
+    "whatever", "william", "willkommen", "winter", "wordpass", "yankees", "zaq", "zxcvbn",
+        "zxcvbnm",
 ];
 
 /// Rows of keys and alphabets, for runs along them.
@@ -75,12 +99,16 @@ fn known(folded: &str, about: &[&str]) -> Option<&'static str> {
 }
 
 fn squeeze(text: &str) -> String {
-    text.chars().filter(|letter| letter.is_alphanumeric()).collect()
+    text.chars()
+        .filter(|letter| letter.is_alphanumeric())
+        .collect()
 }
 
 /// Its letters alone.
 fn plain(text: &str) -> String {
-    text.chars().filter(|letter| letter.is_alphabetic()).collect()
+    text.chars()
+        .filter(|letter| letter.is_alphabetic())
+        .collect()
 }
 
 /// `p4$$w0rd` as it is meant.
@@ -95,13 +123,21 @@ fn substituted(text: &str) -> String {
         other => other,
     };
     // What is appended (a year, a sign) is decoration, no letter.
-    text.trim_end_matches(|c: char| !c.is_alphabetic()).chars().map(meant).collect()
+    text.trim_end_matches(|c: char| !c.is_alphabetic())
+        .chars()
+        .map(meant)
+        .collect()
 }
 
 /// Made of common words alone, up to three of them?
 fn common(letters: &str) -> bool {
     fn made_of(rest: &str, words: usize) -> bool {
-        rest.is_empty() || (words > 0 && COMMON.iter().any(|word| rest.strip_prefix(word).is_some_and(|rest| made_of(rest, words - 1))))
+        rest.is_empty()
+            || (words > 0
+                && COMMON.iter().any(|word| {
+                    rest.strip_prefix(word)
+                        .is_some_and(|rest| made_of(rest, words - 1))
+                }))
     }
     made_of(letters, 3)
 }
@@ -110,7 +146,12 @@ fn common(letters: &str) -> bool {
 fn repeats(text: &str) -> bool {
     let letters: Vec<char> = text.chars().collect();
     let longest = (letters.len() / 2).min(6);
-    (1..=longest).any(|length| letters.iter().zip(letters.iter().skip(length)).all(|(one, other)| one == other))
+    (1..=longest).any(|length| {
+        letters
+            .iter()
+            .zip(letters.iter().skip(length))
+            .all(|(one, other)| one == other)
+    })
 }
 
 /// Mostly runs along the keyboard or the alphabet, forwards or backwards: what is left of it
@@ -123,7 +164,10 @@ fn runs(text: &str) -> bool {
             pairs().any(|(a, b)| (a, b) == (one, next) || (b, a) == (one, next)) || one == next
         })
     };
-    let steps = letters.iter().zip(letters.iter().skip(1)).filter(|(a, b)| follows(**a, **b));
+    let steps = letters
+        .iter()
+        .zip(letters.iter().skip(1))
+        .filter(|(a, b)| follows(**a, **b));
     letters.len().saturating_sub(steps.count()) < 5
 }
 
@@ -158,10 +202,19 @@ mod tests {
             assert_eq!(why(bad, &[]).is_some(), !odd, "{bad}");
         }
         let about = ["director@example.org", "Example Shop"];
-        for bad in ["Director-of-the-shop", "I am at example shop!", "director@example.org"] {
+        for bad in [
+            "Director-of-the-shop",
+            "I am at example shop!",
+            "director@example.org",
+        ] {
             assert!(why(bad, &about).is_some(), "{bad}");
         }
-        for good in ["correct horse battery", "correct horse battery staple", "nine blue tractors sing", "Xk3#vPq9!mZt"] {
+        for good in [
+            "correct horse battery",
+            "correct horse battery staple",
+            "nine blue tractors sing",
+            "Xk3#vPq9!mZt",
+        ] {
             assert_eq!(why(good, &about), None, "{good}");
         }
     }

@@ -1,4 +1,5 @@
-//! What an organization's accounts are called. The ledger keeps who acted by id alone, so that a name can be erased; answers put the names in.
+//! What an organization's accounts are called. The ledger keeps who acted by id alone, so that a
+//! name can be erased; answers put the names in.
 use crate::core::Id;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};

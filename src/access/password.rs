@@ -24,7 +24,10 @@ impl Default for Passwords {
     fn default() -> Self {
         let turns = (std::thread::available_parallelism().map_or(1, usize::from) / 2).clamp(1, 4);
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        Passwords { places: semaphore(turns + WAITING), turns: semaphore(turns) }
+        Passwords {
+            places: semaphore(turns + WAITING),
+            turns: semaphore(turns),
+        }
     }
 }
 
@@ -42,9 +45,21 @@ impl Passwords {
         };
         self.turn(check).await
     }
-    async fn turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let place = self.places.clone().try_acquire_owned().map_err(|_| busy())?;
-        let turn = self.turns.clone().acquire_owned().await.map_err(Problem::internal)?;
+    async fn turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let place = self
+            .places
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| busy())?;
+        let turn = self
+            .turns
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(Problem::internal)?;
         let (reply, answer) = oneshot::channel();
         // The turn ends with the work, though whoever asked may be gone.
         let run = move || {
@@ -103,7 +118,10 @@ mod tests {
     #[test]
     fn nobody_costs_what_everyone_costs() {
         let parameters = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
-        assert_eq!(parameters(NOBODY), parameters(&hash_now("x").unwrap_or_default()));
+        assert_eq!(
+            parameters(NOBODY),
+            parameters(&hash_now("x").unwrap_or_default())
+        );
         assert!(PasswordHash::new(NOBODY).is_ok());
     }
 }

@@ -1,5 +1,6 @@
-//! Access tokens: JWT (RFC 7519, RFC 9068) signed with HS256 and a key that stays in a file. Algorithm, issuer, audience and type are pinned;
-//! roles are not in the token but looked up, so that what is taken away is gone at once.
+//! Access tokens: JWT (RFC 7519, RFC 9068) signed with HS256 and a key that stays in a file.
+//! Algorithm, issuer, audience and type are pinned; roles are not in the token but looked up, so
+//! that what is taken away is gone at once.
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -57,26 +58,46 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// With the key of this file, which is made (mode 0600) where there is none; a file that others can read is refused.
+    /// With the key of this file, which is made (mode 0600) where there is none; a file that others
+    /// can read is refused.
     pub fn open(file: &Path) -> std::result::Result<Self, String> {
         let told = |e: std::io::Error| format!("{}: {e}", file.display());
         if !file.exists() {
             let mut key = [0_u8; 64];
             getrandom::fill(&mut key).map_err(|e| e.to_string())?;
-            let new = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-            new.and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all())).map_err(told)?;
+            let new = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(file);
+            new.and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all()))
+                .map_err(told)?;
         }
         let mode = fs::metadata(file).map_err(told)?.permissions().mode();
         if mode & 0o077 != 0 {
-            return Err(format!("{}: mode {:o} lets others read the signing key; it must be 600", file.display(), mode & 0o777));
+            return Err(format!(
+                "{}: mode {:o} lets others read the signing key; it must be 600",
+                file.display(),
+                mode & 0o777
+            ));
         }
         let key = fs::read(file).map_err(told)?;
         if key.len() < 32 {
-            return Err(format!("{}: a signing key has at least 32 bytes", file.display()));
+            return Err(format!(
+                "{}: a signing key has at least 32 bytes",
+                file.display()
+            ));
         }
         let fingerprints = keyed(&key, &[b"isms fingerprints"]).map_err(|e| e.to_string())?;
-        let (signing, checking) = (EncodingKey::from_secret(&key), DecodingKey::from_secret(&key));
-        Ok(Tokens { signing, checking, fingerprints })
+        let (signing, checking) = (
+            EncodingKey::from_secret(&key),
+            DecodingKey::from_secret(&key),
+        );
+        Ok(Tokens {
+            signing,
+            checking,
+            fingerprints,
+        })
     }
     /// What stands for a content that may hold a secret: without the key it cannot be guessed.
     pub fn fingerprint(&self, parts: &[&[u8]]) -> Result<[u8; 32]> {
@@ -85,7 +106,12 @@ impl Tokens {
     /// A token of a session.
     pub fn sign(&self, session: Session, now: Instant) -> Result<String> {
         let iat = now.millis() / 1000;
-        let Session { tenant, user, family, epoch } = session;
+        let Session {
+            tenant,
+            user,
+            family,
+            epoch,
+        } = session;
         let claims = Claims {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
@@ -97,22 +123,42 @@ impl Tokens {
             sid: family,
             epoch,
         };
-        let header = Header { typ: Some(TYPE.into()), ..Header::new(Algorithm::HS256) };
+        let header = Header {
+            typ: Some(TYPE.into()),
+            ..Header::new(Algorithm::HS256)
+        };
         encode(&header, &claims, &self.signing).map_err(Problem::internal)
     }
     /// Whose token it is, and until when.
     pub fn check(&self, token: &str, now: Instant) -> Result<(Session, Instant)> {
-        let bad = || Problem::new(Code::Unauthenticated, "The access token is unknown or has ended.");
+        let bad = || {
+            Problem::new(
+                Code::Unauthenticated,
+                "The access token is unknown or has ended.",
+            )
+        };
         let mut rules = Validation::new(Algorithm::HS256);
         rules.set_issuer(&[ISSUER]);
         rules.set_audience(&[AUDIENCE]);
         rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         rules.validate_exp = false; // by our own clock, below
         let read = decode::<Claims>(token, &self.checking, &rules).map_err(|_| bad())?;
-        let Claims { sub: user, tenant, exp, sid: family, epoch, .. } = read.claims;
+        let Claims {
+            sub: user,
+            tenant,
+            exp,
+            sid: family,
+            epoch,
+            ..
+        } = read.claims;
         let ends = Instant::from_millis(exp.saturating_mul(1000)).ok_or_else(bad)?;
         let right = read.header.typ.as_deref() == Some(TYPE) && now < ends && !critical(token);
-        let session = Session { tenant: TenantId(tenant), user, family, epoch };
+        let session = Session {
+            tenant: TenantId(tenant),
+            user,
+            family,
+            epoch,
+        };
         right.then_some((session, ends)).ok_or_else(bad)
     }
 }
@@ -121,7 +167,9 @@ impl Tokens {
 fn critical(token: &str) -> bool {
     let header = token.split('.').next().unwrap_or_default();
     let read = URL_SAFE_NO_PAD.decode(header).ok();
-    let members = read.and_then(|bytes| serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes).ok());
+    let members = read.and_then(|bytes| {
+        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes).ok()
+    });
     members.is_none_or(|members| members.contains_key("crit"))
 }
 

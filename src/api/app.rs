@@ -22,8 +22,15 @@ static QUESTIONS: LazyLock<Parameters> = LazyLock::new(|| parameters(&super::doc
 /// The methods of each path of the document.
 static KNOWN: LazyLock<Vec<(ResourceDef, Vec<String>)>> = LazyLock::new(|| {
     let document = super::document::document();
-    let paths = document.get("paths").and_then(|p| p.as_object()).cloned().unwrap_or_default();
-    paths.iter().map(|(path, item)| (ResourceDef::new(path.as_str()), methods(item))).collect()
+    let paths = document
+        .get("paths")
+        .and_then(|p| p.as_object())
+        .cloned()
+        .unwrap_or_default();
+    paths
+        .iter()
+        .map(|(path, item)| (ResourceDef::new(path.as_str()), methods(item)))
+        .collect()
 });
 
 /// Makes what is made once, before a request has to wait for it.
@@ -37,11 +44,16 @@ pub fn prepare() {
 pub fn mount(app: &mut web::ServiceConfig) {
     app.app_data(web::Data::new(Questions(&QUESTIONS)));
     app.app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()));
-    app.app_data(web::QueryConfig::default().error_handler(|e, _| Problem::new(Code::InvalidParameter, e.to_string()).into()));
-    app.route("/healthz", web::get().to(healthy)).route("/healthz", web::head().to(healthy));
+    app.app_data(
+        web::QueryConfig::default()
+            .error_handler(|e, _| Problem::new(Code::InvalidParameter, e.to_string()).into()),
+    );
+    app.route("/healthz", web::get().to(healthy))
+        .route("/healthz", web::head().to(healthy));
     rooms(Api::new(app, &mut Document::default()));
     super::docs::mount(app);
-    app.route("/readyz", web::get().to(ready)).route("/", web::get().to(welcome));
+    app.route("/readyz", web::get().to(ready))
+        .route("/", web::get().to(welcome));
     app.route("/v1/openapi.json", web::get().to(openapi))
         .route("/v1/openapi.yaml", web::get().to(openapi_yaml))
         .route("/problems/{code}", web::get().to(explained));
@@ -59,16 +71,24 @@ pub fn rooms(mut api: Api<'_>) {
 /// A small constant answer through the same middleware, without the database.
 async fn healthy(request: HttpRequest) -> Result<HttpResponse, Problem> {
     threshold(&request)?;
-    Ok(HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ok"}"#))
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .body(r#"{"status":"ok"}"#))
 }
 
 async fn ready(request: HttpRequest, house: web::Data<House>) -> Result<HttpResponse, Problem> {
     threshold(&request)?;
     house.ready().await.map_err(|why| {
         log::warn!("not ready: {why}");
-        Problem::new(Code::Unavailable, "The database or the object store does not answer as it should; the server's log says why.")
+        Problem::new(
+            Code::Unavailable,
+            "The database or the object store does not answer as it \
+            should; the server's log says why.",
+        )
     })?;
-    Ok(HttpResponse::Ok().content_type("application/json").body(r#"{"status":"ready"}"#))
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .body(r#"{"status":"ready"}"#))
 }
 
 /// Where to go from here: browsers to the page of the document, programs to its address.
@@ -76,31 +96,53 @@ async fn welcome(request: HttpRequest) -> Result<HttpResponse, Problem> {
     open_door(&request)?;
     let html = quality(&request, "text/html") > quality(&request, "application/json");
     if html {
-        return Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, "/docs")).insert_header((header::VARY, "Accept")).finish());
+        return Ok(HttpResponse::SeeOther()
+            .insert_header((header::LOCATION, "/docs"))
+            .insert_header((header::VARY, "Accept"))
+            .finish());
     }
-    let links = serde_json::json!({"service": "isms", "docs": "/docs", "openapi": "/v1/openapi.json", "health": "/healthz", "readiness": "/readyz"});
-    Ok(Answer { by_accept: true, ..Answer::of(&links)? }.respond_to(&request))
+    let links = serde_json::json!({"service": "isms", "docs": "/docs",
+        "openapi": "/v1/openapi.json", "health": "/healthz", "readiness": "/readyz"});
+    Ok(Answer {
+        by_accept: true,
+        ..Answer::of(&links)?
+    }
+    .respond_to(&request))
 }
 
 /// The document, compressed once.
-static OPENAPI: LazyLock<Published> = LazyLock::new(|| Published::new(super::document::document().to_string(), "application/json"));
+static OPENAPI: LazyLock<Published> =
+    LazyLock::new(|| Published::new(super::document::document().to_string(), "application/json"));
 
 async fn openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {
     OPENAPI.answer(&request)
 }
 
-/// The same as YAML (RFC 9512), for tools that want a file of that kind. No part of the document, which it is.
+/// The same as YAML (RFC 9512), for tools that want a file of that kind. No part of the document,
+/// which it is.
 async fn openapi_yaml(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    static YAML: LazyLock<Published> = LazyLock::new(|| Published::new(super::yaml::of(&super::document::document()), "application/yaml"));
+    static YAML: LazyLock<Published> = LazyLock::new(|| {
+        Published::new(
+            super::yaml::of(&super::document::document()),
+            "application/yaml",
+        )
+    });
     YAML.answer(&request)
 }
 
-/// What a problem's `type` leads to. It is open to everyone and so, like metrics, no part of the document's protected operations.
+/// What a problem's `type` leads to. It is open to everyone and so, like metrics, no part of the
+/// document's protected operations.
 async fn explained(request: HttpRequest, code: web::Path<String>) -> Result<HttpResponse, Problem> {
     open_door(&request)?;
-    let found = Code::ALL.iter().map(|known| (known.row(), known.help())).find(|((_, name, ..), _)| *name == code.as_str());
+    let found = Code::ALL
+        .iter()
+        .map(|known| (known.row(), known.help()))
+        .find(|((_, name, ..), _)| *name == code.as_str());
     let ((place, name, status, title), help) = found.ok_or_else(nothing_here)?;
-    Ok(HttpResponse::Ok().json(serde_json::json!({"type": place, "code": name, "status": status, "title": title, "explanation": help})))
+    Ok(HttpResponse::Ok().json(
+        serde_json::json!({"type": place, "code": name, "status": status,
+        "title": title, "explanation": help}),
+    ))
 }
 
 fn nothing_here() -> Problem {
@@ -111,16 +153,28 @@ fn nothing_here() -> Problem {
 async fn nowhere(request: HttpRequest) -> Result<HttpResponse, Problem> {
     request.extensions_mut().insert(Nowhere);
     count(&request)?;
-    Err(match KNOWN.iter().find(|(path, _)| path.is_match(request.path())) {
-        Some((_, methods)) => Problem::new(Code::MethodNotAllowed, "This path has other methods.").allowing(methods.clone()),
-        None => nothing_here(),
-    })
+    Err(
+        match KNOWN.iter().find(|(path, _)| path.is_match(request.path())) {
+            Some((_, methods)) => {
+                Problem::new(Code::MethodNotAllowed, "This path has other methods.")
+                    .allowing(methods.clone())
+            }
+            None => nothing_here(),
+        },
+    )
 }
 
 /// The methods of a path, HEAD with GET.
 fn methods(item: &serde_json::Value) -> Vec<String> {
-    let mut all: Vec<String> =
-        item.as_object().map(|operations| operations.keys().map(|method| method.to_uppercase()).collect()).unwrap_or_default();
+    let mut all: Vec<String> = item
+        .as_object()
+        .map(|operations| {
+            operations
+                .keys()
+                .map(|method| method.to_uppercase())
+                .collect()
+        })
+        .unwrap_or_default();
     if all.iter().any(|method| method == "GET") {
         all.push("HEAD".into());
     }

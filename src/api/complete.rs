@@ -1,5 +1,6 @@
-//! What the document says of every operation alike and no handler repeats: headers, limits that follow from formats, the half of a schema that
-//! is for requests, words that may become more, examples; and nothing that is not used.
+//! What the document says of every operation alike and no handler repeats: headers, limits that
+//! follow from formats, the half of a schema that is for requests, words that may become more,
+//! examples; and nothing that is not used.
 use super::example;
 use crate::http::describe;
 use serde_json::{Map, Value, json};
@@ -24,47 +25,92 @@ pub fn finished(mut document: Value) -> Value {
 }
 
 fn operations(document: &mut Value) -> impl Iterator<Item = &mut Members> {
-    let paths = document.pointer_mut("/paths").and_then(Value::as_object_mut).into_iter().flat_map(|paths| paths.values_mut());
-    paths.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()).filter_map(Value::as_object_mut)
+    let paths = document
+        .pointer_mut("/paths")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flat_map(|paths| paths.values_mut());
+    paths
+        .filter_map(Value::as_object_mut)
+        .flat_map(|item| item.values_mut())
+        .filter_map(Value::as_object_mut)
 }
 fn responses(document: &mut Value) -> impl Iterator<Item = &mut Value> {
     let (mut shared, mut own) = (None, None);
     if let Some(document) = document.as_object_mut() {
         for (name, part) in document {
             match name.as_str() {
-                "components" => shared = part.pointer_mut("/responses").and_then(Value::as_object_mut),
+                "components" => {
+                    shared = part
+                        .pointer_mut("/responses")
+                        .and_then(Value::as_object_mut)
+                }
                 "paths" => own = part.as_object_mut(),
                 _ => {}
             }
         }
     }
-    let own = own.into_iter().flat_map(|paths| paths.values_mut()).filter_map(Value::as_object_mut).flat_map(|item| item.values_mut());
-    let own = own.filter_map(|operation| operation.get_mut("responses")?.as_object_mut()).flat_map(|all| all.values_mut());
-    shared.into_iter().flat_map(|all| all.values_mut()).chain(own)
+    let own = own
+        .into_iter()
+        .flat_map(|paths| paths.values_mut())
+        .filter_map(Value::as_object_mut)
+        .flat_map(|item| item.values_mut());
+    let own = own
+        .filter_map(|operation| operation.get_mut("responses")?.as_object_mut())
+        .flat_map(|all| all.values_mut());
+    shared
+        .into_iter()
+        .flat_map(|all| all.values_mut())
+        .chain(own)
 }
 
-/// The headers that follow from what an operation is: an answer about the organization has its position, one to `If-Match` or one that
-/// `If-None-Match` may spare has a tag, a retried one says so, what was made says where it is. A merge patch may come as plain JSON.
+/// The headers that follow from what an operation is: an answer about the organization has its
+/// position, one to `If-Match` or one that `If-None-Match` may spare has a tag, a retried one says
+/// so, what was made says where it is. A merge patch may come as plain JSON.
 fn complete(operation: &mut Members) {
     let takes = |operation: &Members, name: &str| {
-        let named =
-            |one: &Value| one.get("name").or(one.get("$ref")).and_then(Value::as_str).is_some_and(|is| is.replace('-', "").ends_with(name));
-        operation.get("parameters").and_then(Value::as_array).is_some_and(|all| all.iter().any(named))
+        let named = |one: &Value| {
+            one.get("name")
+                .or(one.get("$ref"))
+                .and_then(Value::as_str)
+                .is_some_and(|is| is.replace('-', "").ends_with(name))
+        };
+        operation
+            .get("parameters")
+            .and_then(Value::as_array)
+            .is_some_and(|all| all.iter().any(named))
     };
-    let tenant =
-        operation.get("security").and_then(Value::as_array).is_some_and(|all| all.iter().any(|scheme| scheme.get("bearer").is_some()));
-    let sparing = operation.get("responses").is_some_and(|all| all.get("304").is_some());
-    let (matching, retried) = (takes(operation, "IfMatch"), takes(operation, "IdempotencyKey"));
+    let tenant = operation
+        .get("security")
+        .and_then(Value::as_array)
+        .is_some_and(|all| all.iter().any(|scheme| scheme.get("bearer").is_some()));
+    let sparing = operation
+        .get("responses")
+        .is_some_and(|all| all.get("304").is_some());
+    let (matching, retried) = (
+        takes(operation, "IfMatch"),
+        takes(operation, "IdempotencyKey"),
+    );
     let paged = takes(operation, "cursor") || takes(operation, "Cursor");
     if sparing && !takes(operation, "IfNoneMatch") {
-        let all = operation.entry("parameters").or_insert(json!([])).as_array_mut();
-        all.into_iter().for_each(|all| all.push(describe::parameter("IfNoneMatch")));
+        let all = operation
+            .entry("parameters")
+            .or_insert(json!([]))
+            .as_array_mut();
+        all.into_iter()
+            .for_each(|all| all.push(describe::parameter("IfNoneMatch")));
     }
-    for (status, response) in operation.get_mut("responses").and_then(Value::as_object_mut).into_iter().flatten() {
+    for (status, response) in operation
+        .get_mut("responses")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
+    {
         if !status.starts_with(['2', '3']) {
             continue;
         }
-        let tagged = sparing || status == "201" || (matching && ["200", "204"].contains(&status.as_str()));
+        let tagged =
+            sparing || status == "201" || (matching && ["200", "204"].contains(&status.as_str()));
         let all = [
             ("Ledger-Position", tenant),
             ("ETag", tagged),
@@ -72,45 +118,93 @@ fn complete(operation: &mut Members) {
             ("Idempotency-Replayed", retried),
             ("Link", paged && status == "200"),
         ];
-        let names: Vec<&str> = all.into_iter().filter_map(|(name, has)| has.then_some(name)).collect();
+        let names: Vec<&str> = all
+            .into_iter()
+            .filter_map(|(name, has)| has.then_some(name))
+            .collect();
         with_headers(response, &names);
     }
-    let sent = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
-    sent.filter_map(|parameter| parameter.get_mut("schema")).for_each(leave_out);
-    let bodies = operation.get_mut("requestBody").and_then(|body| body.get_mut("content")).and_then(Value::as_object_mut);
-    bodies.into_iter().flatten().filter_map(|(_, body)| body.get_mut("schema")).for_each(leave_out);
-    let whole = |schema: &Value| schema.as_str().is_some_and(|name| name.ends_with("Input") || name.ends_with("Patch"));
-    if let Some(body) = operation.get_mut("requestBody").and_then(Value::as_object_mut)
+    let sent = operation
+        .get_mut("parameters")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten();
+    sent.filter_map(|parameter| parameter.get_mut("schema"))
+        .for_each(leave_out);
+    let bodies = operation
+        .get_mut("requestBody")
+        .and_then(|body| body.get_mut("content"))
+        .and_then(Value::as_object_mut);
+    bodies
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, body)| body.get_mut("schema"))
+        .for_each(leave_out);
+    let whole = |schema: &Value| {
+        schema
+            .as_str()
+            .is_some_and(|name| name.ends_with("Input") || name.ends_with("Patch"))
+    };
+    if let Some(body) = operation
+        .get_mut("requestBody")
+        .and_then(Value::as_object_mut)
         && body
             .get("content")
             .and_then(Value::as_object)
-            .is_some_and(|all| all.values().filter_map(|one| one.pointer("/schema/$ref")).any(whole))
+            .is_some_and(|all| {
+                all.values()
+                    .filter_map(|one| one.pointer("/schema/$ref"))
+                    .any(whole)
+            })
     {
         body.insert("required".into(), json!(true));
     }
-    if let Some(content) = operation.get_mut("requestBody").and_then(|body| body.get_mut("content")).and_then(Value::as_object_mut)
+    if let Some(content) = operation
+        .get_mut("requestBody")
+        .and_then(|body| body.get_mut("content"))
+        .and_then(Value::as_object_mut)
         && let Some(patch) = content.get("application/merge-patch+json").cloned()
     {
         content.entry("application/json").or_insert(patch);
     }
 }
-/// Takes null out of the schema of a parameter or a body: what is optional is left out of a request, there is no null to send.
+/// Takes null out of the schema of a parameter or a body: what is optional is left out of a
+/// request, there is no null to send.
 fn leave_out(schema: &mut Value) {
     let absent = |one: &Value| one == "null" || one.get("type").is_some_and(|kind| kind == "null");
     for (word, alone) in [("type", "/type"), ("oneOf", "")] {
-        let Some(any) = schema.get_mut(word).and_then(Value::as_array_mut) else { continue };
+        let Some(any) = schema.get_mut(word).and_then(Value::as_array_mut) else {
+            continue;
+        };
         any.retain(|one| !absent(one));
         if let [only] = any.as_mut_slice() {
             let only = only.take();
-            schema.pointer_mut(alone).into_iter().for_each(|place| *place = only.clone());
+            schema
+                .pointer_mut(alone)
+                .into_iter()
+                .for_each(|place| *place = only.clone());
         }
     }
 }
 /// Adds headers by reference; where the house has one of that name, its own words stand.
 fn with_headers(response: &mut Value, names: &[&str]) {
-    let Some(members) = response.as_object_mut().filter(|members| !members.contains_key("$ref")) else { return };
-    if let Some(headers) = members.entry("headers").or_insert(json!({})).as_object_mut() {
-        headers.extend(describe::headers(names).as_object().cloned().unwrap_or_default());
+    let Some(members) = response
+        .as_object_mut()
+        .filter(|members| !members.contains_key("$ref"))
+    else {
+        return;
+    };
+    if let Some(headers) = members
+        .entry("headers")
+        .or_insert(json!({}))
+        .as_object_mut()
+    {
+        headers.extend(
+            describe::headers(names)
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
+        );
     }
 }
 /// The headers that every answer may have.
@@ -118,19 +212,30 @@ fn dress(response: &mut Value) {
     with_headers(response, &["X-Request-Id", "RateLimit", "RateLimit-Policy"]);
 }
 
-/// An object that stands in requests and in answers has two schemas: `Limits` as it is answered, every member there, and `LimitsInput` as it
-/// is sent, closed, with codes as good as ids.
+/// An object that stands in requests and in answers has two schemas: `Limits` as it is answered,
+/// every member there, and `LimitsInput` as it is sent, closed, with codes as good as ids.
 fn separate(document: &mut Value) {
     let asked = reached(document, &mut |at| at.contains("/requestBody/"));
     let answered = reached(document, &mut |at| at.contains("/responses/"));
-    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
+    let Some(schemas) = document
+        .pointer_mut("/components/schemas")
+        .and_then(Value::as_object_mut)
+    else {
+        return;
+    };
     let both: BTreeSet<String> = asked
         .intersection(&answered)
-        .filter(|name| schemas.get(*name).is_some_and(|schema| schema.get("properties").is_some()))
+        .filter(|name| {
+            schemas
+                .get(*name)
+                .is_some_and(|schema| schema.get("properties").is_some())
+        })
         .cloned()
         .collect();
     for name in &asked {
-        let Some(schema) = schemas.get_mut(name) else { continue };
+        let Some(schema) = schemas.get_mut(name) else {
+            continue;
+        };
         match both.contains(name) {
             false => sent(schema, &both),
             true => {
@@ -138,23 +243,46 @@ fn separate(document: &mut Value) {
                 sent(&mut input, &both);
                 if let Some(members) = schema.as_object_mut() {
                     members.remove("additionalProperties");
-                    let all: Vec<String> =
-                        members.get("properties").and_then(Value::as_object).into_iter().flat_map(|all| all.keys().cloned()).collect();
+                    let all: Vec<String> = members
+                        .get("properties")
+                        .and_then(Value::as_object)
+                        .into_iter()
+                        .flat_map(|all| all.keys().cloned())
+                        .collect();
                     members.insert("required".into(), json!(all));
                 }
                 schemas.insert(format!("{name}Input"), input);
             }
         }
     }
-    operations(document).filter_map(|operation| operation.get_mut("requestBody")).for_each(|body| sent(body, &both));
+    operations(document)
+        .filter_map(|operation| operation.get_mut("requestBody"))
+        .for_each(|body| sent(body, &both));
 }
-/// A merge patch goes on inside of an object: there, too, what is absent stays. `ExpectedRiskPatch` is `ExpectedRiskInput` without what it needs.
+/// A merge patch goes on inside of an object: there, too, what is absent stays. `ExpectedRiskPatch`
+/// is `ExpectedRiskInput` without what it needs.
 fn partial(document: &mut Value) {
-    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
-    let patches: Vec<String> = schemas.keys().filter(|name| name.ends_with("Patch")).cloned().collect();
+    let Some(schemas) = document
+        .pointer_mut("/components/schemas")
+        .and_then(Value::as_object_mut)
+    else {
+        return;
+    };
+    let patches: Vec<String> = schemas
+        .keys()
+        .filter(|name| name.ends_with("Patch"))
+        .cloned()
+        .collect();
     for patch in patches {
-        let Some(mut schema) = schemas.get(&patch).cloned() else { continue };
-        for (_, member) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        let Some(mut schema) = schemas.get(&patch).cloned() else {
+            continue;
+        };
+        for (_, member) in schema
+            .get_mut("properties")
+            .and_then(Value::as_object_mut)
+            .into_iter()
+            .flatten()
+        {
             let one = match member.get("oneOf").is_some() {
                 true => member
                     .get_mut("oneOf")
@@ -163,31 +291,54 @@ fn partial(document: &mut Value) {
                 false => Some(member),
             };
             let Some(one) = one else { continue };
-            let Some(name) = one.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix(SCHEMAS)).map(str::to_owned)
+            let Some(name) = one
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|target| target.strip_prefix(SCHEMAS))
+                .map(str::to_owned)
             else {
                 continue;
             };
-            let Some(mut part) =
-                schemas.get(&name).filter(|part| part.get("properties").is_some() && part.get("required").is_some()).cloned()
+            let Some(mut part) = schemas
+                .get(&name)
+                .filter(|part| part.get("properties").is_some() && part.get("required").is_some())
+                .cloned()
             else {
                 continue;
             };
             part.as_object_mut().map(|part| part.remove("required"));
             let partial = format!("{}Patch", name.strip_suffix("Input").unwrap_or(&name));
-            one.as_object_mut().map(|one| one.insert("$ref".into(), json!(format!("{SCHEMAS}{partial}"))));
+            one.as_object_mut()
+                .map(|one| one.insert("$ref".into(), json!(format!("{SCHEMAS}{partial}"))));
             schemas.insert(partial, part);
         }
         schemas.insert(patch, schema);
     }
 }
-/// What is optional in a request may be null, too, which says the same. (In a patch null clears: what has to stand is not null there.)
+/// What is optional in a request may be null, too, which says the same. (In a patch null clears:
+/// what has to stand is not null there.)
 fn forgive(document: &mut Value) {
     let asked = reached(document, &mut |at| at.contains("/requestBody/"));
-    let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut).into_iter().flatten();
-    for (_, schema) in schemas.filter(|(name, _)| asked.contains(*name) && !name.ends_with("Patch")) {
-        let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
-        let members = schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten();
-        members.filter(|(name, _)| !required.contains(&json!(name))).for_each(|(_, member)| or_null(member));
+    let schemas = document
+        .pointer_mut("/components/schemas")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten();
+    for (_, schema) in schemas.filter(|(name, _)| asked.contains(*name) && !name.ends_with("Patch"))
+    {
+        let required = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        let members = schema
+            .get_mut("properties")
+            .and_then(Value::as_object_mut)
+            .into_iter()
+            .flatten();
+        members
+            .filter(|(name, _)| !required.contains(&json!(name)))
+            .for_each(|(_, member)| or_null(member));
     }
 }
 fn or_null(schema: &mut Value) {
@@ -206,15 +357,29 @@ fn or_null(schema: &mut Value) {
 fn sent(value: &mut Value, both: &BTreeSet<String>) {
     match value {
         Value::Object(members) => {
-            let target = members.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix(SCHEMAS)).map(str::to_owned);
+            let target = members
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|target| target.strip_prefix(SCHEMAS))
+                .map(str::to_owned);
             match target {
                 Some(name) if name == "Id" => {
                     members.remove("$ref");
-                    members.entry("description").or_insert(json!("A record: its id or its code."));
-                    members.extend([("type".to_owned(), json!("string")), ("maxLength".to_owned(), json!(64))]);
+                    members
+                        .entry("description")
+                        .or_insert(json!("A record: its id or its code."));
+                    members.extend([
+                        ("type".to_owned(), json!("string")),
+                        ("maxLength".to_owned(), json!(64)),
+                    ]);
                 }
-                Some(name) if both.contains(&name) => drop(members.insert("$ref".into(), json!(format!("{SCHEMAS}{name}Input")))),
-                _ => members.iter_mut().filter(|(name, _)| !name.starts_with("example")).for_each(|(_, inner)| sent(inner, both)),
+                Some(name) if both.contains(&name) => {
+                    drop(members.insert("$ref".into(), json!(format!("{SCHEMAS}{name}Input"))))
+                }
+                _ => members
+                    .iter_mut()
+                    .filter(|(name, _)| !name.starts_with("example"))
+                    .for_each(|(_, inner)| sent(inner, both)),
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|inner| sent(inner, both)),
@@ -230,26 +395,41 @@ pub fn reached(document: &Value, from: &mut dyn FnMut(&str) -> bool) -> BTreeSet
     fn roots(at: &str, value: &Value, from: &mut dyn FnMut(&str) -> bool, found: &mut Vec<String>) {
         match value {
             Value::Object(members) => {
-                let target = members.get("$ref").and_then(Value::as_str).filter(|_| from(&format!("{at}/")));
+                let target = members
+                    .get("$ref")
+                    .and_then(Value::as_str)
+                    .filter(|_| from(&format!("{at}/")));
                 found.extend(target.map(str::to_owned));
-                members.iter().for_each(|(name, inner)| roots(&format!("{at}/{name}"), inner, from, found));
+                members
+                    .iter()
+                    .for_each(|(name, inner)| roots(&format!("{at}/{name}"), inner, from, found));
             }
             Value::Array(items) => items.iter().for_each(|inner| roots(at, inner, from, found)),
             _ => {}
         }
     }
     let (mut open, mut seen) = (Vec::new(), BTreeSet::new());
-    document.get("paths").into_iter().for_each(|paths| roots("", paths, from, &mut open));
+    document
+        .get("paths")
+        .into_iter()
+        .for_each(|paths| roots("", paths, from, &mut open));
     while let Some(target) = open.pop() {
         if seen.insert(target.clone()) {
-            let part = target.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
-            part.into_iter().for_each(|part| roots("", part, &mut |_| true, &mut open));
+            let part = target
+                .strip_prefix('#')
+                .and_then(|pointer| document.pointer(pointer));
+            part.into_iter()
+                .for_each(|part| roots("", part, &mut |_| true, &mut open));
         }
     }
-    seen.iter().filter_map(|target| target.strip_prefix(SCHEMAS)).map(str::to_owned).collect()
+    seen.iter()
+        .filter_map(|target| target.strip_prefix(SCHEMAS))
+        .map(str::to_owned)
+        .collect()
 }
 
-/// Words of answers may become more within `/v1`: beside `enum`, which has today's, `x-extensible-enum` says so. Requests are closed.
+/// Words of answers may become more within `/v1`: beside `enum`, which has today's,
+/// `x-extensible-enum` says so. Requests are closed.
 fn growing(document: &mut Value) {
     fn walk(value: &mut Value) {
         match value {
@@ -257,15 +437,24 @@ fn growing(document: &mut Value) {
                 if let Some(words) = members.get("enum").cloned() {
                     members.insert("x-extensible-enum".into(), words);
                 }
-                members.iter_mut().filter(|(name, _)| !name.starts_with("example")).for_each(|(_, inner)| walk(inner));
+                members
+                    .iter_mut()
+                    .filter(|(name, _)| !name.starts_with("example"))
+                    .for_each(|(_, inner)| walk(inner));
             }
             Value::Array(items) => items.iter_mut().for_each(walk),
             _ => {}
         }
     }
     let answered = reached(document, &mut |at| at.contains("/responses/"));
-    let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut).into_iter().flatten();
-    schemas.filter(|(name, _)| answered.contains(*name)).for_each(|(_, schema)| walk(schema));
+    let schemas = document
+        .pointer_mut("/components/schemas")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten();
+    schemas
+        .filter(|(name, _)| answered.contains(*name))
+        .for_each(|(_, schema)| walk(schema));
 }
 
 /// Limits of numbers, texts and lists, where the type has them but the generator does not say so.
@@ -278,10 +467,20 @@ fn bound(value: &mut Value) {
                 _ => false,
             };
             if is(members, "integer") {
-                let wide = members.get("format").is_some_and(|format| format == "int64");
+                let wide = members
+                    .get("format")
+                    .is_some_and(|format| format == "int64");
                 members.entry("format").or_insert(json!("int32"));
-                members.entry("minimum").or_insert(json!(if wide { i64::MIN } else { i64::from(i32::MIN) }));
-                members.entry("maximum").or_insert(json!(if wide { i64::MAX } else { i64::from(i32::MAX) }));
+                members.entry("minimum").or_insert(json!(if wide {
+                    i64::MIN
+                } else {
+                    i64::from(i32::MIN)
+                }));
+                members.entry("maximum").or_insert(json!(if wide {
+                    i64::MAX
+                } else {
+                    i64::from(i32::MAX)
+                }));
             }
             if is(members, "string") && !members.contains_key("enum") {
                 let longest = match members.get("format").and_then(Value::as_str) {
@@ -307,7 +506,12 @@ fn prune(document: &mut Value) -> bool {
     fn refs(value: &Value, found: &mut BTreeSet<String>) {
         match value {
             Value::Object(members) => {
-                found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                found.extend(
+                    members
+                        .get("$ref")
+                        .and_then(Value::as_str)
+                        .map(str::to_owned),
+                );
                 members.values().for_each(|inner| refs(inner, found));
             }
             Value::Array(items) => items.iter().for_each(|inner| refs(inner, found)),
@@ -317,7 +521,10 @@ fn prune(document: &mut Value) -> bool {
     let (mut found, mut pruned) = (BTreeSet::new(), false);
     refs(document, &mut found);
     for group in ["schemas", "responses", "parameters", "headers"] {
-        if let Some(all) = document.pointer_mut(&format!("/components/{group}")).and_then(Value::as_object_mut) {
+        if let Some(all) = document
+            .pointer_mut(&format!("/components/{group}"))
+            .and_then(Value::as_object_mut)
+        {
             let before = all.len();
             all.retain(|name, _| found.contains(&format!("#/components/{group}/{name}")));
             pruned |= all.len() < before;

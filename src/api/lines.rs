@@ -35,13 +35,20 @@ impl Line<'_> {
     pub fn write(&self) {
         let path = self.request.uri().path();
         let account = journal::account(self.request);
-        let level = if QUIET.contains(&path) { log::Level::Debug } else { log::Level::Info };
+        let level = if QUIET.contains(&path) {
+            log::Level::Debug
+        } else {
+            log::Level::Info
+        };
         if log::log_enabled!(target: ACCESS, level) {
             let members = [
                 ("method", json!(self.method.as_str())),
                 ("path", json!(path)),
                 ("status", json!(self.status.as_u16())),
-                ("ms", json!((self.took.as_secs_f64() * 10_000.0).round() / 10.0)),
+                (
+                    "ms",
+                    json!((self.took.as_secs_f64() * 10_000.0).round() / 10.0),
+                ),
                 ("client", json!(self.client.to_string())),
                 ("account", account.clone()),
                 ("request_id", json!(self.id.to_string())),
@@ -50,8 +57,14 @@ impl Line<'_> {
         }
         let told = self.request.extensions().get::<Told>().copied();
         if let Some(event) = self.event(told) {
-            let attempted = self.request.extensions().get::<Attempted>().map(|attempted| json!(attempted.0));
-            let user = told.and_then(|Told(_, user)| user).map(|user| json!(format!("user:{user}")));
+            let attempted = self
+                .request
+                .extensions()
+                .get::<Attempted>()
+                .map(|attempted| json!(attempted.0));
+            let user = told
+                .and_then(|Told(_, user)| user)
+                .map(|user| json!(format!("user:{user}")));
             let mut members: Vec<(&str, Value)> = vec![
                 ("account", attempted.or(user).unwrap_or(account)),
                 ("method", json!(self.method.as_str())),
@@ -73,7 +86,11 @@ impl Line<'_> {
             401 => Some(Event::Unauthenticated),
             403 => Some(Event::Denied),
             200..=299 if login => Some(Event::Login),
-            200..=299 if !matches!(*self.method, Method::GET | Method::HEAD) && about_rights(route) => Some(Event::RightsChanged),
+            200..=299
+                if !matches!(*self.method, Method::GET | Method::HEAD) && about_rights(route) =>
+            {
+                Some(Event::RightsChanged)
+            }
             _ => None,
         }
     }
@@ -81,6 +98,13 @@ impl Line<'_> {
 
 /// Accounts, keys and passwords.
 fn about_rights(route: &str) -> bool {
-    let below = |place: &str| route.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    below("/v1/users") || below("/v1/api-keys") || route == "/v1/me/password" || route == "/v1/auth/setup"
+    let below = |place: &str| {
+        route
+            .strip_prefix(place)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    below("/v1/users")
+        || below("/v1/api-keys")
+        || route == "/v1/me/password"
+        || route == "/v1/auth/setup"
 }

@@ -23,7 +23,10 @@ pub fn kinds() -> impl Iterator<Item = Kind> {
 
 /// How each kind's derived tables are filled from the ledger.
 pub fn replays() -> impl Iterator<Item = Replay> {
-    crate::registers::ROOMS.iter().map(|room| room.replay).chain(crate::identity::KINDS.iter().copied())
+    crate::registers::ROOMS
+        .iter()
+        .map(|room| room.replay)
+        .chain(crate::identity::KINDS.iter().copied())
 }
 
 /// Makes the kinds known; before anything is read or written.

@@ -18,21 +18,42 @@ impl Published {
     /// Compresses it, once.
     pub fn new(text: String, media: &'static str) -> Self {
         let tag = format!("\"{:08x}\"", crc32fast::hash(text.as_bytes()));
-        Published { small: gzipped(text.as_bytes(), flate2::Compression::best()).map(Bytes::from), text: Bytes::from(text), tag, media }
+        Published {
+            small: gzipped(text.as_bytes(), flate2::Compression::best()).map(Bytes::from),
+            text: Bytes::from(text),
+            tag,
+            media,
+        }
     }
     /// The answer to a request: the form that it takes, or 304.
     pub fn answer(&self, request: &HttpRequest) -> Result<HttpResponse, Problem> {
         open_door(request)?;
-        let small = self.small.as_ref().filter(|_| accepts_gzip(request.headers()));
-        let tag = if small.is_some() { answer::of_gzip(&self.tag) } else { self.tag.clone() };
-        let mut answer = Answer::json(String::new()).tagged(tag).as_media(self.media).respond_to(request);
-        answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        let small = self
+            .small
+            .as_ref()
+            .filter(|_| accepts_gzip(request.headers()));
+        let tag = if small.is_some() {
+            answer::of_gzip(&self.tag)
+        } else {
+            self.tag.clone()
+        };
+        let mut answer = Answer::json(String::new())
+            .tagged(tag)
+            .as_media(self.media)
+            .respond_to(request);
+        answer
+            .headers_mut()
+            .insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         if answer.status() == 304 {
             return Ok(answer);
         }
         if small.is_some() {
-            answer.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            answer
+                .headers_mut()
+                .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        Ok(answer.set_body(small.unwrap_or(&self.text).clone()).map_into_boxed_body())
+        Ok(answer
+            .set_body(small.unwrap_or(&self.text).clone())
+            .map_into_boxed_body())
     }
 }

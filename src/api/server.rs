@@ -56,15 +56,22 @@ fn narrow(config: &Config) -> Outcome<()> {
     Ok(modes::narrow(&config.data_dir, file.as_deref())?)
 }
 
-/// Fills the tables that are derived from the ledger anew, those of one kind where it is named; tells how many records there were.
+/// Fills the tables that are derived from the ledger anew, those of one kind where it is named;
+/// tells how many records there were.
 pub fn rebuild(config: &Config, kind: Option<&str>) -> Outcome<usize> {
     super::introduce();
     folder(config)?;
     narrow(config)?;
-    let kinds: Vec<_> = super::replays().filter(|replay| kind.is_none_or(|name| replay.kind.name == name)).collect();
+    let kinds: Vec<_> = super::replays()
+        .filter(|replay| kind.is_none_or(|name| replay.kind.name == name))
+        .collect();
     if kinds.is_empty() {
         let names: Vec<&str> = super::kinds().map(|kind| kind.name).collect();
-        return Err(format!("--kind: there is no such kind; choose one of {}", names.join(", ")).into());
+        return Err(format!(
+            "--kind: there is no such kind; choose one of {}",
+            names.join(", ")
+        )
+        .into());
     }
     let database = Database::open(&config.database_url, 1)?;
     Ok(rebuild::rebuild(&database, &kinds)?)
@@ -75,28 +82,61 @@ pub fn application(
     house: Data<House>,
     metrics: Data<Metrics>,
     frame: Data<Frame>,
-) -> App<impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>> {
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
     let app = App::new().app_data(house).app_data(metrics).app_data(frame);
     app.wrap(from_fn(frame::around)).configure(app::mount)
 }
 
-/// Serves until it is told to end, holding the lock on the data folder. `started` hears the address.
-pub async fn serve(config: &Config, _alone: File, house: Data<House>, started: impl FnOnce(SocketAddr)) -> Outcome<()> {
+/// Serves until it is told to end, holding the lock on the data folder. `started` hears the
+/// address.
+pub async fn serve(
+    config: &Config,
+    _alone: File,
+    house: Data<House>,
+    started: impl FnOnce(SocketAddr),
+) -> Outcome<()> {
     house.tidy()?;
     super::app::prepare();
     let metrics = Data::new(Metrics::new().map_err(|e| e.to_string())?);
     let counted = counted(config, &metrics, &house)?;
     let founded = house.founded().map_err(|e| e.to_string())?;
-    let frame = Data::new(Frame { behind_tls: config.behind_tls });
+    let frame = Data::new(Frame {
+        behind_tls: config.behind_tls,
+    });
     let cors = Data::new(config.cors.clone());
     let proxies = Data::new(config.forwarded_from.clone());
-    let app = move || application(house.clone(), metrics.clone(), frame.clone()).app_data(cors.clone()).app_data(proxies.clone());
-    let server = HttpServer::new(app).workers(config.workers).worker_max_blocking_threads(config.blocking_threads());
-    let server = server.client_request_timeout(Duration::from_secs(10)).client_disconnect_timeout(Duration::from_secs(1));
-    let server = server.keep_alive(Duration::from_secs(75)).shutdown_timeout(30).backlog(2048);
+    let app = move || {
+        application(house.clone(), metrics.clone(), frame.clone())
+            .app_data(cors.clone())
+            .app_data(proxies.clone())
+    };
+    let server = HttpServer::new(app)
+        .workers(config.workers)
+        .worker_max_blocking_threads(config.blocking_threads());
+    let server = server
+        .client_request_timeout(Duration::from_secs(10))
+        .client_disconnect_timeout(Duration::from_secs(1));
+    let server = server
+        .keep_alive(Duration::from_secs(75))
+        .shutdown_timeout(30)
+        .backlog(2048);
     let server = server.max_connections(connections(config.workers));
-    let server = server.bind(&config.bind).map_err(|e| format!("ISMS_BIND {}: {e}", config.bind))?;
-    let address = server.addrs().first().copied().ok_or("no address was bound")?;
+    let server = server
+        .bind(&config.bind)
+        .map_err(|e| format!("ISMS_BIND {}: {e}", config.bind))?;
+    let address = server
+        .addrs()
+        .first()
+        .copied()
+        .ok_or("no address was bound")?;
     introduce(config, founded);
     log::info!("serving http://{address}");
     started(address);
@@ -112,28 +152,54 @@ pub async fn serve(config: &Config, _alone: File, house: Data<House>, started: i
 /// What runs, and on which data.
 fn introduce(config: &Config, founded: bool) {
     let folder = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
-    let database = Address::read(&config.database_url).map(|address| address.place()).unwrap_or_default();
-    log::info!("isms {}, database {database}, data folder {}", env!("CARGO_PKG_VERSION"), folder.display());
+    let database = Address::read(&config.database_url)
+        .map(|address| address.place())
+        .unwrap_or_default();
+    log::info!(
+        "isms {}, database {database}, data folder {}",
+        env!("CARGO_PKG_VERSION"),
+        folder.display()
+    );
     if !founded {
-        log::info!("there is no organization yet: make one with `isms admin create --organization <name> --email <address>`");
+        log::info!(
+            "there is no organization yet: make one with `isms admin create --organization <name> \
+                --email <address>`"
+        );
     }
 }
 
 /// The server of the metrics, where the settings have an address for it.
-fn counted(config: &Config, metrics: &Data<Metrics>, house: &Data<House>) -> Outcome<Option<Server>> {
-    let Some(bind) = &config.metrics_bind else { return Ok(None) };
+fn counted(
+    config: &Config,
+    metrics: &Data<Metrics>,
+    house: &Data<House>,
+) -> Outcome<Option<Server>> {
+    let Some(bind) = &config.metrics_bind else {
+        return Ok(None);
+    };
     let (metrics, house) = (metrics.clone(), house.clone());
-    let app = move || App::new().app_data(metrics.clone()).app_data(house.clone()).route("/metrics", get().to(metrics::read));
-    let server = HttpServer::new(app).workers(1).worker_max_blocking_threads(1).disable_signals().max_connections(32);
-    let server = server.bind(bind).map_err(|e| format!("ISMS_METRICS_BIND {bind}: {e}"))?;
+    let app = move || {
+        App::new()
+            .app_data(metrics.clone())
+            .app_data(house.clone())
+            .route("/metrics", get().to(metrics::read))
+    };
+    let server = HttpServer::new(app)
+        .workers(1)
+        .worker_max_blocking_threads(1)
+        .disable_signals()
+        .max_connections(32);
+    let server = server
+        .bind(bind)
+        .map_err(|e| format!("ISMS_METRICS_BIND {bind}: {e}"))?;
     for address in server.addrs() {
         log::info!("metrics at http://{address}/metrics");
     }
     Ok(Some(server.run()))
 }
 
-/// Connections that each worker holds: what the system lets the process open, less what the database and files need, shared evenly. More than these
-/// wait to be accepted.
+/// Connections that each worker holds: what the system lets the process open, less what the
+/// database and files need, shared evenly. More than these wait to be accepted.
 fn connections(workers: usize) -> usize {
     const OTHERS: u64 = 512;
     let files = rlimit::increase_nofile_limit(65_536).unwrap_or_else(|why| {
@@ -145,16 +211,22 @@ fn connections(workers: usize) -> usize {
 
 /// The data folder, made where there is none.
 fn folder(config: &Config) -> Outcome<()> {
-    Ok(modes::folder(&config.data_dir).map_err(|e| format!("ISMS_DATA_DIR {}: {e}", config.data_dir.display()))?)
+    Ok(modes::folder(&config.data_dir)
+        .map_err(|e| format!("ISMS_DATA_DIR {}: {e}", config.data_dir.display()))?)
 }
 
-/// A lock on the data folder: with an embedded database, positions and callers are kept in the memory of the one process that serves it.
+/// A lock on the data folder: with an embedded database, positions and callers are kept in the
+/// memory of the one process that serves it.
 pub fn alone(config: &Config) -> Outcome<File> {
     folder(config)?;
     let path = config.data_dir.join("serving.lock");
     let file = modes::lockable(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     if config.database_url.starts_with("sqlite:") && file.try_lock().is_err() {
-        return Err(format!("another process serves the data folder {}", config.data_dir.display()).into());
+        return Err(format!(
+            "another process serves the data folder {}",
+            config.data_dir.display()
+        )
+        .into());
     }
     Ok(file)
 }

@@ -1,4 +1,5 @@
-//! JSON as YAML 1.2: block style, every text in double quotes, so that nothing is taken for something else.
+//! JSON as YAML 1.2: block style, every text in double quotes, so that nothing is taken for
+//! something else.
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -38,7 +39,8 @@ fn write(to: &mut String, value: &Value, depth: usize) {
 }
 
 fn below(to: &mut String, value: &Value, depth: usize) {
-    let block = value.as_object().is_some_and(|members| !members.is_empty()) || value.as_array().is_some_and(|items| !items.is_empty());
+    let block = value.as_object().is_some_and(|members| !members.is_empty())
+        || value.as_array().is_some_and(|items| !items.is_empty());
     if !block {
         to.push(' ');
     }
@@ -53,7 +55,8 @@ mod tests {
     #[test]
     fn structure_is_indented_and_text_is_quoted() {
         let value = json!({"a": {"no": "yes: \u{7}\"", "list": [1, null, {"x": []}]}, "b": {}});
-        let text = "\n\"a\":\n  \"list\":\n    - 1\n    - null\n    -\n      \"x\": []\n  \"no\": \"yes: \\u0007\\\"\"\n\"b\": {}\n";
+        let text = "\n\"a\":\n  \"list\":\n    - 1\n    - null\n    -\n      \"x\": []\n  \"no\": \
+            \"yes: \\u0007\\\"\"\n\"b\": {}\n";
         assert_eq!(of(&value), text);
     }
 }

@@ -40,12 +40,19 @@ impl Instant {
     pub fn end_of(day: NaiveDate, zone: Tz) -> Option<Self> {
         let midnight = day.succ_opt()?.and_hms_opt(0, 0, 0)?;
         // A day may begin later than midnight where the clocks go forward then.
-        let next = (0..4).find_map(|hours| zone.from_local_datetime(&(midnight + TimeDelta::hours(hours))).earliest())?;
+        let next = (0..4).find_map(|hours| {
+            zone.from_local_datetime(&(midnight + TimeDelta::hours(hours)))
+                .earliest()
+        })?;
         Some(Instant::new(next.to_utc()).plus_millis(-1))
     }
     /// That much later.
     pub fn plus_millis(self, millis: i64) -> Self {
-        Instant(self.0.checked_add_signed(TimeDelta::milliseconds(millis)).unwrap_or(self.0))
+        Instant(
+            self.0
+                .checked_add_signed(TimeDelta::milliseconds(millis))
+                .unwrap_or(self.0),
+        )
     }
 }
 impl std::fmt::Display for Instant {
@@ -85,8 +92,14 @@ impl std::fmt::Display for NoInstant {
 impl std::str::FromStr for Instant {
     type Err = NoInstant;
     fn from_str(text: &str) -> Result<Self, NoInstant> {
-        let at = DateTime::parse_from_rfc3339(text).map(|at| Instant::new(at.to_utc())).map_err(|_| NoInstant::Form)?;
-        if YEARS.contains(&at.0.year()) { Ok(at) } else { Err(NoInstant::Year) }
+        let at = DateTime::parse_from_rfc3339(text)
+            .map(|at| Instant::new(at.to_utc()))
+            .map_err(|_| NoInstant::Form)?;
+        if YEARS.contains(&at.0.year()) {
+            Ok(at)
+        } else {
+            Err(NoInstant::Year)
+        }
     }
 }
 impl Serialize for Instant {
@@ -102,7 +115,10 @@ impl<'de> Deserialize<'de> for Instant {
 }
 impl utoipa::PartialSchema for Instant {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        super::text::formatted(utoipa::openapi::KnownFormat::DateTime, "2026-03-01T09:00:00.000Z")
+        super::text::formatted(
+            utoipa::openapi::KnownFormat::DateTime,
+            "2026-03-01T09:00:00.000Z",
+        )
     }
 }
 impl utoipa::ToSchema for Instant {}
@@ -121,7 +137,8 @@ impl Edge {
     pub fn instant(self, zone: Tz) -> Instant {
         match self {
             Edge::At(at) => at,
-            Edge::On(day) => Instant::start_of(day, zone).unwrap_or_else(|| Instant::new(day.and_time(chrono::NaiveTime::MIN).and_utc())),
+            Edge::On(day) => Instant::start_of(day, zone)
+                .unwrap_or_else(|| Instant::new(day.and_time(chrono::NaiveTime::MIN).and_utc())),
         }
     }
 }
@@ -161,16 +178,31 @@ mod tests {
     #[test]
     fn a_day_begins_where_the_organization_is() {
         for (day, zone, begins) in [
-            ("2026-01-01", chrono_tz::Pacific::Auckland, "2025-12-31T11:00:00.000Z"),
-            ("2026-01-01", chrono_tz::Europe::Berlin, "2025-12-31T23:00:00.000Z"),
-            ("2026-03-29", chrono_tz::Europe::Berlin, "2026-03-28T23:00:00.000Z"),
+            (
+                "2026-01-01",
+                chrono_tz::Pacific::Auckland,
+                "2025-12-31T11:00:00.000Z",
+            ),
+            (
+                "2026-01-01",
+                chrono_tz::Europe::Berlin,
+                "2025-12-31T23:00:00.000Z",
+            ),
+            (
+                "2026-03-29",
+                chrono_tz::Europe::Berlin,
+                "2026-03-28T23:00:00.000Z",
+            ),
             ("2026-01-01", chrono_tz::UTC, "2026-01-01T00:00:00.000Z"),
         ] {
             let edge: Edge = day.parse().unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(edge.instant(zone).to_string(), begins);
         }
         assert_eq!(
-            "2026-01-01T00:00:00+01:00".parse::<Edge>().map(|edge| edge.instant(chrono_tz::UTC).to_string()).as_deref(),
+            "2026-01-01T00:00:00+01:00"
+                .parse::<Edge>()
+                .map(|edge| edge.instant(chrono_tz::UTC).to_string())
+                .as_deref(),
             Ok("2025-12-31T23:00:00.000Z")
         );
         assert!("2026-1-1".parse::<Edge>().is_err() && "2026-02-30".parse::<Edge>().is_err());
@@ -178,20 +210,47 @@ mod tests {
 
     #[test]
     fn years_have_four_digits() {
-        for text in ["-4713-01-01", "0000-01-01", "+12026-1-1", "10000-01-01", "2026-1-1", "-001-01-01", "2026-02-30"] {
+        for text in [
+            "-4713-01-01",
+            "0000-01-01",
+            "+12026-1-1",
+            "10000-01-01",
+            "2026-1-1",
+            "-001-01-01",
+            "2026-02-30",
+        ] {
             assert_eq!(day(text), None, "{text}");
-            assert!(format!("{text}T00:00:00Z").parse::<Instant>().is_err(), "{text}");
+            assert!(
+                format!("{text}T00:00:00Z").parse::<Instant>().is_err(),
+                "{text}"
+            );
         }
         assert!(day("0001-01-01").is_some() && day("9999-12-31").is_some());
-        assert_eq!("0001-01-01T00:00:00+14:00".parse::<Instant>(), Err(NoInstant::Year), "in UTC it is a year earlier");
+        assert_eq!(
+            "0001-01-01T00:00:00+14:00".parse::<Instant>(),
+            Err(NoInstant::Year),
+            "in UTC it is a year earlier"
+        );
     }
 
     #[test]
     fn a_day_ends_where_the_organization_is() {
         let day = NaiveDate::from_ymd_opt(2026, 3, 29);
-        let ends = |zone: Tz| day.and_then(|day| Instant::end_of(day, zone)).map(|at| at.to_string());
-        assert_eq!(ends(chrono_tz::Europe::Berlin).as_deref(), Some("2026-03-29T21:59:59.999Z"));
-        assert_eq!(ends(chrono_tz::UTC).as_deref(), Some("2026-03-29T23:59:59.999Z"));
-        assert_eq!(ends(chrono_tz::Pacific::Auckland).as_deref(), Some("2026-03-29T10:59:59.999Z"));
+        let ends = |zone: Tz| {
+            day.and_then(|day| Instant::end_of(day, zone))
+                .map(|at| at.to_string())
+        };
+        assert_eq!(
+            ends(chrono_tz::Europe::Berlin).as_deref(),
+            Some("2026-03-29T21:59:59.999Z")
+        );
+        assert_eq!(
+            ends(chrono_tz::UTC).as_deref(),
+            Some("2026-03-29T23:59:59.999Z")
+        );
+        assert_eq!(
+            ends(chrono_tz::Pacific::Auckland).as_deref(),
+            Some("2026-03-29T10:59:59.999Z")
+        );
     }
 }

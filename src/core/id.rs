@@ -5,20 +5,39 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The identity of a record, an account or a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, AsExpression, FromSqlRow)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    AsExpression,
+    FromSqlRow,
+)]
 #[diesel(sql_type = DbUuid)]
 #[serde(transparent)]
 pub struct Id(pub Uuid);
 
 impl Id {
     /// A new identity.
-    #[expect(clippy::new_without_default, reason = "a default identity would be a trap")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "a default identity would be a trap"
+    )]
     pub fn new() -> Self {
         Id(Uuid::now_v7())
     }
     /// From its text, in the one form that answers have.
     pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten().map(Id)
+        (text.len() == 36)
+            .then(|| Uuid::try_parse(text).ok())
+            .flatten()
+            .map(Id)
     }
 }
 impl std::fmt::Display for Id {
@@ -28,7 +47,10 @@ impl std::fmt::Display for Id {
 }
 impl utoipa::PartialSchema for Id {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        super::text::formatted(utoipa::openapi::KnownFormat::Uuid, "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d6e")
+        super::text::formatted(
+            utoipa::openapi::KnownFormat::Uuid,
+            "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d6e",
+        )
     }
 }
 impl utoipa::ToSchema for Id {}

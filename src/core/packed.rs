@@ -11,12 +11,16 @@ pub fn digest(text: impl AsRef<[u8]>) -> String {
 /// The text, compressed.
 pub fn pack(text: &str) -> Result<Vec<u8>> {
     let mut packing = GzEncoder::new(Vec::new(), Compression::default());
-    packing.write_all(text.as_bytes()).map_err(Problem::internal)?;
+    packing
+        .write_all(text.as_bytes())
+        .map_err(Problem::internal)?;
     packing.finish().map_err(Problem::internal)
 }
 /// The text again.
 pub fn unpack(packed: &[u8]) -> Result<String> {
     let mut text = String::new();
-    GzDecoder::new(packed).read_to_string(&mut text).map_err(Problem::internal)?;
+    GzDecoder::new(packed)
+        .read_to_string(&mut text)
+        .map_err(Problem::internal)?;
     Ok(text)
 }

@@ -1,4 +1,5 @@
-//! Every error that leaves the house: RFC 9457 `application/problem+json`, from the one table of codes.
+//! Every error that leaves the house: RFC 9457 `application/problem+json`, from the one table of
+//! codes.
 use super::Code;
 use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
 use diesel::result::{DatabaseErrorKind, Error as Db};
@@ -45,7 +46,8 @@ pub struct Body {
     /// Every invalid value, not only the first.
     #[schema(max_items = 10000)]
     errors: Vec<Invalid>,
-    /// The transitions that the state allows, the methods of the path, or the words that may be sent instead.
+    /// The transitions that the state allows, the methods of the path, or the words that may be
+    /// sent instead.
     #[schema(max_items = 100)]
     pub allowed: Vec<String>,
     /// The records that need this one, or the requirements that are not ready.
@@ -76,13 +78,37 @@ pub struct Invalid {
 
 impl Invalid {
     /// A value of the body.
-    pub fn body(pointer: impl Into<String>, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Invalid { location: "body", pointer: pointer.into(), code: code.into(), detail: detail.into() }
+    pub fn body(
+        pointer: impl Into<String>,
+        code: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Invalid {
+            location: "body",
+            pointer: pointer.into(),
+            code: code.into(),
+            detail: detail.into(),
+        }
     }
     /// A query parameter.
-    pub fn query(name: impl Into<String>, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        let short = |text: String, most: usize| if text.len() <= most { text } else { text.chars().take(most).collect() };
-        Invalid { location: "query", pointer: short(name.into(), NAMED), code: code.into(), detail: short(detail.into(), REASON) }
+    pub fn query(
+        name: impl Into<String>,
+        code: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        let short = |text: String, most: usize| {
+            if text.len() <= most {
+                text
+            } else {
+                text.chars().take(most).collect()
+            }
+        };
+        Invalid {
+            location: "query",
+            pointer: short(name.into(), NAMED),
+            code: code.into(),
+            detail: short(detail.into(), REASON),
+        }
     }
 }
 
@@ -108,13 +134,17 @@ impl Problem {
     }
     /// Faults of one body that are listed.
     pub const LISTED: usize = 50;
-    /// 422 with every invalid value, in the order of their places; the first 50, where there are more.
+    /// 422 with every invalid value, in the order of their places; the first 50, where there are
+    /// more.
     pub fn invalid(mut errors: Vec<Invalid>) -> Self {
         errors.sort_by(|a, b| (&a.pointer, &a.code).cmp(&(&b.pointer, &b.code)));
         match errors.len() > Self::LISTED {
             true => {
                 errors.truncate(Self::LISTED);
-                let words = format!("More than {} values are invalid; these are the first.", Self::LISTED);
+                let words = format!(
+                    "More than {} values are invalid; these are the first.",
+                    Self::LISTED
+                );
                 Problem::new(Code::ValidationFailed, words).listing(errors)
             }
             false => Problem::invalid_all(errors),
@@ -135,10 +165,17 @@ impl Problem {
     }
     /// 400 with the faults of the query: up to 50, and how many more there are.
     pub fn parameters(mut errors: Vec<Invalid>) -> Self {
-        let code = if errors.iter().any(|e| e.code == "unknown_parameter") { Code::UnknownParameter } else { Code::InvalidParameter };
+        let code = if errors.iter().any(|e| e.code == "unknown_parameter") {
+            Code::UnknownParameter
+        } else {
+            Code::InvalidParameter
+        };
         let more = errors.len().saturating_sub(FAULTS);
         errors.truncate(FAULTS);
-        let mut words: Vec<_> = errors.iter().map(|e| format!("{}: {}", e.pointer, e.detail)).collect();
+        let mut words: Vec<_> = errors
+            .iter()
+            .map(|e| format!("{}: {}", e.pointer, e.detail))
+            .collect();
         words.dedup();
         if more > 0 {
             words.insert(0, format!("{more} more faults are not listed"));
@@ -152,7 +189,10 @@ impl Problem {
     /// 500: the cause goes to the log, a constant sentence to the caller.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         log::error!("{cause}");
-        Problem::new(Code::Internal, "The cause is in the server's log, under the request id.")
+        Problem::new(
+            Code::Internal,
+            "The cause is in the server's log, under the request id.",
+        )
     }
     /// With every invalid value.
     pub fn listing(mut self, errors: Vec<Invalid>) -> Self {
@@ -168,13 +208,19 @@ impl Problem {
     pub fn listing_up_to(mut self, most: usize) -> Self {
         if self.0.errors.len() > most {
             self.0.errors.truncate(most);
-            self.0.detail.push_str(&format!(" A batch lists {} faults in all.", Self::LISTED));
+            self.0
+                .detail
+                .push_str(&format!(" A batch lists {} faults in all.", Self::LISTED));
         }
         self
     }
     /// Of a part of a body that stands there: each place begins with it.
     pub fn below(mut self, place: &str) -> Self {
-        self.0.errors.iter_mut().filter(|fault| fault.location == "body").for_each(|fault| fault.pointer.insert_str(0, place));
+        self.0
+            .errors
+            .iter_mut()
+            .filter(|fault| fault.location == "body")
+            .for_each(|fault| fault.pointer.insert_str(0, place));
         self
     }
     /// Its faults, each at its place in a body; a problem that names none stands at `place`.
@@ -245,30 +291,49 @@ impl ResponseError for Problem {
         let mut answer = HttpResponse::build(self.status_code());
         if self.0.status == 401 {
             // RFC 6750: an error is named where a credential was sent.
-            let challenge = if self.0.refused { "Bearer realm=\"isms\", error=\"invalid_token\"" } else { "Bearer realm=\"isms\"" };
+            let challenge = if self.0.refused {
+                "Bearer realm=\"isms\", error=\"invalid_token\""
+            } else {
+                "Bearer realm=\"isms\""
+            };
             answer.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         if self.0.status == 405 {
             answer.insert_header((header::ALLOW, self.0.allowed.join(", ")));
         }
-        let wait = self.0.retry_after.or(matches!(self.0.status, 429 | 503).then_some(1));
+        let wait = self
+            .0
+            .retry_after
+            .or(matches!(self.0.status, 429 | 503).then_some(1));
         if let Some(seconds) = wait {
             answer.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
         answer.insert_header((header::CACHE_CONTROL, "no-store"));
-        answer.content_type("application/problem+json").body(serde_json::to_vec(&self.0).unwrap_or_default())
+        answer
+            .content_type("application/problem+json")
+            .body(serde_json::to_vec(&self.0).unwrap_or_default())
     }
 }
 impl From<Db> for Problem {
     fn from(error: Db) -> Self {
         match error {
             Db::NotFound => Problem::not_found(),
-            Db::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Problem::new(Code::Conflict, "That value is taken."),
-            Db::DatabaseError(DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection, what) => {
-                log::error!("the database went away: {}", what.message());
-                Problem::new(Code::Unavailable, "The database cannot be reached. Try again.")
+            Db::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => {
+                Problem::new(Code::Conflict, "That value is taken.")
             }
-            Db::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => busy("another transaction came first"),
+            Db::DatabaseError(
+                DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection,
+                what,
+            ) => {
+                log::error!("the database went away: {}", what.message());
+                Problem::new(
+                    Code::Unavailable,
+                    "The database cannot be reached. Try again.",
+                )
+            }
+            Db::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => {
+                busy("another transaction came first")
+            }
             Db::DatabaseError(_, what) if is_busy(what.message()) => busy(what.message()),
             Db::RollbackErrorOnCommit { commit_error, .. } => Problem::from(*commit_error),
             Db::BrokenTransactionManager => busy("the connection was given up"),
@@ -277,7 +342,8 @@ impl From<Db> for Problem {
     }
 }
 
-/// Is it that somebody else holds what is asked for, or that it took too long? (Neither driver gives these a kind of their own.)
+/// Is it that somebody else holds what is asked for, or that it took too long? (Neither driver
+/// gives these a kind of their own.)
 fn is_busy(words: &str) -> bool {
     const BUSY: &[&str] = &[
         "database is locked",
@@ -305,7 +371,12 @@ mod tests {
 
     #[test]
     fn a_lock_is_no_fault_of_the_service() {
-        let said = |words: &str| Problem::from(Db::DatabaseError(DatabaseErrorKind::Unknown, Box::new(words.to_owned())));
+        let said = |words: &str| {
+            Problem::from(Db::DatabaseError(
+                DatabaseErrorKind::Unknown,
+                Box::new(words.to_owned()),
+            ))
+        };
         for words in [
             "database is locked",
             "canceling statement due to lock timeout",
@@ -315,19 +386,49 @@ mod tests {
         ] {
             let answer = said(words).error_response();
             assert_eq!(answer.status(), 503, "{words}");
-            assert!(answer.headers().contains_key(header::RETRY_AFTER), "{words}");
+            assert!(
+                answer.headers().contains_key(header::RETRY_AFTER),
+                "{words}"
+            );
         }
         assert!(said("no such table: x").is(Code::Internal));
-        let commit = || Box::new(Db::DatabaseError(DatabaseErrorKind::Unknown, Box::new("database is locked".to_owned())));
-        let both = Db::RollbackErrorOnCommit { rollback_error: commit(), commit_error: commit() };
+        let commit = || {
+            Box::new(Db::DatabaseError(
+                DatabaseErrorKind::Unknown,
+                Box::new("database is locked".to_owned()),
+            ))
+        };
+        let both = Db::RollbackErrorOnCommit {
+            rollback_error: commit(),
+            commit_error: commit(),
+        };
         assert!(Problem::from(both).is(Code::Unavailable));
     }
 
     #[test]
     fn fifty_faults_are_listed() {
-        let faults = |n: usize| (0..n).map(|n| Invalid::body(format!("/m{n:03}"), "invalid", "x")).collect();
-        assert_eq!((Problem::invalid(faults(50)).errors().len(), Problem::invalid(faults(51)).errors().len()), (50, 50));
-        assert!(Problem::invalid(faults(51)).to_string().contains("More than 50"));
-        assert!(Problem::invalid(faults(9)).listing_up_to(3).to_string().contains("A batch lists 50"));
+        let faults = |n: usize| {
+            (0..n)
+                .map(|n| Invalid::body(format!("/m{n:03}"), "invalid", "x"))
+                .collect()
+        };
+        assert_eq!(
+            (
+                Problem::invalid(faults(50)).errors().len(),
+                Problem::invalid(faults(51)).errors().len()
+            ),
+            (50, 50)
+        );
+        assert!(
+            Problem::invalid(faults(51))
+                .to_string()
+                .contains("More than 50")
+        );
+        assert!(
+            Problem::invalid(faults(9))
+                .listing_up_to(3)
+                .to_string()
+                .contains("A batch lists 50")
+        );
     }
 }

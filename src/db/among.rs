@@ -1,9 +1,12 @@
-//! `column IN (…)` for a few ids, as a statement that stays prepared: the list is filled up to a power of two.
+//! `column IN (…)` for a few ids, as a statement that stays prepared: the list is filled up to a
+//! power of two.
 use super::Backend;
 use crate::core::Id;
 use crate::core::sql::DbUuid;
 use diesel::QueryResult;
-use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
+use diesel::expression::{
+    AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate,
+};
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::Bool;
 
@@ -27,7 +30,10 @@ impl<C> Expression for Among<C> {
     type SqlType = Bool;
 }
 impl<C: AppearsOnTable<QS>, QS> AppearsOnTable<QS> for Among<C> where Self: Expression {}
-impl<C: SelectableExpression<QS>, QS> SelectableExpression<QS> for Among<C> where Self: AppearsOnTable<QS> {}
+impl<C: SelectableExpression<QS>, QS> SelectableExpression<QS> for Among<C> where
+    Self: AppearsOnTable<QS>
+{
+}
 impl<C, GB> ValidGrouping<GB> for Among<C> {
     type IsAggregate = is_aggregate::Never;
 }
@@ -60,7 +66,14 @@ mod tests {
     fn lists_have_a_few_lengths() {
         let ids: Vec<Id> = (0..513).map(|_| Id::new()).collect();
         let asked = |n: usize| among(v::id, ids.get(..n).unwrap_or_default()).ids;
-        assert_eq!([0, 1, 2, 8, 9, 50, 512, 513].map(|n| asked(n).len()), [0, 1, 2, 8, 16, 64, 512, 1024]);
-        assert!(asked(3).iter().all(|id| ids.iter().take(3).any(|known| known == id)));
+        assert_eq!(
+            [0, 1, 2, 8, 9, 50, 512, 513].map(|n| asked(n).len()),
+            [0, 1, 2, 8, 16, 64, 512, 1024]
+        );
+        assert!(
+            asked(3)
+                .iter()
+                .all(|id| ids.iter().take(3).any(|known| known == id))
+        );
     }
 }

@@ -5,7 +5,8 @@ use crate::core::sql::DbUuid;
 use diesel::sql_types::Text;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 
-/// Takes away the versions of a kind, their links and the rows of its own table. The table's name is a constant of the product.
+/// Takes away the versions of a kind, their links and the rows of its own table. The table's name
+/// is a constant of the product.
 pub fn clear(conn: &mut Conn, tenant: TenantId, kind: &str, table: &str) -> QueryResult<()> {
     let of_kind = "(SELECT id FROM records WHERE tenant_id = $1 AND kind = $2)";
     // Its own rows refer to those of `versions`.
@@ -15,7 +16,10 @@ pub fn clear(conn: &mut Conn, tenant: TenantId, kind: &str, table: &str) -> Quer
         format!("DELETE FROM requirement_links WHERE tenant_id = $1 AND from_id IN {of_kind}"),
         "DELETE FROM versions WHERE tenant_id = $1 AND kind = $2".to_owned(),
     ] {
-        sql_query(statement).bind::<DbUuid, _>(tenant).bind::<Text, _>(kind).execute(conn)?;
+        sql_query(statement)
+            .bind::<DbUuid, _>(tenant)
+            .bind::<Text, _>(kind)
+            .execute(conn)?;
     }
     Ok(())
 }

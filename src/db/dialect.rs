@@ -1,6 +1,8 @@
 //! What the two databases say differently, and SQL that the planner has to see word for word.
 use super::Backend;
-use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
+use diesel::expression::{
+    AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate,
+};
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use diesel::{BoxableExpression, QueryResult};
@@ -55,7 +57,8 @@ expression!(Words<ST>, ST, |this, out| {
     Ok(())
 }; ST: diesel::sql_types::SqlType + diesel::expression::TypedExpressionType);
 expression!(Stood, Bool, |this, out| {
-    // The unary plus keeps SQLite from walking the ledger by position; the first condition names the indexes on what stood.
+    // The unary plus keeps SQLite from walking the ledger by position; the first condition names
+    // the indexes on what stood.
     out.push_sql("(versions.version > 0 AND +versions.from_seq <= ");
     out.push_bind_param::<BigInt, _>(&this.0)?;
     out.push_sql(" AND versions.to_seq > ");
@@ -69,8 +72,9 @@ pub fn standing<QS: 'static>() -> Box<dyn BoxableExpression<QS, Backend, SqlType
     at(NOW)
 }
 
-/// The versions that stand at a position, said in the words of the indexes: what stands now in those of the partial indexes on it (a bound value
-/// would not match them), what stood then in those of the others.
+/// The versions that stand at a position, said in the words of the indexes: what stands now in
+/// those of the partial indexes on it (a bound value would not match them), what stood then in
+/// those of the others.
 pub fn at<QS: 'static>(seq: i64) -> Box<dyn BoxableExpression<QS, Backend, SqlType = Bool>> {
     match seq {
         NOW => Box::new(Words::<Bool>::new("versions.to_seq = 9223372036854775807")),
@@ -80,11 +84,17 @@ pub fn at<QS: 'static>(seq: i64) -> Box<dyn BoxableExpression<QS, Backend, SqlTy
 
 /// The image of a version: the body of the ledger entry that made it, in the same statement.
 pub fn body_of() -> Words<Text> {
-    Words::new("(SELECT e.body FROM ledger_entries e WHERE e.tenant_id = versions.tenant_id AND e.seq = versions.from_seq)")
+    Words::new(
+        "(SELECT e.body FROM ledger_entries e WHERE e.tenant_id = versions.tenant_id AND e.seq = \
+            versions.from_seq)",
+    )
 }
 /// The personal half of that image.
 pub fn personal_of() -> Words<Nullable<Text>> {
-    Words::new("(SELECT e.personal FROM ledger_entries e WHERE e.tenant_id = versions.tenant_id AND e.seq = versions.from_seq)")
+    Words::new(
+        "(SELECT e.personal FROM ledger_entries e WHERE e.tenant_id = versions.tenant_id AND \
+            e.seq = versions.from_seq)",
+    )
 }
 /// The position of the last entry about an account of the organization.
 pub fn accounts_of() -> Words<BigInt> {

@@ -1,5 +1,6 @@
-//! Content kept by its SHA-256, outside the database: `object_store/<organization>/<first two digits>/<digest>`.
-//! A file is written beside, synced, renamed and its folder synced before any row may name it; so a row never names a file that is not whole.
+//! Content kept by its SHA-256, outside the database: `object_store/<organization>/<first two
+//! digits>/<digest>`. A file is written beside, synced, renamed and its folder synced before any
+//! row may name it; so a row never names a file that is not whole.
 use crate::core::{Code, Problem, Result, TenantId};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -30,13 +31,16 @@ pub struct Incoming(tempfile::NamedTempFile);
 impl Files {
     /// Under the data folder.
     pub fn open(data: &Path) -> io::Result<Self> {
-        let files = Files { kept: data.join("object_store"), incoming: data.join("incoming") };
+        let files = Files {
+            kept: data.join("object_store"),
+            incoming: data.join("incoming"),
+        };
         fs::create_dir_all(&files.kept)?;
         fs::create_dir_all(&files.incoming)?;
         Ok(files)
     }
-    /// Removes what an earlier process was still receiving when it ended. Where this process is not `alone`, what is younger than a day may be
-    /// another's.
+    /// Removes what an earlier process was still receiving when it ended. Where this process is not
+    /// `alone`, what is younger than a day may be another's.
     pub fn sweep(&self, alone: bool) -> io::Result<()> {
         for left in fs::read_dir(&self.incoming)?.flatten() {
             let age = left.metadata()?.modified()?.elapsed().unwrap_or_default();
@@ -46,22 +50,33 @@ impl Files {
         }
         Ok(())
     }
-    /// Compares the store with the contents that the records of an organization name: how many of those are missing, and how many are named by none
-    /// (left by a process that ended between the store and the database). Nothing is removed: an older database may have been restored beside them.
+    /// Compares the store with the contents that the records of an organization name: how many of
+    /// those are missing, and how many are named by none (left by a process that ended between the
+    /// store and the database). Nothing is removed: an older database may have been restored beside
+    /// them.
     pub fn compare(&self, tenant: TenantId, named: &BTreeSet<String>) -> io::Result<Compared> {
         let mut kept = BTreeSet::new();
         let folder = self.kept.join(tenant.0.to_string());
         if folder.exists() {
             for some in fs::read_dir(folder)? {
                 let files = fs::read_dir(some?.path())?;
-                kept.extend(files.flatten().filter_map(|file| file.file_name().into_string().ok()));
+                kept.extend(
+                    files
+                        .flatten()
+                        .filter_map(|file| file.file_name().into_string().ok()),
+                );
             }
         }
-        Ok(Compared { missing: named.difference(&kept).count(), unnamed: kept.difference(named).count() })
+        Ok(Compared {
+            missing: named.difference(&kept).count(),
+            unnamed: kept.difference(named).count(),
+        })
     }
     /// Room for a file to come.
     pub fn receive(&self) -> Result<Incoming> {
-        tempfile::NamedTempFile::new_in(&self.incoming).map(Incoming).map_err(Problem::internal)
+        tempfile::NamedTempFile::new_in(&self.incoming)
+            .map(Incoming)
+            .map_err(Problem::internal)
     }
     /// Keeps a received file under its digest, durably. The same content is kept once.
     pub fn keep(&self, tenant: TenantId, sha256: &str, file: Incoming) -> Result<()> {
@@ -88,7 +103,11 @@ impl Files {
         File::open(self.path(tenant, sha256)).map_err(|why| match why.kind() {
             io::ErrorKind::NotFound => {
                 log::error!("the object store has no content {sha256}");
-                Problem::new(Code::ContentMissing, "The content is not in the object store. Restore it from the backup, or push it again.")
+                Problem::new(
+                    Code::ContentMissing,
+                    "The content is not in the object store. \
+                    Restore it from the backup, or push it again.",
+                )
             }
             _ => Problem::internal(format!("content {sha256}: {why}")),
         })
@@ -113,7 +132,10 @@ impl Files {
         tempfile::tempfile_in(&self.incoming).map(drop)
     }
     fn path(&self, tenant: TenantId, sha256: &str) -> PathBuf {
-        self.kept.join(tenant.0.to_string()).join(sha256.get(..2).unwrap_or("00")).join(sha256)
+        self.kept
+            .join(tenant.0.to_string())
+            .join(sha256.get(..2).unwrap_or("00"))
+            .join(sha256)
     }
 }
 

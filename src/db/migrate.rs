@@ -1,4 +1,5 @@
-//! Migrations: forwards only, by one process at a time, and never by an executable that is older than the database.
+//! Migrations: forwards only, by one process at a time, and never by an executable that is older
+//! than the database.
 use super::store::Opening;
 use super::{Conn, Manager};
 use diesel::RunQueryDsl;
@@ -32,7 +33,8 @@ pub fn migrate(manager: &Manager) -> Opening<Vec<String>> {
     if pending(&mut conn)?.is_empty() {
         return Ok(vec![]);
     }
-    // Alone from here on, until the end of the transaction; what another process did meanwhile is seen.
+    // Alone from here on, until the end of the transaction; what another process did meanwhile is
+    // seen.
     conn.batch_execute(&match conn {
         Conn::Sqlite(_) => format!("PRAGMA busy_timeout = {}", PATIENCE.as_millis()),
         Conn::Pg(_) => format!("SET lock_timeout = '{}s'", PATIENCE.as_secs()),
@@ -40,7 +42,9 @@ pub fn migrate(manager: &Manager) -> Opening<Vec<String>> {
     conn.writing(|conn| -> Opening<Vec<String>> {
         if let Conn::Pg(_) = conn {
             let alone = conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK})"));
-            alone.map_err(|e| format!("another process is migrating this database, or holds its lock: {e}"))?;
+            alone.map_err(|e| {
+                format!("another process is migrating this database, or holds its lock: {e}")
+            })?;
         }
         if pending(conn)?.is_empty() {
             return Ok(vec![]);
@@ -58,15 +62,21 @@ fn connect(manager: &Manager) -> Opening<Conn> {
     let began = Instant::now();
     loop {
         match r2d2::ManageConnection::connect(manager) {
-            Err(why) if why.to_string().contains("database is locked") && began.elapsed() < PATIENCE => {
+            Err(why)
+                if why.to_string().contains("database is locked") && began.elapsed() < PATIENCE =>
+            {
                 std::thread::sleep(Duration::from_millis(50));
             }
-            done => return done.map_err(|why| format!("the database {}: {why}", manager.place()).into()),
+            done => {
+                return done
+                    .map_err(|why| format!("the database {}: {why}", manager.place()).into());
+            }
         }
     }
 }
 
-/// The migrations that this executable has and the database has not; an error when the database has others.
+/// The migrations that this executable has and the database has not; an error when the database has
+/// others.
 fn pending(conn: &mut Conn) -> Opening<BTreeSet<String>> {
     let known = match conn {
         Conn::Sqlite(_) => versions::<diesel::sqlite::Sqlite>(&SQLITE)?,
@@ -76,7 +86,8 @@ fn pending(conn: &mut Conn) -> Opening<BTreeSet<String>> {
     let newer: Vec<&str> = applied.difference(&known).map(String::as_str).collect();
     if !newer.is_empty() {
         return Err(format!(
-            "this database was written by a newer version of isms (its schema has {}; this is {}). Start that version, or restore the backup that \
+            "this database was written by a newer version of isms (its schema has {}; this is \
+                {}). Start that version, or restore the backup that \
              was made before the upgrade",
             newer.join(", "),
             env!("CARGO_PKG_VERSION")
@@ -91,17 +102,28 @@ where
     EmbeddedMigrations: MigrationSource<DB>,
 {
     let all: Vec<Box<dyn Migration<DB>>> = source.migrations()?;
-    Ok(all.iter().map(|migration| migration.name().version().to_string()).collect())
+    Ok(all
+        .iter()
+        .map(|migration| migration.name().version().to_string())
+        .collect())
 }
 
 /// The migrations that the database has; none where it is empty.
 fn applied(conn: &mut Conn) -> Opening<BTreeSet<String>> {
     let there = match conn {
-        Conn::Sqlite(_) => "SELECT name AS version FROM sqlite_schema WHERE type = 'table' AND name = '__diesel_schema_migrations'",
-        Conn::Pg(_) => "SELECT c.relname::text AS version FROM pg_class c WHERE c.oid = to_regclass('__diesel_schema_migrations')",
+        Conn::Sqlite(_) => {
+            "SELECT name AS version FROM sqlite_schema WHERE type = 'table' AND name = \
+                '__diesel_schema_migrations'"
+        }
+        Conn::Pg(_) => {
+            "SELECT c.relname::text AS version FROM pg_class c WHERE c.oid = \
+                to_regclass('__diesel_schema_migrations')"
+        }
     };
     let all = "SELECT version FROM __diesel_schema_migrations";
-    let ask = |conn: &mut Conn, sql: &str| -> diesel::QueryResult<Vec<Applied>> { crate::each!(conn, |c| diesel::sql_query(sql).load(c)) };
+    let ask = |conn: &mut Conn, sql: &str| -> diesel::QueryResult<Vec<Applied>> {
+        crate::each!(conn, |c| diesel::sql_query(sql).load(c))
+    };
     Ok(match ask(conn, there)?.is_empty() {
         true => BTreeSet::new(),
         false => ask(conn, all)?.into_iter().map(|row| row.version).collect(),

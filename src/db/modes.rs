@@ -1,5 +1,6 @@
-//! Who may read what is kept: the owner of the process, and nobody else on the machine. What is made is made so; what is wider already is refused, because
-//! somebody may have read it, and who runs the service has to know.
+//! Who may read what is kept: the owner of the process, and nobody else on the machine. What is
+//! made is made so; what is wider already is refused, because somebody may have read it, and who
+//! runs the service has to know.
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -9,9 +10,13 @@ pub fn keep_to_the_owner() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
-/// Makes a folder that only the owner enters, with those above it. One that is there and empty is narrowed: nobody has read anything in it.
+/// Makes a folder that only the owner enters, with those above it. One that is there and empty is
+/// narrowed: nobody has read anything in it.
 pub fn folder(path: &Path) -> std::io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)?;
     let wide = fs::metadata(path)?.permissions().mode() & 0o077 != 0;
     if wide && fs::read_dir(path)?.next().is_none() {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
@@ -21,7 +26,12 @@ pub fn folder(path: &Path) -> std::io::Result<()> {
 
 /// Opens a file that locks are taken on; only the owner can take one.
 pub fn lockable(path: &Path) -> std::io::Result<fs::File> {
-    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
     file.set_permissions(fs::Permissions::from_mode(0o600))?; // It holds nothing: an older one is narrowed.
     Ok(file)
 }
@@ -31,11 +41,23 @@ pub fn narrow(data: &Path, database: Option<&Path>) -> Result<(), String> {
     let beside = |end: &str| database.map(|path| PathBuf::from(format!("{}{end}", path.display())));
     let mut places = vec![data.to_owned()];
     places.extend(
-        ["object_store", "incoming", "demo.json", "sessions.db", "sessions.db-wal", "sessions.db-shm", "sessions.db-journal"]
-            .iter()
-            .map(|name| data.join(name)),
+        [
+            "object_store",
+            "incoming",
+            "demo.json",
+            "sessions.db",
+            "sessions.db-wal",
+            "sessions.db-shm",
+            "sessions.db-journal",
+        ]
+        .iter()
+        .map(|name| data.join(name)),
     );
-    places.extend(["", "-wal", "-shm", "-journal"].iter().filter_map(|end| beside(end)));
+    places.extend(
+        ["", "-wal", "-shm", "-journal"]
+            .iter()
+            .filter_map(|end| beside(end)),
+    );
     let mut wide = Vec::new();
     for place in places {
         let mode = match fs::metadata(&place) {
@@ -50,10 +72,17 @@ pub fn narrow(data: &Path, database: Option<&Path>) -> Result<(), String> {
     if wide.is_empty() {
         return Ok(());
     }
-    let told: Vec<String> = wide.iter().map(|(place, mode)| format!("{} (mode {mode:03o})", place.display())).collect();
-    let paths: Vec<String> = wide.iter().map(|(place, _)| format!("'{}'", place.display().to_string().replace('\'', r"'\''"))).collect();
+    let told: Vec<String> = wide
+        .iter()
+        .map(|(place, mode)| format!("{} (mode {mode:03o})", place.display()))
+        .collect();
+    let paths: Vec<String> = wide
+        .iter()
+        .map(|(place, _)| format!("'{}'", place.display().to_string().replace('\'', r"'\''")))
+        .collect();
     Err(format!(
-        "other users of this machine can get at {}: there are the hashes of passwords and keys, and everything of the ISMS. Take their rights away \
+        "other users of this machine can get at {}: there are the hashes of passwords and keys, \
+            and everything of the ISMS. Take their rights away \
          with `chmod go= {}`, and ask who may have read it",
         told.join(", "),
         paths.join(" ")
@@ -67,7 +96,10 @@ mod tests {
     #[test]
     fn what_is_wide_is_named_with_the_way_to_mend_it() -> std::io::Result<()> {
         let dir = tempfile::tempdir()?;
-        let (data, database) = (dir.path().join("it's data"), dir.path().join("it's data/isms.db"));
+        let (data, database) = (
+            dir.path().join("it's data"),
+            dir.path().join("it's data/isms.db"),
+        );
         fs::create_dir(&data)?;
         fs::set_permissions(&data, fs::Permissions::from_mode(0o777))?;
         folder(&data)?;
@@ -78,12 +110,20 @@ mod tests {
         fs::set_permissions(&lock, fs::Permissions::from_mode(0o666))?;
         lockable(&lock)?;
         assert_eq!(fs::metadata(&lock)?.permissions().mode() & 0o777, 0o600);
-        for (name, mode) in [("isms.db", 0o640), ("isms.db-wal", 0o604), ("isms.db-shm", 0o660), ("demo.json", 0o644)] {
+        for (name, mode) in [
+            ("isms.db", 0o640),
+            ("isms.db-wal", 0o604),
+            ("isms.db-shm", 0o660),
+            ("demo.json", 0o644),
+        ] {
             let place = data.join(name);
             fs::write(&place, "x")?;
             fs::set_permissions(&place, fs::Permissions::from_mode(mode))?;
             let why = narrow(&data, Some(&database)).err().unwrap_or_default();
-            assert!(why.contains(&format!("{name} (mode {mode:o})")) && why.contains("chmod go= '"), "{name}: {why}");
+            assert!(
+                why.contains(&format!("{name} (mode {mode:o})")) && why.contains("chmod go= '"),
+                "{name}: {why}"
+            );
             fs::set_permissions(&place, fs::Permissions::from_mode(0o600))?;
             assert_eq!(narrow(&data, Some(&database)), Ok(()), "{name}");
         }

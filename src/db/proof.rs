@@ -1,19 +1,22 @@
-//! What evidence says of controls, as conditions on the spine: SQL that both databases read alike. Nothing of it is stored; the days of evidence are
-//! compared with those since which it is current.
+//! What evidence says of controls, as conditions on the spine: SQL that both databases read alike.
+//! Nothing of it is stored; the days of evidence are compared with those since which it is current.
 use super::Backend;
 use super::dialect::expression;
 use crate::core::Id;
 use crate::core::sql::DbUuid;
 use chrono::NaiveDate;
 use diesel::QueryResult;
-use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
+use diesel::expression::{
+    AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate,
+};
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Date, Integer, Text};
 
 /// The relations by which evidence proves a control.
 pub const PROVES: [&str; 2] = ["control_ids", "subject_ids"];
 
-/// The rank of a control that fails: above all others, so that one failed test outweighs every proof.
+/// The rank of a control that fails: above all others, so that one failed test outweighs every
+/// proof.
 pub const FAILING: i32 = 9;
 
 /// The first days that are current still.
@@ -44,7 +47,8 @@ pub struct Sight {
     pub until: Option<NaiveDate>,
 }
 
-/// Does this control operate so? As ranks: 0 unproven, 1 stale, 2 operating, 9 failing; both parts of a shared control have to be proven, so the lower counts.
+/// Does this control operate so? As ranks: 0 unproven, 1 stale, 2 operating, 9 failing; both parts
+/// of a shared control have to be proven, so the lower counts.
 #[derive(Debug, Clone)]
 pub struct Operates {
     /// The position.
@@ -57,7 +61,8 @@ pub struct Operates {
     pub sight: Sight,
 }
 
-/// Is this evidence current, whether it was superseded or not? The shortest frequency of its controls counts.
+/// Is this evidence current, whether it was superseded or not? The shortest frequency of its
+/// controls counts.
 #[derive(Debug, Clone)]
 pub struct Fresh {
     /// The position.
@@ -68,12 +73,16 @@ pub struct Fresh {
 
 expression!(Operates, Bool, |this, out| {
     out.push_sql(
-        "(SELECT CASE WHEN stage <> 'implemented' THEN 0 WHEN responsibility = 'own' THEN MAX(grade) \
+        "(SELECT CASE WHEN stage <> 'implemented' THEN 0 WHEN responsibility = 'own' THEN \
+            MAX(grade) \
          WHEN responsibility = 'provider' THEN MAX(CASE WHEN attests THEN grade ELSE 0 END) \
          WHEN MAX(grade) = 9 THEN 9 \
-         WHEN MAX(CASE WHEN attests THEN grade ELSE 0 END) < MAX(CASE WHEN attests THEN 0 ELSE grade END) \
-         THEN MAX(CASE WHEN attests THEN grade ELSE 0 END) ELSE MAX(CASE WHEN attests THEN 0 ELSE grade END) END \
-         FROM (SELECT pc.implementation AS stage, pc.responsibility AS responsibility, pe.attests AS attests, \
+         WHEN MAX(CASE WHEN attests THEN grade ELSE 0 END) < MAX(CASE WHEN attests THEN 0 ELSE \
+         grade END) \
+         THEN MAX(CASE WHEN attests THEN grade ELSE 0 END) ELSE MAX(CASE WHEN attests THEN 0 ELSE \
+         grade END) END \
+         FROM (SELECT pc.implementation AS stage, pc.responsibility AS responsibility, pe.attests \
+         AS attests, \
          CASE WHEN pe.id IS NULL OR pe.outcome = 'inconclusive' THEN 0 WHEN ",
     );
     current(
@@ -96,40 +105,53 @@ expression!(Operates, Bool, |this, out| {
         },
     )?;
     out.push_sql(
-        " THEN CASE WHEN pe.outcome = 'failed' THEN CASE WHEN pe.external_id IS NULL AND EXISTS (SELECT 1 FROM links al \
-         JOIN versions av ON av.tenant_id = al.tenant_id AND av.id = al.from_id AND av.kind = 'evidence' AND av.archived_at IS NULL \
-         JOIN evidence ae ON ae.tenant_id = av.tenant_id AND ae.id = av.id AND ae.version = av.version \
-         WHERE al.tenant_id = pc.tenant_id AND al.to_id = pc.id AND al.relation IN ('control_ids', 'subject_ids') \
-         AND ae.superseded_by_id IS NULL AND ae.external_id IS NULL AND ae.outcome = 'passed' AND ae.source = pe.source \
+        " THEN CASE WHEN pe.outcome = 'failed' THEN CASE WHEN pe.external_id IS NULL AND EXISTS \
+            (SELECT 1 FROM links al \
+         JOIN versions av ON av.tenant_id = al.tenant_id AND av.id = al.from_id AND av.kind = \
+         'evidence' AND av.archived_at IS NULL \
+         JOIN evidence ae ON ae.tenant_id = av.tenant_id AND ae.id = av.id AND ae.version = \
+         av.version \
+         WHERE al.tenant_id = pc.tenant_id AND al.to_id = pc.id AND al.relation IN \
+         ('control_ids', 'subject_ids') \
+         AND ae.superseded_by_id IS NULL AND ae.external_id IS NULL AND ae.outcome = 'passed' AND \
+         ae.source = pe.source \
          AND ae.attests = pe.attests AND ae.collected_at > pe.collected_at AND ",
     );
     stood(&mut out, "al", &this.seq)?;
     out.push_sql(" AND ");
     stood(&mut out, "av", &this.seq)?;
     out.push_sql(
-        ") THEN 0 ELSE 9 END ELSE 2 END WHEN pe.outcome = 'failed' THEN 0 ELSE 1 END AS grade FROM controls pc \
-         LEFT JOIN links pl ON pl.tenant_id = pc.tenant_id AND pl.to_id = pc.id AND pl.relation IN ('control_ids', 'subject_ids') AND ",
+        ") THEN 0 ELSE 9 END ELSE 2 END WHEN pe.outcome = 'failed' THEN 0 ELSE 1 END AS grade \
+            FROM controls pc \
+         LEFT JOIN links pl ON pl.tenant_id = pc.tenant_id AND pl.to_id = pc.id AND pl.relation \
+         IN ('control_ids', 'subject_ids') AND ",
     );
     stood(&mut out, "pl", &this.seq)?;
     out.push_sql(
-        " LEFT JOIN versions pv ON pv.tenant_id = pl.tenant_id AND pv.id = pl.from_id AND pv.kind = 'evidence' AND pv.archived_at IS NULL AND ",
+        " LEFT JOIN versions pv ON pv.tenant_id = pl.tenant_id AND pv.id = pl.from_id AND pv.kind \
+            = 'evidence' AND pv.archived_at IS NULL AND ",
     );
     stood(&mut out, "pv", &this.seq)?;
     out.push_sql(
-        " LEFT JOIN evidence pe ON pe.tenant_id = pv.tenant_id AND pe.id = pv.id AND pe.version = pv.version AND pe.superseded_by_id IS NULL",
+        " LEFT JOIN evidence pe ON pe.tenant_id = pv.tenant_id AND pe.id = pv.id AND pe.version = \
+            pv.version AND pe.superseded_by_id IS NULL",
     );
     seen(&mut out, &this.sight, &this.seq)?;
     out.push_sql(
-        " WHERE pc.tenant_id = versions.tenant_id AND pc.id = versions.id AND pc.version = versions.version) AS proofs \
+        " WHERE pc.tenant_id = versions.tenant_id AND pc.id = versions.id AND pc.version = \
+            versions.version) AS proofs \
          GROUP BY stage, responsibility) IN (",
     );
-    listed(&mut out, &this.ranks, |out, rank| out.push_bind_param::<Integer, _>(rank))?;
+    listed(&mut out, &this.ranks, |out, rank| {
+        out.push_bind_param::<Integer, _>(rank)
+    })?;
     out.push_sql(")");
     Ok(())
 });
 expression!(Fresh, Bool, |this, out| {
     out.push_sql(
-        "EXISTS (SELECT 1 FROM evidence pe WHERE pe.tenant_id = versions.tenant_id AND pe.id = versions.id AND pe.version = versions.version AND ",
+        "EXISTS (SELECT 1 FROM evidence pe WHERE pe.tenant_id = versions.tenant_id AND pe.id = \
+            versions.id AND pe.version = versions.version AND ",
     );
     current(
         &mut out,
@@ -157,7 +179,8 @@ expression!(Fresh, Bool, |this, out| {
     Ok(())
 });
 
-/// Whether the evidence `pe` is current: by its own end, else by the end of its period where `regular`, else by its collection.
+/// Whether the evidence `pe` is current: by its own end, else by the end of its period where
+/// `regular`, else by its collection.
 fn current<'a, 'b>(
     out: &mut AstPass<'a, 'b, Backend>,
     ages: &'b Ages,
@@ -179,9 +202,12 @@ fn current<'a, 'b>(
 /// A control `pc` with periods that the evidence `pe` proves; the bracket stays open.
 fn done<'b>(out: &mut AstPass<'_, 'b, Backend>, seq: &'b i64) -> QueryResult<()> {
     out.push_sql(
-        "EXISTS (SELECT 1 FROM links pl JOIN versions cv ON cv.tenant_id = pl.tenant_id AND cv.id = pl.to_id \
-         JOIN controls pc ON pc.tenant_id = cv.tenant_id AND pc.id = cv.id AND pc.version = cv.version \
-         WHERE pl.tenant_id = pe.tenant_id AND pl.from_id = pe.id AND pl.relation IN ('control_ids', 'subject_ids') AND ",
+        "EXISTS (SELECT 1 FROM links pl JOIN versions cv ON cv.tenant_id = pl.tenant_id AND cv.id \
+            = pl.to_id \
+         JOIN controls pc ON pc.tenant_id = cv.tenant_id AND pc.id = cv.id AND pc.version = \
+         cv.version \
+         WHERE pl.tenant_id = pe.tenant_id AND pl.from_id = pe.id AND pl.relation IN \
+         ('control_ids', 'subject_ids') AND ",
     );
     stood(out, "pl", seq)?;
     out.push_sql(" AND ");
@@ -202,7 +228,9 @@ fn stood<'b>(out: &mut AstPass<'_, 'b, Backend>, what: &str, seq: &'b i64) -> Qu
 fn seen<'b>(out: &mut AstPass<'_, 'b, Backend>, sight: &'b Sight, seq: &'b i64) -> QueryResult<()> {
     if !sight.sources.is_empty() {
         out.push_sql(" AND pe.source IN (");
-        listed(out, &sight.sources, |out, source| out.push_bind_param::<Text, _>(source))?;
+        listed(out, &sight.sources, |out, source| {
+            out.push_bind_param::<Text, _>(source)
+        })?;
         out.push_sql(")");
     }
     if let Some(account) = &sight.pushed_by {
@@ -219,7 +247,10 @@ fn seen<'b>(out: &mut AstPass<'_, 'b, Backend>, sight: &'b Sight, seq: &'b i64) 
     }
     if !sight.frameworks.is_empty() {
         let cited = |out: &mut AstPass<'_, 'b, Backend>| {
-            out.push_sql("SELECT 1 FROM requirement_links rq WHERE rq.tenant_id = pv.tenant_id AND rq.from_id = pv.id AND ");
+            out.push_sql(
+                "SELECT 1 FROM requirement_links rq WHERE rq.tenant_id = pv.tenant_id \
+                AND rq.from_id = pv.id AND ",
+            );
             stood(out, "rq", seq)
         };
         out.push_sql(" AND (NOT EXISTS (");
@@ -235,15 +266,21 @@ fn seen<'b>(out: &mut AstPass<'_, 'b, Backend>, sight: &'b Sight, seq: &'b i64) 
         out.push_sql(")");
     }
     if !sight.scopes.is_empty() {
-        for (n, opening) in [" AND (EXISTS (", " OR NOT EXISTS ("].into_iter().enumerate() {
+        for (n, opening) in [" AND (EXISTS (", " OR NOT EXISTS ("]
+            .into_iter()
+            .enumerate()
+        {
             out.push_sql(opening);
             out.push_sql(
-                "SELECT 1 FROM links sl WHERE sl.tenant_id = pv.tenant_id AND sl.from_id = pv.id AND sl.relation = 'scope_ids' AND ",
+                "SELECT 1 FROM links sl WHERE sl.tenant_id = pv.tenant_id AND sl.from_id = pv.id \
+                    AND sl.relation = 'scope_ids' AND ",
             );
             stood(out, "sl", seq)?;
             if n == 0 {
                 out.push_sql(" AND sl.to_id IN (");
-                listed(out, &sight.scopes, |out, scope| out.push_bind_param::<DbUuid, _>(scope))?;
+                listed(out, &sight.scopes, |out, scope| {
+                    out.push_bind_param::<DbUuid, _>(scope)
+                })?;
                 out.push_sql(")");
             }
             out.push_sql(")");

@@ -28,11 +28,18 @@ type Work = Box<dyn FnOnce(&mut Conn) + Send>;
 pub struct Sessions(SyncSender<Work>);
 
 impl Sessions {
-    /// Opens the store and starts its thread. `folder` holds the file where the database is embedded.
+    /// Opens the store and starts its thread. `folder` holds the file where the database is
+    /// embedded.
     pub fn open(database: &Database, folder: &Path) -> super::store::Opening<Self> {
         let file = Manager::Sqlite(folder.join(FILE).display().to_string());
         let (database, embedded) = (database.clone(), database.embedded());
-        let connect = move || if embedded { own(&file) } else { database.connect() };
+        let connect = move || {
+            if embedded {
+                own(&file)
+            } else {
+                database.connect()
+            }
+        };
         let mut conn = connect()?;
         if let Conn::Sqlite(file) = &mut conn {
             file.run_pending_migrations(MIGRATIONS)?;
@@ -43,7 +50,10 @@ impl Sessions {
         Ok(Sessions(send))
     }
     /// Runs `work` in a write transaction, after what was asked before it.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let job = move |conn: &mut Conn| {
             let run = catch_unwind(AssertUnwindSafe(|| conn.writing(work)));
@@ -56,7 +66,10 @@ impl Sessions {
 }
 
 fn busy() -> Problem {
-    Problem::new(Code::Unavailable, "Too many logins at once; try again shortly.")
+    Problem::new(
+        Code::Unavailable,
+        "Too many logins at once; try again shortly.",
+    )
 }
 
 fn own(file: &Manager) -> Result<Conn> {

@@ -43,9 +43,18 @@ impl Database {
     pub fn open(url: &str, readers: u32) -> Opening<Self> {
         let manager = Manager::new(url)?;
         super::migrate::migrate(&manager)?;
-        let builder = r2d2::Pool::builder().max_size(readers).min_idle(Some(1)).test_on_check_out(matches!(manager, Manager::Pg(_)));
-        let pool = builder.connection_timeout(Duration::from_secs(5)).build(manager.clone())?;
-        Ok(Database { pool, manager, spent: Arc::default() })
+        let builder = r2d2::Pool::builder()
+            .max_size(readers)
+            .min_idle(Some(1))
+            .test_on_check_out(matches!(manager, Manager::Pg(_)));
+        let pool = builder
+            .connection_timeout(Duration::from_secs(5))
+            .build(manager.clone())?;
+        Ok(Database {
+            pool,
+            manager,
+            spent: Arc::default(),
+        })
     }
     /// What reading took so far.
     pub fn spent(&self) -> &Spent {
@@ -63,13 +72,20 @@ impl Database {
         matches!(self.manager, Manager::Sqlite(_))
     }
     /// Runs `work` on a reader over one state of the database, off the worker threads.
-    pub async fn read<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (work, mut found) = kept(work);
         self.look(work).await?;
         found.try_recv().map_err(Problem::internal)
     }
-    /// The same for work of a bounded size (a record by its key): on this very thread where the database is embedded and a reader is free.
-    pub async fn glance<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+    /// The same for work of a bounded size (a record by its key): on this very thread where the
+    /// database is embedded and a reader is free.
+    pub async fn glance<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (work, mut found) = kept(work);
         match self.embedded().then(|| self.pool.try_get()).flatten() {
             Some(mut conn) => {
@@ -85,21 +101,28 @@ impl Database {
     async fn look(&self, work: Look) -> Result<()> {
         let (pool, spent, asked) = (self.pool.clone(), self.spent.clone(), Instant::now());
         let job = move || {
-            let mut conn = pool.get().map_err(|_| Problem::new(Code::Unavailable, "No reader is free."))?;
+            let mut conn = pool
+                .get()
+                .map_err(|_| Problem::new(Code::Unavailable, "No reader is free."))?;
             let (waited, began) = (asked.elapsed(), Instant::now());
             let done = conn.snapshot(work);
             spent.add(waited, began.elapsed());
             done
         };
-        actix_web::web::block(job).await.map_err(Problem::internal)?
+        actix_web::web::block(job)
+            .await
+            .map_err(Problem::internal)?
     }
 }
 
-/// A question to a reader. It has one type, whatever it finds, so that what runs it is compiled once.
+/// A question to a reader. It has one type, whatever it finds, so that what runs it is compiled
+/// once.
 type Look = Box<dyn FnOnce(&mut Conn) -> Result<()> + Send>;
 
 /// The question that keeps what it finds for the one who asked.
-fn kept<T: Send + 'static>(work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> (Look, oneshot::Receiver<T>) {
+fn kept<T: Send + 'static>(
+    work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static,
+) -> (Look, oneshot::Receiver<T>) {
     let (tell, found) = oneshot::channel();
     let look = move |conn: &mut Conn| {
         // Whoever asked may have gone.
@@ -122,16 +145,25 @@ struct Library {
     stable_plans: i32,
 }
 
-/// SQLite before 3.51.3 can corrupt a WAL file; without QPSG it prepares statements again at each use.
+/// SQLite before 3.51.3 can corrupt a WAL file; without QPSG it prepares statements again at each
+/// use.
 pub(super) fn new_enough(conn: &mut diesel::SqliteConnection) -> Opening<()> {
-    let ask = "SELECT sqlite_version() AS version, sqlite_compileoption_used('ENABLE_QPSG') AS stable_plans";
+    let ask = "SELECT sqlite_version() AS version, sqlite_compileoption_used('ENABLE_QPSG') AS \
+        stable_plans";
     let library: Library = diesel::sql_query(ask).get_result(conn)?;
-    let parts: Vec<u32> = library.version.split('.').filter_map(|part| part.parse().ok()).collect();
+    let parts: Vec<u32> = library
+        .version
+        .split('.')
+        .filter_map(|part| part.parse().ok())
+        .collect();
     if parts.as_slice() < [3, 51, 3].as_slice() {
         return Err(format!("SQLite {} is too old: 3.51.3 is needed", library.version).into());
     }
     if library.stable_plans != 1 {
-        log::warn!("this SQLite was built without ENABLE_QPSG (see .cargo/config.toml): lists will cost more");
+        log::warn!(
+            "this SQLite was built without ENABLE_QPSG (see .cargo/config.toml): lists will cost \
+                more"
+        );
     }
     Ok(())
 }

@@ -9,7 +9,8 @@ use diesel::sql_types::{self as st, HasSqlType};
 use diesel::sqlite::Sqlite;
 use uuid::Uuid;
 
-/// `multi!(DbUuid => Id)`: the SQL type exists for the multi-backend, which hands the value through to the backend it is.
+/// `multi!(DbUuid => Id)`: the SQL type exists for the multi-backend, which hands the value through
+/// to the backend it is.
 macro_rules! multi {
     ($sql:ident => $rust:ty) => {
         impl FromSql<$sql, MultiBackend> for $rust {
@@ -34,13 +35,15 @@ macro_rules! uuid {
     ($($rust:ident),+) => { $(
         multi!(DbUuid => $rust);
         impl ToSql<DbUuid, Pg> for $rust {
-            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result { ToSql::<st::Uuid, Pg>::to_sql(&self.0, out) }
+            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_,
+                Pg>) -> serialize::Result { ToSql::<st::Uuid, Pg>::to_sql(&self.0, out) }
         }
         impl FromSql<DbUuid, Pg> for $rust {
             fn from_sql(raw: <Pg as Backend>::RawValue<'_>) -> deserialize::Result<Self> { FromSql::<st::Uuid, Pg>::from_sql(raw).map($rust) }
         }
         impl ToSql<DbUuid, Sqlite> for $rust {
-            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result { out.set_value(&self.0.as_bytes()[..]); Ok(IsNull::No) }
+            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_,
+                Sqlite>) -> serialize::Result { out.set_value(&self.0.as_bytes()[..]); Ok(IsNull::No) }
         }
         impl FromSql<DbUuid, Sqlite> for $rust {
             fn from_sql(mut raw: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> { Ok($rust(Uuid::from_slice(raw.read_blob())?)) }

@@ -1,4 +1,5 @@
-//! What goes out: bytes made where the record was read, with what its headers need. Entity tags, 304, positions.
+//! What goes out: bytes made where the record was read, with what its headers need. Entity tags,
+//! 304, positions.
 use crate::core::Problem;
 use crate::records::Shown;
 use actix_web::http::{StatusCode, header};
@@ -60,16 +61,26 @@ impl Answer {
     }
     /// 200 with anything that serialises.
     pub fn of(value: &impl Serialize) -> Result<Self, Problem> {
-        serde_json::to_string(value).map(Self::json).map_err(Problem::internal)
+        serde_json::to_string(value)
+            .map(Self::json)
+            .map_err(Problem::internal)
     }
     /// 200 with a record.
     pub fn shown(shown: Shown) -> Self {
-        Answer { etag: Some(shown.etag), position: Some(shown.position), ..Self::json(shown.json) }
+        Answer {
+            etag: Some(shown.etag),
+            position: Some(shown.position),
+            ..Self::json(shown.json)
+        }
     }
     /// 201 with its place.
     pub fn created(shown: Shown, path: &str) -> Self {
         let location = Some(format!("/v1/{path}/{}", shown.id));
-        Answer { status: StatusCode::CREATED, location, ..Self::shown(shown) }
+        Answer {
+            status: StatusCode::CREATED,
+            location,
+            ..Self::shown(shown)
+        }
     }
     /// 204.
     pub fn gone(shown: &Shown) -> Self {
@@ -82,11 +93,19 @@ impl Answer {
     }
     /// 204 without a record.
     pub fn nothing() -> Self {
-        Answer { status: StatusCode::NO_CONTENT, ..Self::json(String::new()) }
+        Answer {
+            status: StatusCode::NO_CONTENT,
+            ..Self::json(String::new())
+        }
     }
     /// 304 for a tag that the caller has.
     pub fn unchanged(etag: String, position: i64) -> Self {
-        Answer { status: StatusCode::NOT_MODIFIED, etag: Some(etag), position: Some(position), ..Self::json(String::new()) }
+        Answer {
+            status: StatusCode::NOT_MODIFIED,
+            etag: Some(etag),
+            position: Some(position),
+            ..Self::json(String::new())
+        }
     }
     /// With another media type.
     pub fn as_media(self, media: &'static str) -> Self {
@@ -94,36 +113,59 @@ impl Answer {
     }
     /// With an entity tag.
     pub fn tagged(self, etag: String) -> Self {
-        Answer { etag: Some(etag), ..self }
+        Answer {
+            etag: Some(etag),
+            ..self
+        }
     }
     /// At a position.
     pub fn at(self, position: i64) -> Self {
-        Answer { position: Some(position), ..self }
+        Answer {
+            position: Some(position),
+            ..self
+        }
     }
     /// With a secret member that is shown now and never again.
     pub fn with_secret(self, name: &'static str, value: String) -> Self {
-        Answer { secret: Some((name, value)), keep: Keep::No, ..self }
+        Answer {
+            secret: Some((name, value)),
+            keep: Keep::No,
+            ..self
+        }
     }
     /// Never to be kept.
     pub fn private(self) -> Self {
-        Answer { keep: Keep::No, ..self }
+        Answer {
+            keep: Keep::No,
+            ..self
+        }
     }
 }
 
 /// The tags of `If-None-Match`; `None` when it was not sent.
 pub fn named(request: &HttpRequest) -> Option<Vec<&str>> {
-    let given = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
-    let tags: Vec<&str> = given.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let given = request
+        .headers()
+        .get_all(header::IF_NONE_MATCH)
+        .filter_map(|value| value.to_str().ok());
+    let tags: Vec<&str> = given
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
     (!tags.is_empty()).then_some(tags)
 }
 
 /// Does `If-None-Match` name this tag? (Weak comparison, RFC 9110 13.1.2.)
 pub fn known(request: &HttpRequest, etag: &str) -> bool {
     let bare = |tag: &str| of_plain(tag.trim_start_matches("W/"));
-    named(request).is_some_and(|tags| tags.iter().any(|tag| *tag == "*" || bare(tag) == bare(etag)))
+    named(request).is_some_and(|tags| {
+        tags.iter()
+            .any(|tag| *tag == "*" || bare(tag) == bare(etag))
+    })
 }
 
-/// The tag of the compressed form: other bytes have another strong tag (RFC 9110 8.8.3). A weak one is for both.
+/// The tag of the compressed form: other bytes have another strong tag (RFC 9110 8.8.3). A weak one
+/// is for both.
 pub fn of_gzip(tag: &str) -> String {
     match tag.strip_suffix('"') {
         Some(rest) if !tag.starts_with("W/") && !rest.ends_with(GZIP) => format!("{rest}{GZIP}\""),
@@ -140,10 +182,23 @@ impl Responder for Answer {
     type Body = BoxBody;
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
         let reading = request.method().is_safe();
-        let fresh = reading && self.status == StatusCode::OK && self.etag.as_deref().is_some_and(|tag| known(request, tag));
-        let status = if fresh { StatusCode::NOT_MODIFIED } else { self.status };
+        let fresh = reading
+            && self.status == StatusCode::OK
+            && self.etag.as_deref().is_some_and(|tag| known(request, tag));
+        let status = if fresh {
+            StatusCode::NOT_MODIFIED
+        } else {
+            self.status
+        };
         let mut answer = HttpResponse::build(status);
-        answer.insert_header((header::CACHE_CONTROL, if self.keep == Keep::No { "no-store" } else { "private, no-cache" }));
+        answer.insert_header((
+            header::CACHE_CONTROL,
+            if self.keep == Keep::No {
+                "no-store"
+            } else {
+                "private, no-cache"
+            },
+        ));
         if let Some(tag) = self.etag {
             answer.insert_header((header::ETAG, tag));
         }
@@ -168,7 +223,10 @@ impl Responder for Answer {
         let body = match self.secret {
             Some((name, value)) => {
                 let secret = serde_json::Value::String(value);
-                format!("{{\"{name}\":{secret},{}", self.body.get(1..).unwrap_or("}"))
+                format!(
+                    "{{\"{name}\":{secret},{}",
+                    self.body.get(1..).unwrap_or("}")
+                )
             }
             None => self.body,
         };

@@ -1,5 +1,5 @@
-//! Work that takes a while and asks no database (reading large bodies): on a few threads of its own, so that neither the workers nor the readers
-//! wait for it.
+//! Work that takes a while and asks no database (reading large bodies): on a few threads of its
+//! own, so that neither the workers nor the readers wait for it.
 use crate::core::{Code, Problem, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -45,12 +45,27 @@ pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
             drop(reply.send(catch_unwind(AssertUnwindSafe(work))));
         }
     };
-    let full = |_| Problem::new(Code::Unavailable, "Too many large bodies are being read. Try again.");
+    let full = |_| {
+        Problem::new(
+            Code::Unavailable,
+            "Too many large bodies are being read. Try again.",
+        )
+    };
     POOL.try_send(Box::new(run)).map_err(full)?;
-    answer.await.map_err(Problem::internal)?.map_err(|_| Problem::internal("reading a body panicked"))
+    answer
+        .await
+        .map_err(Problem::internal)?
+        .map_err(|_| Problem::internal("reading a body panicked"))
 }
 
 /// Does `work` here when it is small, else aside.
-pub async fn by_size<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    if bytes <= SMALL { Ok(work()) } else { aside(work).await }
+pub async fn by_size<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    if bytes <= SMALL {
+        Ok(work())
+    } else {
+        aside(work).await
+    }
 }

@@ -6,7 +6,8 @@ use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::{guard, web};
 use std::marker::PhantomData;
 
-/// Which of the common operations a register has; what it has not, it does in its own way or not at all.
+/// Which of the common operations a register has; what it has not, it does in its own way or not at
+/// all.
 #[derive(Debug, Clone, Copy)]
 pub struct Operations {
     /// POST of a JSON body.
@@ -23,11 +24,26 @@ pub struct Operations {
 
 impl Operations {
     /// All but tables as input.
-    pub const ALL: Operations = Operations { create: true, update: true, archive: true, review: true, import: false };
+    pub const ALL: Operations = Operations {
+        create: true,
+        update: true,
+        archive: true,
+        review: true,
+        import: false,
+    };
     /// All but these and reviews.
-    pub const KEPT: Operations = Operations { review: false, ..Operations::ALL };
+    pub const KEPT: Operations = Operations {
+        review: false,
+        ..Operations::ALL
+    };
     /// Nothing but reading.
-    pub const READ: Operations = Operations { create: false, update: false, archive: false, review: false, import: false };
+    pub const READ: Operations = Operations {
+        create: false,
+        update: false,
+        archive: false,
+        review: false,
+        import: false,
+    };
 }
 
 /// `api.service(Collection::<Asset>::new(Operations::ALL))`.
@@ -45,33 +61,61 @@ impl<R: Resource> HttpServiceFactory for Collection<R> {
         let does = self.0;
         let at = |rest: &str| web::resource(format!("/v1/{}{rest}", R::KIND.path));
         if does.update {
-            let batch = move |guard, request, input| bulk::batch::batch::<R>(guard, request, input, does);
+            let batch =
+                move |guard, request, input| bulk::batch::batch::<R>(guard, request, input, does);
             at("/batch").guard(guard::Post()).to(batch).register(app);
             at("/batch").to(posted).register(app);
         }
         if does.import {
-            at("/import").guard(guard::Post()).to(bulk::import::import::<R>).register(app);
+            at("/import")
+                .guard(guard::Post())
+                .to(bulk::import::import::<R>)
+                .register(app);
             at("/import").to(posted).register(app);
         }
-        at("/export").guard(seen()).to(bulk::export::export::<R>).register(app);
+        at("/export")
+            .guard(seen())
+            .to(bulk::export::export::<R>)
+            .register(app);
         at("/export").to(only_seen).register(app);
         at("").guard(seen()).to(h::list::<R>).register(app);
         at("/{id}").guard(seen()).to(h::get::<R>).register(app);
-        at("/{id}/history").guard(seen()).to(h::history::<R>).register(app);
+        at("/{id}/history")
+            .guard(seen())
+            .to(h::history::<R>)
+            .register(app);
         if does.create {
             at("").guard(guard::Post()).to(h::create::<R>).register(app);
         }
         if does.update {
-            at("/{id}").guard(guard::Patch()).to(h::update::<R>).register(app);
-            at("/{id}/links").guard(guard::Post()).to(h::link_to::<R>).register(app);
-            at("/{id}/links/{relation}/{to}").guard(guard::Delete()).to(h::unlink::<R>).register(app);
+            at("/{id}")
+                .guard(guard::Patch())
+                .to(h::update::<R>)
+                .register(app);
+            at("/{id}/links")
+                .guard(guard::Post())
+                .to(h::link_to::<R>)
+                .register(app);
+            at("/{id}/links/{relation}/{to}")
+                .guard(guard::Delete())
+                .to(h::unlink::<R>)
+                .register(app);
         }
         if does.archive {
-            at("/{id}").guard(guard::Delete()).to(h::delete::<R>).register(app);
-            at("/{id}/restore").guard(guard::Post()).to(h::restore::<R>).register(app);
+            at("/{id}")
+                .guard(guard::Delete())
+                .to(h::delete::<R>)
+                .register(app);
+            at("/{id}/restore")
+                .guard(guard::Post())
+                .to(h::restore::<R>)
+                .register(app);
         }
         if does.review {
-            at("/{id}/review").guard(guard::Post()).to(h::review::<R>).register(app);
+            at("/{id}/review")
+                .guard(guard::Post())
+                .to(h::review::<R>)
+                .register(app);
         }
     }
 }
@@ -86,7 +130,8 @@ async fn only_seen() -> Result<Answer> {
     Err(super::document::other_methods(&["GET", "HEAD"]))
 }
 
-/// GET, and HEAD where GET is: actix does not do that by itself. What no service takes, the application answers with 404 or 405.
+/// GET, and HEAD where GET is: actix does not do that by itself. What no service takes, the
+/// application answers with 404 or 405.
 pub fn seen() -> impl guard::Guard {
     guard::Any(guard::Get()).or(guard::Head())
 }

@@ -1,4 +1,5 @@
-//! A register in OpenAPI: its operations and schemas, made of its words and its body. It is written as the document reads.
+//! A register in OpenAPI: its operations and schemas, made of its words and its body. It is written
+//! as the document reads.
 pub use super::responses::*;
 
 use super::asked::asked;
@@ -21,33 +22,65 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
     let needed: Vec<Value> = required::<Common>()
         .into_iter()
         .chain(required::<R>())
-        .chain(kind.relations.iter().filter(|relation| relation.required).map(|relation| json!(relation.member)))
+        .chain(
+            kind.relations
+                .iter()
+                .filter(|relation| relation.required)
+                .map(|relation| json!(relation.member)),
+        )
         .collect();
-    let optional =
-        |(member, schema): (String, Value)| if needed.contains(&json!(member)) { (member, schema) } else { (member, nullable(schema)) };
+    let optional = |(member, schema): (String, Value)| {
+        if needed.contains(&json!(member)) {
+            (member, schema)
+        } else {
+            (member, nullable(schema))
+        }
+    };
     let mut record = record_members::<R>();
-    record.get_mut("code").and_then(Value::as_object_mut).map(|code| code.insert("example".into(), json!(format!("{}-1", kind.code))));
+    record
+        .get_mut("code")
+        .and_then(Value::as_object_mut)
+        .map(|code| code.insert("example".into(), json!(format!("{}-1", kind.code))));
     let all: Vec<_> = record.keys().cloned().collect();
-    to.schema(&name, json!({"type": "object", "description": about, "properties": record, "required": all}));
+    to.schema(
+        &name,
+        json!({"type": "object", "description": about, "properties": record, "required": all}),
+    );
     if does.create {
         let body = writable().map(optional).collect::<Members>();
-        let input = json!({"type": "object", "description": about, "additionalProperties": false, "properties": body, "required": needed, "example": R::example()});
+        let input = json!({"type": "object", "description": about, "additionalProperties": false,
+            "properties": body, "required": needed, "example": R::example()});
         to.schema(&format!("{name}Input"), input);
     }
     if does.update {
-        let patch =
-            writable().map(|(member, schema)| if needed.contains(&json!(member)) { (member, schema) } else { (member, nullable(schema)) });
-        let patch = json!({"type": "object", "description": "A JSON merge patch (RFC 7396): absent leaves, null clears.", "additionalProperties": false,
+        let patch = writable().map(|(member, schema)| {
+            if needed.contains(&json!(member)) {
+                (member, schema)
+            } else {
+                (member, nullable(schema))
+            }
+        });
+        let patch = json!({"type": "object", "description": "A JSON merge patch (RFC 7396): \
+            absent leaves, null clears.", "additionalProperties": false,
             "properties": patch.collect::<Members>(), "example": {"name": "A better name"}});
         to.schema(&format!("{name}Patch"), patch);
     }
     to.schema(&format!("{name}Page"), page::<R>());
-    for collect in [R::schemas, Common::schemas, Spine::schemas, R::State::schemas, HistoryPage::schemas, R::more_schemas] {
+    for collect in [
+        R::schemas,
+        Common::schemas,
+        Spine::schemas,
+        R::State::schemas,
+        HistoryPage::schemas,
+        R::more_schemas,
+    ] {
         to.named(collect);
     }
-    for (name, schema) in
-        [(HistoryPage::name(), json!(HistoryPage::schema())), (Ref::name(), json!(Ref::schema())), (counts_of::<R>().into(), counts::<R>())]
-    {
+    for (name, schema) in [
+        (HistoryPage::name(), json!(HistoryPage::schema())),
+        (Ref::name(), json!(Ref::schema())),
+        (counts_of::<R>().into(), counts::<R>()),
+    ] {
         to.schema(&name, schema);
     }
     for (name, schema) in [
@@ -59,12 +92,16 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
     }
 }
 
-/// `NewApiKey`: what is answered when an `ApiKey` was made, with a secret that is shown once and left out of a replay.
+/// `NewApiKey`: what is answered when an `ApiKey` was made, with a secret that is shown once and
+/// left out of a replay.
 pub fn with_secret(to: &mut Document, of: &str, name: &str, about: &str, secret: Value) {
     let mut made = to.known(of).cloned().unwrap_or_default();
     if let Some(members) = made.as_object_mut() {
         members.insert("description".into(), json!(about));
-        members.get_mut("properties").and_then(Value::as_object_mut).map(|all| all.insert("secret".into(), secret));
+        members
+            .get_mut("properties")
+            .and_then(Value::as_object_mut)
+            .map(|all| all.insert("secret".into(), secret));
     }
     to.schema(name, made);
 }
@@ -73,28 +110,46 @@ pub fn with_secret(to: &mut Document, of: &str, name: &str, about: &str, secret:
 pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
     let (one, kind) = (R::name(), R::KIND);
     let all = format!("/v1/{}", kind.path);
-    let (many, words) = (pascal(kind.path), (kind.name.replace('_', " "), kind.path.replace('-', " ")));
+    let (many, words) = (
+        pascal(kind.path),
+        (kind.name.replace('_', " "), kind.path.replace('-', " ")),
+    );
     let each = |rest: &str| format!("{all}/{{id}}{rest}");
     let (a, some) = (format!("{} {}", article(&words.0), words.0), words.1);
     let record = |status: &str, text: &str| {
-        good(status, json!({"description": text, "headers": headers(&["ETag", "Ledger-Position"]), "content": json_of(schema(&one))}))
+        good(
+            status,
+            json!({"description": text, "headers": headers(&["ETag", "Ledger-Position"]),
+                "content": json_of(schema(&one))}),
+        )
     };
     let created = good(
         "201",
-        json!({"description": "Created.", "headers": headers(&["ETag", "Location", "Ledger-Position", "Idempotency-Replayed"]), "content": json_of(schema(&one))}),
+        json!({"description": "Created.", "headers": headers(&["ETag", "Location",
+            "Ledger-Position", "Idempotency-Replayed"]), "content": json_of(schema(&one))}),
     );
     let listed = good(
         "200",
-        json!({"description": "A page.", "headers": headers(&["ETag", "Link", "Ledger-Position"]), "content": json_of(schema(&format!("{one}Page")))}),
+        json!({"description": "A page.", "headers": headers(&["ETag", "Link", "Ledger-Position"]),
+            "content": json_of(schema(&format!("{one}Page")))}),
     );
     let versions = good(
         "200",
-        json!({"description": "Newest first.", "headers": headers(&["Ledger-Position"]), "content": json_of(schema(&HistoryPage::name()))}),
+        json!({"description": "Newest first.", "headers": headers(&["Ledger-Position"]),
+            "content": json_of(schema(&HistoryPage::name()))}),
     );
-    let unchanged =
-        || good("304", json!({"description": "Unchanged since the tag that was sent.", "headers": headers(&["ETag", "Ledger-Position"])}));
+    let unchanged = || {
+        good(
+            "304",
+            json!({"description": "Unchanged since the tag that was sent.",
+                "headers": headers(&["ETag", "Ledger-Position"])}),
+        )
+    };
     let body = |name: &str, media: &[&str], needed: bool| {
-        let content: Members = media.iter().map(|media| ((*media).to_owned(), json!({"schema": schema(name)}))).collect();
+        let content: Members = media
+            .iter()
+            .map(|media| ((*media).to_owned(), json!({"schema": schema(name)})))
+            .collect();
         Some(json!({"required": needed, "content": content}))
     };
     let mut add = |path: String,
@@ -107,14 +162,21 @@ pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
                    good: Members,
                    bad: &[u16]| {
         let responses: Members = good.into_iter().chain(bad.iter().map(problem)).collect();
-        let mut operation = json!({"operationId": id, "tags": [kind.path], "summary": summary, "description": about,
+        let mut operation = json!({"operationId": id, "tags": [kind.path], "summary": summary,
+            "description": about,
             "security": [{"bearer": []}], "parameters": parameters, "responses": responses});
         if let (Some(operation), Some(body)) = (operation.as_object_mut(), body) {
             operation.insert("requestBody".into(), body);
         }
         to.operation(&path, method, operation);
     };
-    let merged = || body(&format!("{one}Patch"), &["application/merge-patch+json", "application/json"], true);
+    let merged = || {
+        body(
+            &format!("{one}Patch"),
+            &["application/merge-patch+json", "application/json"],
+            true,
+        )
+    };
     let common = |more: &[u16]| [&[400, 401, 403, 404, 429, 500, 503], more].concat();
     let changing = common(&[408, 409, 412, 413, 415, 422, 428]);
     add(
@@ -136,7 +198,10 @@ pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
         kind.about,
         vec![id(&kind), as_of(), archived_one(), if_none_match()],
         None,
-        record("200", "The record.").into_iter().chain(unchanged()).collect(),
+        record("200", "The record.")
+            .into_iter()
+            .chain(unchanged())
+            .collect(),
         &common(&[]),
     );
     add(
@@ -186,8 +251,12 @@ pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
             record("200", "The record with the link."),
             &changing,
         );
-        let relation = json!({"name": "relation", "in": "path", "required": true, "description": "The member that holds the link.", "schema": {"type": "string", "maxLength": 64, "enum": many_relations(&kind)}, "example": "scope_ids"});
-        let target = json!({"name": "to", "in": "path", "required": true, "description": "The linked record: its id or its code.", "schema": {"type": "string", "maxLength": 64}, "example": "SCO-1"});
+        let relation = json!({"name": "relation", "in": "path", "required": true,
+            "description": "The member that holds the link.", "schema": {"type": "string",
+                "maxLength": 64, "enum": many_relations(&kind)}, "example": "scope_ids"});
+        let target = json!({"name": "to", "in": "path", "required": true,
+            "description": "The linked record: its id or its code.", "schema": {"type": "string",
+                "maxLength": 64}, "example": "SCO-1"});
         add(
             each("/links/{relation}/{to}"),
             "delete",
@@ -203,7 +272,8 @@ pub fn operations<R: Resource>(to: &mut Document, does: Operations) {
     if does.archive {
         let gone = good(
             "204",
-            json!({"description": "Archived: it has left the lists, its history stays.", "headers": headers(&["ETag", "Ledger-Position"])}),
+            json!({"description": "Archived: it has left the lists, its history stays.",
+                "headers": headers(&["ETag", "Ledger-Position"])}),
         );
         add(
             each(""),
@@ -249,40 +319,86 @@ pub const REQUIREMENT: &str = "^[a-z0-9.-]+:[A-Za-z0-9().,-]{1,40}$";
 
 /// The members that clients write.
 pub fn writable_members<R: Resource>() -> Members {
-    members::<Common>().into_iter().chain(members::<R>()).chain(R::KIND.all_relations().map(|relation| link(relation, true))).collect()
+    members::<Common>()
+        .into_iter()
+        .chain(members::<R>())
+        .chain(R::KIND.all_relations().map(|relation| link(relation, true)))
+        .collect()
 }
 /// The members of a record as it is answered.
 pub fn record_members<R: Resource>() -> Members {
     let kind = R::KIND;
-    let states = (!kind.transitions.is_empty()).then(|| ("allowed_transitions".to_owned(), transitions(&kind)));
-    let status = ("status".to_owned(), json!({"type": "string", "enum": kind.statuses(), "description": "Where it is in its life."}));
-    let erasable = |(member, schema): (String, Value)| match kind.personal.contains(&member.as_str()) {
-        true => (member, nullable(schema)),
-        false => (member, schema),
-    };
-    let shown = members::<Common>().into_iter().chain(members::<R>()).chain(kind.all_relations().map(|relation| link(relation, false)));
+    let states = (!kind.transitions.is_empty())
+        .then(|| ("allowed_transitions".to_owned(), transitions(&kind)));
+    let status = (
+        "status".to_owned(),
+        json!({"type": "string", "enum": kind.statuses(), "description": "Where it is in its \
+            life."}),
+    );
+    let erasable =
+        |(member, schema): (String, Value)| match kind.personal.contains(&member.as_str()) {
+            true => (member, nullable(schema)),
+            false => (member, schema),
+        };
+    let shown = members::<Common>()
+        .into_iter()
+        .chain(members::<R>())
+        .chain(kind.all_relations().map(|relation| link(relation, false)));
     let shown = shown.map(erasable);
-    let computed = R::computed_schemas().into_iter().map(|(member, schema)| (member.to_owned(), schema));
-    members::<Spine>().into_iter().chain([status]).chain(shown).chain(members::<R::State>()).chain(computed).chain(states).collect()
+    let computed = R::computed_schemas()
+        .into_iter()
+        .map(|(member, schema)| (member.to_owned(), schema));
+    members::<Spine>()
+        .into_iter()
+        .chain([status])
+        .chain(shown)
+        .chain(members::<R::State>())
+        .chain(computed)
+        .chain(states)
+        .collect()
 }
 fn transitions(kind: &Kind) -> Value {
-    let mut verbs: Vec<_> = kind.transitions.iter().map(|transition| transition.verb).collect();
+    let mut verbs: Vec<_> = kind
+        .transitions
+        .iter()
+        .map(|transition| transition.verb)
+        .collect();
     verbs.sort_unstable();
     verbs.dedup();
-    json!({"type": "array", "maxItems": 20, "description": "What can be done with it in this state.", "items": {"type": "string", "enum": verbs}})
+    json!({"type": "array", "maxItems": 20, "description": "What can be done with it in this \
+        state.", "items": {"type": "string", "enum": verbs}})
 }
 /// The members of a type's schema.
 pub fn members<T: PartialSchema>() -> Members {
-    json!(T::schema()).get_mut("properties").map(Value::take).and_then(|p| serde_json::from_value(p).ok()).unwrap_or_default()
+    json!(T::schema())
+        .get_mut("properties")
+        .map(Value::take)
+        .and_then(|p| serde_json::from_value(p).ok())
+        .unwrap_or_default()
 }
 fn required<T: PartialSchema>() -> Vec<Value> {
-    json!(T::schema()).get_mut("required").map(Value::take).and_then(|list| serde_json::from_value(list).ok()).unwrap_or_default()
+    json!(T::schema())
+        .get_mut("required")
+        .map(Value::take)
+        .and_then(|list| serde_json::from_value(list).ok())
+        .unwrap_or_default()
 }
 /// The schema of a member that refers to records.
 pub fn link(relation: &Relation, input: bool) -> (String, Value) {
-    let what = if relation.to.is_empty() { "records of any kind".into() } else { format!("records of the kind {}", relation.to) };
-    let about = format!("Refers to {what}{}.", if input { ": ids or codes" } else { "" });
-    let id = if input { json!({"type": "string", "maxLength": 64}) } else { json!({"type": "string", "format": "uuid"}) };
+    let what = if relation.to.is_empty() {
+        "records of any kind".into()
+    } else {
+        format!("records of the kind {}", relation.to)
+    };
+    let about = format!(
+        "Refers to {what}{}.",
+        if input { ": ids or codes" } else { "" }
+    );
+    let id = if input {
+        json!({"type": "string", "maxLength": 64})
+    } else {
+        json!({"type": "string", "format": "uuid"})
+    };
     let schema = match (relation.many(), relation.required) {
         (true, _) => json!({"type": "array", "items": id, "maxItems": 1000, "description": about}),
         (false, needed) => {
@@ -299,14 +415,19 @@ pub fn link(relation: &Relation, input: bool) -> (String, Value) {
     (relation.member.to_owned(), schema)
 }
 fn many_relations(kind: &Kind) -> Vec<&'static str> {
-    kind.all_relations().filter(|relation| relation.many()).map(|relation| relation.member).collect()
+    kind.all_relations()
+        .filter(|relation| relation.many())
+        .map(|relation| relation.member)
+        .collect()
 }
 /// The schema that accepts null besides.
 pub fn nullable(mut schema: Value) -> Value {
     match schema.get("type").cloned() {
         Some(Value::Array(_)) => schema,
         Some(kind) => {
-            schema.as_object_mut().map(|members| members.insert("type".into(), json!([kind, "null"])));
+            schema
+                .as_object_mut()
+                .map(|members| members.insert("type".into(), json!([kind, "null"])));
             schema
         }
         None if schema.get("oneOf").is_some() => schema,
@@ -315,17 +436,31 @@ pub fn nullable(mut schema: Value) -> Value {
 }
 /// `RiskMethodologies` of `risk-methodologies`.
 pub fn pascal(path: &str) -> String {
-    path.split(['-', '_']).flat_map(|word| word.chars().take(1).flat_map(char::to_uppercase).chain(word.chars().skip(1))).collect()
+    path.split(['-', '_'])
+        .flat_map(|word| {
+            word.chars()
+                .take(1)
+                .flat_map(char::to_uppercase)
+                .chain(word.chars().skip(1))
+        })
+        .collect()
 }
 fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" }
+    if word.starts_with(['a', 'e', 'i', 'o']) {
+        "an"
+    } else {
+        "a"
+    }
 }
 /// A reference to a schema.
 pub fn schema(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 fn problem(status: &u16) -> (String, Value) {
-    (status.to_string(), json!({"$ref": format!("#/components/responses/Problem{status}")}))
+    (
+        status.to_string(),
+        json!({"$ref": format!("#/components/responses/Problem{status}")}),
+    )
 }
 fn good(status: &str, response: Value) -> Members {
     Members::from_iter([(status.to_owned(), response)])
@@ -336,10 +471,21 @@ pub fn json_of(schema: Value) -> Value {
 }
 /// Headers, by reference.
 pub fn headers(names: &[&str]) -> Value {
-    names.iter().map(|name| ((*name).to_owned(), json!({"$ref": format!("#/components/headers/{name}")}))).collect::<Members>().into()
+    names
+        .iter()
+        .map(|name| {
+            (
+                (*name).to_owned(),
+                json!({"$ref": format!("#/components/headers/{name}")}),
+            )
+        })
+        .collect::<Members>()
+        .into()
 }
 fn id(kind: &Kind) -> Value {
-    json!({"name": "id", "in": "path", "required": true, "description": "The record: its id or its code.", "schema": {"type": "string", "maxLength": 64}, "example": format!("{}-1", kind.code)})
+    json!({"name": "id", "in": "path", "required": true, "description": "The record: its id or \
+        its code.", "schema": {"type": "string", "maxLength": 64}, "example": format!("{}-1",
+            kind.code)})
 }
 fn if_match() -> Value {
     parameter("IfMatch")
@@ -363,8 +509,11 @@ fn limit() -> Value {
     parameter("Limit")
 }
 fn before_seq() -> Value {
-    json!({"name": "before_seq", "in": "query", "required": false, "description": "Only versions before this position.", "schema": {"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX}})
+    json!({"name": "before_seq", "in": "query", "required": false, "description": "Only versions \
+        before this position.", "schema": {"type": "integer", "format": "int64", "minimum": 0,
+            "maximum": i64::MAX}})
 }
 fn include_body() -> Value {
-    json!({"name": "include", "in": "query", "required": false, "description": "The whole record with each version.", "schema": {"type": "string", "enum": ["body"]}})
+    json!({"name": "include", "in": "query", "required": false, "description": "The whole record \
+        with each version.", "schema": {"type": "string", "enum": ["body"]}})
 }

@@ -1,12 +1,14 @@
-//! Who presents a credential. Resolved ones stay in memory for a few seconds, so that a request costs no query to know its caller; what this
-//! process changes is forgotten at once.
+//! Who presents a credential. Resolved ones stay in memory for a few seconds, so that a request
+//! costs no query to know its caller; what this process changes is forgotten at once.
 use super::House;
 use super::house::FRESH;
 use crate::access::token::Session;
 use crate::access::{Actor, ActorKind, Caller, KnownNames, Limits, Role, api_key};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::Conn;
-use crate::db::schema::{credentials as cr, key_secrets as k, ledger_entries as e, refresh_tokens as rt, versions as v};
+use crate::db::schema::{
+    credentials as cr, key_secrets as k, ledger_entries as e, refresh_tokens as rt, versions as v,
+};
 use crate::ledger;
 use crate::records::accounts;
 use actix_web::http::header::HeaderValue;
@@ -35,13 +37,17 @@ impl Directory {
     /// Forgets an organization's callers.
     pub fn forget(&self, tenant: TenantId) {
         if let Ok(mut all) = self.callers.write() {
-            all.values_mut().filter(|(caller, _)| caller.tenant == tenant).for_each(|(_, since)| *since = None);
+            all.values_mut()
+                .filter(|(caller, _)| caller.tenant == tenant)
+                .for_each(|(_, since)| *since = None);
         }
     }
     /// A caller that was looked up within `age`.
     fn get(&self, slot: Slot, age: Duration) -> Option<Arc<Caller>> {
         let all = self.callers.read().ok()?;
-        all.get(&slot).filter(|(_, since)| since.is_some_and(|since| since.elapsed() < age)).map(|(caller, _)| caller.clone())
+        all.get(&slot)
+            .filter(|(_, since)| since.is_some_and(|since| since.elapsed() < age))
+            .map(|(caller, _)| caller.clone())
     }
     /// Was this credential good when it was last looked up?
     fn seen(&self, slot: Slot) -> bool {
@@ -54,10 +60,16 @@ impl Directory {
     }
     /// What the accounts of an organization are called: one piece of memory for all its callers.
     fn names(&self, tenant: TenantId) -> Arc<KnownNames> {
-        self.names.write().map(|mut all| all.entry(tenant).or_default().clone()).unwrap_or_default()
+        self.names
+            .write()
+            .map(|mut all| all.entry(tenant).or_default().clone())
+            .unwrap_or_default()
     }
     fn put(&self, slot: Slot, caller: Caller) {
-        let caller = Caller { names: self.names(caller.tenant), ..caller };
+        let caller = Caller {
+            names: self.names(caller.tenant),
+            ..caller
+        };
         if let Ok(mut all) = self.callers.write() {
             if all.len() >= 10_000 {
                 all.retain(|_, (_, since)| since.is_some_and(|since| since.elapsed() < FRESH));
@@ -70,16 +82,35 @@ impl Directory {
 impl House {
     /// The caller of this `Authorization` header, as far as it is in memory.
     pub fn caller(&self, authorization: Option<&HeaderValue>) -> Result<Arc<Caller>> {
-        let none = || Problem::new(Code::Unauthenticated, "No credential was sent. Send `Authorization: Bearer <key or access token>`.");
-        let given = authorization.ok_or_else(none)?.to_str().map_err(|_| not_good())?;
+        let none = || {
+            Problem::new(
+                Code::Unauthenticated,
+                "No credential was sent. Send `Authorization: Bearer <key or access token>`.",
+            )
+        };
+        let given = authorization
+            .ok_or_else(none)?
+            .to_str()
+            .map_err(|_| not_good())?;
         let (slot, until) = self.slot(given).ok_or_else(not_good)?;
-        // What was fresh when the request came in is good for its handler, though the moment has passed since.
+        // What was fresh when the request came in is good for its handler, though the moment has
+        // passed since.
         let caller = self.directory.get(slot, 2 * FRESH).ok_or_else(not_good)?;
-        if self.now() < ends(until, &caller) { Ok(caller) } else { Err(not_good()) }
+        if self.now() < ends(until, &caller) {
+            Ok(caller)
+        } else {
+            Err(not_good())
+        }
     }
-    /// The caller of this header as it is now, with the credential that says so: a body may have taken its time, in which a key was revoked.
-    pub(super) async fn caller_again(&self, authorization: Option<&HeaderValue>) -> Result<(Arc<Caller>, Credential)> {
-        let text = authorization.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    /// The caller of this header as it is now, with the credential that says so: a body may have
+    /// taken its time, in which a key was revoked.
+    pub(super) async fn caller_again(
+        &self,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<(Arc<Caller>, Credential)> {
+        let text = authorization
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         self.recognise(text, || Ok(())).await?;
         let (slot, _) = self.slot(text).ok_or_else(not_good)?;
         Ok((self.caller(authorization)?, Credential(slot)))
@@ -91,12 +122,25 @@ impl House {
     /// A user who has shown that the account is theirs, and has no credential yet.
     pub async fn holder(&self, tenant: TenantId, user: Id) -> Result<Option<Caller>> {
         let now = self.now();
-        let found = self.database.glance(move |conn| caller_of(conn, tenant, user, now)).await?;
-        Ok(found.map(|caller| Caller { names: self.directory.names(tenant), ..caller }))
+        let found = self
+            .database
+            .glance(move |conn| caller_of(conn, tenant, user, now))
+            .await?;
+        Ok(found.map(|caller| Caller {
+            names: self.directory.names(tenant),
+            ..caller
+        }))
     }
-    /// Sees to it that the caller is in memory; says whether there is one. `admit` is asked before a credential that was never seen is looked up.
-    pub async fn recognise(&self, authorization: &str, admit: impl FnOnce() -> Result<()>) -> Result<bool> {
-        let Some((slot, until)) = self.slot(authorization) else { return Ok(false) };
+    /// Sees to it that the caller is in memory; says whether there is one. `admit` is asked before
+    /// a credential that was never seen is looked up.
+    pub async fn recognise(
+        &self,
+        authorization: &str,
+        admit: impl FnOnce() -> Result<()>,
+    ) -> Result<bool> {
+        let Some((slot, until)) = self.slot(authorization) else {
+            return Ok(false);
+        };
         let now = self.now();
         if let Some(caller) = self.directory.get(slot, FRESH) {
             return Ok(now < ends(until, &caller));
@@ -105,10 +149,21 @@ impl House {
             admit()?;
         }
         let goes_on = match slot {
-            Slot::User(session) => self.logins().sessions().run(move |conn| goes_on(conn, session)).await?,
+            Slot::User(session) => {
+                self.logins()
+                    .sessions()
+                    .run(move |conn| goes_on(conn, session))
+                    .await?
+            }
             Slot::Key(_) => true,
         };
-        let found = if goes_on { self.database.glance(move |conn| look_up(conn, slot, now)).await? } else { None };
+        let found = if goes_on {
+            self.database
+                .glance(move |conn| look_up(conn, slot, now))
+                .await?
+        } else {
+            None
+        };
         let known = found.is_some();
         match found {
             Some(caller) => self.directory.put(slot, caller),
@@ -142,8 +197,16 @@ fn ends(until: Option<Instant>, caller: &Caller) -> Instant {
 
 /// Was this session ended by nobody yet?
 fn goes_on(conn: &mut Conn, session: Session) -> Result<bool> {
-    let tokens = rt::table.filter(rt::family.eq(session.family).and(rt::user_id.eq(session.user)));
-    Ok(tokens.select(rt::epoch).first::<i32>(conn).optional()?.is_some())
+    let tokens = rt::table.filter(
+        rt::family
+            .eq(session.family)
+            .and(rt::user_id.eq(session.user)),
+    );
+    Ok(tokens
+        .select(rt::epoch)
+        .first::<i32>(conn)
+        .optional()?
+        .is_some())
 }
 
 #[derive(Deserialize)]
@@ -165,7 +228,9 @@ struct UserImage {
 }
 
 fn look_up(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> {
-    let Some(caller) = stands(conn, slot, now)? else { return Ok(None) };
+    let Some(caller) = stands(conn, slot, now)? else {
+        return Ok(None);
+    };
     let known_at = ledger::read::end(conn, caller.tenant)?.accounts;
     Ok(Some(Caller { known_at, ..caller }))
 }
@@ -173,9 +238,22 @@ fn look_up(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> 
 fn stands(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> {
     match slot {
         Slot::Key(hash) => key(conn, &hash, now),
-        Slot::User(Session { tenant, user, epoch, .. }) => {
-            let current = cr::table.find((tenant, user)).select(cr::epoch).get_result::<i32>(conn).optional()?;
-            if current == Some(epoch) { caller_of(conn, tenant, user, now) } else { Ok(None) }
+        Slot::User(Session {
+            tenant,
+            user,
+            epoch,
+            ..
+        }) => {
+            let current = cr::table
+                .find((tenant, user))
+                .select(cr::epoch)
+                .get_result::<i32>(conn)
+                .optional()?;
+            if current == Some(epoch) {
+                caller_of(conn, tenant, user, now)
+            } else {
+                Ok(None)
+            }
         }
     }
 }
@@ -185,9 +263,16 @@ fn stands(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> {
 pub(super) struct Credential(Slot);
 
 impl Credential {
-    /// The caller as it is behind the organization's lock, where `accounts` is the position of the last entry about an account: who was found before
-    /// it is asked for again. 401 when the credential is good for nothing any more.
-    pub(super) fn caller(self, conn: &mut Conn, accounts: i64, known: Arc<Caller>, now: Instant) -> Result<Arc<Caller>> {
+    /// The caller as it is behind the organization's lock, where `accounts` is the position of the
+    /// last entry about an account: who was found before it is asked for again. 401 when the
+    /// credential is good for nothing any more.
+    pub(super) fn caller(
+        self,
+        conn: &mut Conn,
+        accounts: i64,
+        known: Arc<Caller>,
+        now: Instant,
+    ) -> Result<Arc<Caller>> {
         // Whoever logged out through another process wrote no entry.
         if let (Slot::User(session), Conn::Pg(_)) = (self.0, &*conn)
             && !goes_on(conn, session)?
@@ -195,31 +280,59 @@ impl Credential {
             return Err(not_good());
         }
         if accounts <= known.known_at {
-            return if now < known.expires_at { Ok(known) } else { Err(not_good()) };
+            return if now < known.expires_at {
+                Ok(known)
+            } else {
+                Err(not_good())
+            };
         }
         let fresh = stands(conn, self.0, now)?.ok_or_else(not_good)?;
-        Ok(Arc::new(Caller { names: known.names.clone(), known_at: accounts, ..fresh }))
+        Ok(Arc::new(Caller {
+            names: known.names.clone(),
+            known_at: accounts,
+            ..fresh
+        }))
     }
 }
 
 fn not_good() -> Problem {
-    let why = "The credential that was sent is not good: it is unknown, has ended or was revoked, or its account was disabled. Log in again, or ask \
+    let why = "The credential that was sent is not good: it is unknown, has ended or was revoked, \
+        or its account was disabled. Log in again, or ask \
                an admin for a new key.";
     Problem::new(Code::Unauthenticated, why).of_credential()
 }
 
 fn caller_of(conn: &mut Conn, tenant: TenantId, id: Id, now: Instant) -> Result<Option<Caller>> {
     Ok(user(conn, tenant, id, now)?.map(|(user, until)| {
-        let actor = Actor { kind: ActorKind::User, id, name: user.name, person_id: Some(user.person_id.unwrap_or(id)) };
+        let actor = Actor {
+            kind: ActorKind::User,
+            id,
+            name: user.name,
+            person_id: Some(user.person_id.unwrap_or(id)),
+        };
         let ends = now.plus_millis(3_600_000);
-        Caller::new(tenant, actor, user.roles, Limits::default(), until.map_or(ends, |until| until.min(ends)))
+        Caller::new(
+            tenant,
+            actor,
+            user.roles,
+            Limits::default(),
+            until.map_or(ends, |until| until.min(ends)),
+        )
     }))
 }
 
 fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
-    let row = k::table.find(hash).select((k::tenant_id, k::key_id, k::expires_at)).get_result(conn).optional()?;
-    let Some((tenant, id, until)): Option<(TenantId, Id, Instant)> = row else { return Ok(None) };
-    let Some(image) = image::<KeyImage>(conn, tenant, id)? else { return Ok(None) };
+    let row = k::table
+        .find(hash)
+        .select((k::tenant_id, k::key_id, k::expires_at))
+        .get_result(conn)
+        .optional()?;
+    let Some((tenant, id, until)): Option<(TenantId, Id, Instant)> = row else {
+        return Ok(None);
+    };
+    let Some(image) = image::<KeyImage>(conn, tenant, id)? else {
+        return Ok(None);
+    };
     let mut expires_at = until.min(image.expires_at);
     if image.revoked_at.is_some() || expires_at <= now {
         return Ok(None);
@@ -230,31 +343,68 @@ fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
         Some(of) => match user(conn, tenant, of, now)? {
             Some((user, until)) => {
                 expires_at = until.map_or(expires_at, |until| until.min(expires_at));
-                let roles = user.roles.into_iter().filter(|role| *role == image.role).take(1).collect();
+                let roles = user
+                    .roles
+                    .into_iter()
+                    .filter(|role| *role == image.role)
+                    .take(1)
+                    .collect();
                 (Some(user.person_id.unwrap_or(of)), roles)
             }
             None => return Ok(None),
         },
     };
-    let actor = Actor { kind: ActorKind::ApiKey, id, name: image.name, person_id };
-    Ok(Some(Caller::new(tenant, actor, roles, image.limits, expires_at).of_user(image.user_id)))
+    let actor = Actor {
+        kind: ActorKind::ApiKey,
+        id,
+        name: image.name,
+        person_id,
+    };
+    Ok(Some(
+        Caller::new(tenant, actor, roles, image.limits, expires_at).of_user(image.user_id),
+    ))
 }
 
 /// A user who may come in, and until when where an end is set.
-fn user(conn: &mut Conn, tenant: TenantId, id: Id, now: Instant) -> Result<Option<(UserImage, Option<Instant>)>> {
-    let Some(entry) = accounts::entry(conn, tenant, id, now)? else { return Ok(None) };
+fn user(
+    conn: &mut Conn,
+    tenant: TenantId,
+    id: Id,
+    now: Instant,
+) -> Result<Option<(UserImage, Option<Instant>)>> {
+    let Some(entry) = accounts::entry(conn, tenant, id, now)? else {
+        return Ok(None);
+    };
     Ok(image::<UserImage>(conn, tenant, id)?.map(|user| (user, entry.until)))
 }
 
 /// The standing image of an account that is not archived.
-fn image<T: serde::de::DeserializeOwned>(conn: &mut Conn, tenant: TenantId, id: Id) -> Result<Option<T>> {
-    let row = v::table.inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq))));
+fn image<T: serde::de::DeserializeOwned>(
+    conn: &mut Conn,
+    tenant: TenantId,
+    id: Id,
+) -> Result<Option<T>> {
     let row =
-        row.filter(v::tenant_id.eq(tenant).and(v::id.eq(id)).and(v::archived_at.is_null()).and(v::to_seq.eq(crate::db::dialect::OPEN)));
-    let found: Option<(String, i16, String, Option<String>)> =
-        row.select((v::kind, e::schema, e::body, e::personal)).get_result(conn).optional()?;
-    let Some((kind, schema, body, personal)) = found else { return Ok(None) };
-    let kind = crate::records::kind::named(&kind).ok_or_else(|| Problem::internal(format!("an account of kind {kind}")))?;
-    let image = crate::records::record::image(kind, schema, &body, personal.as_deref()).map_err(Problem::internal)?;
-    serde_json::from_value(image.into()).map(Some).map_err(Problem::internal)
+        v::table.inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq))));
+    let row = row.filter(
+        v::tenant_id
+            .eq(tenant)
+            .and(v::id.eq(id))
+            .and(v::archived_at.is_null())
+            .and(v::to_seq.eq(crate::db::dialect::OPEN)),
+    );
+    let found: Option<(String, i16, String, Option<String>)> = row
+        .select((v::kind, e::schema, e::body, e::personal))
+        .get_result(conn)
+        .optional()?;
+    let Some((kind, schema, body, personal)) = found else {
+        return Ok(None);
+    };
+    let kind = crate::records::kind::named(&kind)
+        .ok_or_else(|| Problem::internal(format!("an account of kind {kind}")))?;
+    let image = crate::records::record::image(kind, schema, &body, personal.as_deref())
+        .map_err(Problem::internal)?;
+    serde_json::from_value(image.into())
+        .map(Some)
+        .map_err(Problem::internal)
 }

@@ -1,4 +1,5 @@
-//! The doorstep: what is asked of every request before anyone is let in. How many come from where, whose credential it is, and what is too long.
+//! The doorstep: what is asked of every request before anyone is let in. How many come from where,
+//! whose credential it is, and what is too long.
 use super::House;
 use super::client::client_address;
 use super::limit::Standing;
@@ -12,17 +13,21 @@ use actix_web::{HttpMessage, HttpRequest, web::Data};
 #[derive(Debug, Clone, Copy)]
 pub struct RequestId(pub Id);
 
-/// What needs no credential: no query parameters, and as many requests from one address as one key has.
+/// What needs no credential: no query parameters, and as many requests from one address as one key
+/// has.
 pub fn open_door(request: &HttpRequest) -> Result<()> {
     count(request)?;
     threshold(request)
 }
 /// Counts a request without a credential.
 pub fn count(request: &HttpRequest) -> Result<()> {
-    let house = request.app_data::<Data<House>>().ok_or_else(|| Problem::internal("no house"))?;
+    let house = request
+        .app_data::<Data<House>>()
+        .ok_or_else(|| Problem::internal("no house"))?;
     within(request, house.limiter.take_from(client_address(request)))
 }
-/// The same for what asks whether the service is there: nobody's flood may answer for it, so it is not counted.
+/// The same for what asks whether the service is there: nobody's flood may answer for it, so it is
+/// not counted.
 pub fn threshold(request: &HttpRequest) -> Result<()> {
     conditions(request)?;
     query::known(request)
@@ -36,13 +41,30 @@ pub struct Account(pub ActorKind, pub Id);
 #[derive(Debug, Clone, Copy)]
 pub struct Counted;
 
-/// Makes the caller known before the handler's extractors look for it. A credential that is not good counts as a request of its address, and an address
-/// that has none left is not looked up: neither guesses nor floods cost a query each.
+/// Makes the caller known before the handler's extractors look for it. A credential that is not
+/// good counts as a request of its address, and an address that has none left is not looked up:
+/// neither guesses nor floods cost a query each.
 pub async fn recognise(request: &HttpRequest) -> Result<()> {
-    let Some(authorization) = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else { return Ok(()) };
-    let Some(house) = request.app_data::<Data<House>>() else { return Ok(()) };
+    let Some(authorization) = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return Ok(());
+    };
+    let Some(house) = request.app_data::<Data<House>>() else {
+        return Ok(());
+    };
     let client = client_address(request);
-    let admit = || within(request, house.limiter.look_at(client).filter(|standing| standing.retry_after.is_some()));
+    let admit = || {
+        within(
+            request,
+            house
+                .limiter
+                .look_at(client)
+                .filter(|standing| standing.retry_after.is_some()),
+        )
+    };
     match house.recognise(authorization, admit).await? {
         true => Ok(()),
         false => {
@@ -54,10 +76,16 @@ pub async fn recognise(request: &HttpRequest) -> Result<()> {
 
 /// 429 when there were too many; what is left stands in the answer's headers.
 pub(super) fn within(request: &HttpRequest, standing: Option<Standing>) -> Result<()> {
-    let Some(standing) = standing else { return Ok(()) };
+    let Some(standing) = standing else {
+        return Ok(());
+    };
     request.extensions_mut().insert(standing);
     match standing.retry_after {
-        Some(seconds) => Err(Problem::new(Code::RateLimited, "There were too many requests for now.").retry_after(seconds)),
+        Some(seconds) => Err(Problem::new(
+            Code::RateLimited,
+            "There were too many requests for now.",
+        )
+        .retry_after(seconds)),
         None => Ok(()),
     }
 }
@@ -67,11 +95,29 @@ pub const CONDITION: usize = 1000;
 
 /// 400 for conditions that are longer than anyone needs.
 fn conditions(request: &HttpRequest) -> Result<()> {
-    let long = |name: &header::HeaderName| request.headers().get_all(name).map(|value| value.len() + 1).sum::<usize>() > CONDITION + 1;
+    let long = |name: &header::HeaderName| {
+        request
+            .headers()
+            .get_all(name)
+            .map(|value| value.len() + 1)
+            .sum::<usize>()
+            > CONDITION + 1
+    };
     let faults: Vec<Invalid> = [header::IF_MATCH, header::IF_NONE_MATCH]
         .iter()
         .filter(|name| long(name))
-        .map(|name| Invalid { location: "header", ..Invalid::query(name.as_str(), "invalid_parameter", "at most 1,000 characters") })
+        .map(|name| Invalid {
+            location: "header",
+            ..Invalid::query(
+                name.as_str(),
+                "invalid_parameter",
+                "at most 1,000 characters",
+            )
+        })
         .collect();
-    if faults.is_empty() { Ok(()) } else { Err(Problem::parameters(faults)) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::parameters(faults))
+    }
 }

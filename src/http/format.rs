@@ -8,28 +8,49 @@ use std::cmp::Reverse;
 /// The media type of tables (RFC 4180).
 pub const CSV: &str = "text/csv; charset=utf-8";
 
-/// Is another format of the view asked for, by `format` or by `Accept`? A browser's link cannot set headers, so the parameter comes first.
+/// Is another format of the view asked for, by `format` or by `Accept`? A browser's link cannot set
+/// headers, so the parameter comes first.
 pub fn wants(request: &HttpRequest, then: &Then, format: &str, media: &str) -> Result<bool> {
     chosen(request, then.get("format"), format, media)
 }
 /// The same for what the query says of it.
-pub fn chosen(request: &HttpRequest, said: Option<&str>, format: &str, media: &str) -> Result<bool> {
+pub fn chosen(
+    request: &HttpRequest,
+    said: Option<&str>,
+    format: &str,
+    media: &str,
+) -> Result<bool> {
     match said {
         Some("json") => Ok(false),
         Some(asked) if asked == format => Ok(true),
-        Some(_) => Err(Problem::parameters(vec![Invalid::query("format", "invalid_parameter", format!("json or {format} is needed"))])),
-        None => match (quality(request, media), quality(request, "application/json")) {
-            (None, None) => Err(Problem::new(Code::NotAcceptable, format!("Available: application/json, {media}."))),
+        Some(_) => Err(Problem::parameters(vec![Invalid::query(
+            "format",
+            "invalid_parameter",
+            format!("json or {format} is needed"),
+        )])),
+        None => match (
+            quality(request, media),
+            quality(request, "application/json"),
+        ) {
+            (None, None) => Err(Problem::new(
+                Code::NotAcceptable,
+                format!("Available: application/json, {media}."),
+            )),
             (other, json) => Ok(other > json),
         },
     }
 }
 
-/// How much `Accept` wants a media type (RFC 9110 12.5.1): its quality, then how exactly it is named, then how early; `None` is not at all. Without the
-/// header, or with one that cannot be read, everything is as good.
+/// How much `Accept` wants a media type (RFC 9110 12.5.1): its quality, then how exactly it is
+/// named, then how early; `None` is not at all. Without the header, or with one that cannot be
+/// read, everything is as good.
 pub fn quality(request: &HttpRequest, media: &str) -> Option<Wanted> {
-    let accept = Accept::parse(request).ok().filter(|accept| !accept.is_empty());
-    let Some(accept) = accept else { return Some(Wanted::default()) };
+    let accept = Accept::parse(request)
+        .ok()
+        .filter(|accept| !accept.is_empty());
+    let Some(accept) = accept else {
+        return Some(Wanted::default());
+    };
     let (kind, _) = media.split_once('/')?;
     let ranges = accept.iter().enumerate().filter_map(|(place, range)| {
         let exactly = match range.item.essence_str() {
@@ -42,7 +63,11 @@ pub fn quality(request: &HttpRequest, media: &str) -> Option<Wanted> {
     });
     // The range that names it most exactly says how much it is wanted.
     let (exactly, place, quality) = ranges.max_by_key(|(exactly, place, _)| (*exactly, *place))?;
-    (quality > Quality::ZERO).then_some(Wanted { quality: Some(quality), exactly, place: Some(place) })
+    (quality > Quality::ZERO).then_some(Wanted {
+        quality: Some(quality),
+        exactly,
+        place: Some(place),
+    })
 }
 
 /// How much a media type is wanted; the more the greater.
@@ -55,18 +80,30 @@ pub struct Wanted {
 
 /// What a query says of the format, and the rest of it.
 pub fn format_of(query: &str) -> (Option<String>, String) {
-    let (format, rest): (Vec<_>, Vec<_>) = form_urlencoded::parse(query.as_bytes()).partition(|(name, _)| name == "format");
-    let rest = form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).finish();
-    (format.into_iter().next_back().map(|(_, format)| format.into_owned()), rest)
+    let (format, rest): (Vec<_>, Vec<_>) =
+        form_urlencoded::parse(query.as_bytes()).partition(|(name, _)| name == "format");
+    let rest = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(rest)
+        .finish();
+    (
+        format
+            .into_iter()
+            .next_back()
+            .map(|(_, format)| format.into_owned()),
+        rest,
+    )
 }
 
-/// What a spreadsheet may take for the beginning of a formula, in its half-width and its full-width form.
+/// What a spreadsheet may take for the beginning of a formula, in its half-width and its full-width
+/// form.
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
-/// What may separate cells, whatever the program that opens the table was told; a cell of ours may hold it.
+/// What may separate cells, whatever the program that opens the table was told; a cell of ours may
+/// hold it.
 const SEPARATORS: [char; 6] = [',', ';', '|', '\t', '\r', '\n'];
 
-/// Text that no spreadsheet takes for a formula: an apostrophe is put before whatever might begin one, at the beginning of the text and after
-/// everything that might begin another cell. [`plain`] takes exactly these away.
+/// Text that no spreadsheet takes for a formula: an apostrophe is put before whatever might begin
+/// one, at the beginning of the text and after everything that might begin another cell. [`plain`]
+/// takes exactly these away.
 pub fn neutral(text: &str) -> String {
     let mut safe = String::with_capacity(text.len() + 4);
     for (n, part) in text.split_inclusive(SEPARATORS).enumerate() {
@@ -81,33 +118,44 @@ pub fn neutral(text: &str) -> String {
 pub fn plain(cell: &str) -> String {
     let mut text = String::with_capacity(cell.len());
     for (n, part) in cell.split_inclusive(SEPARATORS).enumerate() {
-        let rest = part.strip_prefix('\'').filter(|rest| begins_formula(n, rest));
+        let rest = part
+            .strip_prefix('\'')
+            .filter(|rest| begins_formula(n, rest));
         text.push_str(rest.unwrap_or(part));
     }
     text
 }
-/// May this part be the beginning of a formula, behind blanks, quotes, marks that nobody sees, and apostrophes?
+/// May this part be the beginning of a formula, behind blanks, quotes, marks that nobody sees, and
+/// apostrophes?
 fn begins_formula(n: usize, part: &str) -> bool {
     let unseen = |letter: char| {
         letter == '\''
             || letter == '"'
             || letter.is_whitespace() && !SEPARATORS.contains(&letter)
-            || matches!(letter, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{00ad}')
+            || matches!(letter,
+                '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{00ad}')
             || letter.is_control() && !SEPARATORS.contains(&letter)
     };
-    // A tab or a line break at the beginning of a cell is dropped by some programs, and what follows begins it.
+    // A tab or a line break at the beginning of a cell is dropped by some programs, and what
+    // follows begins it.
     let dropped = |letter| n == 0 && ['\t', '\r', '\n'].contains(&letter);
-    part.trim_start_matches(unseen).starts_with(|letter| FORMULA.contains(&letter) || dropped(letter))
+    part.trim_start_matches(unseen)
+        .starts_with(|letter| FORMULA.contains(&letter) || dropped(letter))
 }
 
-/// Rows as a table (RFC 4180): every cell of text is neutral. The one place where tables are written.
+/// Rows as a table (RFC 4180): every cell of text is neutral. The one place where tables are
+/// written.
 pub fn table(rows: impl IntoIterator<Item = Vec<Cell>>) -> Result<Vec<u8>> {
-    let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    let mut table = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
     let cell = |cell: Cell| match cell {
         Cell::Text(text) => neutral(&text),
         Cell::Plain(value) => value,
     };
-    rows.into_iter().try_for_each(|row| table.write_record(row.into_iter().map(cell))).map_err(Problem::internal)?;
+    rows.into_iter()
+        .try_for_each(|row| table.write_record(row.into_iter().map(cell)))
+        .map_err(Problem::internal)?;
     table.into_inner().map_err(Problem::internal)
 }
 
@@ -126,7 +174,9 @@ impl From<String> for Cell {
 }
 /// A row of text.
 pub fn texts(row: impl IntoIterator<Item = impl Into<String>>) -> Vec<Cell> {
-    row.into_iter().map(|text| Cell::Text(text.into())).collect()
+    row.into_iter()
+        .map(|text| Cell::Text(text.into()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -157,10 +207,25 @@ mod tests {
             ("text/csv;q=0.000, application/json;q=0", None),
             ("", Some(false)),
         ] {
-            let request = TestRequest::default().insert_header(("Accept", accept)).to_http_request();
-            assert_eq!(chosen(&request, None, "csv", "text/csv").ok(), csv, "{accept}");
+            let request = TestRequest::default()
+                .insert_header(("Accept", accept))
+                .to_http_request();
+            assert_eq!(
+                chosen(&request, None, "csv", "text/csv").ok(),
+                csv,
+                "{accept}"
+            );
         }
-        assert_eq!(chosen(&TestRequest::default().to_http_request(), None, "csv", "text/csv").ok(), Some(false));
+        assert_eq!(
+            chosen(
+                &TestRequest::default().to_http_request(),
+                None,
+                "csv",
+                "text/csv"
+            )
+            .ok(),
+            Some(false)
+        );
     }
 
     #[test]
@@ -196,20 +261,34 @@ mod tests {
 
     #[test]
     fn what_was_made_neutral_comes_back_exactly() {
-        let letters = ['=', '-', '\'', ' ', ';', ',', '\t', '\r', '\n', '"', 'x', '＝', '\u{a0}', '|'];
+        let letters = [
+            '=', '-', '\'', ' ', ';', ',', '\t', '\r', '\n', '"', 'x', '＝', '\u{a0}', '|',
+        ];
         let mut texts = vec![String::new()];
         for _ in 0..4 {
-            texts = texts.iter().flat_map(|text| letters.iter().map(move |letter| format!("{text}{letter}"))).collect();
+            texts = texts
+                .iter()
+                .flat_map(|text| letters.iter().map(move |letter| format!("{text}{letter}")))
+                .collect();
             for text in &texts {
                 assert_eq!(plain(&neutral(text)), *text, "{text:?}");
-                assert!(!neutral(text).split(SEPARATORS).any(|part| part.starts_with(FORMULA)), "{text:?}");
+                assert!(
+                    !neutral(text)
+                        .split(SEPARATORS)
+                        .any(|part| part.starts_with(FORMULA)),
+                    "{text:?}"
+                );
             }
         }
     }
 
     #[test]
     fn numbers_stay_numbers() {
-        let row = vec![Cell::Plain("-3".into()), Cell::Text("-3".into()), Cell::Text("a;=b".into())];
+        let row = vec![
+            Cell::Plain("-3".into()),
+            Cell::Text("-3".into()),
+            Cell::Text("a;=b".into()),
+        ];
         assert_eq!(table([row]).ok(), Some(b"-3,'-3,a;'=b\r\n".to_vec()));
     }
 }

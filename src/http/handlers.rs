@@ -10,7 +10,10 @@ use serde_json::{Map, json};
 use utoipa::ToSchema;
 use validator::Validate;
 
-pub(super) async fn list<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) -> Result<HttpResponse> {
+pub(super) async fn list<R: Resource>(
+    guard: Guard<Read<R>>,
+    request: HttpRequest,
+) -> Result<HttpResponse> {
     veil::asked(guard.caller(), &R::KIND, request.query_string())?;
     let (format, query) = format_of(request.query_string());
     if chosen(&request, format.as_deref(), "csv", "text/csv")? {
@@ -23,7 +26,10 @@ pub(super) async fn list<R: Resource>(guard: Guard<Read<R>>, request: HttpReques
         Ok((Answer::json(listed.json), listed.next_cursor))
     };
     let answer = guard.view(as_of, move |reader| {
-        page(reader).map(|(answer, next)| Answer { link: next.map(|cursor| link::<R>(&query, &cursor)), ..answer })
+        page(reader).map(|(answer, next)| Answer {
+            link: next.map(|cursor| link::<R>(&query, &cursor)),
+            ..answer
+        })
     });
     Ok(answer.await?.respond_to(&request))
 }
@@ -31,23 +37,42 @@ pub(super) async fn list<R: Resource>(guard: Guard<Read<R>>, request: HttpReques
 /// `Link` to the next page (RFC 8288).
 fn link<R: Resource>(query: &str, cursor: &str) -> String {
     let rest = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
-    let next = form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).append_pair("cursor", cursor).finish();
+    let next = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(rest)
+        .append_pair("cursor", cursor)
+        .finish();
     format!("</v1/{}?{next}>; rel=\"next\"", R::KIND.path)
 }
 
-pub(super) async fn get<R: Resource>(guard: Guard<Read<R>>, at: At, request: HttpRequest) -> Result<Answer> {
+pub(super) async fn get<R: Resource>(
+    guard: Guard<Read<R>>,
+    at: At,
+    request: HttpRequest,
+) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &[])?, at.of(&R::KIND)?);
-    guard.glance(then.as_of, move |reader| reader.shown::<R>(&selector, then.archived_too).map(Answer::shown)).await
+    guard
+        .glance(then.as_of, move |reader| {
+            reader
+                .shown::<R>(&selector, then.archived_too)
+                .map(Answer::shown)
+        })
+        .await
 }
 
-pub(super) async fn create<R: Resource>(guard: Guard<Change<R>>, request: HttpRequest, input: Input) -> Result<Answer> {
+pub(super) async fn create<R: Resource>(
+    guard: Guard<Change<R>>,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
     input::no_parameters(&request)?;
     let body = input.clone().body::<R>().await?;
     guard
         .write(&input, move |tx| {
             let draft = tx.draft(body)?;
             let made = tx.create(draft)?;
-            Ok(tx.shown(made)?.map(|shown| Answer::created(shown, R::KIND.path)))
+            Ok(tx
+                .shown(made)?
+                .map(|shown| Answer::created(shown, R::KIND.path)))
         })
         .await
 }
@@ -70,7 +95,12 @@ pub(super) async fn update<R: Resource>(
         .await
 }
 
-pub(super) async fn delete<R: Resource>(guard: Guard<Archive<R>>, at: At, known: Known, request: HttpRequest) -> Result<Answer> {
+pub(super) async fn delete<R: Resource>(
+    guard: Guard<Archive<R>>,
+    at: At,
+    known: Known,
+    request: HttpRequest,
+) -> Result<Answer> {
     input::no_parameters(&request)?;
     let selector = at.of(&R::KIND)?;
     guard
@@ -121,7 +151,8 @@ impl super::transit::Said for Comment {
 /// What a review found.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"comment": "Still right.", "outcome": "unchanged", "review_due_on": "2027-03-01"}))]
+#[schema(example = json!({"comment": "Still right.", "outcome": "unchanged",
+    "review_due_on": "2027-03-01"}))]
 pub struct Reviewed {
     /// What was looked at, and what was found; it stands in the history.
     #[validate(length(max = 2000))]
@@ -131,7 +162,8 @@ pub struct Reviewed {
     #[validate(length(max = 200))]
     #[schema(max_length = 200)]
     pub outcome: Option<String>,
-    /// When to look again. When absent: as the level of a risk says, else as the organization's `review_every_days` does.
+    /// When to look again. When absent: as the level of a risk says, else as the organization's
+    /// `review_every_days` does.
     pub review_due_on: Option<NaiveDate>,
 }
 
@@ -150,7 +182,11 @@ pub(super) async fn review<R: Resource>(
             let said = said?;
             let next = match said.review_due_on {
                 Some(day) if day <= tx.today() => {
-                    return Err(Problem::invalid_one("/review_due_on", "in_the_past", "the next review lies in the future"));
+                    return Err(Problem::invalid_one(
+                        "/review_due_on",
+                        "in_the_past",
+                        "the next review lies in the future",
+                    ));
                 }
                 Some(day) => Some(day),
                 None => {
@@ -170,9 +206,17 @@ pub(super) async fn review<R: Resource>(
         .await
 }
 
-pub(super) async fn history<R: Resource>(guard: Guard<Read<R>>, at: At, request: HttpRequest) -> Result<Answer> {
+pub(super) async fn history<R: Resource>(
+    guard: Guard<Read<R>>,
+    at: At,
+    request: HttpRequest,
+) -> Result<Answer> {
     let (asked, selector) = (Backwards::read(&request)?, at.of(&R::KIND)?);
-    guard.view(asked.then.as_of, move |reader| Answer::of(&asked.of::<R>(reader, Some(&selector))?)).await
+    guard
+        .view(asked.then.as_of, move |reader| {
+            Answer::of(&asked.of::<R>(reader, Some(&selector))?)
+        })
+        .await
 }
 
 /// What a history is asked.
@@ -194,15 +238,35 @@ impl Backwards {
         let with_body = match then.get("include") {
             None => false,
             Some("body") => true,
-            Some(_) => return Err(Problem::parameters(vec![crate::core::Invalid::query("include", "invalid_parameter", "send body")])),
+            Some(_) => {
+                return Err(Problem::parameters(vec![crate::core::Invalid::query(
+                    "include",
+                    "invalid_parameter",
+                    "send body",
+                )]));
+            }
         };
-        Ok(Backwards { then, limit, before, with_body })
+        Ok(Backwards {
+            then,
+            limit,
+            before,
+            with_body,
+        })
     }
     /// The page of that record; an empty one where there is none yet.
-    pub fn of<R: Resource>(&self, reader: &mut crate::records::Reader<'_>, record: Option<&Selector>) -> Result<history::HistoryPage> {
+    pub fn of<R: Resource>(
+        &self,
+        reader: &mut crate::records::Reader<'_>,
+        record: Option<&Selector>,
+    ) -> Result<history::HistoryPage> {
         match record {
-            Some(selector) => history::of::<R>(reader, selector, self.limit, self.before, self.with_body),
-            None => Ok(history::HistoryPage { data: vec![], has_more: false }),
+            Some(selector) => {
+                history::of::<R>(reader, selector, self.limit, self.before, self.with_body)
+            }
+            None => Ok(history::HistoryPage {
+                data: vec![],
+                has_more: false,
+            }),
         }
     }
 }
@@ -235,12 +299,29 @@ pub(super) async fn link_to<R: Resource>(
         .write(&input, move |tx| {
             let stored = tx.load::<R>(&selector, &known)?;
             let link = said?;
-            let relation = R::KIND.relation(&link.relation).filter(|relation| relation.many());
-            let relation = relation
-                .ok_or_else(|| Problem::invalid_one("/relation", "unknown_relation", "there is no such member with several links"))?;
-            let before: Vec<String> = stored.links.many(relation.member).iter().map(Id::to_string).collect();
-            let patch = MergePatch(Map::from_iter([(relation.member.to_owned(), json!([before, vec![link.to]].concat()))]));
-            let saved = tx.patch(stored, patch).map_err(|problem| of_link(&problem, relation).unwrap_or(problem))?;
+            let relation = R::KIND
+                .relation(&link.relation)
+                .filter(|relation| relation.many());
+            let relation = relation.ok_or_else(|| {
+                Problem::invalid_one(
+                    "/relation",
+                    "unknown_relation",
+                    "there is no such member with several links",
+                )
+            })?;
+            let before: Vec<String> = stored
+                .links
+                .many(relation.member)
+                .iter()
+                .map(Id::to_string)
+                .collect();
+            let patch = MergePatch(Map::from_iter([(
+                relation.member.to_owned(),
+                json!([before, vec![link.to]].concat()),
+            )]));
+            let saved = tx
+                .patch(stored, patch)
+                .map_err(|problem| of_link(&problem, relation).unwrap_or(problem))?;
             Ok(tx.shown(saved)?.map(Answer::shown))
         })
         .await
@@ -248,9 +329,12 @@ pub(super) async fn link_to<R: Resource>(
 
 /// A fault of the new link alone stands at `/to`.
 fn of_link(problem: &Problem, relation: &Relation) -> Option<Problem> {
-    let [only] = problem.errors() else { return None };
-    (problem.is(Code::ValidationFailed) && only.pointer.starts_with(&format!("/{}", relation.member)))
-        .then(|| Problem::invalid_one("/to", &only.code, only.detail.clone()))
+    let [only] = problem.errors() else {
+        return None;
+    };
+    (problem.is(Code::ValidationFailed)
+        && only.pointer.starts_with(&format!("/{}", relation.member)))
+    .then(|| Problem::invalid_one("/to", &only.code, only.detail.clone()))
 }
 
 pub(super) async fn unlink<R: Resource>(
@@ -262,7 +346,10 @@ pub(super) async fn unlink<R: Resource>(
     input::no_parameters(&request)?;
     let (id, member, to) = place.into_inner();
     let selector = Selector::parse(&id, R::KIND.name).ok_or_else(Problem::not_found)?;
-    let relation = R::KIND.relation(&member).filter(|relation| relation.many()).ok_or_else(Problem::not_found)?;
+    let relation = R::KIND
+        .relation(&member)
+        .filter(|relation| relation.many())
+        .ok_or_else(Problem::not_found)?;
     let target = Selector::parse(&to, relation.to).ok_or_else(Problem::not_found)?;
     guard
         .effect(&[], move |tx| {
@@ -272,7 +359,12 @@ pub(super) async fn unlink<R: Resource>(
                 .resolve(tx.conn(), tenant)?
                 .filter(|id| stored.links.many(relation.member).contains(id))
                 .ok_or_else(Problem::not_found)?;
-            let rest: Vec<&Id> = stored.links.many(relation.member).iter().filter(|id| **id != gone).collect();
+            let rest: Vec<&Id> = stored
+                .links
+                .many(relation.member)
+                .iter()
+                .filter(|id| **id != gone)
+                .collect();
             let patch = MergePatch(Map::from_iter([(relation.member.to_owned(), json!(rest))]));
             let saved = tx.patch(stored, patch)?;
             Ok(tx.shown(saved)?.map(Answer::shown))

@@ -1,4 +1,5 @@
-//! The house: what the doors lead to. Its fields are private; handlers reach them through a guard that names the permission they need.
+//! The house: what the doors lead to. Its fields are private; handlers reach them through a guard
+//! that names the permission they need.
 use super::directory::Directory;
 use super::kept::Kept;
 use super::limit::Limiter;
@@ -11,7 +12,9 @@ use crate::access::{Actor, Caller, Role};
 use crate::core::{Clock, Id, Instant, Problem, Result, TenantId};
 use crate::db::files::Compared;
 use crate::db::store::Opening;
-use crate::db::{Conn, Database, Files, dialect::NOW, schema::evidence as ev, schema::tenants as t};
+use crate::db::{
+    Conn, Database, Files, dialect::NOW, schema::evidence as ev, schema::tenants as t,
+};
 use crate::ledger::{self, AsOf, Head, Recorded, Stamp, Writer};
 use crate::records::{Covers, Reader, Settings, Tx, Writing, reader};
 use diesel::prelude::*;
@@ -63,15 +66,23 @@ pub(super) const FRESH: Duration = Duration::from_secs(5);
 impl House {
     /// Opens the database, starts the writers.
     pub fn open(plan: &Plan<'_>) -> Opening<House> {
-        std::fs::create_dir_all(plan.data_dir).map_err(|e| format!("{}: {e}", plan.data_dir.display()))?;
+        std::fs::create_dir_all(plan.data_dir)
+            .map_err(|e| format!("{}: {e}", plan.data_dir.display()))?;
         let tokens = Tokens::open(plan.token_key_file)?;
-        let files = Files::open(plan.data_dir).map_err(|e| format!("{}: {e}", plan.data_dir.display()))?;
+        let files =
+            Files::open(plan.data_dir).map_err(|e| format!("{}: {e}", plan.data_dir.display()))?;
         let database = Database::open(plan.database_url, plan.readers)?;
         let writer = Writer::start(&database)?;
         let logins = Logins::open(&database, plan.data_dir, plan.rate_limit > 0)?;
         let (directory, limiter) = (Directory::default(), Limiter::new(plan.rate_limit, 60));
-        let (clock, file_limit, settings) = (plan.clock.clone(), plan.file_limit, RwLock::default());
-        let (reports, polls, writes, content) = (Pool::default(), Polls::default(), Writes::default(), Mutex::default());
+        let (clock, file_limit, settings) =
+            (plan.clock.clone(), plan.file_limit, RwLock::default());
+        let (reports, polls, writes, content) = (
+            Pool::default(),
+            Polls::default(),
+            Writes::default(),
+            Mutex::default(),
+        );
         Ok(House {
             database,
             writer,
@@ -110,24 +121,38 @@ impl House {
     pub fn reports(&self) -> &Pool {
         &self.reports
     }
-    /// Clears what an earlier process left behind, and says in the log where contents and records do not agree. That takes as long as there are
-    /// contents, so it runs beside requests.
+    /// Clears what an earlier process left behind, and says in the log where contents and records
+    /// do not agree. That takes as long as there are contents, so it runs beside requests.
     pub fn tidy(&self) -> std::io::Result<()> {
         self.files.sweep(self.database.embedded())?;
         let (files, database) = (self.files.clone(), self.database.clone());
         let compare = move || match contents(&files, &database) {
-            Ok(Compared { missing: 0, unnamed: 0 }) => {}
+            Ok(Compared {
+                missing: 0,
+                unnamed: 0,
+            }) => {}
             Ok(Compared { missing, unnamed }) => {
-                log::warn!("object_store: {missing} contents that records name are missing, {unnamed} are named by no record");
+                log::warn!(
+                    "object_store: {missing} contents that records name are missing, {unnamed} \
+                        are named by no record"
+                );
             }
-            Err(problem) => log::warn!("object_store could not be compared with the records: {problem}"),
+            Err(problem) => {
+                log::warn!("object_store could not be compared with the records: {problem}")
+            }
         };
-        std::thread::Builder::new().name("contents".into()).spawn(compare).map(drop)
+        std::thread::Builder::new()
+            .name("contents".into())
+            .spawn(compare)
+            .map(drop)
     }
     /// Does the database answer, is it of this version, and can contents be kept?
     pub async fn ready(&self) -> Result<(), String> {
         let files = self.files.clone();
-        let asked = self.database.read(move |conn| Ok((crate::db::migrate::current(conn), files.ready()))).await;
+        let asked = self
+            .database
+            .read(move |conn| Ok((crate::db::migrate::current(conn), files.ready())))
+            .await;
         let (schema, store) = asked.map_err(|problem| problem.to_string())?;
         schema?;
         store.map_err(|why| format!("the object store: {why}"))
@@ -136,28 +161,40 @@ impl House {
     pub fn logins(&self) -> &Logins {
         &self.logins
     }
-    /// Looks up what has no organization yet, or is asked by no caller: logins, and the administrator's commands.
-    pub async fn look<T: Send + 'static>(&self, work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+    /// Looks up what has no organization yet, or is asked by no caller: logins, and the
+    /// administrator's commands.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         self.database.glance(work).await
     }
     /// Whether any organization was founded yet.
     pub fn founded(&self) -> Result<bool> {
-        Ok(t::table.select(t::id).first::<Id>(&mut self.database.connect()?).optional()?.is_some())
+        Ok(t::table
+            .select(t::id)
+            .first::<Id>(&mut self.database.connect()?)
+            .optional()?
+            .is_some())
     }
-    /// Founds an organization: its log begins, then `work` sets it up as the system. For the administrator's commands, never for a handler.
+    /// Founds an organization: its log begins, then `work` sets it up as the system. For the
+    /// administrator's commands, never for a handler.
     pub async fn found<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tx<'_, Founding>) -> Result<Recorded<T>> + Send + 'static,
     ) -> Result<(TenantId, T)> {
         let (tenant, at) = (TenantId(Id::new().0), self.clock.now());
         self.database.connect()?.writing(|conn| {
-            diesel::insert_into(t::table).values((t::id.eq(tenant), t::founded_at.eq(at))).execute(conn)?;
+            diesel::insert_into(t::table)
+                .values((t::id.eq(tenant), t::founded_at.eq(at)))
+                .execute(conn)?;
             ledger::found(conn, tenant, at)
         })?;
         let made = self.as_system(tenant, Settings::FIRST, work).await?;
         Ok((tenant, made))
     }
-    /// Changes an organization as the system. For the administrator's commands, never for a handler.
+    /// Changes an organization as the system. For the administrator's commands, never for a
+    /// handler.
     pub async fn administer<T: Send + 'static>(
         &self,
         tenant: TenantId,
@@ -173,10 +210,17 @@ impl House {
         work: impl FnOnce(&mut Tx<'_, Founding>) -> Result<Recorded<T>> + Send + 'static,
     ) -> Result<T> {
         let actor = Actor::system(tenant);
-        let caller = Caller::new(tenant, actor, vec![Role::Admin, Role::Manager], Default::default(), self.clock.now());
+        let caller = Caller::new(
+            tenant,
+            actor,
+            vec![Role::Admin, Role::Manager],
+            Default::default(),
+            self.clock.now(),
+        );
         self.write_as(caller, Id::new(), settings, work).await
     }
-    /// Changes an account as its holder, who has shown a setup token and has no other credential yet.
+    /// Changes an account as its holder, who has shown a setup token and has no other credential
+    /// yet.
     pub async fn as_holder<T: Send + 'static>(
         &self,
         caller: Caller,
@@ -198,8 +242,16 @@ impl House {
         let (clock, tenant) = (self.clock.clone(), caller.tenant);
         let run = move |conn: &mut Conn, head: &mut Head| {
             let at = clock.now().max(head.last_at());
-            let stamp = Stamp { tenant, actor: caller.actor.clone(), request, at, reason: None };
-            work(&mut Tx::of(Writing::open(conn, head, &caller, stamp, settings)))
+            let stamp = Stamp {
+                tenant,
+                actor: caller.actor.clone(),
+                request,
+                at,
+                reason: None,
+            };
+            work(&mut Tx::of(Writing::open(
+                conn, head, &caller, stamp, settings,
+            )))
         };
         self.writer.submit(tenant, run).await
     }
@@ -212,17 +264,28 @@ impl House {
         work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let caller = caller.clone();
-        self.database.read(move |conn| work(&mut Reader::open(conn, &caller, as_of, now, current)?)).await
+        self.database
+            .read(move |conn| work(&mut Reader::open(conn, &caller, as_of, now, current)?))
+            .await
     }
     /// The organization's settings, at most a few seconds old.
     pub(super) async fn settings(&self, tenant: TenantId) -> Result<Settings> {
         match self.known_settings(tenant) {
             Some(settings) => Ok(settings),
-            None => self.database.glance(move |conn| reader::settings(conn, tenant, NOW)).await.inspect(|found| self.learn(tenant, *found)),
+            None => self
+                .database
+                .glance(move |conn| reader::settings(conn, tenant, NOW))
+                .await
+                .inspect(|found| self.learn(tenant, *found)),
         }
     }
     pub(super) fn known_settings(&self, tenant: TenantId) -> Option<Settings> {
-        self.settings.read().ok()?.get(&tenant).filter(|(_, since)| since.elapsed() < FRESH).map(|(settings, _)| *settings)
+        self.settings
+            .read()
+            .ok()?
+            .get(&tenant)
+            .filter(|(_, since)| since.elapsed() < FRESH)
+            .map(|(settings, _)| *settings)
     }
     pub(super) fn learn(&self, tenant: TenantId, settings: Settings) {
         if let Ok(mut all) = self.settings.write() {
@@ -238,9 +301,18 @@ impl House {
     }
     /// The last position: from memory where this process alone writes, else from the database.
     pub(super) async fn position(&self, tenant: TenantId) -> Result<i64> {
-        match self.writer.positions().last(tenant).filter(|_| self.database.embedded()) {
+        match self
+            .writer
+            .positions()
+            .last(tenant)
+            .filter(|_| self.database.embedded())
+        {
             Some(seq) => Ok(seq),
-            None => self.database.read(move |conn| Ok(ledger::read::end(conn, tenant)?.last)).await,
+            None => {
+                self.database
+                    .read(move |conn| Ok(ledger::read::end(conn, tenant)?.last))
+                    .await
+            }
         }
     }
     /// Now, not before what the organization's log says.
@@ -252,10 +324,19 @@ impl House {
 /// Contents and records of all organizations, compared.
 fn contents(files: &Files, database: &Database) -> Result<Compared> {
     let mut conn = database.connect()?;
-    let mut all = Compared { missing: 0, unnamed: 0 };
+    let mut all = Compared {
+        missing: 0,
+        unnamed: 0,
+    };
     for tenant in t::table.select(t::id).load::<TenantId>(&mut conn)? {
-        let named = ev::table.filter(ev::tenant_id.eq(tenant)).select(ev::sha256).distinct().load::<String>(&mut conn)?;
-        let found = files.compare(tenant, &named.into_iter().collect()).map_err(Problem::internal)?;
+        let named = ev::table
+            .filter(ev::tenant_id.eq(tenant))
+            .select(ev::sha256)
+            .distinct()
+            .load::<String>(&mut conn)?;
+        let found = files
+            .compare(tenant, &named.into_iter().collect())
+            .map_err(Problem::internal)?;
         (all.missing, all.unnamed) = (all.missing + found.missing, all.unnamed + found.unnamed);
     }
     Ok(all)

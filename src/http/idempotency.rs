@@ -1,4 +1,5 @@
-//! Retries that have their effect once: the answer of a POST is stored with its effect, under the caller's `Idempotency-Key`, for 24 hours.
+//! Retries that have their effect once: the answer of a POST is stored with its effect, under the
+//! caller's `Idempotency-Key`, for 24 hours.
 use super::Answer;
 use super::answer::Keep;
 use crate::access::Caller;
@@ -22,8 +23,12 @@ pub struct Attempt {
     fingerprint: [u8; 32],
 }
 
-/// Fingerprint, status, entity tag, location, body; what its caller saw, and the entries that it wrote.
-type Stored = ((Vec<u8>, i32, Option<String>, Option<String>, String), (i64, i64, i64));
+/// Fingerprint, status, entity tag, location, body; what its caller saw, and the entries that it
+/// wrote.
+type Stored = (
+    (Vec<u8>, i32, Option<String>, Option<String>, String),
+    (i64, i64, i64),
+);
 
 /// A stored answer.
 #[derive(Debug)]
@@ -35,66 +40,139 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// May its caller still have it? 403 where the limits of the key, or the record, have changed so that it is not seen any more; what wrote
-    /// nothing is answered again to the same roles and limits alone.
+    /// May its caller still have it? 403 where the limits of the key, or the record, have changed
+    /// so that it is not seen any more; what wrote nothing is answered again to the same roles and
+    /// limits alone.
     pub fn allowed(&self, reader: &mut Reader<'_>) -> Result<()> {
         let (first, last) = self.entries;
         let allowed = match first <= last {
             true => reader.still_sees(self.entries)?,
             false => self.sight == i64::from(reader.caller().digest),
         };
-        let detail = "This was done before, but what came of it lies outside of the limits that your key has now.";
-        if allowed { Ok(()) } else { Err(Problem::new(Code::OutsideLimits, detail)) }
+        let detail = "This was done before, but what came of it lies outside of the limits that \
+            your key has now.";
+        if allowed {
+            Ok(())
+        } else {
+            Err(Problem::new(Code::OutsideLimits, detail))
+        }
     }
 }
 
 impl Attempt {
-    /// From the request's header; the content stands for the body, whatever its form on the wire. A body may hold a secret, so its fingerprint is made
-    /// with the key of the tokens: from the database alone it cannot be guessed.
+    /// From the request's header; the content stands for the body, whatever its form on the wire. A
+    /// body may hold a secret, so its fingerprint is made with the key of the tokens: from the
+    /// database alone it cannot be guessed.
     pub fn read(request: &HttpRequest, content: &[u8], tokens: &Tokens) -> Result<Option<Self>> {
-        let Some(given) = request.headers().get("Idempotency-Key") else { return Ok(None) };
+        let Some(given) = request.headers().get("Idempotency-Key") else {
+            return Ok(None);
+        };
         let bad = || {
             let fault = Invalid {
                 location: "header",
-                ..Invalid::query("Idempotency-Key", "invalid_parameter", "1 to 255 visible ASCII characters are needed")
+                ..Invalid::query(
+                    "Idempotency-Key",
+                    "invalid_parameter",
+                    "1 to 255 visible ASCII characters are needed",
+                )
             };
-            Problem::new(Code::InvalidParameter, "Idempotency-Key has 1 to 255 visible ASCII characters.").listing(vec![fault])
+            Problem::new(
+                Code::InvalidParameter,
+                "Idempotency-Key has 1 to 255 visible ASCII characters.",
+            )
+            .listing(vec![fault])
         };
         let key = given
             .to_str()
             .ok()
-            .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()))
+            .filter(|key| {
+                (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic())
+            })
             .ok_or_else(bad)?;
         let mut query: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).collect();
         query.sort();
-        let asked = serde_json::to_vec(&(request.method().as_str(), request.path(), query)).map_err(Problem::internal)?;
+        let asked = serde_json::to_vec(&(request.method().as_str(), request.path(), query))
+            .map_err(Problem::internal)?;
         let fingerprint = tokens.fingerprint(&[&asked, &[0], content])?;
-        let operation = format!("{} {}", request.method(), request.match_pattern().unwrap_or_default());
-        Ok(Some(Attempt { key: key.to_owned(), operation, fingerprint }))
+        let operation = format!(
+            "{} {}",
+            request.method(),
+            request.match_pattern().unwrap_or_default()
+        );
+        Ok(Some(Attempt {
+            key: key.to_owned(),
+            operation,
+            fingerprint,
+        }))
     }
     /// The stored answer, if this was done before; 422 when the key belongs to another request.
-    pub fn replay(&self, conn: &mut Conn, tenant: TenantId, caller: Id, now: Instant) -> Result<Option<Replay>> {
-        let row = i::table.find((tenant, caller, &self.operation, &self.key)).filter(i::created_at.gt(now.plus_millis(-KEPT_MILLIS)));
-        let columns = ((i::fingerprint, i::status, i::etag, i::location, i::body), (i::sight, i::first_seq, i::last_seq));
+    pub fn replay(
+        &self,
+        conn: &mut Conn,
+        tenant: TenantId,
+        caller: Id,
+        now: Instant,
+    ) -> Result<Option<Replay>> {
+        let row = i::table
+            .find((tenant, caller, &self.operation, &self.key))
+            .filter(i::created_at.gt(now.plus_millis(-KEPT_MILLIS)));
+        let columns = (
+            (i::fingerprint, i::status, i::etag, i::location, i::body),
+            (i::sight, i::first_seq, i::last_seq),
+        );
         let found: Option<Stored> = row.select(columns).get_result(conn).optional()?;
-        let Some(((fingerprint, status, etag, location, body), (sight, first, last))) = found else { return Ok(None) };
+        let Some(((fingerprint, status, etag, location, body), (sight, first, last))) = found
+        else {
+            return Ok(None);
+        };
         if fingerprint != self.fingerprint {
-            return Err(Problem::new(Code::IdempotencyKeyReused, "Send a new Idempotency-Key with another request."));
+            return Err(Problem::new(
+                Code::IdempotencyKeyReused,
+                "Send a new Idempotency-Key with another request.",
+            ));
         }
-        let status = u16::try_from(status).ok().and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::OK);
-        let answer = Answer { status, etag, location, replayed: true, keep: Keep::No, ..Answer::json(body) };
-        Ok(Some(Replay { answer, sight, entries: (first, last) }))
+        let status = u16::try_from(status)
+            .ok()
+            .and_then(|code| StatusCode::from_u16(code).ok())
+            .unwrap_or(StatusCode::OK);
+        let answer = Answer {
+            status,
+            etag,
+            location,
+            replayed: true,
+            keep: Keep::No,
+            ..Answer::json(body)
+        };
+        Ok(Some(Replay {
+            answer,
+            sight,
+            entries: (first, last),
+        }))
     }
     /// Stores an answer, and drops some of the organization's that are older than a day.
-    pub fn store(&self, conn: &mut Conn, caller: &Caller, now: Instant, answer: &Answer, entries: (i64, i64)) -> Result<()> {
+    pub fn store(
+        &self,
+        conn: &mut Conn,
+        caller: &Caller,
+        now: Instant,
+        answer: &Answer,
+        entries: (i64, i64),
+    ) -> Result<()> {
         let (tenant, old) = (caller.tenant, now.plus_millis(-KEPT_MILLIS));
         let expired = i::table.filter(i::tenant_id.eq(tenant).and(i::created_at.le(old)));
-        let ages = expired.order(i::created_at).select(i::created_at).limit(SWEPT);
+        let ages = expired
+            .order(i::created_at)
+            .select(i::created_at)
+            .limit(SWEPT);
         if let Some(youngest) = ages.load::<Instant>(conn)?.last() {
-            diesel::delete(i::table.filter(i::tenant_id.eq(tenant).and(i::created_at.le(youngest)))).execute(conn)?;
+            diesel::delete(
+                i::table.filter(i::tenant_id.eq(tenant).and(i::created_at.le(youngest))),
+            )
+            .execute(conn)?;
         }
         // The key itself may have been used before that day.
-        diesel::delete(i::table.find((tenant, caller.actor.id, &self.operation, &self.key))).execute(conn)?;
+        diesel::delete(i::table.find((tenant, caller.actor.id, &self.operation, &self.key)))
+            .execute(conn)?;
         let row = (
             (
                 i::tenant_id.eq(caller.tenant),
@@ -102,9 +180,21 @@ impl Attempt {
                 i::operation.eq(&self.operation),
                 i::idempotency_key.eq(&self.key),
             ),
-            (i::fingerprint.eq(self.fingerprint.as_slice()), i::status.eq(i32::from(answer.status.as_u16())), i::etag.eq(&answer.etag)),
-            (i::location.eq(&answer.location), i::body.eq(&answer.body), i::created_at.eq(now)),
-            (i::sight.eq(i64::from(caller.digest)), i::first_seq.eq(entries.0), i::last_seq.eq(entries.1)),
+            (
+                i::fingerprint.eq(self.fingerprint.as_slice()),
+                i::status.eq(i32::from(answer.status.as_u16())),
+                i::etag.eq(&answer.etag),
+            ),
+            (
+                i::location.eq(&answer.location),
+                i::body.eq(&answer.body),
+                i::created_at.eq(now),
+            ),
+            (
+                i::sight.eq(i64::from(caller.digest)),
+                i::first_seq.eq(entries.0),
+                i::last_seq.eq(entries.1),
+            ),
         );
         diesel::insert_into(i::table).values(row).execute(conn)?;
         Ok(())

@@ -1,4 +1,5 @@
-//! What comes in: bodies, places, moments. Each fault is a problem of its own kind, in the order that the contract gives.
+//! What comes in: bodies, places, moments. Each fault is a problem of its own kind, in the order
+//! that the contract gives.
 use super::aside::by_size;
 use crate::core::{Code, Invalid, Problem, Result, clock, json};
 use crate::ledger::AsOf;
@@ -32,7 +33,8 @@ impl Input {
     pub fn members(self) -> Map<String, Value> {
         self.members
     }
-    /// As a whole record of a kind: read before the writer's queue, where it does not hold up others.
+    /// As a whole record of a kind: read before the writer's queue, where it does not hold up
+    /// others.
     pub async fn body<R: Resource>(self) -> Result<Body<R>> {
         by_size(self.size, move || Body::read(self.members)).await
     }
@@ -40,7 +42,8 @@ impl Input {
     pub async fn patch<R: Resource>(self) -> Result<Patch<R>> {
         by_size(self.size, move || Patch::read(self.members)).await
     }
-    /// As the body of an action, validated. Call it before the write begins and ask for the outcome inside of it, after what comes before 422.
+    /// As the body of an action, validated. Call it before the write begins and ask for the outcome
+    /// inside of it, after what comes before 422.
     pub fn read<T: DeserializeOwned + Validate + ToSchema + 'static>(self) -> Result<T> {
         read_part(self.members)
     }
@@ -74,24 +77,38 @@ impl FromRequest for Large {
     }
 }
 
-fn receive(request: &HttpRequest, payload: &mut Payload, limit: usize) -> LocalBoxFuture<'static, Result<Input>> {
+fn receive(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    limit: usize,
+) -> LocalBoxFuture<'static, Result<Input>> {
     let accepted = ["application/json", "application/merge-patch+json"];
     let may_be_empty = request.method() == Method::POST && request.match_info().get("id").is_some();
     let bytes = bytes(request, payload, &accepted, limit);
     Box::pin(async move {
         let bytes = bytes.await?;
         match bytes.is_empty() && may_be_empty {
-            true => Ok(Input { members: Map::new(), size: 0 }),
+            true => Ok(Input {
+                members: Map::new(),
+                size: 0,
+            }),
             false => {
                 let size = bytes.len();
-                by_size(size, move || json::object(&bytes)).await?.map(|members| Input { members, size })
+                by_size(size, move || json::object(&bytes))
+                    .await?
+                    .map(|members| Input { members, size })
             }
         }
     })
 }
 
 /// A body of one of these media types and up to so many bytes; it has to arrive in time.
-pub fn bytes(request: &HttpRequest, payload: &mut Payload, accepted: &[&str], limit: usize) -> LocalBoxFuture<'static, Result<Vec<u8>>> {
+pub fn bytes(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    accepted: &[&str],
+    limit: usize,
+) -> LocalBoxFuture<'static, Result<Vec<u8>>> {
     if let Err(problem) = media(request, accepted).and_then(|()| announced(request, limit)) {
         return Box::pin(ready(Err(problem)));
     }
@@ -100,7 +117,9 @@ pub fn bytes(request: &HttpRequest, payload: &mut Payload, accepted: &[&str], li
         let mut bytes = Vec::new();
         let reading = async {
             while let Some(chunk) = payload.next().await {
-                let chunk = chunk.map_err(|e| Problem::new(Code::Malformed, format!("The body broke off: {e}.")))?;
+                let chunk = chunk.map_err(|e| {
+                    Problem::new(Code::Malformed, format!("The body broke off: {e}."))
+                })?;
                 if bytes.len() + chunk.len() > limit {
                     return Err(too_large(limit as u64));
                 }
@@ -109,34 +128,70 @@ pub fn bytes(request: &HttpRequest, payload: &mut Payload, accepted: &[&str], li
             Ok(())
         };
         let late = |_| Problem::new(Code::RequestTimeout, "The body did not arrive in time.");
-        tokio::time::timeout(PATIENCE, reading).await.map_err(late)??;
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .map_err(late)??;
         Ok(bytes)
     })
 }
 
 /// 413 for a body of more bytes.
 pub fn too_large(limit: u64) -> Problem {
-    Problem::new(Code::PayloadTooLarge, format!("The body may have up to {limit} bytes."))
+    Problem::new(
+        Code::PayloadTooLarge,
+        format!("The body may have up to {limit} bytes."),
+    )
 }
 fn announced(request: &HttpRequest, limit: usize) -> Result<()> {
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > limit) { Err(too_large(limit as u64)) } else { Ok(()) }
+    let length = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > limit) {
+        Err(too_large(limit as u64))
+    } else {
+        Ok(())
+    }
 }
 /// 415 unless the body has one of these media types (or there is none).
 pub fn media(request: &HttpRequest, accepted: &[&str]) -> Result<()> {
-    let wrong = |what: &str| Err(Problem::new(Code::UnsupportedMediaType, format!("{what}; send {}.", accepted.join(" or "))));
-    if request.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+    let wrong = |what: &str| {
+        Err(Problem::new(
+            Code::UnsupportedMediaType,
+            format!("{what}; send {}.", accepted.join(" or ")),
+        ))
+    };
+    if request
+        .headers()
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|coding| coding != "identity")
+    {
         return wrong("Encoded bodies are not accepted");
     }
-    let given = request.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
-    let empty = request.headers().get(header::CONTENT_LENGTH).is_none_or(|length| length == "0")
+    let given = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .map(|value| value.to_str().unwrap_or("?"));
+    let empty = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .is_none_or(|length| length == "0")
         && !request.headers().contains_key(header::TRANSFER_ENCODING);
     match given {
         None if empty => Ok(()),
         None => wrong("Content-Type is missing"),
         Some(value) => {
-            let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-            if accepted.contains(&essence.as_str()) { Ok(()) } else { wrong("The media type is not accepted") }
+            let essence = value
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase();
+            if accepted.contains(&essence.as_str()) {
+                Ok(())
+            } else {
+                wrong("The media type is not accepted")
+            }
         }
     }
 }
@@ -165,11 +220,22 @@ impl FromRequest for Known {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let bad = || {
             let needed = "send entity tags in double quotes, as ETag has them, or *";
-            Problem::parameters(vec![Invalid { location: "header", ..Invalid::query("If-Match", "invalid_parameter", needed) }])
+            Problem::parameters(vec![Invalid {
+                location: "header",
+                ..Invalid::query("If-Match", "invalid_parameter", needed)
+            }])
         };
-        let tags: Vec<_> = request.headers().get_all(header::IF_MATCH).map(|value| value.to_str().unwrap_or("?")).collect();
+        let tags: Vec<_> = request
+            .headers()
+            .get_all(header::IF_MATCH)
+            .map(|value| value.to_str().unwrap_or("?"))
+            .collect();
         let plain = super::answer::of_plain(&tags.join(","));
-        ready(if tags.is_empty() { Ok(Known::Missing) } else { Known::read(&plain).ok_or_else(bad) })
+        ready(if tags.is_empty() {
+            Ok(Known::Missing)
+        } else {
+            Known::read(&plain).ok_or_else(bad)
+        })
     }
 }
 
@@ -187,7 +253,8 @@ fn longest(name: &str) -> usize {
     }
 }
 
-/// What a single record or a view may be asked: `as_of`, `archived=any`, and the parameters of its own.
+/// What a single record or a view may be asked: `as_of`, `archived=any`, and the parameters of its
+/// own.
 #[derive(Debug, Clone, Default)]
 pub struct Then {
     /// In the past.
@@ -208,36 +275,85 @@ impl Then {
                     Ok(as_of) => then.as_of = Some(as_of),
                     Err(fault) => faults.push(fault),
                 },
-                "archived" if ["any", "false"].contains(&&*value) => then.archived_too = value == "any",
-                "archived" => faults.push(Invalid::query("archived", "invalid_parameter", "any or false is needed")),
-                name if value.contains('\0') => faults.push(Invalid::query(name, "invalid_parameter", "text cannot hold U+0000")),
+                "archived" if ["any", "false"].contains(&&*value) => {
+                    then.archived_too = value == "any"
+                }
+                "archived" => faults.push(Invalid::query(
+                    "archived",
+                    "invalid_parameter",
+                    "any or false is needed",
+                )),
+                name if value.contains('\0') => faults.push(Invalid::query(
+                    name,
+                    "invalid_parameter",
+                    "text cannot hold U+0000",
+                )),
                 name if own.contains(&name) && value.chars().count() > longest(name) => {
-                    faults.push(Invalid::query(name, "invalid_parameter", format!("at most {} characters", longest(name))));
+                    faults.push(Invalid::query(
+                        name,
+                        "invalid_parameter",
+                        format!("at most {} characters", longest(name)),
+                    ));
                 }
                 // A day that PostgreSQL does not have; in free text it is no day.
-                name if own.contains(&name) && longest(name) != 200 && value.parse().is_ok_and(|day| !clock::kept(day)) => {
-                    faults.push(Invalid::query(name, "invalid_parameter", "send a day within the years 0001 to 9999: 2026-03-31"));
+                name if own.contains(&name)
+                    && longest(name) != 200
+                    && value.parse().is_ok_and(|day| !clock::kept(day)) =>
+                {
+                    faults.push(Invalid::query(
+                        name,
+                        "invalid_parameter",
+                        "send a day within the years 0001 to 9999: 2026-03-31",
+                    ));
                 }
                 name if own.contains(&name) => then.own.push((name.to_owned(), value.into_owned())),
-                name => faults.push(Invalid::query(name, "unknown_parameter", "there is no such parameter")),
+                name => faults.push(Invalid::query(
+                    name,
+                    "unknown_parameter",
+                    "there is no such parameter",
+                )),
             }
         }
         faults.extend(crate::records::ask::too_often(&then.own, ANY_OF));
-        if faults.is_empty() { Ok(then) } else { Err(Problem::parameters(faults)) }
+        if faults.is_empty() {
+            Ok(then)
+        } else {
+            Err(Problem::parameters(faults))
+        }
     }
     /// The value of one of its own parameters; the last one counts.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.own.iter().rev().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+        self.own
+            .iter()
+            .rev()
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| value.as_str())
     }
     /// That value, parsed.
     pub fn parsed<T: std::str::FromStr>(&self, name: &str, needed: &str) -> Result<Option<T>> {
-        let bad = || Problem::parameters(vec![Invalid::query(name, "invalid_parameter", format!("{needed} is needed"))]);
-        self.get(name).map(|value| value.parse().map_err(|_| bad())).transpose()
+        let bad = || {
+            Problem::parameters(vec![Invalid::query(
+                name,
+                "invalid_parameter",
+                format!("{needed} is needed"),
+            )])
+        };
+        self.get(name)
+            .map(|value| value.parse().map_err(|_| bad()))
+            .transpose()
     }
     /// That value, a number that is not smaller.
     pub fn at_least(&self, name: &str, least: i64) -> Result<Option<i64>> {
-        let bad = || Problem::parameters(vec![Invalid::query(name, "invalid_parameter", format!("a number from {least} is needed"))]);
-        self.get(name).map(|value| value.parse().ok().filter(|n| *n >= least).ok_or_else(bad)).transpose()
+        let bad = || {
+            Problem::parameters(vec![Invalid::query(
+                name,
+                "invalid_parameter",
+                format!("a number from {least} is needed"),
+            )])
+        };
+        self.get(name)
+            .map(|value| value.parse().ok().filter(|n| *n >= least).ok_or_else(bad))
+            .transpose()
     }
 }
 /// Refuses every query parameter: for operations that take none.
@@ -250,7 +366,8 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Bytes a second that an upload has from then on, in the mean since it began.
 pub const LEAST_RATE: u64 = 1024;
 
-/// The pace of an upload. What drips in byte by byte would hold a connection and a file without end.
+/// The pace of an upload. What drips in byte by byte would hold a connection and a file without
+/// end.
 #[derive(Debug)]
 pub struct Pace {
     began: std::time::Instant,
@@ -259,16 +376,20 @@ pub struct Pace {
 impl Pace {
     /// It begins now.
     pub fn begin() -> Self {
-        Pace { began: std::time::Instant::now(), bytes: 0 }
+        Pace {
+            began: std::time::Instant::now(),
+            bytes: 0,
+        }
     }
     /// So many bytes came; 408 when all of it came too slowly.
     pub fn came(&mut self, bytes: usize) -> Result<()> {
         self.bytes = self.bytes.saturating_add(bytes as u64);
         match keeps_up(self.began.elapsed(), self.bytes) {
             true => Ok(()),
-            false => {
-                Err(Problem::new(Code::RequestTimeout, format!("The upload came too slowly; send at least {LEAST_RATE} bytes a second.")))
-            }
+            false => Err(Problem::new(
+                Code::RequestTimeout,
+                format!("The upload came too slowly; send at least {LEAST_RATE} bytes a second."),
+            )),
         }
     }
 }

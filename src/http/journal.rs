@@ -1,5 +1,6 @@
-//! Lines of the log that programs read: each request (`isms::access`), and what concerns security (`isms::security`). A line is made of members; their
-//! values are escaped, so that nobody writes a line, or a member, by what they send.
+//! Lines of the log that programs read: each request (`isms::access`), and what concerns security
+//! (`isms::security`). A line is made of members; their values are escaped, so that nobody writes a
+//! line, or a member, by what they send.
 use super::door::Account;
 use crate::core::Id;
 use actix_web::{HttpMessage, HttpRequest};
@@ -27,7 +28,13 @@ pub fn as_json() {
 /// The members of a line, as they are written: `name=value` in text, an object in JSON.
 pub fn line(members: &[(&str, Value)]) -> String {
     match AS_JSON.load(Ordering::Relaxed) {
-        true => Value::Object(members.iter().map(|(name, value)| ((*name).to_owned(), cut(value))).collect()).to_string(),
+        true => Value::Object(
+            members
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), cut(value)))
+                .collect(),
+        )
+        .to_string(),
         false => text(members),
     }
 }
@@ -50,8 +57,8 @@ fn text(members: &[(&str, Value)]) -> String {
     line.split_off(line.len().min(1))
 }
 
-/// Bare where it is one plain word; else in quotes, with everything escaped that is not printable ASCII, and `=`: a pattern that looks for a member
-/// anywhere in a line finds only members.
+/// Bare where it is one plain word; else in quotes, with everything escaped that is not printable
+/// ASCII, and `=`: a pattern that looks for a member anywhere in a line finds only members.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.:@%+,~*{}[]".contains(c);
     if !text.is_empty() && text != "-" && text.len() <= LONGEST && text.chars().all(plain) {
@@ -69,27 +76,36 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Text of one line, whatever is in it: no control characters, and none that turn the direction of writing.
+/// Text of one line, whatever is in it: no control characters, and none that turn the direction of
+/// writing.
 pub fn one_line(text: &str) -> String {
     let odd = |c: char| {
-        c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c,
+                '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     if !text.contains(odd) {
         return text.to_owned();
     }
-    text.chars().fold(String::with_capacity(text.len() + 16), |mut line, letter| {
-        match letter {
-            '\n' => line.push_str("\\n"),
-            letter if odd(letter) => line.extend(letter.escape_unicode()),
-            letter => line.push(letter),
-        }
-        line
-    })
+    text.chars().fold(
+        String::with_capacity(text.len() + 16),
+        |mut line, letter| {
+            match letter {
+                '\n' => line.push_str("\\n"),
+                letter if odd(letter) => line.extend(letter.escape_unicode()),
+                letter => line.push(letter),
+            }
+            line
+        },
+    )
 }
 
 /// The members of a message of these targets, where lines are JSON.
 pub fn members(target: &str, message: &str) -> Option<Map<String, Value>> {
-    [ACCESS, SECURITY].contains(&target).then(|| serde_json::from_str(message).ok()).flatten()
+    [ACCESS, SECURITY]
+        .contains(&target)
+        .then(|| serde_json::from_str(message).ok())
+        .flatten()
 }
 
 /// The account, as lines name it: `api_key:<id>`, `user:<id>`.
@@ -137,7 +153,8 @@ pub enum Event {
     RightsChanged,
 }
 
-/// What a handler says of its request where the status does not tell it, and the user that it is about.
+/// What a handler says of its request where the status does not tell it, and the user that it is
+/// about.
 #[derive(Debug, Clone, Copy)]
 pub struct Told(pub Event, pub Option<Id>);
 
@@ -152,12 +169,17 @@ impl Event {
     }
     const fn level(self) -> log::Level {
         match self {
-            Event::Login | Event::Logout | Event::Setup | Event::PasswordChanged | Event::RightsChanged => log::Level::Info,
+            Event::Login
+            | Event::Logout
+            | Event::Setup
+            | Event::PasswordChanged
+            | Event::RightsChanged => log::Level::Info,
             _ => log::Level::Warn,
         }
     }
     fn counter(self) -> &'static AtomicU64 {
-        static COUNTERS: [AtomicU64; Event::VARIANTS.len()] = [const { AtomicU64::new(0) }; Event::VARIANTS.len()];
+        static COUNTERS: [AtomicU64; Event::VARIANTS.len()] =
+            [const { AtomicU64::new(0) }; Event::VARIANTS.len()];
         static NONE: AtomicU64 = AtomicU64::new(0);
         COUNTERS.get(self as usize).unwrap_or(&NONE)
     }
@@ -165,12 +187,16 @@ impl Event {
     pub fn count(self) -> u64 {
         self.counter().load(Ordering::Relaxed)
     }
-    /// Counts it, and writes a line: `event` and `client` come first, so that fail2ban finds the address at a place that no one can write to.
+    /// Counts it, and writes a line: `event` and `client` come first, so that fail2ban finds the
+    /// address at a place that no one can write to.
     pub fn happened(self, client: IpAddr, more: &[(&str, Value)]) {
         self.counter().fetch_add(1, Ordering::Relaxed);
         let level = self.level();
         if log::log_enabled!(target: SECURITY, level) {
-            let first = [("event", json!(self.name())), ("client", json!(client.to_string()))];
+            let first = [
+                ("event", json!(self.name())),
+                ("client", json!(client.to_string())),
+            ];
             log::log!(target: SECURITY, level, "{}", line(&[&first, more].concat()));
         }
     }
@@ -185,7 +211,13 @@ mod tests {
         let line = text(&[
             ("event", json!("login_failed")),
             ("path", json!("/a client=6.6.6.6")),
-            ("account", json!("x\"\\\r\n[WARN isms::security] event=login_failed client=6.6.6.6\u{202e}é\u{1b}[31m")),
+            (
+                "account",
+                json!(
+                    "x\"\\\r\n[WARN isms::security] event=login_failed \
+                        client=6.6.6.6\u{202e}é\u{1b}[31m"
+                ),
+            ),
             ("status", json!(401)),
             ("nobody", Value::Null),
             ("dash", json!("-")),
@@ -194,18 +226,32 @@ mod tests {
         ]);
         assert_eq!(
             line,
-            "event=login_failed path=\"/a client\\u{3d}6.6.6.6\" account=\"x\\\"\\\\\\u{d}\\u{a}[WARN isms::security] event\\u{3d}login_failed client\\u{3d}6.6.6.6\\u{202e}\\u{e9}\\u{1b}[31m\" \
+            "event=login_failed path=\"/a client\\u{3d}6.6.6.6\" \
+                account=\"x\\\"\\\\\\u{d}\\u{a}[WARN isms::security] event\\u{3d}login_failed \
+                client\\u{3d}6.6.6.6\\u{202e}\\u{e9}\\u{1b}[31m\" \
              status=401 nobody=- dash=\"-\" empty=\"\" plain=/v1/assets/AST-1%20x"
         );
         assert!(text(&[("path", json!("x".repeat(100_000)))]).len() < 600);
-        assert_eq!(one_line("a\nb\u{85}\u{202e}c\u{1b}[0m"), "a\\nb\\u{85}\\u{202e}c\\u{1b}[0m");
+        assert_eq!(
+            one_line("a\nb\u{85}\u{202e}c\u{1b}[0m"),
+            "a\\nb\\u{85}\\u{202e}c\\u{1b}[0m"
+        );
         assert_eq!(one_line("plain"), "plain");
     }
 
     #[test]
     fn lines_are_members_again() {
         let object = json!({"event": "login", "client": "::1"}).to_string();
-        assert_eq!(members(SECURITY, &object).map(|members| members.len()), Some(2));
-        assert_eq!((members("isms::api", &object), members(SECURITY, "event=login")), (None, None));
+        assert_eq!(
+            members(SECURITY, &object).map(|members| members.len()),
+            Some(2)
+        );
+        assert_eq!(
+            (
+                members("isms::api", &object),
+                members(SECURITY, "event=login")
+            ),
+            (None, None)
+        );
     }
 }

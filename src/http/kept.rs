@@ -1,4 +1,5 @@
-//! Answers that took long to find, kept until what they were read from changes: a dashboard that asks again gets the same text.
+//! Answers that took long to find, kept until what they were read from changes: a dashboard that
+//! asks again gets the same text.
 use super::Answer;
 use crate::access::Caller;
 use quick_cache::Weighter;
@@ -14,15 +15,28 @@ const ONE: usize = 512 * 1024;
 /// What is found sooner is found again.
 const LONG: Duration = Duration::from_micros(500);
 
-/// What was asked, and by whom: the whole of what an answer depends on, but for the state that its entity tag names.
+/// What was asked, and by whom: the whole of what an answer depends on, but for the state that its
+/// entity tag names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Question([u8; 32]);
 
 impl Question {
     /// Answers are shared by no two accounts, nor before and after the rights of one change.
     pub fn of(caller: &Caller, path_and_query: &str, format: Option<&str>) -> Self {
-        let account = (caller.actor.kind, caller.actor.id, caller.actor.person_id, caller.user_id);
-        let whole = (caller.tenant.0, account, &caller.roles, &caller.limits, path_and_query, format);
+        let account = (
+            caller.actor.kind,
+            caller.actor.id,
+            caller.actor.person_id,
+            caller.user_id,
+        );
+        let whole = (
+            caller.tenant.0,
+            account,
+            &caller.roles,
+            &caller.limits,
+            path_and_query,
+            format,
+        );
         Question(Sha256::digest(serde_json::to_vec(&whole).unwrap_or_default()).into())
     }
 }
@@ -51,7 +65,8 @@ impl Kept {
     }
     /// Keeps an answer, if finding it took long enough.
     pub fn keep(&self, question: Question, answer: &Answer, took: Duration) {
-        let plain = answer.status.as_u16() == 200 && answer.secret.is_none() && answer.body.len() <= ONE;
+        let plain =
+            answer.status.as_u16() == 200 && answer.secret.is_none() && answer.body.len() <= ONE;
         if plain && took >= LONG {
             self.0.insert(question, Arc::new(answer.clone()));
         } else {
@@ -68,7 +83,13 @@ mod tests {
 
     fn caller(roles: &[Role], limits: Limits) -> Caller {
         let tenant = TenantId(Id::new().0);
-        Caller::new(tenant, Actor::system(tenant), roles.to_vec(), limits, Instant::from_millis(0).unwrap_or_else(|| panic!("an instant")))
+        Caller::new(
+            tenant,
+            Actor::system(tenant),
+            roles.to_vec(),
+            limits,
+            Instant::from_millis(0).unwrap_or_else(|| panic!("an instant")),
+        )
     }
 
     #[test]
@@ -85,8 +106,14 @@ mod tests {
         let mut other = one.clone();
         other.actor.person_id = Some(Id::new());
         assert_ne!(asked(&one), asked(&other));
-        assert_ne!(asked(&one), asked(&caller(&[Role::Auditor], Limits::default())));
-        assert_ne!(asked(&one), Question::of(&one, "/v1/overview?as_of=seq:1", None));
+        assert_ne!(
+            asked(&one),
+            asked(&caller(&[Role::Auditor], Limits::default()))
+        );
+        assert_ne!(
+            asked(&one),
+            Question::of(&one, "/v1/overview?as_of=seq:1", None)
+        );
         assert_ne!(asked(&one), Question::of(&one, "/v1/overview", Some("csv")));
     }
 
@@ -98,15 +125,25 @@ mod tests {
         let long = Duration::from_millis(5);
         kept.keep(question(0), &answer(10), Duration::from_micros(10));
         kept.keep(question(1), &answer(ONE + 1), long);
-        kept.keep(question(2), &answer(10).with_secret("secret", "x".into()), long);
+        kept.keep(
+            question(2),
+            &answer(10).with_secret("secret", "x".into()),
+            long,
+        );
         assert!((0..3).all(|n| kept.get(&question(n)).is_none()));
         for n in 0..1000 {
             kept.keep(question(n), &answer(100_000), long);
         }
-        let bytes: usize = (0..1000).filter_map(|n| kept.get(&question(n))).map(|answer| answer.body.len()).sum();
+        let bytes: usize = (0..1000)
+            .filter_map(|n| kept.get(&question(n)))
+            .map(|answer| answer.body.len())
+            .sum();
         assert!(bytes > 0 && bytes as u64 <= ALL, "{bytes}");
         // A newer answer takes the place of the one before.
         kept.keep(question(3), &answer(7), long);
-        assert_eq!(kept.get(&question(3)).map(|answer| answer.body.len()), Some(7));
+        assert_eq!(
+            kept.get(&question(3)).map(|answer| answer.body.len()),
+            Some(7)
+        );
     }
 }

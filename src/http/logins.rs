@@ -27,7 +27,11 @@ impl Logins {
     pub(super) fn open(database: &Database, folder: &Path, limited: bool) -> Opening<Self> {
         let buckets = || [SOURCE, TOGETHER].map(|(most, seconds)| Limiter::new(most, seconds));
         let sessions = Sessions::open(database, folder)?;
-        Ok(Logins { sessions, passwords: Passwords::default(), buckets: limited.then(buckets) })
+        Ok(Logins {
+            sessions,
+            passwords: Passwords::default(),
+            buckets: limited.then(buckets),
+        })
     }
     /// Refresh tokens and counted attempts.
     pub fn sessions(&self) -> &Sessions {
@@ -39,14 +43,17 @@ impl Logins {
     }
     /// Counts one request to `/v1/auth/`: 429 when its source, or all together, sent too many.
     pub fn count(&self, request: &HttpRequest) -> Result<()> {
-        let Some([each, all]) = &self.buckets else { return Ok(()) };
-        let fits = |standing: Option<Standing>| match standing.and_then(|standing| standing.retry_after) {
-            Some(seconds) => {
-                let detail = "Too many logins for now; wait as long as Retry-After says.";
-                Err(Problem::new(Code::RateLimited, detail).retry_after(seconds))
-            }
-            None => Ok(()),
+        let Some([each, all]) = &self.buckets else {
+            return Ok(());
         };
+        let fits =
+            |standing: Option<Standing>| match standing.and_then(|standing| standing.retry_after) {
+                Some(seconds) => {
+                    let detail = "Too many logins for now; wait as long as Retry-After says.";
+                    Err(Problem::new(Code::RateLimited, detail).retry_after(seconds))
+                }
+                None => Ok(()),
+            };
         fits(each.take_from(client_address(request)))?;
         fits(all.take_together())
     }

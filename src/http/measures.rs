@@ -56,7 +56,9 @@ const LOOKED: Duration = Duration::from_secs(600);
 impl House {
     /// What the house did so far, and what is in it.
     pub async fn measures(&self) -> Measures {
-        let (spent, seconds) = (self.database.spent(), |nanos: &AtomicU64| nanos.load(Ordering::Relaxed) as f64 / 1e9);
+        let (spent, seconds) = (self.database.spent(), |nanos: &AtomicU64| {
+            nanos.load(Ordering::Relaxed) as f64 / 1e9
+        });
         let entries = self.database.read(ledger::read::entries).await;
         Measures {
             reads: spent.reads.load(Ordering::Relaxed),

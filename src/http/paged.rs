@@ -5,27 +5,42 @@ use serde_json::{Value, json};
 /// A page of a register's records.
 pub(super) fn page<R: Resource>() -> Value {
     let schema = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
-    json!({"type": "object", "description": "A page of a list; `total`, `counts` and `refs` only where asked for with `include`.", "required": ["data", "next_cursor", "has_more"],
+    json!({"type": "object", "description": "A page of a list; `total`, `counts` and `refs` only \
+        where asked for with `include`.", "required": ["data", "next_cursor", "has_more"],
         "properties": {
-            "data": {"type": "array", "maxItems": 200, "items": schema(&R::name()), "description": "The records, in the order asked for."},
-            "next_cursor": {"type": ["string", "null"], "maxLength": 2000, "description": "Ask with it for the next page; null on the last."},
+            "data": {"type": "array", "maxItems": 200, "items": schema(&R::name()),
+                "description": "The records, in the order asked for."},
+            "next_cursor": {"type": ["string", "null"], "maxLength": 2000,
+                "description": "Ask with it for the next page; null on the last."},
             "has_more": {"type": "boolean", "description": "Is there a next page?"},
-            "total": {"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX, "description": "How many there are under these filters."},
+            "total": {"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX,
+                "description": "How many there are under these filters."},
             "counts": schema(&counts_of::<R>()),
-            "refs": {"type": "object", "description": "What the ids in this page are.", "maxProperties": 200000, "additionalProperties": schema("Ref")}}})
+            "refs": {"type": "object", "description": "What the ids in this page are.",
+                "maxProperties": 200000, "additionalProperties": schema("Ref")}}})
 }
 
 /// The name of a register's counts: `ListCounts`, or one of its own where it counts more.
 pub(super) fn counts_of<R: Resource>() -> String {
-    if R::counts_schemas().is_empty() { "ListCounts".into() } else { format!("{}Counts", R::name()) }
+    if R::counts_schemas().is_empty() {
+        "ListCounts".into()
+    } else {
+        format!("{}Counts", R::name())
+    }
 }
 
 /// Counts under the filters of a list.
 pub(super) fn counts<R: Resource>() -> Value {
-    let number = || json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX});
-    let said = |what: &str| json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX, "description": what});
-    let by =
-        |what: &str, most: i64| json!({"type": "object", "description": what, "maxProperties": most, "additionalProperties": number()});
+    let number =
+        || json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX});
+    let said = |what: &str| {
+        json!({"type": "integer", "format": "int64", "minimum": 0,
+        "maximum": i64::MAX, "description": what})
+    };
+    let by = |what: &str, most: i64| {
+        json!({"type": "object", "description": what,
+        "maxProperties": most, "additionalProperties": number()})
+    };
     let mut counts = json!({"type": "object", "description": "Counts under the same filters.",
         "required": ["by_status", "by_owner", "without_owner", "overdue", "review_overdue"],
         "properties": {

@@ -10,8 +10,9 @@ pub trait Permission: 'static {
     const ACTION: &'static str;
 }
 
-/// The verbs of the product, each on any register: `Guard<Contain<Nonconformity>>`. `verbs! { Contain "contain" }` expands to the unit type
-/// `Contain<R>`, its `Permission`, and `Covers<R>`: with it, records of `R` can be written, and of no other kind.
+/// The verbs of the product, each on any register: `Guard<Contain<Nonconformity>>`. `verbs! {
+/// Contain "contain" }` expands to the unit type `Contain<R>`, its `Permission`, and `Covers<R>`:
+/// with it, records of `R` can be written, and of no other kind.
 macro_rules! verbs {
     ($($(#[$doc:meta])* $verb:ident $action:literal),+ $(,)?) => { $(
         $(#[$doc])*

@@ -32,15 +32,21 @@ impl Polls {
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// Begins to wait: 429 when this caller has as many waiting as it may, 503 when too many wait in all.
+    /// Begins to wait: 429 when this caller has as many waiting as it may, 503 when too many wait
+    /// in all.
     pub fn begin(&self, caller: Id) -> Result<Poll> {
         let mut waiting = self.waiting();
         if waiting.all >= ALL {
-            return Err(Problem::new(Code::Unavailable, "Too many requests are waiting for news. Ask without `wait`, or try again."));
+            return Err(Problem::new(
+                Code::Unavailable,
+                "Too many requests are waiting for news. Ask without `wait`, or try again.",
+            ));
         }
         let own = waiting.of.entry(caller).or_default();
         if *own >= OF_ONE {
-            let words = format!("{OF_ONE} requests of this key are waiting for news already. End one first.");
+            let words = format!(
+                "{OF_ONE} requests of this key are waiting for news already. End one first."
+            );
             return Err(Problem::new(Code::RateLimited, words));
         }
         *own += 1;
@@ -50,7 +56,10 @@ impl Polls {
     /// Is it time to look at an organization again?
     fn looks(&self, tenant: TenantId) -> bool {
         let mut waiting = self.waiting();
-        let due = waiting.looked.get(&tenant).is_none_or(|last| last.elapsed() >= LOOK);
+        let due = waiting
+            .looked
+            .get(&tenant)
+            .is_none_or(|last| last.elapsed() >= LOOK);
         if due {
             waiting.looked.retain(|_, last| last.elapsed() < 10 * LOOK);
             waiting.looked.insert(tenant, Tick::now());
@@ -76,12 +85,22 @@ impl House {
     pub(super) fn poll(&self, caller: Id) -> Result<Poll> {
         self.polls.begin(caller)
     }
-    /// Waits until the organization's log is longer than it was, or until then. Nothing is asked meanwhile where this process alone writes.
+    /// Waits until the organization's log is longer than it was, or until then. Nothing is asked
+    /// meanwhile where this process alone writes.
     pub(super) async fn changed(&self, tenant: TenantId, known: i64, until: Instant) -> Result<()> {
-        let Some(mut watch) = self.writer.positions().watch(tenant, known) else { return Ok(()) };
+        let Some(mut watch) = self.writer.positions().watch(tenant, known) else {
+            return Ok(());
+        };
         while *watch.borrow_and_update() <= known && Instant::now() < until {
-            let look = if self.database.embedded() { until } else { until.min(Instant::now() + LOOK) };
-            if timeout_at(look, watch.changed()).await.is_err() && !self.database.embedded() && self.polls.looks(tenant) {
+            let look = if self.database.embedded() {
+                until
+            } else {
+                until.min(Instant::now() + LOOK)
+            };
+            if timeout_at(look, watch.changed()).await.is_err()
+                && !self.database.embedded()
+                && self.polls.looks(tenant)
+            {
                 let last = self.position(tenant).await?;
                 self.writer.positions().publish(tenant, last);
             }
@@ -99,14 +118,22 @@ mod tests {
         let (polls, one) = (Polls::default(), Id::new());
         let mut held: Vec<Poll> = (0..OF_ONE).filter_map(|_| polls.begin(one).ok()).collect();
         assert_eq!(held.len(), OF_ONE);
-        assert!(polls.begin(one).is_err_and(|problem| problem.is(Code::RateLimited)));
+        assert!(
+            polls
+                .begin(one)
+                .is_err_and(|problem| problem.is(Code::RateLimited))
+        );
         held.pop();
         held.extend(polls.begin(one));
         while let Ok(poll) = polls.begin(Id::new()) {
             held.push(poll);
         }
         assert_eq!(held.len(), ALL);
-        assert!(polls.begin(Id::new()).is_err_and(|problem| problem.is(Code::Unavailable)));
+        assert!(
+            polls
+                .begin(Id::new())
+                .is_err_and(|problem| problem.is(Code::Unavailable))
+        );
         held.clear();
         let waiting = polls.waiting();
         assert_eq!((waiting.all, waiting.of.len()), (0, 0));
@@ -115,6 +142,13 @@ mod tests {
     #[test]
     fn one_looks_for_all() {
         let (polls, tenant) = (Polls::default(), TenantId(uuid::Uuid::from_u128(1)));
-        assert_eq!((polls.looks(tenant), polls.looks(tenant), polls.looks(TenantId(uuid::Uuid::from_u128(2)))), (true, false, true));
+        assert_eq!(
+            (
+                polls.looks(tenant),
+                polls.looks(tenant),
+                polls.looks(TenantId(uuid::Uuid::from_u128(2)))
+            ),
+            (true, false, true)
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Work that takes long and needs no connection, such as reading a scanner's report: on threads of its own, two at once, so that those of requests
-//! stay free. What waits is bounded, in all and for each account; more is 503.
+//! Work that takes long and needs no connection, such as reading a scanner's report: on threads of
+//! its own, two at once, so that those of requests stay free. What waits is bounded, in all and for
+//! each account; more is 503.
 use crate::core::{Code, Id, Problem, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +31,10 @@ pub struct Place {
 
 impl Default for Pool {
     fn default() -> Self {
-        Pool { turns: Arc::new(Semaphore::new(AT_ONCE)), taken: Arc::default() }
+        Pool {
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            taken: Arc::default(),
+        }
     }
 }
 
@@ -38,34 +42,57 @@ impl Pool {
     /// A place for a job of this account; 503 when there is none.
     pub fn place(&self, account: Id) -> Result<Place> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let (all, own) = (taken.values().sum::<usize>(), taken.get(&account).copied().unwrap_or_default());
+        let (all, own) = (
+            taken.values().sum::<usize>(),
+            taken.get(&account).copied().unwrap_or_default(),
+        );
         if all >= PLACES || own >= EACH {
             let detail = "Too many reports are being read; send yours again in a moment.";
             return Err(Problem::new(Code::Unavailable, detail).retry_after(WAIT));
         }
         taken.insert(account, own + 1);
-        Ok(Place { pool: self.clone(), account })
+        Ok(Place {
+            pool: self.clone(),
+            account,
+        })
     }
 }
 
 impl Place {
-    /// Runs a job when its turn comes. It keeps its place until it has ended, though nobody may wait for it any more.
-    pub async fn run<T: Send + 'static>(self, job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let turn = self.pool.turns.clone().acquire_owned().await.map_err(Problem::internal)?;
+    /// Runs a job when its turn comes. It keeps its place until it has ended, though nobody may
+    /// wait for it any more.
+    pub async fn run<T: Send + 'static>(
+        self,
+        job: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let turn = self
+            .pool
+            .turns
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(Problem::internal)?;
         let (tell, told) = oneshot::channel();
         let work = move || {
             let done = job();
             drop((turn, self));
             let _gone = tell.send(done);
         };
-        std::thread::Builder::new().name("report".into()).spawn(work).map_err(Problem::internal)?;
+        std::thread::Builder::new()
+            .name("report".into())
+            .spawn(work)
+            .map_err(Problem::internal)?;
         told.await.map_err(Problem::internal)?
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.pool.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self
+            .pool
+            .taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = taken.get_mut(&self.account) {
             *own = own.saturating_sub(1);
         }
@@ -82,9 +109,16 @@ mod tests {
     #[test]
     fn places_are_few_and_shared() {
         let (pool, one) = (Pool::default(), Id::new());
-        let mine: Vec<Place> = (0..EACH).map(|_| pool.place(one).unwrap_or_else(|e| panic!("{e}"))).collect();
-        assert!(pool.place(one).is_err_and(|full| full.is(Code::Unavailable)));
-        let others: Vec<Place> = (EACH..PLACES).map(|_| pool.place(Id::new()).unwrap_or_else(|e| panic!("{e}"))).collect();
+        let mine: Vec<Place> = (0..EACH)
+            .map(|_| pool.place(one).unwrap_or_else(|e| panic!("{e}")))
+            .collect();
+        assert!(
+            pool.place(one)
+                .is_err_and(|full| full.is(Code::Unavailable))
+        );
+        let others: Vec<Place> = (EACH..PLACES)
+            .map(|_| pool.place(Id::new()).unwrap_or_else(|e| panic!("{e}")))
+            .collect();
         assert!(pool.place(Id::new()).is_err());
         drop(mine);
         assert!(pool.place(one).is_ok());
@@ -94,7 +128,11 @@ mod tests {
 
     #[actix_web::test]
     async fn two_run_at_once() {
-        let (pool, running, most) = (Pool::default(), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (pool, running, most) = (
+            Pool::default(),
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(0)),
+        );
         let jobs = (0..PLACES).map(|_| {
             let (running, most) = (running.clone(), most.clone());
             let place = pool.place(Id::new()).unwrap_or_else(|e| panic!("{e}"));
@@ -109,8 +147,13 @@ mod tests {
         assert!(done.iter().all(Result::is_ok));
         assert_eq!(most.load(Ordering::SeqCst), AT_ONCE);
         let place = pool.place(Id::new()).unwrap_or_else(|e| panic!("{e}"));
-        let broken = place.run(|| -> Result<()> { panic!("a job that breaks") }).await;
+        let broken = place
+            .run(|| -> Result<()> { panic!("a job that breaks") })
+            .await;
         assert!(broken.is_err_and(|fault| fault.is(Code::Internal)));
-        assert!(pool.taken.lock().is_ok_and(|taken| taken.is_empty()), "its place is free again");
+        assert!(
+            pool.taken.lock().is_ok_and(|taken| taken.is_empty()),
+            "its place is free again"
+        );
     }
 }

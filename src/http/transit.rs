@@ -1,5 +1,6 @@
-//! A transition, as every workflow makes it: the record at the version the caller knows (404, 428, 412), may this person do it (403), what is
-//! said with it (422), does the state allow it (409), the change, and the entry.
+//! A transition, as every workflow makes it: the record at the version the caller knows (404, 428,
+//! 412), may this person do it (403), what is said with it (422), does the state allow it (409),
+//! the change, and the entry.
 use super::{Answer, At, Guard, Input, Permission};
 use crate::core::Result;
 use crate::records::{Covers, Known, Record, Resource, Tx};

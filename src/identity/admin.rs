@@ -40,19 +40,34 @@ pub struct Account {
 
 /// Every account, by organization and code.
 pub fn accounts(conn: &mut Conn) -> Result<Vec<Account>> {
-    let named = v::table.filter(v::to_seq.eq(OPEN)).filter(v::kind.eq("organization"));
+    let named = v::table
+        .filter(v::to_seq.eq(OPEN))
+        .filter(v::kind.eq("organization"));
     let named: Vec<(TenantId, String)> = named.select((v::tenant_id, v::name)).load(conn)?;
     let named: BTreeMap<TenantId, String> = named.into_iter().collect();
-    let current = v::tenant_id.eq(u::tenant_id).and(v::id.eq(u::id)).and(v::version.eq(u::version));
+    let current = v::tenant_id
+        .eq(u::tenant_id)
+        .and(v::id.eq(u::id))
+        .and(v::version.eq(u::version));
     let credentials = cr::table.on(cr::tenant_id.eq(u::tenant_id).and(cr::user_id.eq(u::id)));
-    let all = u::table.inner_join(v::table.on(current)).inner_join(credentials);
-    type Row = ((TenantId, Id, i64, String), (String, String), bool, (Option<Instant>, Option<Instant>));
-    let all = all.filter(v::to_seq.eq(OPEN)).order((v::tenant_id, v::number)).select((
-        (v::tenant_id, v::id, v::number, v::name),
-        (u::email, u::roles),
-        cr::password_hash.is_not_null(),
-        (u::disabled_at, v::archived_at),
-    ));
+    let all = u::table
+        .inner_join(v::table.on(current))
+        .inner_join(credentials);
+    type Row = (
+        (TenantId, Id, i64, String),
+        (String, String),
+        bool,
+        (Option<Instant>, Option<Instant>),
+    );
+    let all = all
+        .filter(v::to_seq.eq(OPEN))
+        .order((v::tenant_id, v::number))
+        .select((
+            (v::tenant_id, v::id, v::number, v::name),
+            (u::email, u::roles),
+            cr::password_hash.is_not_null(),
+            (u::disabled_at, v::archived_at),
+        ));
     let account = |row: Row| {
         let ((tenant, user_id, number, name), (email, roles), has_password, ends) = row;
         Account {
@@ -62,7 +77,11 @@ pub fn accounts(conn: &mut Conn) -> Result<Vec<Account>> {
             user_id,
             name,
             email,
-            roles: roles.split(',').filter(|role| !role.is_empty()).map(str::to_owned).collect(),
+            roles: roles
+                .split(',')
+                .filter(|role| !role.is_empty())
+                .map(str::to_owned)
+                .collect(),
             has_password,
             disabled_at: ends.0,
             archived_at: ends.1,
@@ -86,15 +105,26 @@ fn of_organization(all: Vec<Account>, named: &str) -> Result<Vec<Account>> {
         None => folded(&account.organization) == folded(named),
     };
     let found: Vec<Account> = all.into_iter().filter(fits).collect();
-    let mut ids: Vec<String> = found.iter().map(|one| one.organization_id.to_string()).collect();
+    let mut ids: Vec<String> = found
+        .iter()
+        .map(|one| one.organization_id.to_string())
+        .collect();
     ids.dedup();
-    let none = || Problem::new(Code::NotFound, format!("there is no organization `{named}`; `isms admin list` shows all"));
+    let none = || {
+        Problem::new(
+            Code::NotFound,
+            format!("there is no organization `{named}`; `isms admin list` shows all"),
+        )
+    };
     match ids.as_slice() {
         [] => Err(none()),
         [_] => Ok(found),
         several => Err(Problem::new(
             Code::Conflict,
-            format!("several organizations are called `{named}`; name one by its id: {}", several.join(", ")),
+            format!(
+                "several organizations are called `{named}`; name one by its id: {}",
+                several.join(", ")
+            ),
         )),
     }
 }
@@ -105,14 +135,20 @@ async fn account(house: &House, organization: &str, email: &str) -> Result<Accou
     same.retain(|account| folded(&account.email) == folded(email));
     same.sort_by_key(|account| (account.archived_at.is_none(), account.archived_at));
     let none = || {
-        let detail = format!("no account of that organization has the address `{email}`; `isms admin list` shows all");
+        let detail = format!(
+            "no account of that organization has the address `{email}`; `isms admin list` shows all"
+        );
         Problem::new(Code::NotFound, detail)
     };
     same.pop().ok_or_else(none)
 }
 
 /// Sets the password of an account; all its sessions end.
-pub async fn set_password(house: &House, (organization, email): (&str, &str), secret: String) -> Result<Account> {
+pub async fn set_password(
+    house: &House,
+    (organization, email): (&str, &str),
+    secret: String,
+) -> Result<Account> {
     let found = account(house, organization, email).await?;
     password::acceptable("/password", &secret, &[&found.email, &found.organization])?;
     let hash = house.logins().passwords().hash(secret).await?;
@@ -128,7 +164,11 @@ pub async fn set_password(house: &House, (organization, email): (&str, &str), se
 }
 
 /// Gives an account a role, and lets it in again where it was disabled or archived.
-pub async fn grant(house: &House, (organization, email): (&str, &str), role: Role) -> Result<Account> {
+pub async fn grant(
+    house: &House,
+    (organization, email): (&str, &str),
+    role: Role,
+) -> Result<Account> {
     let found = account(house, organization, email).await?;
     let (tenant, user) = (TenantId(found.organization_id.0), found.user_id);
     let work = move |tx: &mut crate::records::Tx<'_, crate::http::house::Founding>| {
@@ -145,7 +185,8 @@ pub async fn grant(house: &House, (organization, email): (&str, &str), role: Rol
         let saved = tx.save(&record, next, "grant")?;
         let now = tx.now();
         if entries::entry(tx.conn(), tenant, user, now)?.is_none() {
-            let detail = "the last day of the person behind this account has passed; grant the role to another account";
+            let detail = "the last day of the person behind this account has passed; grant the \
+                role to another account";
             return Err(Problem::new(Code::Conflict, detail));
         }
         Ok(saved.map(drop))

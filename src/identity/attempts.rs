@@ -59,19 +59,37 @@ impl Attempt {
             None => (vec![unnamed], vec![unnamed, any]),
         };
         let (source, address) = (source(request), Some(address.to_owned()));
-        Attempt { counted, weighed, source, address, taken: None }
+        Attempt {
+            counted,
+            weighed,
+            source,
+            address,
+            taken: None,
+        }
     }
     /// A change of the account's own password.
     pub fn password(tenant: TenantId, user: Id, request: &HttpRequest) -> Self {
         let own = vec![of("password", &format!("{}\n{user}", tenant.0))];
         let (counted, weighed) = (own.clone(), own);
         let source = source(request);
-        Attempt { counted, weighed, source, address: None, taken: None }
+        Attempt {
+            counted,
+            weighed,
+            source,
+            address: None,
+            taken: None,
+        }
     }
     /// A setup token, which has no account before it is found.
     pub fn setup(request: &HttpRequest) -> Self {
         let source = source(request);
-        Attempt { counted: vec![], weighed: vec![], source, address: None, taken: None }
+        Attempt {
+            counted: vec![],
+            weighed: vec![],
+            source,
+            address: None,
+            taken: None,
+        }
     }
 }
 
@@ -82,7 +100,10 @@ type Known = BTreeMap<Subject, (i32, Instant)>;
 /// those that come at once each finds the ones before it.
 pub fn take(conn: &mut Conn, attempt: Attempt, now: Instant) -> Result<Attempt> {
     let known = locked(conn, &attempt, now)?;
-    let weighed = attempt.weighed.iter().filter_map(|subject| known.get(subject));
+    let weighed = attempt
+        .weighed
+        .iter()
+        .filter_map(|subject| known.get(subject));
     let (failures, last) = weighed.fold((0, now), |(failures, last), (more, at)| match *more {
         0 => (failures, last),
         more if failures == 0 => (more, *at),
@@ -101,12 +122,17 @@ pub fn take(conn: &mut Conn, attempt: Attempt, now: Instant) -> Result<Attempt> 
         before.push((*subject, last));
         put(conn, subject, failures.saturating_add(1), now)?;
     }
-    Ok(Attempt { taken: Some((now, before)), ..attempt })
+    Ok(Attempt {
+        taken: Some((now, before)),
+        ..attempt
+    })
 }
 
 /// Takes an attempt back that was none after all.
 pub fn undo(conn: &mut Conn, attempt: &Attempt, now: Instant) -> Result<()> {
-    let Some((taken, before)) = &attempt.taken else { return Ok(()) };
+    let Some((taken, before)) = &attempt.taken else {
+        return Ok(());
+    };
     let known = locked(conn, attempt, now)?;
     for (subject, earlier) in before {
         let (failures, last) = known.get(subject).copied().unwrap_or((0, now));
@@ -129,8 +155,13 @@ pub fn succeeded(conn: &mut Conn, attempt: &Attempt, tenant: TenantId, now: Inst
     let (own, any) = (named(address, tenant.record()), of("any", address));
     let failed = la::table.find(own.as_slice()).select(la::failures);
     let failed: i32 = failed.get_result(conn).optional()?.unwrap_or_default();
-    let rest = diesel::update(la::table.find(any.as_slice()).filter(la::failures.ge(failed)));
-    rest.set(la::failures.eq(la::failures - failed)).execute(conn)?;
+    let rest = diesel::update(
+        la::table
+            .find(any.as_slice())
+            .filter(la::failures.ge(failed)),
+    );
+    rest.set(la::failures.eq(la::failures - failed))
+        .execute(conn)?;
     let mut forgotten = vec![own];
     // Where none was named and one was found, there is no other account that failed.
     forgotten.extend((attempt.counted == [of("unnamed", address)]).then(|| of("unnamed", address)));
@@ -151,22 +182,34 @@ fn slices(subjects: &[Subject]) -> Vec<&[u8]> {
 
 /// The rows of an attempt, made where there are none, locked in one order everywhere.
 fn locked(conn: &mut Conn, attempt: &Attempt, now: Instant) -> Result<Known> {
-    let all = attempt.counted.iter().chain(&attempt.weighed).chain([&attempt.source]);
+    let all = attempt
+        .counted
+        .iter()
+        .chain(&attempt.weighed)
+        .chain([&attempt.source]);
     let mut all: Vec<Subject> = all.copied().collect();
     all.sort_unstable();
     all.dedup();
     for subject in &all {
-        let row = (la::subject.eq(subject.as_slice()), la::failures.eq(0), la::last_at.eq(now));
+        let row = (
+            la::subject.eq(subject.as_slice()),
+            la::failures.eq(0),
+            la::last_at.eq(now),
+        );
         let fresh = diesel::insert_into(la::table).values(row);
         crate::each!(conn, |c| fresh.on_conflict_do_nothing().execute(c))?;
     }
-    let rows = la::table.filter(la::subject.eq_any(slices(&all))).order(la::subject);
+    let rows = la::table
+        .filter(la::subject.eq_any(slices(&all)))
+        .order(la::subject);
     let rows: Vec<(Vec<u8>, i32, Instant)> = match conn {
         Conn::Pg(c) => rows.for_update().load(c)?,
         Conn::Sqlite(c) => rows.load(c)?,
     };
     let read = |(subject, failures, last): (Vec<u8>, i32, Instant)| {
-        let subject: Subject = subject.try_into().map_err(|_| Problem::internal("no digest"))?;
+        let subject: Subject = subject
+            .try_into()
+            .map_err(|_| Problem::internal("no digest"))?;
         let kept = if subject == attempt.source { HOUR } else { DAY };
         let stale = last.plus_millis(kept) < now;
         Ok((subject, (if stale { 0 } else { failures }, last)))
@@ -176,5 +219,6 @@ fn locked(conn: &mut Conn, attempt: &Attempt, now: Instant) -> Result<Known> {
 
 fn put(conn: &mut Conn, subject: &Subject, failures: i32, last: Instant) -> QueryResult<usize> {
     let row = diesel::update(la::table.find(subject.as_slice()));
-    row.set((la::failures.eq(failures), la::last_at.eq(last))).execute(conn)
+    row.set((la::failures.eq(failures), la::last_at.eq(last)))
+        .execute(conn)
 }

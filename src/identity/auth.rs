@@ -24,7 +24,8 @@ use validator::Validate;
 /// A login.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"email": "security@example.org", "password": "correct horse battery staple"}))]
+#[schema(example = json!({"email": "security@example.org", "password": "correct horse battery \
+    staple"}))]
 pub struct Login {
     /// The user's address.
     #[validate(length(min = 1, max = 254))]
@@ -87,13 +88,21 @@ pub(super) fn enter(house: &House, request: &HttpRequest) -> Result<()> {
 /// Counts an attempt, or refuses it.
 pub(super) async fn count(house: &House, attempt: Attempt) -> Result<Attempt> {
     let now = house.clock().now();
-    house.logins().sessions().run(move |conn| attempts::take(conn, attempt, now)).await
+    house
+        .logins()
+        .sessions()
+        .run(move |conn| attempts::take(conn, attempt, now))
+        .await
 }
 
 /// Takes back an attempt that could not be looked at.
 pub(super) async fn uncounted<T>(house: &House, attempt: &Attempt, why: Problem) -> Result<T> {
     let (now, attempt) = (house.clock().now(), attempt.clone());
-    house.logins().sessions().run(move |conn| attempts::undo(conn, &attempt, now)).await?;
+    house
+        .logins()
+        .sessions()
+        .run(move |conn| attempts::undo(conn, &attempt, now))
+        .await?;
     Err(why)
 }
 
@@ -103,13 +112,16 @@ pub(super) async fn uncounted<T>(house: &House, attempt: &Attempt, why: Problem)
 /// accounts in several organizations when `organization_id` says none. Attempts are counted before
 /// they are checked; after five failures the next ones wait, up to a minute; nobody is locked out
 /// for good. When too many logins wait for their turn, the answer is 503 with `Retry-After`.
-#[utoipa::path(operation_id = "login", tag = "auth", security(()), request_body = Login, responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
+#[utoipa::path(operation_id = "login", tag = "auth", security(()), request_body = Login,
+    responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
 #[post("/v1/auth/login")]
 pub async fn login(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
     enter(&house, &request)?;
     let said: Login = input.read()?;
     let (now, email) = (house.clock().now(), folded(&said.email));
-    request.extensions_mut().insert(crate::http::journal::Attempted(email.clone()));
+    request
+        .extensions_mut()
+        .insert(crate::http::journal::Attempted(email.clone()));
     let organization = said.organization_id;
     let attempt = Attempt::login(&email, organization, &request);
     let attempt = count(&house, attempt).await?;
@@ -130,9 +142,20 @@ pub async fn login(house: Data<House>, request: HttpRequest, input: Input) -> Re
 }
 
 /// Begins a session: the attempt is taken back, and tokens are issued.
-pub(super) async fn begin(house: &House, tenant: TenantId, user: Id, epoch: i32, attempt: Attempt) -> Result<Answer> {
+pub(super) async fn begin(
+    house: &House,
+    tenant: TenantId,
+    user: Id,
+    epoch: i32,
+    attempt: Attempt,
+) -> Result<Answer> {
     let now = house.clock().now();
-    let session = Session { tenant, user, family: Id::new(), epoch };
+    let session = Session {
+        tenant,
+        user,
+        family: Id::new(),
+        epoch,
+    };
     let work = move |conn: &mut Conn| {
         attempts::succeeded(conn, &attempt, tenant, now)?;
         attempts::sweep(conn, now)?;
@@ -148,10 +171,23 @@ fn issue(conn: &mut Conn, session: Session, now: Instant) -> Result<String> {
     getrandom::fill(&mut bytes).map_err(Problem::internal)?;
     let token = hex(&bytes);
     let hash = api_key::digest(&token);
-    let Session { tenant, user, family, epoch } = session;
+    let Session {
+        tenant,
+        user,
+        family,
+        epoch,
+    } = session;
     let row = (
-        (rt::hash.eq(hash.as_slice()), rt::tenant_id.eq(tenant), rt::user_id.eq(user)),
-        (rt::family.eq(family), rt::epoch.eq(epoch), rt::used_at.eq(None::<Instant>)),
+        (
+            rt::hash.eq(hash.as_slice()),
+            rt::tenant_id.eq(tenant),
+            rt::user_id.eq(user),
+        ),
+        (
+            rt::family.eq(family),
+            rt::epoch.eq(epoch),
+            rt::used_at.eq(None::<Instant>),
+        ),
         rt::expires_at.eq(now.plus_millis(REFRESH_SECONDS * 1000)),
     );
     diesel::insert_into(rt::table).values(row).execute(conn)?;
@@ -161,15 +197,27 @@ fn issue(conn: &mut Conn, session: Session, now: Instant) -> Result<String> {
 fn tokens(house: &House, session: Session, refresh_token: String, now: Instant) -> Result<Answer> {
     let access_token = house.tokens().sign(session, now)?;
     let (token_type, expires_in) = ("Bearer".into(), ACCESS_SECONDS);
-    Ok(Answer::of(&TokenPair { access_token, token_type, expires_in, refresh_token })?.private())
+    Ok(Answer::of(&TokenPair {
+        access_token,
+        token_type,
+        expires_in,
+        refresh_token,
+    })?
+    .private())
 }
 
 /// Refresh
 ///
-/// New tokens for a refresh token, which is used up by that. One that comes again ends every token that came from the same login.
-#[utoipa::path(operation_id = "refresh", tag = "auth", security(()), request_body = RefreshToken, responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
+/// New tokens for a refresh token, which is used up by that. One that comes again ends every token
+/// that came from the same login.
+#[utoipa::path(operation_id = "refresh", tag = "auth", security(()), request_body = RefreshToken,
+    responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
 #[post("/v1/auth/refresh")]
-pub async fn refresh_tokens(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
+pub async fn refresh_tokens(
+    house: Data<House>,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
     enter(&house, &request)?;
     let said: RefreshToken = input.read()?;
     let now = house.clock().now();
@@ -193,18 +241,32 @@ pub async fn refresh_tokens(house: Data<House>, request: HttpRequest, input: Inp
     };
     if !house.look(move |conn| goes_on(conn, session, now)).await? {
         Event::RefreshFailed.told(&request, Some(session.user));
-        sessions.run(move |conn| Ok(end(conn, session.family)?)).await?;
+        sessions
+            .run(move |conn| Ok(end(conn, session.family)?))
+            .await?;
         house.forget(session.tenant);
         return Err(ended());
     }
-    let Some(token) = sessions.run(move |conn| issue_next(conn, session, now)).await? else { return Err(ended()) };
+    let Some(token) = sessions
+        .run(move |conn| issue_next(conn, session, now))
+        .await?
+    else {
+        return Err(ended());
+    };
     tokens(&house, session, token, now)
 }
 
-/// The next token of a session, unless that was ended meanwhile. Its rows are locked until the token stands, so that whoever ends it finds that, too.
+/// The next token of a session, unless that was ended meanwhile. Its rows are locked until the
+/// token stands, so that whoever ends it finds that, too.
 fn issue_next(conn: &mut Conn, session: Session, now: Instant) -> Result<Option<String>> {
-    let standing = diesel::update(rt::table.filter(rt::family.eq(session.family))).set(rt::epoch.eq(rt::epoch)).execute(conn)?;
-    if standing == 0 { Ok(None) } else { issue(conn, session, now).map(Some) }
+    let standing = diesel::update(rt::table.filter(rt::family.eq(session.family)))
+        .set(rt::epoch.eq(rt::epoch))
+        .execute(conn)?;
+    if standing == 0 {
+        Ok(None)
+    } else {
+        issue(conn, session, now).map(Some)
+    }
 }
 
 /// What a refresh token came to.
@@ -219,24 +281,49 @@ enum Used {
 
 fn use_up(conn: &mut Conn, hash: [u8; 32], now: Instant) -> Result<Used> {
     type Row = (TenantId, Id, Id, i32, Instant);
-    let columns = (rt::tenant_id, rt::user_id, rt::family, rt::epoch, rt::expires_at);
-    let row = rt::table.find(hash.as_slice()).select(columns).get_result::<Row>(conn);
+    let columns = (
+        rt::tenant_id,
+        rt::user_id,
+        rt::family,
+        rt::epoch,
+        rt::expires_at,
+    );
+    let row = rt::table
+        .find(hash.as_slice())
+        .select(columns)
+        .get_result::<Row>(conn);
     let Some((tenant, user, family, epoch, expires_at)) = row.optional()? else {
         return Ok(Used::Unknown);
     };
-    let session = Session { tenant, user, family, epoch };
+    let session = Session {
+        tenant,
+        user,
+        family,
+        epoch,
+    };
     // Used up in one statement, so that of two that come at once only one gets on.
-    let fresh = rt::table.find(hash.as_slice()).filter(rt::used_at.is_null());
-    if diesel::update(fresh).set(rt::used_at.eq(now)).execute(conn)? == 0 {
+    let fresh = rt::table
+        .find(hash.as_slice())
+        .filter(rt::used_at.is_null());
+    if diesel::update(fresh)
+        .set(rt::used_at.eq(now))
+        .execute(conn)?
+        == 0
+    {
         end(conn, family)?;
         return Ok(Used::Again(session));
     }
-    Ok(if now < expires_at { Used::First(session) } else { Used::Unknown })
+    Ok(if now < expires_at {
+        Used::First(session)
+    } else {
+        Used::Unknown
+    })
 }
 
 /// Ends a session: its refresh tokens, and with them its access tokens.
 fn end(conn: &mut Conn, family: Id) -> QueryResult<()> {
-    // A statement that waited for a row does not see what was inserted meanwhile; the next one does.
+    // A statement that waited for a row does not see what was inserted meanwhile; the next one
+    // does.
     while diesel::delete(rt::table.filter(rt::family.eq(family))).execute(conn)? > 0 {}
     Ok(())
 }
@@ -244,22 +331,28 @@ fn end(conn: &mut Conn, family: Id) -> QueryResult<()> {
 /// May the account still come in, and did nothing end all of its sessions?
 fn goes_on(conn: &mut Conn, session: Session, now: Instant) -> Result<bool> {
     let account = (session.tenant, session.user);
-    Ok(credential::epoch(conn, account)? == Some(session.epoch) && accounts::entry(conn, session.tenant, session.user, now)?.is_some())
+    Ok(credential::epoch(conn, account)? == Some(session.epoch)
+        && accounts::entry(conn, session.tenant, session.user, now)?.is_some())
 }
 
 /// Log out
 ///
 /// Ends every token that came from the same login, access tokens included.
-#[utoipa::path(operation_id = "logout", tag = "auth", security(()), request_body = RefreshToken, responses((status = 204, description = "Ended."), Refused))]
+#[utoipa::path(operation_id = "logout", tag = "auth", security(()), request_body = RefreshToken,
+    responses((status = 204, description = "Ended."), Refused))]
 #[post("/v1/auth/logout")]
 pub async fn logout(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
     enter(&house, &request)?;
     let said: RefreshToken = input.read()?;
     let hash = api_key::digest(&said.refresh_token);
     let work = move |conn: &mut Conn| -> Result<Option<(TenantId, Id)>> {
-        let own = rt::table.find(hash.as_slice()).select((rt::tenant_id, rt::user_id, rt::family));
+        let own = rt::table
+            .find(hash.as_slice())
+            .select((rt::tenant_id, rt::user_id, rt::family));
         let found = own.get_result::<(TenantId, Id, Id)>(conn).optional()?;
-        found.iter().try_for_each(|(.., family)| end(conn, *family))?;
+        found
+            .iter()
+            .try_for_each(|(.., family)| end(conn, *family))?;
         Ok(found.map(|(tenant, user, _)| (tenant, user)))
     };
     if let Some((tenant, user)) = house.logins().sessions().run(work).await? {

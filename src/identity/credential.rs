@@ -28,11 +28,23 @@ pub struct Candidate {
 
 /// The one account with this address that may come in; `None` where there is none, or are several
 /// in as many organizations and it was not said which.
-pub fn candidate(conn: &mut Conn, email: &str, organization: Option<Id>, now: Instant) -> Result<Option<Candidate>> {
+pub fn candidate(
+    conn: &mut Conn,
+    email: &str,
+    organization: Option<Id>,
+    now: Instant,
+) -> Result<Option<Candidate>> {
     let credentials = cr::table.on(cr::tenant_id.eq(u::tenant_id).and(cr::user_id.eq(u::id)));
-    let current = v::tenant_id.eq(u::tenant_id).and(v::id.eq(u::id)).and(v::version.eq(u::version));
-    let living = u::table.inner_join(v::table.on(current)).inner_join(credentials);
-    let living = living.filter(v::to_seq.eq(OPEN)).filter(v::archived_at.is_null());
+    let current = v::tenant_id
+        .eq(u::tenant_id)
+        .and(v::id.eq(u::id))
+        .and(v::version.eq(u::version));
+    let living = u::table
+        .inner_join(v::table.on(current))
+        .inner_join(credentials);
+    let living = living
+        .filter(v::to_seq.eq(OPEN))
+        .filter(v::archived_at.is_null());
     let mut living = living.filter(u::email.eq(email)).into_boxed();
     if let Some(organization) = organization {
         living = living.filter(u::tenant_id.eq(organization));
@@ -43,26 +55,43 @@ pub fn candidate(conn: &mut Conn, email: &str, organization: Option<Id>, now: In
     let mut found = Vec::new();
     for (tenant, user, hash, epoch) in rows {
         if accounts::entry(conn, tenant, user, now)?.is_some() {
-            found.push(Candidate { tenant, user, hash, epoch });
+            found.push(Candidate {
+                tenant,
+                user,
+                hash,
+                epoch,
+            });
         }
     }
     Ok(found.pop().filter(|_| found.is_empty()))
 }
 
 /// Issues a setup token, the only credential of the account from then on; every session ends.
-pub fn issue(conn: &mut Conn, (tenant, user): (TenantId, Id), by: &Actor, now: Instant) -> Result<String> {
+pub fn issue(
+    conn: &mut Conn,
+    (tenant, user): (TenantId, Id),
+    by: &Actor,
+    now: Instant,
+) -> Result<String> {
     let token = api_key::setup_token()?;
     let hash = api_key::digest(&token);
     let issuer = (by.kind != ActorKind::System).then_some(by.id);
     let issued = (
-        (cr::password_hash.eq(None::<String>), cr::setup_hash.eq(hash.as_slice())),
+        (
+            cr::password_hash.eq(None::<String>),
+            cr::setup_hash.eq(hash.as_slice()),
+        ),
         cr::setup_expires_at.eq(now.plus_millis(SETUP_MILLIS)),
-        (cr::issued_by.eq(issuer), cr::issued_by_person.eq(issuer.and(by.person_id))),
+        (
+            cr::issued_by.eq(issuer),
+            cr::issued_by_person.eq(issuer.and(by.person_id)),
+        ),
         (cr::issued_at.eq(now), cr::holder_set_at.eq(None::<Instant>)),
     );
     there(conn, (tenant, user), now)?;
     let own = diesel::update(cr::table.find((tenant, user)));
-    own.set((issued, cr::epoch.eq(cr::epoch + 1))).execute(conn)?;
+    own.set((issued, cr::epoch.eq(cr::epoch + 1)))
+        .execute(conn)?;
     Ok(token)
 }
 
@@ -77,11 +106,22 @@ fn there(conn: &mut Conn, (tenant, user): (TenantId, Id), now: Instant) -> Query
 }
 
 /// Keeps a password that the system was given for the account; every session ends.
-pub fn set_by_system(conn: &mut Conn, (tenant, user): (TenantId, Id), hash: &str, now: Instant) -> QueryResult<usize> {
+pub fn set_by_system(
+    conn: &mut Conn,
+    (tenant, user): (TenantId, Id),
+    hash: &str,
+    now: Instant,
+) -> QueryResult<usize> {
     let set = (
-        (cr::password_hash.eq(hash), cr::setup_hash.eq(None::<Vec<u8>>)),
+        (
+            cr::password_hash.eq(hash),
+            cr::setup_hash.eq(None::<Vec<u8>>),
+        ),
         cr::setup_expires_at.eq(None::<Instant>),
-        (cr::issued_by.eq(None::<Id>), cr::issued_by_person.eq(None::<Id>)),
+        (
+            cr::issued_by.eq(None::<Id>),
+            cr::issued_by_person.eq(None::<Id>),
+        ),
         (cr::issued_at.eq(now), cr::holder_set_at.eq(None::<Instant>)),
     );
     there(conn, (tenant, user), now)?;
@@ -90,13 +130,23 @@ pub fn set_by_system(conn: &mut Conn, (tenant, user): (TenantId, Id), hash: &str
 }
 
 /// Keeps a password that the holder has chosen; every session ends.
-pub fn set_by_holder(conn: &mut Conn, (tenant, user): (TenantId, Id), hash: &str, now: Instant) -> QueryResult<usize> {
+pub fn set_by_holder(
+    conn: &mut Conn,
+    (tenant, user): (TenantId, Id),
+    hash: &str,
+    now: Instant,
+) -> QueryResult<usize> {
     let set = (
-        (cr::password_hash.eq(hash), cr::setup_hash.eq(None::<Vec<u8>>)),
+        (
+            cr::password_hash.eq(hash),
+            cr::setup_hash.eq(None::<Vec<u8>>),
+        ),
         cr::setup_expires_at.eq(None::<Instant>),
         (cr::holder_set_at.eq(now), cr::epoch.eq(cr::epoch + 1)),
     );
-    diesel::update(cr::table.find((tenant, user))).set(set).execute(conn)
+    diesel::update(cr::table.find((tenant, user)))
+        .set(set)
+        .execute(conn)
 }
 
 /// Whose setup token this is, if it is still good and the account may come in.
@@ -116,7 +166,11 @@ pub fn holder(conn: &mut Conn, hash: [u8; 32], now: Instant) -> Result<Option<(T
 
 /// The account's epoch.
 pub fn epoch(conn: &mut Conn, (tenant, user): (TenantId, Id)) -> QueryResult<Option<i32>> {
-    cr::table.find((tenant, user)).select(cr::epoch).get_result(conn).optional()
+    cr::table
+        .find((tenant, user))
+        .select(cr::epoch)
+        .get_result(conn)
+        .optional()
 }
 
 /// The hash of the account's password.
@@ -129,8 +183,13 @@ pub fn hash(conn: &mut Conn, (tenant, user): (TenantId, Id)) -> QueryResult<Opti
 pub fn known(conn: &mut Conn, (tenant, user): (TenantId, Id)) -> Result<Vec<String>> {
     let named = v::table.filter(v::tenant_id.eq(tenant).and(v::id.eq(tenant.record())));
     let mut all: Vec<String> = named.filter(standing()).select(v::name).load(conn)?;
-    let current = v::tenant_id.eq(u::tenant_id).and(v::id.eq(u::id)).and(v::version.eq(u::version));
-    let own = u::table.inner_join(v::table.on(current)).filter(v::to_seq.eq(OPEN));
+    let current = v::tenant_id
+        .eq(u::tenant_id)
+        .and(v::id.eq(u::id))
+        .and(v::version.eq(u::version));
+    let own = u::table
+        .inner_join(v::table.on(current))
+        .filter(v::to_seq.eq(OPEN));
     let own = own.filter(u::tenant_id.eq(tenant).and(u::id.eq(user)));
     all.extend(own.select(u::email).load::<String>(conn)?);
     Ok(all)

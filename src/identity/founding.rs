@@ -1,5 +1,5 @@
-//! The founding of an organization: its record, its first user (admin and manager) with the person behind it, the elementary threats and a risk
-//! methodology that is in force from the start.
+//! The founding of an organization: its record, its first user (admin and manager) with the person
+//! behind it, the elementary threats and a risk methodology that is in force from the start.
 use super::key::{ApiKey, KeyState};
 use super::user::{User, folded};
 use super::{credential, secrets};
@@ -67,16 +67,35 @@ impl Plan {
 
 /// Founds an organization.
 pub async fn found(house: &House, plan: Plan) -> Result<Founded> {
-    let Plan { organization, time_zone, name, email, password: secret, api_key, another } = plan;
+    let Plan {
+        organization,
+        time_zone,
+        name,
+        email,
+        password: secret,
+        api_key,
+        another,
+    } = plan;
     let mut faults = Vec::new();
-    let mut kept = |read: Result<()>| faults.extend(read.err().iter().flat_map(|p| p.errors().to_vec()));
-    kept(password::acceptable("/password", &secret, &[&email, &organization]));
-    if folded(&name) == folded(&email) || email.split('@').next().map(folded) == Some(folded(&name)) {
+    let mut kept =
+        |read: Result<()>| faults.extend(read.err().iter().flat_map(|p| p.errors().to_vec()));
+    kept(password::acceptable(
+        "/password",
+        &secret,
+        &[&email, &organization],
+    ));
+    if folded(&name) == folded(&email) || email.split('@').next().map(folded) == Some(folded(&name))
+    {
         let words = "say what the person is called, not their address: it stays in the ledger";
         faults.push(Invalid::body("/name", "address", words));
     }
     let body = members(json!({"name": organization, "time_zone": time_zone}))?;
-    let organization = renamed(Draft::<Organization>::read(body), "/name", "/organization", &mut faults);
+    let organization = renamed(
+        Draft::<Organization>::read(body),
+        "/name",
+        "/organization",
+        &mut faults,
+    );
     let body = members(json!({"name": name, "email": email}))?;
     let person = renamed(Draft::<Person>::read(body), "", "", &mut faults);
     let (Some(organization), Some(person), true) = (organization, person, faults.is_empty()) else {
@@ -89,41 +108,58 @@ pub async fn found(house: &House, plan: Plan) -> Result<Founded> {
     let (tenant, (user_id, api_key)) = house
         .found(move |tx| {
             let (tenant, now) = (tx.caller().tenant, tx.now());
-            let _organization = tx.create_as(tenant.record(), organization, Stateless {}, "active")?;
+            let _organization =
+                tx.create_as(tenant.record(), organization, Stateless {}, "active")?;
             threats(tx)?;
             methodology(tx)?;
             let person = tx.create(person)?;
-            let body = json!({"name": name, "email": email, "roles": ["admin", "manager"], "person_id": person.get().spine.id});
+            let body = json!({"name": name, "email": email, "roles": ["admin", "manager"],
+                "person_id": person.get().spine.id});
             let made = tx.create(Draft::<User>::read(members(body)?)?)?;
             let user_id = made.get().spine.id;
             credential::set_by_system(tx.conn(), (tenant, user_id), &hash, now)?;
-            let secret = if api_key { Some(manager_key(tx, tenant, user_id)?) } else { None };
+            let secret = if api_key {
+                Some(manager_key(tx, tenant, user_id)?)
+            } else {
+                None
+            };
             Ok(made.map(|_| (user_id, secret)))
         })
         .await?;
-    Ok(Founded { organization_id: tenant.record(), user_id, api_key })
+    Ok(Founded {
+        organization_id: tenant.record(),
+        user_id,
+        api_key,
+    })
 }
 
 /// What was read; its faults are added, at the place that the option has.
 fn renamed<T>(read: Result<T>, from: &str, to: &str, faults: &mut Vec<Invalid>) -> Option<T> {
     let place = |fault: &Invalid| match fault.pointer == from {
-        true => Invalid { pointer: to.to_owned(), ..fault.clone() },
+        true => Invalid {
+            pointer: to.to_owned(),
+            ..fault.clone()
+        },
         false => fault.clone(),
     };
-    read.map_err(|problem| faults.extend(problem.errors().iter().map(place))).ok()
+    read.map_err(|problem| faults.extend(problem.errors().iter().map(place)))
+        .ok()
 }
 
 /// 409 when an organization of that name has an account with that address.
 async fn unknown(house: &House, name: &str, email: &str) -> Result<()> {
     let accounts = house.look(super::admin::accounts).await?;
     let mut same = accounts.into_iter();
-    let same = same.find(|account| folded(&account.organization) == folded(name) && folded(&account.email) == folded(email));
+    let same = same.find(|account| {
+        folded(&account.organization) == folded(name) && folded(&account.email) == folded(email)
+    });
     match same {
         None => Ok(()),
         Some(account) => Err(Problem::new(
             Code::Conflict,
             format!(
-                "the organization {} ({}) has an account with this address; say --another to make one more",
+                "the organization {} ({}) has an account with this address; say --another to make \
+                    one more",
                 account.organization, account.organization_id
             ),
         )),
@@ -131,8 +167,13 @@ async fn unknown(house: &House, name: &str, email: &str) -> Result<()> {
 }
 
 fn manager_key(tx: &mut Tx<'_, Founding>, tenant: TenantId, user: Id) -> Result<String> {
-    let until = tx.now().utc().checked_add_days(Days::new(KEY_DAYS)).ok_or_else(|| Problem::internal("the end of time"))?;
-    let body = json!({"name": "First key", "role": "manager", "user_id": user, "expires_at": crate::core::Instant::new(until)});
+    let until = tx
+        .now()
+        .utc()
+        .checked_add_days(Days::new(KEY_DAYS))
+        .ok_or_else(|| Problem::internal("the end of time"))?;
+    let body = json!({"name": "First key", "role": "manager", "user_id": user,
+        "expires_at": crate::core::Instant::new(until)});
     let (id, draft) = (Id::new(), Draft::<ApiKey>::read(members(body)?)?);
     let (until, now) = (draft.own.expires_at, tx.now());
     let _key = tx.create_as(id, draft, KeyState::default(), "active")?;
@@ -142,16 +183,27 @@ fn manager_key(tx: &mut Tx<'_, Founding>, tenant: TenantId, user: Id) -> Result<
 fn threats(tx: &mut Tx<'_, Founding>) -> Result<()> {
     for threat in catalogue::THREATS.iter() {
         let body = json!({"name": threat.name, "external_ref": threat.id, "origin": threat.origin});
-        let _threat = tx.create_as(Id::new(), Draft::<Threat>::read(members(body)?)?, ThreatState { built_in: true }, "active")?;
+        let _threat = tx.create_as(
+            Id::new(),
+            Draft::<Threat>::read(members(body)?)?,
+            ThreatState { built_in: true },
+            "active",
+        )?;
     }
     Ok(())
 }
 
 fn methodology(tx: &mut Tx<'_, Founding>) -> Result<()> {
-    let made = tx.create(Draft::<RiskMethodology>::read(members(json!({"name": "Default 5 × 5"}))?)?)?;
+    let made = tx.create(Draft::<RiskMethodology>::read(members(
+        json!({"name": "Default 5 × 5"}),
+    )?)?)?;
     let (draft, mut record) = (made.get().clone(), made.get().clone());
     record.spine.status = "approved".into();
-    revision::approved(&mut record.state, &Actor::system(tx.caller().tenant), tx.now());
+    revision::approved(
+        &mut record.state,
+        &Actor::system(tx.caller().tenant),
+        tx.now(),
+    );
     let _approved = tx.save(&draft, record, "approve")?;
     Ok(())
 }

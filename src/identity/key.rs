@@ -1,5 +1,6 @@
-//! API keys (ISO/IEC 27001:2022 A.5.17). A service key is made by an administrator for a machine or for somebody who reads; a key of a person is
-//! made by that person and by nobody else. A key has one role, limits and an end; its secret is shown once.
+//! API keys (ISO/IEC 27001:2022 A.5.17). A service key is made by an administrator for a machine or
+//! for somebody who reads; a key of a person is made by that person and by nobody else. A key has
+//! one role, limits and an end; its secret is shown once.
 use super::key_rules as rules;
 use super::secrets;
 use crate::access::{Caller, Limits, Role};
@@ -8,11 +9,14 @@ use crate::db::Conn;
 use crate::db::schema::{api_keys as k, links as l, versions as v};
 use crate::http::describe::{self, Changed, Rejections};
 use crate::http::handlers::Comment;
-use crate::http::{Answer, At, Because, Change, Collection, Guard, Input, Operations, Revoke, Rotate, input, transit};
+use crate::http::{
+    Answer, At, Because, Change, Collection, Guard, Input, Operations, Revoke, Rotate, input,
+    transit,
+};
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Comment as Needs, Condition, Draft, Kind, Known, Limit, MergePatch, Record, Relation, Resource, Stored, Transition, Tx, Writing,
-    unasked,
+    By, Comment as Needs, Condition, Draft, Kind, Known, Limit, MergePatch, Record, Relation,
+    Resource, Stored, Transition, Tx, Writing, unasked,
 };
 use actix_web::{HttpRequest, patch, post};
 use diesel::{dsl::exists, prelude::*};
@@ -27,7 +31,8 @@ use validator::Validate;
 pub struct ApiKey {
     /// What it may do, as far as its user has the role.
     pub role: Role,
-    /// When it ends by itself: at most two years after its secret was made, with the role auditor 400 days.
+    /// When it ends by itself: at most two years after its secret was made, with the role auditor
+    /// 400 days.
     pub expires_at: Instant,
     /// What it is cut down to.
     #[serde(default)]
@@ -62,7 +67,12 @@ impl Resource for ApiKey {
         path: "api-keys",
         code: "KEY",
         about: "API keys: for machines, and for people who read (A.5.17).",
-        transitions: &[Transition { verb: "revoke", from: &["active"], to: "revoked", comment: Needs::Required }],
+        transitions: &[Transition {
+            verb: "revoke",
+            from: &["active"],
+            to: "revoked",
+            comment: Needs::Required,
+        }],
         done: &["revoked"],
         counted: false,
         relations: &[Relation::new("user_id", "user").freed_when(&["revoked"])],
@@ -80,42 +90,86 @@ impl Resource for ApiKey {
     };
     type State = KeyState;
     fn example() -> Value {
-        json!({"name": "Backup reports", "role": "collector", "expires_at": "2027-11-20T00:00:00Z", "limits": {"sources": ["backup"]}})
+        json!({"name": "Backup reports", "role": "collector", "expires_at": "2027-11-20T00:00:00Z",
+            "limits": {"sources": ["backup"]}})
     }
-    fn permitted(tx: &mut Writing<'_>, before: Option<&Record<Self>>, after: &Record<Self>, action: &str) -> Result<()> {
+    fn permitted(
+        tx: &mut Writing<'_>,
+        before: Option<&Record<Self>>,
+        after: &Record<Self>,
+        action: &str,
+    ) -> Result<()> {
         rules::permitted(tx, before, after, action)
     }
 }
 
 /// Who does not see accounts sees the keys that are theirs.
 fn own_keys(caller: &Caller) -> Option<Condition> {
-    let own = l::table.filter(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id)).and(l::relation.eq("user_id")));
+    let own = l::table.filter(
+        l::tenant_id
+            .eq(v::tenant_id)
+            .and(l::from_id.eq(v::id))
+            .and(l::relation.eq("user_id")),
+    );
     let only = !caller.sees_accounts();
-    only.then(|| -> Condition { Box::new(exists(own.filter(l::to_id.nullable().eq(caller.user_id)))) })
+    only.then(|| -> Condition {
+        Box::new(exists(own.filter(l::to_id.nullable().eq(caller.user_id))))
+    })
 }
 
 impl Stored for ApiKey {
     type Filter = ApiKeyFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
-        let key = (k::tenant_id.eq(tenant), k::id.eq(id), k::version.eq(version));
-        let row = (key, k::role.eq(record.own.role), k::expires_at.eq(record.own.expires_at), k::revoked_at.eq(record.state.revoked_at));
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
+        let key = (
+            k::tenant_id.eq(tenant),
+            k::id.eq(id),
+            k::version.eq(version),
+        );
+        let row = (
+            key,
+            k::role.eq(record.own.role),
+            k::expires_at.eq(record.own.expires_at),
+            k::revoked_at.eq(record.state.revoked_at),
+        );
         diesel::insert_into(k::table).values(row).execute(conn)
     }
     fn matching(filter: &ApiKeyFilter, _: &Moments) -> Condition {
-        let own = k::table.filter(k::tenant_id.eq(v::tenant_id).and(k::id.eq(v::id)).and(k::version.eq(v::version)));
-        Box::new(exists(own.filter(k::role.eq_any(filter.role.clone()).or(unasked(&filter.role)))))
+        let own = k::table.filter(
+            k::tenant_id
+                .eq(v::tenant_id)
+                .and(k::id.eq(v::id))
+                .and(k::version.eq(v::version)),
+        );
+        Box::new(exists(
+            own.filter(
+                k::role
+                    .eq_any(filter.role.clone())
+                    .or(unasked(&filter.role)),
+            ),
+        ))
     }
 }
 
 /// Create an API key
 ///
-/// The answer alone has the secret. Everyone who has logged in makes keys of their own, with `user_id` their account (`actor.id` of `GET /v1/me`),
-/// one of their roles, and for their own person. An administrator makes service keys, without `user_id`; they act for no person. Nobody makes a
-/// key for somebody else.
-#[utoipa::path(operation_id = "createApiKey", tag = "api-keys", security(("bearer" = [])), request_body = ref("#/components/schemas/ApiKeyInput"), params(crate::http::document::Retried),
-    responses((status = 201, description = "The key and its secret.", body = ref("#/components/schemas/NewApiKey")), Rejections))]
+/// The answer alone has the secret. Everyone who has logged in makes keys of their own, with
+/// `user_id` their account (`actor.id` of `GET /v1/me`), one of their roles, and for their own
+/// person. An administrator makes service keys, without `user_id`; they act for no person. Nobody
+/// makes a key for somebody else.
+#[utoipa::path(operation_id = "createApiKey", tag = "api-keys", security(("bearer" = [])),
+    request_body = ref("#/components/schemas/ApiKeyInput"), params(crate::http::document::Retried),
+    responses((status = 201, description = "The key and its secret.",
+        body = ref("#/components/schemas/NewApiKey")), Rejections))]
 #[post("/v1/api-keys")]
-pub async fn create(guard: Guard<Change<ApiKey>>, request: HttpRequest, input: Input) -> Result<Answer> {
+pub async fn create(
+    guard: Guard<Change<ApiKey>>,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
     input::no_parameters(&request)?;
     let mut body = input.clone().members();
     guard
@@ -126,18 +180,30 @@ pub async fn create(guard: Guard<Change<ApiKey>>, request: HttpRequest, input: I
             let (id, until, now) = (Id::new(), draft.own.expires_at, tx.now());
             let made = tx.create_as(id, draft, KeyState::default(), "active")?;
             let secret = secrets::issue(tx.conn(), (tenant, id), until, now)?;
-            Ok(tx.shown(made)?.map(|shown| Answer::created(shown, ApiKey::KIND.path).with_secret("secret", secret)))
+            Ok(tx.shown(made)?.map(|shown| {
+                Answer::created(shown, ApiKey::KIND.path).with_secret("secret", secret)
+            }))
         })
         .await
 }
 
 /// Change an API key
 ///
-/// A JSON merge patch (RFC 7396) of its name, role, limits or end. Its user never changes, and what has ended stays ended.
-#[utoipa::path(operation_id = "updateApiKey", tag = "api-keys", security(("bearer" = [])), request_body(content = ref("#/components/schemas/ApiKeyPatch"), content_type = "application/merge-patch+json"), responses(Changed<ApiKey>),
-    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64), crate::http::document::Versioned))]
+/// A JSON merge patch (RFC 7396) of its name, role, limits or end. Its user never changes, and what
+/// has ended stays ended.
+#[utoipa::path(operation_id = "updateApiKey", tag = "api-keys", security(("bearer" = [])),
+    request_body(content = ref("#/components/schemas/ApiKeyPatch"),
+        content_type = "application/merge-patch+json"), responses(Changed<ApiKey>),
+    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64),
+        crate::http::document::Versioned))]
 #[patch("/v1/api-keys/{id}")]
-pub async fn update(guard: Guard<Change<ApiKey>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
+pub async fn update(
+    guard: Guard<Change<ApiKey>>,
+    at: At,
+    known: Known,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
     input::no_parameters(&request)?;
     let (selector, mut patch) = (at.of(&ApiKey::KIND)?, input.members());
     guard
@@ -158,10 +224,17 @@ pub async fn update(guard: Guard<Change<ApiKey>>, at: At, known: Known, request:
 /// Revoke an API key
 ///
 /// It ends at once; the comment says why.
-#[utoipa::path(operation_id = "revokeApiKey", tag = "api-keys", security(("bearer" = [])), request_body = Because, responses(Changed<ApiKey>),
-    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[utoipa::path(operation_id = "revokeApiKey", tag = "api-keys", security(("bearer" = [])),
+    request_body = Because, responses(Changed<ApiKey>),
+    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64),
+        crate::http::document::Conditional))]
 #[post("/v1/api-keys/{id}/revoke")]
-pub async fn revoke(guard: Guard<Revoke<ApiKey>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn revoke(
+    guard: Guard<Revoke<ApiKey>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     let end = |tx: &mut Tx<'_, _>, record: &mut Record<ApiKey>, _: Because| {
         record.state.revoked_at = Some(tx.now());
         Ok(())
@@ -171,25 +244,43 @@ pub async fn revoke(guard: Guard<Revoke<ApiKey>>, at: At, known: Known, input: I
 
 /// Rotate an API key
 ///
-/// Makes a new secret; the old one is good for another 24 hours. A key of a person is rotated by that person, after a login; a service key by an
-/// administrator.
-#[utoipa::path(operation_id = "rotateApiKey", tag = "api-keys", security(("bearer" = [])), request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64), crate::http::document::Conditional),
-    responses((status = 200, description = "The key and its new secret.", body = ref("#/components/schemas/NewApiKey")), Rejections, crate::http::describe::Preconditions))]
+/// Makes a new secret; the old one is good for another 24 hours. A key of a person is rotated by
+/// that person, after a login; a service key by an administrator.
+#[utoipa::path(operation_id = "rotateApiKey", tag = "api-keys", security(("bearer" = [])),
+    request_body = Option<Comment>,
+    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64),
+        crate::http::document::Conditional),
+    responses((status = 200, description = "The key and its new secret.",
+        body = ref("#/components/schemas/NewApiKey")), Rejections,
+            crate::http::describe::Preconditions))]
 #[post("/v1/api-keys/{id}/rotate")]
-pub async fn rotate(guard: Guard<Rotate<ApiKey>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn rotate(
+    guard: Guard<Rotate<ApiKey>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     let (selector, said) = (at.of(&ApiKey::KIND)?, input.clone().read::<Comment>());
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<ApiKey>(&selector, &known)?;
             tx.because(said?.comment);
             if stored.state.revoked_at.is_some() {
-                return Err(Problem::new(Code::IllegalTransition, "This key was revoked, and stays so: make another one."));
+                return Err(Problem::new(
+                    Code::IllegalTransition,
+                    "This key was revoked, and stays so: make another one.",
+                ));
             }
-            let (key, now, until) = ((tx.caller().tenant, stored.spine.id), tx.now(), stored.own.expires_at);
+            let (key, now, until) = (
+                (tx.caller().tenant, stored.spine.id),
+                tx.now(),
+                stored.own.expires_at,
+            );
             let saved = tx.save(&stored, stored.clone(), "rotate")?;
             let secret = secrets::rotate(tx.conn(), key, until, now)?;
-            Ok(tx.shown(saved)?.map(|shown| Answer::shown(shown).with_secret("secret", secret)))
+            Ok(tx
+                .shown(saved)?
+                .map(|shown| Answer::shown(shown).with_secret("secret", secret)))
         })
         .await
 }
@@ -197,9 +288,25 @@ pub async fn rotate(guard: Guard<Rotate<ApiKey>>, at: At, known: Known, input: I
 /// Mounts keys.
 pub fn mount(api: &mut crate::http::Api<'_>) {
     api.service(Collection::<ApiKey>::new(Operations::READ));
-    describe::schemas::<ApiKey>(api.document, Operations { create: true, update: true, ..Operations::READ });
-    let secret = json!({"type": "string", "maxLength": 64, "pattern": "^isms_[0-9A-Za-z]{22,43}_[0-9A-Za-z]{6}$", "example": "isms_0123456789ABCDEFGHIJKLMNOPQRSTUV_abcdef", "description": "What to send as `Authorization: Bearer`; shown once."});
-    describe::with_secret(api.document, "ApiKey", "NewApiKey", "A key that was just made, and its secret.", secret);
+    describe::schemas::<ApiKey>(
+        api.document,
+        Operations {
+            create: true,
+            update: true,
+            ..Operations::READ
+        },
+    );
+    let secret = json!({"type": "string", "maxLength": 64,
+        "pattern": "^isms_[0-9A-Za-z]{22,43}_[0-9A-Za-z]{6}$",
+            "example": "isms_0123456789ABCDEFGHIJKLMNOPQRSTUV_abcdef",
+                "description": "What to send as `Authorization: Bearer`; shown once."});
+    describe::with_secret(
+        api.document,
+        "ApiKey",
+        "NewApiKey",
+        "A key that was just made, and its secret.",
+        secret,
+    );
     api.service(create);
     api.service(update);
     api.service(revoke);

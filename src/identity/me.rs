@@ -38,14 +38,21 @@ pub struct Me {
 /// Get who one is
 ///
 /// The account behind the credential, its person, roles, limits and end.
-#[utoipa::path(operation_id = "getMe", tag = "auth", security(("bearer" = [])), responses((status = 200, description = "Who one is.", body = Me), Refusals))]
+#[utoipa::path(operation_id = "getMe", tag = "auth", security(("bearer" = [])),
+    responses((status = 200, description = "Who one is.", body = Me), Refusals))]
 #[get("/v1/me")]
 pub async fn me(guard: Guard<Anyone>, request: HttpRequest) -> Result<Answer> {
     input::no_parameters(&request)?;
     let caller = guard.caller();
     let actor = caller.actor.clone();
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let ends = guard.house().token_ends(header).unwrap_or(caller.expires_at);
+    let header = request
+        .headers()
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let ends = guard
+        .house()
+        .token_ends(header)
+        .unwrap_or(caller.expires_at);
     let expires_at = Some(ends.min(caller.expires_at));
     let me = Me {
         organization_id: caller.tenant.record(),
@@ -70,7 +77,8 @@ impl Covers<User> for OwnLogin {}
 /// A change of one's password.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"current_password": "correct horse battery staple", "new_password": "another long sentence of mine"}))]
+#[schema(example = json!({"current_password": "correct horse battery staple",
+    "new_password": "another long sentence of mine"}))]
 pub struct PasswordChange {
     /// The one that is good now.
     #[validate(length(min = 1, max = 128))]
@@ -85,20 +93,33 @@ pub struct PasswordChange {
 /// Change one's password
 ///
 /// For users, not for keys. Every session of the user ends, this one included: log in again.
-#[utoipa::path(operation_id = "changePassword", tag = "auth", security(("bearer" = [])), request_body = PasswordChange, params(crate::http::document::Retried),
+#[utoipa::path(operation_id = "changePassword", tag = "auth", security(("bearer" = [])),
+    request_body = PasswordChange, params(crate::http::document::Retried),
     responses((status = 204, description = "Changed."), crate::http::describe::Rejections))]
 #[post("/v1/me/password")]
-pub async fn change_password(guard: Guard<OwnLogin>, request: HttpRequest, input: Input) -> Result<Answer> {
+pub async fn change_password(
+    guard: Guard<OwnLogin>,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
     input::no_parameters(&request)?;
     let caller = guard.caller().clone();
     if caller.actor.kind != ActorKind::User {
-        return Err(Problem::new(Code::Forbidden, "A key has no password; log in as a user to change yours."));
+        return Err(Problem::new(
+            Code::Forbidden,
+            "A key has no password; log in as a user to change yours.",
+        ));
     }
     let said: PasswordChange = input.clone().read()?;
     let (house, tenant, user) = (guard.house().clone(), caller.tenant, caller.actor.id);
     let attempt = Attempt::password(tenant, user, &request);
     let attempt = count(&house, attempt).await?;
-    let look = move |conn: &mut crate::db::Conn| Ok((credential::hash(conn, (tenant, user))?, credential::known(conn, (tenant, user))?));
+    let look = move |conn: &mut crate::db::Conn| {
+        Ok((
+            credential::hash(conn, (tenant, user))?,
+            credential::known(conn, (tenant, user))?,
+        ))
+    };
     let (hash, known) = match house.look(look).await {
         Ok(found) => found,
         Err(why) => return uncounted(&house, &attempt, why).await,

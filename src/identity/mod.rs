@@ -15,7 +15,8 @@ pub mod user;
 use crate::http::Api;
 use crate::records::rebuild::Replay;
 
-/// The kinds that are kept here: accounts are records, so that what happens to them stands in the ledger.
+/// The kinds that are kept here: accounts are records, so that what happens to them stands in the
+/// ledger.
 pub const KINDS: &[Replay] = &[Replay::of::<user::User>(), Replay::of::<key::ApiKey>()];
 
 /// Mounts logins and accounts.

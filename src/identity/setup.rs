@@ -21,7 +21,8 @@ impl Covers<User> for Holding {}
 /// A first password.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"setup_token": "setup_0123456789ABCDEFGHIJKLMNOPQRSTUV", "password": "a long sentence of mine"}))]
+#[schema(example = json!({"setup_token": "setup_0123456789ABCDEFGHIJKLMNOPQRSTUV",
+    "password": "a long sentence of mine"}))]
 pub struct Setup {
     /// The token that the administrator handed over.
     #[validate(length(min = 1, max = 200))]
@@ -34,7 +35,8 @@ pub struct Setup {
 }
 
 fn ended() -> Problem {
-    let detail = "The setup token is unknown, used up or has ended; ask your administrator for another one.";
+    let detail =
+        "The setup token is unknown, used up or has ended; ask your administrator for another one.";
     Problem::new(Code::Unauthenticated, detail)
 }
 
@@ -42,7 +44,8 @@ fn ended() -> Problem {
 ///
 /// With the `setup_token` of a new account, or of one whose password was reset. The token is good
 /// once, for seven days; the answer has the tokens of a login.
-#[utoipa::path(operation_id = "setUpLogin", tag = "auth", security(()), request_body = Setup, responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
+#[utoipa::path(operation_id = "setUpLogin", tag = "auth", security(()), request_body = Setup,
+    responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
 #[post("/v1/auth/setup")]
 pub async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
     enter(&house, &request)?;
@@ -52,8 +55,13 @@ pub async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> R
     let attempt = count(&house, Attempt::setup(&request)).await?;
     let hash = api_key::setup_hash(&said.setup_token);
     let look = move |conn: &mut Conn| {
-        let found = hash.map(|hash| credential::holder(conn, hash, now)).transpose()?.flatten();
-        found.map(|account| Ok((account, credential::known(conn, account)?))).transpose()
+        let found = hash
+            .map(|hash| credential::holder(conn, hash, now))
+            .transpose()?
+            .flatten();
+        found
+            .map(|account| Ok((account, credential::known(conn, account)?)))
+            .transpose()
     };
     let found = match house.look(look).await {
         Ok(found) => found,
@@ -71,8 +79,14 @@ pub async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> R
         Ok(kept) => kept,
         Err(why) => return uncounted(&house, &attempt, why).await,
     };
-    let Some(caller) = house.holder(tenant, user).await? else { return Err(ended()) };
-    let id = request.extensions().get::<RequestId>().map(|id| id.0).unwrap_or_else(crate::core::Id::new);
+    let Some(caller) = house.holder(tenant, user).await? else {
+        return Err(ended());
+    };
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .map(|id| id.0)
+        .unwrap_or_else(crate::core::Id::new);
     let work = move |tx: &mut crate::records::Tx<'_, Holding>| {
         let (now, account) = (tx.now(), (tenant, user));
         // Again, behind the lock: of two that come at once, one finds the token used up.
@@ -82,7 +96,9 @@ pub async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> R
         credential::set_by_holder(tx.conn(), account, &kept, now)?;
         let epoch = credential::epoch(tx.conn(), account)?.unwrap_or_default();
         let record = tx.load::<User>(&Selector::Id(user), &Known::any())?;
-        Ok(tx.save(&record, record.clone(), "set_password")?.map(|_| epoch))
+        Ok(tx
+            .save(&record, record.clone(), "set_password")?
+            .map(|_| epoch))
     };
     let set = house.as_holder(caller, id, work).await;
     let epoch = set.inspect_err(|_| Event::SetupFailed.told(&request, Some(user)))?;

@@ -1,4 +1,5 @@
-//! Users: people with a login (ISO/IEC 27001:2022 A.5.16). Roles are looked up at each request, so what is taken away is gone at once.
+//! Users: people with a login (ISO/IEC 27001:2022 A.5.16). Roles are looked up at each request, so
+//! what is taken away is gone at once.
 use super::credential;
 use crate::access::Role;
 use crate::core::{Code, Instant, Invalid, Problem, Result, VersionKey, merge::merge};
@@ -10,7 +11,10 @@ use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Change, Collection, Guard, Input, Operations, ResetPassword, input};
 use crate::records::accounts::Written;
 use crate::records::ask::Moments;
-use crate::records::{By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored, Writing, unasked};
+use crate::records::{
+    By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored, Writing,
+    unasked,
+};
 use actix_web::{HttpRequest, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -58,7 +62,10 @@ impl Resource for User {
         relations: &[Relation::new("person_id", "person")],
         limited_by: &[
             (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
-            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+            (
+                Limit::Period,
+                By::ReadOnly("a period limits evidence alone"),
+            ),
         ],
         counted: false,
         personal: &["name", "email"],
@@ -71,12 +78,21 @@ impl Resource for User {
     fn example() -> Value {
         json!({"name": "Security manager", "email": "security@example.org", "roles": ["manager"]})
     }
-    fn permitted(tx: &mut Writing<'_>, before: Option<&Record<Self>>, after: &Record<Self>, _: &str) -> Result<()> {
+    fn permitted(
+        tx: &mut Writing<'_>,
+        before: Option<&Record<Self>>,
+        after: &Record<Self>,
+        _: &str,
+    ) -> Result<()> {
         super::accounts::permitted(tx, before, after)
     }
     /// An address has one account that is not archived; who comes back logs in anew; the last admin
     /// stays.
-    fn followed(tx: &mut Writing<'_>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
+    fn followed(
+        tx: &mut Writing<'_>,
+        before: Option<&Record<Self>>,
+        after: &Record<Self>,
+    ) -> Result<()> {
         let ended = |record: &Record<Self>| (record.own.disabled_at, record.spine.archived_at);
         let mut written = Written::of(tx);
         if after.spine.archived_at.is_none() {
@@ -95,39 +111,82 @@ impl Resource for User {
 
 impl Stored for User {
     type Filter = UserFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
         let own = &record.own;
         let roles: Vec<&str> = own.roles.iter().map(|role| role.into()).collect();
-        let key = (u::tenant_id.eq(tenant), u::id.eq(id), u::version.eq(version));
-        let row = (key, u::email.eq(folded(&own.email)), u::roles.eq(roles.join(",")), u::disabled_at.eq(own.disabled_at));
+        let key = (
+            u::tenant_id.eq(tenant),
+            u::id.eq(id),
+            u::version.eq(version),
+        );
+        let row = (
+            key,
+            u::email.eq(folded(&own.email)),
+            u::roles.eq(roles.join(",")),
+            u::disabled_at.eq(own.disabled_at),
+        );
         diesel::insert_into(u::table).values(row).execute(conn)
     }
     fn matching(filter: &UserFilter, _: &Moments) -> Condition {
-        let own = u::table.filter(u::tenant_id.eq(v::tenant_id).and(u::id.eq(v::id)).and(u::version.eq(v::version)));
+        let own = u::table.filter(
+            u::tenant_id
+                .eq(v::tenant_id)
+                .and(u::id.eq(v::id))
+                .and(u::version.eq(v::version)),
+        );
         let emails: Vec<String> = filter.email.iter().map(|email| folded(email)).collect();
         let own = own.filter(u::email.eq_any(emails).or(unasked(&filter.email)));
-        Box::new(exists(own.filter(u::disabled_at.is_not_null().eq_any(filter.disabled.clone()).or(unasked(&filter.disabled)))))
+        Box::new(exists(
+            own.filter(
+                u::disabled_at
+                    .is_not_null()
+                    .eq_any(filter.disabled.clone())
+                    .or(unasked(&filter.disabled)),
+            ),
+        ))
     }
 }
 
 /// 409 when another account of the organization has this address.
 fn free(written: &mut Written<'_>, record: &Record<User>) -> Result<()> {
-    let current = v::tenant_id.eq(u::tenant_id).and(v::id.eq(u::id)).and(v::version.eq(u::version));
-    let others = u::table.inner_join(v::table.on(current)).filter(v::to_seq.eq(OPEN));
-    let others = others.filter(v::archived_at.is_null()).filter(v::id.ne(record.spine.id));
-    let same = u::tenant_id.eq(written.tenant).and(u::email.eq(folded(&record.own.email)));
-    let taken = others.filter(same).select(v::number).first::<i64>(written.conn).optional()?;
+    let current = v::tenant_id
+        .eq(u::tenant_id)
+        .and(v::id.eq(u::id))
+        .and(v::version.eq(u::version));
+    let others = u::table
+        .inner_join(v::table.on(current))
+        .filter(v::to_seq.eq(OPEN));
+    let others = others
+        .filter(v::archived_at.is_null())
+        .filter(v::id.ne(record.spine.id));
+    let same = u::tenant_id
+        .eq(written.tenant)
+        .and(u::email.eq(folded(&record.own.email)));
+    let taken = others
+        .filter(same)
+        .select(v::number)
+        .first::<i64>(written.conn)
+        .optional()?;
     let Some(number) = taken else { return Ok(()) };
     let code = format!("{}-{number}", User::KIND.code);
     let fault = Invalid::body("/email", "taken", format!("{code} has this address"));
     let detail = format!("{code} has this address; change or archive that account, or use it.");
-    Err(Problem::new(Code::Conflict, detail).listing(vec![fault]).needed_by([code]))
+    Err(Problem::new(Code::Conflict, detail)
+        .listing(vec![fault])
+        .needed_by([code]))
 }
 
 /// Every user has a name and an address: `erased-usr-3@erased.invalid` (RFC 2606) reaches nobody.
 fn erased(code: &str, image: &mut Map<String, Value>) {
     image.insert("name".into(), json!(format!("Erased {code}")));
-    image.insert("email".into(), json!(format!("erased-{}@erased.invalid", code.to_lowercase())));
+    image.insert(
+        "email".into(),
+        json!(format!("erased-{}@erased.invalid", code.to_lowercase())),
+    );
 }
 
 /// How addresses are compared.
@@ -139,14 +198,23 @@ pub fn folded(email: &str) -> String {
 ///
 /// The answer alone has `setup_token`: hand it to the holder of the account, who sets a password
 /// with it within seven days (`POST /v1/auth/setup`). Nobody else ever knows that.
-#[utoipa::path(operation_id = "createUser", tag = "users", security(("bearer" = [])), request_body = ref("#/components/schemas/UserInput"), params(crate::http::document::Retried),
-    responses((status = 201, description = "The user, and the token for a first password.", body = ref("#/components/schemas/NewUser")), Rejections))]
+#[utoipa::path(operation_id = "createUser", tag = "users", security(("bearer" = [])),
+    request_body = ref("#/components/schemas/UserInput"), params(crate::http::document::Retried),
+    responses((status = 201, description = "The user, and the token for a first password.",
+        body = ref("#/components/schemas/NewUser")), Rejections))]
 #[post("/v1/users")]
-pub async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Input) -> Result<Answer> {
+pub async fn create(
+    guard: Guard<Change<User>>,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
     input::no_parameters(&request)?;
     let mut body = input.clone().members();
     if body.get("name").is_none_or(Value::is_null) {
-        let name = body.get("email").cloned().map(|email| ("name".to_owned(), email));
+        let name = body
+            .get("email")
+            .cloned()
+            .map(|email| ("name".to_owned(), email));
         body.extend(name);
     }
     guard
@@ -156,7 +224,11 @@ pub async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Inp
             let account = (tx.caller().tenant, made.get().spine.id);
             let (by, now) = (tx.caller().actor.clone(), tx.now());
             let token = credential::issue(tx.conn(), account, &by, now)?;
-            Ok(tx.shown(made)?.map(|shown| Answer::created(shown, User::KIND.path).private().with_secret(SECRET, token)))
+            Ok(tx.shown(made)?.map(|shown| {
+                Answer::created(shown, User::KIND.path)
+                    .private()
+                    .with_secret(SECRET, token)
+            }))
         })
         .await
 }
@@ -165,11 +237,20 @@ pub async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Inp
 ///
 /// The password is good for nothing from now on, and every session of the user ends. The answer
 /// alone has a new `setup_token`, with which the holder sets another one within seven days.
-#[utoipa::path(operation_id = "resetPassword", tag = "users", security(("bearer" = [])), request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The user: its id or its code.", max_length = 64), crate::http::document::MayMatch),
-    responses((status = 200, description = "The user, and the token for another password.", body = ref("#/components/schemas/NewUser")), Rejections, Outdated))]
+#[utoipa::path(operation_id = "resetPassword", tag = "users", security(("bearer" = [])),
+    request_body = Option<Comment>,
+    params(("id" = String, Path, description = "The user: its id or its code.", max_length = 64),
+        crate::http::document::MayMatch),
+    responses((status = 200, description = "The user, and the token for another password.",
+        body = ref("#/components/schemas/NewUser")), Rejections, Outdated))]
 #[post("/v1/users/{id}/reset-password")]
-pub async fn reset(guard: Guard<ResetPassword<User>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
+pub async fn reset(
+    guard: Guard<ResetPassword<User>>,
+    at: At,
+    known: Known,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
     input::no_parameters(&request)?;
     let (selector, body) = (at.of(&User::KIND)?, input.clone());
     let known = known.or_any();
@@ -181,7 +262,9 @@ pub async fn reset(guard: Guard<ResetPassword<User>>, at: At, known: Known, requ
             let (by, now) = (tx.caller().actor.clone(), tx.now());
             let token = credential::issue(tx.conn(), account, &by, now)?;
             let saved = tx.save(&stored, stored.clone(), "reset_password")?;
-            Ok(tx.shown(saved)?.map(|shown| Answer::shown(shown).with_secret(SECRET, token)))
+            Ok(tx
+                .shown(saved)?
+                .map(|shown| Answer::shown(shown).with_secret(SECRET, token)))
         })
         .await
 }
@@ -199,18 +282,40 @@ const SECRET: &str = "setup_token";
 
 /// Mounts users.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(Collection::<User>::new(Operations { create: false, ..Operations::KEPT }));
-    describe::schemas::<User>(api.document, Operations { create: true, ..Operations::READ });
+    api.service(Collection::<User>::new(Operations {
+        create: false,
+        ..Operations::KEPT
+    }));
+    describe::schemas::<User>(
+        api.document,
+        Operations {
+            create: true,
+            ..Operations::READ
+        },
+    );
     api.document.amend("UserInput", |input| {
-        let name = json!({"type": ["string", "null"], "minLength": 1, "maxLength": 200, "description": "What they are called; the address, when absent."});
+        let name = json!({"type": ["string", "null"], "minLength": 1, "maxLength": 200,
+            "description": "What they are called; the address, when absent."});
         let (properties, required) = (json!({"name": name}), json!(["email", "roles"]));
-        merge(input, json!({"properties": properties, "required": required}).as_object().cloned().unwrap_or_default());
+        merge(
+            input,
+            json!({"properties": properties,
+            "required": required})
+            .as_object()
+            .cloned()
+            .unwrap_or_default(),
+        );
     });
-    let token = json!({"type": "string", "maxLength": 64, "pattern": "^setup_[0-9A-Za-z]{32}$", "example": "setup_0123456789ABCDEFGHIJKLMNOPQRSTUV",
-        "description": "What the holder sets a password with, once, within seven days; shown once."});
+    let token = json!({"type": "string", "maxLength": 64, "pattern": "^setup_[0-9A-Za-z]{32}$",
+        "example": "setup_0123456789ABCDEFGHIJKLMNOPQRSTUV",
+        "description": "What the holder sets a password with, once, within seven days; shown \
+            once."});
     let mut made = api.document.known("User").cloned().unwrap_or_default();
     if let Some(members) = made.as_object_mut() {
-        members.insert("description".into(), json!("A user, and the token that its holder sets a password with."));
+        members.insert(
+            "description".into(),
+            json!("A user, and the token that its holder sets a password with."),
+        );
         let properties = members.get_mut("properties").and_then(Value::as_object_mut);
         properties.map(|all| all.insert(SECRET.into(), token));
     }

@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// One entry of the ledger. One that the reader may not see has its position and the hash of its leaf, and says `hidden`.
+/// One entry of the ledger. One that the reader may not see has its position and the hash of its
+/// leaf, and says `hidden`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LedgerEvent {
     /// Its position.

@@ -1,4 +1,5 @@
-//! The ledger, read by position: the change feed that a program follows, and the entries that answer "who changed what in March".
+//! The ledger, read by position: the change feed that a program follows, and the entries that
+//! answer "who changed what in March".
 use super::event::LedgerEvent;
 use super::scan::{self, Asked, EFFORT, Found, seen};
 use crate::core::clock::Edge;
@@ -41,60 +42,125 @@ pub struct EntryPage {
     pub has_more: bool,
 }
 
-/// The kinds that this caller reads, cut to those that were asked for; 403 for one that it does not read.
+/// The kinds that this caller reads, cut to those that were asked for; 403 for one that it does not
+/// read.
 fn kinds<P: Permission>(guard: &Guard<P>, then: &Then) -> Result<(Vec<&'static str>, bool)> {
     let caller = guard.caller();
     let readable = |kind: &Kind| caller.follows(kind.name) && kind.read_with(&caller.limits);
-    let asked: Vec<&str> = then.own.iter().filter(|(name, _)| name == "kind").map(|(_, value)| value.as_str()).collect();
+    let asked: Vec<&str> = then
+        .own
+        .iter()
+        .filter(|(name, _)| name == "kind")
+        .map(|(_, value)| value.as_str())
+        .collect();
     for name in &asked {
-        let unknown = || Invalid::query("kind", "invalid_parameter", format!("there is no kind `{name}`"));
+        let unknown = || {
+            Invalid::query(
+                "kind",
+                "invalid_parameter",
+                format!("there is no kind `{name}`"),
+            )
+        };
         let kind = kind::named(name).ok_or_else(|| Problem::parameters(vec![unknown()]))?;
         if !caller.follows(kind.name) {
-            return Err(Problem::new(Code::Forbidden, format!("Your role does not read {}.", kind.path.replace('-', " "))));
+            return Err(Problem::new(
+                Code::Forbidden,
+                format!("Your role does not read {}.", kind.path.replace('-', " ")),
+            ));
         }
         if !readable(kind) {
-            let detail = format!("The limits of this key leave nothing of {} to read.", kind.path.replace('-', " "));
+            let detail = format!(
+                "The limits of this key leave nothing of {} to read.",
+                kind.path.replace('-', " ")
+            );
             return Err(Problem::new(Code::OutsideLimits, detail));
         }
     }
-    let all = kind::all().iter().filter(|kind| readable(kind)).map(|kind| kind.name);
-    Ok((all.filter(|kind| asked.is_empty() || asked.contains(kind)).collect(), !asked.is_empty()))
+    let all = kind::all()
+        .iter()
+        .filter(|kind| readable(kind))
+        .map(|kind| kind.name);
+    Ok((
+        all.filter(|kind| asked.is_empty() || asked.contains(kind))
+            .collect(),
+        !asked.is_empty(),
+    ))
 }
 
-/// The entries that were asked for, with what changed in each, where the page ends, and whether there is more.
+/// The entries that were asked for, with what changed in each, where the page ends, and whether
+/// there is more.
 fn read(reader: &mut Reader<'_>, asked: &Asked) -> Result<(Vec<LedgerEvent>, i64, bool)> {
-    let last = if reader.moment.past() { reader.moment.seq } else { reader.moment.last };
-    let nothing = if asked.backwards { 0 } else { asked.after.unwrap_or(-1).max(last) };
+    let last = if reader.moment.past() {
+        reader.moment.seq
+    } else {
+        reader.moment.last
+    };
+    let nothing = if asked.backwards {
+        0
+    } else {
+        asked.after.unwrap_or(-1).max(last)
+    };
     let most = usize::try_from(asked.limit).unwrap_or_default();
-    let Found { mut entries, looked_to } =
-        if asked.everything() { all(reader, asked, last)? } else { scan::find(reader, asked, last, EFFORT)? };
+    let Found {
+        mut entries,
+        looked_to,
+    } = if asked.everything() {
+        all(reader, asked, last)?
+    } else {
+        scan::find(reader, asked, last, EFFORT)?
+    };
     let more = entries.len() > most || looked_to.is_some();
     entries.truncate(most);
     let full = entries.len() == most;
-    let end = looked_to.filter(|_| !full).or(entries.last().map(|entry| entry.seq)).unwrap_or(nothing);
+    let end = looked_to
+        .filter(|_| !full)
+        .or(entries.last().map(|entry| entry.seq))
+        .unwrap_or(nothing);
     Ok((events(reader, asked, entries)?, end, more))
 }
 
 /// Every entry from a position on, and one more than the page has.
 fn all(reader: &mut Reader<'_>, asked: &Asked, last: i64) -> Result<Found> {
     let (from, to) = (asked.after.unwrap_or(-1), asked.before.unwrap_or(i64::MAX));
-    let entries = e::table.filter(e::tenant_id.eq(reader.tenant())).filter(e::seq.le(last)).filter(e::seq.gt(from).and(e::seq.lt(to)));
-    let entries = entries.limit(asked.limit + 1).select(Entry::as_select()).into_boxed();
-    let entries = if asked.backwards { entries.order(e::seq.desc()) } else { entries.order(e::seq) };
-    Ok(Found { entries: entries.load(reader.conn())?, looked_to: None })
+    let entries = e::table
+        .filter(e::tenant_id.eq(reader.tenant()))
+        .filter(e::seq.le(last))
+        .filter(e::seq.gt(from).and(e::seq.lt(to)));
+    let entries = entries
+        .limit(asked.limit + 1)
+        .select(Entry::as_select())
+        .into_boxed();
+    let entries = if asked.backwards {
+        entries.order(e::seq.desc())
+    } else {
+        entries.order(e::seq)
+    };
+    Ok(Found {
+        entries: entries.load(reader.conn())?,
+        looked_to: None,
+    })
 }
 
-/// Entries with the members that each changed, against the version before; what the caller does not see keeps its place.
+/// Entries with the members that each changed, against the version before; what the caller does not
+/// see keeps its place.
 fn events(reader: &mut Reader<'_>, asked: &Asked, entries: Vec<Entry>) -> Result<Vec<LedgerEvent>> {
     let mut before = previous(reader, &entries)?;
-    let named = entries.iter().chain(&before).filter(|entry| asked.kinds.contains(&entry.kind.as_str()));
+    let named = entries
+        .iter()
+        .chain(&before)
+        .filter(|entry| asked.kinds.contains(&entry.kind.as_str()));
     let named: Vec<(i64, Id)> = named.map(|entry| (entry.seq, entry.record_id)).collect();
     let seen = seen(reader, &asked.kinds, &named)?;
-    let (mut told, hidden): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| seen.contains(&entry.seq));
+    let (mut told, hidden): (Vec<Entry>, Vec<Entry>) = entries
+        .into_iter()
+        .partition(|entry| seen.contains(&entry.seq));
     before.retain(|entry| seen.contains(&entry.seq));
     history::name(reader, &mut before)?;
     history::name(reader, &mut told)?;
-    let before: BTreeMap<(Id, i32), Entry> = before.into_iter().map(|entry| ((entry.record_id, entry.record_version), entry)).collect();
+    let before: BTreeMap<(Id, i32), Entry> = before
+        .into_iter()
+        .map(|entry| ((entry.record_id, entry.record_version), entry))
+        .collect();
     let event = |entry: Entry| {
         let cut = |entry: &Entry| {
             let mut image = entry.image()?;
@@ -102,8 +168,13 @@ fn events(reader: &mut Reader<'_>, asked: &Asked, entries: Vec<Entry>) -> Result
             Ok::<_, Problem>(image)
         };
         let image = cut(&entry)?;
-        let old = before.get(&(entry.record_id, entry.record_version - 1)).map(cut).transpose()?;
-        let changed = history::changes(old.as_ref(), &image).into_iter().map(|change| change.pointer.trim_start_matches('/').to_owned());
+        let old = before
+            .get(&(entry.record_id, entry.record_version - 1))
+            .map(cut)
+            .transpose()?;
+        let changed = history::changes(old.as_ref(), &image)
+            .into_iter()
+            .map(|change| change.pointer.trim_start_matches('/').to_owned());
         let text = |name: &str| Some(image.get(name).cloned().unwrap_or(Value::Null));
         Ok(LedgerEvent {
             seq: entry.seq,
@@ -124,7 +195,13 @@ fn events(reader: &mut Reader<'_>, asked: &Asked, entries: Vec<Entry>) -> Result
     };
     let mut all = told.into_iter().map(event).collect::<Result<Vec<_>>>()?;
     all.extend(hidden.iter().map(LedgerEvent::hidden));
-    all.sort_by_key(|event| if asked.backwards { -event.seq } else { event.seq });
+    all.sort_by_key(|event| {
+        if asked.backwards {
+            -event.seq
+        } else {
+            event.seq
+        }
+    });
     Ok(all)
 }
 
@@ -133,11 +210,23 @@ fn previous(reader: &mut Reader<'_>, entries: &[Entry]) -> Result<Vec<Entry>> {
     let tenant = reader.tenant();
     let changes = entries.iter().filter(|entry| entry.record_version > 1);
     let one = |entry: &Entry| -> Condition {
-        Box::new(v::tenant_id.eq(tenant).and(v::id.eq(entry.record_id)).and(v::version.eq(entry.record_version - 1)))
+        Box::new(
+            v::tenant_id
+                .eq(tenant)
+                .and(v::id.eq(entry.record_id))
+                .and(v::version.eq(entry.record_version - 1)),
+        )
     };
-    let Some(any) = changes.map(one).reduce(|a, b| Box::new(a.or(b))) else { return Ok(vec![]) };
-    let seqs: Vec<i64> = v::table.filter(any).select(v::from_seq).load(reader.conn())?;
-    let before = e::table.filter(e::tenant_id.eq(tenant)).filter(e::seq.eq_any(seqs));
+    let Some(any) = changes.map(one).reduce(|a, b| Box::new(a.or(b))) else {
+        return Ok(vec![]);
+    };
+    let seqs: Vec<i64> = v::table
+        .filter(any)
+        .select(v::from_seq)
+        .load(reader.conn())?;
+    let before = e::table
+        .filter(e::tenant_id.eq(tenant))
+        .filter(e::seq.eq_any(seqs));
     Ok(before.select(Entry::as_select()).load(reader.conn())?)
 }
 
@@ -146,14 +235,19 @@ const ROUND: Duration = Duration::from_millis(200);
 
 /// Follow the change feed
 ///
-/// What changed, in the order of the ledger. `wait` holds the answer up to that many seconds until there is something; up to ten requests of a key
-/// wait at once. An `after` beyond the end of the ledger is 400: there the ledger was restored from a backup. Without `kind` there are no gaps: an
+/// What changed, in the order of the ledger. `wait` holds the answer up to that many seconds until
+/// there is something; up to ten requests of a key wait at once. An `after` beyond the end of the
+/// ledger is 400: there the ledger was restored from a backup. Without `kind` there are no gaps: an
 /// entry that the reader may not see has its position and the hash of its leaf, and `hidden`.
 #[utoipa::path(operation_id = "listEvents", tag = "ledger", security(("bearer" = [])),
-    params(("after" = Option<i64>, Query, description = "Only entries after this position; from the start when absent.", minimum = -1),
-        ("kind" = Option<Vec<String>>, Query, description = "Only of these registers.", max_items = 50, max_length = 64),
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200),
-        ("wait" = Option<i32>, Query, description = "Seconds to wait for something.", minimum = 0, maximum = 30)),
+    params(("after" = Option<i64>, Query, description = "Only entries after this position; from \
+        the start when absent.", minimum = -1),
+        ("kind" = Option<Vec<String>>, Query, description = "Only of these registers.",
+            max_items = 50, max_length = 64),
+        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
+            maximum = 200),
+        ("wait" = Option<i32>, Query, description = "Seconds to wait for something.", minimum = 0,
+            maximum = 30)),
     responses((status = 200, description = "Entries.", body = EventPage), Refusals))]
 #[get("/v1/events")]
 pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
@@ -163,10 +257,20 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
     let needed = "a number of seconds from 0 to 30";
     let wait = then.parsed::<u64>("wait", needed)?.unwrap_or(0);
     if wait > 30 {
-        return Err(Problem::parameters(vec![Invalid::query("wait", "invalid_parameter", format!("{needed} is needed"))]));
+        return Err(Problem::parameters(vec![Invalid::query(
+            "wait",
+            "invalid_parameter",
+            format!("{needed} is needed"),
+        )]));
     }
     let (readable, some) = kinds(&guard, &then)?;
-    let asked = Asked { after, kinds: readable, some, limit, ..Asked::default() };
+    let asked = Asked {
+        after,
+        kinds: readable,
+        some,
+        limit,
+        ..Asked::default()
+    };
     let until = tokio::time::Instant::now() + Duration::from_secs(wait);
     let (mut guard, mut asked, mut poll) = (guard, asked, None);
     loop {
@@ -178,14 +282,26 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
             })
             .await?;
         if let Some(after) = asked.after.filter(|after| *after > last) {
-            let words =
-                format!("the ledger ends at {last}, before {after}: it may have been restored from a backup; begin again after its end");
-            return Err(Problem::parameters(vec![Invalid::query("after", "invalid_parameter", words)]));
+            let words = format!(
+                "the ledger ends at {last}, before {after}: it may have been restored from a \
+                    backup; begin again after its end"
+            );
+            return Err(Problem::parameters(vec![Invalid::query(
+                "after",
+                "invalid_parameter",
+                words,
+            )]));
         }
         if !data.is_empty() || has_more || tokio::time::Instant::now() >= until {
-            return Ok(Answer::of(&EventPage { data, last_seq: end, has_more })?.at(last));
+            return Ok(Answer::of(&EventPage {
+                data,
+                last_seq: end,
+                has_more,
+            })?
+            .at(last));
         }
-        // What was written and was not asked for wakes everybody who waits, but not more often than this.
+        // What was written and was not asked for wakes everybody who waits, but not more often than
+        // this.
         match poll {
             None => poll = Some(guard.poll()?),
             Some(_) => tokio::time::sleep(ROUND).await,
@@ -199,45 +315,127 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
 
 /// List the entries of the ledger
 ///
-/// Who changed what, when and why; newest first. Without a filter there are no gaps: an entry that the reader may not see has its position and
-/// the hash of its leaf, and `hidden`. With one, such entries are left out, and a page may be shorter than asked for.
+/// Who changed what, when and why; newest first. Without a filter there are no gaps: an entry that
+/// the reader may not see has its position and the hash of its leaf, and `hidden`. With one, such
+/// entries are left out, and a page may be shorter than asked for.
 #[utoipa::path(operation_id = "listLedgerEntries", tag = "ledger", security(("bearer" = [])),
-    params(("actor_id" = Option<Vec<String>>, Query, description = "By these accounts.", max_items = 50, max_length = 36, pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"), ("kind" = Option<Vec<String>>, Query, description = "Of these registers.", max_items = 50, max_length = 64),
-        ("action" = Option<Vec<String>>, Query, description = "Of these actions.", max_items = 50, max_length = 64), ("record_id" = Option<Vec<String>>, Query, description = "Of these records: ids or codes.", max_items = 50, max_length = 64, pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Z]{3}-[0-9]{1,18})$"),
-        ("at_since" = Option<String>, Query, description = "On or after: an RFC 3339 instant, or a date, which begins where the organization is.", max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"), ("at_before" = Option<String>, Query, description = "Earlier.", max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"),
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
-        ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64, pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?)$")),
-    responses((status = 200, description = "Entries.", body = EntryPage), crate::http::describe::Unchanged, Refusals))]
+    params(("actor_id" = Option<Vec<String>>, Query, description = "By these accounts.",
+        max_items = 50, max_length = 36,
+            pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"),
+                ("kind" = Option<Vec<String>>, Query, description = "Of these registers.",
+                    max_items = 50, max_length = 64),
+        ("action" = Option<Vec<String>>, Query, description = "Of these actions.", max_items = 50,
+            max_length = 64), ("record_id" = Option<Vec<String>>, Query,
+                description = "Of these records: ids or codes.", max_items = 50, max_length = 64,
+                    pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Z]{3}-[0-9]{1,18})$"),
+        ("at_since" = Option<String>, Query, description = "On or after: an RFC 3339 instant, or \
+            a date, which begins where the organization is.", max_length = 64,
+                pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"),
+                    ("at_before" = Option<String>, Query, description = "Earlier.",
+                        max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"),
+        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
+            maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of \
+                the page before.", max_length = 2000),
+        ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64,
+            pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?)$")),
+    responses((status = 200, description = "Entries.", body = EntryPage),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/ledger/entries")]
 pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["actor_id", "kind", "action", "record_id", "at_since", "at_before", "limit", "cursor"])?;
-    let many = |name: &str| then.own.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone()).collect::<Vec<_>>();
-    let bad =
-        |name: &str, needed: &str| Problem::parameters(vec![Invalid::query(name, "invalid_parameter", format!("{needed} is needed"))]);
-    let edge =
-        |name: &str| then.get(name).map(|text| text.parse::<Edge>().map_err(|_| bad(name, "an RFC 3339 instant or a date"))).transpose();
-    let actors = many("actor_id").iter().map(|id| Id::parse(id).ok_or_else(|| bad("actor_id", "an id"))).collect::<Result<Vec<_>>>()?;
+    let then = Then::read(
+        &request,
+        &[
+            "actor_id",
+            "kind",
+            "action",
+            "record_id",
+            "at_since",
+            "at_before",
+            "limit",
+            "cursor",
+        ],
+    )?;
+    let many = |name: &str| {
+        then.own
+            .iter()
+            .filter(|(given, _)| given == name)
+            .map(|(_, value)| value.clone())
+            .collect::<Vec<_>>()
+    };
+    let bad = |name: &str, needed: &str| {
+        Problem::parameters(vec![Invalid::query(
+            name,
+            "invalid_parameter",
+            format!("{needed} is needed"),
+        )])
+    };
+    let edge = |name: &str| {
+        then.get(name)
+            .map(|text| {
+                text.parse::<Edge>()
+                    .map_err(|_| bad(name, "an RFC 3339 instant or a date"))
+            })
+            .transpose()
+    };
+    let actors = many("actor_id")
+        .iter()
+        .map(|id| Id::parse(id).ok_or_else(|| bad("actor_id", "an id")))
+        .collect::<Result<Vec<_>>>()?;
     let named = many("record_id")
         .iter()
-        .map(|id| crate::records::Selector::parse(id, "").ok_or_else(|| bad("record_id", "an id or a code")))
+        .map(|id| {
+            crate::records::Selector::parse(id, "")
+                .ok_or_else(|| bad("record_id", "an id or a code"))
+        })
         .collect::<Result<Vec<_>>>()?;
     let before = then.parsed::<i64>("cursor", "`next_cursor` of the page before")?;
     let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
     let (since, until) = (edge("at_since")?, edge("at_before")?);
     let (readable, some) = kinds(&guard, &then)?;
-    let asked = Asked { before, kinds: readable, some, actors, actions: many("action"), limit, backwards: true, ..Asked::default() };
+    let asked = Asked {
+        before,
+        kinds: readable,
+        some,
+        actors,
+        actions: many("action"),
+        limit,
+        backwards: true,
+        ..Asked::default()
+    };
     guard
         .view(then.as_of, move |reader| {
             let tenant = reader.tenant();
-            let records = named.iter().map(|selector| selector.resolve(reader.conn(), tenant)).collect::<QueryResult<Vec<_>>>()?;
+            let records = named
+                .iter()
+                .map(|selector| selector.resolve(reader.conn(), tenant))
+                .collect::<QueryResult<Vec<_>>>()?;
             let records: Vec<Id> = records.into_iter().flatten().collect();
             if !named.is_empty() && records.is_empty() {
-                return Answer::of(&EntryPage { data: vec![], next_cursor: None, has_more: false });
+                return Answer::of(&EntryPage {
+                    data: vec![],
+                    next_cursor: None,
+                    has_more: false,
+                });
             }
             let zone = reader.settings.zone;
-            let (since, until) = (since.map(|edge| edge.instant(zone)), until.map(|edge| edge.instant(zone)));
-            let (data, end, has_more) = read(reader, &Asked { records, since, until, ..asked })?;
-            Answer::of(&EntryPage { data, next_cursor: has_more.then(|| end.to_string()), has_more })
+            let (since, until) = (
+                since.map(|edge| edge.instant(zone)),
+                until.map(|edge| edge.instant(zone)),
+            );
+            let (data, end, has_more) = read(
+                reader,
+                &Asked {
+                    records,
+                    since,
+                    until,
+                    ..asked
+                },
+            )?;
+            Answer::of(&EntryPage {
+                data,
+                next_cursor: has_more.then(|| end.to_string()),
+                has_more,
+            })
         })
         .await
 }

@@ -1,4 +1,5 @@
-//! Floor 6: what is computed across registers, at any moment: the statement of applicability, the risk matrix, the overview, the feed.
+//! Floor 6: what is computed across registers, at any moment: the statement of applicability, the
+//! risk matrix, the overview, the feed.
 pub mod event;
 pub mod feed;
 pub mod overview;

@@ -1,6 +1,5 @@
-//! The overview: a dashboard's home in one request (ISO/IEC 27001:2022 9.1). Every number is cut to what the caller may see.
-use crate::registers::risk::matrix::{self, MatrixStage};
-use crate::registers::soa::{self, SoaSummary};
+//! The overview: a dashboard's home in one request (ISO/IEC 27001:2022 9.1). Every number is cut to
+//! what the caller may see.
 use super::upcoming::{self, Upcoming};
 use crate::core::{Id, Instant, Result, catalogue};
 use crate::db::dialect::at;
@@ -8,12 +7,14 @@ use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
 use crate::records::{Condition, Reader, Resource, kind, list, sight};
-use crate::registers::soa::applicability::Applicability;
-use crate::registers::control::{Implementation, Responsibility};
 use crate::registers::control::proof as support;
 use crate::registers::control::proof::Operation;
+use crate::registers::control::{Implementation, Responsibility};
 use crate::registers::methodology::in_force::InForce;
+use crate::registers::risk::matrix::{self, MatrixStage};
 use crate::registers::scope::Scope;
+use crate::registers::soa::applicability::Applicability;
+use crate::registers::soa::{self, SoaSummary};
 use crate::registers::treatment::lapse;
 use crate::registers::treatment::lapse::Acceptance;
 use crate::registers::treatment::standing as against;
@@ -48,9 +49,13 @@ pub struct CountsByName;
 impl utoipa::PartialSchema for CountsByName {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, schema::Type};
-        let count =
-            ObjectBuilder::new().schema_type(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))).minimum(Some(0));
-        let all = ObjectBuilder::new().additional_properties(Some(count)).max_properties(Some(100));
+        let count = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .minimum(Some(0));
+        let all = ObjectBuilder::new()
+            .additional_properties(Some(count))
+            .max_properties(Some(100));
         all.description(Some("Counts by name.")).into()
     }
 }
@@ -78,13 +83,15 @@ pub struct EvidenceNumbers {
     /// Pieces that stand, superseded ones left out.
     #[schema(minimum = 0)]
     pub standing: i64,
-    /// Implemented controls that current evidence proves: those of `GET /v1/controls?operation=operating`.
+    /// Implemented controls that current evidence proves: those of `GET
+    /// /v1/controls?operation=operating`.
     #[schema(minimum = 0)]
     pub controls_current: i64,
     /// Implemented controls whose evidence has expired: those of `operation=stale`.
     #[schema(minimum = 0)]
     pub controls_expired: i64,
-    /// Implemented controls of which a test failed, and none of its series passed since: those of `operation=failing`.
+    /// Implemented controls of which a test failed, and none of its series passed since: those of
+    /// `operation=failing`.
     #[schema(minimum = 0)]
     pub controls_failing: i64,
 }
@@ -130,7 +137,8 @@ pub struct Overview {
     pub risk_levels: RiskLevels,
     /// What stands against risks.
     pub treatments: TreatmentNumbers,
-    /// The statement of applicability in numbers: of the scope that was asked for, else of the only one there is.
+    /// The statement of applicability in numbers: of the scope that was asked for, else of the only
+    /// one there is.
     #[schema(required)]
     pub soa: Option<SoaSummary>,
     /// The scope of that statement.
@@ -143,7 +151,8 @@ pub struct Overview {
     /// Nonconformities by state.
     #[schema(value_type = CountsByName)]
     pub nonconformities: BTreeMap<String, i64>,
-    /// What comes next, nearest first, up to 20: due days, reviews, and the ends of acceptances and of evidence.
+    /// What comes next, nearest first, up to 20: due days, reviews, and the ends of acceptances and
+    /// of evidence.
     #[schema(max_items = 20)]
     pub upcoming: Vec<Upcoming>,
     /// The ledger's last position that it was computed from.
@@ -155,15 +164,27 @@ pub struct Overview {
 ///
 /// A dashboard's home in one request, live or as of a moment; cut to a scope with `scope_id`.
 #[utoipa::path(operation_id = "getOverview", tag = "overview", security(("bearer" = [])),
-    params(("scope_id" = Option<String>, Query, description = "Only this scope and what belongs to the whole organization: id or code.", max_length = 64, pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64, pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?)$")),
-    responses((status = 200, description = "The overview.", body = Overview), crate::http::describe::Unchanged, Refusals))]
+    params(("scope_id" = Option<String>, Query, description = "Only this scope and what belongs \
+        to the whole organization: id or code.", max_length = 64,
+            pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"),
+                ("as_of" = Option<String>, Query, description = "As it stood then.",
+                    max_length = 64, pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt \
+                        ].{1,40})?)$")),
+    responses((status = 200, description = "The overview.", body = Overview),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/overview")]
 pub async fn get_overview(guard: Guard<Viewing<View>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["scope_id"])?;
     let scope = matrix::scope_asked(&then)?;
     guard
         .view(then.as_of, move |reader| {
-            let scope = scope.map(|selector| reader.row::<Scope>(&selector, reader.moment.past()).map(|row| row.id)).transpose()?;
+            let scope = scope
+                .map(|selector| {
+                    reader
+                        .row::<Scope>(&selector, reader.moment.past())
+                        .map(|row| row.id)
+                })
+                .transpose()?;
             Answer::of(&compute(reader, scope)?)
         })
         .await
@@ -174,21 +195,44 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
     let (mut overdue, mut review_due, mut upcoming) = (0, 0, Vec::new());
     for kind in kind::all().iter().filter(|kind| kind.counted) {
         let standing = |reader: &Reader<'_>| standing(reader, kind.name, scope);
-        let counts = v::table.filter(standing(reader)).group_by(v::status).select((v::status, count_star())).order(v::status);
-        let all: BTreeMap<String, i64> = counts.load::<(String, i64)>(reader.conn())?.into_iter().collect();
-        let late = v::table.filter(standing(reader)).filter(list::late(kind, reader.today));
+        let counts = v::table
+            .filter(standing(reader))
+            .group_by(v::status)
+            .select((v::status, count_star()))
+            .order(v::status);
+        let all: BTreeMap<String, i64> = counts
+            .load::<(String, i64)>(reader.conn())?
+            .into_iter()
+            .collect();
+        let late = v::table
+            .filter(standing(reader))
+            .filter(list::late(kind, reader.today));
         overdue += late.select(count_star()).get_result::<i64>(reader.conn())?;
-        let reviews = v::table.filter(standing(reader)).filter(list::unfinished(kind));
-        let reviews = reviews.filter(v::review_due_on.is_not_null().and(v::review_due_on.assume_not_null().le(reader.today)));
-        review_due += reviews.select(count_star()).get_result::<i64>(reader.conn())?;
+        let reviews = v::table
+            .filter(standing(reader))
+            .filter(list::unfinished(kind));
+        let reviews = reviews.filter(
+            v::review_due_on
+                .is_not_null()
+                .and(v::review_due_on.assume_not_null().le(reader.today)),
+        );
+        review_due += reviews
+            .select(count_star())
+            .get_result::<i64>(reader.conn())?;
         upcoming.extend(upcoming::of_kind(reader, kind, scope)?);
         if kind.name == "nonconformity" {
             nonconformities.clone_from(&all);
         }
-        let (finished, by_status): (BTreeMap<String, i64>, BTreeMap<String, i64>) =
-            all.into_iter().partition(|(status, _)| kind.finished(status));
+        let (finished, by_status): (BTreeMap<String, i64>, BTreeMap<String, i64>) = all
+            .into_iter()
+            .partition(|(status, _)| kind.finished(status));
         let (total, done) = (by_status.values().sum(), finished.values().sum());
-        open_by_kind.push(KindCount { kind: kind.name.to_owned(), by_status, total, done });
+        open_by_kind.push(KindCount {
+            kind: kind.name.to_owned(),
+            by_status,
+            total,
+            done,
+        });
     }
     let soa_scope_id = match scope {
         Some(scope) => Some(scope),
@@ -196,15 +240,28 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
     };
     let soa = match (soa_scope_id, catalogue::framework(catalogue::ISO_27001)) {
         // A key whose limits say nothing of decisions has no statement.
-        (Some(scope), Some(framework)) if Applicability::KIND.read_with(&reader.caller().limits) => {
+        (Some(scope), Some(framework))
+            if Applicability::KIND.read_with(&reader.caller().limits) =>
+        {
             Some(soa::compute(reader, scope, framework)?.summary)
         }
         _ => None,
     };
-    let position = if reader.moment.past() { reader.moment.seq } else { reader.moment.last };
-    let ((inherent, inherent_not_assessed), (current, current_not_assessed)) =
-        (levels(reader, MatrixStage::Inherent, scope)?, levels(reader, MatrixStage::Current, scope)?);
-    let risk_levels = RiskLevels { inherent, current, inherent_not_assessed, current_not_assessed };
+    let position = if reader.moment.past() {
+        reader.moment.seq
+    } else {
+        reader.moment.last
+    };
+    let ((inherent, inherent_not_assessed), (current, current_not_assessed)) = (
+        levels(reader, MatrixStage::Inherent, scope)?,
+        levels(reader, MatrixStage::Current, scope)?,
+    );
+    let risk_levels = RiskLevels {
+        inherent,
+        current,
+        inherent_not_assessed,
+        current_not_assessed,
+    };
     let (treatments, holding) = treatments(reader, scope)?;
     let (evidence, vulnerabilities) = (evidence(reader, scope)?, vulnerabilities(reader, scope)?);
     upcoming.extend(upcoming::of_acceptances(reader, &holding)?);
@@ -228,7 +285,9 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
 
 /// The scope of the organization, where there is but one in use.
 fn only_scope(reader: &mut Reader<'_>) -> Result<Option<Id>> {
-    let in_use = v::table.filter(standing(reader, Scope::KIND.name, None)).filter(list::unfinished(&Scope::KIND));
+    let in_use = v::table
+        .filter(standing(reader, Scope::KIND.name, None))
+        .filter(list::unfinished(&Scope::KIND));
     let some: Vec<Id> = in_use.select(v::id).limit(2).load(reader.conn())?;
     Ok(some.first().copied().filter(|_| some.len() == 1))
 }
@@ -243,8 +302,13 @@ pub fn standing(reader: &Reader<'_>, kind: &'static str, scope: Option<Id>) -> C
     }
 }
 
-/// The open risks at each level, 0 where a level of a methodology in force has none; and those without a score.
-fn levels(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>) -> Result<(BTreeMap<String, i64>, i64)> {
+/// The open risks at each level, 0 where a level of a methodology in force has none; and those
+/// without a score.
+fn levels(
+    reader: &mut Reader<'_>,
+    stage: MatrixStage,
+    scope: Option<Id>,
+) -> Result<(BTreeMap<String, i64>, i64)> {
     let mut all = InForce::seen(reader)?.levels(scope);
     let mut not_assessed = 0;
     for (.., level) in matrix::scores(reader, stage, scope)? {
@@ -260,40 +324,72 @@ fn levels(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>) -> Res
 const SOON: Days = Days::new(30);
 
 /// What stands against risks, and the acceptances that hold.
-fn treatments(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<(TreatmentNumbers, Vec<Acceptance>)> {
-    let decided = v::table.filter(standing(reader, "risk_treatment", scope)).filter(v::status.eq_any([
-        "approved",
-        "in_progress",
-        "accepted",
-        "revoked",
-    ]));
-    let all: Vec<(Id, i32, String, Instant)> = decided.select((v::id, v::version, v::status, v::updated_at)).load(reader.conn())?;
+fn treatments(
+    reader: &mut Reader<'_>,
+    scope: Option<Id>,
+) -> Result<(TreatmentNumbers, Vec<Acceptance>)> {
+    let decided = v::table
+        .filter(standing(reader, "risk_treatment", scope))
+        .filter(v::status.eq_any(["approved", "in_progress", "accepted", "revoked"]));
+    let all: Vec<(Id, i32, String, Instant)> = decided
+        .select((v::id, v::version, v::status, v::updated_at))
+        .load(reader.conn())?;
     let mut holding = against::acceptances(reader, &all)?;
     let underway = (all.len() - holding.len()) as i64;
     let lapsed = lapse::of(reader, &holding)?;
     holding.retain(|one| !lapsed.contains_key(&one.id));
-    let soon = reader.today.checked_add_days(SOON).unwrap_or(NaiveDate::MAX);
+    let soon = reader
+        .today
+        .checked_add_days(SOON)
+        .unwrap_or(NaiveDate::MAX);
     let expiring = holding.iter().filter(|one| one.expires_on <= soon).count() as i64;
-    Ok((TreatmentNumbers { underway, accepted: holding.len() as i64, lapsed: lapsed.len() as i64, expiring }, holding))
+    Ok((
+        TreatmentNumbers {
+            underway,
+            accepted: holding.len() as i64,
+            lapsed: lapsed.len() as i64,
+            expiring,
+        },
+        holding,
+    ))
 }
 
 fn evidence(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<EvidenceNumbers> {
     let superseded = ev::table.filter(
-        ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)).and(ev::superseded_by_id.is_not_null()),
+        ev::tenant_id
+            .eq(v::tenant_id)
+            .and(ev::id.eq(v::id))
+            .and(ev::version.eq(v::version))
+            .and(ev::superseded_by_id.is_not_null()),
     );
-    let standing = v::table.filter(standing(reader, "evidence", scope)).filter(diesel::dsl::not(diesel::dsl::exists(superseded)));
+    let standing = v::table
+        .filter(standing(reader, "evidence", scope))
+        .filter(diesel::dsl::not(diesel::dsl::exists(superseded)));
     let standing: i64 = standing.select(count_star()).get_result(reader.conn())?;
-    let own = c::table.inner_join(v::table.on(v::tenant_id.eq(c::tenant_id).and(v::id.eq(c::id)).and(v::version.eq(c::version))));
-    let own =
-        own.filter(v::tenant_id.eq(reader.tenant())).filter(at(reader.moment.seq)).select((c::id, c::implementation, c::responsibility));
+    let own = c::table.inner_join(
+        v::table.on(v::tenant_id
+            .eq(c::tenant_id)
+            .and(v::id.eq(c::id))
+            .and(v::version.eq(c::version))),
+    );
+    let own = own
+        .filter(v::tenant_id.eq(reader.tenant()))
+        .filter(at(reader.moment.seq))
+        .select((c::id, c::implementation, c::responsibility));
     let mut controls: Vec<(Id, Implementation, Responsibility)> = own.load(reader.conn())?;
-    let here = v::table.filter(self::standing(reader, "control", scope)).select(v::id);
+    let here = v::table
+        .filter(self::standing(reader, "control", scope))
+        .select(v::id);
     let here: BTreeSet<Id> = here.load(reader.conn())?.into_iter().collect();
     controls.retain(|(id, ..)| here.contains(id));
     let proofs = support::proofs(reader, None)?;
     let operates = |(id, implementation, responsibility): &(Id, Implementation, Responsibility)| {
         let proofs = proofs.get(id).map(Vec::as_slice).unwrap_or_default();
-        support::operation(*implementation == Implementation::Implemented, *responsibility, proofs)
+        support::operation(
+            *implementation == Implementation::Implemented,
+            *responsibility,
+            proofs,
+        )
     };
     let operations: Vec<Operation> = controls.iter().map(operates).collect();
     let count = |of: Operation| operations.iter().filter(|one| **one == of).count() as i64;
@@ -308,10 +404,18 @@ fn evidence(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<EvidenceNumber
 fn vulnerabilities(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<VulnerabilityLevels> {
     let found = summary::numbers(reader, &|reader| standing(reader, "vulnerability", scope))?;
     let some = |count: &dyn Fn(&VulnerabilityNumbers) -> i64| {
-        let word = |numbers: &VulnerabilityNumbers| <&'static str>::from(numbers.severity).to_owned();
-        found.iter().map(|numbers| (word(numbers), count(numbers))).filter(|(_, n)| *n > 0).collect()
+        let word =
+            |numbers: &VulnerabilityNumbers| <&'static str>::from(numbers.severity).to_owned();
+        found
+            .iter()
+            .map(|numbers| (word(numbers), count(numbers)))
+            .filter(|(_, n)| *n > 0)
+            .collect()
     };
-    Ok(VulnerabilityLevels { open: some(&|numbers| numbers.open), overdue: some(&|numbers| numbers.overdue) })
+    Ok(VulnerabilityLevels {
+        open: some(&|numbers| numbers.open),
+        overdue: some(&|numbers| numbers.overdue),
+    })
 }
 
 /// Records of a kind that belong to other scopes alone.
@@ -319,12 +423,33 @@ pub fn elsewhere(reader: &mut Reader<'_>, kind: &'static str, scope: Id) -> Resu
     elsewhere_of(reader, &[kind], scope)
 }
 /// The same for several kinds: one query.
-pub fn elsewhere_of(reader: &mut Reader<'_>, kinds: &[&'static str], scope: Id) -> Result<BTreeSet<Id>> {
+pub fn elsewhere_of(
+    reader: &mut Reader<'_>,
+    kinds: &[&'static str],
+    scope: Id,
+) -> Result<BTreeSet<Id>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let scoped = l::table.inner_join(v::table.on(v::tenant_id.eq(l::tenant_id).and(v::id.eq(l::from_id))));
-    let scoped = scoped.filter(l::tenant_id.eq(tenant).and(l::relation.eq("scope_ids")).and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
-    let scoped = scoped.filter(v::kind.eq_any(kinds.to_vec())).filter(at(seq));
+    let scoped =
+        l::table.inner_join(v::table.on(v::tenant_id.eq(l::tenant_id).and(v::id.eq(l::from_id))));
+    let scoped = scoped.filter(
+        l::tenant_id
+            .eq(tenant)
+            .and(l::relation.eq("scope_ids"))
+            .and(l::from_seq.le(seq))
+            .and(l::to_seq.gt(seq)),
+    );
+    let scoped = scoped
+        .filter(v::kind.eq_any(kinds.to_vec()))
+        .filter(at(seq));
     let pairs: Vec<(Id, Id)> = scoped.select((l::from_id, l::to_id)).load(reader.conn())?;
-    let here: BTreeSet<Id> = pairs.iter().filter(|(_, to)| *to == scope).map(|(id, _)| *id).collect();
-    Ok(pairs.into_iter().map(|(id, _)| id).filter(|id| !here.contains(id)).collect())
+    let here: BTreeSet<Id> = pairs
+        .iter()
+        .filter(|(_, to)| *to == scope)
+        .map(|(id, _)| *id)
+        .collect();
+    Ok(pairs
+        .into_iter()
+        .map(|(id, _)| id)
+        .filter(|id| !here.contains(id))
+        .collect())
 }

@@ -9,7 +9,8 @@ use serde_json::json;
 use sha2::Sha256;
 use std::collections::BTreeMap;
 
-/// Proof that a change is in the ledger (or that there was none to make); holds what the change made.
+/// Proof that a change is in the ledger (or that there was none to make); holds what the change
+/// made.
 #[must_use = "a write without its ledger entry is not a write"]
 #[derive(Debug)]
 pub struct Recorded<T> {
@@ -18,7 +19,9 @@ pub struct Recorded<T> {
 impl<T> Recorded<T> {
     /// The answer made of it; the proof stays with it.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Recorded<U> {
-        Recorded { value: f(self.value) }
+        Recorded {
+            value: f(self.value),
+        }
     }
     /// The same where making the answer can fail.
     pub fn try_map<U>(self, f: impl FnOnce(T) -> Result<U>) -> Result<Recorded<U>> {
@@ -82,16 +85,32 @@ pub struct Head {
 }
 
 impl Head {
-    /// Locks the organization's log: the first statement of every write. (SQLite's transaction is the lock.)
+    /// Locks the organization's log: the first statement of every write. (SQLite's transaction is
+    /// the lock.)
     pub fn lock(conn: &mut Conn, tenant: TenantId) -> Result<Head> {
-        let row = h::table.find(tenant).select((h::size, h::peaks, h::last_at, h::numbers, h::accounts_seq));
-        let (size, peaks, last_at, numbers, accounts): (i64, Vec<u8>, Instant, String, i64) = match conn {
-            Conn::Pg(c) => row.for_update().get_result(c)?,
-            Conn::Sqlite(c) => row.get_result(c)?,
-        };
-        let peaks = Peaks::from_bytes(size.unsigned_abs(), &peaks).ok_or_else(|| Problem::internal("peaks do not fit the size"))?;
+        let row = h::table.find(tenant).select((
+            h::size,
+            h::peaks,
+            h::last_at,
+            h::numbers,
+            h::accounts_seq,
+        ));
+        let (size, peaks, last_at, numbers, accounts): (i64, Vec<u8>, Instant, String, i64) =
+            match conn {
+                Conn::Pg(c) => row.for_update().get_result(c)?,
+                Conn::Sqlite(c) => row.get_result(c)?,
+            };
+        let peaks = Peaks::from_bytes(size.unsigned_abs(), &peaks)
+            .ok_or_else(|| Problem::internal("peaks do not fit the size"))?;
         let numbers = serde_json::from_str(&numbers).map_err(Problem::internal)?;
-        Ok(Head { tenant, peaks, last_at, numbers, accounts, changed: false })
+        Ok(Head {
+            tenant,
+            peaks,
+            last_at,
+            numbers,
+            accounts,
+            changed: false,
+        })
     }
     /// Writes it back, once for a batch; nothing where nothing was appended.
     pub fn save(&self, conn: &mut Conn) -> Result<()> {
@@ -99,9 +118,19 @@ impl Head {
             return Ok(());
         }
         let numbers = serde_json::to_string(&self.numbers).map_err(Problem::internal)?;
-        let end = (h::size.eq(self.next()), h::peaks.eq(self.peaks.to_bytes()), h::last_at.eq(self.last_at));
-        let set = (end, h::numbers.eq(numbers), h::accounts_seq.eq(self.accounts));
-        diesel::update(h::table.find(self.tenant)).set(set).execute(conn)?;
+        let end = (
+            h::size.eq(self.next()),
+            h::peaks.eq(self.peaks.to_bytes()),
+            h::last_at.eq(self.last_at),
+        );
+        let set = (
+            end,
+            h::numbers.eq(numbers),
+            h::accounts_seq.eq(self.accounts),
+        );
+        diesel::update(h::table.find(self.tenant))
+            .set(set)
+            .execute(conn)?;
         Ok(())
     }
     /// The position that the next entry gets.
@@ -127,8 +156,18 @@ impl Head {
 
 /// Begins the log of a new organization.
 pub fn found(conn: &mut Conn, tenant: TenantId, at: Instant) -> QueryResult<usize> {
-    let end = (h::size.eq(0_i64), h::peaks.eq(Vec::new()), h::last_at.eq(at), h::epoch.eq(0));
-    let row = (h::tenant_id.eq(tenant), end, h::numbers.eq("{}"), h::accounts_seq.eq(-1_i64));
+    let end = (
+        h::size.eq(0_i64),
+        h::peaks.eq(Vec::new()),
+        h::last_at.eq(at),
+        h::epoch.eq(0),
+    );
+    let row = (
+        h::tenant_id.eq(tenant),
+        end,
+        h::numbers.eq("{}"),
+        h::accounts_seq.eq(-1_i64),
+    );
     diesel::insert_into(h::table).values(row).execute(conn)
 }
 
@@ -140,19 +179,29 @@ pub fn unchanged<T>(head: &Head, began: i64, value: T) -> Result<Recorded<T>> {
     }
 }
 
-/// Proof for a record that a write of several leaves as it stands; only [`crate::records::Tx::kept`] calls it.
+/// Proof for a record that a write of several leaves as it stands; only
+/// [`crate::records::Tx::kept`] calls it.
 pub(crate) fn kept<T>(value: T) -> Recorded<T> {
     Recorded { value }
 }
 
 /// Appends one entry and gives the proof of it.
-pub fn append<T>(conn: &mut Conn, head: &mut Head, by: &Stamp, change: &Change<'_>, value: T) -> Result<Recorded<T>> {
+pub fn append<T>(
+    conn: &mut Conn,
+    head: &mut Head,
+    by: &Stamp,
+    change: &Change<'_>,
+    value: T,
+) -> Result<Recorded<T>> {
     if by.tenant != head.tenant {
         return Err(Problem::internal("the stamp is of another organization"));
     }
     let seq = head.next();
     let body_salt = salt()?;
-    let erasable = |text: Option<&str>| text.map(|text| salt().and_then(|salt| Ok((salt, commitment(&salt, text)?)))).transpose();
+    let erasable = |text: Option<&str>| {
+        text.map(|text| salt().and_then(|salt| Ok((salt, commitment(&salt, text)?))))
+            .transpose()
+    };
     let (reason, personal) = (erasable(by.reason.as_deref())?, erasable(change.personal)?);
     let leaf = json!({
         "action": change.action,
@@ -173,13 +222,40 @@ pub fn append<T>(conn: &mut Conn, head: &mut Head, by: &Stamp, change: &Change<'
     let leaf = crate::core::json::canonical(&leaf)?;
     let leaf_hash = merkle::leaf(leaf.as_bytes());
     let row = (
-        (e::tenant_id.eq(by.tenant), e::seq.eq(seq), e::at.eq(by.at), e::request_id.eq(by.request)),
-        (e::actor_kind.eq(by.actor.kind), e::actor_id.eq(by.actor.id), e::person_id.eq(by.actor.person_id)),
-        (e::reason.eq(by.reason.as_deref()), e::reason_salt.eq(reason.as_ref().map(|(salt, _)| salt.as_slice()))),
-        (e::action.eq(change.action), e::kind.eq(change.kind), e::record_id.eq(change.record), e::record_version.eq(change.version)),
-        (e::body.eq(change.body), e::body_salt.eq(body_salt.as_slice())),
-        (e::personal.eq(change.personal), e::personal_salt.eq(personal.as_ref().map(|(salt, _)| salt.as_slice()))),
-        (e::leaf.eq(&leaf), e::leaf_hash.eq(leaf_hash.as_slice()), e::schema.eq(change.schema)),
+        (
+            e::tenant_id.eq(by.tenant),
+            e::seq.eq(seq),
+            e::at.eq(by.at),
+            e::request_id.eq(by.request),
+        ),
+        (
+            e::actor_kind.eq(by.actor.kind),
+            e::actor_id.eq(by.actor.id),
+            e::person_id.eq(by.actor.person_id),
+        ),
+        (
+            e::reason.eq(by.reason.as_deref()),
+            e::reason_salt.eq(reason.as_ref().map(|(salt, _)| salt.as_slice())),
+        ),
+        (
+            e::action.eq(change.action),
+            e::kind.eq(change.kind),
+            e::record_id.eq(change.record),
+            e::record_version.eq(change.version),
+        ),
+        (
+            e::body.eq(change.body),
+            e::body_salt.eq(body_salt.as_slice()),
+        ),
+        (
+            e::personal.eq(change.personal),
+            e::personal_salt.eq(personal.as_ref().map(|(salt, _)| salt.as_slice())),
+        ),
+        (
+            e::leaf.eq(&leaf),
+            e::leaf_hash.eq(leaf_hash.as_slice()),
+            e::schema.eq(change.schema),
+        ),
     );
     diesel::insert_into(e::table).values(row).execute(conn)?;
     head.peaks.push(leaf_hash);

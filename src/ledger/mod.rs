@@ -1,4 +1,5 @@
-//! Floor 2: the append-only log of each organization, an RFC 6962 Merkle tree; the only way to write.
+//! Floor 2: the append-only log of each organization, an RFC 6962 Merkle tree; the only way to
+//! write.
 pub mod append;
 pub mod merkle;
 pub mod position;

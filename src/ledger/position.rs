@@ -1,5 +1,5 @@
-//! The last position of each organization's ledger, in memory: what a poll is answered from when nothing changed, and what wakes it when something
-//! does.
+//! The last position of each organization's ledger, in memory: what a poll is answered from when
+//! nothing changed, and what wakes it when something does.
 use crate::core::TenantId;
 use std::collections::HashMap;
 use std::sync::RwLock;
@@ -22,13 +22,19 @@ impl Positions {
             return;
         }
         if let Ok(mut all) = self.0.write() {
-            all.entry(tenant).or_insert_with(|| watch::Sender::new(seq)).send_if_modified(newer);
+            all.entry(tenant)
+                .or_insert_with(|| watch::Sender::new(seq))
+                .send_if_modified(newer);
         }
     }
     /// Tells of every position from now on; at least `known` is committed.
     pub fn watch(&self, tenant: TenantId, known: i64) -> Option<watch::Receiver<i64>> {
         self.publish(tenant, known);
-        self.0.read().ok()?.get(&tenant).map(watch::Sender::subscribe)
+        self.0
+            .read()
+            .ok()?
+            .get(&tenant)
+            .map(watch::Sender::subscribe)
     }
 }
 
@@ -40,12 +46,20 @@ mod tests {
     fn who_waits_is_woken_by_what_is_newer_alone() {
         let (positions, tenant) = (Positions::default(), TenantId(uuid::Uuid::from_u128(1)));
         assert_eq!(positions.last(tenant), None);
-        let Some(mut watch) = positions.watch(tenant, 7) else { panic!("nothing to watch") };
-        assert_eq!((*watch.borrow_and_update(), positions.last(tenant)), (7, Some(7)));
+        let Some(mut watch) = positions.watch(tenant, 7) else {
+            panic!("nothing to watch")
+        };
+        assert_eq!(
+            (*watch.borrow_and_update(), positions.last(tenant)),
+            (7, Some(7))
+        );
         positions.publish(tenant, 6);
         positions.publish(tenant, 7);
         assert_eq!(watch.has_changed().ok(), Some(false));
         positions.publish(tenant, 8);
-        assert_eq!((watch.has_changed().ok(), positions.last(tenant)), (Some(true), Some(8)));
+        assert_eq!(
+            (watch.has_changed().ok(), positions.last(tenant)),
+            (Some(true), Some(8))
+        );
     }
 }

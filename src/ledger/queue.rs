@@ -1,4 +1,5 @@
-//! The queue before a writer: one line for each organization, served in turn, so that nobody's flood makes others wait behind it.
+//! The queue before a writer: one line for each organization, served in turn, so that nobody's
+//! flood makes others wait behind it.
 use crate::core::TenantId;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -35,8 +36,16 @@ struct Lines<C> {
 
 impl<C> Default for Queue<C> {
     fn default() -> Self {
-        let lines = Lines { of: HashMap::new(), turns: VecDeque::new(), waiting: 0, closed: false };
-        Queue { lines: Mutex::new(lines), filled: Condvar::new() }
+        let lines = Lines {
+            of: HashMap::new(),
+            turns: VecDeque::new(),
+            waiting: 0,
+            closed: false,
+        };
+        Queue {
+            lines: Mutex::new(lines),
+            filled: Condvar::new(),
+        }
     }
 }
 
@@ -63,7 +72,8 @@ impl<C> Queue<C> {
         self.filled.notify_one();
         Ok(())
     }
-    /// The next command, of the organization whose turn it is; waits for one. `None` when the queue is closed and empty.
+    /// The next command, of the organization whose turn it is; waits for one. `None` when the queue
+    /// is closed and empty.
     pub fn next(&self) -> Option<(TenantId, C)> {
         let mut lines = self.lines();
         loop {
@@ -73,7 +83,10 @@ impl<C> Queue<C> {
             if lines.closed {
                 return None;
             }
-            lines = self.filled.wait(lines).unwrap_or_else(PoisonError::into_inner);
+            lines = self
+                .filled
+                .wait(lines)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
     /// The next command, if one waits.
@@ -131,23 +144,48 @@ mod tests {
         for n in 0..5 {
             assert_eq!(queue.push(tenant(1), n), Ok(()));
         }
-        assert_eq!((queue.push(tenant(2), 10), queue.push(tenant(3), 20), queue.push(tenant(2), 11)), (Ok(()), Ok(()), Ok(())));
-        let order: Vec<i32> = std::iter::from_fn(|| queue.try_next()).map(|(_, command)| command).collect();
-        assert_eq!(order, [0, 10, 20, 1, 11, 2, 3, 4], "in turn, and each in its own order");
+        assert_eq!(
+            (
+                queue.push(tenant(2), 10),
+                queue.push(tenant(3), 20),
+                queue.push(tenant(2), 11)
+            ),
+            (Ok(()), Ok(()), Ok(()))
+        );
+        let order: Vec<i32> = std::iter::from_fn(|| queue.try_next())
+            .map(|(_, command)| command)
+            .collect();
+        assert_eq!(
+            order,
+            [0, 10, 20, 1, 11, 2, 3, 4],
+            "in turn, and each in its own order"
+        );
     }
 
     #[test]
     fn a_flood_fills_its_own_line_alone() {
         let queue = Queue::default();
-        let taken = (0..5000).filter(|n| queue.push(tenant(1), *n).is_ok()).count();
-        assert_eq!((taken, queue.push(tenant(1), 0), queue.push(tenant(2), 0)), (OF_ONE, Err(Full::OfOne), Ok(())));
+        let taken = (0..5000)
+            .filter(|n| queue.push(tenant(1), *n).is_ok())
+            .count();
+        assert_eq!(
+            (taken, queue.push(tenant(1), 0), queue.push(tenant(2), 0)),
+            (OF_ONE, Err(Full::OfOne), Ok(()))
+        );
         for other in 3..9 {
             for _ in 0..OF_ONE {
                 let _taken = queue.push(tenant(other), 0);
             }
         }
         assert_eq!(queue.push(tenant(99), 0), Err(Full::All));
-        assert_eq!((queue.try_next_of(tenant(2)), queue.try_next_of(tenant(2)), queue.try_next_of(tenant(77))), (Some(0), None, None));
+        assert_eq!(
+            (
+                queue.try_next_of(tenant(2)),
+                queue.try_next_of(tenant(2)),
+                queue.try_next_of(tenant(77))
+            ),
+            (Some(0), None, None)
+        );
         assert_eq!(queue.push(tenant(99), 0), Ok(()), "there is room again");
     }
 

@@ -20,10 +20,22 @@ pub enum AsOf {
 impl FromStr for AsOf {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let seq = || text.strip_prefix("seq:")?.parse().ok().filter(|n| *n >= 0).map(AsOf::Seq);
+        let seq = || {
+            text.strip_prefix("seq:")?
+                .parse()
+                .ok()
+                .filter(|n| *n >= 0)
+                .map(AsOf::Seq)
+        };
         let day = || clock::day(text).map(AsOf::Day);
         let at = || text.parse().ok().map(AsOf::At);
-        seq().or_else(day).or_else(at).ok_or_else(|| Invalid::query("as_of", "as_of", "an RFC 3339 instant, a date or seq:<n> is needed"))
+        seq().or_else(day).or_else(at).ok_or_else(|| {
+            Invalid::query(
+                "as_of",
+                "as_of",
+                "an RFC 3339 instant, a date or seq:<n> is needed",
+            )
+        })
     }
 }
 
@@ -41,13 +53,17 @@ pub struct Moment {
     pub at: Instant,
     /// The last entry of all.
     pub last: i64,
-    /// The last entry about an account, where it was read: what it says decides how accounts are called.
+    /// The last entry about an account, where it was read: what it says decides how accounts are
+    /// called.
     pub accounts: Option<i64>,
 }
 impl Moment {
     /// The same state, whatever is written from now on.
     pub fn pinned(self) -> Self {
-        Moment { seq: if self.past() { self.seq } else { self.last }, ..self }
+        Moment {
+            seq: if self.past() { self.seq } else { self.last },
+            ..self
+        }
     }
     /// Is it the past?
     pub fn past(&self) -> bool {
@@ -68,30 +84,66 @@ pub struct End {
 
 /// Where the ledger ends now.
 pub fn end(conn: &mut Conn, tenant: TenantId) -> QueryResult<End> {
-    let row = h::table.find(tenant).select((h::size, h::last_at, h::accounts_seq));
-    row.get_result::<(i64, Instant, i64)>(conn).map(|(size, at, accounts)| End { last: size - 1, at, accounts })
+    let row = h::table
+        .find(tenant)
+        .select((h::size, h::last_at, h::accounts_seq));
+    row.get_result::<(i64, Instant, i64)>(conn)
+        .map(|(size, at, accounts)| End {
+            last: size - 1,
+            at,
+            accounts,
+        })
 }
 
 /// The first entry that was written then or later. Times never fall along the ledger.
 pub fn first_since(conn: &mut Conn, tenant: TenantId, at: Instant) -> QueryResult<Option<i64>> {
     let later = e::table.filter(e::tenant_id.eq(tenant).and(e::at.ge(at)));
-    later.order((e::at, e::seq)).select(e::seq).first(conn).optional()
+    later
+        .order((e::at, e::seq))
+        .select(e::seq)
+        .first(conn)
+        .optional()
 }
 
 /// The moment that `as_of` means. Later than now is 400.
-pub fn moment(conn: &mut Conn, tenant: TenantId, as_of: Option<AsOf>, now: Instant, zone: Tz) -> Result<Moment> {
-    let End { last, at: last_at, accounts } = end(conn, tenant)?;
+pub fn moment(
+    conn: &mut Conn,
+    tenant: TenantId,
+    as_of: Option<AsOf>,
+    now: Instant,
+    zone: Tz,
+) -> Result<Moment> {
+    let End {
+        last,
+        at: last_at,
+        accounts,
+    } = end(conn, tenant)?;
     let accounts = Some(accounts);
     let later = || {
         let fault = Invalid::query("as_of", "later_than_now", "the moment has not come yet");
         Problem::new(Code::InvalidParameter, "as_of is later than now.").listing(vec![fault])
     };
     let at = match as_of {
-        None => return Ok(Moment { seq: NOW, at: now, last, accounts }),
+        None => {
+            return Ok(Moment {
+                seq: NOW,
+                at: now,
+                last,
+                accounts,
+            });
+        }
         Some(AsOf::Seq(seq)) if seq > last => return Err(later()),
         Some(AsOf::Seq(seq)) => {
-            let at = e::table.find((tenant, seq)).select(e::at).get_result(conn)?;
-            return Ok(Moment { seq, at, last, accounts });
+            let at = e::table
+                .find((tenant, seq))
+                .select(e::at)
+                .get_result(conn)?;
+            return Ok(Moment {
+                seq,
+                at,
+                last,
+                accounts,
+            });
         }
         Some(AsOf::At(at)) => at,
         Some(AsOf::Day(day)) if day == now.day(zone) => now.max(last_at),
@@ -101,6 +153,15 @@ pub fn moment(conn: &mut Conn, tenant: TenantId, as_of: Option<AsOf>, now: Insta
         return Err(later());
     }
     let until = e::table.filter(e::tenant_id.eq(tenant).and(e::at.le(at)));
-    let seq: Option<i64> = until.order((e::at.desc(), e::seq.desc())).select(e::seq).first(conn).optional()?;
-    Ok(Moment { seq: seq.unwrap_or(-1), at, last, accounts })
+    let seq: Option<i64> = until
+        .order((e::at.desc(), e::seq.desc()))
+        .select(e::seq)
+        .first(conn)
+        .optional()?;
+    Ok(Moment {
+        seq: seq.unwrap_or(-1),
+        at,
+        last,
+        accounts,
+    })
 }

@@ -1,5 +1,6 @@
-//! Group commit: writes are commands on a queue. A writer takes them in turn, gives each its own savepoint, commits once, and only then answers
-//! each. One writer on SQLite; a few on PostgreSQL, an organization always with the same one.
+//! Group commit: writes are commands on a queue. A writer takes them in turn, gives each its own
+//! savepoint, commits once, and only then answers each. One writer on SQLite; a few on PostgreSQL,
+//! an organization always with the same one.
 use super::queue::{Full, Queue};
 use super::{Head, Positions, Recorded};
 use crate::core::{Code, Problem, Result, TenantId};
@@ -16,11 +17,13 @@ use tokio::sync::oneshot;
 
 /// Commands of one commit.
 const BATCH: usize = 256;
-/// How long commands are gathered before a commit: who is done does not wait much longer for others.
+/// How long commands are gathered before a commit: who is done does not wait much longer for
+/// others.
 const GATHER: Duration = Duration::from_millis(50);
 /// Writers on PostgreSQL.
 const LANES: usize = 4;
-/// How long one write may take, where all organizations share a writer and where they do not. (A build for tests is many times slower.)
+/// How long one write may take, where all organizations share a writer and where they do not. (A
+/// build for tests is many times slower.)
 const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 40 } else { 5 });
 const PATIENCE_APART: Duration = Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 30 });
 
@@ -29,12 +32,15 @@ thread_local! {
     static UNTIL: Cell<Option<Tick>> = const { Cell::new(None) };
 }
 
-/// 503 when the write that is being worked on has had its time: it is undone, and the writer goes on with the others. Asked between statements.
+/// 503 when the write that is being worked on has had its time: it is undone, and the writer goes
+/// on with the others. Asked between statements.
 pub fn in_time() -> Result<()> {
     match UNTIL.get() {
-        Some(until) if Tick::now() > until => {
-            Err(Problem::new(Code::Unavailable, "The write took too long and was undone. Send it again in smaller parts.").retry_after(5))
-        }
+        Some(until) if Tick::now() > until => Err(Problem::new(
+            Code::Unavailable,
+            "The write took too long and was undone. Send it again in smaller parts.",
+        )
+        .retry_after(5)),
         _ => Ok(()),
     }
 }
@@ -53,9 +59,15 @@ impl Writer {
         let positions = Arc::<Positions>::default();
         let lanes = (0..if database.embedded() { 1 } else { LANES }).map(|_| {
             let queue = Arc::<Line>::default();
-            let (conn, database, positions, line) = (connect(database)?, database.clone(), positions.clone(), queue.clone());
+            let (conn, database, positions, line) = (
+                connect(database)?,
+                database.clone(),
+                positions.clone(),
+                queue.clone(),
+            );
             let name = std::thread::Builder::new().name("writer".into());
-            name.spawn(move || work_off(conn, &database, &line, &positions)).map_err(Problem::internal)?;
+            name.spawn(move || work_off(conn, &database, &line, &positions))
+                .map_err(Problem::internal)?;
             Ok(queue)
         });
         let lanes = lanes.collect::<Result<_>>()?;
@@ -72,9 +84,17 @@ impl Writer {
         F: FnOnce(&mut Conn, &mut Head) -> Result<Recorded<T>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Job { work: Some(work), outcome: Err(Problem::new(Code::Unavailable, "Not tried.")), reply };
-        let lane = BuildHasherDefault::<DefaultHasher>::default().hash_one(tenant) as usize % self.lanes.len().max(1);
-        let queue = self.lanes.get(lane).ok_or_else(|| Problem::internal("no writer"))?;
+        let job = Job {
+            work: Some(work),
+            outcome: Err(Problem::new(Code::Unavailable, "Not tried.")),
+            reply,
+        };
+        let lane = BuildHasherDefault::<DefaultHasher>::default().hash_one(tenant) as usize
+            % self.lanes.len().max(1);
+        let queue = self
+            .lanes
+            .get(lane)
+            .ok_or_else(|| Problem::internal("no writer"))?;
         queue.push(tenant, Box::new(job)).map_err(|full| {
             let words = match full {
                 Full::OfOne => "Too many writes of your organization are waiting. Try again.",
@@ -95,7 +115,10 @@ impl Drop for Writer {
 fn connect(database: &Database) -> Result<Conn> {
     let mut conn = database.connect()?;
     if let Conn::Pg(pg) = &mut conn {
-        pg.batch_execute(&format!("SET statement_timeout = {}", PATIENCE_APART.as_millis()))?;
+        pg.batch_execute(&format!(
+            "SET statement_timeout = {}",
+            PATIENCE_APART.as_millis()
+        ))?;
     }
     Ok(conn)
 }
@@ -133,14 +156,19 @@ where
     F: FnOnce(&mut Conn, &mut Head) -> Result<Recorded<T>> + Send,
 {
     fn attempt(&mut self, conn: &mut Conn, head: &mut Head) -> Result<(), Db> {
-        let Some(work) = self.work.take() else { return Ok(()) };
+        let Some(work) = self.work.take() else {
+            return Ok(());
+        };
         // Whoever asked has gone: nothing was promised yet.
         if self.reply.is_closed() {
             return Err(Db::RollbackTransaction);
         }
         let run = catch_unwind(AssertUnwindSafe(|| work(conn, head)));
         self.outcome = run.unwrap_or_else(|_| Err(Problem::internal("a command panicked")));
-        self.outcome.as_ref().map(drop).map_err(|_| Db::RollbackTransaction)
+        self.outcome
+            .as_ref()
+            .map(drop)
+            .map_err(|_| Db::RollbackTransaction)
     }
     fn refuse(&mut self, problem: Problem) {
         (self.work, self.outcome) = (None, Err(problem));
@@ -151,7 +179,8 @@ where
             (Ok(recorded), End::Committed) => Ok(recorded.open()),
             (Ok(_), End::Undone(problem)) => Err(problem.clone()),
             (Ok(_), End::Unknown) => {
-                let words = "It is not known whether this was stored. Send it again with the same Idempotency-Key, or read what is there.";
+                let words = "It is not known whether this was stored. Send it again with the same \
+                    Idempotency-Key, or read what is there.";
                 Err(Problem::new(Code::Unavailable, words))
             }
         };
@@ -164,9 +193,11 @@ fn work_off(mut conn: Conn, database: &Database, queue: &Line, positions: &Posit
         let (mut done, mut ends) = (Vec::new(), BTreeMap::new());
         let end = commit(&mut conn, queue, first, &mut done, &mut ends);
         if let End::Committed = end {
-            ends.into_iter().for_each(|(tenant, last)| positions.publish(tenant, last));
+            ends.into_iter()
+                .for_each(|(tenant, last)| positions.publish(tenant, last));
         }
-        done.into_iter().for_each(|command: Box<dyn Command>| command.settle(&end));
+        done.into_iter()
+            .for_each(|command: Box<dyn Command>| command.settle(&end));
         if conn.is_broken() {
             match connect(database) {
                 Ok(fresh) => conn = fresh,
@@ -190,7 +221,9 @@ fn commit(
     };
     let begun = match conn {
         Conn::Sqlite(c) => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE"),
-        Conn::Pg(c) => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN ISOLATION LEVEL READ COMMITTED"),
+        Conn::Pg(c) => {
+            AnsiTransactionManager::begin_transaction_sql(c, "BEGIN ISOLATION LEVEL READ COMMITTED")
+        }
     };
     if let Err(error) = begun {
         let problem = Problem::from(error);
@@ -220,7 +253,8 @@ fn commit(
     }
 }
 
-/// The head of an organization in this transaction; where it cannot be read, that organization's commands alone are refused.
+/// The head of an organization in this transaction; where it cannot be read, that organization's
+/// commands alone are refused.
 type Heads = BTreeMap<TenantId, Result<Head>>;
 
 fn work(
@@ -230,11 +264,18 @@ fn work(
     done: &mut Vec<Box<dyn Command>>,
     ends: &mut BTreeMap<TenantId, i64>,
 ) -> Result<()> {
-    // PostgreSQL: one organization per transaction, so that two nodes never wait for each other in a circle.
+    // PostgreSQL: one organization per transaction, so that two nodes never wait for each other in
+    // a circle.
     let (together, began, only) = (matches!(conn, Conn::Sqlite(_)), Tick::now(), first.0);
     let (mut heads, mut next) = (Heads::new(), Some(first));
     while let Some((tenant, mut command)) = next {
-        let tried = one(conn, &mut heads, tenant, command.as_mut(), if together { PATIENCE } else { PATIENCE_APART });
+        let tried = one(
+            conn,
+            &mut heads,
+            tenant,
+            command.as_mut(),
+            if together { PATIENCE } else { PATIENCE_APART },
+        );
         done.push(command);
         tried?;
         next = match done.len() < BATCH && began.elapsed() < GATHER {
@@ -252,14 +293,29 @@ fn work(
     Ok(())
 }
 
-/// Runs one command in its savepoint. An error here is of the transaction: nothing of it is certain.
-fn one(conn: &mut Conn, heads: &mut Heads, tenant: TenantId, command: &mut dyn Command, patience: Duration) -> Result<()> {
-    let head = match heads.entry(tenant).or_insert_with(|| Head::lock(conn, tenant)) {
+/// Runs one command in its savepoint. An error here is of the transaction: nothing of it is
+/// certain.
+fn one(
+    conn: &mut Conn,
+    heads: &mut Heads,
+    tenant: TenantId,
+    command: &mut dyn Command,
+    patience: Duration,
+) -> Result<()> {
+    let head = match heads
+        .entry(tenant)
+        .or_insert_with(|| Head::lock(conn, tenant))
+    {
         Ok(head) => head,
         Err(problem) => {
             command.refuse(problem.clone());
-            // PostgreSQL takes no more statements after an error; its transaction is of this organization alone.
-            return if matches!(conn, Conn::Sqlite(_)) { Ok(()) } else { Err(problem.clone()) };
+            // PostgreSQL takes no more statements after an error; its transaction is of this
+            // organization alone.
+            return if matches!(conn, Conn::Sqlite(_)) {
+                Ok(())
+            } else {
+                Err(problem.clone())
+            };
         }
     };
     let before = head.clone();
@@ -270,7 +326,11 @@ fn one(conn: &mut Conn, heads: &mut Heads, tenant: TenantId, command: &mut dyn C
         Ok(()) => Ok(()),
         Err(error) => {
             *head = before;
-            if error == Db::RollbackTransaction { Ok(()) } else { Err(error.into()) }
+            if error == Db::RollbackTransaction {
+                Ok(())
+            } else {
+                Err(error.into())
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a list may be asked: filters, sort, cursor, a moment in the past, what to include. Every unknown or invalid parameter is refused.
+//! What a list may be asked: filters, sort, cursor, a moment in the past, what to include. Every
+//! unknown or invalid parameter is refused.
 pub use super::filters::too_often;
 use super::filters::{filters, longest};
 use super::{Kind, Selector};
@@ -67,7 +68,10 @@ pub struct Span<T> {
 }
 impl<T> Default for Span<T> {
     fn default() -> Self {
-        Span { since: None, before: None }
+        Span {
+            since: None,
+            before: None,
+        }
     }
 }
 impl<T> Span<T> {
@@ -162,7 +166,10 @@ pub struct Ask {
 
 impl Ask {
     /// Reads the query of a list of this kind, whose own filters are `F`; every fault is named.
-    pub fn read<F: DeserializeOwned + IntoParams + 'static>(kind: &Kind, query: &str) -> Result<Self> {
+    pub fn read<F: DeserializeOwned + IntoParams + 'static>(
+        kind: &Kind,
+        query: &str,
+    ) -> Result<Self> {
         let mut ask = Ask::empty();
         let (mut faults, mut cursor, mut asked) = (Vec::new(), None, Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -174,7 +181,11 @@ impl Ask {
                 asked.push((name.to_string(), value.to_string()));
             }
             match value.contains('\0') {
-                true => faults.push(Invalid::query(name, "invalid_parameter", "text cannot hold U+0000")),
+                true => faults.push(Invalid::query(
+                    name,
+                    "invalid_parameter",
+                    "text cannot hold U+0000",
+                )),
                 false => faults.extend(ask.take(kind, &name, &value).err()),
             }
         }
@@ -184,7 +195,8 @@ impl Ask {
             return Err(Problem::parameters(faults));
         }
         asked.sort();
-        // A cursor goes on in the same register. The moment is left out: what was answered then is answered again byte by byte.
+        // A cursor goes on in the same register. The moment is left out: what was answered then is
+        // answered again byte by byte.
         let whole = (kind.name, &asked);
         let digest = Sha256::digest(serde_json::to_vec(&whole).map_err(Problem::internal)?);
         ask.question = URL_SAFE_NO_PAD.encode(digest.get(..9).unwrap_or_default());
@@ -194,7 +206,10 @@ impl Ask {
     fn empty() -> Self {
         Ask {
             limit: LIMIT,
-            sort: Sort { key: Key::CreatedAt, down: true },
+            sort: Sort {
+                key: Key::CreatedAt,
+                down: true,
+            },
             after: None,
             as_of: None,
             status: vec![],
@@ -225,38 +240,77 @@ impl Ask {
     }
     fn take(&mut self, kind: &Kind, name: &str, value: &str) -> Result<(), Invalid> {
         let bad = |detail: &str| Invalid::query(name, "invalid_parameter", detail);
-        let within = |most: usize| if value.chars().count() <= most { Ok(value) } else { Err(bad(&format!("at most {most} characters"))) };
+        let within = |most: usize| {
+            if value.chars().count() <= most {
+                Ok(value)
+            } else {
+                Err(bad(&format!("at most {most} characters")))
+            }
+        };
         match name {
             "limit" => {
-                self.limit = value.parse().ok().filter(|n| (1..=MOST).contains(n)).ok_or_else(|| bad("a number from 1 to 200 is needed"))?
+                self.limit = value
+                    .parse()
+                    .ok()
+                    .filter(|n| (1..=MOST).contains(n))
+                    .ok_or_else(|| bad("a number from 1 to 200 is needed"))?
             }
             "sort" => self.sort = value.parse()?,
             "as_of" => self.as_of = Some(value.parse()?),
             "include" => self.include(value)?,
             "status" if kind.statuses().contains(&value) => self.status.push(value.to_owned()),
-            "status" => return Err(bad(&format!("one of {} is needed", kind.statuses().join(", ")))),
-            "owner_id" if value == "me" => self.owners.push(Owner::Me),
-            "owner_id" => {
-                self.owners.push(Owner::Person(Selector::parse(value, "person").ok_or_else(|| bad("an id, a code or `me` is needed"))?))
+            "status" => {
+                return Err(bad(&format!(
+                    "one of {} is needed",
+                    kind.statuses().join(", ")
+                )));
             }
-            "owner_none" => self.owner_none = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
-            "owner_left" => self.owner_left = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
-            "id" => self.ids.push(Id::parse(value).ok_or_else(|| bad("an id is needed"))?),
+            "owner_id" if value == "me" => self.owners.push(Owner::Me),
+            "owner_id" => self.owners.push(Owner::Person(
+                Selector::parse(value, "person")
+                    .ok_or_else(|| bad("an id, a code or `me` is needed"))?,
+            )),
+            "owner_none" => {
+                self.owner_none = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?)
+            }
+            "owner_left" => {
+                self.owner_left = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?)
+            }
+            "id" => self
+                .ids
+                .push(Id::parse(value).ok_or_else(|| bad("an id is needed"))?),
             "code" => match Selector::parse(value, kind.name) {
                 Some(Selector::Number(_, number)) => self.codes.push(number),
                 _ => return Err(bad(&format!("a code like {}-12 is needed", kind.code))),
             },
             "external_ref" => self.external_refs.push(within(200).map(composed)?),
             "tag" => self.tags.push(within(50).map(str::to_owned)?),
-            "q" if value.chars().count() <= 200 => self.words = crate::core::text::folded(value).split(' ').map(str::to_owned).collect(),
+            "q" if value.chars().count() <= 200 => {
+                self.words = crate::core::text::folded(value)
+                    .split(' ')
+                    .map(str::to_owned)
+                    .collect()
+            }
             "q" => return Err(bad("at most 200 characters")),
-            "overdue" => self.overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
-            "review_overdue" => self.review_overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?),
-            "archived" => self.archived = value.parse().map_err(|_| bad("true, false or any is needed"))?,
+            "overdue" => {
+                self.overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?)
+            }
+            "review_overdue" => {
+                self.review_overdue =
+                    Some(flag(value).ok_or_else(|| bad("true or false is needed"))?)
+            }
+            "archived" => {
+                self.archived = value
+                    .parse()
+                    .map_err(|_| bad("true, false or any is needed"))?
+            }
             "requirement" if kind.cites => {
                 let readable = |id: &&str| crate::core::catalogue::well_formed(id);
-                let value = Some(within(120)?).filter(readable).ok_or_else(|| bad("a requirement like iso-27001-2022:A.5.1 is needed"))?;
-                self.requirements.extend(crate::core::catalogue::successors(value).map(str::to_owned));
+                let value = Some(within(120)?)
+                    .filter(readable)
+                    .ok_or_else(|| bad("a requirement like iso-27001-2022:A.5.1 is needed"))?;
+                self.requirements
+                    .extend(crate::core::catalogue::successors(value).map(str::to_owned));
                 self.requirements.push(value.to_owned());
             }
             _ => return self.take_more(kind, name, value),
@@ -268,25 +322,41 @@ impl Ask {
         if let Some((member, since)) = span(name) {
             let day = || clock::day(value);
             let needed = || bad("a date like 2026-03-31 is needed");
-            let instant = || value.parse().map_err(|_| bad("an RFC 3339 instant or a date is needed"));
+            let instant = || {
+                value
+                    .parse()
+                    .map_err(|_| bad("an RFC 3339 instant or a date is needed"))
+            };
             match member {
                 "due_on" => set(&mut self.due_on, since, day().ok_or_else(needed)?),
                 "review_due_on" => set(&mut self.review_due_on, since, day().ok_or_else(needed)?),
                 "created_at" => set(&mut self.created_at, since, instant()?),
                 "updated_at" => set(&mut self.updated_at, since, instant()?),
-                _ if value.parse::<NaiveDate>().is_ok_and(|day| !clock::kept(day)) => return Err(needed()),
+                _ if value
+                    .parse::<NaiveDate>()
+                    .is_ok_and(|day| !clock::kept(day)) =>
+                {
+                    return Err(needed());
+                }
                 _ => self.own.push((name.to_owned(), value.to_owned())),
             }
             return Ok(());
         }
         for relation in kind.all_relations() {
             if name == relation.filter() {
-                let target = Selector::parse(value, relation.to).ok_or_else(|| bad("an id or a code is needed"))?;
-                self.related.entry(relation.member).or_default().push(target);
+                let target = Selector::parse(value, relation.to)
+                    .ok_or_else(|| bad("an id or a code is needed"))?;
+                self.related
+                    .entry(relation.member)
+                    .or_default()
+                    .push(target);
                 return Ok(());
             }
             if name.strip_suffix("_none") == Some(relation.stem()) {
-                self.unrelated.insert(relation.member, flag(value).ok_or_else(|| bad("true or false is needed"))?);
+                self.unrelated.insert(
+                    relation.member,
+                    flag(value).ok_or_else(|| bad("true or false is needed"))?,
+                );
                 return Ok(());
             }
         }
@@ -299,10 +369,20 @@ impl Ask {
                 "total" => &mut self.with_total,
                 "refs" => &mut self.with_refs,
                 "counts" => &mut self.with_counts,
-                _ => return Err(Invalid::query("include", "invalid_parameter", "total, refs or counts is needed")),
+                _ => {
+                    return Err(Invalid::query(
+                        "include",
+                        "invalid_parameter",
+                        "total, refs or counts is needed",
+                    ));
+                }
             };
             if std::mem::replace(wanted, true) {
-                return Err(Invalid::query("include", "invalid_parameter", "each word stands once"));
+                return Err(Invalid::query(
+                    "include",
+                    "invalid_parameter",
+                    "each word stands once",
+                ));
             }
         }
         Ok(())
@@ -312,9 +392,12 @@ impl Ask {
         if self.own.is_empty() {
             return Ok(None);
         }
-        filters(&self.own).map(Some).map_err(|fault| Problem::parameters(vec![fault]))
+        filters(&self.own)
+            .map(Some)
+            .map_err(|fault| Problem::parameters(vec![fault]))
     }
-    /// Sets each faulty parameter aside and reads on, so that all of them are found: unknown names in one pass, the others once for each name.
+    /// Sets each faulty parameter aside and reads on, so that all of them are found: unknown names
+    /// in one pass, the others once for each name.
     fn own_faults<F: DeserializeOwned + IntoParams + 'static>(&self) -> Vec<Invalid> {
         if self.own.is_empty() {
             return vec![];
@@ -323,9 +406,17 @@ impl Ask {
         let (mut rest, mut faults) = (self.own.clone(), Vec::new());
         rest.retain(|(name, value)| {
             let fault = match longest.get(name) {
-                None => Some(Invalid::query(name, "unknown_parameter", "there is no such parameter")),
+                None => Some(Invalid::query(
+                    name,
+                    "unknown_parameter",
+                    "there is no such parameter",
+                )),
                 Some(most) if value.len() > *most && value.chars().count() > *most => {
-                    Some(Invalid::query(name, "invalid_parameter", format!("at most {most} characters")))
+                    Some(Invalid::query(
+                        name,
+                        "invalid_parameter",
+                        format!("at most {most} characters"),
+                    ))
                 }
                 Some(_) => None,
             };
@@ -334,7 +425,9 @@ impl Ask {
             good
         });
         while !rest.is_empty() {
-            let Err(fault) = filters::<F>(&rest) else { break };
+            let Err(fault) = filters::<F>(&rest) else {
+                break;
+            };
             let before = rest.len();
             rest.retain(|(name, _)| *name != fault.pointer);
             faults.push(fault);
@@ -346,16 +439,23 @@ impl Ask {
     }
     /// The cursor for the page that ends here.
     pub fn cursor(&self, last: &Place) -> Result<String> {
-        serde_json::to_vec(&(&self.question, last)).map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).map_err(Problem::internal)
+        serde_json::to_vec(&(&self.question, last))
+            .map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
+            .map_err(Problem::internal)
     }
     fn position(&self, text: &str) -> Result<Place> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let read = bytes.and_then(|bytes| serde_json::from_slice::<(String, Place)>(&bytes).ok());
-        let place = read.filter(|(of, _)| *of == self.question).map(|(_, place)| place).ok_or_else(foreign)?;
+        let place = read
+            .filter(|(of, _)| *of == self.question)
+            .map(|(_, place)| place)
+            .ok_or_else(foreign)?;
         // Whoever makes a cursor up may write into it what no record has.
         match (&place.value, self.sort.key) {
             (Value::String(text), _) if text.contains('\0') => Err(foreign()),
-            (Value::String(text), Key::DueOn | Key::ReviewDueOn) if clock::day(text).is_none() => Err(foreign()),
+            (Value::String(text), Key::DueOn | Key::ReviewDueOn) if clock::day(text).is_none() => {
+                Err(foreign())
+            }
             _ => Ok(place),
         }
     }
@@ -364,20 +464,33 @@ impl Ask {
 impl FromStr for Sort {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let (down, name) = text.strip_prefix('-').map_or((false, text), |name| (true, name));
-        name.parse().map(|key| Sort { key, down }).map_err(|_| Invalid::query("sort", "invalid_parameter", "there is no such sort key"))
+        let (down, name) = text
+            .strip_prefix('-')
+            .map_or((false, text), |name| (true, name));
+        name.parse()
+            .map(|key| Sort { key, down })
+            .map_err(|_| Invalid::query("sort", "invalid_parameter", "there is no such sort key"))
     }
 }
 
 fn foreign() -> Problem {
-    Problem::new(Code::InvalidCursor, "Ask with the same filters and sort as for the page before.")
+    Problem::new(
+        Code::InvalidCursor,
+        "Ask with the same filters and sort as for the page before.",
+    )
 }
 fn flag(value: &str) -> Option<bool> {
     value.parse().ok()
 }
 fn span(name: &str) -> Option<(&str, bool)> {
-    name.strip_suffix("_since").map(|member| (member, true)).or_else(|| name.strip_suffix("_before").map(|member| (member, false)))
+    name.strip_suffix("_since")
+        .map(|member| (member, true))
+        .or_else(|| name.strip_suffix("_before").map(|member| (member, false)))
 }
 fn set<T>(span: &mut Span<T>, since: bool, value: T) {
-    *(if since { &mut span.since } else { &mut span.before }) = Some(value);
+    *(if since {
+        &mut span.since
+    } else {
+        &mut span.before
+    }) = Some(value);
 }

@@ -1,5 +1,6 @@
-//! Segregation of duties (ISO/IEC 27001:2022 A.5.3): whoever asked for something, wrote it or did it does not decide on it. Persons are compared,
-//! not credentials: all accounts and keys of a person are that person, and so are the persons between whom an account was moved since then.
+//! Segregation of duties (ISO/IEC 27001:2022 A.5.3): whoever asked for something, wrote it or did
+//! it does not decide on it. Persons are compared, not credentials: all accounts and keys of a
+//! person are that person, and so are the persons between whom an account was moved since then.
 use super::Writing;
 use crate::access::{Actor, ActorKind};
 use crate::core::{Code, Id, Problem, Result, TenantId};
@@ -26,7 +27,8 @@ pub struct Deed<'a> {
 const ISSUES: [&str; 2] = ["create", "rotate"];
 /// The entry of a password that was set with a setup token.
 const SET: &str = "set_password";
-/// The entries that say who could come into an account: two that give a token to whoever asked, and its use.
+/// The entries that say who could come into an account: two that give a token to whoever asked, and
+/// its use.
 const OPENINGS: [&str; 3] = ["create", "reset_password", SET];
 /// The entries that change what a draft says.
 const EDITS: [&str; 2] = ["create", "update"];
@@ -36,13 +38,17 @@ fn refused(why: impl Into<String>) -> Problem {
 }
 
 impl Writing<'_> {
-    /// The person who acts; 403 for a service key and for an account without a person: they submit, sign, approve and verify nothing.
+    /// The person who acts; 403 for a service key and for an account without a person: they submit,
+    /// sign, approve and verify nothing.
     pub fn person(&self) -> Result<Id> {
         let (person, account) = (self.caller().actor.person_id, self.caller().user_id);
         match person {
-            None => Err(refused("A service key cannot do this: use a login, or a key that belongs to a person.")),
+            None => Err(refused(
+                "A service key cannot do this: use a login, or a key that belongs to a person.",
+            )),
             Some(_) if person == account => Err(refused(
-                "Your account has no person, so nobody can tell whether you are somebody else: ask an admin to set its `person_id`.",
+                "Your account has no person, so nobody can tell whether you are somebody else: \
+                    ask an admin to set its `person_id`.",
             )),
             Some(person) => Ok(person),
         }
@@ -51,61 +57,135 @@ impl Writing<'_> {
     pub fn another_than(&mut self, deeds: &[Deed<'_>]) -> Result<()> {
         self.person()?;
         for deed in deeds {
-            let entries = e::table.filter(e::tenant_id.eq(self.stamp.tenant).and(e::record_id.eq(deed.record)));
+            let entries = e::table.filter(
+                e::tenant_id
+                    .eq(self.stamp.tenant)
+                    .and(e::record_id.eq(deed.record)),
+            );
             let entries = entries.filter(e::actor_id.eq(deed.by.id).and(e::action.eq(deed.action)));
-            let since: Option<i64> = entries.select(diesel::dsl::max(e::seq)).get_result(self.conn)?;
-            self.none_of([deed.by.id].into_iter().chain(deed.by.person_id), since.unwrap_or(-1), deed.what)?;
+            let since: Option<i64> = entries
+                .select(diesel::dsl::max(e::seq))
+                .get_result(self.conn)?;
+            self.none_of(
+                [deed.by.id].into_iter().chain(deed.by.person_id),
+                since.unwrap_or(-1),
+                deed.what,
+            )?;
         }
         Ok(())
     }
-    /// 403 when the caller wrote a part of the draft: the record as it changed since its last approval.
+    /// 403 when the caller wrote a part of the draft: the record as it changed since its last
+    /// approval.
     pub fn another_than_editors(&mut self, record: Id) -> Result<()> {
         self.another_than_editors_since(record, "approve", "edited this draft")
     }
     /// The same of a record as it changed since the last entry of this action.
-    pub fn another_than_editors_since(&mut self, record: Id, action: &str, what: &str) -> Result<()> {
+    pub fn another_than_editors_since(
+        &mut self,
+        record: Id,
+        action: &str,
+        what: &str,
+    ) -> Result<()> {
         self.person()?;
-        let entries = || e::table.filter(e::tenant_id.eq(self.stamp.tenant).and(e::record_id.eq(record)));
-        let before: Option<i64> = entries().filter(e::action.eq(action)).select(diesel::dsl::max(e::seq)).get_result(&mut *self.conn)?;
-        let edits = entries().filter(e::seq.gt(before.unwrap_or(-1))).filter(e::action.eq_any(EDITS)).order(e::seq);
-        let edits: Vec<(i64, Id, Option<Id>)> = edits.select((e::seq, e::actor_id, e::person_id)).load(&mut *self.conn)?;
-        let Some((first, ..)) = edits.first().copied() else { return Ok(()) };
-        let writers: BTreeSet<Id> = edits.into_iter().flat_map(|(_, account, person)| [account].into_iter().chain(person)).collect();
+        let entries = || {
+            e::table.filter(
+                e::tenant_id
+                    .eq(self.stamp.tenant)
+                    .and(e::record_id.eq(record)),
+            )
+        };
+        let before: Option<i64> = entries()
+            .filter(e::action.eq(action))
+            .select(diesel::dsl::max(e::seq))
+            .get_result(&mut *self.conn)?;
+        let edits = entries()
+            .filter(e::seq.gt(before.unwrap_or(-1)))
+            .filter(e::action.eq_any(EDITS))
+            .order(e::seq);
+        let edits: Vec<(i64, Id, Option<Id>)> = edits
+            .select((e::seq, e::actor_id, e::person_id))
+            .load(&mut *self.conn)?;
+        let Some((first, ..)) = edits.first().copied() else {
+            return Ok(());
+        };
+        let writers: BTreeSet<Id> = edits
+            .into_iter()
+            .flat_map(|(_, account, person)| [account].into_iter().chain(person))
+            .collect();
         self.none_of(writers, first, what)
     }
-    /// 403 when the caller is one of these accounts or persons, or holds a credential that one of them issued. Persons are the same when an
-    /// account was moved between them after the position `since`.
-    pub fn none_of(&mut self, of: impl IntoIterator<Item = Id>, since: i64, what: &str) -> Result<()> {
+    /// 403 when the caller is one of these accounts or persons, or holds a credential that one of
+    /// them issued. Persons are the same when an account was moved between them after the position
+    /// `since`.
+    pub fn none_of(
+        &mut self,
+        of: impl IntoIterator<Item = Id>,
+        since: i64,
+        what: &str,
+    ) -> Result<()> {
         let (tenant, caller) = (self.stamp.tenant, self.caller());
         let issued = issued(self.conn, tenant)?;
         let circle = circle(self.conn, tenant, of.into_iter().collect(), since, &issued)?;
-        let me = [Some(caller.actor.id), caller.actor.person_id, caller.user_id];
+        let me = [
+            Some(caller.actor.id),
+            caller.actor.person_id,
+            caller.user_id,
+        ];
         if me.iter().flatten().any(|id| circle.contains(id)) {
-            return Err(refused(format!("You {what}, with this or another account or key of yours: another person has to do this.")));
+            return Err(refused(format!(
+                "You {what}, with this or another account or key of yours: another person has to \
+                    do this."
+            )));
         }
         let mine = |(key, by): &(Id, Id)| *key == caller.actor.id && circle.contains(by);
         if caller.actor.kind == ActorKind::ApiKey && issued.iter().any(mine) {
-            return Err(refused(format!("Your key was issued by the person who {what}: use one that you made yourself.")));
+            return Err(refused(format!(
+                "Your key was issued by the person who {what}: use one that you made yourself."
+            )));
         }
-        let Some(account) = caller.user_id else { return Ok(()) };
+        let Some(account) = caller.user_id else {
+            return Ok(());
+        };
         match opened(self.conn, tenant, account, (&circle, &issued), since)? {
             true => {
-                let why = "made your account or reset your password, and your password was set afterwards";
-                Err(refused(format!("The person who {what} also {why}: another person has to do this.")))
+                let why = "made your account or reset your password, and your password was set \
+                    afterwards";
+                Err(refused(format!(
+                    "The person who {what} also {why}: another person has to do this."
+                )))
             }
             false => Ok(()),
         }
     }
 }
 
-/// Did one of these open the account after a position: make it, or reset its password? Or was a password set after it with a token that one of them
-/// had, whenever they got it?
-fn opened(conn: &mut Conn, tenant: TenantId, account: Id, (circle, issued): (&BTreeSet<Id>, &[(Id, Id)]), since: i64) -> Result<bool> {
-    let mine = e::table.filter(e::tenant_id.eq(tenant).and(e::record_id.eq(account)).and(e::kind.eq("user")));
-    let steps: Vec<(i64, String, Id)> =
-        mine.filter(e::action.eq_any(OPENINGS)).order(e::seq).select((e::seq, e::action, e::actor_id)).load(conn)?;
+/// Did one of these open the account after a position: make it, or reset its password? Or was a
+/// password set after it with a token that one of them had, whenever they got it?
+fn opened(
+    conn: &mut Conn,
+    tenant: TenantId,
+    account: Id,
+    (circle, issued): (&BTreeSet<Id>, &[(Id, Id)]),
+    since: i64,
+) -> Result<bool> {
+    let mine = e::table.filter(
+        e::tenant_id
+            .eq(tenant)
+            .and(e::record_id.eq(account))
+            .and(e::kind.eq("user")),
+    );
+    let steps: Vec<(i64, String, Id)> = mine
+        .filter(e::action.eq_any(OPENINGS))
+        .order(e::seq)
+        .select((e::seq, e::action, e::actor_id))
+        .load(conn)?;
     // A key that one of them made does what they want.
-    let theirs = |by: &Id| circle.contains(by) || issued.iter().any(|(key, issuer)| key == by && circle.contains(issuer));
+    let theirs = |by: &Id| {
+        circle.contains(by)
+            || issued
+                .iter()
+                .any(|(key, issuer)| key == by && circle.contains(issuer))
+    };
     let mut holds_token = false;
     for (seq, action, by) in &steps {
         let token = action != SET;
@@ -119,12 +199,27 @@ fn opened(conn: &mut Conn, tenant: TenantId, account: Id, (circle, issued): (&BT
 
 /// Every key with each account that wrote a secret of it.
 fn issued(conn: &mut Conn, tenant: TenantId) -> Result<Vec<(Id, Id)>> {
-    let keys = e::table.filter(e::tenant_id.eq(tenant).and(e::kind.eq("api_key")).and(e::action.eq_any(ISSUES)));
-    Ok(keys.filter(e::actor_kind.ne(ActorKind::System)).select((e::record_id, e::actor_id)).load(conn)?)
+    let keys = e::table.filter(
+        e::tenant_id
+            .eq(tenant)
+            .and(e::kind.eq("api_key"))
+            .and(e::action.eq_any(ISSUES)),
+    );
+    Ok(keys
+        .filter(e::actor_kind.ne(ActorKind::System))
+        .select((e::record_id, e::actor_id))
+        .load(conn)?)
 }
 
-/// Whoever is the same as one of these: their accounts, persons and keys; and for a service key, who issued it.
-fn circle(conn: &mut Conn, tenant: TenantId, mut all: BTreeSet<Id>, since: i64, issued: &[(Id, Id)]) -> Result<BTreeSet<Id>> {
+/// Whoever is the same as one of these: their accounts, persons and keys; and for a service key,
+/// who issued it.
+fn circle(
+    conn: &mut Conn,
+    tenant: TenantId,
+    mut all: BTreeSet<Id>,
+    since: i64,
+    issued: &[(Id, Id)],
+) -> Result<BTreeSet<Id>> {
     // A key never changes its user: that it had one at any time is enough.
     let keys = linked(conn, tenant, "api_key", "user_id", -1)?;
     let moved = linked(conn, tenant, "user", "person_id", since)?;
@@ -136,7 +231,11 @@ fn circle(conn: &mut Conn, tenant: TenantId, mut all: BTreeSet<Id>, since: i64, 
             }
         }
         let service = |key: &Id| !keys.iter().any(|(of_a_user, _)| of_a_user == key);
-        let issuers: Vec<Id> = issued.iter().filter(|(key, _)| all.contains(key) && service(key)).map(|(_, by)| *by).collect();
+        let issuers: Vec<Id> = issued
+            .iter()
+            .filter(|(key, _)| all.contains(key) && service(key))
+            .map(|(_, by)| *by)
+            .collect();
         all.extend(issuers);
         if all.len() == before {
             return Ok(all);
@@ -145,23 +244,56 @@ fn circle(conn: &mut Conn, tenant: TenantId, mut all: BTreeSet<Id>, since: i64, 
 }
 
 /// The links of a relation that stood after a position: (from, to).
-fn linked(conn: &mut Conn, tenant: TenantId, kind: &str, relation: &str, since: i64) -> Result<Vec<(Id, Id)>> {
-    let ids: Vec<Id> = r::table.filter(r::tenant_id.eq(tenant).and(r::kind.eq(kind))).select(r::id).load(conn)?;
+fn linked(
+    conn: &mut Conn,
+    tenant: TenantId,
+    kind: &str,
+    relation: &str,
+    since: i64,
+) -> Result<Vec<(Id, Id)>> {
+    let ids: Vec<Id> = r::table
+        .filter(r::tenant_id.eq(tenant).and(r::kind.eq(kind)))
+        .select(r::id)
+        .load(conn)?;
     let mut all = Vec::new();
     for some in ids.chunks(500) {
-        let links = l::table.filter(l::tenant_id.eq(tenant).and(among(l::from_id, some)).and(l::relation.eq(relation)));
-        all.extend(links.filter(l::to_seq.gt(since)).select((l::from_id, l::to_id)).load::<(Id, Id)>(conn)?);
+        let links = l::table.filter(
+            l::tenant_id
+                .eq(tenant)
+                .and(among(l::from_id, some))
+                .and(l::relation.eq(relation)),
+        );
+        all.extend(
+            links
+                .filter(l::to_seq.gt(since))
+                .select((l::from_id, l::to_id))
+                .load::<(Id, Id)>(conn)?,
+        );
     }
     Ok(all)
 }
 
 /// Has this account, or a key of it, written anything?
 pub fn has_acted(conn: &mut Conn, tenant: TenantId, account: Id) -> Result<bool> {
-    let keys = l::table.filter(l::tenant_id.eq(tenant).and(l::to_id.eq(account)).and(l::relation.eq("user_id"))).select(l::from_id);
+    let keys = l::table
+        .filter(
+            l::tenant_id
+                .eq(tenant)
+                .and(l::to_id.eq(account))
+                .and(l::relation.eq("user_id")),
+        )
+        .select(l::from_id);
     let mut actors: Vec<Id> = keys.load(conn)?;
     actors.push(account);
     for some in actors.chunks(500) {
-        let acted = e::table.filter(e::tenant_id.eq(tenant).and(e::record_id.ne(account)).and(among(e::actor_id, some))).select(e::seq);
+        let acted = e::table
+            .filter(
+                e::tenant_id
+                    .eq(tenant)
+                    .and(e::record_id.ne(account))
+                    .and(among(e::actor_id, some)),
+            )
+            .select(e::seq);
         if acted.first::<i64>(conn).optional()?.is_some() {
             return Ok(true);
         }

@@ -62,12 +62,16 @@ pub struct MemberChange {
     pub to: Value,
 }
 
-/// Any JSON value. It names no type: a list of all six says the same, but generators of clients make a class of it that takes three.
+/// Any JSON value. It names no type: a list of all six says the same, but generators of clients
+/// make a class of it that takes three.
 pub struct AnyValue;
 impl utoipa::PartialSchema for AnyValue {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
-        ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some("Any JSON value.")).into()
+        ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .description(Some("Any JSON value."))
+            .into()
     }
 }
 impl ToSchema for AnyValue {}
@@ -112,8 +116,10 @@ impl Entry {
     /// The whole record after it.
     pub fn image(&self) -> Result<Map<String, Value>> {
         let kind = super::kind::named(&self.kind).unwrap_or(&super::Kind::PLAIN);
-        let damaged = |what: serde_json::Error| Problem::internal(format!("entry {}: {what}", self.seq));
-        super::record::image(kind, self.schema, &self.body, self.personal.as_deref()).map_err(damaged)
+        let damaged =
+            |what: serde_json::Error| Problem::internal(format!("entry {}: {what}", self.seq));
+        super::record::image(kind, self.schema, &self.body, self.personal.as_deref())
+            .map_err(damaged)
     }
     /// The record as it was after it.
     pub fn record<R: Resource>(&self) -> Result<Record<R>> {
@@ -121,12 +127,22 @@ impl Entry {
     }
     /// Who, with the name that was put into its image.
     pub fn actor(&self, image: &Map<String, Value>) -> Actor {
-        let name = image.get("updated_by").and_then(|by| by.get("name")).and_then(Value::as_str).unwrap_or_default();
-        Actor { kind: self.actor_kind, id: self.actor_id, name: name.to_owned(), person_id: self.person_id }
+        let name = image
+            .get("updated_by")
+            .and_then(|by| by.get("name"))
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        Actor {
+            kind: self.actor_kind,
+            id: self.actor_id,
+            name: name.to_owned(),
+            person_id: self.person_id,
+        }
     }
 }
 
-/// Puts the names of accounts into the images of these entries, and hides what the reader is not to see.
+/// Puts the names of accounts into the images of these entries, and hides what the reader is not to
+/// see.
 pub fn name(reader: &mut Reader<'_>, entries: &mut [Entry]) -> Result<()> {
     reader.veil_entries(entries)?;
     let mut texts: Vec<&mut String> = entries.iter_mut().map(|entry| &mut entry.body).collect();
@@ -137,13 +153,29 @@ pub fn name(reader: &mut Reader<'_>, entries: &mut [Entry]) -> Result<()> {
 const ALWAYS: &[&str] = &["version", "updated_at", "updated_by"];
 
 /// The members in which two images differ.
-pub fn changes(before: Option<&Map<String, Value>>, after: &Map<String, Value>) -> Vec<MemberChange> {
+pub fn changes(
+    before: Option<&Map<String, Value>>,
+    after: &Map<String, Value>,
+) -> Vec<MemberChange> {
     let none = Map::new();
     let before = before.unwrap_or(&none);
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).filter(|name| !ALWAYS.contains(&name.as_str())).collect();
-    let value = |image: &Map<String, Value>, name: &String| image.get(name).cloned().unwrap_or(Value::Null);
-    let change = |name: &String| MemberChange { pointer: format!("/{name}"), from: value(before, name), to: value(after, name) };
-    names.into_iter().map(change).filter(|change| change.from != change.to).collect()
+    let names: BTreeSet<&String> = before
+        .keys()
+        .chain(after.keys())
+        .filter(|name| !ALWAYS.contains(&name.as_str()))
+        .collect();
+    let value =
+        |image: &Map<String, Value>, name: &String| image.get(name).cloned().unwrap_or(Value::Null);
+    let change = |name: &String| MemberChange {
+        pointer: format!("/{name}"),
+        from: value(before, name),
+        to: value(after, name),
+    };
+    names
+        .into_iter()
+        .map(change)
+        .filter(|change| change.from != change.to)
+        .collect()
 }
 
 /// A page size.
@@ -151,13 +183,21 @@ pub fn limit(asked: &Option<i64>) -> Result<i64> {
     match asked {
         None => Ok(super::ask::LIMIT),
         Some(n) if (1..=super::ask::MOST).contains(n) => Ok(*n),
-        Some(_) => Err(Problem::parameters(vec![Invalid::query("limit", "invalid_parameter", "a number from 1 to 200 is needed")])),
+        Some(_) => Err(Problem::parameters(vec![Invalid::query(
+            "limit",
+            "invalid_parameter",
+            "a number from 1 to 200 is needed",
+        )])),
     }
 }
 
 /// The last of these positions.
 fn newest(seen: BTreeSet<i64>, until: i64, most: i64) -> Vec<i64> {
-    seen.into_iter().rev().filter(|seq| *seq <= until).take(usize::try_from(most).unwrap_or_default()).collect()
+    seen.into_iter()
+        .rev()
+        .filter(|seq| *seq <= until)
+        .take(usize::try_from(most).unwrap_or_default())
+        .collect()
 }
 
 /// The versions of a record that this caller sees, archived or not.
@@ -169,32 +209,57 @@ pub fn of<R: Resource>(
     with_body: bool,
 ) -> Result<HistoryPage> {
     let id = reader.row::<R>(selector, true)?.id;
-    let until = before.map_or(reader.moment.seq, |before| reader.moment.seq.min(before.saturating_sub(1)));
-    let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(until)));
+    let until = before.map_or(reader.moment.seq, |before| {
+        reader.moment.seq.min(before.saturating_sub(1))
+    });
+    let of_it = e::table.filter(
+        e::tenant_id
+            .eq(reader.tenant())
+            .and(e::record_id.eq(id))
+            .and(e::seq.le(until)),
+    );
     let mut of_it = of_it.into_boxed();
     if let Some(seen) = reader.past_seen(R::KIND.name, id)? {
         of_it = of_it.filter(e::seq.eq_any(newest(seen, until, limit + 1)));
     }
-    let mut entries: Vec<Entry> = of_it.order(e::seq.desc()).limit(limit + 1).select(Entry::as_select()).load(reader.conn())?;
+    let mut entries: Vec<Entry> = of_it
+        .order(e::seq.desc())
+        .limit(limit + 1)
+        .select(Entry::as_select())
+        .load(reader.conn())?;
     name(reader, &mut entries)?;
-    let mut images = entries.iter().map(Entry::image).collect::<Result<Vec<_>>>()?;
+    let mut images = entries
+        .iter()
+        .map(Entry::image)
+        .collect::<Result<Vec<_>>>()?;
     images.iter_mut().for_each(|image| reader.cut(image));
     // What was hidden before is no value that something changed from.
     let before = |n: usize| {
-        let follows = entries.get(n).zip(entries.get(n + 1)).is_some_and(|(this, last)| last.record_version + 1 == this.record_version);
+        let follows = entries
+            .get(n)
+            .zip(entries.get(n + 1))
+            .is_some_and(|(this, last)| last.record_version + 1 == this.record_version);
         images.get(n + 1).filter(|_| follows)
     };
     let page = usize::try_from(limit).unwrap_or_default();
-    let data = entries.iter().zip(&images).enumerate().take(page).map(|(n, (entry, image))| HistoryEntry {
-        seq: entry.seq,
-        at: entry.at,
-        actor: entry.actor(image),
-        action: entry.action.clone(),
-        reason: entry.reason.clone(),
-        version: entry.record_version,
-        request_id: entry.request_id,
-        changes: changes(before(n), image),
-        body: with_body.then(|| Value::Object(image.clone())),
-    });
-    Ok(HistoryPage { data: data.collect(), has_more: entries.len() > page })
+    let data = entries
+        .iter()
+        .zip(&images)
+        .enumerate()
+        .take(page)
+        .map(|(n, (entry, image))| HistoryEntry {
+            seq: entry.seq,
+            at: entry.at,
+            actor: entry.actor(image),
+            action: entry.action.clone(),
+            reason: entry.reason.clone(),
+            version: entry.record_version,
+            request_id: entry.request_id,
+            changes: changes(before(n), image),
+            body: with_body.then(|| Value::Object(image.clone())),
+        });
+    Ok(HistoryPage {
+        data: data.collect(),
+        has_more: entries.len() > page,
+    })
 }

@@ -43,7 +43,8 @@ pub struct Kind {
     pub personal: &'static [&'static str],
     /// The personal members that only administrators see.
     pub confidential: &'static [&'static str],
-    /// What each limit of a key means for it; with a limit that is not named here it is neither read nor written.
+    /// What each limit of a key means for it; with a limit that is not named here it is neither
+    /// read nor written.
     pub limited_by: &'static [Meaning],
     /// What else a caller's view is cut by, whatever its limits.
     pub also: Option<fn(&Caller) -> Option<Condition>>,
@@ -51,11 +52,13 @@ pub struct Kind {
     pub done: &'static [&'static str],
     /// Does the overview count it?
     pub counted: bool,
-    /// Is a record of it looked at again at intervals? Then it has a day of its next review from the start.
+    /// Is a record of it looked at again at intervals? Then it has a day of its next review from
+    /// the start.
     pub reviewed: bool,
     /// Is it an account? Actors are called what their account is called.
     pub account: bool,
-    /// The shape of its images; grows by one when a member is renamed, removed or comes to be required.
+    /// The shape of its images; grows by one when a member is renamed, removed or comes to be
+    /// required.
     pub schema: i16,
     /// Brings the image of an older schema to that of the present one.
     pub upcast: fn(from: i16, image: &mut Map<String, Value>),
@@ -98,7 +101,11 @@ impl Kind {
     };
     /// Its own table.
     pub fn table(&self) -> String {
-        if self.table.is_empty() { self.path.replace('-', "_") } else { self.table.to_owned() }
+        if self.table.is_empty() {
+            self.path.replace('-', "_")
+        } else {
+            self.table.to_owned()
+        }
     }
     /// Every relation that a record of it has.
     pub fn all_relations(&self) -> impl Iterator<Item = &'static Relation> {
@@ -106,12 +113,17 @@ impl Kind {
     }
     /// The relation of a member.
     pub fn relation(&self, member: &str) -> Option<&'static Relation> {
-        self.all_relations().find(|relation| relation.member == member)
+        self.all_relations()
+            .find(|relation| relation.member == member)
     }
     /// Every status that a record of it can have.
     pub fn statuses(&self) -> Vec<&'static str> {
         let mut all = vec![self.initial];
-        for status in self.transitions.iter().flat_map(|t| t.from.iter().copied().chain([t.to])) {
+        for status in self
+            .transitions
+            .iter()
+            .flat_map(|t| t.from.iter().copied().chain([t.to]))
+        {
             if !all.contains(&status) {
                 all.push(status);
             }
@@ -124,11 +136,17 @@ impl Kind {
     }
     /// What can be done with a record in this state.
     pub fn allowed(&self, status: &str) -> impl Iterator<Item = &'static str> {
-        self.transitions.iter().filter(move |t| t.from.contains(&status)).map(|t| t.verb)
+        self.transitions
+            .iter()
+            .filter(move |t| t.from.contains(&status))
+            .map(|t| t.verb)
     }
     /// Where `verb` leads from `status`; 409 with what is allowed instead.
     pub fn transition(&self, verb: &str, status: &str) -> Result<&'static Transition> {
-        let found = self.transitions.iter().find(|t| t.verb == verb && t.from.contains(&status));
+        let found = self
+            .transitions
+            .iter()
+            .find(|t| t.verb == verb && t.from.contains(&status));
         found.ok_or_else(|| {
             let detail = format!("`{verb}` is not possible while the status is `{status}`.");
             Problem::new(Code::IllegalTransition, detail).allowing(self.allowed(status))
@@ -175,15 +193,30 @@ pub struct Relation {
 
 impl Relation {
     /// What every record has: who answers for it, and the scopes it belongs to.
-    pub const COMMON: &'static [Relation] = &[Relation::new("owner_id", "person"), Relation::new("scope_ids", "scope")];
+    pub const COMMON: &'static [Relation] = &[
+        Relation::new("owner_id", "person"),
+        Relation::new("scope_ids", "scope"),
+    ];
 
     /// Refers to records of a kind.
     pub const fn new(member: &'static str, to: &'static str) -> Self {
-        Relation { member, to, acyclic: false, required: false, frees: &[] }
+        Relation {
+            member,
+            to,
+            acyclic: false,
+            required: false,
+            frees: &[],
+        }
     }
     /// Without circles.
     pub const fn acyclic(member: &'static str, to: &'static str) -> Self {
-        Relation { member, to, acyclic: true, required: false, frees: &[] }
+        Relation {
+            member,
+            to,
+            acyclic: true,
+            required: false,
+            frees: &[],
+        }
     }
     /// The same where a record in one of these states does not keep its target from being archived.
     pub const fn freed_when(self, frees: &'static [&'static str]) -> Self {

@@ -30,13 +30,22 @@ impl Known {
     /// The same in a JSON body, where a bare version will do.
     pub fn of_member(text: &str) -> Option<Self> {
         let bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if bare { Some(Known::Tags(vec![text.to_owned()])) } else { Known::read(text) }
+        if bare {
+            Some(Known::Tags(vec![text.to_owned()]))
+        } else {
+            Known::read(text)
+        }
     }
     /// Where the header is optional.
     pub fn or_any(self) -> Self {
-        if self == Known::Missing { Known::Any } else { self }
+        if self == Known::Missing {
+            Known::Any
+        } else {
+            self
+        }
     }
-    /// For an approval, a signature, a verification or the like: it is about the version that was read, so `*` will not do.
+    /// For an approval, a signature, a verification or the like: it is about the version that was
+    /// read, so `*` will not do.
     pub fn for_decision(self) -> Self {
         match self {
             Known::Any => Known::Undecided,
@@ -47,20 +56,35 @@ impl Known {
     }
     /// The same by the word of the transition.
     pub fn for_verb(self, verb: &str) -> Self {
-        if DECISIONS.contains(&verb) { self.for_decision() } else { self }
+        if DECISIONS.contains(&verb) {
+            self.for_decision()
+        } else {
+            self
+        }
     }
-    /// 428 without a version, 412 with another one. The part after the dot stands for computed members and is not compared.
+    /// 428 without a version, 412 with another one. The part after the dot stands for computed
+    /// members and is not compared.
     pub fn check(&self, version: i32) -> Result<()> {
         let version = version.to_string();
         let required = |detail: &str| Err(Problem::new(Code::VersionRequired, detail));
         match self {
             Known::Any => Ok(()),
             Known::Missing => required("Send `If-Match` with the ETag that you read."),
-            Known::Undecided => {
-                required("You decide on the version that you read: send its ETag alone in `If-Match`; `*` and lists are not accepted here.")
+            Known::Undecided => required(
+                "You decide on the version that you read: send its ETag alone in `If-Match`; `*` \
+                    and lists are not accepted here.",
+            ),
+            Known::Tags(tags)
+                if tags
+                    .iter()
+                    .any(|tag| tag.split('.').next() == Some(version.as_str())) =>
+            {
+                Ok(())
             }
-            Known::Tags(tags) if tags.iter().any(|tag| tag.split('.').next() == Some(version.as_str())) => Ok(()),
-            Known::Tags(_) => Err(Problem::new(Code::VersionMismatch, format!("The record is at version {version} now."))),
+            Known::Tags(_) => Err(Problem::new(
+                Code::VersionMismatch,
+                format!("The record is at version {version} now."),
+            )),
         }
     }
 }
@@ -76,9 +100,14 @@ fn tags(mut rest: &str) -> Option<Vec<String>> {
         if rest.is_empty() {
             return any.then_some(strong);
         }
-        let (weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
+        let (weak, quoted) = rest
+            .strip_prefix("W/")
+            .map_or((false, rest), |quoted| (true, quoted));
         let (tag, after) = quoted.strip_prefix('"')?.split_once('"')?;
-        if tag.chars().any(|letter| letter == ' ' || letter.is_control()) {
+        if tag
+            .chars()
+            .any(|letter| letter == ' ' || letter.is_control())
+        {
             return None;
         }
         rest = after.trim_start_matches([' ', '\t']);
@@ -99,16 +128,34 @@ mod tests {
     #[test]
     fn a_header_is_a_list_of_quoted_tags_or_a_star() {
         let read = |text| Known::read(text);
-        let some = |tags: &[&str]| Some(Known::Tags(tags.iter().map(|tag| (*tag).to_owned()).collect()));
+        let some = |tags: &[&str]| {
+            Some(Known::Tags(
+                tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            ))
+        };
         assert_eq!(read(" * "), Some(Known::Any));
         assert_eq!(read(r#""*""#), some(&["*"]), "a quoted star is a tag");
         assert_eq!(read(r#""a,b", "2.1f" ,W/"3""#), some(&["a,b", "2.1f"]));
         assert_eq!(read(r#", "1",,"2","#), some(&["1", "2"]));
         assert_eq!(read(r#"W/"1""#), some(&[]));
-        for bad in ["", ",", "1", r#""1"#, r#"1""#, r#""1" "2""#, r#"*, "1""#, r#"w/"1""#, r#""a b""#, r#""1"x"#] {
+        for bad in [
+            "",
+            ",",
+            "1",
+            r#""1"#,
+            r#"1""#,
+            r#""1" "2""#,
+            r#"*, "1""#,
+            r#"w/"1""#,
+            r#""a b""#,
+            r#""1"x"#,
+        ] {
             assert_eq!(read(bad), None, "{bad}");
         }
-        assert_eq!((Known::of_member("3"), Known::of_member("x")), (some(&["3"]), None));
+        assert_eq!(
+            (Known::of_member("3"), Known::of_member("x")),
+            (some(&["3"]), None)
+        );
     }
 
     #[test]
@@ -116,14 +163,21 @@ mod tests {
         let code = |known: &Known| match known.check(7) {
             Ok(()) => None,
             Err(problem) if problem.is(Code::VersionRequired) => Some("version_required"),
-            Err(problem) => problem.is(Code::VersionMismatch).then_some("version_mismatch"),
+            Err(problem) => problem
+                .is(Code::VersionMismatch)
+                .then_some("version_mismatch"),
         };
         let tags = |text| Known::read(text).unwrap_or_default();
         assert_eq!(code(&Known::Any), None);
         assert_eq!(code(&tags(r#""6", "7.01ab""#)), None);
         assert_eq!(code(&tags(r#""*""#)), Some("version_mismatch"));
         assert_eq!(code(&tags(r#"W/"7""#)), Some("version_mismatch"));
-        for required in [Known::Missing, Known::Any.for_decision(), Known::Any.for_verb("close"), tags(r#""6", "7""#).for_decision()] {
+        for required in [
+            Known::Missing,
+            Known::Any.for_decision(),
+            Known::Any.for_verb("close"),
+            tags(r#""6", "7""#).for_decision(),
+        ] {
             assert_eq!(code(&required), Some("version_required"), "{required:?}");
         }
         assert_eq!(Known::Any.for_verb("submit"), Known::Any);

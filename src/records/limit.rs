@@ -1,5 +1,6 @@
-//! What a limit of a key means for a register: which of its records the key reads, and which it writes. Each kind says it in `limited_by`; a kind
-//! that does not name a limit is neither read nor written by a key that has it.
+//! What a limit of a key means for a register: which of its records the key reads, and which it
+//! writes. Each kind says it in `limited_by`; a kind that does not name a limit is neither read nor
+//! written by a key that has it.
 use super::kind::{self, Kind};
 use super::{Condition, Record, Resource};
 use crate::access::{Caller, Limits};
@@ -49,7 +50,13 @@ pub const SCOPED: Meaning = (Limit::Scopes, By::Scopes);
 
 impl Limit {
     /// Every limit that there is.
-    pub const ALL: [Limit; 5] = [Limit::Scopes, Limit::Frameworks, Limit::Controls, Limit::Sources, Limit::Period];
+    pub const ALL: [Limit; 5] = [
+        Limit::Scopes,
+        Limit::Frameworks,
+        Limit::Controls,
+        Limit::Sources,
+        Limit::Period,
+    ];
     /// What it is called in sentences.
     pub fn word(self) -> &'static str {
         match self {
@@ -90,16 +97,25 @@ impl Limit {
 impl Kind {
     /// What a limit means here; `None` where records are neither read nor written.
     pub fn meaning(&self, limit: Limit) -> Option<By> {
-        self.limited_by.iter().find(|(of, _)| *of == limit).map(|(_, by)| *by)
+        self.limited_by
+            .iter()
+            .find(|(of, _)| *of == limit)
+            .map(|(_, by)| *by)
     }
     /// Does a key with these limits read any of its records?
     pub fn read_with(&self, limits: &Limits) -> bool {
-        Limit::ALL.into_iter().filter(|limit| limit.set(limits)).all(|limit| self.meaning(limit).is_some())
+        Limit::ALL
+            .into_iter()
+            .filter(|limit| limit.set(limits))
+            .all(|limit| self.meaning(limit).is_some())
     }
     /// The first of these limits with which none of its records is written.
     fn locked_with(&self, limits: &Limits) -> Option<Limit> {
         let locks = |limit: &Limit| matches!(self.meaning(*limit), None | Some(By::ReadOnly(_)));
-        Limit::ALL.into_iter().filter(|limit| limit.set(limits)).find(locks)
+        Limit::ALL
+            .into_iter()
+            .filter(|limit| limit.set(limits))
+            .find(locks)
     }
     /// 403 when a key with these limits writes none of its records, whichever it is.
     pub fn open_to(&self, limits: &Limits) -> Result<()> {
@@ -107,7 +123,10 @@ impl Kind {
             None => Ok(()),
             Some(limit) => {
                 let (word, kind) = (limit.word(), self.path.replace('-', " "));
-                Err(Problem::new(Code::OutsideLimits, format!("A key that is limited to {word} cannot change {kind}.")))
+                Err(Problem::new(
+                    Code::OutsideLimits,
+                    format!("A key that is limited to {word} cannot change {kind}."),
+                ))
             }
         }
     }
@@ -131,14 +150,23 @@ pub struct Facts {
 
 /// The frameworks of these requirements.
 pub fn frameworks_of<'r>(requirements: impl IntoIterator<Item = &'r String>) -> Vec<String> {
-    requirements.into_iter().filter_map(|id| catalogue::parts(id)).map(|(slug, _)| slug.to_owned()).collect()
+    requirements
+        .into_iter()
+        .filter_map(|id| catalogue::parts(id))
+        .map(|(slug, _)| slug.to_owned())
+        .collect()
 }
 
-/// 403 unless a record lies wholly within the caller's limits: everything that a limit compares is in it, and there is something to compare.
+/// 403 unless a record lies wholly within the caller's limits: everything that a limit compares is
+/// in it, and there is something to compare.
 pub fn within<R: Resource>(caller: &Caller, record: &Record<R>) -> Result<()> {
     let limits = &caller.limits;
     R::KIND.open_to(limits)?;
-    for (limit, by) in R::KIND.limited_by.iter().filter(|(limit, _)| limit.set(limits)) {
+    for (limit, by) in R::KIND
+        .limited_by
+        .iter()
+        .filter(|(limit, _)| limit.set(limits))
+    {
         if !lies(*limit, *by, limits, record) {
             return Err(limit.refused());
         }
@@ -158,9 +186,12 @@ fn lies<R: Resource>(limit: Limit, by: By, limits: &Limits, record: &Record<R>) 
             let of = R::facts(record).frameworks;
             !of.is_empty() && of.iter().all(|slug| limits.framework_slugs.contains(slug))
         }
-        (_, Limit::Sources) => R::facts(record).source.is_some_and(|source| limits.sources.contains(&source)),
+        (_, Limit::Sources) => R::facts(record)
+            .source
+            .is_some_and(|source| limits.sources.contains(&source)),
         (_, Limit::Period) => R::facts(record).collected_on.is_some_and(|day| {
-            limits.period_start_on.is_none_or(|start| day >= start) && limits.period_end_on.is_none_or(|end| day <= end)
+            limits.period_start_on.is_none_or(|start| day >= start)
+                && limits.period_end_on.is_none_or(|end| day <= end)
         }),
         (By::Citations | By::Fact(..), _) => false,
     }

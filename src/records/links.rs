@@ -1,11 +1,14 @@
-//! Links between records: rows of one table with foreign keys both ways, each valid from one ledger entry to another;
-//! shown in bodies as `…_ids` arrays, and as `…_id` where there is at most one.
+//! Links between records: rows of one table with foreign keys both ways, each valid from one ledger
+//! entry to another; shown in bodies as `…_ids` arrays, and as `…_id` where there is at most one.
 use super::{Kind, Relation, Selector, sight};
 use crate::access::Caller;
 use crate::core::{Code, Id, Invalid, Problem, Result, TenantId};
 use crate::db::dialect::{NOW, OPEN};
 use crate::db::walk::{self, Walk};
-use crate::db::{Conn, schema::links as l, schema::records as r, schema::requirement_links as rl, schema::versions as v};
+use crate::db::{
+    Conn, schema::links as l, schema::records as r, schema::requirement_links as rl,
+    schema::versions as v,
+};
 use diesel::dsl::not;
 use diesel::prelude::*;
 use serde_json::{Map, Value, json};
@@ -39,19 +42,33 @@ impl Links {
             true => json!(self.many(relation.member)),
             false => json!(self.one(relation.member)),
         };
-        kind.all_relations().map(|relation| (relation.member.to_owned(), value(relation))).collect()
+        kind.all_relations()
+            .map(|relation| (relation.member.to_owned(), value(relation)))
+            .collect()
     }
     /// From the members of an image.
     pub fn of_image(image: Value, kind: &Kind) -> Self {
         let ids = |value: &Value| match value {
-            Value::Array(items) => items.iter().filter_map(|item| Id::parse(item.as_str()?)).collect(),
-            one => one.as_str().and_then(Id::parse).into_iter().collect::<Vec<_>>(),
+            Value::Array(items) => items
+                .iter()
+                .filter_map(|item| Id::parse(item.as_str()?))
+                .collect(),
+            one => one
+                .as_str()
+                .and_then(Id::parse)
+                .into_iter()
+                .collect::<Vec<_>>(),
         };
-        let found = kind.all_relations().filter_map(|relation| Some((relation.member, ids(image.get(relation.member)?))));
+        let found = kind
+            .all_relations()
+            .filter_map(|relation| Some((relation.member, ids(image.get(relation.member)?))));
         Links(found.filter(|(_, ids)| !ids.is_empty()).collect())
     }
     fn pairs(&self) -> BTreeSet<(&'static str, Id)> {
-        self.0.iter().flat_map(|(member, ids)| ids.iter().map(move |id| (*member, *id))).collect()
+        self.0
+            .iter()
+            .flat_map(|(member, ids)| ids.iter().map(move |id| (*member, *id)))
+            .collect()
     }
 }
 
@@ -63,22 +80,36 @@ pub fn take(body: &mut Map<String, Value>, kind: &Kind, faults: &mut Vec<Invalid
         let texts = match (&value, relation.many()) {
             (Value::Null, _) => Some(vec![]),
             (Value::String(one), false) => Some(vec![one.clone()]),
-            (Value::Array(items), true) if items.len() <= 1000 => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+            (Value::Array(items), true) if items.len() <= 1000 => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect(),
             _ => None,
         };
         let pointer = format!("/{}", relation.member);
         match texts {
-            Some(texts) if texts.is_empty() && relation.required => faults.push(Invalid::body(pointer, "required", "is needed")),
+            Some(texts) if texts.is_empty() && relation.required => {
+                faults.push(Invalid::body(pointer, "required", "is needed"))
+            }
             Some(texts) => drop(found.insert(relation.member, texts)),
-            None if relation.many() => faults.push(Invalid::body(pointer, "invalid", "an array of up to 1,000 ids or codes is needed")),
-            None => faults.push(Invalid::body(pointer, "invalid", "an id or a code is needed")),
+            None if relation.many() => faults.push(Invalid::body(
+                pointer,
+                "invalid",
+                "an array of up to 1,000 ids or codes is needed",
+            )),
+            None => faults.push(Invalid::body(
+                pointer,
+                "invalid",
+                "an id or a code is needed",
+            )),
         }
     }
     found
 }
 
-/// Looks the references up: 422 with a place for each that is not a live record of the right kind. What was linked before may stay linked
-/// though it was archived since. Nothing more is given to a person whose last day has passed.
+/// Looks the references up: 422 with a place for each that is not a live record of the right kind.
+/// What was linked before may stay linked though it was archived since. Nothing more is given to a
+/// person whose last day has passed.
 pub fn resolve(
     conn: &mut Conn,
     caller: &Caller,
@@ -89,25 +120,56 @@ pub fn resolve(
 ) -> Result<Links> {
     let (mut links, mut faults) = (Links::default(), Vec::new());
     for relation in kind.all_relations() {
-        let Some(texts) = wanted.get(relation.member).filter(|texts| !texts.is_empty()) else { continue };
+        let Some(texts) = wanted
+            .get(relation.member)
+            .filter(|texts| !texts.is_empty())
+        else {
+            continue;
+        };
         let known = known(conn, caller, relation, texts)?;
         let mut ids = Vec::with_capacity(texts.len());
         for (n, text) in texts.iter().enumerate() {
-            match known.get(text.as_str()).copied().or_else(|| Id::parse(text).filter(|id| before.many(relation.member).contains(id))) {
+            match known
+                .get(text.as_str())
+                .copied()
+                .or_else(|| Id::parse(text).filter(|id| before.many(relation.member).contains(id)))
+            {
                 Some(id) => ids.push(id),
                 None => {
-                    let pointer = if relation.many() { format!("/{}/{n}", relation.member) } else { format!("/{}", relation.member) };
-                    let what = if relation.to.is_empty() { "record" } else { relation.to };
-                    faults.push(Invalid::body(pointer, "unknown_reference", format!("there is no such {what}")));
+                    let pointer = if relation.many() {
+                        format!("/{}/{n}", relation.member)
+                    } else {
+                        format!("/{}", relation.member)
+                    };
+                    let what = if relation.to.is_empty() {
+                        "record"
+                    } else {
+                        relation.to
+                    };
+                    faults.push(Invalid::body(
+                        pointer,
+                        "unknown_reference",
+                        format!("there is no such {what}"),
+                    ));
                 }
             }
         }
         if relation.to == "person" {
-            faults.extend(given_to_who_left(conn, caller, relation, (&ids, before.many(relation.member)), today)?);
+            faults.extend(given_to_who_left(
+                conn,
+                caller,
+                relation,
+                (&ids, before.many(relation.member)),
+                today,
+            )?);
         }
         links.set(relation.member, ids);
     }
-    if faults.is_empty() { Ok(links) } else { Err(Problem::invalid(faults)) }
+    if faults.is_empty() {
+        Ok(links)
+    } else {
+        Err(Problem::invalid(faults))
+    }
 }
 
 /// A fault for each person that is named anew and has left.
@@ -118,16 +180,31 @@ fn given_to_who_left(
     (ids, before): (&[Id], &[Id]),
     today: chrono::NaiveDate,
 ) -> Result<Vec<Invalid>> {
-    let fresh: Vec<Id> = ids.iter().filter(|id| !before.contains(id)).copied().collect();
+    let fresh: Vec<Id> = ids
+        .iter()
+        .filter(|id| !before.contains(id))
+        .copied()
+        .collect();
     if fresh.is_empty() {
         return Ok(vec![]);
     }
     let left = super::accounts::left(conn, caller.tenant, &fresh, today)?;
     let fault = |(id, number): (Id, i64)| {
-        let place = ids.iter().position(|known| *known == id).unwrap_or_default();
-        let pointer = if relation.many() { format!("/{}/{place}", relation.member) } else { format!("/{}", relation.member) };
+        let place = ids
+            .iter()
+            .position(|known| *known == id)
+            .unwrap_or_default();
+        let pointer = if relation.many() {
+            format!("/{}/{place}", relation.member)
+        } else {
+            format!("/{}", relation.member)
+        };
         let code = super::kind::prefix_of(relation.to);
-        Invalid::body(pointer, "person_left", format!("{code}-{number} has left; name somebody else"))
+        Invalid::body(
+            pointer,
+            "person_left",
+            format!("{code}-{number} has left; name somebody else"),
+        )
     };
     Ok(left.into_iter().map(fault).collect())
 }
@@ -135,18 +212,49 @@ fn given_to_who_left(
 const ACCOUNTS: [&str; 2] = ["user", "api_key"];
 
 /// Which of these texts name live records of the relation's kind that the caller sees.
-fn known<'t>(conn: &mut Conn, caller: &Caller, relation: &Relation, texts: &'t [String]) -> Result<BTreeMap<&'t str, Id>> {
-    let named: Vec<(&str, Selector)> = texts.iter().filter_map(|text| Some((text.as_str(), Selector::parse(text, relation.to)?))).collect();
-    let ids: Vec<Id> = named.iter().filter_map(|(_, s)| if let Selector::Id(id) = s { Some(*id) } else { None }).collect();
-    let numbers: Vec<i64> = named.iter().filter_map(|(_, s)| if let Selector::Number(_, n) = s { Some(*n) } else { None }).collect();
+fn known<'t>(
+    conn: &mut Conn,
+    caller: &Caller,
+    relation: &Relation,
+    texts: &'t [String],
+) -> Result<BTreeMap<&'t str, Id>> {
+    let named: Vec<(&str, Selector)> = texts
+        .iter()
+        .filter_map(|text| Some((text.as_str(), Selector::parse(text, relation.to)?)))
+        .collect();
+    let ids: Vec<Id> = named
+        .iter()
+        .filter_map(|(_, s)| {
+            if let Selector::Id(id) = s {
+                Some(*id)
+            } else {
+                None
+            }
+        })
+        .collect();
+    let numbers: Vec<i64> = named
+        .iter()
+        .filter_map(|(_, s)| {
+            if let Selector::Number(_, n) = s {
+                Some(*n)
+            } else {
+                None
+            }
+        })
+        .collect();
     let mut live = v::table
         .filter(v::tenant_id.eq(caller.tenant))
         .filter(crate::db::dialect::standing())
         .filter(v::archived_at.is_null())
         .into_boxed();
     let kinds: Vec<&'static str> = match relation.to {
-        // Accounts and keys are no subjects, and who does not read them does not learn that they are there.
-        "" => super::kind::all().iter().map(|kind| kind.name).filter(|kind| !ACCOUNTS.contains(kind)).collect(),
+        // Accounts and keys are no subjects, and who does not read them does not learn that they
+        // are there.
+        "" => super::kind::all()
+            .iter()
+            .map(|kind| kind.name)
+            .filter(|kind| !ACCOUNTS.contains(kind))
+            .collect(),
         to => vec![to],
     };
     live = match relation.to {
@@ -166,40 +274,91 @@ fn known<'t>(conn: &mut Conn, caller: &Caller, relation: &Relation, texts: &'t [
         Selector::Id(wanted) => wanted == id,
         Selector::Number(of, wanted) => wanted == number && of == kind,
     };
-    Ok(named.iter().filter_map(|(text, selector)| Some((*text, rows.iter().find(|row| fits(selector, row))?.0))).collect())
+    Ok(named
+        .iter()
+        .filter_map(|(text, selector)| {
+            Some((*text, rows.iter().find(|row| fits(selector, row))?.0))
+        })
+        .collect())
 }
 
 /// Makes the rows what the record says; what stays is not touched.
-pub fn replace(conn: &mut Conn, tenant: TenantId, from: Id, before: &Links, now: &Links, seq: i64) -> Result<()> {
+pub fn replace(
+    conn: &mut Conn,
+    tenant: TenantId,
+    from: Id,
+    before: &Links,
+    now: &Links,
+    seq: i64,
+) -> Result<()> {
     let (old, new) = (before.pairs(), now.pairs());
     for (member, to) in old.difference(&new) {
-        let row = l::table.filter(l::tenant_id.eq(tenant).and(l::from_id.eq(from)).and(l::relation.eq(*member)).and(l::to_id.eq(*to)));
-        diesel::update(row.filter(l::to_seq.eq(OPEN))).set(l::to_seq.eq(seq)).execute(conn)?;
+        let row = l::table.filter(
+            l::tenant_id
+                .eq(tenant)
+                .and(l::from_id.eq(from))
+                .and(l::relation.eq(*member))
+                .and(l::to_id.eq(*to)),
+        );
+        diesel::update(row.filter(l::to_seq.eq(OPEN)))
+            .set(l::to_seq.eq(seq))
+            .execute(conn)?;
     }
     let row = |(member, to): &(&'static str, Id)| {
-        (l::tenant_id.eq(tenant), l::from_id.eq(from), l::relation.eq(*member), l::to_id.eq(*to), l::from_seq.eq(seq), l::to_seq.eq(OPEN))
+        (
+            l::tenant_id.eq(tenant),
+            l::from_id.eq(from),
+            l::relation.eq(*member),
+            l::to_id.eq(*to),
+            l::from_seq.eq(seq),
+            l::to_seq.eq(OPEN),
+        )
     };
     let rows: Vec<_> = new.difference(&old).map(row).collect();
     for some in rows.chunks(500) {
-        crate::each!(conn, |c| diesel::insert_into(l::table).values(some).execute(c))?;
+        crate::each!(conn, |c| diesel::insert_into(l::table)
+            .values(some)
+            .execute(c))?;
     }
     Ok(())
 }
 
 /// The same for requirements.
-pub fn replace_requirements(conn: &mut Conn, tenant: TenantId, from: Id, before: &[String], now: &[String], seq: i64) -> Result<()> {
+pub fn replace_requirements(
+    conn: &mut Conn,
+    tenant: TenantId,
+    from: Id,
+    before: &[String],
+    now: &[String],
+    seq: i64,
+) -> Result<()> {
     let (old, new): (BTreeSet<_>, BTreeSet<_>) = (before.iter().collect(), now.iter().collect());
     for gone in old.difference(&new) {
-        let row = rl::table.filter(rl::tenant_id.eq(tenant).and(rl::from_id.eq(from)).and(rl::requirement.eq(*gone)));
-        diesel::update(row.filter(rl::to_seq.eq(OPEN))).set(rl::to_seq.eq(seq)).execute(conn)?;
+        let row = rl::table.filter(
+            rl::tenant_id
+                .eq(tenant)
+                .and(rl::from_id.eq(from))
+                .and(rl::requirement.eq(*gone)),
+        );
+        diesel::update(row.filter(rl::to_seq.eq(OPEN)))
+            .set(rl::to_seq.eq(seq))
+            .execute(conn)?;
     }
     let row = |requirement: &&String| {
         let requirement = rl::requirement.eq((*requirement).clone());
-        (rl::tenant_id.eq(tenant), rl::from_id.eq(from), requirement, rl::from_seq.eq(seq), rl::to_seq.eq(OPEN))
+        (
+            rl::tenant_id.eq(tenant),
+            rl::from_id.eq(from),
+            requirement,
+            rl::from_seq.eq(seq),
+            rl::to_seq.eq(OPEN),
+        )
     };
     let rows: Vec<_> = new.difference(&old).map(row).collect();
     for some in rows.chunks(500) {
-        crate::each!(conn, |c| diesel::insert_into(rl::table).values(some).execute(c))?;
+        crate::each!(conn, |c| diesel::insert_into(rl::table)
+            .values(some)
+            .execute(c))?;
     }
     Ok(())
 }
@@ -207,63 +366,125 @@ pub fn replace_requirements(conn: &mut Conn, tenant: TenantId, from: Id, before:
 /// Links of one chain.
 pub const DEPTH: usize = 100;
 
-/// 422 when new links along a relation without circles would come back to where they began, or make a chain of more than [`DEPTH`] links. Two
-/// queries, whatever the depth.
-pub fn acyclic(conn: &mut Conn, tenant: TenantId, from: Id, relation: &Relation, new: &[Id]) -> Result<()> {
+/// 422 when new links along a relation without circles would come back to where they began, or make
+/// a chain of more than [`DEPTH`] links. Two queries, whatever the depth.
+pub fn acyclic(
+    conn: &mut Conn,
+    tenant: TenantId,
+    from: Id,
+    relation: &Relation,
+    new: &[Id],
+) -> Result<()> {
     if new.is_empty() {
         return Ok(());
     }
-    let fault = |code, words: String| Err(Problem::invalid_one(&format!("/{}", relation.member), code, words));
-    let walk = |back, from| Walk { tenant, relation: relation.member, seq: NOW, back, from };
+    let fault = |code, words: String| {
+        Err(Problem::invalid_one(
+            &format!("/{}", relation.member),
+            code,
+            words,
+        ))
+    };
+    let walk = |back, from| Walk {
+        tenant,
+        relation: relation.member,
+        seq: NOW,
+        back,
+        from,
+    };
     let below = walk(false, new).links(conn)?;
     if new.contains(&from) || below.iter().any(|(_, far)| *far == from) {
         return fault("circle", "this would make a circle".into());
     }
     let above = walk(true, &[from]).links(conn)?;
     if below.len().max(above.len()) > walk::MOST {
-        return fault("too_many", format!("more than {} links hang together with these; link fewer", walk::MOST));
+        return fault(
+            "too_many",
+            format!(
+                "more than {} links hang together with these; link fewer",
+                walk::MOST
+            ),
+        );
     }
     match walk::longest(&above, &[from]) + 1 + walk::longest(&below, new) {
         depth if depth <= DEPTH => Ok(()),
-        depth => fault("depth", format!("a chain has at most {DEPTH} links, and this would make one of {depth}")),
+        depth => fault(
+            "depth",
+            format!("a chain has at most {DEPTH} links, and this would make one of {depth}"),
+        ),
     }
 }
 
 /// 409 when live records still need this one, and which of those that the caller sees.
 pub fn free(conn: &mut Conn, caller: &Caller, id: Id) -> Result<()> {
     let tenant = caller.tenant;
-    let needing = v::table.inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))));
-    let needing = needing.filter(v::tenant_id.eq(tenant).and(v::to_seq.eq(OPEN)).and(v::archived_at.is_null()));
-    let needing = needing.filter(l::to_id.eq(id).and(l::to_seq.eq(OPEN)).and(l::from_id.ne(id)));
+    let needing =
+        v::table.inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))));
+    let needing = needing.filter(
+        v::tenant_id
+            .eq(tenant)
+            .and(v::to_seq.eq(OPEN))
+            .and(v::archived_at.is_null()),
+    );
+    let needing = needing.filter(
+        l::to_id
+            .eq(id)
+            .and(l::to_seq.eq(OPEN))
+            .and(l::from_id.ne(id)),
+    );
     let mut needing = needing.into_boxed();
     for kind in super::kind::all() {
-        for relation in kind.relations.iter().filter(|relation| !relation.frees.is_empty()) {
-            let freed = v::kind.eq(kind.name).and(l::relation.eq(relation.member)).and(v::status.eq_any(relation.frees.to_vec()));
+        for relation in kind
+            .relations
+            .iter()
+            .filter(|relation| !relation.frees.is_empty())
+        {
+            let freed = v::kind
+                .eq(kind.name)
+                .and(l::relation.eq(relation.member))
+                .and(v::status.eq_any(relation.frees.to_vec()));
             needing = needing.filter(not(freed));
         }
     }
-    let rows: Vec<(String, i64, Id)> =
-        needing.select((v::kind, v::number, v::id)).distinct().order((v::kind, v::number)).limit(100).load(conn)?;
+    let rows: Vec<(String, i64, Id)> = needing
+        .select((v::kind, v::number, v::id))
+        .distinct()
+        .order((v::kind, v::number))
+        .limit(100)
+        .load(conn)?;
     match rows.is_empty() {
         true => Ok(()),
         false => {
             let readable = |kind: &&'static str| crate::access::allows(&caller.roles, kind, "read");
-            let kinds: Vec<&'static str> = super::kind::all().iter().map(|kind| kind.name).filter(readable).collect();
+            let kinds: Vec<&'static str> = super::kind::all()
+                .iter()
+                .map(|kind| kind.name)
+                .filter(readable)
+                .collect();
             let ids: Option<Vec<Id>> = sight::shown(caller, &kinds, NOW)
                 .map(|shown| {
-                    let standing = v::table.filter(v::tenant_id.eq(tenant)).filter(crate::db::dialect::standing()).filter(shown);
-                    standing.filter(v::id.eq_any(rows.iter().map(|(.., id)| *id))).select(v::id).load(conn)
+                    let standing = v::table
+                        .filter(v::tenant_id.eq(tenant))
+                        .filter(crate::db::dialect::standing())
+                        .filter(shown);
+                    standing
+                        .filter(v::id.eq_any(rows.iter().map(|(.., id)| *id)))
+                        .select(v::id)
+                        .load(conn)
                 })
                 .transpose()?;
-            let seen =
-                |(kind, _, id): &&(String, i64, Id)| kinds.contains(&kind.as_str()) && ids.as_ref().is_none_or(|ids| ids.contains(id));
+            let seen = |(kind, _, id): &&(String, i64, Id)| {
+                kinds.contains(&kind.as_str()) && ids.as_ref().is_none_or(|ids| ids.contains(id))
+            };
             let seen: Vec<_> = rows.iter().filter(seen).collect();
             let detail = match (seen.len() == rows.len(), seen.is_empty()) {
                 (true, _) => "Other records need this one.",
                 (false, true) => "Records that you cannot see need this one.",
                 (false, false) => "Other records need this one; some of them you cannot see.",
             };
-            let codes = seen.into_iter().map(|(kind, number, _)| format!("{}-{number}", super::kind::prefix_of(kind)));
+            let codes = seen
+                .into_iter()
+                .map(|(kind, number, _)| format!("{}-{number}", super::kind::prefix_of(kind)));
             Err(Problem::new(Code::InUse, detail).needed_by(codes))
         }
     }
@@ -271,5 +492,8 @@ pub fn free(conn: &mut Conn, caller: &Caller, id: Id) -> Result<()> {
 
 /// Records of this tenant that these ids name, whatever their kind: what `r` knows of them.
 pub fn exist(conn: &mut Conn, tenant: TenantId, ids: &[Id]) -> QueryResult<Vec<(Id, String)>> {
-    r::table.filter(r::tenant_id.eq(tenant).and(r::id.eq_any(ids))).select((r::id, r::kind)).load(conn)
+    r::table
+        .filter(r::tenant_id.eq(tenant).and(r::id.eq_any(ids)))
+        .select((r::id, r::kind))
+        .load(conn)
 }

@@ -30,11 +30,13 @@ pub use about::About;
 pub use ask::Ask;
 pub use body::{Body, Draft, MergePatch, Patch, read_part};
 pub use duties::Deed;
-pub use kind::{Part, Comment, Kind, Relation, Transition};
+pub use kind::{Comment, Kind, Part, Relation, Transition};
 pub use known::Known;
 pub use limit::{By, Limit, SCOPED};
 pub use reader::{Reader, Settings};
-pub use record::{Condition, Record, Resource, Row, Shown, Stateless, Stored, unasked, unasked_flag};
+pub use record::{
+    Condition, Record, Resource, Row, Shown, Stateless, Stored, unasked, unasked_flag,
+};
 pub use several::{Upsert, Upserted};
 pub use spine::{Common, Selector};
 pub use tx::{Covers, Tx};

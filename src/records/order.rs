@@ -1,4 +1,5 @@
-//! Keyset paging: a total order (sort key, then id) and the rows after a known one, on whole columns.
+//! Keyset paging: a total order (sort key, then id) and the rows after a known one, on whole
+//! columns.
 use super::ask::{Ask, Key, Place, Sort};
 use super::spine;
 use crate::core::{Id, Instant, Problem, Result, TenantId};
@@ -10,38 +11,59 @@ use serde_json::json;
 /// Rows of the spine, still to be ordered.
 pub type Rows<'a> = IntoBoxed<'a, v::table, Backend>;
 
-/// Order and position for one column. `order!(query, ask, v::name: String)` expands to: after (v, i) `name > v OR (name = v AND id > i)`,
-/// then `ORDER BY name, id` (or the mirror of both).
+/// Order and position for one column. `order!(query, ask, v::name: String)` expands to: after (v,
+/// i) `name > v OR (name = v AND id > i)`, then `ORDER BY name, id` (or the mirror of both).
 macro_rules! order {
     ($query:ident, $ask:ident, $column:path: $type:ty) => {{
-        let after = $ask.after.as_ref().map(|p| Ok::<_, Problem>((p.value::<$type>()?, p.id))).transpose()?;
+        let after = $ask
+            .after
+            .as_ref()
+            .map(|p| Ok::<_, Problem>((p.value::<$type>()?, p.id)))
+            .transpose()?;
         match (after, $ask.sort.down) {
             (None, false) => $query.order(($column, v::id)),
             (None, true) => $query.order(($column.desc(), v::id.desc())),
-            (Some((k, id)), false) => $query.filter($column.ge(k.clone())).filter($column.gt(k).or(v::id.gt(id))).order(($column, v::id)),
-            (Some((k, id)), true) => {
-                $query.filter($column.le(k.clone())).filter($column.lt(k).or(v::id.lt(id))).order(($column.desc(), v::id.desc()))
-            }
+            (Some((k, id)), false) => $query
+                .filter($column.ge(k.clone()))
+                .filter($column.gt(k).or(v::id.gt(id)))
+                .order(($column, v::id)),
+            (Some((k, id)), true) => $query
+                .filter($column.le(k.clone()))
+                .filter($column.lt(k).or(v::id.lt(id)))
+                .order(($column.desc(), v::id.desc())),
         }
     }};
 }
 
-/// The same for a column that may be empty: rows without a value come last in both directions. They are another half of the list, asked when
-/// the half with values is used up, so that each half runs along an index (and the two databases need not agree about NULLs).
+/// The same for a column that may be empty: rows without a value come last in both directions. They
+/// are another half of the list, asked when the half with values is used up, so that each half runs
+/// along an index (and the two databases need not agree about NULLs).
 macro_rules! halves {
     ($query:ident, $ask:ident, $half:ident, $column:path: $type:ty) => {{
-        let after = $ask.after.as_ref().map(|p| Ok::<_, Problem>((p.value::<Option<$type>>()?, p.id))).transpose()?;
+        let after = $ask
+            .after
+            .as_ref()
+            .map(|p| Ok::<_, Problem>((p.value::<Option<$type>>()?, p.id)))
+            .transpose()?;
         let down = $ask.sort.down;
         match ($half, after) {
             (Half::With, Some((None, _))) => return Ok(None),
             (Half::With, after) => {
                 let some = $query.filter($column.is_not_null());
                 let rest = match (after, down) {
-                    (Some((Some(k), id)), false) => some.filter($column.ge(k.clone())).filter($column.gt(k).or(v::id.gt(id).nullable())),
-                    (Some((Some(k), id)), true) => some.filter($column.le(k.clone())).filter($column.lt(k).or(v::id.lt(id).nullable())),
+                    (Some((Some(k), id)), false) => some
+                        .filter($column.ge(k.clone()))
+                        .filter($column.gt(k).or(v::id.gt(id).nullable())),
+                    (Some((Some(k), id)), true) => some
+                        .filter($column.le(k.clone()))
+                        .filter($column.lt(k).or(v::id.lt(id).nullable())),
                     _ => some,
                 };
-                if down { rest.order(($column.desc(), v::id.desc())) } else { rest.order(($column, v::id)) }
+                if down {
+                    rest.order(($column.desc(), v::id.desc()))
+                } else {
+                    rest.order(($column, v::id))
+                }
             }
             (Half::Without, after) => {
                 let none = $query.filter($column.is_null());
@@ -50,7 +72,11 @@ macro_rules! halves {
                     (Some((None, id)), true) => none.filter(v::id.lt(id)),
                     _ => none,
                 };
-                if down { rest.order(v::id.desc()) } else { rest.order(v::id) }
+                if down {
+                    rest.order(v::id.desc())
+                } else {
+                    rest.order(v::id)
+                }
             }
         }
     }};
@@ -70,7 +96,8 @@ pub fn has_halves(sort: Sort) -> bool {
     matches!(sort.key, Key::DueOn | Key::ReviewDueOn | Key::Rank)
 }
 
-/// The rows of a half in the order asked for, after the position asked for; `None` when that half is used up.
+/// The rows of a half in the order asked for, after the position asked for; `None` when that half
+/// is used up.
 pub fn ordered<'a>(query: Rows<'a>, ask: &Ask, half: Half) -> Result<Option<Rows<'a>>> {
     Ok(Some(match ask.sort.key {
         Key::CreatedAt => order!(query, ask, v::created_at: Instant),
@@ -86,7 +113,8 @@ pub fn ordered<'a>(query: Rows<'a>, ask: &Ask, half: Half) -> Result<Option<Rows
 
 /// Where a version stands in that order.
 pub fn place(conn: &mut Conn, tenant: TenantId, sort: Sort, id: Id, version: i32) -> Result<Place> {
-    let (name, number, status, due_on, review_due_on, rank, created_at, updated_at) = spine::keys(conn, tenant, id, version)?;
+    let (name, number, status, due_on, review_due_on, rank, created_at, updated_at) =
+        spine::keys(conn, tenant, id, version)?;
     let value = match sort.key {
         Key::CreatedAt => json!(created_at),
         Key::UpdatedAt => json!(updated_at),

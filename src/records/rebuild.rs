@@ -1,5 +1,6 @@
-//! Fills the tables that are derived from the ledger anew: versions, links and each kind's own table. For a new column of a filter, after a restore, and
-//! to see that nothing stands in them that the ledger does not say.
+//! Fills the tables that are derived from the ledger anew: versions, links and each kind's own
+//! table. For a new column of a filter, after a restore, and to see that nothing stands in them
+//! that the ledger does not say.
 use super::history::Entry;
 use super::{Kind, Record, Resource, links, spine};
 use crate::core::{Id, Result, TenantId};
@@ -17,14 +18,19 @@ pub struct Replay {
     /// The kind.
     pub kind: Kind,
     record: fn(&mut Conn, TenantId, Id) -> Result<()>,
-    /// Reads an image of it, written in this schema, and gives it back as it would be written today.
+    /// Reads an image of it, written in this schema, and gives it back as it would be written
+    /// today.
     pub read: fn(i16, &str, Option<&str>) -> Result<Image>,
 }
 
 impl Replay {
     /// Of the kind of `R`.
     pub const fn of<R: Resource>() -> Self {
-        Replay { kind: R::KIND, record: record::<R>, read: |schema, body, personal| Record::<R>::of_image(schema, body, personal)?.image() }
+        Replay {
+            kind: R::KIND,
+            record: record::<R>,
+            read: |schema, body, personal| Record::<R>::of_image(schema, body, personal)?.image(),
+        }
     }
 }
 
@@ -35,24 +41,50 @@ const SOME: i64 = 200;
 fn record<R: Resource>(conn: &mut Conn, tenant: TenantId, id: Id) -> Result<()> {
     let (mut before, mut last): (Option<Record<R>>, i64) = (None, -1);
     loop {
-        let next = e::table.filter(e::tenant_id.eq(tenant).and(e::record_id.eq(id)).and(e::seq.gt(last)));
-        let entries: Vec<Entry> = next.order(e::seq).limit(SOME).select(Entry::as_select()).load(conn)?;
-        let Some(end) = entries.last().map(|entry| entry.seq) else { return Ok(()) };
+        let next = e::table.filter(
+            e::tenant_id
+                .eq(tenant)
+                .and(e::record_id.eq(id))
+                .and(e::seq.gt(last)),
+        );
+        let entries: Vec<Entry> = next
+            .order(e::seq)
+            .limit(SOME)
+            .select(Entry::as_select())
+            .load(conn)?;
+        let Some(end) = entries.last().map(|entry| entry.seq) else {
+            return Ok(());
+        };
         last = end;
         for entry in entries {
             let now: Record<R> = entry.record()?;
             spine::insert(conn, tenant, &now, entry.seq, entry.schema)?;
             R::insert((tenant, id, now.spine.version), &now, conn)?;
             let (no_links, old) = (spine::no_links(), before.as_ref());
-            links::replace(conn, tenant, id, old.map_or(&no_links, |old| &old.links), &now.links, entry.seq)?;
+            links::replace(
+                conn,
+                tenant,
+                id,
+                old.map_or(&no_links, |old| &old.links),
+                &now.links,
+                entry.seq,
+            )?;
             let cited = old.map_or(&[][..], |old| old.own.requirements());
-            links::replace_requirements(conn, tenant, id, cited, now.own.requirements(), entry.seq)?;
+            links::replace_requirements(
+                conn,
+                tenant,
+                id,
+                cited,
+                now.own.requirements(),
+                entry.seq,
+            )?;
             before = Some(now);
         }
     }
 }
 
-/// Rebuilds what is derived of these kinds, an organization and a kind at a time, each in one transaction. Tells how many records there were.
+/// Rebuilds what is derived of these kinds, an organization and a kind at a time, each in one
+/// transaction. Tells how many records there were.
 pub fn rebuild(database: &Database, kinds: &[Replay]) -> Result<usize> {
     let mut conn = database.connect()?;
     let tenants: Vec<TenantId> = t::table.select(t::id).load(&mut conn)?;
@@ -68,7 +100,11 @@ pub fn rebuild(database: &Database, kinds: &[Replay]) -> Result<usize> {
 fn one(conn: &mut Conn, tenant: TenantId, replay: &Replay) -> Result<usize> {
     Head::lock(conn, tenant)?; // Nobody writes meanwhile.
     derived::clear(conn, tenant, replay.kind.name, &replay.kind.table())?;
-    let ids: Vec<Id> = r::table.filter(r::tenant_id.eq(tenant).and(r::kind.eq(replay.kind.name))).select(r::id).load(conn)?;
-    ids.iter().try_for_each(|id| (replay.record)(conn, tenant, *id))?;
+    let ids: Vec<Id> = r::table
+        .filter(r::tenant_id.eq(tenant).and(r::kind.eq(replay.kind.name)))
+        .select(r::id)
+        .load(conn)?;
+    ids.iter()
+        .try_for_each(|id| (replay.record)(conn, tenant, *id))?;
     Ok(ids.len())
 }

@@ -12,7 +12,9 @@ use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
 /// A register: the body of its records (what clients may write), its words and its rules.
-pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema + Clone + Send + Sync + 'static {
+pub trait Resource:
+    Stored + Serialize + DeserializeOwned + Validate + ToSchema + Clone + Send + Sync + 'static
+{
     /// Its words.
     const KIND: Kind;
     /// What the server alone writes on a record.
@@ -27,14 +29,25 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn linked_faults(&self, _references: &References) -> Vec<crate::core::Invalid> {
         vec![]
     }
-    /// What follows from the rest where a client does not say it, when it begins (`before` is none) and with each change by a client.
-    fn settle(_record: &mut Record<Self>, _before: Option<&Record<Self>>, _today: chrono::NaiveDate) {}
+    /// What follows from the rest where a client does not say it, when it begins (`before` is none)
+    /// and with each change by a client.
+    fn settle(
+        _record: &mut Record<Self>,
+        _before: Option<&Record<Self>>,
+        _today: chrono::NaiveDate,
+    ) {
+    }
     /// What it is first sorted by, when it has such a thing.
     fn rank(_record: &Record<Self>) -> Option<i32> {
         None
     }
-    /// May it be written so, on this day? It is asked of what clients create and change, when it is complete.
-    fn checked(_record: &Record<Self>, _before: Option<&Record<Self>>, _today: chrono::NaiveDate) -> Result<()> {
+    /// May it be written so, on this day? It is asked of what clients create and change, when it is
+    /// complete.
+    fn checked(
+        _record: &Record<Self>,
+        _before: Option<&Record<Self>>,
+        _today: chrono::NaiveDate,
+    ) -> Result<()> {
         Ok(())
     }
     /// May clients change or archive it now?
@@ -45,12 +58,22 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     fn archivable(record: &Record<Self>, _today: chrono::NaiveDate) -> Result<()> {
         Self::changeable(record)
     }
-    /// May this caller write it so? Asked of each write, whatever the operation; `before` is none when it begins.
-    fn permitted(_tx: &mut Writing<'_>, _before: Option<&Record<Self>>, _after: &Record<Self>, _action: &str) -> Result<()> {
+    /// May this caller write it so? Asked of each write, whatever the operation; `before` is none
+    /// when it begins.
+    fn permitted(
+        _tx: &mut Writing<'_>,
+        _before: Option<&Record<Self>>,
+        _after: &Record<Self>,
+        _action: &str,
+    ) -> Result<()> {
         Ok(())
     }
     /// What follows for other records from a write.
-    fn followed(_tx: &mut Writing<'_>, _before: Option<&Record<Self>>, _after: &Record<Self>) -> Result<()> {
+    fn followed(
+        _tx: &mut Writing<'_>,
+        _before: Option<&Record<Self>>,
+        _after: &Record<Self>,
+    ) -> Result<()> {
         Ok(())
     }
     /// The requirements of frameworks that it refers to.
@@ -63,11 +86,22 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
     }
     /// What the limits of a key compare of it, beside its id and its links.
     fn facts(record: &Record<Self>) -> Facts {
-        let named = record.own.frameworks().into_iter().map(|(_, slug)| slug.to_owned());
-        let frameworks = limit::frameworks_of(record.own.requirements()).into_iter().chain(named).collect();
-        Facts { frameworks, ..Facts::default() }
+        let named = record
+            .own
+            .frameworks()
+            .into_iter()
+            .map(|(_, slug)| slug.to_owned());
+        let frameworks = limit::frameworks_of(record.own.requirements())
+            .into_iter()
+            .chain(named)
+            .collect();
+        Facts {
+            frameworks,
+            ..Facts::default()
+        }
     }
-    /// Members that are computed at reading, for each row in order: the text between the braces of a JSON object.
+    /// Members that are computed at reading, for each row in order: the text between the braces of
+    /// a JSON object.
     fn computed(_reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
         Ok(vec![String::new(); rows.len()])
     }
@@ -76,14 +110,18 @@ pub trait Resource: Stored + Serialize + DeserializeOwned + Validate + ToSchema 
         vec![]
     }
     /// What `include=counts` says of this kind beside states, owners and what is overdue.
-    fn counts(_reader: &mut Reader<'_>, _records: super::list::Again<'_>) -> Result<Map<String, Value>> {
+    fn counts(
+        _reader: &mut Reader<'_>,
+        _records: super::list::Again<'_>,
+    ) -> Result<Map<String, Value>> {
         Ok(Map::new())
     }
     /// The schemas of those counts.
     fn counts_schemas() -> Vec<(&'static str, Value)> {
         vec![]
     }
-    /// Days until the next review, where the record itself says so; else it is the organization's setting.
+    /// Days until the next review, where the record itself says so; else it is the organization's
+    /// setting.
     fn review_days(_reader: &mut Reader<'_>, _record: &Record<Self>) -> Result<Option<i32>> {
         Ok(None)
     }
@@ -96,7 +134,8 @@ pub type Condition = Box<dyn BoxableExpression<versions::table, Backend, SqlType
 
 /// How a register is asked: concrete diesel, three to eight lines each.
 pub trait Stored: Sized {
-    /// Its own filters: members of its body, any of whose values may match; `…_since` and `…_before` for dates.
+    /// Its own filters: members of its body, any of whose values may match; `…_since` and
+    /// `…_before` for dates.
     type Filter: Default + Serialize + DeserializeOwned + IntoParams + Send + 'static;
     /// Adds the row that its filters and the views ask, beside the version's.
     fn insert(key: VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize>
@@ -106,8 +145,8 @@ pub trait Stored: Sized {
     fn matching(filter: &Self::Filter, then: &Moments) -> Condition;
 }
 
-/// Was nothing asked? `column.eq_any(wanted).or(unasked(&wanted))` is a filter that may be absent, in one static query.
-/// (A boxed sub-query cannot stand inside another query of the multi-backend.)
+/// Was nothing asked? `column.eq_any(wanted).or(unasked(&wanted))` is a filter that may be absent,
+/// in one static query. (A boxed sub-query cannot stand inside another query of the multi-backend.)
 pub fn unasked<T>(wanted: &[T]) -> AsExprOf<bool, Bool> {
     wanted.is_empty().into_sql::<Bool>()
 }
@@ -149,28 +188,59 @@ impl<R: Resource> Record<R> {
         whole.extend(members(&self.spine)?);
         whole.extend(members(&self.state)?);
         whole.values_mut().for_each(super::names::anonymize);
-        let personal: Map<String, Value> = R::KIND.personal.iter().filter_map(|name| whole.remove_entry(*name)).collect();
-        let personal = (!personal.is_empty()).then(|| canonical(&personal)).transpose()?;
+        let personal: Map<String, Value> = R::KIND
+            .personal
+            .iter()
+            .filter_map(|name| whole.remove_entry(*name))
+            .collect();
+        let personal = (!personal.is_empty())
+            .then(|| canonical(&personal))
+            .transpose()?;
         Ok((canonical(&whole)?, personal))
     }
-    /// From its ledger entry, whatever schema that was written in. What was erased has a replacement.
+    /// From its ledger entry, whatever schema that was written in. What was erased has a
+    /// replacement.
     pub fn of_image(schema: i16, body: &str, personal: Option<&str>) -> Result<Self> {
-        let damaged = |what: serde_json::Error| Problem::internal(format!("the image of a {}: {what}", R::KIND.name));
+        let damaged = |what: serde_json::Error| {
+            Problem::internal(format!("the image of a {}: {what}", R::KIND.name))
+        };
         let mut whole = image(&R::KIND, schema, body, personal).map_err(damaged)?;
         if personal.is_none() && !R::KIND.personal.is_empty() {
-            let code = whole.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let code = whole
+                .get("code")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
             (R::KIND.erased)(&code, &mut whole);
         }
-        let mut part = |names: &mut dyn Iterator<Item = &str>| Value::Object(names.filter_map(|name| whole.remove_entry(name)).collect());
-        let mut spine: Spine = serde_json::from_value(part(&mut Spine::MEMBERS.iter().copied())).map_err(damaged)?;
-        let number = spine.code.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
-        spine.number = number.ok_or_else(|| Problem::internal(format!("a {} without a code", R::KIND.name)))?;
-        let common = serde_json::from_value(part(&mut Common::MEMBERS.iter().copied())).map_err(damaged)?;
+        let mut part = |names: &mut dyn Iterator<Item = &str>| {
+            Value::Object(names.filter_map(|name| whole.remove_entry(name)).collect())
+        };
+        let mut spine: Spine =
+            serde_json::from_value(part(&mut Spine::MEMBERS.iter().copied())).map_err(damaged)?;
+        let number = spine
+            .code
+            .rsplit_once('-')
+            .and_then(|(_, number)| number.parse().ok());
+        spine.number = number
+            .ok_or_else(|| Problem::internal(format!("a {} without a code", R::KIND.name)))?;
+        let common =
+            serde_json::from_value(part(&mut Common::MEMBERS.iter().copied())).map_err(damaged)?;
         let state_names = members(&R::State::default())?;
-        let state = serde_json::from_value(part(&mut state_names.keys().map(String::as_str))).map_err(damaged)?;
-        let links = Links::of_image(part(&mut R::KIND.all_relations().map(|relation| relation.member)), &R::KIND);
+        let state = serde_json::from_value(part(&mut state_names.keys().map(String::as_str)))
+            .map_err(damaged)?;
+        let links = Links::of_image(
+            part(&mut R::KIND.all_relations().map(|relation| relation.member)),
+            &R::KIND,
+        );
         let own = serde_json::from_value(Value::Object(whole)).map_err(damaged)?;
-        Ok(Record { spine, common, own, state, links })
+        Ok(Record {
+            spine,
+            common,
+            own,
+            state,
+            links,
+        })
     }
     /// The same record with another writable part.
     pub fn with(mut self, draft: Draft<R>, links: Links) -> Self {
@@ -179,8 +249,14 @@ impl<R: Resource> Record<R> {
     }
 }
 
-/// The members of an image in the present schema of its kind, those of its personal half among them unless they were erased.
-pub fn image(kind: &Kind, schema: i16, body: &str, personal: Option<&str>) -> serde_json::Result<Map<String, Value>> {
+/// The members of an image in the present schema of its kind, those of its personal half among them
+/// unless they were erased.
+pub fn image(
+    kind: &Kind,
+    schema: i16,
+    body: &str,
+    personal: Option<&str>,
+) -> serde_json::Result<Map<String, Value>> {
     let mut whole: Map<String, Value> = serde_json::from_str(body)?;
     if let Some(personal) = personal {
         whole.extend(serde_json::from_str::<Map<String, Value>>(personal)?);
@@ -221,15 +297,30 @@ pub struct Row {
 }
 
 impl Row {
-    /// The same in the present schema of its kind: what was written before that is rewritten, the rest left as it is.
+    /// The same in the present schema of its kind: what was written before that is rewritten, the
+    /// rest left as it is.
     fn present(&self, kind: &Kind) -> Result<Cow<'_, Row>> {
         if self.schema >= kind.schema {
             return Ok(Cow::Borrowed(self));
         }
-        let mut whole = image(kind, self.schema, &self.body, self.personal.as_deref()).map_err(Problem::internal)?;
-        let personal: Map<String, Value> = kind.personal.iter().filter_map(|name| whole.remove_entry(*name)).collect();
-        let personal = self.personal.as_ref().map(|_| canonical(&personal)).transpose()?;
-        Ok(Cow::Owned(Row { body: canonical(&whole)?, personal, schema: kind.schema, ..self.clone() }))
+        let mut whole = image(kind, self.schema, &self.body, self.personal.as_deref())
+            .map_err(Problem::internal)?;
+        let personal: Map<String, Value> = kind
+            .personal
+            .iter()
+            .filter_map(|name| whole.remove_entry(*name))
+            .collect();
+        let personal = self
+            .personal
+            .as_ref()
+            .map(|_| canonical(&personal))
+            .transpose()?;
+        Ok(Cow::Owned(Row {
+            body: canonical(&whole)?,
+            personal,
+            schema: kind.schema,
+            ..self.clone()
+        }))
     }
 }
 
@@ -240,7 +331,8 @@ pub struct Shown {
     pub id: crate::core::Id,
     /// Its version.
     pub version: i32,
-    /// Its entity tag: `"7.1f3a…"`, the version and a digest of what is computed and of the names that are put in.
+    /// Its entity tag: `"7.1f3a…"`, the version and a digest of what is computed and of the names
+    /// that are put in.
     pub etag: String,
     /// The JSON.
     pub json: String,
@@ -251,7 +343,13 @@ pub struct Shown {
 /// Puts a row's image and its computed members together.
 pub fn assemble(kind: &Kind, row: &Row, computed: &str) -> Result<String> {
     let row = &*row.present(kind)?;
-    let inner = |text: &str| text.len().checked_sub(1).and_then(|end| text.get(1..end)).unwrap_or_default().to_owned();
+    let inner = |text: &str| {
+        text.len()
+            .checked_sub(1)
+            .and_then(|end| text.get(1..end))
+            .unwrap_or_default()
+            .to_owned()
+    };
     let mut json = String::with_capacity(row.body.len() + computed.len() + 200);
     json.push('{');
     if !computed.is_empty() {
@@ -272,7 +370,14 @@ pub fn assemble(kind: &Kind, row: &Row, computed: &str) -> Result<String> {
     if !kind.personal.is_empty() {
         match &row.personal {
             Some(personal) => json.push_str(&inner(personal)),
-            None => json.push_str(&kind.personal.iter().map(|name| format!("\"{name}\":null")).collect::<Vec<_>>().join(",")),
+            None => json.push_str(
+                &kind
+                    .personal
+                    .iter()
+                    .map(|name| format!("\"{name}\":null"))
+                    .collect::<Vec<_>>()
+                    .join(","),
+            ),
         }
         json.push(',');
     }
@@ -307,17 +412,42 @@ mod tests {
         ..Kind::PLAIN
     };
     fn row(schema: i16, body: &str) -> Row {
-        let (id, personal) = (crate::core::Id::new(), Some("{\"name\":\"Ann\"}".to_owned()));
-        Row { id, version: 1, status: "active".into(), archived: false, body: body.into(), personal, schema, names: 0 }
+        let (id, personal) = (
+            crate::core::Id::new(),
+            Some("{\"name\":\"Ann\"}".to_owned()),
+        );
+        Row {
+            id,
+            version: 1,
+            status: "active".into(),
+            archived: false,
+            body: body.into(),
+            personal,
+            schema,
+            names: 0,
+        }
     }
 
     #[test]
     fn an_old_image_is_answered_in_the_present_schema() {
-        for (schema, body) in [(1, r#"{"colour":"red"}"#), (2, r#"{"color":"red"}"#), (3, r#"{"color":"red","size":1}"#)] {
+        for (schema, body) in [
+            (1, r#"{"colour":"red"}"#),
+            (2, r#"{"color":"red"}"#),
+            (3, r#"{"color":"red","size":1}"#),
+        ] {
             let answered = assemble(&RENAMED, &row(schema, body), "").unwrap_or_default();
-            assert_eq!(answered, r#"{"name":"Ann","color":"red","size":1}"#, "schema {schema}");
+            assert_eq!(
+                answered, r#"{"name":"Ann","color":"red","size":1}"#,
+                "schema {schema}"
+            );
         }
-        let erased = Row { personal: None, ..row(1, r#"{"colour":"red"}"#) };
-        assert_eq!(assemble(&RENAMED, &erased, "").unwrap_or_default(), r#"{"name":null,"color":"red","size":1}"#);
+        let erased = Row {
+            personal: None,
+            ..row(1, r#"{"colour":"red"}"#)
+        };
+        assert_eq!(
+            assemble(&RENAMED, &erased, "").unwrap_or_default(),
+            r#"{"name":null,"color":"red","size":1}"#
+        );
     }
 }

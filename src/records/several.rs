@@ -1,4 +1,5 @@
-//! Several changes in one write: each in a savepoint of its own, so that one that fails leaves the others alone.
+//! Several changes in one write: each in a savepoint of its own, so that one that fails leaves the
+//! others alone.
 use super::{Body, Covers, Known, Patch, Record, Resource, Selector, Tx, Writing};
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::db::{Conn, schema::versions as v};
@@ -32,12 +33,17 @@ impl<P> Tx<'_, P> {
     }
     fn apart<T>(&mut self, keep: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let before = self.set_apart()?;
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| Err(Problem::internal("a change panicked")));
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(self)))
+            .unwrap_or_else(|_| Err(Problem::internal("a change panicked")));
         self.join(before, keep && outcome.is_ok())?;
         outcome
     }
-    /// Creates the record with this `external_ref`, or patches the one that is there: absent leaves, null clears.
-    pub fn upsert<R: Resource>(&mut self, said: Upsert<R>) -> Result<(Recorded<Record<R>>, Upserted)>
+    /// Creates the record with this `external_ref`, or patches the one that is there: absent
+    /// leaves, null clears.
+    pub fn upsert<R: Resource>(
+        &mut self,
+        said: Upsert<R>,
+    ) -> Result<(Recorded<Record<R>>, Upserted)>
     where
         P: Covers<R>,
     {
@@ -54,7 +60,11 @@ struct Before {
 
 impl Writing<'_> {
     fn set_apart(&mut self) -> Result<Before> {
-        let before = Before { head: self.head.clone(), stamp: self.stamp.clone(), began: self.began };
+        let before = Before {
+            head: self.head.clone(),
+            stamp: self.stamp.clone(),
+            began: self.began,
+        };
         Manager::begin_transaction(self.conn)?;
         self.began = self.head.next();
         Ok(before)
@@ -68,20 +78,34 @@ impl Writing<'_> {
         (*self.head, self.stamp, self.written) = (before.head, before.stamp, None);
         Ok(())
     }
-    /// Creates the record with this `external_ref`, or patches the one that is there: absent leaves, null clears.
-    pub(super) fn upsert<R: Resource>(&mut self, said: Upsert<R>) -> Result<(Recorded<Record<R>>, Upserted)> {
+    /// Creates the record with this `external_ref`, or patches the one that is there: absent
+    /// leaves, null clears.
+    pub(super) fn upsert<R: Resource>(
+        &mut self,
+        said: Upsert<R>,
+    ) -> Result<(Recorded<Record<R>>, Upserted)> {
         let stored = match said.by {
             By::Code(number, ref reference) => match (self.coded::<R>(number)?, reference) {
                 (Some(id), _) => Some(id),
                 (None, Some(reference)) => self.of_reference::<R>(reference)?,
                 (None, None) => {
                     let words = "there is no record with this code; leave it empty for a new one";
-                    return Err(Problem::invalid(vec![Invalid::body("/code", "unknown_reference", words)]));
+                    return Err(Problem::invalid(vec![Invalid::body(
+                        "/code",
+                        "unknown_reference",
+                        words,
+                    )]));
                 }
             },
             By::Reference(ref reference) => self.of_reference::<R>(reference)?,
             By::Unreadable => None,
-            By::Nothing => return Err(Problem::invalid(vec![Invalid::body("/external_ref", "required", said.needed)])),
+            By::Nothing => {
+                return Err(Problem::invalid(vec![Invalid::body(
+                    "/external_ref",
+                    "required",
+                    said.needed,
+                )]));
+            }
         };
         let Some(id) = stored else {
             let draft = self.draft(said.whole)?;
@@ -93,31 +117,54 @@ impl Writing<'_> {
             let words = format!("{code} is archived. Restore it first.");
             return Err(Problem::new(Code::Conflict, words).needed_by([code]));
         }
-        if let (By::Code(_, Some(reference)), Some(own)) = (&said.by, before.common.external_ref.as_ref().filter(|own| said.differs(own))) {
-            let words =
-                format!("{} has the external_ref `{own}`, not `{reference}`: leave the code or the reference out", before.spine.code);
-            return Err(Problem::invalid(vec![Invalid::body("/external_ref", "conflict", words)]));
+        if let (By::Code(_, Some(reference)), Some(own)) = (
+            &said.by,
+            before
+                .common
+                .external_ref
+                .as_ref()
+                .filter(|own| said.differs(own)),
+        ) {
+            let words = format!(
+                "{} has the external_ref `{own}`, not `{reference}`: leave the code or the \
+                    reference out",
+                before.spine.code
+            );
+            return Err(Problem::invalid(vec![Invalid::body(
+                "/external_ref",
+                "conflict",
+                words,
+            )]));
         }
         let version = before.spine.version;
         let saved = self.patch(before, said.patch)?;
-        let outcome = if saved.get().spine.version == version { Upserted::Unchanged } else { Upserted::Updated };
+        let outcome = if saved.get().spine.version == version {
+            Upserted::Unchanged
+        } else {
+            Upserted::Updated
+        };
         Ok((saved, outcome))
     }
     /// The record with this external reference, archived or not, as far as the caller sees it.
     fn of_reference<R: Resource>(&mut self, reference: &str) -> Result<Option<Id>> {
         let reader = self.reader();
-        let same = v::table.filter(reader.seen(R::KIND.name)).filter(v::external_ref.eq(reference));
+        let same = v::table
+            .filter(reader.seen(R::KIND.name))
+            .filter(v::external_ref.eq(reference));
         Ok(same.select(v::id).get_result(reader.conn).optional()?)
     }
     /// The record with this number, likewise.
     fn coded<R: Resource>(&mut self, number: i64) -> Result<Option<Id>> {
         let reader = self.reader();
-        let same = v::table.filter(reader.seen(R::KIND.name)).filter(v::number.eq(number));
+        let same = v::table
+            .filter(reader.seen(R::KIND.name))
+            .filter(v::number.eq(number));
         Ok(same.select(v::id).get_result(reader.conn).optional()?)
     }
 }
 
-/// A record to create or to change, read before the write begins: both are looked at, since only the database knows which it will be.
+/// A record to create or to change, read before the write begins: both are looked at, since only
+/// the database knows which it will be.
 #[derive(Debug)]
 pub struct Upsert<R> {
     by: By,
@@ -143,21 +190,39 @@ impl<R: Resource> Upsert<R> {
     /// By its `external_ref`.
     pub fn read(body: Map<String, Value>) -> Self {
         let by = match body.get("external_ref") {
-            Some(Value::String(reference)) if !reference.contains('\0') => By::Reference(reference.clone()),
+            Some(Value::String(reference)) if !reference.contains('\0') => {
+                By::Reference(reference.clone())
+            }
             Some(Value::String(_)) => By::Unreadable,
             _ => By::Nothing,
         };
-        Upsert { by, needed: "an upsert goes by it", whole: Body::read(body.clone()), patch: Patch::read(body) }
+        Upsert {
+            by,
+            needed: "an upsert goes by it",
+            whole: Body::read(body.clone()),
+            patch: Patch::read(body),
+        }
     }
     /// By its code where that is given, else by its `external_ref`: a row of a table.
     pub fn row(code: Option<Selector>, body: Map<String, Value>) -> Self {
         let read = Upsert::read(body);
         match code {
             Some(Selector::Number(_, number)) => {
-                let reference = if let By::Reference(reference) = read.by { Some(reference) } else { None };
-                Upsert { by: By::Code(number, reference), ..read }
+                let reference = if let By::Reference(reference) = read.by {
+                    Some(reference)
+                } else {
+                    None
+                };
+                Upsert {
+                    by: By::Code(number, reference),
+                    ..read
+                }
             }
-            _ => Upsert { needed: "give an external_ref, or the code of a record that there is: a row goes by it", ..read },
+            _ => Upsert {
+                needed: "give an external_ref, or the code of a record that there is: a row goes \
+                    by it",
+                ..read
+            },
         }
     }
     fn differs(&self, own: &str) -> bool {

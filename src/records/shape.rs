@@ -1,4 +1,5 @@
-//! The members that a body may have, as its published schema names them: what is unknown is found in one pass, however much of it there is.
+//! The members that a body may have, as its published schema names them: what is unknown is found
+//! in one pass, however much of it there is.
 use crate::core::{Invalid, Problem, clock};
 use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
@@ -37,44 +38,74 @@ pub fn shape<T: ToSchema + 'static>() -> Arc<Shape> {
     }
     let mut named = Vec::new();
     T::schemas(&mut named);
-    let named = named.into_iter().map(|(name, schema)| (name, json!(schema))).collect();
+    let named = named
+        .into_iter()
+        .map(|(name, schema)| (name, json!(schema)))
+        .collect();
     let made = Arc::new(Shape::of(&json!(T::schema()), &named, DEPTH));
-    KNOWN.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(of, made.clone());
+    KNOWN
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get_or_insert_default()
+        .insert(of, made.clone());
     made
 }
 
 impl Shape {
     fn of(schema: &Value, named: &BTreeMap<String, Value>, depth: usize) -> Shape {
-        let Some(depth) = depth.checked_sub(1) else { return Shape::default() };
-        let target = schema.get("$ref").and_then(Value::as_str).and_then(|place| named.get(place.rsplit('/').next()?));
+        let Some(depth) = depth.checked_sub(1) else {
+            return Shape::default();
+        };
+        let target = schema
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|place| named.get(place.rsplit('/').next()?));
         if let Some(target) = target {
             return Shape::of(target, named, depth);
         }
         // Null is no alternative; between several others serde has to decide.
-        let some = schema.get("oneOf").or(schema.get("allOf")).and_then(Value::as_array);
+        let some = schema
+            .get("oneOf")
+            .or(schema.get("allOf"))
+            .and_then(Value::as_array);
         if let Some(some) = some {
-            let mut real = some.iter().filter(|one| one.get("type").is_none_or(|kind| kind != "null"));
+            let mut real = some
+                .iter()
+                .filter(|one| one.get("type").is_none_or(|kind| kind != "null"));
             return match (real.next(), real.next()) {
                 (Some(only), None) => Shape::of(only, named, depth),
                 _ => Shape::default(),
             };
         }
         let properties = schema.get("properties").and_then(Value::as_object);
-        let members: BTreeMap<String, Shape> =
-            properties.into_iter().flatten().map(|(name, schema)| (name.clone(), Shape::of(schema, named, depth))).collect();
-        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        let members: BTreeMap<String, Shape> = properties
+            .into_iter()
+            .flatten()
+            .map(|(name, schema)| (name.clone(), Shape::of(schema, named, depth)))
+            .collect();
+        let required = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         Shape {
             object: !members.is_empty() || schema.get("type").is_some_and(|kind| kind == "object"),
             members,
             closed: schema.get("additionalProperties") == Some(&Value::Bool(false)),
-            items: schema.get("items").map(|items| Box::new(Shape::of(items, named, depth))),
+            items: schema
+                .get("items")
+                .map(|items| Box::new(Shape::of(items, named, depth))),
             day: schema.get("format").is_some_and(|format| format == "date"),
-            required: required.filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+            required: required
+                .filter_map(|name| name.as_str().map(str::to_owned))
+                .collect(),
         }
     }
     /// Is it an object whose members are known?
     pub fn is_object(&self, name: &str) -> bool {
-        self.members.get(name).is_some_and(|member| !member.members.is_empty())
+        self.members
+            .get(name)
+            .is_some_and(|member| !member.members.is_empty())
     }
 }
 
@@ -90,22 +121,40 @@ impl Faults {
     }
 }
 
-/// Takes the unknown members out of a body, at any depth, and tells of them; of U+0000, which no database keeps in text; and of days outside of
-/// the years that both databases keep. `parts` know the members between them.
-pub fn sift(members: &mut Map<String, Value>, parts: &[&Shape], also: &dyn Fn(&str) -> bool, faults: &mut Faults) {
+/// Takes the unknown members out of a body, at any depth, and tells of them; of U+0000, which no
+/// database keeps in text; and of days outside of the years that both databases keep. `parts` know
+/// the members between them.
+pub fn sift(
+    members: &mut Map<String, Value>,
+    parts: &[&Shape],
+    also: &dyn Fn(&str) -> bool,
+    faults: &mut Faults,
+) {
     let mut at = String::new();
     members.retain(|name, value| {
-        within(&mut at, name, faults, |at, faults| match parts.iter().find_map(|part| part.members.get(name)) {
-            Some(shape) => look(value, shape, at, faults),
-            None if also(name) => look(value, &Shape::default(), at, faults),
-            None if parts.iter().all(|part| part.members.is_empty() && !part.closed) => look(value, &Shape::default(), at, faults),
-            None => unknown(at, faults),
+        within(&mut at, name, faults, |at, faults| {
+            match parts.iter().find_map(|part| part.members.get(name)) {
+                Some(shape) => look(value, shape, at, faults),
+                None if also(name) => look(value, &Shape::default(), at, faults),
+                None if parts
+                    .iter()
+                    .all(|part| part.members.is_empty() && !part.closed) =>
+                {
+                    look(value, &Shape::default(), at, faults)
+                }
+                None => unknown(at, faults),
+            }
         })
     });
 }
 
 /// Goes down to a member and comes back; is the member kept?
-fn within(at: &mut String, name: &str, faults: &mut Faults, look: impl FnOnce(&mut String, &mut Faults) -> bool) -> bool {
+fn within(
+    at: &mut String,
+    name: &str,
+    faults: &mut Faults,
+    look: impl FnOnce(&mut String, &mut Faults) -> bool,
+) -> bool {
     if name.contains('\0') {
         faults.push(at, "invalid", "a name cannot hold U+0000");
         return false;
@@ -121,7 +170,11 @@ fn within(at: &mut String, name: &str, faults: &mut Faults, look: impl FnOnce(&m
     kept
 }
 fn unknown(at: &str, faults: &mut Faults) -> bool {
-    faults.push(at, "unknown_member", "there is no such member, or clients cannot write it");
+    faults.push(
+        at,
+        "unknown_member",
+        "there is no such member, or clients cannot write it",
+    );
     false
 }
 
@@ -132,9 +185,15 @@ fn look(value: &mut Value, shape: &Shape, at: &mut String, faults: &mut Faults) 
             faults.push(at, "invalid", "send an object with members, in braces");
             return false;
         }
-        Value::String(text) if text.contains('\0') => faults.push(at, "invalid", "text cannot hold U+0000"),
+        Value::String(text) if text.contains('\0') => {
+            faults.push(at, "invalid", "text cannot hold U+0000")
+        }
         Value::String(text) if shape.day && out_of_range(text) => {
-            faults.push(at, "invalid", "send a day within the years 0001 to 9999: 2026-03-31");
+            faults.push(
+                at,
+                "invalid",
+                "send a day within the years 0001 to 9999: 2026-03-31",
+            );
         }
         Value::Array(items) => {
             let (plain, length) = (Shape::default(), at.len());
@@ -148,10 +207,12 @@ fn look(value: &mut Value, shape: &Shape, at: &mut String, faults: &mut Faults) 
             }
         }
         Value::Object(members) => members.retain(|name, value| {
-            within(at, name, faults, |at, faults| match shape.members.get(name) {
-                Some(shape) => look(value, shape, at, faults),
-                None if shape.closed => unknown(at, faults),
-                None => look(value, &Shape::default(), at, faults),
+            within(at, name, faults, |at, faults| {
+                match shape.members.get(name) {
+                    Some(shape) => look(value, shape, at, faults),
+                    None if shape.closed => unknown(at, faults),
+                    None => look(value, &Shape::default(), at, faults),
+                }
             })
         }),
         _ => {}
@@ -187,19 +248,33 @@ mod tests {
     }
 
     fn faults(body: Value) -> (Value, Vec<String>) {
-        let Value::Object(mut members) = body else { return (Value::Null, vec![]) };
+        let Value::Object(mut members) = body else {
+            return (Value::Null, vec![]);
+        };
         let mut faults = Faults::default();
-        sift(&mut members, &[&shape::<Outer>()], &|name| name == "owner_id", &mut faults);
-        (Value::Object(members), faults.0.into_iter().map(|fault| fault.pointer).collect())
+        sift(
+            &mut members,
+            &[&shape::<Outer>()],
+            &|name| name == "owner_id",
+            &mut faults,
+        );
+        (
+            Value::Object(members),
+            faults.0.into_iter().map(|fault| fault.pointer).collect(),
+        )
     }
 
     #[test]
     fn unknown_members_are_found_at_any_depth_in_one_pass() {
-        let body =
-            json!({"a/b": 1, "owner_id": "x", "steps": [{"label": "x"}, {"label": "y", "more": 1}], "one": {"lable": 1}, "free": {"x": 1}});
+        let body = json!({"a/b": 1, "owner_id": "x", "steps": [{"label": "x"}, {"label": "y",
+            "more": 1}], "one": {"lable": 1}, "free": {"x": 1}});
         let (left, found) = faults(body);
         assert_eq!(found, ["/a~1b", "/one/lable", "/steps/1/more"]);
-        assert_eq!(left, json!({"owner_id": "x", "steps": [{"label": "x"}, {"label": "y"}], "one": {}, "free": {"x": 1}}));
+        assert_eq!(
+            left,
+            json!({"owner_id": "x", "steps": [{"label": "x"}, {"label": "y"}], "one": {},
+                "free": {"x": 1}})
+        );
     }
 
     #[test]
@@ -213,7 +288,11 @@ mod tests {
         ] {
             assert_eq!(faults(body.clone()).1, [at], "{body}");
         }
-        assert!(faults(json!({"day": "0001-01-01", "one": {"label": "-4713-01-01"}})).1.is_empty());
+        assert!(
+            faults(json!({"day": "0001-01-01", "one": {"label": "-4713-01-01"}}))
+                .1
+                .is_empty()
+        );
     }
 
     #[test]
@@ -222,6 +301,10 @@ mod tests {
         let began = std::time::Instant::now();
         let (left, found) = faults(Value::Object(many));
         assert_eq!((left, found.len()), (json!({}), Problem::LISTED + 1));
-        assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(2),
+            "{:?}",
+            began.elapsed()
+        );
     }
 }

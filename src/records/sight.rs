@@ -1,4 +1,5 @@
-//! What a caller may see of a register: the limits of a key as one condition on the spine, for lists, records, versions and aggregates alike.
+//! What a caller may see of a register: the limits of a key as one condition on the spine, for
+//! lists, records, versions and aggregates alike.
 use super::limit::{By, Limit};
 use super::{Condition, Reader, kind};
 use crate::access::Caller;
@@ -10,7 +11,8 @@ use diesel::sql_types::Bool;
 use diesel::{IntoSql, dsl::exists, dsl::not, prelude::*};
 use std::collections::BTreeSet;
 
-/// The condition that a limited caller's view of a kind is under, at a position; `None` when all is seen.
+/// The condition that a limited caller's view of a kind is under, at a position; `None` when all is
+/// seen.
 pub fn limits(caller: &Caller, kind: &str, seq: i64) -> Option<Condition> {
     limited(caller, kind, When::At(seq))
 }
@@ -35,8 +37,15 @@ fn limited(caller: &Caller, kind: &str, when: When) -> Option<Condition> {
         Some(By::Citations) => Some(cited(&limits.framework_slugs, when)),
         Some(By::Fact(_, condition)) => Some(condition(limits)),
     };
-    let own = kind::named(kind).and_then(|kind| kind.also).and_then(|also| also(caller));
-    Limit::ALL.into_iter().filter(|limit| limit.set(limits)).filter_map(of).chain(own).reduce(both)
+    let own = kind::named(kind)
+        .and_then(|kind| kind.also)
+        .and_then(|also| also(caller));
+    Limit::ALL
+        .into_iter()
+        .filter(|limit| limit.set(limits))
+        .filter_map(of)
+        .chain(own)
+        .reduce(both)
 }
 /// No record at all.
 pub fn nothing() -> Condition {
@@ -49,7 +58,9 @@ pub fn shown(caller: &Caller, kinds: &[&'static str], seq: i64) -> Option<Condit
 }
 
 fn any_of(caller: &Caller, kinds: &[&'static str], when: When) -> Option<Condition> {
-    let all = kinds.iter().map(|kind| (*kind, limited(caller, kind, when)));
+    let all = kinds
+        .iter()
+        .map(|kind| (*kind, limited(caller, kind, when)));
     let all: Vec<(&'static str, Option<Condition>)> = all.collect();
     if all.iter().all(|(_, limits)| limits.is_none()) {
         return None;
@@ -59,7 +70,11 @@ fn any_of(caller: &Caller, kinds: &[&'static str], when: When) -> Option<Conditi
         let its: Condition = Box::new(v::kind.eq(kind));
         limits.into_iter().fold(its, both)
     };
-    let any = all.into_iter().filter(seen).map(of).reduce(|a, b| Box::new(a.or(b)));
+    let any = all
+        .into_iter()
+        .filter(seen)
+        .map(of)
+        .reduce(|a, b| Box::new(a.or(b)));
     Some(any.unwrap_or_else(nothing))
 }
 
@@ -84,14 +99,27 @@ fn linked_or_free(member: &'static str, ids: &[Id], when: When) -> Condition {
 
 /// Linked with one of these, or with any.
 fn linked(member: &'static str, ids: Option<&[Id]>, when: When) -> Condition {
-    let links = || l::table.filter(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id)).and(l::relation.eq(member)));
+    let links = || {
+        l::table.filter(
+            l::tenant_id
+                .eq(v::tenant_id)
+                .and(l::from_id.eq(v::id))
+                .and(l::relation.eq(member)),
+        )
+    };
     let ids = ids.map(<[Id]>::to_vec);
     match (when, ids) {
-        (When::At(seq), None) => Box::new(exists(links().filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))))),
-        (When::At(seq), Some(ids)) => {
-            Box::new(exists(links().filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))).filter(l::to_id.eq_any(ids))))
-        }
-        (When::Then, None) => Box::new(exists(links().filter(l::from_seq.le(v::from_seq).and(l::to_seq.gt(v::from_seq))))),
+        (When::At(seq), None) => Box::new(exists(
+            links().filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))),
+        )),
+        (When::At(seq), Some(ids)) => Box::new(exists(
+            links()
+                .filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)))
+                .filter(l::to_id.eq_any(ids)),
+        )),
+        (When::Then, None) => Box::new(exists(
+            links().filter(l::from_seq.le(v::from_seq).and(l::to_seq.gt(v::from_seq))),
+        )),
         (When::Then, Some(ids)) => {
             let then = links().filter(l::from_seq.le(v::from_seq).and(l::to_seq.gt(v::from_seq)));
             Box::new(exists(then.filter(l::to_id.eq_any(ids))))
@@ -103,22 +131,34 @@ fn linked(member: &'static str, ids: Option<&[Id]>, when: When) -> Condition {
 fn cited(slugs: &[String], when: When) -> Condition {
     let links = || rl::table.filter(rl::tenant_id.eq(v::tenant_id).and(rl::from_id.eq(v::id)));
     let free: Condition = match when {
-        When::At(seq) => Box::new(not(exists(links().filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq)))))),
-        When::Then => Box::new(not(exists(links().filter(rl::from_seq.le(v::from_seq).and(rl::to_seq.gt(v::from_seq)))))),
+        When::At(seq) => Box::new(not(exists(
+            links().filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq))),
+        ))),
+        When::Then => Box::new(not(exists(
+            links().filter(rl::from_seq.le(v::from_seq).and(rl::to_seq.gt(v::from_seq))),
+        ))),
     };
-    slugs.iter().map(|slug| beginning(slug)).fold(free, |all, pattern| {
-        let of_it: Condition = match when {
-            When::At(seq) => {
-                let cited = links().filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq)));
-                Box::new(exists(cited.filter(rl::requirement.like(pattern).escape('\\'))))
-            }
-            When::Then => {
-                let cited = links().filter(rl::from_seq.le(v::from_seq).and(rl::to_seq.gt(v::from_seq)));
-                Box::new(exists(cited.filter(rl::requirement.like(pattern).escape('\\'))))
-            }
-        };
-        either(all, of_it)
-    })
+    slugs
+        .iter()
+        .map(|slug| beginning(slug))
+        .fold(free, |all, pattern| {
+            let of_it: Condition = match when {
+                When::At(seq) => {
+                    let cited = links().filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq)));
+                    Box::new(exists(
+                        cited.filter(rl::requirement.like(pattern).escape('\\')),
+                    ))
+                }
+                When::Then => {
+                    let cited = links()
+                        .filter(rl::from_seq.le(v::from_seq).and(rl::to_seq.gt(v::from_seq)));
+                    Box::new(exists(
+                        cited.filter(rl::requirement.like(pattern).escape('\\')),
+                    ))
+                }
+            };
+            either(all, of_it)
+        })
 }
 
 /// `LIKE` pattern of the requirements of a framework.
@@ -128,12 +168,17 @@ pub fn beginning(slug: &str) -> String {
     pattern
 }
 
-/// Which evidence a caller sees, for conditions of other registers on it. (Limits to controls are left out: who sees a control sees its evidence.)
+/// Which evidence a caller sees, for conditions of other registers on it. (Limits to controls are
+/// left out: who sees a control sees its evidence.)
 pub fn of_evidence(caller: &Caller) -> Sight {
     let limits = &caller.limits;
     Sight {
         scopes: limits.scope_ids.clone(),
-        frameworks: limits.framework_slugs.iter().map(|slug| beginning(slug)).collect(),
+        frameworks: limits
+            .framework_slugs
+            .iter()
+            .map(|slug| beginning(slug))
+            .collect(),
         sources: limits.sources.clone(),
         pushed_by: (limits.sources.is_empty() && caller.collects()).then_some(caller.actor.id),
         since: limits.period_start_on,
@@ -141,15 +186,30 @@ pub fn of_evidence(caller: &Caller) -> Sight {
     }
 }
 
-/// Which of these entries of the ledger the caller sees: those whose version it saw when it was written and whose record it sees at the position.
-/// Two queries, and none for a caller that sees all of these kinds.
-pub fn entries(conn: &mut Conn, caller: &Caller, (kinds, seq): (&[&'static str], i64), of: &[(i64, Id)]) -> Result<Option<BTreeSet<i64>>> {
-    let Some(then) = any_of(caller, kinds, When::Then) else { return Ok(None) };
+/// Which of these entries of the ledger the caller sees: those whose version it saw when it was
+/// written and whose record it sees at the position. Two queries, and none for a caller that sees
+/// all of these kinds.
+pub fn entries(
+    conn: &mut Conn,
+    caller: &Caller,
+    (kinds, seq): (&[&'static str], i64),
+    of: &[(i64, Id)],
+) -> Result<Option<BTreeSet<i64>>> {
+    let Some(then) = any_of(caller, kinds, When::Then) else {
+        return Ok(None);
+    };
     let mut found = BTreeSet::new();
     let ids = recorded(conn, caller.tenant, (caller, kinds, seq), of)?;
-    let seqs: Vec<i64> = of.iter().filter(|(_, id)| ids.contains(id)).map(|(seq, _)| *seq).collect();
+    let seqs: Vec<i64> = of
+        .iter()
+        .filter(|(_, id)| ids.contains(id))
+        .map(|(seq, _)| *seq)
+        .collect();
     if !seqs.is_empty() {
-        let versions = v::table.filter(v::tenant_id.eq(caller.tenant)).filter(v::from_seq.eq_any(seqs)).filter(then);
+        let versions = v::table
+            .filter(v::tenant_id.eq(caller.tenant))
+            .filter(v::from_seq.eq_any(seqs))
+            .filter(then);
         found.extend(versions.select(v::from_seq).load::<i64>(conn)?);
     }
     Ok(Some(found))
@@ -161,30 +221,73 @@ fn recorded(
     (caller, kinds, seq): (&Caller, &[&'static str], i64),
     of: &[(i64, Id)],
 ) -> Result<BTreeSet<Id>> {
-    let Some(now) = any_of(caller, kinds, When::At(seq)) else { return Ok(of.iter().map(|(_, id)| *id).collect()) };
+    let Some(now) = any_of(caller, kinds, When::At(seq)) else {
+        return Ok(of.iter().map(|(_, id)| *id).collect());
+    };
     let ids: BTreeSet<Id> = of.iter().map(|(_, id)| *id).collect();
-    let standing = v::table.filter(v::tenant_id.eq(tenant)).filter(at(seq)).filter(now);
-    let rows = standing.filter(v::id.eq_any(ids.into_iter().collect::<Vec<_>>())).select(v::id).load::<Id>(conn)?;
+    let standing = v::table
+        .filter(v::tenant_id.eq(tenant))
+        .filter(at(seq))
+        .filter(now);
+    let rows = standing
+        .filter(v::id.eq_any(ids.into_iter().collect::<Vec<_>>()))
+        .select(v::id)
+        .load::<Id>(conn)?;
     Ok(rows.into_iter().collect())
 }
 
 impl Reader<'_> {
-    /// The entries of a record, which this caller sees now, whose versions it saw when they were written; `None` when it sees all.
+    /// The entries of a record, which this caller sees now, whose versions it saw when they were
+    /// written; `None` when it sees all.
     pub fn past_seen(&mut self, kind: &'static str, id: Id) -> Result<Option<BTreeSet<i64>>> {
-        let Some(then) = limited(self.caller(), kind, When::Then) else { return Ok(None) };
-        let versions = v::table.filter(v::tenant_id.eq(self.tenant()).and(v::id.eq(id))).filter(then);
-        Ok(Some(versions.select(v::from_seq).load::<i64>(self.conn())?.into_iter().collect()))
+        let Some(then) = limited(self.caller(), kind, When::Then) else {
+            return Ok(None);
+        };
+        let versions = v::table
+            .filter(v::tenant_id.eq(self.tenant()).and(v::id.eq(id)))
+            .filter(then);
+        Ok(Some(
+            versions
+                .select(v::from_seq)
+                .load::<i64>(self.conn())?
+                .into_iter()
+                .collect(),
+        ))
     }
     /// The same as numbers of versions.
-    pub fn past_seen_versions(&mut self, kind: &'static str, id: Id) -> Result<Option<BTreeSet<i32>>> {
-        let Some(then) = limited(self.caller(), kind, When::Then) else { return Ok(None) };
-        let versions = v::table.filter(v::tenant_id.eq(self.tenant()).and(v::id.eq(id))).filter(then);
-        Ok(Some(versions.select(v::version).load::<i32>(self.conn())?.into_iter().collect()))
+    pub fn past_seen_versions(
+        &mut self,
+        kind: &'static str,
+        id: Id,
+    ) -> Result<Option<BTreeSet<i32>>> {
+        let Some(then) = limited(self.caller(), kind, When::Then) else {
+            return Ok(None);
+        };
+        let versions = v::table
+            .filter(v::tenant_id.eq(self.tenant()).and(v::id.eq(id)))
+            .filter(then);
+        Ok(Some(
+            versions
+                .select(v::version)
+                .load::<i32>(self.conn())?
+                .into_iter()
+                .collect(),
+        ))
     }
     /// The same as positions, for every record of a kind.
     pub fn all_past_seen(&mut self, kind: &'static str) -> Result<Option<BTreeSet<i64>>> {
-        let Some(then) = limited(self.caller(), kind, When::Then) else { return Ok(None) };
-        let versions = v::table.filter(v::tenant_id.eq(self.tenant()).and(v::kind.eq(kind))).filter(then);
-        Ok(Some(versions.select(v::from_seq).load::<i64>(self.conn())?.into_iter().collect()))
+        let Some(then) = limited(self.caller(), kind, When::Then) else {
+            return Ok(None);
+        };
+        let versions = v::table
+            .filter(v::tenant_id.eq(self.tenant()).and(v::kind.eq(kind)))
+            .filter(then);
+        Ok(Some(
+            versions
+                .select(v::from_seq)
+                .load::<i64>(self.conn())?
+                .into_iter()
+                .collect(),
+        ))
     }
 }

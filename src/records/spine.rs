@@ -1,4 +1,5 @@
-//! The spine: what every record has. Each version keeps its row, valid from one ledger entry to the next.
+//! The spine: what every record has. Each version keeps its row, valid from one ledger entry to the
+//! next.
 use super::{Kind, Record, Resource, links::Links, sight};
 use crate::access::{Actor, Caller};
 use crate::core::{Id, Instant, Invalid, Result, TenantId, text::folded};
@@ -19,7 +20,8 @@ pub struct Common {
     #[validate(length(min = 1, max = 200), custom(function = said))]
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
-    /// An importer's own identifier; unique within the register. It is kept in Unicode's composed form (NFC).
+    /// An importer's own identifier; unique within the register. It is kept in Unicode's composed
+    /// form (NFC).
     #[serde(default, deserialize_with = "crate::core::text::composed_name")]
     #[validate(length(min = 1, max = 200), custom(function = crate::core::text::legible))]
     #[schema(min_length = 1, max_length = 200)]
@@ -42,7 +44,14 @@ pub struct Common {
 
 impl Common {
     /// Its members: how a body is taken apart.
-    pub const MEMBERS: &[&str] = &["name", "external_ref", "due_on", "review_due_on", "tags", "custom"];
+    pub const MEMBERS: &[&str] = &[
+        "name",
+        "external_ref",
+        "due_on",
+        "review_due_on",
+        "tags",
+        "custom",
+    ];
 }
 
 /// The organization's own members.
@@ -51,17 +60,36 @@ impl utoipa::PartialSchema for CustomFields {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
         let plain = SchemaType::from_iter([Type::String, Type::Number, Type::Boolean, Type::Null]);
-        let value = ObjectBuilder::new().schema_type(plain).max_length(Some(1000)).description(Some("Text, a number, a boolean or null."));
-        let name = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(100));
-        let all = ObjectBuilder::new().property_names(Some(name)).additional_properties(Some(value)).max_properties(Some(50));
-        all.description(Some("The organization's own members.")).into()
+        let value = ObjectBuilder::new()
+            .schema_type(plain)
+            .max_length(Some(1000))
+            .description(Some("Text, a number, a boolean or null."));
+        let name = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(100));
+        let all = ObjectBuilder::new()
+            .property_names(Some(name))
+            .additional_properties(Some(value))
+            .max_properties(Some(50));
+        all.description(Some("The organization's own members."))
+            .into()
     }
 }
 impl ToSchema for CustomFields {}
 
 fn tags_are_words(tags: &[String]) -> Result<(), validator::ValidationError> {
-    let fits = |tag: &String| (1..=50).contains(&tag.chars().count()) && !tag.chars().any(char::is_control);
-    if tags.iter().all(fits) { Ok(()) } else { Err(fault("tags", "a tag has 1 to 50 characters and no control characters")) }
+    let fits = |tag: &String| {
+        (1..=50).contains(&tag.chars().count()) && !tag.chars().any(char::is_control)
+    };
+    if tags.iter().all(fits) {
+        Ok(())
+    } else {
+        Err(fault(
+            "tags",
+            "a tag has 1 to 50 characters and no control characters",
+        ))
+    }
 }
 fn custom_is_flat(custom: &Map<String, Value>) -> Result<(), validator::ValidationError> {
     let plain = |value: &Value| match value {
@@ -69,9 +97,17 @@ fn custom_is_flat(custom: &Map<String, Value>) -> Result<(), validator::Validati
         other => !other.is_object() && !other.is_array(),
     };
     let named = |name: &String| (1..=100).contains(&name.chars().count());
-    match custom.len() <= 50 && custom.iter().all(|(name, value)| named(name) && plain(value)) {
+    match custom.len() <= 50
+        && custom
+            .iter()
+            .all(|(name, value)| named(name) && plain(value))
+    {
         true => Ok(()),
-        false => Err(fault("custom", "up to 50 names of up to 100 characters, each a string of up to 1,000, a number, a boolean or null")),
+        false => Err(fault(
+            "custom",
+            "up to 50 names of up to 100 characters, each a string of up to 1,000, a number, a \
+                boolean or null",
+        )),
     }
 }
 /// A validator's error with a sentence.
@@ -81,7 +117,11 @@ pub fn fault(code: &'static str, words: &'static str) -> validator::ValidationEr
 
 /// Text that says something; that it is there at all is for its length to say.
 pub fn said(text: &str) -> Result<(), validator::ValidationError> {
-    if !text.is_empty() && text.trim().is_empty() { Err(fault("required", "is needed")) } else { Ok(()) }
+    if !text.is_empty() && text.trim().is_empty() {
+        Err(fault("required", "is needed"))
+    } else {
+        Ok(())
+    }
 }
 
 /// What every record has and the server writes.
@@ -116,8 +156,17 @@ pub struct Spine {
 
 impl Spine {
     /// Its members: how an image is taken apart.
-    pub const MEMBERS: &[&str] =
-        &["id", "code", "status", "version", "created_at", "created_by", "updated_at", "updated_by", "archived_at"];
+    pub const MEMBERS: &[&str] = &[
+        "id",
+        "code",
+        "status",
+        "version",
+        "created_at",
+        "created_by",
+        "updated_at",
+        "updated_by",
+        "archived_at",
+    ];
 }
 
 /// How a caller names a record: by id or by code.
@@ -134,8 +183,13 @@ impl Selector {
     pub fn parse(text: &str, kind: &str) -> Option<Self> {
         let coded = || {
             let (prefix, digits) = text.split_once('-')?;
-            let of = super::kind::all().iter().find(|known| known.code == prefix && (kind.is_empty() || known.name == kind))?;
-            let number = digits.parse().ok().filter(|_| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
+            let of = super::kind::all()
+                .iter()
+                .find(|known| known.code == prefix && (kind.is_empty() || known.name == kind))?;
+            let number = digits
+                .parse()
+                .ok()
+                .filter(|_| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
             Some(Selector::Number(of.name, number))
         };
         Id::parse(text).map(Selector::Id).or_else(coded)
@@ -145,7 +199,12 @@ impl Selector {
         match self {
             Selector::Id(id) => Ok(Some(*id)),
             Selector::Number(kind, number) => {
-                let named = r::table.filter(r::tenant_id.eq(tenant).and(r::kind.eq(*kind)).and(r::number.eq(*number)));
+                let named = r::table.filter(
+                    r::tenant_id
+                        .eq(tenant)
+                        .and(r::kind.eq(*kind))
+                        .and(r::number.eq(*number)),
+                );
                 named.select(r::id).get_result(conn).optional()
             }
         }
@@ -154,62 +213,146 @@ impl Selector {
 
 /// What `q` searches in an image: code, name, description.
 fn words<R: Resource>(record: &Record<R>, own: &Map<String, Value>) -> String {
-    let said = ["description", "statement", "objective", "email"].iter().filter(|name| !R::KIND.confidential.contains(name));
+    let said = ["description", "statement", "objective", "email"]
+        .iter()
+        .filter(|name| !R::KIND.confidential.contains(name));
     let described = said.filter_map(|name| own.get(*name)?.as_str());
-    let texts = [record.spine.code.as_str(), record.common.name.as_str()].into_iter().chain(described);
+    let texts = [record.spine.code.as_str(), record.common.name.as_str()]
+        .into_iter()
+        .chain(described);
     texts.map(|text| format!(" {}", folded(text))).collect()
 }
 
 /// Makes the identity of a new record, which stays for good.
-pub fn identify<R: Resource>(conn: &mut Conn, tenant: TenantId, spine: &Spine) -> QueryResult<usize> {
-    let identity = (r::tenant_id.eq(tenant), r::id.eq(spine.id), r::kind.eq(R::KIND.name), r::number.eq(spine.number));
+pub fn identify<R: Resource>(
+    conn: &mut Conn,
+    tenant: TenantId,
+    spine: &Spine,
+) -> QueryResult<usize> {
+    let identity = (
+        r::tenant_id.eq(tenant),
+        r::id.eq(spine.id),
+        r::kind.eq(R::KIND.name),
+        r::number.eq(spine.number),
+    );
     diesel::insert_into(r::table).values(identity).execute(conn)
 }
 
-/// Adds the row of a version whose image was written at `seq` in `schema`, and closes the one before.
-pub fn insert<R: Resource>(conn: &mut Conn, tenant: TenantId, record: &Record<R>, seq: i64, schema: i16) -> Result<()> {
+/// Adds the row of a version whose image was written at `seq` in `schema`, and closes the one
+/// before.
+pub fn insert<R: Resource>(
+    conn: &mut Conn,
+    tenant: TenantId,
+    record: &Record<R>,
+    seq: i64,
+    schema: i16,
+) -> Result<()> {
     let (spine, common) = (&record.spine, &record.common);
     if spine.version > 1 {
         close(conn, tenant, spine.id, spine.version - 1, seq)?;
     }
     let own = super::record::members(&record.own)?;
-    let tags = if common.tags.is_empty() { String::new() } else { format!("\n{}\n", common.tags.join("\n")) };
+    let tags = if common.tags.is_empty() {
+        String::new()
+    } else {
+        format!("\n{}\n", common.tags.join("\n"))
+    };
     let row = (
-        (v::tenant_id.eq(tenant), v::id.eq(spine.id), v::version.eq(spine.version), v::kind.eq(R::KIND.name), v::number.eq(spine.number)),
-        (v::external_ref.eq(&common.external_ref), v::name.eq(&common.name), v::status.eq(&spine.status)),
-        (v::owner_id.eq(record.links.one("owner_id")), v::due_on.eq(common.due_on), v::review_due_on.eq(common.review_due_on)),
-        (v::rank.eq(R::rank(record)), v::tags.eq(tags), v::words.eq(words(record, &own))),
-        (v::created_at.eq(spine.created_at), v::updated_at.eq(spine.updated_at), v::archived_at.eq(spine.archived_at)),
-        (v::from_seq.eq(seq), v::to_seq.eq(OPEN), v::schema.eq(schema)),
+        (
+            v::tenant_id.eq(tenant),
+            v::id.eq(spine.id),
+            v::version.eq(spine.version),
+            v::kind.eq(R::KIND.name),
+            v::number.eq(spine.number),
+        ),
+        (
+            v::external_ref.eq(&common.external_ref),
+            v::name.eq(&common.name),
+            v::status.eq(&spine.status),
+        ),
+        (
+            v::owner_id.eq(record.links.one("owner_id")),
+            v::due_on.eq(common.due_on),
+            v::review_due_on.eq(common.review_due_on),
+        ),
+        (
+            v::rank.eq(R::rank(record)),
+            v::tags.eq(tags),
+            v::words.eq(words(record, &own)),
+        ),
+        (
+            v::created_at.eq(spine.created_at),
+            v::updated_at.eq(spine.updated_at),
+            v::archived_at.eq(spine.archived_at),
+        ),
+        (
+            v::from_seq.eq(seq),
+            v::to_seq.eq(OPEN),
+            v::schema.eq(schema),
+        ),
     );
     diesel::insert_into(v::table).values(row).execute(conn)?;
     Ok(())
 }
 
 fn close(conn: &mut Conn, tenant: TenantId, id: Id, version: i32, seq: i64) -> Result<()> {
-    let before = v::table.find((tenant, id, version)).filter(v::to_seq.eq(OPEN));
-    match diesel::update(before).set(v::to_seq.eq(seq)).execute(conn)? {
+    let before = v::table
+        .find((tenant, id, version))
+        .filter(v::to_seq.eq(OPEN));
+    match diesel::update(before)
+        .set(v::to_seq.eq(seq))
+        .execute(conn)?
+    {
         1 => Ok(()),
-        _ => Err(crate::core::Problem::internal("a version was lost behind the lock")),
+        _ => Err(crate::core::Problem::internal(
+            "a version was lost behind the lock",
+        )),
     }
 }
 
-/// Is this external reference free within the register? The record that has it is named where the caller sees it.
-pub fn free_reference<R: Resource>(conn: &mut Conn, caller: &Caller, record: &Record<R>) -> Result<()> {
-    let Some(reference) = &record.common.external_ref else { return Ok(()) };
-    let same = || {
-        let same = v::table.filter(v::tenant_id.eq(caller.tenant).and(v::kind.eq(R::KIND.name)).and(v::external_ref.eq(reference)));
-        same.filter(crate::db::dialect::standing()).filter(v::id.ne(record.spine.id)).select(v::number)
+/// Is this external reference free within the register? The record that has it is named where the
+/// caller sees it.
+pub fn free_reference<R: Resource>(
+    conn: &mut Conn,
+    caller: &Caller,
+    record: &Record<R>,
+) -> Result<()> {
+    let Some(reference) = &record.common.external_ref else {
+        return Ok(());
     };
-    let Some(number) = same().get_result::<i64>(conn).optional()? else { return Ok(()) };
+    let same = || {
+        let same = v::table.filter(
+            v::tenant_id
+                .eq(caller.tenant)
+                .and(v::kind.eq(R::KIND.name))
+                .and(v::external_ref.eq(reference)),
+        );
+        same.filter(crate::db::dialect::standing())
+            .filter(v::id.ne(record.spine.id))
+            .select(v::number)
+    };
+    let Some(number) = same().get_result::<i64>(conn).optional()? else {
+        return Ok(());
+    };
     let seen = match sight::limits(caller, R::KIND.name, NOW) {
         None => true,
-        Some(limits) => same().filter(limits).get_result::<i64>(conn).optional()?.is_some(),
+        Some(limits) => same()
+            .filter(limits)
+            .get_result::<i64>(conn)
+            .optional()?
+            .is_some(),
     };
     let code = seen.then(|| format!("{}-{number}", R::KIND.code));
-    let taken = code.as_ref().map_or_else(|| "taken".to_owned(), |code| format!("taken by {code}"));
-    let problem = crate::core::Problem::new(crate::core::Code::Conflict, format!("external_ref is {taken}."));
-    Err(problem.listing(vec![Invalid::body("/external_ref", "taken", taken)]).needed_by(code))
+    let taken = code
+        .as_ref()
+        .map_or_else(|| "taken".to_owned(), |code| format!("taken by {code}"));
+    let problem = crate::core::Problem::new(
+        crate::core::Code::Conflict,
+        format!("external_ref is {taken}."),
+    );
+    Err(problem
+        .listing(vec![Invalid::body("/external_ref", "taken", taken)])
+        .needed_by(code))
 }
 
 /// Spine and links of a new record.
@@ -229,12 +372,33 @@ pub fn begin(kind: &Kind, id: Id, number: i64, status: &str, actor: &Actor, at: 
 }
 
 /// The sort keys of one version: where the next page begins.
-pub type Keys = (String, i64, String, Option<NaiveDate>, Option<NaiveDate>, Option<i32>, Instant, Instant);
+pub type Keys = (
+    String,
+    i64,
+    String,
+    Option<NaiveDate>,
+    Option<NaiveDate>,
+    Option<i32>,
+    Instant,
+    Instant,
+);
 
 /// Reads them.
 pub fn keys(conn: &mut Conn, tenant: TenantId, id: Id, version: i32) -> QueryResult<Keys> {
-    let columns = (v::name, v::number, v::status, v::due_on, v::review_due_on, v::rank, v::created_at, v::updated_at);
-    v::table.find((tenant, id, version)).select(columns).get_result(conn)
+    let columns = (
+        v::name,
+        v::number,
+        v::status,
+        v::due_on,
+        v::review_due_on,
+        v::rank,
+        v::created_at,
+        v::updated_at,
+    );
+    v::table
+        .find((tenant, id, version))
+        .select(columns)
+        .get_result(conn)
 }
 
 /// Links of a record that has none.

@@ -9,7 +9,8 @@ use std::ops::{Deref, DerefMut};
 /// A permission that lets records of `R` be written.
 pub trait Covers<R> {}
 
-/// A write transaction for those who have the permission `P`: it writes what `P` covers, and does all that [`Writing`] does.
+/// A write transaction for those who have the permission `P`: it writes what `P` covers, and does
+/// all that [`Writing`] does.
 pub struct Tx<'a, P> {
     writing: Writing<'a>,
     permission: PhantomData<P>,
@@ -30,9 +31,13 @@ impl<'a, P> DerefMut for Tx<'a, P> {
 impl<'a, P> Tx<'a, P> {
     /// Only the guard and the house open one, for a caller who was asked whether they may.
     pub fn of(writing: Writing<'a>) -> Self {
-        Tx { writing, permission: PhantomData }
+        Tx {
+            writing,
+            permission: PhantomData,
+        }
     }
-    /// The live record, at the version the caller knows: 404, then 428 or 412, then 403 where it lies outside of the key's limits or is not theirs.
+    /// The live record, at the version the caller knows: 404, then 428 or 412, then 403 where it
+    /// lies outside of the key's limits or is not theirs.
     pub fn load<R: Resource>(&mut self, selector: &Selector, known: &Known) -> Result<Record<R>>
     where
         P: Covers<R>,
@@ -40,7 +45,12 @@ impl<'a, P> Tx<'a, P> {
         self.writing.load(selector, known)
     }
     /// The same, archived or not.
-    pub fn load_any<R: Resource>(&mut self, selector: &Selector, known: &Known, archived_too: bool) -> Result<Record<R>>
+    pub fn load_any<R: Resource>(
+        &mut self,
+        selector: &Selector,
+        known: &Known,
+        archived_too: bool,
+    ) -> Result<Record<R>>
     where
         P: Covers<R>,
     {
@@ -54,21 +64,37 @@ impl<'a, P> Tx<'a, P> {
         self.writing.create(draft)
     }
     /// A new record with an id, a state and a status of its own.
-    pub fn create_as<R: Resource>(&mut self, id: Id, draft: Draft<R>, state: R::State, status: &str) -> Result<Recorded<Record<R>>>
+    pub fn create_as<R: Resource>(
+        &mut self,
+        id: Id,
+        draft: Draft<R>,
+        state: R::State,
+        status: &str,
+    ) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {
         self.writing.create_as(id, draft, state, status)
     }
     /// A patch or a transition: the record as it is to be, under the word for what happened.
-    pub fn save<R: Resource>(&mut self, before: &Record<R>, record: Record<R>, action: &str) -> Result<Recorded<Record<R>>>
+    pub fn save<R: Resource>(
+        &mut self,
+        before: &Record<R>,
+        record: Record<R>,
+        action: &str,
+    ) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {
         self.writing.save(before, record, action)
     }
-    /// A patch of the writable part (RFC 7396). One that changes nothing leaves the record and the ledger alone.
-    pub fn patch<R: Resource>(&mut self, before: Record<R>, patch: impl Into<Patch<R>>) -> Result<Recorded<Record<R>>>
+    /// A patch of the writable part (RFC 7396). One that changes nothing leaves the record and the
+    /// ledger alone.
+    pub fn patch<R: Resource>(
+        &mut self,
+        before: Record<R>,
+        patch: impl Into<Patch<R>>,
+    ) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,
     {

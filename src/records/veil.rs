@@ -1,4 +1,5 @@
-//! What only administrators see of a record: the addresses of accounts. Auditors see whose account has which roles since when, and who gave them.
+//! What only administrators see of a record: the addresses of accounts. Auditors see whose account
+//! has which roles since when, and who gave them.
 use super::{Kind, Reader, Row, history::Entry, kind};
 use crate::access::Caller;
 use crate::core::{Code, Invalid, Problem, Result, json::canonical};
@@ -7,14 +8,17 @@ use serde_json::{Map, Value};
 impl Reader<'_> {
     /// Hides from rows what this caller is not to see.
     pub fn veil(&self, kind: &Kind, rows: &mut [Row]) -> Result<()> {
-        rows.iter_mut().try_for_each(|row| hide(self.caller(), kind, &mut row.personal))
+        rows.iter_mut()
+            .try_for_each(|row| hide(self.caller(), kind, &mut row.personal))
     }
     /// The same for entries of the ledger.
     pub fn veil_entries(&self, entries: &mut [Entry]) -> Result<()> {
-        entries.iter_mut().try_for_each(|entry| match kind::named(&entry.kind) {
-            Some(kind) => hide(self.caller(), kind, &mut entry.personal),
-            None => Ok(()),
-        })
+        entries
+            .iter_mut()
+            .try_for_each(|entry| match kind::named(&entry.kind) {
+                Some(kind) => hide(self.caller(), kind, &mut entry.personal),
+                None => Ok(()),
+            })
     }
 }
 
@@ -28,9 +32,20 @@ fn hide(caller: &Caller, kind: &Kind, personal: &mut Option<String>) -> Result<(
         members.insert((*name).to_owned(), Value::Null);
     }
     // An account may be called by its address: what comes before the @ is left.
-    let local = members.get("name").and_then(Value::as_str).and_then(|name| name.split_once('@')).map(|(local, _)| local.to_owned());
+    let local = members
+        .get("name")
+        .and_then(Value::as_str)
+        .and_then(|name| name.split_once('@'))
+        .map(|(local, _)| local.to_owned());
     if let Some(local) = local {
-        members.insert("name".into(), Value::String(if local.is_empty() { "…".into() } else { local }));
+        members.insert(
+            "name".into(),
+            Value::String(if local.is_empty() {
+                "…".into()
+            } else {
+                local
+            }),
+        );
     }
     *personal = Some(canonical(&members)?);
     Ok(())
@@ -41,11 +56,23 @@ pub fn asked(caller: &Caller, kind: &Kind, query: &str) -> Result<()> {
     if kind.confidential.is_empty() || caller.administers() {
         return Ok(());
     }
-    let hidden = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| kind.confidential.contains(&name.as_ref()));
-    let faults: Vec<Invalid> =
-        hidden.map(|(name, _)| Invalid::query(name, "forbidden", "only administrators see it, and filter by it")).collect();
+    let hidden = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| kind.confidential.contains(&name.as_ref()));
+    let faults: Vec<Invalid> = hidden
+        .map(|(name, _)| {
+            Invalid::query(
+                name,
+                "forbidden",
+                "only administrators see it, and filter by it",
+            )
+        })
+        .collect();
     match faults.is_empty() {
         true => Ok(()),
-        false => Err(Problem::new(Code::Forbidden, "Only administrators filter by addresses: leave the filter out.").listing(faults)),
+        false => Err(Problem::new(
+            Code::Forbidden,
+            "Only administrators filter by addresses: leave the filter out.",
+        )
+        .listing(faults)),
     }
 }

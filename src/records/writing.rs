@@ -11,8 +11,9 @@ use crate::db::{Conn, dialect::NOW, schema::versions as v};
 use crate::ledger::{self, Change, Head, Recorded, Stamp};
 use diesel::prelude::*;
 
-/// A write transaction behind the organization's lock. Rooms get it as a [`Tx`](super::Tx), which knows what the caller may write; what is here for
-/// all rooms asks for no permission. It has no type parameter, so that its code exists once.
+/// A write transaction behind the organization's lock. Rooms get it as a [`Tx`](super::Tx), which
+/// knows what the caller may write; what is here for all rooms asks for no permission. It has no
+/// type parameter, so that its code exists once.
 pub struct Writing<'a> {
     pub(super) conn: &'a mut Conn,
     pub(super) head: &'a mut Head,
@@ -25,9 +26,23 @@ pub struct Writing<'a> {
 
 impl<'a> Writing<'a> {
     /// Only the guard and the house open one.
-    pub fn open(conn: &'a mut Conn, head: &'a mut Head, caller: &'a Caller, stamp: Stamp, settings: Settings) -> Self {
+    pub fn open(
+        conn: &'a mut Conn,
+        head: &'a mut Head,
+        caller: &'a Caller,
+        stamp: Stamp,
+        settings: Settings,
+    ) -> Self {
         let began = head.next();
-        Writing { conn, head, caller, stamp, settings, began, written: None }
+        Writing {
+            conn,
+            head,
+            caller,
+            stamp,
+            settings,
+            began,
+            written: None,
+        }
     }
     /// When this write happens.
     pub fn now(&self) -> Instant {
@@ -60,7 +75,13 @@ impl<'a> Writing<'a> {
     }
     /// What stands, this transaction's changes included.
     pub fn reader(&mut self) -> Reader<'_> {
-        Reader::within(self.conn, self.caller, self.stamp.at, self.head, self.settings)
+        Reader::within(
+            self.conn,
+            self.caller,
+            self.stamp.at,
+            self.head,
+            self.settings,
+        )
     }
     /// Why, as the request says it.
     pub fn reason(&self) -> Option<&str> {
@@ -72,12 +93,22 @@ impl<'a> Writing<'a> {
             self.stamp.reason = reason;
         }
     }
-    /// The live record, at the version the caller knows: 404, then 428 or 412, then 403 where it lies outside of the key's limits or is not theirs.
-    pub(super) fn load<R: Resource>(&mut self, selector: &Selector, known: &Known) -> Result<Record<R>> {
+    /// The live record, at the version the caller knows: 404, then 428 or 412, then 403 where it
+    /// lies outside of the key's limits or is not theirs.
+    pub(super) fn load<R: Resource>(
+        &mut self,
+        selector: &Selector,
+        known: &Known,
+    ) -> Result<Record<R>> {
         self.load_any(selector, known, false)
     }
     /// The same, archived or not.
-    pub(super) fn load_any<R: Resource>(&mut self, selector: &Selector, known: &Known, archived_too: bool) -> Result<Record<R>> {
+    pub(super) fn load_any<R: Resource>(
+        &mut self,
+        selector: &Selector,
+        known: &Known,
+        archived_too: bool,
+    ) -> Result<Record<R>> {
         ledger::in_time()?;
         let record = self.reader().load::<R>(selector, archived_too)?;
         known.check(record.spine.version)?;
@@ -86,12 +117,21 @@ impl<'a> Writing<'a> {
         Ok(record)
     }
     fn assigned<R: Resource>(&self, record: &Record<R>) -> Result<()> {
-        let owned = record.links.one("owner_id").is_some_and(|owner| Some(owner) == self.caller.actor.person_id);
+        let owned = record
+            .links
+            .one("owner_id")
+            .is_some_and(|owner| Some(owner) == self.caller.actor.person_id);
         // Their own account and keys are theirs, too.
-        let account = [Some(record.spine.id), record.links.one("user_id")].contains(&self.caller.user_id);
-        let mine = owned || record.spine.id == self.caller.actor.id || self.caller.user_id.is_some() && account;
+        let account =
+            [Some(record.spine.id), record.links.one("user_id")].contains(&self.caller.user_id);
+        let mine = owned
+            || record.spine.id == self.caller.actor.id
+            || self.caller.user_id.is_some() && account;
         match self.caller.contributes() && !mine {
-            true => Err(Problem::new(Code::NotAssigned, "Contributors may change only records they own.")),
+            true => Err(Problem::new(
+                Code::NotAssigned,
+                "Contributors may change only records they own.",
+            )),
             false => Ok(()),
         }
     }
@@ -115,26 +155,58 @@ impl<'a> Writing<'a> {
             Ok(_) => vec![],
             Err(problem) => problem.errors().to_vec(),
         };
-        body.settled(&mut |own| uncited(*conn.borrow_mut(), caller, own, before), unknown)
+        body.settled(
+            &mut |own| uncited(*conn.borrow_mut(), caller, own, before),
+            unknown,
+        )
     }
     /// A new record.
     pub(super) fn create<R: Resource>(&mut self, draft: Draft<R>) -> Result<Recorded<Record<R>>> {
         self.create_as(Id::new(), draft, R::State::default(), R::KIND.initial)
     }
     /// A new record with an id, a state and a status of its own.
-    pub(super) fn create_as<R: Resource>(&mut self, id: Id, draft: Draft<R>, state: R::State, status: &str) -> Result<Recorded<Record<R>>> {
+    pub(super) fn create_as<R: Resource>(
+        &mut self,
+        id: Id,
+        draft: Draft<R>,
+        state: R::State,
+        status: &str,
+    ) -> Result<Recorded<Record<R>>> {
         let today = self.today();
-        let mut links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &spine::no_links(), today)?;
+        let mut links = links::resolve(
+            self.conn,
+            self.caller,
+            &R::KIND,
+            &draft.references,
+            &spine::no_links(),
+            today,
+        )?;
         match uncited(self.conn, self.caller, &draft.own, None)? {
             faults if faults.is_empty() => {}
             faults => return Err(Problem::invalid(faults)),
         }
         if self.caller.contributes() && links.one("owner_id").is_none() {
-            links.set("owner_id", self.caller.actor.person_id.into_iter().collect());
+            links.set(
+                "owner_id",
+                self.caller.actor.person_id.into_iter().collect(),
+            );
         }
         let number = self.head.number(R::KIND.name);
-        let spine = spine::begin(&R::KIND, id, number, status, &self.stamp.actor, self.stamp.at);
-        let mut record = Record { spine, common: draft.common, own: draft.own, state, links };
+        let spine = spine::begin(
+            &R::KIND,
+            id,
+            number,
+            status,
+            &self.stamp.actor,
+            self.stamp.at,
+        );
+        let mut record = Record {
+            spine,
+            common: draft.common,
+            own: draft.own,
+            state,
+            links,
+        };
         if R::KIND.reviewed && record.common.review_due_on.is_none() {
             record.common.review_due_on = self.review_in(None);
         }
@@ -147,15 +219,26 @@ impl<'a> Writing<'a> {
         Ok(made)
     }
     /// A patch or a transition: the record as it is to be, under the word for what happened.
-    pub(super) fn save<R: Resource>(&mut self, before: &Record<R>, mut record: Record<R>, action: &str) -> Result<Recorded<Record<R>>> {
+    pub(super) fn save<R: Resource>(
+        &mut self,
+        before: &Record<R>,
+        mut record: Record<R>,
+        action: &str,
+    ) -> Result<Recorded<Record<R>>> {
         self.stamped(before, &mut record);
         R::permitted(self, Some(before), &record, action)?;
         let saved = self.enter(record, Some(before), action)?;
         R::followed(self, Some(before), saved.get())?;
         Ok(saved)
     }
-    /// What follows for a record from the change of another kind: it asks for no permission of its own, and for no limits.
-    pub(crate) fn follow<R: Resource>(&mut self, before: &Record<R>, mut record: Record<R>, action: &str) -> Result<()> {
+    /// What follows for a record from the change of another kind: it asks for no permission of its
+    /// own, and for no limits.
+    pub(crate) fn follow<R: Resource>(
+        &mut self,
+        before: &Record<R>,
+        mut record: Record<R>,
+        action: &str,
+    ) -> Result<()> {
         self.stamped(before, &mut record);
         self.write(record, Some(before), action).map(drop)
     }
@@ -165,24 +248,48 @@ impl<'a> Writing<'a> {
         record.spine.version = before.spine.version + 1;
         (record.spine.updated_at, record.spine.updated_by) = (at, self.stamp.actor.clone());
     }
-    /// A patch of the writable part (RFC 7396). One that changes nothing leaves the record and the ledger alone.
-    pub(super) fn patch<R: Resource>(&mut self, before: Record<R>, patch: impl Into<Patch<R>>) -> Result<Recorded<Record<R>>> {
+    /// A patch of the writable part (RFC 7396). One that changes nothing leaves the record and the
+    /// ledger alone.
+    pub(super) fn patch<R: Resource>(
+        &mut self,
+        before: Record<R>,
+        patch: impl Into<Patch<R>>,
+    ) -> Result<Recorded<Record<R>>> {
         R::changeable(&before)?;
         let mut body = before.body()?;
         let faults = patch.into().apply(&mut body);
         let draft = match self.draft_over::<R>(Body::read(body), Some(&before.own)) {
             Ok(draft) if faults.is_empty() => draft,
             Ok(draft) => {
-                let looked_up = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links, self.today()).err();
-                let unknown = looked_up.map(|problem| problem.errors().to_vec()).unwrap_or_default();
+                let looked_up = links::resolve(
+                    self.conn,
+                    self.caller,
+                    &R::KIND,
+                    &draft.references,
+                    &before.links,
+                    self.today(),
+                )
+                .err();
+                let unknown = looked_up
+                    .map(|problem| problem.errors().to_vec())
+                    .unwrap_or_default();
                 return Err(Problem::invalid([faults, unknown].concat()));
             }
             Err(problem) if problem.is(Code::ValidationFailed) => {
-                return Err(Problem::invalid([faults.as_slice(), problem.errors()].concat()));
+                return Err(Problem::invalid(
+                    [faults.as_slice(), problem.errors()].concat(),
+                ));
             }
             Err(problem) => return Err(problem),
         };
-        let links = links::resolve(self.conn, self.caller, &R::KIND, &draft.references, &before.links, self.today())?;
+        let links = links::resolve(
+            self.conn,
+            self.caller,
+            &R::KIND,
+            &draft.references,
+            &before.links,
+            self.today(),
+        )?;
         let mut record = before.clone().with(draft, links);
         R::settle(&mut record, Some(&before), self.today());
         R::checked(&record, Some(&before), self.today())?;
@@ -193,7 +300,9 @@ impl<'a> Writing<'a> {
     }
     /// A record that a write of several leaves as it is.
     pub fn kept<R: Resource>(&mut self, record: Record<R>) -> Result<Recorded<Record<R>>> {
-        let standing = self.reader().row::<R>(&Selector::Id(record.spine.id), true)?;
+        let standing = self
+            .reader()
+            .row::<R>(&Selector::Id(record.spine.id), true)?;
         match standing.version == record.spine.version {
             true => Ok(ledger::kept(record)),
             false => Err(Problem::internal("a record that changed was called kept")),
@@ -203,18 +312,33 @@ impl<'a> Writing<'a> {
     pub fn unchanged<T>(&mut self, value: T) -> Result<Recorded<T>> {
         ledger::unchanged(self.head, self.began, value)
     }
-    /// A transition: checks that the state allows it and that a required comment is there, and sets the state.
-    pub fn step<R: Resource>(&mut self, record: &mut Record<R>, verb: &'static str, comment: Option<&str>) -> Result<()> {
+    /// A transition: checks that the state allows it and that a required comment is there, and sets
+    /// the state.
+    pub fn step<R: Resource>(
+        &mut self,
+        record: &mut Record<R>,
+        verb: &'static str,
+        comment: Option<&str>,
+    ) -> Result<()> {
         let transition = R::KIND.transition(verb, &record.spine.status)?;
-        if transition.comment == Comment::Required && comment.is_none_or(|text| text.trim().is_empty()) {
-            return Err(Problem::invalid(vec![Invalid::body("/comment", "required", "is needed")]));
+        if transition.comment == Comment::Required
+            && comment.is_none_or(|text| text.trim().is_empty())
+        {
+            return Err(Problem::invalid(vec![Invalid::body(
+                "/comment",
+                "required",
+                "is needed",
+            )]));
         }
         self.because(comment.map(str::to_owned));
         record.spine.status = transition.to.to_owned();
         Ok(())
     }
     /// Out of the lists; the history stays. 409 when others need it.
-    pub(super) fn archive<R: Resource>(&mut self, before: Record<R>) -> Result<Recorded<Record<R>>> {
+    pub(super) fn archive<R: Resource>(
+        &mut self,
+        before: Record<R>,
+    ) -> Result<Recorded<Record<R>>> {
         R::archivable(&before, self.today())?;
         links::free(self.conn, self.caller, before.spine.id)?;
         let mut record = before.clone();
@@ -222,27 +346,50 @@ impl<'a> Writing<'a> {
         self.save(&before, record, "archive")
     }
     /// Back into the lists.
-    pub(super) fn restore<R: Resource>(&mut self, before: Record<R>) -> Result<Recorded<Record<R>>> {
+    pub(super) fn restore<R: Resource>(
+        &mut self,
+        before: Record<R>,
+    ) -> Result<Recorded<Record<R>>> {
         if before.spine.archived_at.is_none() {
-            return Err(Problem::new(Code::IllegalTransition, "The record is not archived."));
+            return Err(Problem::new(
+                Code::IllegalTransition,
+                "The record is not archived.",
+            ));
         }
         let mut record = before.clone();
         record.spine.archived_at = None;
         self.save(&before, record, "restore")
     }
-    /// The way into the ledger for what a caller asks for: the record has to lie within the key's limits, before and after.
-    fn enter<R: Resource>(&mut self, record: Record<R>, before: Option<&Record<R>>, action: &str) -> Result<Recorded<Record<R>>> {
+    /// The way into the ledger for what a caller asks for: the record has to lie within the key's
+    /// limits, before and after.
+    fn enter<R: Resource>(
+        &mut self,
+        record: Record<R>,
+        before: Option<&Record<R>>,
+        action: &str,
+    ) -> Result<Recorded<Record<R>>> {
         before.map_or(Ok(()), |before| self.within(before))?;
         self.within(&record)?;
         self.write(record, before, action)
     }
-    fn write<R: Resource>(&mut self, record: Record<R>, before: Option<&Record<R>>, action: &str) -> Result<Recorded<Record<R>>> {
+    fn write<R: Resource>(
+        &mut self,
+        record: Record<R>,
+        before: Option<&Record<R>>,
+        action: &str,
+    ) -> Result<Recorded<Record<R>>> {
         let (tenant, id, seq) = (self.stamp.tenant, record.spine.id, self.head.next());
         spine::free_reference(self.conn, self.caller, &record)?;
         ledger::in_time()?;
         for relation in R::KIND.relations.iter().filter(|relation| relation.acyclic) {
             let before = before.map_or(&[][..], |before| before.links.many(relation.member));
-            let new: Vec<Id> = record.links.many(relation.member).iter().filter(|to| !before.contains(to)).copied().collect();
+            let new: Vec<Id> = record
+                .links
+                .many(relation.member)
+                .iter()
+                .filter(|to| !before.contains(to))
+                .copied()
+                .collect();
             links::acyclic(self.conn, tenant, id, relation, &new)?;
         }
         if before.is_none() {
@@ -251,16 +398,44 @@ impl<'a> Writing<'a> {
         spine::insert(self.conn, tenant, &record, seq, R::KIND.schema)?;
         R::insert((tenant, id, record.spine.version), &record, self.conn)?;
         let (no_links, no_requirements) = (spine::no_links(), Vec::new());
-        links::replace(self.conn, tenant, id, before.map_or(&no_links, |b| &b.links), &record.links, seq)?;
+        links::replace(
+            self.conn,
+            tenant,
+            id,
+            before.map_or(&no_links, |b| &b.links),
+            &record.links,
+            seq,
+        )?;
         let old = before.map_or(no_requirements.as_slice(), |b| b.own.requirements());
         links::replace_requirements(self.conn, tenant, id, old, record.own.requirements(), seq)?;
         let (body, personal) = record.image()?;
         let (kind, version) = (R::KIND.name, record.spine.version);
-        let (status, archived) = (record.spine.status.clone(), record.spine.archived_at.is_some());
+        let (status, archived) = (
+            record.spine.status.clone(),
+            record.spine.archived_at.is_some(),
+        );
         let (schema, account) = (R::KIND.schema, R::KIND.account);
-        let change = Change { action, kind, record: id, version, body: &body, personal: personal.as_deref(), schema, account };
+        let change = Change {
+            action,
+            kind,
+            record: id,
+            version,
+            body: &body,
+            personal: personal.as_deref(),
+            schema,
+            account,
+        };
         let recorded = ledger::append(self.conn, self.head, &self.stamp, &change, record)?;
-        self.written = Some(Row { id, version, status, archived, body, personal, schema, names: 0 });
+        self.written = Some(Row {
+            id,
+            version,
+            status,
+            archived,
+            body,
+            personal,
+            schema,
+            names: 0,
+        });
         Ok(recorded)
     }
     /// 403 unless the record lies wholly within the limits of the caller's key.
@@ -270,7 +445,10 @@ impl<'a> Writing<'a> {
     /// Does the caller see this record, archived or not?
     pub fn sees<R: Resource>(&mut self, id: Id) -> Result<bool> {
         let reader = self.reader();
-        let seen = v::table.filter(reader.seen(R::KIND.name)).filter(v::id.eq(id)).select(v::version);
+        let seen = v::table
+            .filter(reader.seen(R::KIND.name))
+            .filter(v::id.eq(id))
+            .select(v::version);
         Ok(seen.get_result::<i32>(reader.conn).optional()?.is_some())
     }
     /// The frameworks that the caller can refer to now.
@@ -286,15 +464,25 @@ impl<'a> Writing<'a> {
     /// The row of a record as it was just written, or stands.
     pub fn row<R: Resource>(&mut self, record: &Record<R>) -> Result<Row> {
         let (id, version) = (record.spine.id, record.spine.version);
-        match self.written.take().filter(|row| row.id == id && row.version == version) {
+        match self
+            .written
+            .take()
+            .filter(|row| row.id == id && row.version == version)
+        {
             Some(row) => Ok(row),
             None => self.reader().row::<R>(&Selector::Id(id), true),
         }
     }
 }
 
-/// Faults of the frameworks and requirements that a record names. What it named before stays, though a later revision is without it.
-fn uncited<R: Resource>(conn: &mut Conn, caller: &Caller, own: &R, before: Option<&R>) -> Result<Vec<Invalid>> {
+/// Faults of the frameworks and requirements that a record names. What it named before stays,
+/// though a later revision is without it.
+fn uncited<R: Resource>(
+    conn: &mut Conn,
+    caller: &Caller,
+    own: &R,
+    before: Option<&R>,
+) -> Result<Vec<Invalid>> {
     let (mut library, mut failed) = (Library::new(conn, caller, NOW), None);
     let mut known = |cited: Cited<'_>| {
         let named = |before: &R| match cited {

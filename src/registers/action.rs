@@ -1,5 +1,5 @@
-//! Actions: one task list for corrective actions, improvements and all else that someone has to do (ISO/IEC 27001:2022 10.1, 10.2).
-use crate::registers::nonconformity::unverify;
+//! Actions: one task list for corrective actions, improvements and all else that someone has to do
+//! (ISO/IEC 27001:2022 10.1, 10.2).
 use crate::access::Actor;
 use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::actions as a, schema::versions as v};
@@ -8,8 +8,10 @@ use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Because, Cancel, Complete, Guard, Input, Start, transit};
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Part, Known, Limit, Record, Relation, Resource, SCOPED, Stored, Transition, Tx, Writing,
+    By, Comment as Needs, Condition, Kind, Known, Limit, Part, Record, Relation, Resource, SCOPED,
+    Stored, Transition, Tx, Writing,
 };
+use crate::registers::nonconformity::unverify;
 use actix_web::post;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -50,9 +52,24 @@ pub struct ActionCourse {
 }
 
 const STATES: &[Transition] = &[
-    Transition { verb: "start", from: &["open"], to: "in_progress", comment: Needs::Optional },
-    Transition { verb: "complete", from: &["open", "in_progress"], to: "done", comment: Needs::Optional },
-    Transition { verb: "cancel", from: &["open", "in_progress"], to: "cancelled", comment: Needs::Required },
+    Transition {
+        verb: "start",
+        from: &["open"],
+        to: "in_progress",
+        comment: Needs::Optional,
+    },
+    Transition {
+        verb: "complete",
+        from: &["open", "in_progress"],
+        to: "done",
+        comment: Needs::Optional,
+    },
+    Transition {
+        verb: "cancel",
+        from: &["open", "in_progress"],
+        to: "cancelled",
+        comment: Needs::Required,
+    },
 ];
 
 impl Resource for Action {
@@ -68,29 +85,60 @@ impl Resource for Action {
         relations: &[Relation::new("origin_id", "")],
         limited_by: &[
             SCOPED,
-            (Limit::Frameworks, By::ReadOnly("actions belong to the whole ISMS, whatever the framework")),
-            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+            (
+                Limit::Frameworks,
+                By::ReadOnly("actions belong to the whole ISMS, whatever the framework"),
+            ),
+            (
+                Limit::Period,
+                By::ReadOnly("a period limits evidence alone"),
+            ),
         ],
         ..Kind::PLAIN
     };
     type State = ActionCourse;
     fn example() -> Value {
-        json!({"name": "Withdraw access of leavers within a day", "description": "Connect the directory with the personnel system.", "due_on": "2027-01-31", "progress": 20})
+        json!({"name": "Withdraw access of leavers within a day", "description": "Connect the \
+            directory with the personnel system.", "due_on": "2027-01-31", "progress": 20})
     }
-    fn followed(tx: &mut Writing<'_>, before: Option<&Record<Self>>, after: &Record<Self>) -> Result<()> {
-        let origins = [before, Some(after)].into_iter().flatten().filter_map(|record| record.links.one("origin_id"));
+    fn followed(
+        tx: &mut Writing<'_>,
+        before: Option<&Record<Self>>,
+        after: &Record<Self>,
+    ) -> Result<()> {
+        let origins = [before, Some(after)]
+            .into_iter()
+            .flatten()
+            .filter_map(|record| record.links.one("origin_id"));
         unverify(tx, &origins.collect::<BTreeSet<_>>())
     }
 }
 
 impl Stored for Action {
     type Filter = ActionFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
-        let key = (a::tenant_id.eq(tenant), a::id.eq(id), a::version.eq(version));
-        diesel::insert_into(a::table).values((key, a::progress.eq(record.own.progress))).execute(conn)
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
+        let key = (
+            a::tenant_id.eq(tenant),
+            a::id.eq(id),
+            a::version.eq(version),
+        );
+        diesel::insert_into(a::table)
+            .values((key, a::progress.eq(record.own.progress)))
+            .execute(conn)
     }
     fn matching(_: &ActionFilter, _: &Moments) -> Condition {
-        Box::new(exists(a::table.filter(a::tenant_id.eq(v::tenant_id).and(a::id.eq(v::id)).and(a::version.eq(v::version)))))
+        Box::new(exists(
+            a::table.filter(
+                a::tenant_id
+                    .eq(v::tenant_id)
+                    .and(a::id.eq(v::id))
+                    .and(a::version.eq(v::version)),
+            ),
+        ))
     }
 }
 
@@ -118,20 +166,42 @@ impl transit::Said for Completion {
 /// Start an action
 ///
 /// Someone has begun.
-#[utoipa::path(operation_id = "startAction", tag = "actions", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Action>),
-    params(("id" = String, Path, description = "The action: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[utoipa::path(operation_id = "startAction", tag = "actions", security(("bearer" = [])),
+    request_body = Option<Comment>, responses(Changed<Action>),
+    params(("id" = String, Path, description = "The action: its id or its code.", max_length = 64),
+        crate::http::document::Conditional))]
 #[post("/v1/actions/{id}/start")]
-pub async fn start(guard: Guard<Start<Action>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Action, _, Comment>(guard, (at, known, input), "start", transit::anyone, transit::nothing).await
+pub async fn start(
+    guard: Guard<Start<Action>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
+    transit::transit::<Action, _, Comment>(
+        guard,
+        (at, known, input),
+        "start",
+        transit::anyone,
+        transit::nothing,
+    )
+    .await
 }
 
 /// Complete an action
 ///
-/// It is done; a result says what came of it. Whoever completes an action of a nonconformity does not verify that.
-#[utoipa::path(operation_id = "completeAction", tag = "actions", security(("bearer" = [])), request_body = Completion, responses(Changed<Action>),
-    params(("id" = String, Path, description = "The action: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+/// It is done; a result says what came of it. Whoever completes an action of a nonconformity does
+/// not verify that.
+#[utoipa::path(operation_id = "completeAction", tag = "actions", security(("bearer" = [])),
+    request_body = Completion, responses(Changed<Action>),
+    params(("id" = String, Path, description = "The action: its id or its code.", max_length = 64),
+        crate::http::document::Conditional))]
 #[post("/v1/actions/{id}/complete")]
-pub async fn complete(guard: Guard<Complete<Action>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn complete(
+    guard: Guard<Complete<Action>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     let done = |tx: &mut Tx<'_, _>, record: &mut Record<Action>, said: Completion| {
         record.state.completed_by = Some(tx.caller().actor.clone());
         (record.own.result, record.own.progress) = (Some(said.result), Some(100));
@@ -143,11 +213,25 @@ pub async fn complete(guard: Guard<Complete<Action>>, at: At, known: Known, inpu
 /// Cancel an action
 ///
 /// It will not be done; the comment says why.
-#[utoipa::path(operation_id = "cancelAction", tag = "actions", security(("bearer" = [])), request_body = Because, responses(Changed<Action>),
-    params(("id" = String, Path, description = "The action: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[utoipa::path(operation_id = "cancelAction", tag = "actions", security(("bearer" = [])),
+    request_body = Because, responses(Changed<Action>),
+    params(("id" = String, Path, description = "The action: its id or its code.", max_length = 64),
+        crate::http::document::Conditional))]
 #[post("/v1/actions/{id}/cancel")]
-pub async fn cancel(guard: Guard<Cancel<Action>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Action, _, Because>(guard, (at, known, input), "cancel", transit::anyone, transit::nothing).await
+pub async fn cancel(
+    guard: Guard<Cancel<Action>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
+    transit::transit::<Action, _, Because>(
+        guard,
+        (at, known, input),
+        "cancel",
+        transit::anyone,
+        transit::nothing,
+    )
+    .await
 }
 
 /// Mounts what is particular to actions.

@@ -1,21 +1,21 @@
 //! Floor 5: the table of contents of the product, in the order of the cycle: Plan, Do, Check, Act.
-pub mod organization;
-pub mod scope;
-pub mod person;
-pub mod methodology;
-pub mod asset;
-pub mod threat;
-pub mod vulnerability;
-pub mod risk;
-pub mod treatment;
-pub mod framework;
-pub mod control;
-pub mod soa;
-pub mod evidence;
-pub mod gap;
-pub mod nonconformity;
 pub mod action;
+pub mod asset;
+pub mod control;
+pub mod evidence;
+pub mod framework;
+pub mod gap;
+pub mod methodology;
+pub mod nonconformity;
+pub mod organization;
+pub mod person;
 pub mod revision;
+pub mod risk;
+pub mod scope;
+pub mod soa;
+pub mod threat;
+pub mod treatment;
+pub mod vulnerability;
 
 use crate::http::{Api, Collection, Operations};
 use crate::records::rebuild::Replay;
@@ -32,11 +32,11 @@ use organization::Organization;
 use person::Person;
 use risk::Risk;
 use scope::Scope;
+use serde_json::Value;
 use soa::{applicability::Applicability, version::SoaVersion};
 use threat::Threat;
 use treatment::RiskTreatment;
 use vulnerability::Vulnerability;
-use serde_json::Value;
 
 /// A register, as the application and the law tests see it.
 pub struct Room {
@@ -56,18 +56,54 @@ pub struct Room {
 pub const ROOMS: &[Room] = &[
     settings::<Organization>(organization::mount),
     room::<Scope>(Operations::ALL, scope::actions),
-    room::<Person>(Operations { import: true, ..Operations::KEPT }, nothing),
+    room::<Person>(
+        Operations {
+            import: true,
+            ..Operations::KEPT
+        },
+        nothing,
+    ),
     room::<RiskMethodology>(Operations::ALL, methodology::steps::actions),
-    room::<Asset>(Operations { import: true, ..Operations::ALL }, asset::actions),
+    room::<Asset>(
+        Operations {
+            import: true,
+            ..Operations::ALL
+        },
+        asset::actions,
+    ),
     room::<Threat>(Operations::KEPT, threat::attack::mount),
-    room::<Vulnerability>(Operations { import: true, ..Operations::KEPT }, vulnerability::actions),
-    room::<Risk>(Operations { import: true, ..Operations::ALL }, risk::actions),
+    room::<Vulnerability>(
+        Operations {
+            import: true,
+            ..Operations::KEPT
+        },
+        vulnerability::actions,
+    ),
+    room::<Risk>(
+        Operations {
+            import: true,
+            ..Operations::ALL
+        },
+        risk::actions,
+    ),
     room::<RiskTreatment>(Operations::KEPT, treatment::actions),
     settings::<ImportedFramework>(framework::mount),
-    room::<Control>(Operations { import: true, ..Operations::ALL }, control::occurrence::actions),
+    room::<Control>(
+        Operations {
+            import: true,
+            ..Operations::ALL
+        },
+        control::occurrence::actions,
+    ),
     settings::<Applicability>(soa::applicability::mount),
     settings::<SoaVersion>(soa::mount),
-    room::<Evidence>(Operations { create: false, ..Operations::KEPT }, evidence::actions),
+    room::<Evidence>(
+        Operations {
+            create: false,
+            ..Operations::KEPT
+        },
+        evidence::actions,
+    ),
     room::<GapAssessment>(Operations::KEPT, gap::actions),
     settings::<GapAnswer>(nothing),
     room::<Nonconformity>(Operations::KEPT, nonconformity::actions),
@@ -75,7 +111,8 @@ pub const ROOMS: &[Room] = &[
 ];
 
 impl Room {
-    /// Mounts and describes the collection and what else belongs to it; that comes first, since the collection takes any word for an id.
+    /// Mounts and describes the collection and what else belongs to it; that comes first, since the
+    /// collection takes any word for an id.
     pub fn mount(&self, api: &mut Api<'_>) {
         (self.actions)(api);
         if let Some(operations) = self.operations {
@@ -99,5 +136,12 @@ const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) ->
 
 /// A record that is kept like a register's, but stands at a place of its own.
 const fn settings<R: Resource>(actions: fn(&mut Api<'_>)) -> Room {
-    Room { kind: R::KIND, example: R::example, replay: Replay::of::<R>(), operations: None, mount: |_, _| {}, actions }
+    Room {
+        kind: R::KIND,
+        example: R::example,
+        replay: Replay::of::<R>(),
+        operations: None,
+        mount: |_, _| {},
+        actions,
+    }
 }

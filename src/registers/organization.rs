@@ -1,11 +1,14 @@
-//! The organization itself (ISO/IEC 27001:2022 4.1): its name, the time zone that says which day it is there, its locale. A record like any
-//! other, with one of it in each organization; so it is changed under If-Match and stands in the ledger.
+//! The organization itself (ISO/IEC 27001:2022 4.1): its name, the time zone that says which day it
+//! is there, its locale. A record like any other, with one of it in each organization; so it is
+//! changed under If-Match and stands in the ledger.
 use crate::core::{Invalid, Result, VersionKey};
 use crate::db::{Conn, schema::organizations as o, schema::versions as v};
 use crate::http::describe::{Changed, Found};
 use crate::http::{Answer, Change, Guard, Input, Read, Then};
 use crate::records::ask::Moments;
-use crate::records::{By, Condition, Kind, Part, Known, Limit, Record, Resource, Selector, Stateless, Stored};
+use crate::records::{
+    By, Condition, Kind, Known, Limit, Part, Record, Resource, Selector, Stateless, Stored,
+};
 use actix_web::{HttpRequest, get, patch};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -32,7 +35,8 @@ pub struct Organization {
     #[validate(range(min = 1, max = 3650))]
     #[schema(minimum = 1, maximum = 3650)]
     pub evidence_default_valid_days: i32,
-    /// Days until a record that is reviewed at intervals is looked at again, where neither its level nor the request says so.
+    /// Days until a record that is reviewed at intervals is looked at again, where neither its
+    /// level nor the request says so.
     #[serde(default = "a_year")]
     #[validate(range(min = 1, max = 3650))]
     #[schema(minimum = 1, maximum = 3650)]
@@ -62,23 +66,45 @@ impl Resource for Organization {
         code: "ORG",
         about: "The organization and its settings (4.1).",
         limited_by: &[
-            (Limit::Scopes, By::ReadOnly("its name and its time zone are needed to read anything")),
-            (Limit::Frameworks, By::ReadOnly("its name and its time zone are needed to read anything")),
-            (Limit::Controls, By::ReadOnly("its name and its time zone are needed to read anything")),
-            (Limit::Sources, By::ReadOnly("its name and its time zone are needed to read anything")),
-            (Limit::Period, By::ReadOnly("its name and its time zone are needed to read anything")),
+            (
+                Limit::Scopes,
+                By::ReadOnly("its name and its time zone are needed to read anything"),
+            ),
+            (
+                Limit::Frameworks,
+                By::ReadOnly("its name and its time zone are needed to read anything"),
+            ),
+            (
+                Limit::Controls,
+                By::ReadOnly("its name and its time zone are needed to read anything"),
+            ),
+            (
+                Limit::Sources,
+                By::ReadOnly("its name and its time zone are needed to read anything"),
+            ),
+            (
+                Limit::Period,
+                By::ReadOnly("its name and its time zone are needed to read anything"),
+            ),
         ],
         counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;
     fn example() -> Value {
-        json!({"name": "Example Shop", "time_zone": "Europe/Berlin", "locale": "en", "evidence_default_valid_days": 365, "review_every_days": 365})
+        json!({"name": "Example Shop", "time_zone": "Europe/Berlin", "locale": "en",
+            "evidence_default_valid_days": 365, "review_every_days": 365})
     }
     fn faults(&self) -> Vec<Invalid> {
         let unknown = self.time_zone.parse::<chrono_tz::Tz>().is_err();
         unknown
-            .then(|| Invalid::body("/time_zone", "unknown_time_zone", "an IANA time zone such as Europe/Berlin is needed"))
+            .then(|| {
+                Invalid::body(
+                    "/time_zone",
+                    "unknown_time_zone",
+                    "an IANA time zone such as Europe/Berlin is needed",
+                )
+            })
             .into_iter()
             .collect()
     }
@@ -86,35 +112,78 @@ impl Resource for Organization {
 
 impl Stored for Organization {
     type Filter = NoFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
-        let (own, key) = (&record.own, (o::tenant_id.eq(tenant), o::id.eq(id), o::version.eq(version)));
-        let days = (o::evidence_default_valid_days.eq(own.evidence_default_valid_days), o::review_every_days.eq(own.review_every_days));
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
+        let (own, key) = (
+            &record.own,
+            (
+                o::tenant_id.eq(tenant),
+                o::id.eq(id),
+                o::version.eq(version),
+            ),
+        );
+        let days = (
+            o::evidence_default_valid_days.eq(own.evidence_default_valid_days),
+            o::review_every_days.eq(own.review_every_days),
+        );
         let row = (key, o::time_zone.eq(&own.time_zone), days);
         diesel::insert_into(o::table).values(row).execute(conn)
     }
     fn matching(_: &NoFilter, _: &Moments) -> Condition {
-        Box::new(exists(o::table.filter(o::tenant_id.eq(v::tenant_id).and(o::id.eq(v::id)).and(o::version.eq(v::version)))))
+        Box::new(exists(
+            o::table.filter(
+                o::tenant_id
+                    .eq(v::tenant_id)
+                    .and(o::id.eq(v::id))
+                    .and(o::version.eq(v::version)),
+            ),
+        ))
     }
 }
 
 /// Get the organization
 ///
 /// Its name, time zone, locale and defaults.
-#[utoipa::path(operation_id = "getOrganization", tag = "organization", security(("bearer" = [])), params(crate::http::document::Past), responses(Found<Organization>))]
+#[utoipa::path(operation_id = "getOrganization", tag = "organization", security(("bearer" = [])),
+    params(crate::http::document::Past), responses(Found<Organization>))]
 #[get("/v1/organization")]
-pub async fn get_organization(guard: Guard<Read<Organization>>, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &[])?, Selector::Id(guard.caller().tenant.record()));
-    guard.glance(then.as_of, move |reader| reader.shown::<Organization>(&selector, true).map(Answer::shown)).await
+pub async fn get_organization(
+    guard: Guard<Read<Organization>>,
+    request: HttpRequest,
+) -> Result<Answer> {
+    let (then, selector) = (
+        Then::read(&request, &[])?,
+        Selector::Id(guard.caller().tenant.record()),
+    );
+    guard
+        .glance(then.as_of, move |reader| {
+            reader
+                .shown::<Organization>(&selector, true)
+                .map(Answer::shown)
+        })
+        .await
 }
 
 /// Change the organization
 ///
 /// A JSON merge patch (RFC 7396).
-#[utoipa::path(operation_id = "updateOrganization", tag = "organization", security(("bearer" = [])), params(crate::http::document::Versioned),
-    request_body(content = ref("#/components/schemas/OrganizationPatch"), content_type = "application/merge-patch+json"), responses(Changed<Organization>))]
+#[utoipa::path(operation_id = "updateOrganization", tag = "organization",
+    security(("bearer" = [])), params(crate::http::document::Versioned),
+    request_body(content = ref("#/components/schemas/OrganizationPatch"),
+        content_type = "application/merge-patch+json"), responses(Changed<Organization>))]
 #[patch("/v1/organization")]
-pub async fn update_organization(guard: Guard<Change<Organization>>, known: Known, input: Input) -> Result<Answer> {
-    let (selector, patch) = (Selector::Id(guard.caller().tenant.record()), input.patch::<Organization>().await?);
+pub async fn update_organization(
+    guard: Guard<Change<Organization>>,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
+    let (selector, patch) = (
+        Selector::Id(guard.caller().tenant.record()),
+        input.patch::<Organization>().await?,
+    );
     guard
         .effect(&[], move |tx| {
             let stored = tx.load::<Organization>(&selector, &known)?;
@@ -126,7 +195,10 @@ pub async fn update_organization(guard: Guard<Change<Organization>>, known: Know
 
 /// Mounts the organization: it has no list and cannot be created or archived through the API.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    let does = crate::http::Operations { update: true, ..crate::http::Operations::READ };
+    let does = crate::http::Operations {
+        update: true,
+        ..crate::http::Operations::READ
+    };
     crate::http::describe::schemas::<Organization>(api.document, does);
     api.service(get_organization);
     api.service(update_organization);

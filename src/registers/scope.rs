@@ -1,14 +1,18 @@
-//! Scope of the ISMS (ISO/IEC 27001:2022 4.3): what it covers, where its borders are, and what it leaves out, each with a justification.
-//! Several scopes may stand side by side.
-use crate::registers::revision;
-use crate::registers::revision::Revised;
+//! Scope of the ISMS (ISO/IEC 27001:2022 4.3): what it covers, where its borders are, and what it
+//! leaves out, each with a justification. Several scopes may stand side by side.
 use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::scopes as s, schema::versions as v};
 use crate::http::describe::{Changed, Found, Refusals};
 use crate::http::handlers::Comment;
-use crate::http::{Answer, Approve, At, Because, Guard, Input, Read, Retire, Return, Revise, Submit, transit};
+use crate::http::{
+    Answer, Approve, At, Because, Guard, Input, Read, Retire, Return, Revise, Submit, transit,
+};
 use crate::records::ask::Moments;
-use crate::records::{By, Condition, Kind, Part, Known, Limit, Record, Resource, Stored, Tx, unasked};
+use crate::records::{
+    By, Condition, Kind, Known, Limit, Part, Record, Resource, Stored, Tx, unasked,
+};
+use crate::registers::revision;
+use crate::registers::revision::Revised;
 use actix_web::{HttpRequest, get, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -83,7 +87,14 @@ pub struct Exclusion {
 /// Each entry is a line of 1 to 500 characters.
 pub fn lines(entries: &[String]) -> Result<(), validator::ValidationError> {
     let fits = |line: &String| (1..=500).contains(&line.chars().count());
-    if entries.iter().all(fits) { Ok(()) } else { Err(crate::records::spine::fault("lines", "each entry has 1 to 500 characters")) }
+    if entries.iter().all(fits) {
+        Ok(())
+    } else {
+        Err(crate::records::spine::fault(
+            "lines",
+            "each entry has 1 to 500 characters",
+        ))
+    }
 }
 
 /// What a list of scopes can be filtered by.
@@ -106,23 +117,50 @@ impl Resource for Scope {
         initial: "draft",
         limited_by: &[
             (Limit::Scopes, By::Itself),
-            (Limit::Frameworks, By::ReadOnly("a statement of applicability is of a scope; other frameworks that it names are left out")),
-            (Limit::Controls, By::ReadOnly("controls and evidence are read with the name of their scope")),
-            (Limit::Sources, By::ReadOnly("evidence is read with the name of its scope")),
-            (Limit::Period, By::ReadOnly("evidence is read with the name of its scope")),
+            (
+                Limit::Frameworks,
+                By::ReadOnly(
+                    "a statement of applicability is of a scope; other frameworks that it names \
+                        are left out",
+                ),
+            ),
+            (
+                Limit::Controls,
+                By::ReadOnly("controls and evidence are read with the name of their scope"),
+            ),
+            (
+                Limit::Sources,
+                By::ReadOnly("evidence is read with the name of its scope"),
+            ),
+            (
+                Limit::Period,
+                By::ReadOnly("evidence is read with the name of its scope"),
+            ),
         ],
-        transitions: &[revision::SUBMIT, revision::APPROVE, revision::RETURN, revision::REVISE, revision::RETIRE],
+        transitions: &[
+            revision::SUBMIT,
+            revision::APPROVE,
+            revision::RETURN,
+            revision::REVISE,
+            revision::RETIRE,
+        ],
         done: &["retired"],
         reviewed: true,
         ..Kind::PLAIN
     };
     type State = Revised;
     fn example() -> Value {
-        json!({"name": "Online shop", "statement": "Development and operation of the online shop.", "business_units": ["Engineering"], "locations": ["Frankfurt"],
-            "exclusions": [{"item": "Warehouse", "justification": "No information of the shop is processed there."}], "frameworks": ["iso-27001-2022"]})
+        json!({"name": "Online shop", "statement": "Development and operation of the online \
+            shop.", "business_units": ["Engineering"], "locations": ["Frankfurt"],
+            "exclusions": [{"item": "Warehouse", "justification": "No information of the shop is \
+                processed there."}], "frameworks": ["iso-27001-2022"]})
     }
     fn frameworks(&self) -> Vec<(String, &str)> {
-        self.frameworks.iter().enumerate().map(|(n, slug)| (format!("/frameworks/{n}"), slug.as_str())).collect()
+        self.frameworks
+            .iter()
+            .enumerate()
+            .map(|(n, slug)| (format!("/frameworks/{n}"), slug.as_str()))
+            .collect()
     }
     fn changeable(record: &Record<Self>) -> Result<()> {
         revision::changeable(record)
@@ -137,64 +175,127 @@ impl Resource for Scope {
 
 impl Stored for Scope {
     type Filter = ScopeFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
-        let (state, key) = (&record.state, (s::tenant_id.eq(tenant), s::id.eq(id), s::version.eq(version)));
-        let row = (key, s::revision.eq(state.revision), s::revision_in_force.eq(state.revision_in_force));
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
+        let (state, key) = (
+            &record.state,
+            (
+                s::tenant_id.eq(tenant),
+                s::id.eq(id),
+                s::version.eq(version),
+            ),
+        );
+        let row = (
+            key,
+            s::revision.eq(state.revision),
+            s::revision_in_force.eq(state.revision_in_force),
+        );
         diesel::insert_into(s::table).values(row).execute(conn)
     }
     fn matching(filter: &ScopeFilter, _: &Moments) -> Condition {
-        let own = s::table.filter(s::tenant_id.eq(v::tenant_id).and(s::id.eq(v::id)).and(s::version.eq(v::version)));
-        Box::new(exists(own.filter(s::revision_in_force.is_not_null().eq_any(filter.in_force.clone()).or(unasked(&filter.in_force)))))
+        let own = s::table.filter(
+            s::tenant_id
+                .eq(v::tenant_id)
+                .and(s::id.eq(v::id))
+                .and(s::version.eq(v::version)),
+        );
+        Box::new(exists(
+            own.filter(
+                s::revision_in_force
+                    .is_not_null()
+                    .eq_any(filter.in_force.clone())
+                    .or(unasked(&filter.in_force)),
+            ),
+        ))
     }
 }
 
 /// Ask for approval of a scope
 ///
 /// The draft goes into review; another person approves it.
-#[utoipa::path(operation_id = "submitScope", tag = "scopes", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Scope>),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[utoipa::path(operation_id = "submitScope", tag = "scopes", security(("bearer" = [])),
+    request_body = Option<Comment>, responses(Changed<Scope>),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        crate::http::document::Conditional))]
 #[post("/v1/scopes/{id}/submit")]
-pub async fn submit(guard: Guard<Submit<Scope>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn submit(
+    guard: Guard<Submit<Scope>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     revision::submit(guard, at, known, input).await
 }
 
 /// Approve a scope
 ///
-/// Puts the revision in force. Whoever submitted it cannot approve it: persons are compared, not credentials.
-#[utoipa::path(operation_id = "approveScope", tag = "scopes", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Scope>),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Decided))]
+/// Puts the revision in force. Whoever submitted it cannot approve it: persons are compared, not
+/// credentials.
+#[utoipa::path(operation_id = "approveScope", tag = "scopes", security(("bearer" = [])),
+    request_body = Option<Comment>, responses(Changed<Scope>),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        crate::http::document::Decided))]
 #[post("/v1/scopes/{id}/approve")]
-pub async fn approve(guard: Guard<Approve<Scope>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn approve(
+    guard: Guard<Approve<Scope>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     revision::approve(guard, at, known, input).await
 }
 
 /// Return a scope
 ///
 /// Sends it back to draft, with the reason.
-#[utoipa::path(operation_id = "returnScope", tag = "scopes", security(("bearer" = [])), request_body = Because, responses(Changed<Scope>),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[utoipa::path(operation_id = "returnScope", tag = "scopes", security(("bearer" = [])),
+    request_body = Because, responses(Changed<Scope>),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        crate::http::document::Conditional))]
 #[post("/v1/scopes/{id}/return")]
-pub async fn return_scope(guard: Guard<Return<Scope>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn return_scope(
+    guard: Guard<Return<Scope>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     revision::return_to_draft(guard, at, known, input).await
 }
 
 /// Revise a scope
 ///
 /// Opens the next revision as a draft; the one in force stays.
-#[utoipa::path(operation_id = "reviseScope", tag = "scopes", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Scope>),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[utoipa::path(operation_id = "reviseScope", tag = "scopes", security(("bearer" = [])),
+    request_body = Option<Comment>, responses(Changed<Scope>),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        crate::http::document::Conditional))]
 #[post("/v1/scopes/{id}/revise")]
-pub async fn revise(guard: Guard<Revise<Scope>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn revise(
+    guard: Guard<Revise<Scope>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     revision::revise(guard, at, known, input).await
 }
 
 /// Retire a scope
 ///
 /// The scope is no longer in use.
-#[utoipa::path(operation_id = "retireScope", tag = "scopes", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Scope>),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[utoipa::path(operation_id = "retireScope", tag = "scopes", security(("bearer" = [])),
+    request_body = Option<Comment>, responses(Changed<Scope>),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        crate::http::document::Conditional))]
 #[post("/v1/scopes/{id}/retire")]
-pub async fn retire(guard: Guard<Retire<Scope>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn retire(
+    guard: Guard<Retire<Scope>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     let out = |_: &mut Tx<'_, _>, record: &mut Record<Scope>, _: Comment| {
         record.state.revision_in_force = None;
         Ok(())
@@ -206,8 +307,10 @@ pub async fn retire(guard: Guard<Retire<Scope>>, at: At, known: Known, input: In
 ///
 /// What was approved, newest first.
 #[utoipa::path(operation_id = "listScopeRevisions", tag = "scopes", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The revisions.", body = revision::Revisions), crate::http::describe::Unchanged, Refusals))]
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        crate::http::document::Past),
+    responses((status = 200, description = "The revisions.", body = revision::Revisions),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/scopes/{id}/revisions")]
 pub async fn revisions(guard: Guard<Read<Scope>>, at: At, request: HttpRequest) -> Result<Answer> {
     revision::list(guard, at, request).await
@@ -217,10 +320,15 @@ pub async fn revisions(guard: Guard<Read<Scope>>, at: At, request: HttpRequest) 
 ///
 /// The scope as it was approved.
 #[utoipa::path(operation_id = "getScopeRevision", tag = "scopes", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The revision.", minimum = 1), crate::http::document::Past),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        ("n" = i32, Path, description = "The revision.", minimum = 1), crate::http::document::Past),
     responses(Found<Scope>))]
 #[get("/v1/scopes/{id}/revisions/{n}")]
-pub async fn revision_of(guard: Guard<Read<Scope>>, at: At, request: HttpRequest) -> Result<Answer> {
+pub async fn revision_of(
+    guard: Guard<Read<Scope>>,
+    at: At,
+    request: HttpRequest,
+) -> Result<Answer> {
     revision::get(guard, at, request).await
 }
 

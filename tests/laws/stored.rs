@@ -1,4 +1,5 @@
-//! What is stored for good: images without names of accounts, images of every schema, tables that the ledger alone makes.
+//! What is stored for good: images without names of accounts, images of every schema, tables that
+//! the ledger alone makes.
 use crate::support::TestApp;
 use crate::support::make::{all, body, creates, last, make, one, rooms, tenant};
 use diesel::prelude::*;
@@ -23,25 +24,48 @@ async fn fill(app: &TestApp) {
     for room in rooms() {
         let record = make(app, room).await;
         let path = one(room, &record);
-        app.patch(&app.keys.manager, &path, "*", &json!({"tags": ["x"], "owner_id": app.keys.person})).await.expect(200);
+        app.patch(
+            &app.keys.manager,
+            &path,
+            "*",
+            &json!({"tags": ["x"], "owner_id": app.keys.person}),
+        )
+        .await
+        .expect(200);
         if creates(room) {
             let another = body(app, room, "Another").await;
-            app.post(&app.keys.manager, &all(room), &another).await.expect(201);
+            app.post(&app.keys.manager, &all(room), &another)
+                .await
+                .expect(201);
         }
     }
 }
 
 async fn no_entry_holds_the_name_of_an_account(app: &TestApp) {
     fill(app).await;
-    let accounts = v::table.filter(v::tenant_id.eq(tenant(app)).and(v::kind.eq_any(["user", "api_key"])));
+    let accounts = v::table.filter(
+        v::tenant_id
+            .eq(tenant(app))
+            .and(v::kind.eq_any(["user", "api_key"])),
+    );
     let names: Vec<String> = accounts.select(v::name).load(&mut app.conn()).unwrap();
     assert!(names.len() > 5, "{names:?}");
-    let bodies: Vec<(i64, String)> = e::table.filter(e::tenant_id.eq(tenant(app))).select((e::seq, e::body)).load(&mut app.conn()).unwrap();
+    let bodies: Vec<(i64, String)> = e::table
+        .filter(e::tenant_id.eq(tenant(app)))
+        .select((e::seq, e::body))
+        .load(&mut app.conn())
+        .unwrap();
     for (seq, body) in bodies {
         for name in &names {
-            assert!(!body.contains(&format!("\"name\":{}", json!(name))), "entry {seq} holds {name}: {body}");
+            assert!(
+                !body.contains(&format!("\"name\":{}", json!(name))),
+                "entry {seq} holds {name}: {body}"
+            );
         }
-        assert!(!body.contains("@a.example"), "entry {seq} holds an address: {body}");
+        assert!(
+            !body.contains("@a.example"),
+            "entry {seq} holds an address: {body}"
+        );
     }
 }
 
@@ -52,44 +76,101 @@ async fn actors_are_called_as_their_accounts_were_then(app: &TestApp) {
     let (path, before) = (one(room, &record), last(app));
     let tag = app.get(manager, &path).await.expect(200).etag();
     let list = app.get(manager, &all(room)).await.expect(200).etag();
-    assert_eq!((&record["created_by"]["name"], &record["updated_by"]["name"]), (&json!("First key"), &json!("First key")));
+    assert_eq!(
+        (&record["created_by"]["name"], &record["updated_by"]["name"]),
+        (&json!("First key"), &json!("First key"))
+    );
     let key = record["created_by"]["id"].as_str().unwrap();
-    app.patch(admin, &format!("/v1/api-keys/{key}"), "*", &json!({"name": "Zweiter \"Schlüssel\""})).await.expect(200);
+    app.patch(
+        admin,
+        &format!("/v1/api-keys/{key}"),
+        "*",
+        &json!({"name": "Zweiter \"Schlüssel\""}),
+    )
+    .await
+    .expect(200);
     let named = |value: &Value, name: &str| assert_eq!(value["name"], name, "{value}");
     let now = app.get(manager, &path).await.expect(200);
     named(&now.json()["created_by"], "Zweiter \"Schlüssel\"");
     assert_ne!(now.etag(), tag, "the tag does not know the new name");
-    app.get_with(manager, &path, &[("If-None-Match", &tag)]).await.expect(200);
-    app.get_with(manager, &path, &[("If-None-Match", &now.etag())]).await.expect(304);
-    app.get_with(manager, &all(room), &[("If-None-Match", &list)]).await.expect(200);
-    let then = app.get(manager, &format!("{path}?as_of=seq:{before}")).await.expect(200).json();
+    app.get_with(manager, &path, &[("If-None-Match", &tag)])
+        .await
+        .expect(200);
+    app.get_with(manager, &path, &[("If-None-Match", &now.etag())])
+        .await
+        .expect(304);
+    app.get_with(manager, &all(room), &[("If-None-Match", &list)])
+        .await
+        .expect(200);
+    let then = app
+        .get(manager, &format!("{path}?as_of=seq:{before}"))
+        .await
+        .expect(200)
+        .json();
     named(&then["created_by"], "First key");
-    let then = app.get(manager, &format!("{}?as_of=seq:{before}", all(room))).await.data().pop().unwrap();
+    let then = app
+        .get(manager, &format!("{}?as_of=seq:{before}", all(room)))
+        .await
+        .data()
+        .pop()
+        .unwrap();
     named(&then["updated_by"], "First key");
-    let history = app.get(manager, &format!("{path}/history?include=body")).await.expect(200).json();
+    let history = app
+        .get(manager, &format!("{path}/history?include=body"))
+        .await
+        .expect(200)
+        .json();
     named(&history["data"][0]["actor"], "Zweiter \"Schlüssel\"");
-    named(&history["data"][0]["body"]["created_by"], "Zweiter \"Schlüssel\"");
-    let events = app.get(manager, &format!("/v1/events?after={}", before - 1)).await.data();
+    named(
+        &history["data"][0]["body"]["created_by"],
+        "Zweiter \"Schlüssel\"",
+    );
+    let events = app
+        .get(manager, &format!("/v1/events?after={}", before - 1))
+        .await
+        .data();
     named(&events[0]["actor"], "Zweiter \"Schlüssel\"");
     // An old tag is good for a change still: a name is no part of the version.
-    let changed = app.patch(manager, &path, &tag, &json!({"tags": ["y"]})).await.expect(200).json();
+    let changed = app
+        .patch(manager, &path, &tag, &json!({"tags": ["y"]}))
+        .await
+        .expect(200)
+        .json();
     named(&changed["updated_by"], "Zweiter \"Schlüssel\"");
     // A rename that is undone leaves nothing behind.
     let batch = json!({"mode": "atomic", "items": [
-        {"action": "patch", "id": key, "if_match": 2, "body": {"name": "Nobody"}}, {"action": "patch", "id": key, "if_match": 77, "body": {"name": "x"}}]});
+        {"action": "patch", "id": key, "if_match": 2, "body": {"name": "Nobody"}},
+            {"action": "patch", "id": key, "if_match": 77, "body": {"name": "x"}}]});
     let _ = app.post(admin, "/v1/api-keys/batch", &batch).await;
-    named(&app.get(manager, &path).await.expect(200).json()["created_by"], "Zweiter \"Schlüssel\"");
+    named(
+        &app.get(manager, &path).await.expect(200).json()["created_by"],
+        "Zweiter \"Schlüssel\"",
+    );
 }
 
 /// Clears the personal half of a record's newest version, as an erasure does.
 fn erase(app: &TestApp, id: &str) {
     let (conn, id) = (&mut app.conn(), Id::parse(id).unwrap());
     let of_it = e::table.filter(e::tenant_id.eq(tenant(app)).and(e::record_id.eq(id)));
-    let seq: i64 = of_it.order(e::seq.desc()).select(e::seq).first(conn).unwrap();
+    let seq: i64 = of_it
+        .order(e::seq.desc())
+        .select(e::seq)
+        .first(conn)
+        .unwrap();
     let by = last(app);
     assert!(by > seq, "an erasure is a later entry");
-    let gone = (e::personal.eq(None::<String>), e::personal_salt.eq(None::<Vec<u8>>), e::erased_by.eq(Some(by)));
-    assert_eq!(diesel::update(e::table.find((tenant(app), seq))).set(gone).execute(conn).unwrap(), 1);
+    let gone = (
+        e::personal.eq(None::<String>),
+        e::personal_salt.eq(None::<Vec<u8>>),
+        e::erased_by.eq(Some(by)),
+    );
+    assert_eq!(
+        diesel::update(e::table.find((tenant(app), seq)))
+            .set(gone)
+            .execute(conn)
+            .unwrap(),
+        1
+    );
 }
 
 async fn an_erased_record_is_read_and_changed(app: &TestApp) {
@@ -104,24 +185,55 @@ async fn an_erased_record_is_read_and_changed(app: &TestApp) {
             assert_eq!(read[*name], Value::Null, "{}", room.kind.path);
         }
         app.get(manager, &all(room)).await.expect(200);
-        app.get(manager, &format!("{path}/history?include=body")).await.expect(200);
-        let changed = app.patch(manager, &path, "*", &json!({"tags": ["x"]})).await.expect(200).json();
+        app.get(manager, &format!("{path}/history?include=body"))
+            .await
+            .expect(200);
+        let changed = app
+            .patch(manager, &path, "*", &json!({"tags": ["x"]}))
+            .await
+            .expect(200)
+            .json();
         if room.kind.personal.contains(&"name") {
-            assert_eq!(changed["name"], format!("Erased {}", record["code"].as_str().unwrap()));
+            assert_eq!(
+                changed["name"],
+                format!("Erased {}", record["code"].as_str().unwrap())
+            );
         }
         app.delete(manager, &path, "*").await.expect(204);
-        app.act(manager, &format!("{path}/restore"), &json!({})).await.expect(200);
+        app.act(manager, &format!("{path}/restore"), &json!({}))
+            .await
+            .expect(200);
     }
     for (path, id) in [
         ("users", &app.keys.contributor_user),
-        ("api-keys", &app.get(&app.keys.collector, "/v1/me").await.json()["actor"]["id"].as_str().unwrap().to_owned()),
+        (
+            "api-keys",
+            &app.get(&app.keys.collector, "/v1/me").await.json()["actor"]["id"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        ),
     ] {
         make(app, rooms().next().unwrap()).await;
         erase(app, id);
-        app.get(admin, &format!("/v1/{path}/{id}")).await.expect(200);
+        app.get(admin, &format!("/v1/{path}/{id}"))
+            .await
+            .expect(200);
         app.get(admin, &format!("/v1/{path}")).await.expect(200);
-        let changed = app.patch(admin, &format!("/v1/{path}/{id}"), "*", &json!({"tags": ["x"]})).await.expect(200).json();
-        assert_eq!(changed["name"], format!("Erased {}", changed["code"].as_str().unwrap()));
+        let changed = app
+            .patch(
+                admin,
+                &format!("/v1/{path}/{id}"),
+                "*",
+                &json!({"tags": ["x"]}),
+            )
+            .await
+            .expect(200)
+            .json();
+        assert_eq!(
+            changed["name"],
+            format!("Erased {}", changed["code"].as_str().unwrap())
+        );
     }
 }
 
@@ -131,18 +243,33 @@ struct Line {
     line: String,
 }
 fn lines(conn: &mut Conn, sql: &str) -> Vec<String> {
-    sql_query(sql).load::<Line>(conn).unwrap().into_iter().map(|row| row.line).collect()
+    sql_query(sql)
+        .load::<Line>(conn)
+        .unwrap()
+        .into_iter()
+        .map(|row| row.line)
+        .collect()
 }
 /// Every row of every derived table.
 fn derived(app: &TestApp) -> BTreeMap<String, Vec<String>> {
     let conn = &mut app.conn();
     let own = isms::api::kinds().map(|kind| kind.table());
-    let tables = own.chain(["versions", "links", "requirement_links", "records"].map(str::to_owned));
+    let tables =
+        own.chain(["versions", "links", "requirement_links", "records"].map(str::to_owned));
     let rows = |table: String| {
         let sql = match app.embedded() {
             true => {
-                let columns = lines(conn, &format!("SELECT 'quote(\"' || name || '\")' AS line FROM pragma_table_info('{table}')"));
-                format!("SELECT {} AS line FROM {table} ORDER BY 1", columns.join(" || ',' || "))
+                let columns = lines(
+                    conn,
+                    &format!(
+                        "SELECT 'quote(\"' || name || '\")' AS line FROM \
+                            pragma_table_info('{table}')"
+                    ),
+                );
+                format!(
+                    "SELECT {} AS line FROM {table} ORDER BY 1",
+                    columns.join(" || ',' || ")
+                )
             }
             false => format!("SELECT row_to_json(t)::text AS line FROM {table} t ORDER BY 1"),
         };
@@ -162,8 +289,13 @@ async fn what_is_derived_is_rebuilt_from_the_ledger(app: &TestApp) {
     assert_eq!(count, before["records"].len());
     assert_eq!(derived(app), before);
     // What does not come from the ledger goes.
-    diesel::update(v::table).set((v::name.eq("forged"), v::status.eq("forged"))).execute(&mut app.conn()).unwrap();
-    sql_query("UPDATE assets SET classification = 'forged'").execute(&mut app.conn()).unwrap();
+    diesel::update(v::table)
+        .set((v::name.eq("forged"), v::status.eq("forged")))
+        .execute(&mut app.conn())
+        .unwrap();
+    sql_query("UPDATE assets SET classification = 'forged'")
+        .execute(&mut app.conn())
+        .unwrap();
     rebuild::rebuild(&database, &kinds).unwrap();
     assert_eq!(derived(app), before);
 }
@@ -172,40 +304,63 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images")
 }
 
-/// Every image that a released version could have written is read by this one. A new schema of a kind gets new images beside the old ones, which stay:
-/// `ISMS_WRITE_IMAGES=sqlite:…/isms.db cargo test write_golden_images` adds those that a database (of `isms demo`, say) has.
+/// Every image that a released version could have written is read by this one. A new schema of a
+/// kind gets new images beside the old ones, which stay: `ISMS_WRITE_IMAGES=sqlite:…/isms.db cargo
+/// test write_golden_images` adds those that a database (of `isms demo`, say) has.
 #[actix_web::test]
 async fn golden_images_load() {
     isms::api::introduce();
     for replay in isms::api::replays() {
         let folder = golden().join(replay.kind.name);
         let mut seen = vec![0; usize::try_from(replay.kind.schema).unwrap() + 1];
-        for file in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+        for file in
+            std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+        {
             let path = file.unwrap().path();
-            let schema: i16 = path.file_name().unwrap().to_str().unwrap().split('-').next().unwrap().parse().unwrap();
+            let schema: i16 = path
+                .file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .split('-')
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap();
             seen[usize::try_from(schema).unwrap()] += 1;
             let golden: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
             let canonical = |value: &Value| isms::core::json::canonical(value).unwrap();
             let personal = (!golden["personal"].is_null()).then(|| canonical(&golden["personal"]));
             let body = canonical(&golden["body"]);
-            let read = (replay.read)(schema, &body, personal.as_deref()).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let read = (replay.read)(schema, &body, personal.as_deref())
+                .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
             if schema == replay.kind.schema {
                 assert_eq!(read, (body.clone(), personal.clone()), "{}", path.display());
             }
             // Its personal half may be erased any day.
-            let erased = (replay.read)(schema, &body, None).unwrap_or_else(|e| panic!("{} erased: {e}", path.display()));
+            let erased = (replay.read)(schema, &body, None)
+                .unwrap_or_else(|e| panic!("{} erased: {e}", path.display()));
             assert_eq!(erased.1.is_some(), !replay.kind.personal.is_empty());
         }
-        assert!(seen[1..].iter().all(|count| *count > 0), "{}: no golden image of a schema: {seen:?}", replay.kind.name);
+        assert!(
+            seen[1..].iter().all(|count| *count > 0),
+            "{}: no golden image of a schema: {seen:?}",
+            replay.kind.name
+        );
     }
 }
 
 #[actix_web::test]
 async fn write_golden_images() {
-    let Ok(url) = std::env::var("ISMS_WRITE_IMAGES") else { return };
-    let mut conn: Conn = r2d2::ManageConnection::connect(&isms::db::Manager::new(&url).unwrap()).unwrap();
+    let Ok(url) = std::env::var("ISMS_WRITE_IMAGES") else {
+        return;
+    };
+    let mut conn: Conn =
+        r2d2::ManageConnection::connect(&isms::db::Manager::new(&url).unwrap()).unwrap();
     type Found = (String, i16, String, Option<String>, String);
-    let rows = e::table.order(e::seq).select((e::kind, e::schema, e::body, e::personal, e::action));
+    let rows = e::table
+        .order(e::seq)
+        .select((e::kind, e::schema, e::body, e::personal, e::action));
     for (kind, schema, body, personal, action) in rows.load::<Found>(&mut conn).unwrap() {
         let path = golden().join(&kind).join(format!("{schema}-{action}.json"));
         if path.exists() {

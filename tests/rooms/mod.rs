@@ -39,8 +39,12 @@ pub async fn key(app: &TestApp, role: &str, user: Option<&str>, limits: Value) -
     let admin = &app.keys.admin;
     let made = match user {
         None => {
-            let body = json!({"name": role, "role": role, "expires_at": "2027-11-20T00:00:00Z", "limits": limits});
-            app.post(admin, "/v1/api-keys", &body).await.expect(201).json()
+            let body = json!({"name": role, "role": role, "expires_at": "2027-11-20T00:00:00Z",
+                "limits": limits});
+            app.post(admin, "/v1/api-keys", &body)
+                .await
+                .expect(201)
+                .json()
         }
         Some(user) => {
             let path = format!("/v1/users/{user}");
@@ -48,7 +52,9 @@ pub async fn key(app: &TestApp, role: &str, user: Option<&str>, limits: Value) -
             let mut roles = account["roles"].as_array().unwrap().clone();
             if !roles.contains(&json!(role)) {
                 roles.push(json!(role));
-                app.patch(admin, &path, "*", &json!({"roles": roles})).await.expect(200);
+                app.patch(admin, &path, "*", &json!({"roles": roles}))
+                    .await
+                    .expect(200);
             }
             let login = app.login(account["email"].as_str().unwrap()).await;
             app.own_key(&login, role, limits).await
@@ -59,8 +65,13 @@ pub async fn key(app: &TestApp, role: &str, user: Option<&str>, limits: Value) -
 /// A record, by its path and what it says besides its name.
 pub async fn made(app: &TestApp, path: &str, name: &str, more: Value) -> Value {
     let mut body = json!({"name": name});
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    app.post(&app.keys.manager, &format!("/v1/{path}"), &body).await.expect(201).json()
+    body.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    app.post(&app.keys.manager, &format!("/v1/{path}"), &body)
+        .await
+        .expect(201)
+        .json()
 }
 /// Where a record is.
 pub fn at(path: &str, record: &Value) -> String {

@@ -24,10 +24,13 @@ pub fn one(room: &Room, record: &Value) -> String {
 }
 #[track_caller]
 pub fn id(record: &Value) -> &str {
-    record["id"].as_str().unwrap_or_else(|| panic!("no id: {record}"))
+    record["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no id: {record}"))
 }
 
-/// A body that makes a record; `mark` makes it another one. What it has to refer to is made first, where nothing is there.
+/// A body that makes a record; `mark` makes it another one. What it has to refer to is made first,
+/// where nothing is there.
 pub async fn body(app: &TestApp, room: &Room, mark: &str) -> Value {
     body_as(app, &app.keys.manager, room, mark).await
 }
@@ -35,12 +38,27 @@ pub async fn body_as(app: &TestApp, key: &str, room: &Room, mark: &str) -> Value
     match creates(room) {
         true => {
             let mut body = (room.example)();
-            for relation in room.kind.relations.iter().filter(|relation| relation.required) {
-                let target = rooms().find(|other| other.kind.name == relation.to).unwrap();
-                let there = app.get(key, &format!("{}?limit=1&sort=created_at", all(target))).await.data().pop();
+            for relation in room
+                .kind
+                .relations
+                .iter()
+                .filter(|relation| relation.required)
+            {
+                let target = rooms()
+                    .find(|other| other.kind.name == relation.to)
+                    .unwrap();
+                let there = app
+                    .get(key, &format!("{}?limit=1&sort=created_at", all(target)))
+                    .await
+                    .data()
+                    .pop();
                 let target = match there {
                     Some(record) => record,
-                    None => app.post(key, &all(target), &(target.example)()).await.expect(201).json(),
+                    None => app
+                        .post(key, &all(target), &(target.example)())
+                        .await
+                        .expect(201)
+                        .json(),
                 };
                 body[relation.member] = target["id"].clone();
             }
@@ -52,7 +70,8 @@ pub async fn body_as(app: &TestApp, key: &str, room: &Room, mark: &str) -> Value
         false => {
             static NEXT: AtomicU32 = AtomicU32::new(1);
             let name = format!("piece {}", NEXT.fetch_add(1, Ordering::SeqCst));
-            json!({"name": if mark.is_empty() { "Access review" } else { mark }, "source": "backup", "external_id": name, "payload": {"mark": mark}})
+            json!({"name": if mark.is_empty() { "Access review" } else { mark },
+                "source": "backup", "external_id": name, "payload": {"mark": mark}})
         }
     }
 }
@@ -74,7 +93,12 @@ pub fn tenant(app: &TestApp) -> TenantId {
 }
 /// The positions of A's ledger.
 pub fn seqs(app: &TestApp) -> Vec<i64> {
-    e::table.filter(e::tenant_id.eq(tenant(app))).order(e::seq).select(e::seq).load(&mut app.conn()).unwrap()
+    e::table
+        .filter(e::tenant_id.eq(tenant(app)))
+        .order(e::seq)
+        .select(e::seq)
+        .load(&mut app.conn())
+        .unwrap()
 }
 /// The last position of A's ledger.
 pub fn last(app: &TestApp) -> i64 {
@@ -86,7 +110,11 @@ pub async fn walk(app: &TestApp, key: &str, question: &str, limit: usize) -> Vec
     let (mut all, mut cursor) = (Vec::new(), String::new());
     let join = if question.contains('?') { '&' } else { '?' };
     loop {
-        let page = app.get(key, &format!("{question}{join}limit={limit}{cursor}")).await.expect(200).json();
+        let page = app
+            .get(key, &format!("{question}{join}limit={limit}{cursor}"))
+            .await
+            .expect(200)
+            .json();
         let data = page["data"].as_array().unwrap();
         assert!(data.len() <= limit);
         all.extend(data.clone());

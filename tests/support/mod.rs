@@ -61,7 +61,10 @@ pub struct Settings {
 }
 impl Default for Settings {
     fn default() -> Self {
-        Settings { rate_limit: 0, file_limit: 1 << 20 }
+        Settings {
+            rate_limit: 0,
+            file_limit: 1 << 20,
+        }
     }
 }
 
@@ -80,7 +83,8 @@ impl Reply {
     }
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or_else(|e| panic!("{}: {e}: {} {}", self.of, self.status, self.text()))
+        serde_json::from_slice(&self.bytes)
+            .unwrap_or_else(|e| panic!("{}: {e}: {} {}", self.of, self.status, self.text()))
     }
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
@@ -96,24 +100,32 @@ impl Reply {
         problem
     }
     pub fn header(&self, name: &str) -> Option<String> {
-        self.headers.get(name).map(|value| value.to_str().unwrap().to_owned())
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().unwrap().to_owned())
     }
     #[track_caller]
     pub fn etag(&self) -> String {
-        self.header("etag").unwrap_or_else(|| panic!("{}: no ETag", self.of))
+        self.header("etag")
+            .unwrap_or_else(|| panic!("{}: no ETag", self.of))
     }
     /// The members `data` of a list.
     #[track_caller]
     pub fn data(self) -> Vec<Value> {
         let reply = self.expect(200);
-        reply.json()["data"].as_array().cloned().unwrap_or_else(|| panic!("{}: no data", reply.of))
+        reply.json()["data"]
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| panic!("{}: no data", reply.of))
     }
     /// The places of the faults, in order, each once.
     #[track_caller]
     pub fn pointers(self) -> Vec<String> {
         let problem = self.problem(422, "validation_failed");
         let faults = problem["errors"].as_array().unwrap().iter();
-        let mut pointers: Vec<String> = faults.map(|fault| fault["pointer"].as_str().unwrap().to_owned()).collect();
+        let mut pointers: Vec<String> = faults
+            .map(|fault| fault["pointer"].as_str().unwrap().to_owned())
+            .collect();
         pointers.dedup();
         pointers
     }
@@ -127,7 +139,11 @@ impl TestApp {
         let template = template::sqlite().await;
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("isms.db"), &template.file).unwrap();
-        std::fs::write(dir.path().join(isms::db::sessions::FILE), &template.sessions).unwrap();
+        std::fs::write(
+            dir.path().join(isms::db::sessions::FILE),
+            &template.sessions,
+        )
+        .unwrap();
         let url = format!("sqlite:{}/isms.db", dir.path().display());
         TestApp::at(url, dir, Some(template), settings).await
     }
@@ -139,11 +155,22 @@ impl TestApp {
         let server = postgres::server()?;
         let template = template::postgresql(server).await;
         let own = server.copy(template::NAME);
-        let mut app = TestApp::at(own.url.clone(), tempfile::tempdir().unwrap(), Some(template), settings).await;
+        let mut app = TestApp::at(
+            own.url.clone(),
+            tempfile::tempdir().unwrap(),
+            Some(template),
+            settings,
+        )
+        .await;
         app.database = Some(own);
         Some(app)
     }
-    async fn at(url: String, dir: tempfile::TempDir, template: Option<&template::Template>, settings: Settings) -> TestApp {
+    async fn at(
+        url: String,
+        dir: tempfile::TempDir,
+        template: Option<&template::Template>,
+        settings: Settings,
+    ) -> TestApp {
         api::introduce();
         // As the program does: what it keeps is for its owner alone.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
@@ -151,9 +178,12 @@ impl TestApp {
         if let Some(template) = template {
             use std::os::unix::fs::PermissionsExt;
             std::fs::write(&token_key_file, &template.token_key).unwrap();
-            std::fs::set_permissions(&token_key_file, std::fs::Permissions::from_mode(0o600)).unwrap();
+            std::fs::set_permissions(&token_key_file, std::fs::Permissions::from_mode(0o600))
+                .unwrap();
         }
-        let clock = Arc::new(AtomicI64::new(BEGIN.parse::<DateTime<Utc>>().unwrap().timestamp_millis()));
+        let clock = Arc::new(AtomicI64::new(
+            BEGIN.parse::<DateTime<Utc>>().unwrap().timestamp_millis(),
+        ));
         let hands = clock.clone();
         let plan = Plan {
             database_url: &url,
@@ -162,21 +192,35 @@ impl TestApp {
             readers: 4,
             rate_limit: settings.rate_limit,
             file_limit: settings.file_limit,
-            clock: Clock::from_fn(move || DateTime::from_timestamp_millis(hands.load(Ordering::SeqCst)).unwrap()),
+            clock: Clock::from_fn(move || {
+                DateTime::from_timestamp_millis(hands.load(Ordering::SeqCst)).unwrap()
+            }),
         };
         let house = Data::new(House::open(&plan).unwrap());
-        let (metrics, frame) = (Data::new(Metrics::new().unwrap()), Data::new(frame::Frame { behind_tls: false }));
-        let app = App::new().app_data(house.clone()).app_data(metrics).app_data(frame);
-        let service = Rc::new(test::init_service(app.wrap(from_fn(frame::around)).configure(app::mount)).await);
+        let (metrics, frame) = (
+            Data::new(Metrics::new().unwrap()),
+            Data::new(frame::Frame { behind_tls: false }),
+        );
+        let app = App::new()
+            .app_data(house.clone())
+            .app_data(metrics)
+            .app_data(frame);
+        let service = Rc::new(
+            test::init_service(app.wrap(from_fn(frame::around)).configure(app::mount)).await,
+        );
         let same = service.clone();
         let streaming = move |request: test::TestRequest| {
             let service = same.clone();
             async move {
-                let response = test::try_call_service(&*service, request.to_request()).await.unwrap();
+                let response = test::try_call_service(&*service, request.to_request())
+                    .await
+                    .unwrap();
                 let mut body = Box::pin(response.into_body());
                 let next = move |cx: &mut std::task::Context<'_>| {
                     use actix_web::body::MessageBody;
-                    body.as_mut().poll_next(cx).map(|part| part.map(|part| part.map_err(|_| "it broke off".to_owned())))
+                    body.as_mut()
+                        .poll_next(cx)
+                        .map(|part| part.map(|part| part.map_err(|_| "it broke off".to_owned())))
                 };
                 futures_util::stream::poll_fn(next).boxed_local()
             }
@@ -191,15 +235,36 @@ impl TestApp {
                     Ok(response) => reply(of, response).await,
                     Err(error) => {
                         let response = error.error_response();
-                        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-                        Reply { status, headers, bytes: response.into_body().try_into_bytes().unwrap_or_default().to_vec(), of }
+                        let (status, headers) =
+                            (response.status().as_u16(), response.headers().clone());
+                        Reply {
+                            status,
+                            headers,
+                            bytes: response
+                                .into_body()
+                                .try_into_bytes()
+                                .unwrap_or_default()
+                                .to_vec(),
+                            of,
+                        }
                     }
                 }
             }
             .boxed_local()
         };
-        let keys = template.map(|template| template.keys.clone()).unwrap_or_default();
-        TestApp { call: Rc::new(call), streaming: Rc::new(streaming), clock, database: None, url, keys, house, dir }
+        let keys = template
+            .map(|template| template.keys.clone())
+            .unwrap_or_default();
+        TestApp {
+            call: Rc::new(call),
+            streaming: Rc::new(streaming),
+            clock,
+            database: None,
+            url,
+            keys,
+            house,
+            dir,
+        }
     }
     /// On a database that is there.
     pub async fn on(url: String, dir: tempfile::TempDir) -> TestApp {
@@ -241,9 +306,17 @@ impl TestApp {
         body: Option<&Value>,
     ) -> LocalBoxFuture<'static, Reply> {
         let bytes = body.map(|body| body.to_string().into_bytes());
-        let has = |name: &str| headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+        let has = |name: &str| {
+            headers
+                .iter()
+                .any(|(given, _)| given.eq_ignore_ascii_case(name))
+        };
         let json = [("Content-Type", "application/json")];
-        let more: &[(&str, &str)] = if bytes.is_some() && !has("Content-Type") { &json } else { &[] };
+        let more: &[(&str, &str)] = if bytes.is_some() && !has("Content-Type") {
+            &json
+        } else {
+            &[]
+        };
         self.raw(key, method, uri, &[headers, more].concat(), bytes)
     }
     pub fn raw(
@@ -254,16 +327,23 @@ impl TestApp {
         headers: &[(&str, &str)],
         body: Option<Vec<u8>>,
     ) -> LocalBoxFuture<'static, Reply> {
-        let (mut request, mut asked) = (test::TestRequest::with_uri(uri).method(method.clone()), Asked::new(method, uri, body.as_deref()));
+        let (mut request, mut asked) = (
+            test::TestRequest::with_uri(uri).method(method.clone()),
+            Asked::new(method, uri, body.as_deref()),
+        );
         if !key.is_empty() {
             request = request.insert_header((header::AUTHORIZATION, format!("Bearer {key}")));
         }
         for (name, value) in headers {
             request = request.insert_header((*name, *value));
-            asked.headers.push(((*name).to_owned(), (*value).to_owned()));
+            asked
+                .headers
+                .push(((*name).to_owned(), (*value).to_owned()));
         }
         if let Some(bytes) = body {
-            request = request.insert_header((header::CONTENT_LENGTH, bytes.len())).set_payload(bytes);
+            request = request
+                .insert_header((header::CONTENT_LENGTH, bytes.len()))
+                .set_payload(bytes);
         }
         let call = (self.call)(request);
         async move {
@@ -276,7 +356,10 @@ impl TestApp {
     /// A POST without a credential from another address.
     pub async fn from(&self, address: &str, uri: &str, body: &Value) -> Reply {
         let peer = std::net::SocketAddr::new(address.parse().unwrap(), 40_000);
-        let request = test::TestRequest::post().uri(uri).peer_addr(peer).set_json(body);
+        let request = test::TestRequest::post()
+            .uri(uri)
+            .peer_addr(peer)
+            .set_json(body);
         (self.call)(request).await
     }
     /// A new user who has set the password of all.
@@ -288,14 +371,18 @@ impl TestApp {
     /// Sets the password of all with a setup token; gives back the tokens.
     pub async fn set_up(&self, token: &Value) -> Value {
         let body = serde_json::json!({"setup_token": token, "password": PASSWORD});
-        self.post("", "/v1/auth/setup", &body).await.expect(200).json()
+        self.post("", "/v1/auth/setup", &body)
+            .await
+            .expect(200)
+            .json()
     }
     pub async fn get(&self, key: &str, uri: &str) -> Reply {
         self.send(key, Method::GET, uri, &[], None).await
     }
     /// The parts of an answer, read one by one.
     pub async fn parts(&self, key: &str, uri: &str) -> Parts {
-        let request = test::TestRequest::with_uri(uri).insert_header((header::AUTHORIZATION, format!("Bearer {key}")));
+        let request = test::TestRequest::with_uri(uri)
+            .insert_header((header::AUTHORIZATION, format!("Bearer {key}")));
         (self.streaming)(request).await
     }
     pub async fn get_with(&self, key: &str, uri: &str, headers: &[(&str, &str)]) -> Reply {
@@ -305,34 +392,55 @@ impl TestApp {
         self.send(key, Method::POST, uri, &[], Some(body)).await
     }
     pub async fn patch(&self, key: &str, uri: &str, tag: &str, body: &Value) -> Reply {
-        self.send(key, Method::PATCH, uri, &[("If-Match", tag)], Some(body)).await
+        self.send(key, Method::PATCH, uri, &[("If-Match", tag)], Some(body))
+            .await
     }
     pub async fn delete(&self, key: &str, uri: &str, tag: &str) -> Reply {
-        self.send(key, Method::DELETE, uri, &[("If-Match", tag)], None).await
+        self.send(key, Method::DELETE, uri, &[("If-Match", tag)], None)
+            .await
     }
     /// An action at whatever version; a decision at the version that its caller reads now.
     pub async fn act(&self, key: &str, uri: &str, body: &Value) -> Reply {
         let tag = self.tag_for(key, uri).await;
-        self.send(key, Method::POST, uri, &[("If-Match", &tag)], Some(body)).await
+        self.send(key, Method::POST, uri, &[("If-Match", &tag)], Some(body))
+            .await
     }
     /// What `If-Match` an action goes with.
     pub async fn tag_for(&self, key: &str, uri: &str) -> String {
-        let Some((record, verb)) = uri.rsplit_once('/') else { return "*".into() };
+        let Some((record, verb)) = uri.rsplit_once('/') else {
+            return "*".into();
+        };
         match DECISIONS.contains(&verb) {
-            true => self.get(key, record).await.header("etag").unwrap_or_else(|| "\"1\"".into()),
+            true => self
+                .get(key, record)
+                .await
+                .header("etag")
+                .unwrap_or_else(|| "\"1\"".into()),
             false => "*".into(),
         }
     }
     /// A login with the password of every user.
     pub async fn login(&self, email: &str) -> String {
-        let tokens = self.post("", "/v1/auth/login", &json!({"email": email, "password": PASSWORD})).await.expect(200).json();
+        let tokens = self
+            .post(
+                "",
+                "/v1/auth/login",
+                &json!({"email": email, "password": PASSWORD}),
+            )
+            .await
+            .expect(200)
+            .json();
         tokens["access_token"].as_str().unwrap().to_owned()
     }
     /// A key that the user of this login makes for themselves.
     pub async fn own_key(&self, login: &str, role: &str, limits: Value) -> Value {
         let account = self.get(login, "/v1/me").await.expect(200).json()["actor"]["id"].clone();
-        let body = json!({"name": format!("{role} key"), "role": role, "user_id": account, "expires_at": "2027-11-20T00:00:00Z", "limits": limits});
-        self.post(login, "/v1/api-keys", &body).await.expect(201).json()
+        let body = json!({"name": format!("{role} key"), "role": role, "user_id": account,
+            "expires_at": "2027-11-20T00:00:00Z", "limits": limits});
+        self.post(login, "/v1/api-keys", &body)
+            .await
+            .expect(201)
+            .json()
     }
 }
 
@@ -345,9 +453,15 @@ impl Drop for TestApp {
 }
 
 async fn reply(of: String, response: ServiceResponse) -> Reply {
-    let (status, headers): (StatusCode, HeaderMap) = (response.status(), response.headers().clone());
+    let (status, headers): (StatusCode, HeaderMap) =
+        (response.status(), response.headers().clone());
     let bytes = test::try_read_body(response).await.unwrap().to_vec();
-    Reply { status: status.as_u16(), headers, bytes, of }
+    Reply {
+        status: status.as_u16(),
+        headers,
+        bytes,
+        of,
+    }
 }
 
 /// Text inside a query.
@@ -361,7 +475,8 @@ macro_rules! on_both {
     ($($law:ident),+ $(,)?) => {
         mod sqlite { $(#[actix_web::test] async fn $law() { super::$law(&$crate::support::TestApp::sqlite().await).await })+ }
         mod postgresql { $(#[actix_web::test] async fn $law() {
-            if let Some(app) = $crate::support::TestApp::postgresql().await { super::$law(&app).await }
+            if let Some(app) =
+                $crate::support::TestApp::postgresql().await { super::$law(&app).await }
         })+ }
     };
 }

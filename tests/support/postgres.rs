@@ -1,4 +1,5 @@
-//! A private PostgreSQL server for this process, where its binaries are found; it ends with the process, whatever way that ends.
+//! A private PostgreSQL server for this process, where its binaries are found; it ends with the
+//! process, whatever way that ends.
 use diesel::connection::SimpleConnection;
 use isms::db::{Conn, Manager};
 use std::io::Write;
@@ -35,11 +36,20 @@ pub struct Own {
 /// The server; `None` where the PostgreSQL half does not run, which is said once.
 pub fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    let start = || match (std::env::var("ISMS_TEST_POSTGRESQL").as_deref().unwrap_or("auto"), binaries()) {
+    let start = || match (
+        std::env::var("ISMS_TEST_POSTGRESQL")
+            .as_deref()
+            .unwrap_or("auto"),
+        binaries(),
+    ) {
         ("off", _) => said("ISMS_TEST_POSTGRESQL=off: the PostgreSQL half did not run"),
         ("required" | "auto", Some(bin)) => Some(Server::start(&bin)),
-        ("auto", None) => said("PostgreSQL's binaries were not found: the PostgreSQL half did not run"),
-        ("required", None) => panic!("PostgreSQL's binaries were not found, and ISMS_TEST_POSTGRESQL=required"),
+        ("auto", None) => {
+            said("PostgreSQL's binaries were not found: the PostgreSQL half did not run")
+        }
+        ("required", None) => {
+            panic!("PostgreSQL's binaries were not found, and ISMS_TEST_POSTGRESQL=required")
+        }
         (other, _) => panic!("ISMS_TEST_POSTGRESQL is `{other}`; auto, required and off are known"),
     };
     SERVER.get_or_init(start).as_ref()
@@ -52,14 +62,31 @@ fn said(line: &str) -> Option<Server> {
 }
 
 fn binaries() -> Option<PathBuf> {
-    let asked = Command::new("pg_config").arg("--bindir").output().ok().filter(|output| output.status.success());
+    let asked = Command::new("pg_config")
+        .arg("--bindir")
+        .output()
+        .ok()
+        .filter(|output| output.status.success());
     let asked = asked.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-    let mut debian: Vec<PathBuf> =
-        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin")).collect();
-    debian.sort_by_key(|path| path.iter().rev().nth(1).and_then(|version| version.to_str()?.parse::<u32>().ok()));
+    let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .collect();
+    debian.sort_by_key(|path| {
+        path.iter()
+            .rev()
+            .nth(1)
+            .and_then(|version| version.to_str()?.parse::<u32>().ok())
+    });
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = asked.into_iter().chain(debian.into_iter().rev()).chain(std::env::split_paths(&path));
-    all.into_iter().find(|bin| bin.join("initdb").exists() && bin.join("postgres").exists())
+    let all = asked
+        .into_iter()
+        .chain(debian.into_iter().rev())
+        .chain(std::env::split_paths(&path));
+    all.into_iter()
+        .find(|bin| bin.join("initdb").exists() && bin.join("postgres").exists())
 }
 
 /// One of PostgreSQL's programs.
@@ -76,35 +103,105 @@ fn as_server(dir: &Path) -> Vec<String> {
     if text("id", &["-u"]) != "0" {
         return vec![];
     }
-    let user = if text("id", &["-u", "postgres"]).is_empty() { "nobody" } else { "postgres" };
+    let user = if text("id", &["-u", "postgres"]).is_empty() {
+        "nobody"
+    } else {
+        "postgres"
+    };
     let (uid, gid) = (text("id", &["-u", user]), text("id", &["-g", user]));
-    assert!(Command::new("chown").arg(format!("{uid}:{gid}")).arg(dir).status().unwrap().success());
-    ["setpriv", &format!("--reuid={uid}"), &format!("--regid={gid}"), "--clear-groups", "--"].map(str::to_owned).to_vec()
+    assert!(
+        Command::new("chown")
+            .arg(format!("{uid}:{gid}"))
+            .arg(dir)
+            .status()
+            .unwrap()
+            .success()
+    );
+    [
+        "setpriv",
+        &format!("--reuid={uid}"),
+        &format!("--regid={gid}"),
+        "--clear-groups",
+        "--",
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 impl Server {
     fn start(bin: &Path) -> Server {
-        let dir = tempfile::Builder::new().prefix("isms-pg").tempdir().unwrap().keep();
+        let dir = tempfile::Builder::new()
+            .prefix("isms-pg")
+            .tempdir()
+            .unwrap()
+            .keep();
         let (prefix, data) = (as_server(&dir), dir.join("data"));
-        let line = |program: &str| prefix.iter().cloned().chain([bin.join(program).display().to_string()]).collect::<Vec<_>>();
+        let line = |program: &str| {
+            prefix
+                .iter()
+                .cloned()
+                .chain([bin.join(program).display().to_string()])
+                .collect::<Vec<_>>()
+        };
         let init = line("initdb");
         let mut command = Command::new(&init[0]);
-        command.args(&init[1..]).arg("-D").arg(&data).args(["-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
+        command.args(&init[1..]).arg("-D").arg(&data).args([
+            "-U",
+            USER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]);
         let output = command.current_dir(&dir).output().unwrap();
-        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        assert!(
+            output.status.success(),
+            "initdb: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let mut keeper = Command::new("sh");
-        keeper.args(["-c", KEEPER, "sh"]).arg(&dir).args(line("postgres")).arg("-D").arg(&data).arg("-k").arg(&dir);
+        keeper
+            .args(["-c", KEEPER, "sh"])
+            .arg(&dir)
+            .args(line("postgres"))
+            .arg("-D")
+            .arg(&data)
+            .arg("-k")
+            .arg(&dir);
         keeper.args(["-p", &port.to_string()]);
-        for setting in ["listen_addresses=127.0.0.1", "max_connections=300", "fsync=off", "full_page_writes=off", "autovacuum=off"] {
+        for setting in [
+            "listen_addresses=127.0.0.1",
+            "max_connections=300",
+            "fsync=off",
+            "full_page_writes=off",
+            "autovacuum=off",
+        ] {
             keeper.args(["-c", setting]);
         }
-        keeper.current_dir(&dir).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let server = Server { port, _keeper: keeper.spawn().unwrap() };
+        keeper
+            .current_dir(&dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let server = Server {
+            port,
+            _keeper: keeper.spawn().unwrap(),
+        };
         let began = Instant::now();
         while connect(port, "postgres").is_none() {
             let log = || std::fs::read_to_string(dir.join("log")).unwrap_or_default();
-            assert!(began.elapsed() < Duration::from_secs(60), "PostgreSQL does not answer: {}", log());
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "PostgreSQL does not answer: {}",
+                log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         server
@@ -117,7 +214,10 @@ impl Server {
         connect(self.port, name).unwrap()
     }
     fn run(&self, sql: &str) {
-        connect(self.port, "postgres").unwrap().batch_execute(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
+        connect(self.port, "postgres")
+            .unwrap()
+            .batch_execute(sql)
+            .unwrap_or_else(|e| panic!("{sql}: {e}"));
     }
     /// An empty database.
     pub fn create(&self, name: &str) {
@@ -125,15 +225,23 @@ impl Server {
     }
     /// Nobody is connected with a template, and nobody will be.
     pub fn seal(&self, name: &str) {
-        self.run(&format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false"));
-        self.run(&format!("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'"));
+        self.run(&format!(
+            "ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false"
+        ));
+        self.run(&format!(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'"
+        ));
     }
     /// A copy of a template.
     pub fn copy(&self, template: &str) -> Own {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("isms_{}", NEXT.fetch_add(1, Ordering::SeqCst));
         self.run(&format!("CREATE DATABASE {name} TEMPLATE {template}"));
-        Own { url: self.url(&name), name, port: self.port }
+        Own {
+            url: self.url(&name),
+            name,
+            port: self.port,
+        }
     }
 }
 

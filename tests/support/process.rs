@@ -9,9 +9,20 @@ use std::time::Duration;
 /// The program with these arguments and this data folder.
 pub fn isms(dir: &Path, arguments: &[&str]) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_isms"));
-    let settings = [("ISMS_DATA_DIR", dir.to_str().unwrap()), ("ISMS_BIND", "127.0.0.1:0"), ("ISMS_RATE_LIMIT", "0")];
-    program.args(arguments).env_clear().envs(settings).env("ISMS_ADMIN_PASSWORD", "correct horse battery");
-    program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let settings = [
+        ("ISMS_DATA_DIR", dir.to_str().unwrap()),
+        ("ISMS_BIND", "127.0.0.1:0"),
+        ("ISMS_RATE_LIMIT", "0"),
+    ];
+    program
+        .args(arguments)
+        .env_clear()
+        .envs(settings)
+        .env("ISMS_ADMIN_PASSWORD", "correct horse battery");
+    program
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     program
 }
 
@@ -32,7 +43,9 @@ impl Server {
         let (mut heard, mut address) = (String::new(), None);
         while address.is_none() && said.read_line(&mut heard).unwrap() > 0 {
             let last = heard.lines().last().unwrap_or_default();
-            address = last.split_once("serving http://").map(|(_, address)| address.to_owned());
+            address = last
+                .split_once("serving http://")
+                .map(|(_, address)| address.to_owned());
         }
         let Some(address) = address else {
             process.wait().unwrap();
@@ -52,14 +65,22 @@ impl Drop for Server {
 /// A connection.
 pub fn connect(address: &str) -> BufReader<TcpStream> {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
     BufReader::new(stream)
 }
 
 /// Sends a request; `None` when the connection is gone.
 pub fn send(stream: &mut BufReader<TcpStream>, head: &str, body: &[u8]) -> Option<()> {
-    let head = format!("{head}\r\nHost: isms\r\nContent-Length: {}\r\n\r\n", body.len());
-    stream.get_mut().write_all(&[head.as_bytes(), body].concat()).ok()
+    let head = format!(
+        "{head}\r\nHost: isms\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream
+        .get_mut()
+        .write_all(&[head.as_bytes(), body].concat())
+        .ok()
 }
 /// Hears an answer: status, headers, body; `None` when it did not come whole.
 pub fn hear(stream: &mut BufReader<TcpStream>) -> Option<(u16, String, Vec<u8>)> {
@@ -81,10 +102,24 @@ pub fn hear(stream: &mut BufReader<TcpStream>) -> Option<(u16, String, Vec<u8>)>
     Some((status, headers, bytes))
 }
 /// One request on a kept connection; `None` when the answer did not come whole.
-pub fn ask(stream: &mut BufReader<TcpStream>, key: &str, method: &str, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {
+pub fn ask(
+    stream: &mut BufReader<TcpStream>,
+    key: &str,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Option<(u16, Value)> {
     let body = body.map(Value::to_string).unwrap_or_default();
-    let media = if body.is_empty() { "" } else { "\r\nContent-Type: application/json" };
-    send(stream, &format!("{method} {path} HTTP/1.1\r\nAuthorization: Bearer {key}{media}"), body.as_bytes())?;
+    let media = if body.is_empty() {
+        ""
+    } else {
+        "\r\nContent-Type: application/json"
+    };
+    send(
+        stream,
+        &format!("{method} {path} HTTP/1.1\r\nAuthorization: Bearer {key}{media}"),
+        body.as_bytes(),
+    )?;
     let (status, _, bytes) = hear(stream)?;
     Some((status, serde_json::from_slice(&bytes).ok()?))
 }

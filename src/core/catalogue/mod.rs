@@ -1,12 +1,15 @@
-//! The built-in catalogues: identifiers and short titles of frameworks, mappings between them, threats. Read from the tables beside this file,
-//! each when it is first asked for. A framework of an organization's own has the same form.
+//! The built-in catalogues: identifiers and short titles of frameworks, mappings between them,
+//! threats. Read from the tables beside this file, each when it is first asked for. A framework of
+//! an organization's own has the same form.
 mod crosswalk;
 mod frameworks;
 mod near;
 mod threats;
 pub mod weaknesses;
 
-pub use crosswalk::{CROSSWALKS, Crosswalk, Mapping, MappingKind, Relationship, mappings_of, successors};
+pub use crosswalk::{
+    CROSSWALKS, Crosswalk, Mapping, MappingKind, Relationship, mappings_of, successors,
+};
 pub use frameworks::{FRAMEWORKS, natural};
 pub use near::{Missing, no_framework, no_requirement, slugs};
 pub use threats::{TACTICS, TECHNIQUES, THREATS, Tactic, Technique, Threat, technique};
@@ -63,8 +66,11 @@ pub struct RequirementAttributes;
 impl utoipa::PartialSchema for RequirementAttributes {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         use utoipa::openapi::{ObjectBuilder, Ref};
-        let all = ObjectBuilder::new().additional_properties(Some(Ref::from_schema_name("AnyValue"))).max_properties(Some(50));
-        all.description(Some("What is known of a requirement, by name.")).into()
+        let all = ObjectBuilder::new()
+            .additional_properties(Some(Ref::from_schema_name("AnyValue")))
+            .max_properties(Some(50));
+        all.description(Some("What is known of a requirement, by name."))
+            .into()
     }
 }
 impl ToSchema for RequirementAttributes {}
@@ -89,15 +95,44 @@ pub const ISO_27001: &str = "iso-27001-2022";
 pub const ISO_27001_2013: &str = "iso-27001-2013";
 
 impl Framework {
-    fn built_in(slug: String, title: String, edition: String, publisher: String, source: &'static str) -> Self {
-        Framework { slug, title, edition, publisher, built_in: true, source, table: OnceLock::new() }
+    fn built_in(
+        slug: String,
+        title: String,
+        edition: String,
+        publisher: String,
+        source: &'static str,
+    ) -> Self {
+        Framework {
+            slug,
+            title,
+            edition,
+            publisher,
+            built_in: true,
+            source,
+            table: OnceLock::new(),
+        }
     }
     /// An organization's own.
-    pub fn own(slug: String, title: String, edition: String, publisher: String, requirements: Vec<Requirement>) -> Self {
-        Framework { slug, title, edition, publisher, built_in: false, source: "", table: OnceLock::from(Table::of(requirements)) }
+    pub fn own(
+        slug: String,
+        title: String,
+        edition: String,
+        publisher: String,
+        requirements: Vec<Requirement>,
+    ) -> Self {
+        Framework {
+            slug,
+            title,
+            edition,
+            publisher,
+            built_in: false,
+            source: "",
+            table: OnceLock::from(Table::of(requirements)),
+        }
     }
     fn table(&self) -> &Table {
-        self.table.get_or_init(|| Table::of(frameworks::read(&self.slug, self.source)))
+        self.table
+            .get_or_init(|| Table::of(frameworks::read(&self.slug, self.source)))
     }
     /// In natural order.
     pub fn requirements(&self) -> &[Requirement] {
@@ -106,8 +141,15 @@ impl Framework {
     /// Where a requirement stands, by its reference.
     pub fn place(&self, reference: &str) -> Option<usize> {
         let Table { all, by_ref } = self.table();
-        let of = |n: &usize| all.get(*n).map(|requirement| requirement.r#ref.as_str()).unwrap_or_default();
-        by_ref.binary_search_by(|n| of(n).cmp(reference)).ok().and_then(|at| by_ref.get(at).copied())
+        let of = |n: &usize| {
+            all.get(*n)
+                .map(|requirement| requirement.r#ref.as_str())
+                .unwrap_or_default()
+        };
+        by_ref
+            .binary_search_by(|n| of(n).cmp(reference))
+            .ok()
+            .and_then(|at| by_ref.get(at).copied())
     }
     /// The requirement of that reference.
     pub fn requirement(&self, reference: &str) -> Option<&Requirement> {
@@ -115,15 +157,20 @@ impl Framework {
     }
     /// What is asked for by itself.
     pub fn assessable(&self) -> impl Iterator<Item = &Requirement> {
-        self.requirements().iter().filter(|requirement| requirement.assessable)
+        self.requirements()
+            .iter()
+            .filter(|requirement| requirement.assessable)
     }
-    /// Can it be excluded from a scope? Of ISO/IEC 27001 the controls of Annex A; of others whatever is asked for by itself.
+    /// Can it be excluded from a scope? Of ISO/IEC 27001 the controls of Annex A; of others
+    /// whatever is asked for by itself.
     pub fn decides(&self, requirement: &Requirement) -> bool {
         requirement.assessable && (self.slug != ISO_27001 || requirement.kind == "control")
     }
     /// What a statement of applicability is made of.
     pub fn decidable(&self) -> impl Iterator<Item = &Requirement> {
-        self.requirements().iter().filter(|requirement| self.decides(requirement))
+        self.requirements()
+            .iter()
+            .filter(|requirement| self.decides(requirement))
     }
 }
 
@@ -138,7 +185,9 @@ pub fn parts(id: &str) -> Option<(&str, &str)> {
 /// Pure: has the text the form of a readable id?
 pub fn well_formed(id: &str) -> bool {
     let slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
-    parts(id).is_some_and(|(framework, reference)| !framework.is_empty() && framework.chars().all(slug) && is_reference(reference))
+    parts(id).is_some_and(|(framework, reference)| {
+        !framework.is_empty() && framework.chars().all(slug) && is_reference(reference)
+    })
 }
 /// The built-in requirement of that readable id.
 pub fn requirement(id: &str) -> Option<&'static Requirement> {
@@ -150,13 +199,20 @@ pub fn requirement(id: &str) -> Option<&'static Requirement> {
 pub fn is_slug(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && (2..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-')
 }
 /// Can this be a reference: 1 to 40 letters, digits and `().,-`?
 pub fn is_reference(text: &str) -> bool {
-    (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"().,-".contains(&b))
+    (1..=40).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"().,-".contains(&b))
 }
 
 fn rows(table: &'static str) -> impl Iterator<Item = csv::StringRecord> {
-    csv::Reader::from_reader(table.as_bytes()).into_records().filter_map(Result::ok)
+    csv::Reader::from_reader(table.as_bytes())
+        .into_records()
+        .filter_map(Result::ok)
 }

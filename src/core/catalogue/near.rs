@@ -6,7 +6,11 @@ const MOST: usize = 5;
 
 /// Small letters and digits alone.
 fn bare(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(80).collect()
+    text.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .take(80)
+        .collect()
 }
 
 /// Pure: the number of letters to add, take away or change, up to a bound.
@@ -16,7 +20,11 @@ fn distance(a: &str, b: &str) -> usize {
     for (n, letter) in a.chars().enumerate() {
         let (mut corner, mut left, mut next) = (n, n + 1, vec![n + 1]);
         for (other, above) in b.iter().zip(row.iter().skip(1)) {
-            left = if letter == *other { corner } else { 1 + corner.min(left).min(*above) };
+            left = if letter == *other {
+                corner
+            } else {
+                1 + corner.min(left).min(*above)
+            };
             corner = *above;
             next.push(left);
         }
@@ -25,7 +33,8 @@ fn distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or_default()
 }
 
-/// Pure: how far a word is from what was asked for, which is `bare`; `None` when it is something else.
+/// Pure: how far a word is from what was asked for, which is `bare`; `None` when it is something
+/// else.
 fn far(asked: &str, word: &str) -> Option<usize> {
     let word = bare(word);
     let most = word.len().max(asked.len()) / 4;
@@ -34,17 +43,25 @@ fn far(asked: &str, word: &str) -> Option<usize> {
         () if asked == word => Some(0),
         () if asked.len() > 1 && word.starts_with(asked) => Some(1),
         () if asked.len() > 1 && word.ends_with(asked) => Some(2),
-        () if asked.len() > 2 && (word.contains(asked) || asked.contains(&word) && word.len() > 2) => Some(2),
+        () if asked.len() > 2
+            && (word.contains(asked) || asked.contains(&word) && word.len() > 2) =>
+        {
+            Some(2)
+        }
         // So many letters have to be added at least.
         () if word.len().abs_diff(asked.len()) > most => None,
-        () => Some(distance(asked, &word)).filter(|far| *far <= most).map(|far| 2 + far),
+        () => Some(distance(asked, &word))
+            .filter(|far| *far <= most)
+            .map(|far| 2 + far),
     }
 }
 
 /// Those of these words that are close to what was asked for, the nearest first.
 pub fn near<'w>(asked: &str, words: impl Iterator<Item = &'w str>) -> Vec<&'w str> {
     let bare = bare(asked);
-    let mut found: Vec<(usize, &str)> = words.filter_map(|word| Some((far(&bare, word)?, word))).collect();
+    let mut found: Vec<(usize, &str)> = words
+        .filter_map(|word| Some((far(&bare, word)?, word)))
+        .collect();
     found.sort_by_key(|(far, word)| (*far, word.len().abs_diff(asked.len())));
     found.into_iter().take(MOST).map(|(_, word)| word).collect()
 }
@@ -52,7 +69,11 @@ pub fn near<'w>(asked: &str, words: impl Iterator<Item = &'w str>) -> Vec<&'w st
 /// `; did you mean a, b?`, or nothing.
 pub fn did_you_mean(near: &[impl AsRef<str>]) -> String {
     let near: Vec<&str> = near.iter().map(AsRef::as_ref).collect();
-    if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(", ")) }
+    if near.is_empty() {
+        String::new()
+    } else {
+        format!("; did you mean {}?", near.join(", "))
+    }
 }
 
 fn clip(text: &str) -> String {
@@ -67,7 +88,11 @@ pub fn slugs<'a>() -> impl Iterator<Item = &'a str> {
 /// What to say of a framework that is not among these.
 pub fn no_framework<'w>(slug: &str, among: impl Iterator<Item = &'w str>) -> String {
     // What is there and hidden is not named, nor is what was asked for.
-    format!("there is no framework `{}`{}", clip(slug), did_you_mean(&near(slug, among.filter(|known| *known != slug))))
+    format!(
+        "there is no framework `{}`{}",
+        clip(slug),
+        did_you_mean(&near(slug, among.filter(|known| *known != slug)))
+    )
 }
 
 /// Letters of an id that something is suggested for; those of the catalogue have half as many.
@@ -75,18 +100,24 @@ const LONGEST: usize = 64;
 /// Ids of one body that something is suggested for.
 const SUGGESTED: usize = 5;
 
-/// What to say of the requirements of one body that there are not: what was meant is looked for a few times, since that takes a while.
+/// What to say of the requirements of one body that there are not: what was meant is looked for a
+/// few times, since that takes a while.
 #[derive(Debug, Default)]
 pub struct Missing(usize);
 impl Missing {
     /// What to say of the next one.
     pub fn say(&mut self, id: &str, seen: &dyn Fn(&str) -> bool) -> String {
         self.0 += 1;
-        if self.0 > SUGGESTED { format!("there is no requirement `{}`", clip(id)) } else { no_requirement(id, seen) }
+        if self.0 > SUGGESTED {
+            format!("there is no requirement `{}`", clip(id))
+        } else {
+            no_requirement(id, seen)
+        }
     }
 }
 
-/// What to say of a requirement that there is not, or that is hidden: it suggests those of the frameworks that are seen.
+/// What to say of a requirement that there is not, or that is hidden: it suggests those of the
+/// frameworks that are seen.
 pub fn no_requirement(id: &str, seen: &dyn Fn(&str) -> bool) -> String {
     if id.len() > LONGEST {
         return format!("there is no requirement `{}`", clip(id));
@@ -94,7 +125,10 @@ pub fn no_requirement(id: &str, seen: &dyn Fn(&str) -> bool) -> String {
     let all = || FRAMEWORKS.iter().filter(|framework| seen(&framework.slug));
     let of = |framework: &Framework, reference: &str| {
         let asked = bare(reference);
-        let all = framework.requirements().iter().filter(|one| bare(&one.r#ref) == asked);
+        let all = framework
+            .requirements()
+            .iter()
+            .filter(|one| bare(&one.r#ref) == asked);
         all.map(|one| one.id.clone()).collect::<Vec<_>>()
     };
     let meant: Vec<String> = match parts(id) {
@@ -103,8 +137,15 @@ pub fn no_requirement(id: &str, seen: &dyn Fn(&str) -> bool) -> String {
             Some(_) if !seen(slug) => vec![],
             Some(framework) => {
                 let same = of(framework, reference);
-                let refs = framework.requirements().iter().filter(|_| same.is_empty()).map(|one| one.r#ref.as_str());
-                let close = near(reference, refs).into_iter().map(|close| format!("{slug}:{close}")).collect::<Vec<_>>();
+                let refs = framework
+                    .requirements()
+                    .iter()
+                    .filter(|_| same.is_empty())
+                    .map(|one| one.r#ref.as_str());
+                let close = near(reference, refs)
+                    .into_iter()
+                    .map(|close| format!("{slug}:{close}"))
+                    .collect::<Vec<_>>();
                 same.into_iter().chain(close).collect()
             }
             None => near(slug, slugs().filter(|slug| seen(slug)))
@@ -114,8 +155,16 @@ pub fn no_requirement(id: &str, seen: &dyn Fn(&str) -> bool) -> String {
                 .collect(),
         },
     };
-    let meant: Vec<&String> = meant.iter().filter(|known| *known != id).take(MOST).collect();
-    format!("there is no requirement `{}`{}", clip(id), did_you_mean(&meant))
+    let meant: Vec<&String> = meant
+        .iter()
+        .filter(|known| *known != id)
+        .take(MOST)
+        .collect();
+    format!(
+        "there is no requirement `{}`{}",
+        clip(id),
+        did_you_mean(&meant)
+    )
 }
 
 #[cfg(test)]
@@ -125,10 +174,25 @@ mod tests {
     #[test]
     fn what_is_close_is_suggested() {
         let said = |slug: &str| no_framework(slug, slugs().chain(["our-rules"]));
-        assert_eq!(said("nis2"), "there is no framework `nis2`; did you mean nis2-art21, nis2-2024-2690?");
-        assert!(said("soc-2").ends_with("did you mean soc2-2017?"), "{}", said("soc-2"));
-        assert!(said("ISO 27001").contains("iso-27001-2022"), "{}", said("ISO 27001"));
-        assert!(said("iso-27001-2o22").contains("iso-27001-2022"), "{}", said("iso-27001-2o22"));
+        assert_eq!(
+            said("nis2"),
+            "there is no framework `nis2`; did you mean nis2-art21, nis2-2024-2690?"
+        );
+        assert!(
+            said("soc-2").ends_with("did you mean soc2-2017?"),
+            "{}",
+            said("soc-2")
+        );
+        assert!(
+            said("ISO 27001").contains("iso-27001-2022"),
+            "{}",
+            said("ISO 27001")
+        );
+        assert!(
+            said("iso-27001-2o22").contains("iso-27001-2022"),
+            "{}",
+            said("iso-27001-2o22")
+        );
         assert!(said("our-rule").ends_with("did you mean our-rules?"));
         assert_eq!(said("zzzz"), "there is no framework `zzzz`");
         assert_eq!(said(""), "there is no framework ``");
@@ -144,24 +208,47 @@ mod tests {
     #[test]
     fn what_is_meant_is_looked_for_a_few_times() {
         let mut missing = Missing::default();
-        let said: Vec<bool> = (0..9).map(|_| missing.say("A.8.5", &|_| true).contains("did you mean")).collect();
-        assert_eq!(said, [true, true, true, true, true, false, false, false, false]);
-        assert!(!no_requirement(&format!("iso-27001-2022:A.8.5{}", " ".repeat(60)), &|_| true).contains("mean"), "too long to be meant");
+        let said: Vec<bool> = (0..9)
+            .map(|_| missing.say("A.8.5", &|_| true).contains("did you mean"))
+            .collect();
+        assert_eq!(
+            said,
+            [true, true, true, true, true, false, false, false, false]
+        );
+        assert!(
+            !no_requirement(&format!("iso-27001-2022:A.8.5{}", " ".repeat(60)), &|_| {
+                true
+            })
+            .contains("mean"),
+            "too long to be meant"
+        );
         assert_eq!(far("accesscontrol", "A"), None);
     }
 
     #[test]
     fn what_is_hidden_is_not_suggested() {
         let nis2 = |slug: &str| slug == "nis2-art21";
-        for id in ["iso-27001-2022:A.8.5", "A.8.5", "iso27001:A.8.5", "iso-27001-2022:8.5"] {
-            assert_eq!(no_requirement(id, &nis2), format!("there is no requirement `{id}`"));
+        for id in [
+            "iso-27001-2022:A.8.5",
+            "A.8.5",
+            "iso27001:A.8.5",
+            "iso-27001-2022:8.5",
+        ] {
+            assert_eq!(
+                no_requirement(id, &nis2),
+                format!("there is no requirement `{id}`")
+            );
         }
         assert!(!no_framework("iso-27001-2022", slugs()).contains("mean iso-27001-2022"));
     }
 
     #[test]
     fn a_reference_without_its_framework_is_understood() {
-        assert!(no_requirement("A.8.5", &|_| true).contains("did you mean iso-27001-2022:A.8.5"), "{}", no_requirement("A.8.5", &|_| true));
+        assert!(
+            no_requirement("A.8.5", &|_| true).contains("did you mean iso-27001-2022:A.8.5"),
+            "{}",
+            no_requirement("A.8.5", &|_| true)
+        );
         assert!(no_requirement("a.8.5", &|_| true).contains("iso-27001-2022:A.8.5"));
         assert!(
             no_requirement("iso27001:A.8.5", &|_| true).contains("iso-27001-2022:A.8.5"),
@@ -173,6 +260,9 @@ mod tests {
             "{}",
             no_requirement("iso-27001-2022:8.5", &|_| true)
         );
-        assert_eq!(no_requirement("zzzz:Q", &|_| true), "there is no requirement `zzzz:Q`");
+        assert_eq!(
+            no_requirement("zzzz:Q", &|_| true),
+            "there is no requirement `zzzz:Q`"
+        );
     }
 }

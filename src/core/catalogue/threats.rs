@@ -36,16 +36,23 @@ pub struct Technique {
 const TABLE: &str = include_str!("threats.csv");
 
 /// The rows of one catalogue and kind: id, name, parents.
-fn of(catalogue: &'static str, kind: &'static str) -> impl Iterator<Item = (String, String, String)> {
-    rows(TABLE).filter(move |row| row.get(0) == Some(catalogue) && row.get(4) == Some(kind)).map(|row| {
-        let cell = |n| row.get(n).unwrap_or_default().to_owned();
-        (cell(1), cell(2), cell(3))
-    })
+fn of(
+    catalogue: &'static str,
+    kind: &'static str,
+) -> impl Iterator<Item = (String, String, String)> {
+    rows(TABLE)
+        .filter(move |row| row.get(0) == Some(catalogue) && row.get(4) == Some(kind))
+        .map(|row| {
+            let cell = |n| row.get(n).unwrap_or_default().to_owned();
+            (cell(1), cell(2), cell(3))
+        })
 }
 
 /// The elementary threats (BSI).
 pub static THREATS: LazyLock<Vec<Threat>> = LazyLock::new(|| {
-    let deliberate = [13, 14, 15, 16, 20, 21, 22, 23, 24, 30, 32, 34, 35, 36, 37, 39, 40, 41, 42, 43, 44, 47];
+    let deliberate = [
+        13, 14, 15, 16, 20, 21, 22, 23, 24, 30, 32, 34, 35, 36, 37, 39, 40, 41, 42, 43, 44, 47,
+    ];
     let threat = |(id, name, _): (String, String, String)| {
         let origin = match id.strip_prefix("G0.")?.parse::<u32>().ok()? {
             1..=7 => "environmental",
@@ -58,13 +65,19 @@ pub static THREATS: LazyLock<Vec<Threat>> = LazyLock::new(|| {
 });
 
 /// The tactics of MITRE ATT&CK, in its order.
-pub static TACTICS: LazyLock<Vec<Tactic>> =
-    LazyLock::new(|| of("mitre_attack", "tactic").map(|(id, name, _)| Tactic { id, name }).collect());
+pub static TACTICS: LazyLock<Vec<Tactic>> = LazyLock::new(|| {
+    of("mitre_attack", "tactic")
+        .map(|(id, name, _)| Tactic { id, name })
+        .collect()
+});
 
 /// The techniques of MITRE ATT&CK, by their ids.
 pub static TECHNIQUES: LazyLock<Vec<Technique>> = LazyLock::new(|| {
-    let technique =
-        |(id, name, tactics): (String, String, String)| Technique { id, name, tactics: tactics.split(';').map(str::to_owned).collect() };
+    let technique = |(id, name, tactics): (String, String, String)| Technique {
+        id,
+        name,
+        tactics: tactics.split(';').map(str::to_owned).collect(),
+    };
     let mut all: Vec<Technique> = of("mitre_attack", "technique").map(technique).collect();
     all.sort_by(|a, b| a.id.cmp(&b.id));
     all
@@ -77,7 +90,9 @@ pub fn technique(id: &str) -> Option<&'static Technique> {
         Some(_) => return None,
         None => id,
     };
-    let at = TECHNIQUES.binary_search_by(|technique| technique.id.as_str().cmp(base)).ok()?;
+    let at = TECHNIQUES
+        .binary_search_by(|technique| technique.id.as_str().cmp(base))
+        .ok()?;
     TECHNIQUES.get(at)
 }
 
@@ -87,17 +102,38 @@ mod tests {
 
     #[test]
     fn the_threats_are_whole() {
-        assert_eq!((THREATS.len(), TACTICS.len(), TECHNIQUES.len()), (47, 15, 222));
-        assert_eq!(THREATS.first().map(|t| (t.id.as_str(), t.name.as_str(), t.origin)), Some(("G0.1", "Fire", "environmental")));
+        assert_eq!(
+            (THREATS.len(), TACTICS.len(), TECHNIQUES.len()),
+            (47, 15, 222)
+        );
+        assert_eq!(
+            THREATS
+                .first()
+                .map(|t| (t.id.as_str(), t.name.as_str(), t.origin)),
+            Some(("G0.1", "Fire", "environmental"))
+        );
         for technique in TECHNIQUES.iter() {
-            assert!(technique.tactics.iter().all(|id| TACTICS.iter().any(|tactic| tactic.id == *id)), "{}", technique.id);
+            assert!(
+                technique
+                    .tactics
+                    .iter()
+                    .all(|id| TACTICS.iter().any(|tactic| tactic.id == *id)),
+                "{}",
+                technique.id
+            );
         }
     }
 
     #[test]
     fn a_sub_technique_belongs_to_a_technique() {
-        assert_eq!(technique("T1566").map(|found| found.name.as_str()), Some("Phishing"));
-        assert_eq!(technique("T1566.001").map(|found| found.id.as_str()), Some("T1566"));
+        assert_eq!(
+            technique("T1566").map(|found| found.name.as_str()),
+            Some("Phishing")
+        );
+        assert_eq!(
+            technique("T1566.001").map(|found| found.id.as_str()),
+            Some("T1566")
+        );
         for none in ["T9999", "T1566.1", "T1566.", "", "TA0001", "t1566"] {
             assert!(technique(none).is_none(), "{none}");
         }

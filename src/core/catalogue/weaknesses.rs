@@ -1,4 +1,5 @@
-//! Generic weaknesses to pick from when vulnerabilities are described (ISO/IEC 27005): short labels and ids of our own.
+//! Generic weaknesses to pick from when vulnerabilities are described (ISO/IEC 27005): short labels
+//! and ids of our own.
 use serde::Serialize;
 use std::sync::LazyLock;
 use utoipa::ToSchema;
@@ -12,7 +13,8 @@ pub struct Weakness {
     /// What it is, in short.
     #[schema(max_length = 200)]
     pub label: String,
-    /// What it is a weakness of: `hardware`, `software`, `network`, `personnel`, `site` or `organization`.
+    /// What it is a weakness of: `hardware`, `software`, `network`, `personnel`, `site` or
+    /// `organization`.
     #[schema(max_length = 40)]
     pub group: String,
 }
@@ -21,9 +23,15 @@ pub struct Weakness {
 pub static WEAKNESSES: LazyLock<Vec<Weakness>> = LazyLock::new(|| {
     let row = |row: csv::StringRecord| {
         let cell = |n: usize| row.get(n).map(str::to_owned);
-        Some(Weakness { id: cell(0)?, label: cell(1)?, group: cell(2)? })
+        Some(Weakness {
+            id: cell(0)?,
+            label: cell(1)?,
+            group: cell(2)?,
+        })
     };
-    super::rows(include_str!("weaknesses.csv")).filter_map(row).collect()
+    super::rows(include_str!("weaknesses.csv"))
+        .filter_map(row)
+        .collect()
 });
 
 /// The weakness of that id.
@@ -38,10 +46,29 @@ mod tests {
 
     #[test]
     fn the_weaknesses_are_whole() {
-        let ids: BTreeSet<_> = WEAKNESSES.iter().map(|weakness| weakness.id.as_str()).collect();
-        let groups: BTreeSet<_> = WEAKNESSES.iter().map(|weakness| weakness.group.as_str()).collect();
+        let ids: BTreeSet<_> = WEAKNESSES
+            .iter()
+            .map(|weakness| weakness.id.as_str())
+            .collect();
+        let groups: BTreeSet<_> = WEAKNESSES
+            .iter()
+            .map(|weakness| weakness.group.as_str())
+            .collect();
         assert_eq!((WEAKNESSES.len(), ids.len()), (85, 85));
-        assert_eq!(groups.into_iter().collect::<Vec<_>>(), ["hardware", "network", "organization", "personnel", "site", "software"]);
-        assert_eq!(weakness("SI-03").map(|found| found.label.as_str()), Some("Building, doors or windows weakly protected"));
+        assert_eq!(
+            groups.into_iter().collect::<Vec<_>>(),
+            [
+                "hardware",
+                "network",
+                "organization",
+                "personnel",
+                "site",
+                "software"
+            ]
+        );
+        assert_eq!(
+            weakness("SI-03").map(|found| found.label.as_str()),
+            Some("Building, doors or windows weakly protected")
+        );
     }
 }

@@ -1,12 +1,14 @@
-//! Batches: up to 1,000 creations, upserts and patches in one request and one commit, one ledger entry each. Each item has its own outcome;
-//! with `atomic=true` all of them are made or none.
+//! Batches: up to 1,000 creations, upserts and patches in one request and one commit, one ledger
+//! entry each. Each item has its own outcome; with `atomic=true` all of them are made or none.
 use crate::core::{Code, Invalid, Problem, Result};
 use crate::http::aside::by_size;
 use crate::http::input::Large;
 use crate::http::{Answer, Change, Guard, Operations};
 use crate::ledger::{self, Recorded};
 use crate::records::record::assemble;
-use crate::records::{Body, Covers, Known, Patch, Record, Resource, Row, Selector, Tx, Upsert, Upserted};
+use crate::records::{
+    Body, Covers, Known, Patch, Record, Resource, Row, Selector, Tx, Upsert, Upserted,
+};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, ResponseError};
 use serde_json::{Map, Value};
@@ -29,17 +31,30 @@ enum Item {
 type Outcome = std::result::Result<(StatusCode, Row), Problem>;
 
 /// Makes a batch of a register.
-pub async fn batch<R: Resource>(guard: Guard<Change<R>>, request: HttpRequest, input: Large, does: Operations) -> Result<Answer> {
+pub async fn batch<R: Resource>(
+    guard: Guard<Change<R>>,
+    request: HttpRequest,
+    input: Large,
+    does: Operations,
+) -> Result<Answer> {
     let atomic = super::flag(&request, "atomic")?;
     let kept = request.headers().contains_key("Idempotency-Key");
     let size = input.0.size();
     let read = move || -> Result<_> {
         let content = if kept { input.0.content()? } else { vec![] };
         let items = items(input.0.members(), does)?;
-        Ok((content, items.into_iter().map(|said| read(said, &R::KIND, does).map(ready::<R>)).collect::<Vec<_>>()))
+        Ok((
+            content,
+            items
+                .into_iter()
+                .map(|said| read(said, &R::KIND, does).map(ready::<R>))
+                .collect::<Vec<_>>(),
+        ))
     };
     let (content, items) = by_size(size, read).await??;
-    guard.effect(&content, move |tx| run::<R, _>(tx, items, atomic)).await
+    guard
+        .effect(&content, move |tx| run::<R, _>(tx, items, atomic))
+        .await
 }
 
 /// An item that was read whole before the write begins, with what is wrong with it.
@@ -65,13 +80,18 @@ struct Said {
     bodies: Vec<(&'static str, Map<String, Value>)>,
 }
 
-/// The items of the body. What is no batch is refused whole; what is wrong with a record is the outcome of its item.
+/// The items of the body. What is no batch is refused whole; what is wrong with a record is the
+/// outcome of its item.
 fn items(mut body: Map<String, Value>, does: Operations) -> Result<Vec<Said>> {
     let mut faults: Vec<Invalid> = Vec::new();
     let items = match body.remove("items") {
         Some(Value::Array(items)) if (1..=MOST).contains(&items.len()) => items,
         Some(_) => {
-            faults.push(Invalid::body("/items", "invalid", format!("an array of 1 to {MOST} items is needed")));
+            faults.push(Invalid::body(
+                "/items",
+                "invalid",
+                format!("an array of 1 to {MOST} items is needed"),
+            ));
             vec![]
         }
         None => {
@@ -80,14 +100,32 @@ fn items(mut body: Map<String, Value>, does: Operations) -> Result<Vec<Said>> {
         }
     };
     let unknown = body.keys().take(Problem::LISTED + 1);
-    faults.extend(unknown.map(|name| Invalid::body(format!("/{name}"), "unknown_member", "there is no such member")));
-    let read = items.into_iter().enumerate().map(|(n, item)| said(item, does, &format!("/items/{n}"), &mut faults)).collect();
-    if faults.is_empty() { Ok(read) } else { Err(Problem::invalid(faults)) }
+    faults.extend(unknown.map(|name| {
+        Invalid::body(
+            format!("/{name}"),
+            "unknown_member",
+            "there is no such member",
+        )
+    }));
+    let read = items
+        .into_iter()
+        .enumerate()
+        .map(|(n, item)| said(item, does, &format!("/items/{n}"), &mut faults))
+        .collect();
+    if faults.is_empty() {
+        Ok(read)
+    } else {
+        Err(Problem::invalid(faults))
+    }
 }
 
 /// The ways of an item.
 fn ways(does: Operations) -> &'static [&'static str] {
-    if does.create { &["create", "upsert", "patch"] } else { &["patch"] }
+    if does.create {
+        &["create", "upsert", "patch"]
+    } else {
+        &["patch"]
+    }
 }
 
 fn said(item: Value, does: Operations, at: &str, faults: &mut Vec<Invalid>) -> Said {
@@ -102,23 +140,38 @@ fn said(item: Value, does: Operations, at: &str, faults: &mut Vec<Invalid>) -> S
         }
         let place = format!("{at}/{name}");
         match (name.as_str(), value) {
-            (name, Value::Null) if ["id", "if_match"].contains(&name) || ways(does).contains(&name) => {}
+            (name, Value::Null)
+                if ["id", "if_match"].contains(&name) || ways(does).contains(&name) => {}
             ("id", Value::String(id)) if id.len() <= 64 => said.id = Some(id),
             ("id", _) => faults.push(Invalid::body(place, "invalid", "an id or a code is needed")),
             ("if_match", Value::String(tag)) if tag.len() <= 255 => said.if_match = Some(tag),
-            ("if_match", Value::Number(version)) if version.is_u64() => said.if_match = Some(version.to_string()),
-            ("if_match", _) => faults.push(Invalid::body(place, "invalid", "a version or an entity tag is needed")),
+            ("if_match", Value::Number(version)) if version.is_u64() => {
+                said.if_match = Some(version.to_string())
+            }
+            ("if_match", _) => faults.push(Invalid::body(
+                place,
+                "invalid",
+                "a version or an entity tag is needed",
+            )),
             (name, value) => match (ways(does).iter().find(|way| **way == name), value) {
                 (Some(way), Value::Object(body)) => said.bodies.push((way, body)),
                 (Some(_), _) => faults.push(Invalid::body(place, "invalid", "an object is needed")),
-                (None, _) => faults.push(Invalid::body(place, "unknown_member", "there is no such member")),
+                (None, _) => faults.push(Invalid::body(
+                    place,
+                    "unknown_member",
+                    "there is no such member",
+                )),
             },
         }
     }
     said
 }
 
-fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, items: Vec<Result<Ready<R>>>, atomic: bool) -> Result<Recorded<Answer>> {
+fn run<R: Resource, P: Covers<R>>(
+    tx: &mut Tx<'_, P>,
+    items: Vec<Result<Ready<R>>>,
+    atomic: bool,
+) -> Result<Recorded<Answer>> {
     let (mut outcomes, mut proof): (Vec<Outcome>, _) = (Vec::with_capacity(items.len()), None);
     for item in items {
         ledger::in_time()?;
@@ -128,7 +181,10 @@ fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, items: Vec<Result<Ready<R>
             Ok((status, row, recorded))
         });
         // Out of time or out of database: not a matter of this item.
-        if made.as_ref().is_err_and(|problem| problem.is(Code::Unavailable)) {
+        if made
+            .as_ref()
+            .is_err_and(|problem| problem.is(Code::Unavailable))
+        {
             return Err(Problem::new(
                 Code::Unavailable,
                 "The batch could not be finished and was undone. Send it again, in smaller parts.",
@@ -150,41 +206,84 @@ fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, items: Vec<Result<Ready<R>
     }
 }
 
-fn apply<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, item: Ready<R>) -> Result<(StatusCode, Recorded<Record<R>>)> {
+fn apply<R: Resource, P: Covers<R>>(
+    tx: &mut Tx<'_, P>,
+    item: Ready<R>,
+) -> Result<(StatusCode, Recorded<Record<R>>)> {
     match item {
         Ready::Create(body) => {
-            let draft = tx.draft::<R>(body).map_err(|problem| problem.below("/create"))?;
-            Ok((StatusCode::CREATED, tx.create(draft).map_err(|problem| problem.below("/create"))?))
+            let draft = tx
+                .draft::<R>(body)
+                .map_err(|problem| problem.below("/create"))?;
+            Ok((
+                StatusCode::CREATED,
+                tx.create(draft)
+                    .map_err(|problem| problem.below("/create"))?,
+            ))
         }
         Ready::Upsert(body) => {
-            let (recorded, outcome) = tx.upsert::<R>(body).map_err(|problem| problem.below("/upsert"))?;
-            Ok((if outcome == Upserted::Created { StatusCode::CREATED } else { StatusCode::OK }, recorded))
+            let (recorded, outcome) = tx
+                .upsert::<R>(body)
+                .map_err(|problem| problem.below("/upsert"))?;
+            Ok((
+                if outcome == Upserted::Created {
+                    StatusCode::CREATED
+                } else {
+                    StatusCode::OK
+                },
+                recorded,
+            ))
         }
         Ready::Patch(selector, known, patch) => {
             let before = tx.load::<R>(&selector, &known)?;
-            Ok((StatusCode::OK, tx.patch(before, patch).map_err(|problem| problem.below("/patch"))?))
+            Ok((
+                StatusCode::OK,
+                tx.patch(before, patch)
+                    .map_err(|problem| problem.below("/patch"))?,
+            ))
         }
     }
 }
 
 /// What is to be done; every fault is named.
 fn read(said: Said, kind: &crate::records::Kind, does: Operations) -> Result<Item> {
-    let Said { id, if_match, mut bodies } = said;
+    let Said {
+        id,
+        if_match,
+        mut bodies,
+    } = said;
     let (Some((way, body)), true) = (bodies.pop(), bodies.is_empty()) else {
         let words = format!("one of {} is needed, and only one", ways(does).join(", "));
         return Err(Problem::invalid_one("", "either", words));
     };
     let only = |name: &str| Invalid::body(format!("/{name}"), "either", "goes with a patch");
-    let faults: Vec<Invalid> =
-        [id.as_ref().map(|_| only("id")), if_match.as_ref().map(|_| only("if_match"))].into_iter().flatten().collect();
+    let faults: Vec<Invalid> = [
+        id.as_ref().map(|_| only("id")),
+        if_match.as_ref().map(|_| only("if_match")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     match (way, id) {
         ("patch", Some(id)) => match Selector::parse(&id, kind.name) {
             Some(selector) => {
-                let bad = || Problem::invalid_one("/if_match", "invalid", "a version, or an entity tag in double quotes, is needed");
-                let known = if_match.map_or(Ok(Known::Missing), |tag| Known::of_member(&tag).ok_or_else(bad))?;
+                let bad = || {
+                    Problem::invalid_one(
+                        "/if_match",
+                        "invalid",
+                        "a version, or an entity tag in double quotes, is needed",
+                    )
+                };
+                let known = if_match.map_or(Ok(Known::Missing), |tag| {
+                    Known::of_member(&tag).ok_or_else(bad)
+                })?;
                 Ok(Item::Patch(selector, known, body))
             }
-            None => Err(Problem::invalid_one("/id", "unknown_reference", "an id or a code is needed")),
+            None => Err(Problem::invalid_one(
+                "/id",
+                "unknown_reference",
+                "an id or a code is needed",
+            )),
         },
         ("patch", None) => Err(Problem::invalid_one("/id", "required", "is needed")),
         _ if !faults.is_empty() => Err(Problem::invalid(faults)),
@@ -195,7 +294,10 @@ fn read(said: Said, kind: &crate::records::Kind, does: Operations) -> Result<Ite
 
 /// The problem of a whole batch: of the kind of its first fault, with every fault at its place.
 fn refused(outcomes: &[Outcome]) -> Problem {
-    let failed = outcomes.iter().enumerate().filter_map(|(n, outcome)| Some((n, outcome.as_ref().err()?)));
+    let failed = outcomes
+        .iter()
+        .enumerate()
+        .filter_map(|(n, outcome)| Some((n, outcome.as_ref().err()?)));
     let faults: Vec<Invalid> = failed
         .clone()
         .flat_map(|(n, problem)| {
@@ -204,37 +306,69 @@ fn refused(outcomes: &[Outcome]) -> Problem {
         })
         .collect();
     let count = failed.clone().count();
-    let more = if faults.len() > Problem::LISTED { format!(" These are the first {} faults.", Problem::LISTED) } else { String::new() };
+    let more = if faults.len() > Problem::LISTED {
+        format!(" These are the first {} faults.", Problem::LISTED)
+    } else {
+        String::new()
+    };
     let faults = faults.into_iter().take(Problem::LISTED).collect();
     match failed.map(|(_, problem)| problem).next() {
-        Some(first) => {
-            first.clone().saying(format!("{count} of {} items are refused; nothing was stored.{more}", outcomes.len())).listing(faults)
-        }
+        Some(first) => first
+            .clone()
+            .saying(format!(
+                "{count} of {} items are refused; nothing was stored.{more}",
+                outcomes.len()
+            ))
+            .listing(faults),
         None => Problem::internal("a batch without a fault was refused"),
     }
 }
 
-/// The outcomes as JSON, in the order of the items; what is computed is computed for all records together.
+/// The outcomes as JSON, in the order of the items; what is computed is computed for all records
+/// together.
 fn answered<R: Resource, P>(tx: &mut Tx<'_, P>, outcomes: &[Outcome]) -> Result<String> {
-    let mut rows: Vec<Row> = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).map(|(_, row)| row.clone()).collect();
+    let mut rows: Vec<Row> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.as_ref().ok())
+        .map(|(_, row)| row.clone())
+        .collect();
     tx.reader().name(&mut rows)?;
     let computed = R::computed(&mut tx.reader(), &rows)?;
-    let mut records = rows.iter().zip(computed).map(|(row, computed)| assemble(&R::KIND, row, &computed));
-    let (mut data, mut failed, mut share) = (Vec::with_capacity(outcomes.len()), 0, Problem::LISTED);
+    let mut records = rows
+        .iter()
+        .zip(computed)
+        .map(|(row, computed)| assemble(&R::KIND, row, &computed));
+    let (mut data, mut failed, mut share) =
+        (Vec::with_capacity(outcomes.len()), 0, Problem::LISTED);
     for (n, outcome) in outcomes.iter().enumerate() {
         data.push(match outcome {
             Ok((status, _)) => {
-                let record = records.next().ok_or_else(|| Problem::internal("a record is missing"))??;
-                format!("{{\"index\":{n},\"status\":{},\"record\":{record},\"problem\":null}}", status.as_u16())
+                let record = records
+                    .next()
+                    .ok_or_else(|| Problem::internal("a record is missing"))??;
+                format!(
+                    "{{\"index\":{n},\"status\":{},\"record\":{record},\"problem\":null}}",
+                    status.as_u16()
+                )
             }
             Err(problem) => {
                 failed += 1;
                 let status = problem.status_code().as_u16();
-                let problem = problem.clone().listing_up_to(share).below(&format!("/items/{n}"));
+                let problem = problem
+                    .clone()
+                    .listing_up_to(share)
+                    .below(&format!("/items/{n}"));
                 share -= problem.errors().len().min(share);
-                format!("{{\"index\":{n},\"status\":{status},\"record\":null,\"problem\":{}}}", problem.json()?)
+                format!(
+                    "{{\"index\":{n},\"status\":{status},\"record\":null,\"problem\":{}}}",
+                    problem.json()?
+                )
             }
         });
     }
-    Ok(format!("{{\"data\":[{}],\"succeeded\":{},\"failed\":{failed}}}", data.join(","), outcomes.len() - failed))
+    Ok(format!(
+        "{{\"data\":[{}],\"succeeded\":{},\"failed\":{failed}}}",
+        data.join(","),
+        outcomes.len() - failed
+    ))
 }

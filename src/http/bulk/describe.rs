@@ -9,13 +9,19 @@ use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
 type Members = Map<String, Value>;
-/// How an operation is added: path, method, id, summary, description, parameters, body, good answers, problems.
-pub type Add<'a> = dyn FnMut(String, &str, String, String, &str, Vec<Value>, Option<Value>, Members, &[u16]) + 'a;
+/// How an operation is added: path, method, id, summary, description, parameters, body, good
+/// answers, problems.
+pub type Add<'a> =
+    dyn FnMut(String, &str, String, String, &str, Vec<Value>, Option<Value>, Members, &[u16]) + 'a;
 
 /// `AssetBatch`, `AssetBatchItem`, `AssetBatchResult`, `AssetBatchOutcome`; a table.
 pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
     let name = R::name();
-    let table = json!({"type": "string", "maxLength": 1_073_741_824, "description": "A table (RFC 4180, UTF-8): headings, then a row for each record. A list has `;` between its values, a member of an object a dot in its heading; an apostrophe stands before what a spreadsheet might take for a formula, at the beginning of a text and after each separator in it; an import takes it away."});
+    let table = json!({"type": "string", "maxLength": 1_073_741_824, "description": "A table (RFC \
+        4180, UTF-8): headings, then a row for each record. A list has `;` between its values, a \
+        member of an object a dot in its heading; an apostrophe stands before what a spreadsheet \
+        might take for a formula, at the beginning of a text and after each separator in it; an \
+        import takes it away."});
     to.schema("Table", table);
     if does.import {
         for (name, schema) in [
@@ -29,21 +35,34 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
     if !does.update {
         return;
     }
-    let object = |about: &str, needed: &[&str], members: Value| json!({"type": "object", "description": about, "additionalProperties": false, "required": needed, "properties": members});
+    let object = |about: &str, needed: &[&str], members: Value| {
+        json!({"type": "object",
+        "description": about, "additionalProperties": false, "required": needed,
+            "properties": members})
+    };
     let mut item = json!({
-        "id": {"type": "string", "maxLength": 64, "pattern": "^[ -~]*$", "description": "What a patch is for: id or code."},
-        "if_match": {"type": ["string", "integer"], "format": "int32", "maxLength": 255, "pattern": "^[ -~]*$", "minimum": 0, "description": "The version that was read, or its entity tag, or `*`; a patch needs it."},
+        "id": {"type": "string", "maxLength": 64, "pattern": "^[ -~]*$",
+            "description": "What a patch is for: id or code."},
+        "if_match": {"type": ["string", "integer"], "format": "int32", "maxLength": 255,
+            "pattern": "^[ -~]*$", "minimum": 0, "description": "The version that was read, or \
+                its entity tag, or `*`; a patch needs it."},
         "patch": schema("BatchBody"),
     });
     if let Some(members) = item.as_object_mut().filter(|_| does.create) {
         members.insert("create".into(), schema("BatchBody"));
         members.insert("upsert".into(), schema("BatchBody"));
     }
-    to.schema("BatchBody", json!({"type": "object", "additionalProperties": true, "maxProperties": 200, "example": {"name": "A better name"},
-        "description": "A record or its patch, as a request for it alone would have it. It is looked at item by item: what is wrong with it is the outcome of this item."}));
+    to.schema(
+        "BatchBody",
+        json!({"type": "object", "additionalProperties": true,
+        "maxProperties": 200, "example": {"name": "A better name"},
+        "description": "A record or its patch, as a request for it alone would have it. It is \
+            looked at item by item: what is wrong with it is the outcome of this item."}),
+    );
     let ways = match does.create {
         true => format!(
-            "One of `create` and `upsert` (by `external_ref`), as {name}Input, and `patch` with `id` and `if_match`, as {name}Patch."
+            "One of `create` and `upsert` (by `external_ref`), as {name}Input, and `patch` with \
+                `id` and `if_match`, as {name}Patch."
         ),
         false => format!("A `patch` with `id` and `if_match`, as {name}Patch."),
     };
@@ -51,53 +70,102 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
     let example = if does.create {
         json!({"items": [{"create": R::example()}]})
     } else {
-        json!({"items": [{"id": format!("{}-1", R::KIND.code), "if_match": 1, "patch": {"name": "A better name"}}]})
+        json!({"items": [{"id": format!("{}-1", R::KIND.code), "if_match": 1,
+            "patch": {"name": "A better name"}}]})
     };
-    let items = json!({"type": "array", "minItems": 1, "maxItems": MOST, "items": schema(&format!("{name}BatchItem")), "description": "What is to be done, in this order."});
+    let items = json!({"type": "array", "minItems": 1, "maxItems": MOST,
+        "items": schema(&format!("{name}BatchItem")), "description": "What is to be done, in this \
+            order."});
     let mut batch = object("Several changes.", &["items"], json!({"items": items}));
-    batch.as_object_mut().map(|members| members.insert("example".into(), example));
+    batch
+        .as_object_mut()
+        .map(|members| members.insert("example".into(), example));
     to.schema(&format!("{name}Batch"), batch);
-    let count = |about: &str| json!({"type": "integer", "format": "int32", "minimum": 0, "maximum": MOST, "description": about});
+    let count = |about: &str| {
+        json!({"type": "integer", "format": "int32", "minimum": 0,
+        "maximum": MOST, "description": about})
+    };
     let outcome = json!({
         "index": count("Which item, from 0."),
-        "status": {"type": "integer", "format": "int32", "minimum": 200, "maximum": 599, "description": "As a request for it alone would have been answered."},
-        "record": {"oneOf": [{"type": "null"}, schema(&name)], "description": "The record after it; null where it was refused."},
-        "problem": {"oneOf": [{"type": "null"}, schema("Problem")], "description": "Why it was refused; null where it was done."},
+        "status": {"type": "integer", "format": "int32", "minimum": 200, "maximum": 599,
+            "description": "As a request for it alone would have been answered."},
+        "record": {"oneOf": [{"type": "null"}, schema(&name)], "description": "The record after \
+            it; null where it was refused."},
+        "problem": {"oneOf": [{"type": "null"}, schema("Problem")],
+            "description": "Why it was refused; null where it was done."},
     });
-    to.schema(&format!("{name}BatchOutcome"), object("What became of an item.", &["index", "status", "record", "problem"], outcome));
+    to.schema(
+        &format!("{name}BatchOutcome"),
+        object(
+            "What became of an item.",
+            &["index", "status", "record", "problem"],
+            outcome,
+        ),
+    );
     let result = json!({
-        "data": {"type": "array", "maxItems": MOST, "items": schema(&format!("{name}BatchOutcome")), "description": "The outcomes, in the order of the items."},
+        "data": {"type": "array", "maxItems": MOST,
+            "items": schema(&format!("{name}BatchOutcome")), "description": "The outcomes, in the \
+                order of the items."},
         "succeeded": count("How many were done."),
         "failed": count("How many were refused."),
     });
-    to.schema(&format!("{name}BatchResult"), object("What became of a batch.", &["data", "succeeded", "failed"], result));
+    to.schema(
+        &format!("{name}BatchResult"),
+        object(
+            "What became of a batch.",
+            &["data", "succeeded", "failed"],
+            result,
+        ),
+    );
 }
 
 /// `batchAssets`, `importAssets`.
 pub fn operations<R: Resource>(add: &mut Add<'_>, does: Operations) {
     let (one, kind) = (R::name(), R::KIND);
     let (many, some) = (pascal(kind.path), kind.path.replace('-', " "));
-    let flag = |name: &str, about: &str| json!({"name": name, "in": "query", "required": false, "description": about, "schema": {"type": "boolean", "default": false}});
-    let body = |media: &str, named: &str| Some(json!({"required": true, "content": {media: {"schema": schema(named)}}}));
+    let flag = |name: &str, about: &str| {
+        json!({"name": name, "in": "query", "required": false,
+        "description": about, "schema": {"type": "boolean", "default": false}})
+    };
+    let body = |media: &str, named: &str| {
+        Some(json!({"required": true, "content": {media: {"schema": schema(named)}}}))
+    };
     let done = |about: &str, named: &str| {
         Members::from_iter([(
             "200".to_owned(),
-            json!({"description": about, "headers": headers(&["Ledger-Position", "Idempotency-Replayed"]), "content": json_of(schema(named))}),
+            json!({"description": about, "headers": headers(&["Ledger-Position",
+                "Idempotency-Replayed"]), "content": json_of(schema(named))}),
         )])
     };
-    let table = json!({"description": "All of them.", "headers": headers(&["ETag", "Ledger-Position", "Content-Disposition"]), "content": {"text/csv": {"schema": schema("Table")}}});
-    let unchanged = json!({"description": "Unchanged since the tag that was sent.", "headers": headers(&["ETag", "Ledger-Position"])});
+    let table = json!({"description": "All of them.", "headers": headers(&["ETag",
+        "Ledger-Position", "Content-Disposition"]),
+            "content": {"text/csv": {"schema": schema("Table")}}});
+    let unchanged = json!({"description": "Unchanged since the tag that was sent.",
+        "headers": headers(&["ETag", "Ledger-Position"])});
     let paging = |one: &Value| {
-        let said = one.get("name").or(one.get("$ref")).and_then(Value::as_str).unwrap_or_default();
-        ["include", "#/components/parameters/Limit", "#/components/parameters/Cursor"].contains(&said)
+        let said = one
+            .get("name")
+            .or(one.get("$ref"))
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        [
+            "include",
+            "#/components/parameters/Limit",
+            "#/components/parameters/Cursor",
+        ]
+        .contains(&said)
     };
     add(
         format!("/v1/{}/export", kind.path),
         "get",
         format!("export{many}"),
         format!("Export {some} as a table"),
-        "All of the list, of one state, with the same filters. The list itself answers so, too, when it is asked with `format=csv` or `Accept: text/csv`.",
-        asked::<R>().into_iter().filter(|one| !paging(one)).collect(),
+        "All of the list, of one state, with the same filters. The list itself answers so, too, \
+            when it is asked with `format=csv` or `Accept: text/csv`.",
+        asked::<R>()
+            .into_iter()
+            .filter(|one| !paging(one))
+            .collect(),
         None,
         Members::from_iter([("200".to_owned(), table), ("304".to_owned(), unchanged)]),
         &[400, 401, 403, 406, 429, 500, 503],
@@ -109,8 +177,13 @@ pub fn operations<R: Resource>(add: &mut Add<'_>, does: Operations) {
             "post",
             format!("batch{many}"),
             format!("Change several {some}"),
-            "Up to 1,000 items, one ledger entry for each change. Each item has its own outcome; with `atomic=true` all are done or none. 50 faults are listed in all.",
-            vec![flag("atomic", "All or none."), parameter("ChangeReason"), parameter("IdempotencyKey")],
+            "Up to 1,000 items, one ledger entry for each change. Each item has its own outcome; \
+                with `atomic=true` all are done or none. 50 faults are listed in all.",
+            vec![
+                flag("atomic", "All or none."),
+                parameter("ChangeReason"),
+                parameter("IdempotencyKey"),
+            ],
             body("application/json", &format!("{one}Batch")),
             done("What became of each item.", &format!("{one}BatchResult")),
             &[&bad[..], &[404, 412, 428]].concat(),
@@ -122,24 +195,46 @@ pub fn operations<R: Resource>(add: &mut Add<'_>, does: Operations) {
             "post",
             format!("import{many}"),
             format!("Import {some} from a table"),
-            "Up to 5,000 rows; each is the record with its `code` or, without one, with its `external_ref`, new or changed. Cells are separated by commas, semicolons or tabs, as the headings are. An empty cell clears, a column that is not there leaves, columns that the server writes are passed over. All rows are stored or none; faults name their row, where the headings are row 1.",
-            vec![flag("dry_run", "Tell what would come of it, and store nothing."), parameter("ChangeReason"), parameter("IdempotencyKey")],
-            Some(json!({"required": true, "content": {"text/csv": {"schema": schema("Table"), "example": sample::<R>()}}})),
+            "Up to 5,000 rows; each is the record with its `code` or, without one, with its \
+                `external_ref`, new or changed. Cells are separated by commas, semicolons or \
+                tabs, as the headings are. An empty cell clears, a column that is not there \
+                leaves, columns that the server writes are passed over. All rows are stored or \
+                none; faults name their row, where the headings are row 1.",
+            vec![
+                flag("dry_run", "Tell what would come of it, and store nothing."),
+                parameter("ChangeReason"),
+                parameter("IdempotencyKey"),
+            ],
+            Some(
+                json!({"required": true, "content": {"text/csv": {"schema": schema("Table"),
+                    "example": sample::<R>()}}}),
+            ),
             done("What became of each row.", "ImportResult"),
             &bad,
         );
     }
 }
 
-/// A table that can be imported: the example of the kind, as far as its members are values, with what the row goes by.
+/// A table that can be imported: the example of the kind, as far as its members are values, with
+/// what the row goes by.
 fn sample<R: Resource>() -> String {
     let mut example = R::example();
     if let Some(members) = example.as_object_mut() {
         members.insert("external_ref".to_owned(), json!("register-of-2025/17"));
     }
-    let members =
-        example.as_object().into_iter().flatten().filter(|(_, value)| value.is_string() || value.is_number() || value.is_boolean());
-    let cell = |value: &Value| value.as_str().map_or_else(|| value.to_string(), |text| format!("\"{}\"", text.replace('"', "\"\"")));
-    let (names, cells): (Vec<&str>, Vec<String>) = members.map(|(name, value)| (name.as_str(), cell(value))).unzip();
+    let members = example
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| value.is_string() || value.is_number() || value.is_boolean());
+    let cell = |value: &Value| {
+        value.as_str().map_or_else(
+            || value.to_string(),
+            |text| format!("\"{}\"", text.replace('"', "\"\"")),
+        )
+    };
+    let (names, cells): (Vec<&str>, Vec<String>) = members
+        .map(|(name, value)| (name.as_str(), cell(value)))
+        .unzip();
     format!("{}\r\n{}\r\n", names.join(","), cells.join(","))
 }

@@ -1,5 +1,5 @@
-//! Exports: a list as a table. All of it, read in parts at one position, so that it is complete and of one state however long it takes, and
-//! never in memory as a whole.
+//! Exports: a list as a table. All of it, read in parts at one position, so that it is complete and
+//! of one state however long it takes, and never in memory as a whole.
 use super::table::{Column, columns, headings, rows};
 use crate::core::{Code, Invalid, Problem, Result};
 use crate::http::format::{CSV, quality};
@@ -15,7 +15,10 @@ use futures_util::stream::{self, TryStreamExt};
 const PART: i64 = 250;
 
 /// A register's list as a table: all of it.
-pub async fn export<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) -> Result<HttpResponse> {
+pub async fn export<R: Resource>(
+    guard: Guard<Read<R>>,
+    request: HttpRequest,
+) -> Result<HttpResponse> {
     if quality(&request, "text/csv").is_none() {
         return Err(Problem::new(Code::NotAcceptable, "Available: text/csv."));
     }
@@ -23,11 +26,17 @@ pub async fn export<R: Resource>(guard: Guard<Read<R>>, request: HttpRequest) ->
 }
 
 /// The table that answers this query of a list.
-pub async fn table<R: Resource>(guard: Guard<Read<R>>, request: &HttpRequest, query: &str) -> Result<HttpResponse> {
+pub async fn table<R: Resource>(
+    guard: Guard<Read<R>>,
+    request: &HttpRequest,
+    query: &str,
+) -> Result<HttpResponse> {
     veil::asked(guard.caller(), &R::KIND, query)?;
     let unpaged = |name: &str| ["limit", "cursor", "include"].contains(&name);
     let paged = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| unpaged(name));
-    let faults: Vec<_> = paged.map(|(name, _)| Invalid::query(name, "unknown_parameter", "a table has all there is")).collect();
+    let faults: Vec<_> = paged
+        .map(|(name, _)| Invalid::query(name, "unknown_parameter", "a table has all there is"))
+        .collect();
     if !faults.is_empty() {
         return Err(Problem::parameters(faults));
     }
@@ -45,25 +54,48 @@ pub async fn table<R: Resource>(guard: Guard<Read<R>>, request: &HttpRequest, qu
     let first = move |reader: &mut Reader<'_>| {
         reader.moment = reader.moment.pinned();
         let (rows, next) = part::<R>(reader, &asked, &headed)?;
-        Ok(([headings(&headed)?, rows].concat(), next, reader.moment, reader.settings))
+        Ok((
+            [headings(&headed)?, rows].concat(),
+            next,
+            reader.moment,
+            reader.settings,
+        ))
     };
     let known_then = guard.known().await?;
     let (bytes, next, moment, settings) = guard.read_with(known_then, as_of, first).await?;
     let mut answer = HttpResponse::Ok();
-    answer.content_type(CSV).insert_header((header::CACHE_CONTROL, "private, no-cache"));
-    answer.insert_header((header::ETAG, known(&guard.tag(moment.last, known_then, None))));
+    answer
+        .content_type(CSV)
+        .insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    answer.insert_header((
+        header::ETAG,
+        known(&guard.tag(moment.last, known_then, None)),
+    ));
     answer.insert_header(("Ledger-Position", moment.last));
-    answer.insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}.csv\"", R::KIND.path)));
-    let rest = Rest { guard, ask, moment, settings, columns };
+    answer.insert_header((
+        header::CONTENT_DISPOSITION,
+        format!("attachment; filename=\"{}.csv\"", R::KIND.path),
+    ));
+    let rest = Rest {
+        guard,
+        ask,
+        moment,
+        settings,
+        columns,
+    };
     let first = stream::once(std::future::ready(Ok::<_, Problem>(Bytes::from(bytes))));
     let more = stream::try_unfold((rest, next), |(rest, place)| async move {
         let Some(place) = place else { return Ok(None) };
         // A key that was revoked meanwhile gets no further part.
-        let rest = Rest { guard: rest.guard.refreshed().await?, ..rest };
+        let rest = Rest {
+            guard: rest.guard.refreshed().await?,
+            ..rest
+        };
         let (bytes, next) = rest.read::<R>(place).await?;
         Ok(Some((Bytes::from(bytes), (rest, next))))
     });
-    Ok(answer.streaming(futures_util::StreamExt::chain(first, more).map_err(actix_web::Error::from)))
+    Ok(answer
+        .streaming(futures_util::StreamExt::chain(first, more).map_err(actix_web::Error::from)))
 }
 
 /// What the further parts are read with.
@@ -80,11 +112,19 @@ impl<P: crate::http::Permission> Rest<P> {
     async fn read<R: Resource>(&self, place: Place) -> Result<(Vec<u8>, Option<Place>)> {
         let (mut ask, columns) = (self.ask.clone(), self.columns.clone());
         ask.after = Some(place);
-        self.guard.again((self.moment, self.settings), move |reader| part::<R>(reader, &ask, &columns)).await
+        self.guard
+            .again((self.moment, self.settings), move |reader| {
+                part::<R>(reader, &ask, &columns)
+            })
+            .await
     }
 }
 
-fn part<R: Resource>(reader: &mut Reader<'_>, ask: &Ask, columns: &[Column]) -> Result<(Vec<u8>, Option<Place>)> {
+fn part<R: Resource>(
+    reader: &mut Reader<'_>,
+    ask: &Ask,
+    columns: &[Column],
+) -> Result<(Vec<u8>, Option<Place>)> {
     let (records, next) = list::records::<R>(reader, ask)?;
     Ok((rows(columns, &records)?, next))
 }

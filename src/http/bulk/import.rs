@@ -1,5 +1,6 @@
-//! Imports: a table of up to 5,000 rows, each the record with its `code` or its `external_ref`, new or changed. All rows are stored or none; a dry
-//! run tells what would come of it. Faults name their row, where the headings are row 1.
+//! Imports: a table of up to 5,000 rows, each the record with its `code` or its `external_ref`, new
+//! or changed. All rows are stored or none; a dry run tells what would come of it. Faults name
+//! their row, where the headings are row 1.
 use super::table::{self, Column};
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::http::aside::by_size;
@@ -84,14 +85,33 @@ struct Row<R> {
 /// The last change, where there was one.
 type Proof<R> = Option<Recorded<Record<R>>>;
 
-/// Imports a table into a register. All of it is read before the write begins; the database is asked for references alone.
-pub async fn import<R: Resource>(guard: Guard<Change<R>>, request: HttpRequest, table: Table) -> Result<Answer> {
+/// Imports a table into a register. All of it is read before the write begins; the database is
+/// asked for references alone.
+pub async fn import<R: Resource>(
+    guard: Guard<Change<R>>,
+    request: HttpRequest,
+    table: Table,
+) -> Result<Answer> {
     let dry_run = super::flag(&request, "dry_run")?;
-    let (rows, content) = by_size(table.0.len(), move || read::<R>(&table.0).map(|rows| (rows, table.0))).await??;
-    guard.effect(&content, move |tx| if dry_run { rehearsed::<R, _>(tx, rows) } else { run::<R, _>(tx, rows) }).await
+    let (rows, content) = by_size(table.0.len(), move || {
+        read::<R>(&table.0).map(|rows| (rows, table.0))
+    })
+    .await??;
+    guard
+        .effect(&content, move |tx| {
+            if dry_run {
+                rehearsed::<R, _>(tx, rows)
+            } else {
+                run::<R, _>(tx, rows)
+            }
+        })
+        .await
 }
 
-fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Vec<Row<R>>) -> Result<Recorded<Answer>> {
+fn run<R: Resource, P: Covers<R>>(
+    tx: &mut Tx<'_, P>,
+    rows: Vec<Row<R>>,
+) -> Result<Recorded<Answer>> {
     let (data, proof) = upserted::<R, P>(tx, rows)?;
     let answer = Answer::of(&summed(data, false))?;
     match proof {
@@ -99,23 +119,49 @@ fn run<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Vec<Row<R>>) -> Resu
         None => tx.unchanged(answer),
     }
 }
-fn rehearsed<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Vec<Row<R>>) -> Result<Recorded<Answer>> {
+fn rehearsed<R: Resource, P: Covers<R>>(
+    tx: &mut Tx<'_, P>,
+    rows: Vec<Row<R>>,
+) -> Result<Recorded<Answer>> {
     let mut data = tx.rehearse(|tx| upserted::<R, P>(tx, rows).map(|(data, _)| data))?;
-    for row in data.iter_mut().filter(|row| row.outcome == ImportOutcome::Created) {
+    for row in data
+        .iter_mut()
+        .filter(|row| row.outcome == ImportOutcome::Created)
+    {
         (row.id, row.code) = (None, None);
     }
     tx.unchanged(Answer::of(&summed(data, true))?)
 }
 fn summed(data: Vec<ImportedRow>, dry_run: bool) -> ImportResult {
     let count = |outcome| data.iter().filter(|row| row.outcome == outcome).count();
-    let (created, updated, unchanged) = (count(ImportOutcome::Created), count(ImportOutcome::Updated), count(ImportOutcome::Unchanged));
-    ImportResult { dry_run, created, updated, unchanged, data }
+    let (created, updated, unchanged) = (
+        count(ImportOutcome::Created),
+        count(ImportOutcome::Updated),
+        count(ImportOutcome::Unchanged),
+    );
+    ImportResult {
+        dry_run,
+        created,
+        updated,
+        unchanged,
+        data,
+    }
 }
 
-/// Stores the rows; every row with a fault is named, with all of its faults, before all are given up.
-fn upserted<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Vec<Row<R>>) -> Result<(Vec<ImportedRow>, Proof<R>)> {
-    let (mut data, mut faults, mut proof, mut first) = (Vec::with_capacity(rows.len()), Vec::new(), None, None);
-    for Row { number: row, faults: of_cells, said } in rows {
+/// Stores the rows; every row with a fault is named, with all of its faults, before all are given
+/// up.
+fn upserted<R: Resource, P: Covers<R>>(
+    tx: &mut Tx<'_, P>,
+    rows: Vec<Row<R>>,
+) -> Result<(Vec<ImportedRow>, Proof<R>)> {
+    let (mut data, mut faults, mut proof, mut first) =
+        (Vec::with_capacity(rows.len()), Vec::new(), None, None);
+    for Row {
+        number: row,
+        faults: of_cells,
+        said,
+    } in rows
+    {
         ledger::in_time()?;
         let unread: BTreeSet<String> = of_cells.iter().map(|fault| fault.pointer.clone()).collect();
         let mut found = of_cells;
@@ -123,14 +169,26 @@ fn upserted<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Vec<Row<R>>) ->
             Ok((recorded, outcome)) => {
                 let spine = &recorded.get().spine;
                 let (id, code) = (Some(spine.id), Some(spine.code.clone()));
-                data.push(ImportedRow { row, outcome: outcome.into(), id, code });
+                data.push(ImportedRow {
+                    row,
+                    outcome: outcome.into(),
+                    id,
+                    code,
+                });
                 proof = Some(recorded);
             }
             Err(problem) if problem.is(Code::Unavailable) => return Err(problem),
             Err(problem) => {
                 let place = format!("/rows/{row}");
                 // A member whose cell could not be read is not missing besides.
-                found.extend(problem.clone().below(&place).placed(&place).into_iter().filter(|fault| !unread.contains(&fault.pointer)));
+                found.extend(
+                    problem
+                        .clone()
+                        .below(&place)
+                        .placed(&place)
+                        .into_iter()
+                        .filter(|fault| !unread.contains(&fault.pointer)),
+                );
                 first.get_or_insert(problem);
             }
         }
@@ -149,32 +207,68 @@ fn upserted<R: Resource, P: Covers<R>>(tx: &mut Tx<'_, P>, rows: Vec<Row<R>>) ->
     }
 }
 fn in_row(fault: Invalid, row: usize) -> Invalid {
-    Invalid { detail: format!("row {row}: {}", fault.detail), ..fault }
+    Invalid {
+        detail: format!("row {row}: {}", fault.detail),
+        ..fault
+    }
 }
 fn refused(first: Problem, faults: Vec<Invalid>) -> Problem {
-    let more = if faults.len() >= FAULTS { " or more" } else { "" };
-    let said = faults.first().map(|fault| fault.detail.clone()).unwrap_or_default();
-    let count = if let [_] = faults.as_slice() { "1 fault".to_owned() } else { format!("{}{more} faults", faults.len()) };
-    first.saying(format!("{count}; nothing was stored. The first: {said}")).listing(faults)
+    let more = if faults.len() >= FAULTS {
+        " or more"
+    } else {
+        ""
+    };
+    let said = faults
+        .first()
+        .map(|fault| fault.detail.clone())
+        .unwrap_or_default();
+    let count = if let [_] = faults.as_slice() {
+        "1 fault".to_owned()
+    } else {
+        format!("{}{more} faults", faults.len())
+    };
+    first
+        .saying(format!("{count}; nothing was stored. The first: {said}"))
+        .listing(faults)
 }
 
-/// Reads a table into upserts; a cell that is empty clears, a column that is not there leaves. Columns that the server writes are passed over, so
-/// that an export can be changed and imported.
+/// Reads a table into upserts; a cell that is empty clears, a column that is not there leaves.
+/// Columns that the server writes are passed over, so that an export can be changed and imported.
 fn read<R: Resource>(bytes: &[u8]) -> Result<Vec<Row<R>>> {
     let text = std::str::from_utf8(bytes).map_err(|broken| {
-        let row = bytes.iter().take(broken.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
+        let row = bytes
+            .iter()
+            .take(broken.valid_up_to())
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
         Problem::new(Code::Malformed, format!("Row {row} is not UTF-8."))
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut table = csv::ReaderBuilder::new().delimiter(separator(text)).from_reader(text.as_bytes());
-    let headings: Vec<String> = table.headers().map_err(|broken| malformed(1, &broken))?.iter().map(|name| plain(name.trim())).collect();
+    let mut table = csv::ReaderBuilder::new()
+        .delimiter(separator(text))
+        .from_reader(text.as_bytes());
+    let headings: Vec<String> = table
+        .headers()
+        .map_err(|broken| malformed(1, &broken))?
+        .iter()
+        .map(|name| plain(name.trim()))
+        .collect();
     let columns = chosen::<R>(&headings)?;
     let coded = headings.iter().position(|name| name == "code");
-    let (mut rows, mut faults, mut seen) = (Vec::new(), Vec::new(), [BTreeMap::new(), BTreeMap::new()]);
+    let (mut rows, mut faults, mut seen) =
+        (Vec::new(), Vec::new(), [BTreeMap::new(), BTreeMap::new()]);
     for (n, record) in table.records().enumerate() {
         let row = n + 2;
         if n >= MOST {
-            faults.push(in_row(Invalid::body(format!("/rows/{row}"), "too_many", format!("a table has up to {MOST} rows")), row));
+            faults.push(in_row(
+                Invalid::body(
+                    format!("/rows/{row}"),
+                    "too_many",
+                    format!("a table has up to {MOST} rows"),
+                ),
+                row,
+            ));
             break;
         }
         let record = record.map_err(|broken| malformed(row, &broken))?;
@@ -182,69 +276,142 @@ fn read<R: Resource>(bytes: &[u8]) -> Result<Vec<Row<R>>> {
             continue;
         }
         let (mut body, mut of_cells) = (Map::new(), Vec::new());
-        for (column, cell) in columns.iter().zip(record.iter()).filter_map(|(column, cell)| Some((column.as_ref()?, cell))) {
+        for (column, cell) in columns
+            .iter()
+            .zip(record.iter())
+            .filter_map(|(column, cell)| Some((column.as_ref()?, cell)))
+        {
             match column.value(cell) {
                 Ok(value) => drop(body.insert(column.name.clone(), value)),
-                Err(words) => of_cells.push(Invalid::body(format!("/rows/{row}/{}", column.name), "invalid", words)),
+                Err(words) => of_cells.push(Invalid::body(
+                    format!("/rows/{row}/{}", column.name),
+                    "invalid",
+                    words,
+                )),
             }
         }
-        let code = coded.and_then(|at| record.get(at)).map(|cell| plain(cell.trim())).filter(|code| !code.is_empty());
-        let selector =
-            code.as_deref().and_then(|code| Selector::parse(code, R::KIND.name)).filter(|code| matches!(code, Selector::Number(..)));
+        let code = coded
+            .and_then(|at| record.get(at))
+            .map(|cell| plain(cell.trim()))
+            .filter(|code| !code.is_empty());
+        let selector = code
+            .as_deref()
+            .and_then(|code| Selector::parse(code, R::KIND.name))
+            .filter(|code| matches!(code, Selector::Number(..)));
         if code.is_some() && selector.is_none() {
             let words = format!("send a code like {}-12, or leave it empty", R::KIND.code);
             of_cells.push(Invalid::body(format!("/rows/{row}/code"), "invalid", words));
         }
-        let keys = [body.get("external_ref").and_then(Value::as_str).map(str::to_owned), code];
-        for ((member, key), seen) in ["external_ref", "code"].into_iter().zip(keys).zip(&mut seen) {
+        let keys = [
+            body.get("external_ref")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+            code,
+        ];
+        for ((member, key), seen) in ["external_ref", "code"]
+            .into_iter()
+            .zip(keys)
+            .zip(&mut seen)
+        {
             if let Some(before) = key.and_then(|key| seen.insert(key, row)) {
                 let words = format!("the same {member} stands in row {before}");
-                of_cells.push(Invalid::body(format!("/rows/{row}/{member}"), "twice", words));
+                of_cells.push(Invalid::body(
+                    format!("/rows/{row}/{member}"),
+                    "twice",
+                    words,
+                ));
             }
         }
-        rows.push(Row { number: row, faults: of_cells, said: Upsert::row(selector, body) });
+        rows.push(Row {
+            number: row,
+            faults: of_cells,
+            said: Upsert::row(selector, body),
+        });
     }
     if rows.is_empty() && faults.is_empty() {
-        faults.push(Invalid::body("/rows", "required", "a table with headings and one row at least is needed"));
+        faults.push(Invalid::body(
+            "/rows",
+            "required",
+            "a table with headings and one row at least is needed",
+        ));
     }
-    if faults.is_empty() { Ok(rows) } else { Err(refused(Problem::new(Code::ValidationFailed, ""), faults)) }
+    if faults.is_empty() {
+        Ok(rows)
+    } else {
+        Err(refused(Problem::new(Code::ValidationFailed, ""), faults))
+    }
 }
 
-/// What stands between the cells: a comma, a semicolon or a tab, whichever the headings have most of.
+/// What stands between the cells: a comma, a semicolon or a tab, whichever the headings have most
+/// of.
 fn separator(text: &str) -> u8 {
     let headings = text.lines().next().unwrap_or_default();
     let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
     let mut quoted = false;
     for byte in headings.bytes() {
         quoted ^= byte == b'"';
-        counts.iter_mut().filter(|(one, _)| *one == byte && !quoted).for_each(|(_, count)| *count += 1);
+        counts
+            .iter_mut()
+            .filter(|(one, _)| *one == byte && !quoted)
+            .for_each(|(_, count)| *count += 1);
     }
     let [comma, others @ ..] = counts;
-    others.into_iter().fold(comma, |best, other| if other.1 > best.1 { other } else { best }).0
+    others
+        .into_iter()
+        .fold(
+            comma,
+            |best, other| if other.1 > best.1 { other } else { best },
+        )
+        .0
 }
 
 /// A table that cannot be read at all.
 fn malformed(row: usize, broken: &csv::Error) -> Problem {
     let words = match broken.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("has {len} cells instead of {expected_len}"),
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => format!("has {len} cells instead of {expected_len}"),
         _ => "cannot be read".to_owned(),
     };
-    let fault = in_row(Invalid::body(format!("/rows/{row}"), "malformed", words), row);
-    Problem::new(Code::Malformed, format!("The table is not well formed; nothing was stored. {}.", fault.detail)).listing(vec![fault])
+    let fault = in_row(
+        Invalid::body(format!("/rows/{row}"), "malformed", words),
+        row,
+    );
+    Problem::new(
+        Code::Malformed,
+        format!(
+            "The table is not well formed; nothing was stored. {}.",
+            fault.detail
+        ),
+    )
+    .listing(vec![fault])
 }
 
 /// The column of each heading; `None` for those that the server writes.
 fn chosen<R: Resource>(headings: &[String]) -> Result<Vec<Option<Column>>> {
     let (writable, all) = (table::writable::<R>(), table::columns::<R>());
     let (mut found, mut faults) = (Vec::with_capacity(headings.len()), Vec::new());
-    let known = || ["code"].into_iter().chain(writable.iter().map(|column| column.name.as_str())).collect::<Vec<_>>().join(", ");
+    let known = || {
+        ["code"]
+            .into_iter()
+            .chain(writable.iter().map(|column| column.name.as_str()))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     for (n, name) in headings.iter().enumerate() {
         let column = writable.iter().find(|column| column.name == *name).cloned();
         let shown: String = name.chars().take(60).collect();
         if headings.iter().take(n).any(|other| other == name) {
-            faults.push(Invalid::body("/rows/1", "twice", format!("row 1: the column `{shown}` stands there twice")));
+            faults.push(Invalid::body(
+                "/rows/1",
+                "twice",
+                format!("row 1: the column `{shown}` stands there twice"),
+            ));
         } else if column.is_none() && !table::is_read_only(name, &all) {
-            let words = format!("row 1: there is no column `{shown}`; the columns are {}", known());
+            let words = format!(
+                "row 1: there is no column `{shown}`; the columns are {}",
+                known()
+            );
             faults.push(Invalid::body("/rows/1", "unknown_member", words));
         }
         found.push(column);
@@ -252,11 +419,19 @@ fn chosen<R: Resource>(headings: &[String]) -> Result<Vec<Option<Column>>> {
             break;
         }
     }
-    if !headings.iter().any(|name| name == "external_ref" || name == "code") {
-        let words = "row 1: add a column `external_ref` (your own identifier) or `code`: a row goes by it";
+    if !headings
+        .iter()
+        .any(|name| name == "external_ref" || name == "code")
+    {
+        let words =
+            "row 1: add a column `external_ref` (your own identifier) or `code`: a row goes by it";
         faults.push(Invalid::body("/rows/1", "required", words));
     }
-    if faults.is_empty() { Ok(found) } else { Err(refused(Problem::new(Code::ValidationFailed, ""), faults)) }
+    if faults.is_empty() {
+        Ok(found)
+    } else {
+        Err(refused(Problem::new(Code::ValidationFailed, ""), faults))
+    }
 }
 
 impl From<Upserted> for ImportOutcome {
@@ -275,9 +450,14 @@ mod tests {
 
     #[test]
     fn the_headings_say_what_separates() {
-        for (text, wanted) in
-            [("a,b,c\n1;2;3", b','), ("a;b;c\n1,2,3", b';'), ("a\tb\tc", b'\t'), ("name", b','), ("", b','), ("\"a,b,c\";b", b';')]
-        {
+        for (text, wanted) in [
+            ("a,b,c\n1;2;3", b','),
+            ("a;b;c\n1,2,3", b';'),
+            ("a\tb\tc", b'\t'),
+            ("name", b','),
+            ("", b','),
+            ("\"a,b,c\";b", b';'),
+        ] {
             assert_eq!(separator(text), wanted, "{text}");
         }
     }

@@ -1,4 +1,5 @@
-//! Many records in one request: batches (JSON), imports and exports (CSV, RFC 4180), the same for every register.
+//! Many records in one request: batches (JSON), imports and exports (CSV, RFC 4180), the same for
+//! every register.
 pub mod batch;
 pub mod describe;
 pub mod export;
@@ -13,10 +14,22 @@ fn flag(request: &HttpRequest, flag: &str) -> Result<bool> {
     let (mut set, mut faults) = (false, Vec::new());
     for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
         match value.parse() {
-            _ if name != flag => faults.push(Invalid::query(name, "unknown_parameter", "there is no such parameter")),
+            _ if name != flag => faults.push(Invalid::query(
+                name,
+                "unknown_parameter",
+                "there is no such parameter",
+            )),
             Ok(said) => set = said,
-            Err(_) => faults.push(Invalid::query(name, "invalid_parameter", "true or false is needed")),
+            Err(_) => faults.push(Invalid::query(
+                name,
+                "invalid_parameter",
+                "true or false is needed",
+            )),
         }
     }
-    if faults.is_empty() { Ok(set) } else { Err(Problem::parameters(faults)) }
+    if faults.is_empty() {
+        Ok(set)
+    } else {
+        Err(Problem::parameters(faults))
+    }
 }

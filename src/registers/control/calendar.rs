@@ -5,7 +5,8 @@ use chrono::{Datelike, Days, Months, NaiveDate};
 /// Periods that one answer has.
 pub const MOST: usize = 400;
 
-/// Pure: the period of a frequency that a day lies in, by the calendar; weeks begin on Monday. `None` for what has no periods.
+/// Pure: the period of a frequency that a day lies in, by the calendar; weeks begin on Monday.
+/// `None` for what has no periods.
 pub fn period(frequency: Frequency, day: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
     let months = |n: u32| {
         let first = NaiveDate::from_ymd_opt(day.year(), day.month0() / n * n + 1, 1)?;
@@ -14,7 +15,8 @@ pub fn period(frequency: Frequency, day: NaiveDate) -> Option<(NaiveDate, NaiveD
     match frequency {
         Frequency::Daily => Some((day, day)),
         Frequency::Weekly => {
-            let first = day.checked_sub_days(Days::new(u64::from(day.weekday().num_days_from_monday())))?;
+            let first =
+                day.checked_sub_days(Days::new(u64::from(day.weekday().num_days_from_monday())))?;
             Some((first, first.checked_add_days(Days::new(6))?))
         }
         Frequency::Monthly => months(1),
@@ -26,8 +28,14 @@ pub fn period(frequency: Frequency, day: NaiveDate) -> Option<(NaiveDate, NaiveD
 }
 
 /// Pure: the periods that these days touch, each whole; `None` when there are too many.
-pub fn periods(frequency: Frequency, first: NaiveDate, last: NaiveDate) -> Option<Vec<(NaiveDate, NaiveDate)>> {
-    let next = |(_, end): &(NaiveDate, NaiveDate)| period(frequency, end.succ_opt()?).filter(|(start, _)| *start <= last);
+pub fn periods(
+    frequency: Frequency,
+    first: NaiveDate,
+    last: NaiveDate,
+) -> Option<Vec<(NaiveDate, NaiveDate)>> {
+    let next = |(_, end): &(NaiveDate, NaiveDate)| {
+        period(frequency, end.succ_opt()?).filter(|(start, _)| *start <= last)
+    };
     let first = period(frequency, first).filter(|_| first <= last);
     let all: Vec<_> = std::iter::successors(first, next).take(MOST + 1).collect();
     (all.len() <= MOST).then_some(all)
@@ -36,7 +44,8 @@ pub fn periods(frequency: Frequency, first: NaiveDate, last: NaiveDate) -> Optio
 /// Pure: the last day on which evidence of a period is in time.
 pub fn grace((start, end): (NaiveDate, NaiveDate)) -> NaiveDate {
     let days = (end - start).num_days().unsigned_abs() + 1;
-    end.checked_add_days(Days::new(days.div_ceil(10))).unwrap_or(NaiveDate::MAX)
+    end.checked_add_days(Days::new(days.div_ceil(10)))
+        .unwrap_or(NaiveDate::MAX)
 }
 
 #[cfg(test)]
@@ -60,7 +69,10 @@ mod tests {
             (Frequency::HalfYearly, "2024-01-01", "2024-06-30"),
             (Frequency::Yearly, "2024-01-01", "2024-12-31"),
         ] {
-            assert_eq!(period(frequency, day("2024-02-29")), Some(days(first, last)));
+            assert_eq!(
+                period(frequency, day("2024-02-29")),
+                Some(days(first, last))
+            );
         }
         assert_eq!(period(Frequency::PerEvent, day("2024-02-29")), None);
         let quarters = periods(Frequency::Quarterly, day("2026-02-15"), day("2026-10-01"));
@@ -71,13 +83,26 @@ mod tests {
             days("2026-10-01", "2026-12-31"),
         ];
         assert_eq!(quarters, Some(wanted), "each whole that is touched");
-        assert_eq!(periods(Frequency::Daily, day("2025-01-01"), day("2026-02-04")).map(|all| all.len()), Some(400));
-        assert_eq!(periods(Frequency::Daily, day("2025-01-01"), day("2026-02-05")), None);
-        assert_eq!(periods(Frequency::Daily, day("2025-01-02"), day("2025-01-01")), Some(vec![]));
+        assert_eq!(
+            periods(Frequency::Daily, day("2025-01-01"), day("2026-02-04")).map(|all| all.len()),
+            Some(400)
+        );
+        assert_eq!(
+            periods(Frequency::Daily, day("2025-01-01"), day("2026-02-05")),
+            None
+        );
+        assert_eq!(
+            periods(Frequency::Daily, day("2025-01-02"), day("2025-01-01")),
+            Some(vec![])
+        );
     }
 
     #[test]
     fn evidence_has_a_tenth_of_its_period_more() {
-        assert_eq!(grace(days("2026-03-01", "2026-03-31")), day("2026-04-04"), "31 days and 10 %");
+        assert_eq!(
+            grace(days("2026-03-01", "2026-03-31")),
+            day("2026-04-04"),
+            "31 days and 10 %"
+        );
     }
 }

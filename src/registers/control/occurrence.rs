@@ -1,9 +1,6 @@
-//! Occurrences (ISO/IEC 27001:2022 8.1): whether a control was done in each period of its frequency, as evidence tells. Computed: a review that
-//! nobody made is there as missing, without anybody having entered it.
-use crate::registers::control::calendar::{MOST, grace, period, periods};
-use crate::registers::control::{Control, Frequency, Implementation};
-use crate::registers::evidence::outcome::EvidenceOutcome;
-use crate::registers::control::proof::visible;
+//! Occurrences (ISO/IEC 27001:2022 8.1): whether a control was done in each period of its
+//! frequency, as evidence tells. Computed: a review that nobody made is there as missing, without
+//! anybody having entered it.
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::proof::PROVES;
@@ -11,6 +8,10 @@ use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v
 use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::{Reader, Record, Resource};
+use crate::registers::control::calendar::{MOST, grace, period, periods};
+use crate::registers::control::proof::visible;
+use crate::registers::control::{Control, Frequency, Implementation};
+use crate::registers::evidence::outcome::EvidenceOutcome;
 use actix_web::{HttpRequest, get};
 use chrono::{Months, NaiveDate};
 use diesel::prelude::*;
@@ -22,8 +23,9 @@ use utoipa::ToSchema;
 const NAMED: usize = 50;
 
 crate::vocabulary! {
-    /// What became of a period: proven in time, proven after its grace, not proven and over, not over yet; a control that waits for events had none; or
-    /// a test of it failed, and none of its series passed within the period.
+    /// What became of a period: proven in time, proven after its grace, not proven and over, not
+    /// over yet; a control that waits for events had none; or a test of it failed, and none of its
+    /// series passed within the period.
     pub enum OccurrenceState { Done, Late, Missing, Due, NoEvent, Failed }
 }
 
@@ -49,7 +51,8 @@ pub struct Occurrence {
     pub period_start_on: NaiveDate,
     /// Its last day.
     pub period_end_on: NaiveDate,
-    /// The last day on which evidence of it is in time: 10 % of the period after its end, at least a day.
+    /// The last day on which evidence of it is in time: 10 % of the period after its end, at least
+    /// a day.
     pub due_on: NaiveDate,
     /// What became of it.
     pub status: OccurrenceState,
@@ -121,7 +124,8 @@ impl Piece {
     }
 }
 
-/// Pure: did a test fail that none of its series answered? The pieces come in the order of their collection.
+/// Pure: did a test fail that none of its series answered? The pieces come in the order of their
+/// collection.
 fn failed(proofs: &[&Piece]) -> bool {
     let mut last: BTreeMap<&(String, Option<String>), bool> = BTreeMap::new();
     for piece in proofs {
@@ -135,10 +139,20 @@ fn failed(proofs: &[&Piece]) -> bool {
 }
 
 /// Pure: what became of a period.
-fn became(of: (NaiveDate, NaiveDate), proofs: &[&Piece], events: bool, today: NaiveDate) -> OccurrenceState {
+fn became(
+    of: (NaiveDate, NaiveDate),
+    proofs: &[&Piece],
+    events: bool,
+    today: NaiveDate,
+) -> OccurrenceState {
     let due = grace(of);
     let shows = |piece: &&&Piece| matches!(piece.outcome, None | Some(EvidenceOutcome::Passed));
-    match proofs.iter().filter(shows).map(|piece| piece.collected_on).min() {
+    match proofs
+        .iter()
+        .filter(shows)
+        .map(|piece| piece.collected_on)
+        .min()
+    {
         _ if failed(proofs) => OccurrenceState::Failed,
         Some(first) if first <= due => OccurrenceState::Done,
         Some(_) => OccurrenceState::Late,
@@ -148,28 +162,72 @@ fn became(of: (NaiveDate, NaiveDate), proofs: &[&Piece], events: bool, today: Na
     }
 }
 
-/// The evidence of a control, superseded pieces too (each proves its own period), first collected first.
+/// The evidence of a control, superseded pieces too (each proves its own period), first collected
+/// first.
 fn pieces(reader: &mut Reader<'_>, control: Id) -> Result<Vec<Piece>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let seen = visible(reader, "evidence")?;
     let linked = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
-        .inner_join(ev::table.on(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version))));
-    let linked = linked.filter(l::tenant_id.eq(tenant).and(l::relation.eq_any(PROVES)).and(l::to_id.eq(control)));
+        .inner_join(
+            ev::table.on(ev::tenant_id
+                .eq(v::tenant_id)
+                .and(ev::id.eq(v::id))
+                .and(ev::version.eq(v::version))),
+        );
+    let linked = linked.filter(
+        l::tenant_id
+            .eq(tenant)
+            .and(l::relation.eq_any(PROVES))
+            .and(l::to_id.eq(control)),
+    );
     let linked = linked.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)));
-    let linked = linked.filter(v::kind.eq("evidence").and(v::archived_at.is_null())).filter(at(seq));
+    let linked = linked
+        .filter(v::kind.eq("evidence").and(v::archived_at.is_null()))
+        .filter(at(seq));
     type Days = (NaiveDate, Option<NaiveDate>, Option<NaiveDate>);
-    type Found = ((Id, i64, String, Instant), Days, (String, Option<String>), Option<EvidenceOutcome>);
-    let (what, days) = ((v::id, v::number, v::name, ev::collected_at), (ev::collected_on, ev::period_start_on, ev::period_end_on));
+    type Found = (
+        (Id, i64, String, Instant),
+        Days,
+        (String, Option<String>),
+        Option<EvidenceOutcome>,
+    );
+    let (what, days) = (
+        (v::id, v::number, v::name, ev::collected_at),
+        (ev::collected_on, ev::period_start_on, ev::period_end_on),
+    );
     let columns = (what, days, (ev::source, ev::external_id), ev::outcome);
-    let mut found: Vec<Found> = linked.order((ev::collected_at, v::number)).select(columns).load(reader.conn())?;
+    let mut found: Vec<Found> = linked
+        .order((ev::collected_at, v::number))
+        .select(columns)
+        .load(reader.conn())?;
     // Linked as control and as subject alike: once.
     found.dedup_by_key(|row| row.0.0);
-    let piece = |((id, number, name, collected_at), (collected_on, start, end), series, outcome): Found| {
-        let (start, end) = (start.or(end).unwrap_or(collected_on), end.or(start).unwrap_or(collected_on));
-        Piece { what: EvidenceRef { id, code: format!("EVD-{number}"), name, collected_at }, collected_on, start, end, series, outcome }
-    };
-    Ok(found.into_iter().filter(|row| seen.as_ref().is_none_or(|seen| seen.contains(&row.0.0))).map(piece).collect())
+    let piece =
+        |((id, number, name, collected_at), (collected_on, start, end), series, outcome): Found| {
+            let (start, end) = (
+                start.or(end).unwrap_or(collected_on),
+                end.or(start).unwrap_or(collected_on),
+            );
+            Piece {
+                what: EvidenceRef {
+                    id,
+                    code: format!("EVD-{number}"),
+                    name,
+                    collected_at,
+                },
+                collected_on,
+                start,
+                end,
+                series,
+                outcome,
+            }
+        };
+    Ok(found
+        .into_iter()
+        .filter(|row| seen.as_ref().is_none_or(|seen| seen.contains(&row.0.0)))
+        .map(piece)
+        .collect())
 }
 
 fn too_many() -> Problem {
@@ -177,25 +235,52 @@ fn too_many() -> Problem {
     Problem::parameters(vec![Invalid::query("period_start_on", "too_many", detail)])
 }
 
-/// Since when a control is done, and until when: as it says itself, else as the ledger tells. It begins with the entry that made it `implemented`
-/// (again, when it had not been so for a while), and ends with the one that retired it.
-fn in_force(reader: &mut Reader<'_>, record: &Record<Control>) -> Result<(Option<NaiveDate>, Option<NaiveDate>)> {
+/// Since when a control is done, and until when: as it says itself, else as the ledger tells. It
+/// begins with the entry that made it `implemented` (again, when it had not been so for a while),
+/// and ends with the one that retired it.
+fn in_force(
+    reader: &mut Reader<'_>,
+    record: &Record<Control>,
+) -> Result<(Option<NaiveDate>, Option<NaiveDate>)> {
     let (tenant, zone, spine) = (reader.tenant(), reader.settings.zone, &record.spine);
-    let stages = c::table.inner_join(v::table.on(v::tenant_id.eq(c::tenant_id).and(v::id.eq(c::id)).and(v::version.eq(c::version))));
-    let stages = stages.filter(c::tenant_id.eq(tenant).and(c::id.eq(spine.id)).and(c::version.le(spine.version))).order(c::version);
-    let stages: Vec<(Implementation, Instant)> = stages.select((c::implementation, v::updated_at)).load(reader.conn())?;
-    let days: Vec<(Implementation, NaiveDate)> = stages.into_iter().map(|(stage, at)| (stage, at.day(zone))).collect();
+    let stages = c::table.inner_join(
+        v::table.on(v::tenant_id
+            .eq(c::tenant_id)
+            .and(v::id.eq(c::id))
+            .and(v::version.eq(c::version))),
+    );
+    let stages = stages
+        .filter(
+            c::tenant_id
+                .eq(tenant)
+                .and(c::id.eq(spine.id))
+                .and(c::version.le(spine.version)),
+        )
+        .order(c::version);
+    let stages: Vec<(Implementation, Instant)> = stages
+        .select((c::implementation, v::updated_at))
+        .load(reader.conn())?;
+    let days: Vec<(Implementation, NaiveDate)> = stages
+        .into_iter()
+        .map(|(stage, at)| (stage, at.day(zone)))
+        .collect();
     let (since, until) = span_of(&days);
     let retired = record.own.implementation == Implementation::Retired;
-    Ok((record.own.implemented_on.or(since), until.filter(|_| retired)))
+    Ok((
+        record.own.implemented_on.or(since),
+        until.filter(|_| retired),
+    ))
 }
 
-/// Pure: when the last time of being implemented began and ended, by the stage of each version and its day.
+/// Pure: when the last time of being implemented began and ended, by the stage of each version and
+/// its day.
 fn span_of(stages: &[(Implementation, NaiveDate)]) -> (Option<NaiveDate>, Option<NaiveDate>) {
     let (mut since, mut until) = (None, None);
     for (stage, day) in stages {
         match stage {
-            Implementation::Implemented if since.is_none() || until.is_some() => (since, until) = (Some(*day), None),
+            Implementation::Implemented if since.is_none() || until.is_some() => {
+                (since, until) = (Some(*day), None)
+            }
             Implementation::Implemented => {}
             Implementation::Retired => until = until.or(Some(*day)),
             _ if since.is_some() => until = until.or(Some(*day)),
@@ -205,37 +290,61 @@ fn span_of(stages: &[(Implementation, NaiveDate)]) -> (Option<NaiveDate>, Option
     (since, until)
 }
 
-/// The days that are looked at: those asked for (a year up to today when none are), not before the control was implemented, not after it was retired
-/// and not after today.
+/// The days that are looked at: those asked for (a year up to today when none are), not before the
+/// control was implemented, not after it was retired and not after today.
 fn span(
     (since, until): (Option<NaiveDate>, Option<NaiveDate>),
     asked: (Option<NaiveDate>, Option<NaiveDate>),
     today: NaiveDate,
 ) -> Result<(NaiveDate, NaiveDate)> {
     let end = asked.1.unwrap_or(today).min(today);
-    let year_before = || end.checked_sub_months(Months::new(12)).and_then(|day| day.succ_opt()).unwrap_or(end);
+    let year_before = || {
+        end.checked_sub_months(Months::new(12))
+            .and_then(|day| day.succ_opt())
+            .unwrap_or(end)
+    };
     let start = asked.0.unwrap_or_else(year_before);
     if asked.1.is_some_and(|end| end < start) {
-        return Err(Problem::parameters(vec![Invalid::query("period_end_on", "order", "lies before period_start_on")]));
+        return Err(Problem::parameters(vec![Invalid::query(
+            "period_end_on",
+            "order",
+            "lies before period_start_on",
+        )]));
     }
-    Ok((since.map_or(start, |since| start.max(since)), until.map_or(end, |until| end.min(until))))
+    Ok((
+        since.map_or(start, |since| start.max(since)),
+        until.map_or(end, |until| end.min(until)),
+    ))
 }
 
 /// The occurrences of a control at the reader's moment.
-fn compute(reader: &mut Reader<'_>, record: &Record<Control>, asked: (Option<NaiveDate>, Option<NaiveDate>)) -> Result<Occurrences> {
+fn compute(
+    reader: &mut Reader<'_>,
+    record: &Record<Control>,
+    asked: (Option<NaiveDate>, Option<NaiveDate>),
+) -> Result<Occurrences> {
     let (own, today) = (&record.own, reader.today);
     let force = in_force(reader, record)?;
     let (start, end) = span(force, asked, today)?;
-    let done = matches!(own.implementation, Implementation::Implemented | Implementation::Retired);
+    let done = matches!(
+        own.implementation,
+        Implementation::Implemented | Implementation::Retired
+    );
     let expected = done && force.0.is_some() && start <= end;
-    let regular = own.frequency.filter(|frequency| period(*frequency, start).is_some());
+    let regular = own
+        .frequency
+        .filter(|frequency| period(*frequency, start).is_some());
     let all = match regular {
         _ if !expected => vec![],
         Some(frequency) => periods(frequency, start, end).ok_or_else(too_many)?,
         None => vec![(start, end)],
     };
     let events = regular.is_none() && own.frequency != Some(Frequency::Continuous);
-    let pieces = if all.is_empty() { vec![] } else { pieces(reader, record.spine.id)? };
+    let pieces = if all.is_empty() {
+        vec![]
+    } else {
+        pieces(reader, record.spine.id)?
+    };
     let mut summary = OccurrenceSummary::default();
     let occurrence = |of: (NaiveDate, NaiveDate)| {
         let proofs: Vec<&Piece> = pieces.iter().filter(|piece| piece.proves(of)).collect();
@@ -253,30 +362,52 @@ fn compute(reader: &mut Reader<'_>, record: &Record<Control>, asked: (Option<Nai
             period_end_on: of.1,
             due_on: grace(of),
             status,
-            evidence: proofs.iter().take(NAMED).map(|piece| piece.what.clone()).collect(),
+            evidence: proofs
+                .iter()
+                .take(NAMED)
+                .map(|piece| piece.what.clone())
+                .collect(),
             evidence_count: proofs.len() as i64,
         }
     };
     let data = all.into_iter().map(occurrence).collect();
-    Ok(Occurrences { control_id: record.spine.id, frequency: own.frequency, period_start_on: start, period_end_on: end, data, summary })
+    Ok(Occurrences {
+        control_id: record.spine.id,
+        frequency: own.frequency,
+        period_start_on: start,
+        period_end_on: end,
+        data,
+        summary,
+    })
 }
 
 /// List the occurrences of a control
 ///
-/// Whether it was done in each period of its frequency, as its evidence tells: by a period that covers it, or by something done within it. Days are the
-/// organization's; periods go by the calendar, each whole. Nothing is expected before `implemented_on` (where that is not said, before the day on which the control was first said to be
-/// implemented), after it was retired, or of a control that is not implemented. A control
-/// that is done for each event or continuously has one period: all the days that were asked for. Up to 400 periods.
+/// Whether it was done in each period of its frequency, as its evidence tells: by a period that
+/// covers it, or by something done within it. Days are the organization's; periods go by the
+/// calendar, each whole. Nothing is expected before `implemented_on` (where that is not said,
+/// before the day on which the control was first said to be implemented), after it was retired, or
+/// of a control that is not implemented. A control that is done for each event or continuously has
+/// one period: all the days that were asked for. Up to 400 periods.
 #[utoipa::path(operation_id = "listControlOccurrences", tag = "controls", security(("bearer" = [])),
     params(("id" = String, Path, description = "The control: its id or its code.", max_length = 64),
-        ("period_start_on" = Option<String>, Query, description = "The first day; a year before the last when absent.", format = Date),
-        ("period_end_on" = Option<String>, Query, description = "The last day; today when absent or later.", format = Date), crate::http::document::Past),
-    responses((status = 200, description = "The occurrences.", body = Occurrences), crate::http::describe::Unchanged, Refusals))]
+        ("period_start_on" = Option<String>, Query, description = "The first day; a year before \
+            the last when absent.", format = Date),
+        ("period_end_on" = Option<String>, Query, description = "The last day; today when absent \
+            or later.", format = Date), crate::http::document::Past),
+    responses((status = 200, description = "The occurrences.", body = Occurrences),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/controls/{id}/occurrences")]
 pub async fn list(guard: Guard<Read<Control>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &["period_start_on", "period_end_on"])?, at.of(&Control::KIND)?);
+    let (then, selector) = (
+        Then::read(&request, &["period_start_on", "period_end_on"])?,
+        at.of(&Control::KIND)?,
+    );
     let needed = "a date like 2026-03-31";
-    let asked = (then.parsed::<NaiveDate>("period_start_on", needed)?, then.parsed::<NaiveDate>("period_end_on", needed)?);
+    let asked = (
+        then.parsed::<NaiveDate>("period_start_on", needed)?,
+        then.parsed::<NaiveDate>("period_end_on", needed)?,
+    );
     guard
         .view(then.as_of, move |reader| {
             let record: Record<Control> = reader.load(&selector, then.archived_too)?;
@@ -305,10 +436,24 @@ mod tests {
     fn what_became_of_a_period() {
         let march = days("2026-03-01", "2026-03-31");
         let piece = |collected: &str, start: &str, end: &str| {
-            let at = format!("{collected}T10:00:00Z").parse().unwrap_or_else(|e| panic!("{e}"));
-            let what = EvidenceRef { id: Id::new(), code: "EVD-1".into(), name: "e".into(), collected_at: at };
+            let at = format!("{collected}T10:00:00Z")
+                .parse()
+                .unwrap_or_else(|e| panic!("{e}"));
+            let what = EvidenceRef {
+                id: Id::new(),
+                code: "EVD-1".into(),
+                name: "e".into(),
+                collected_at: at,
+            };
             let series = ("tests".to_owned(), None);
-            Piece { what, collected_on: day(collected), start: day(start), end: day(end), series, outcome: None }
+            Piece {
+                what,
+                collected_on: day(collected),
+                start: day(start),
+                end: day(end),
+                series,
+                outcome: None,
+            }
         };
         let of = |piece: Option<Piece>, today: &str| {
             let all: Vec<&Piece> = piece.iter().filter(|piece| piece.proves(march)).collect();
@@ -317,16 +462,48 @@ mod tests {
         use OccurrenceState::{Done, Due, Late, Missing};
         assert_eq!(of(None, "2026-04-04"), Due);
         assert_eq!(of(None, "2026-04-05"), Missing);
-        assert_eq!(of(Some(piece("2026-04-04", "2026-03-01", "2026-03-31")), "2026-06-01"), Done);
-        assert_eq!(of(Some(piece("2026-04-05", "2026-03-01", "2026-03-31")), "2026-06-01"), Late);
-        assert_eq!(of(Some(piece("2026-04-02", "2026-01-01", "2026-03-31")), "2026-06-01"), Done, "a longer period covers it");
-        assert_eq!(of(Some(piece("2026-03-15", "2026-03-15", "2026-03-15")), "2026-06-01"), Done, "done within it");
         assert_eq!(
-            of(Some(piece("2026-04-02", "2026-03-20", "2026-04-02")), "2026-06-01"),
+            of(
+                Some(piece("2026-04-04", "2026-03-01", "2026-03-31")),
+                "2026-06-01"
+            ),
+            Done
+        );
+        assert_eq!(
+            of(
+                Some(piece("2026-04-05", "2026-03-01", "2026-03-31")),
+                "2026-06-01"
+            ),
+            Late
+        );
+        assert_eq!(
+            of(
+                Some(piece("2026-04-02", "2026-01-01", "2026-03-31")),
+                "2026-06-01"
+            ),
+            Done,
+            "a longer period covers it"
+        );
+        assert_eq!(
+            of(
+                Some(piece("2026-03-15", "2026-03-15", "2026-03-15")),
+                "2026-06-01"
+            ),
+            Done,
+            "done within it"
+        );
+        assert_eq!(
+            of(
+                Some(piece("2026-04-02", "2026-03-20", "2026-04-02")),
+                "2026-06-01"
+            ),
             Missing,
             "neither covers it nor lies within it"
         );
-        assert_eq!(became(march, &[], true, day("2026-06-01")), OccurrenceState::NoEvent);
+        assert_eq!(
+            became(march, &[], true, day("2026-06-01")),
+            OccurrenceState::NoEvent
+        );
     }
 
     #[test]
@@ -337,7 +514,9 @@ mod tests {
                 id: Id::new(),
                 code: "EVD-1".into(),
                 name: "e".into(),
-                collected_at: "2026-03-02T10:00:00Z".parse().unwrap_or_else(|e| panic!("{e}")),
+                collected_at: "2026-03-02T10:00:00Z"
+                    .parse()
+                    .unwrap_or_else(|e| panic!("{e}")),
             },
             collected_on: day("2026-03-02"),
             start: day("2026-03-02"),
@@ -346,25 +525,64 @@ mod tests {
             outcome,
         };
         let of = |all: &[(&str, Option<EvidenceOutcome>)]| {
-            let all: Vec<Piece> = all.iter().map(|(series, outcome)| piece(series, *outcome)).collect();
-            became(days("2026-03-01", "2026-03-31"), &all.iter().collect::<Vec<_>>(), false, day("2026-06-01"))
+            let all: Vec<Piece> = all
+                .iter()
+                .map(|(series, outcome)| piece(series, *outcome))
+                .collect();
+            became(
+                days("2026-03-01", "2026-03-31"),
+                &all.iter().collect::<Vec<_>>(),
+                false,
+                day("2026-06-01"),
+            )
         };
-        assert_eq!(of(&[("a", Some(Failed)), ("a", Some(Passed))]), OccurrenceState::Done);
-        assert_eq!(of(&[("a", Some(Passed)), ("a", Some(Failed))]), OccurrenceState::Failed);
-        assert_eq!(of(&[("a", Some(Failed)), ("b", Some(Passed)), ("b", None)]), OccurrenceState::Failed);
-        assert_eq!(of(&[("a", Some(Failed)), ("a", Some(Inconclusive)), ("a", None)]), OccurrenceState::Failed);
+        assert_eq!(
+            of(&[("a", Some(Failed)), ("a", Some(Passed))]),
+            OccurrenceState::Done
+        );
+        assert_eq!(
+            of(&[("a", Some(Passed)), ("a", Some(Failed))]),
+            OccurrenceState::Failed
+        );
+        assert_eq!(
+            of(&[("a", Some(Failed)), ("b", Some(Passed)), ("b", None)]),
+            OccurrenceState::Failed
+        );
+        assert_eq!(
+            of(&[("a", Some(Failed)), ("a", Some(Inconclusive)), ("a", None)]),
+            OccurrenceState::Failed
+        );
         assert_eq!(of(&[("a", Some(Inconclusive))]), OccurrenceState::Missing);
-        assert_eq!(of(&[("a", Some(Inconclusive)), ("a", None)]), OccurrenceState::Done);
+        assert_eq!(
+            of(&[("a", Some(Inconclusive)), ("a", None)]),
+            OccurrenceState::Done
+        );
     }
 
     #[test]
     fn a_control_is_in_force_since_it_was_implemented() {
         use Implementation::{Implemented, InProgress, Planned, Retired};
-        let of = |all: &[(Implementation, &str)]| span_of(&all.iter().map(|(stage, on)| (*stage, day(on))).collect::<Vec<_>>());
+        let of = |all: &[(Implementation, &str)]| {
+            span_of(
+                &all.iter()
+                    .map(|(stage, on)| (*stage, day(on)))
+                    .collect::<Vec<_>>(),
+            )
+        };
         let (one, two, three, four) = ("2026-01-01", "2026-02-01", "2026-03-01", "2026-04-01");
-        assert_eq!(of(&[(Planned, one), (Implemented, two), (Implemented, three)]), (Some(day(two)), None));
-        assert_eq!(of(&[(Implemented, one), (InProgress, two), (Implemented, three)]), (Some(day(three)), None), "again");
-        assert_eq!(of(&[(Implemented, one), (Retired, three), (Retired, four)]), (Some(day(one)), Some(day(three))));
+        assert_eq!(
+            of(&[(Planned, one), (Implemented, two), (Implemented, three)]),
+            (Some(day(two)), None)
+        );
+        assert_eq!(
+            of(&[(Implemented, one), (InProgress, two), (Implemented, three)]),
+            (Some(day(three)), None),
+            "again"
+        );
+        assert_eq!(
+            of(&[(Implemented, one), (Retired, three), (Retired, four)]),
+            (Some(day(one)), Some(day(three)))
+        );
         assert_eq!(of(&[(Retired, two)]), (None, Some(day(two))));
         assert_eq!(of(&[(Planned, one)]), (None, None));
     }

@@ -1,14 +1,16 @@
-//! What proves a control (ISO/IEC 27001:2022 9.1): its evidence, current or expired. Computed at reading, from the organization's date; right
-//! without any job having run.
-use crate::registers::control::{Frequency, Responsibility};
-use crate::registers::evidence::outcome;
-use crate::registers::evidence::outcome::EvidenceOutcome;
+//! What proves a control (ISO/IEC 27001:2022 9.1): its evidence, current or expired. Computed at
+//! reading, from the organization's date; right without any job having run.
 use crate::core::{Id, Instant, Result};
 use crate::db::dialect::at;
 use crate::db::proof::{Ages, PROVES};
-use crate::db::schema::{controls as c, evidence as ev, links as l, requirement_links as rl, versions as v};
+use crate::db::schema::{
+    controls as c, evidence as ev, links as l, requirement_links as rl, versions as v,
+};
 use crate::records::ask::Moments;
 use crate::records::{Reader, sight};
+use crate::registers::control::{Frequency, Responsibility};
+use crate::registers::evidence::outcome;
+use crate::registers::evidence::outcome::EvidenceOutcome;
 use chrono::{Days, NaiveDate};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
 crate::vocabulary! {
-    /// Does a control work, as far as evidence tells? `failing`: a test of it that is current failed, and none of its series passed since.
+    /// Does a control work, as far as evidence tells? `failing`: a test of it that is current
+    /// failed, and none of its series passed since.
     pub enum Operation { Operating, Stale, Unproven, Failing }
 }
 
@@ -43,7 +46,8 @@ pub struct Support {
 }
 
 impl Support {
-    /// Pure: several proofs in numbers; a piece of evidence that proves in several ways counts once, and is current when it is so in one.
+    /// Pure: several proofs in numbers; a piece of evidence that proves in several ways counts
+    /// once, and is current when it is so in one.
     pub fn of<'p>(proofs: impl Iterator<Item = &'p Proof>) -> Self {
         let mut pieces: BTreeMap<Id, (bool, bool)> = BTreeMap::new();
         let (mut all, mut tried) = (Support::default(), None);
@@ -51,8 +55,17 @@ impl Support {
             let (current, failing) = pieces.entry(proof.evidence).or_default();
             (*current, *failing) = (*current || proof.current, *failing || proof.failing);
             all.latest_collected_at = all.latest_collected_at.max(Some(proof.collected_at));
-            let test = proof.outcome.map(|outcome| (proof.collected_at, outcome == EvidenceOutcome::Failed, outcome));
-            tried = tried.into_iter().chain(test).max_by_key(|(at, failed, _)| (*at, *failed));
+            let test = proof.outcome.map(|outcome| {
+                (
+                    proof.collected_at,
+                    outcome == EvidenceOutcome::Failed,
+                    outcome,
+                )
+            });
+            tried = tried
+                .into_iter()
+                .chain(test)
+                .max_by_key(|(at, failed, _)| (*at, *failed));
         }
         all.current = pieces.values().filter(|(current, _)| *current).count() as i64;
         all.failed = pieces.values().filter(|(_, failing)| *failing).count() as i64;
@@ -86,12 +99,17 @@ impl Proof {
     }
 }
 
-/// Pure: what evidence says of a control. What a provider does is proven by its attestations alone; of a shared control, the organization's part
-/// is proven by the rest, and both have to be.
+/// Pure: what evidence says of a control. What a provider does is proven by its attestations alone;
+/// of a shared control, the organization's part is proven by the rest, and both have to be.
 pub fn operation(implemented: bool, responsibility: Responsibility, proofs: &[Proof]) -> Operation {
     let of = |counts: &dyn Fn(&Proof) -> bool| match () {
         () if proofs.iter().any(|proof| counts(proof) && proof.failing) => Operation::Failing,
-        () if proofs.iter().any(|proof| counts(proof) && proof.positive() && proof.current) => Operation::Operating,
+        () if proofs
+            .iter()
+            .any(|proof| counts(proof) && proof.positive() && proof.current) =>
+        {
+            Operation::Operating
+        }
         () if proofs.iter().any(|proof| counts(proof) && proof.positive()) => Operation::Stale,
         () => Operation::Unproven,
     };
@@ -99,12 +117,14 @@ pub fn operation(implemented: bool, responsibility: Responsibility, proofs: &[Pr
         (false, _) => Operation::Unproven,
         (true, Responsibility::Own) => of(&|_| true),
         (true, Responsibility::Provider) => of(&|proof| proof.attests),
-        (true, Responsibility::Shared) => match (of(&|proof| !proof.attests), of(&|proof| proof.attests)) {
-            (Operation::Failing, _) | (_, Operation::Failing) => Operation::Failing,
-            (Operation::Operating, Operation::Operating) => Operation::Operating,
-            (Operation::Unproven, _) | (_, Operation::Unproven) => Operation::Unproven,
-            _ => Operation::Stale,
-        },
+        (true, Responsibility::Shared) => {
+            match (of(&|proof| !proof.attests), of(&|proof| proof.attests)) {
+                (Operation::Failing, _) | (_, Operation::Failing) => Operation::Failing,
+                (Operation::Operating, Operation::Operating) => Operation::Operating,
+                (Operation::Unproven, _) | (_, Operation::Unproven) => Operation::Unproven,
+                _ => Operation::Stale,
+            }
+        }
     }
 }
 
@@ -119,11 +139,17 @@ pub struct Span {
     pub expires_on: Option<NaiveDate>,
 }
 
-/// Pure: its last current day: `expires_on`, else the end of its period and one frequency of the control and 10 % more, else the organization's
-/// default after it was collected.
+/// Pure: its last current day: `expires_on`, else the end of its period and one frequency of the
+/// control and 10 % more, else the organization's default after it was collected.
 pub fn current_until(span: &Span, frequency: Option<Frequency>, default_days: i32) -> NaiveDate {
-    let default = span.collected_on.checked_add_days(Days::new(u64::from(default_days.unsigned_abs()))).unwrap_or(NaiveDate::MAX);
-    let of_period = || span.period_end_on?.checked_add_days(Days::new(allowance(frequency?)?));
+    let default = span
+        .collected_on
+        .checked_add_days(Days::new(u64::from(default_days.unsigned_abs())))
+        .unwrap_or(NaiveDate::MAX);
+    let of_period = || {
+        span.period_end_on?
+            .checked_add_days(Days::new(allowance(frequency?)?))
+    };
     span.expires_on.or_else(of_period).unwrap_or(default)
 }
 
@@ -140,21 +166,47 @@ fn allowance(frequency: Frequency) -> Option<u64> {
     }
 }
 
-/// Pure: the first days that are current still, for filters: what `current_until` says, turned around.
+/// Pure: the first days that are current still, for filters: what `current_until` says, turned
+/// around.
 pub fn ages(then: &Moments) -> Ages {
-    let before = |days: u64| then.today.checked_sub_days(Days::new(days)).unwrap_or(NaiveDate::MIN);
-    let regular = [Frequency::Daily, Frequency::Weekly, Frequency::Monthly, Frequency::Quarterly, Frequency::HalfYearly, Frequency::Yearly];
-    let ended = regular.into_iter().filter_map(|frequency| Some((frequency.into(), before(allowance(frequency)?)))).collect();
-    Ages { expires: then.today, ended, collected: before(u64::from(then.evidence_days.unsigned_abs())) }
+    let before = |days: u64| {
+        then.today
+            .checked_sub_days(Days::new(days))
+            .unwrap_or(NaiveDate::MIN)
+    };
+    let regular = [
+        Frequency::Daily,
+        Frequency::Weekly,
+        Frequency::Monthly,
+        Frequency::Quarterly,
+        Frequency::HalfYearly,
+        Frequency::Yearly,
+    ];
+    let ended = regular
+        .into_iter()
+        .filter_map(|frequency| Some((frequency.into(), before(allowance(frequency)?))))
+        .collect();
+    Ages {
+        expires: then.today,
+        ended,
+        collected: before(u64::from(then.evidence_days.unsigned_abs())),
+    }
 }
 
 /// The evidence of these controls (of all when none are named) in numbers.
 pub fn support(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeMap<Id, Support>> {
-    Ok(proofs(reader, controls)?.into_iter().map(|(control, proofs)| (control, Support::of(proofs.iter()))).collect())
+    Ok(proofs(reader, controls)?
+        .into_iter()
+        .map(|(control, proofs)| (control, Support::of(proofs.iter())))
+        .collect())
 }
 
-/// The evidence of these controls (of all when none are named), as far as this caller sees it: two queries, and one more for a limited caller.
-pub fn proofs(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeMap<Id, Vec<Proof>>> {
+/// The evidence of these controls (of all when none are named), as far as this caller sees it: two
+/// queries, and one more for a limited caller.
+pub fn proofs(
+    reader: &mut Reader<'_>,
+    controls: Option<&[Id]>,
+) -> Result<BTreeMap<Id, Vec<Proof>>> {
     let frequencies = frequencies_of(reader, controls)?;
     proofs_at(reader, controls, &frequencies)
 }
@@ -169,18 +221,36 @@ pub fn proofs_at(
     let seen = visible(reader, "evidence")?;
     let (today, default) = (reader.today, reader.settings.evidence_days);
     let mut failed = false;
-    for Piece { control, evidence, collected_at, span, attests, outcome } in pieces(reader, controls)? {
+    for Piece {
+        control,
+        evidence,
+        collected_at,
+        span,
+        attests,
+        outcome,
+    } in pieces(reader, controls)?
+    {
         if seen.as_ref().is_none_or(|seen| seen.contains(&evidence)) {
-            let current = current_until(&span, frequencies.get(&control).copied(), default) >= today;
+            let current =
+                current_until(&span, frequencies.get(&control).copied(), default) >= today;
             let failing = current && outcome == Some(EvidenceOutcome::Failed);
             failed |= failing;
-            all.entry(control).or_default().push(Proof { evidence, current, attests, collected_at, outcome, failing });
+            all.entry(control).or_default().push(Proof {
+                evidence,
+                current,
+                attests,
+                collected_at,
+                outcome,
+                failing,
+            });
         }
     }
     if failed {
         let answered = outcome::answered(reader, controls)?;
         for (control, proofs) in &mut all {
-            proofs.iter_mut().for_each(|proof| proof.failing &= !answered.contains(&(*control, proof.evidence)));
+            proofs
+                .iter_mut()
+                .for_each(|proof| proof.failing &= !answered.contains(&(*control, proof.evidence)));
         }
     }
     Ok(all)
@@ -192,21 +262,70 @@ pub fn by_requirement(reader: &mut Reader<'_>) -> Result<BTreeMap<String, Vec<Pr
     let seen = visible(reader, "evidence")?;
     let cited = v::table
         .inner_join(rl::table.on(rl::tenant_id.eq(v::tenant_id).and(rl::from_id.eq(v::id))))
-        .inner_join(ev::table.on(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version))));
-    let cited = cited.filter(v::tenant_id.eq(tenant).and(v::kind.eq("evidence")).and(v::archived_at.is_null())).filter(at(seq));
-    let cited = cited.filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq))).filter(ev::superseded_by_id.is_null());
-    type Found = (String, Id, Instant, (NaiveDate, Option<NaiveDate>, Option<NaiveDate>), bool, Option<EvidenceOutcome>);
+        .inner_join(
+            ev::table.on(ev::tenant_id
+                .eq(v::tenant_id)
+                .and(ev::id.eq(v::id))
+                .and(ev::version.eq(v::version))),
+        );
+    let cited = cited
+        .filter(
+            v::tenant_id
+                .eq(tenant)
+                .and(v::kind.eq("evidence"))
+                .and(v::archived_at.is_null()),
+        )
+        .filter(at(seq));
+    let cited = cited
+        .filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq)))
+        .filter(ev::superseded_by_id.is_null());
+    type Found = (
+        String,
+        Id,
+        Instant,
+        (NaiveDate, Option<NaiveDate>, Option<NaiveDate>),
+        bool,
+        Option<EvidenceOutcome>,
+    );
     let span = (ev::collected_on, ev::period_end_on, ev::expires_on);
-    let columns = (rl::requirement, v::id, ev::collected_at, span, ev::attests, ev::outcome);
+    let columns = (
+        rl::requirement,
+        v::id,
+        ev::collected_at,
+        span,
+        ev::attests,
+        ev::outcome,
+    );
     let (today, default) = (reader.today, reader.settings.evidence_days);
     let mut all: BTreeMap<String, Vec<Proof>> = BTreeMap::new();
-    for (requirement, evidence, collected_at, (collected_on, period_end_on, expires_on), attests, outcome) in
-        cited.select(columns).load::<Found>(reader.conn())?
+    for (
+        requirement,
+        evidence,
+        collected_at,
+        (collected_on, period_end_on, expires_on),
+        attests,
+        outcome,
+    ) in cited.select(columns).load::<Found>(reader.conn())?
     {
         if seen.as_ref().is_none_or(|seen| seen.contains(&evidence)) {
-            let current = current_until(&Span { collected_on, period_end_on, expires_on }, None, default) >= today;
+            let current = current_until(
+                &Span {
+                    collected_on,
+                    period_end_on,
+                    expires_on,
+                },
+                None,
+                default,
+            ) >= today;
             let failing = current && outcome == Some(EvidenceOutcome::Failed);
-            all.entry(requirement).or_default().push(Proof { evidence, current, attests, collected_at, outcome, failing });
+            all.entry(requirement).or_default().push(Proof {
+                evidence,
+                current,
+                attests,
+                collected_at,
+                outcome,
+                failing,
+            });
         }
     }
     Ok(all)
@@ -217,13 +336,30 @@ pub fn frequencies(reader: &mut Reader<'_>, evidence: &[Id]) -> Result<BTreeMap<
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let linked = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::to_id.eq(v::id))))
-        .inner_join(c::table.on(c::tenant_id.eq(v::tenant_id).and(c::id.eq(v::id)).and(c::version.eq(v::version))));
-    let linked = linked.filter(l::tenant_id.eq(tenant).and(l::from_id.eq_any(evidence)).and(l::relation.eq_any(PROVES)));
-    let linked = linked.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq))).filter(at(seq)).filter(c::frequency.is_not_null());
-    let found: Vec<(Id, Option<Frequency>)> = linked.select((l::from_id, c::frequency)).load(reader.conn())?;
+        .inner_join(
+            c::table.on(c::tenant_id
+                .eq(v::tenant_id)
+                .and(c::id.eq(v::id))
+                .and(c::version.eq(v::version))),
+        );
+    let linked = linked.filter(
+        l::tenant_id
+            .eq(tenant)
+            .and(l::from_id.eq_any(evidence))
+            .and(l::relation.eq_any(PROVES)),
+    );
+    let linked = linked
+        .filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)))
+        .filter(at(seq))
+        .filter(c::frequency.is_not_null());
+    let found: Vec<(Id, Option<Frequency>)> = linked
+        .select((l::from_id, c::frequency))
+        .load(reader.conn())?;
     let mut all: BTreeMap<Id, Frequency> = BTreeMap::new();
     for (evidence, frequency) in found {
-        let Some(frequency) = frequency.filter(|frequency| allowance(*frequency).is_some()) else { continue };
+        let Some(frequency) = frequency.filter(|frequency| allowance(*frequency).is_some()) else {
+            continue;
+        };
         let shortest = all.entry(evidence).or_insert(frequency);
         if allowance(frequency) < allowance(*shortest) {
             *shortest = frequency;
@@ -246,36 +382,96 @@ fn pieces(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<Vec<Piece>
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let linked = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
-        .inner_join(ev::table.on(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version))));
-    let linked = linked.filter(l::tenant_id.eq(tenant).and(l::relation.eq_any(PROVES)).and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
-    let linked = linked.filter(v::kind.eq("evidence").and(v::archived_at.is_null())).filter(at(seq));
+        .inner_join(
+            ev::table.on(ev::tenant_id
+                .eq(v::tenant_id)
+                .and(ev::id.eq(v::id))
+                .and(ev::version.eq(v::version))),
+        );
+    let linked = linked.filter(
+        l::tenant_id
+            .eq(tenant)
+            .and(l::relation.eq_any(PROVES))
+            .and(l::from_seq.le(seq))
+            .and(l::to_seq.gt(seq)),
+    );
+    let linked = linked
+        .filter(v::kind.eq("evidence").and(v::archived_at.is_null()))
+        .filter(at(seq));
     let linked = linked.filter(ev::superseded_by_id.is_null()).into_boxed();
     let linked = match controls {
         Some(ids) => linked.filter(l::to_id.eq_any(ids.to_vec())),
-        // In this order SQLite walks the evidence once, instead of looking each piece up from its link: half the time of fifty thousand.
+        // In this order SQLite walks the evidence once, instead of looking each piece up from its
+        // link: half the time of fifty thousand.
         None => linked.order(v::id),
     };
-    type Found = (Id, Id, Instant, (NaiveDate, Option<NaiveDate>, Option<NaiveDate>), bool, Option<EvidenceOutcome>);
+    type Found = (
+        Id,
+        Id,
+        Instant,
+        (NaiveDate, Option<NaiveDate>, Option<NaiveDate>),
+        bool,
+        Option<EvidenceOutcome>,
+    );
     let span = (ev::collected_on, ev::period_end_on, ev::expires_on);
-    let columns = (l::to_id, v::id, ev::collected_at, span, ev::attests, ev::outcome);
+    let columns = (
+        l::to_id,
+        v::id,
+        ev::collected_at,
+        span,
+        ev::attests,
+        ev::outcome,
+    );
     let found: Vec<Found> = linked.select(columns).load(reader.conn())?;
-    let piece = |(control, evidence, collected_at, (collected_on, period_end_on, expires_on), attests, outcome): Found| {
-        let span = Span { collected_on, period_end_on, expires_on };
-        Piece { control, evidence, collected_at, span, attests, outcome }
+    let piece = |(
+        control,
+        evidence,
+        collected_at,
+        (collected_on, period_end_on, expires_on),
+        attests,
+        outcome,
+    ): Found| {
+        let span = Span {
+            collected_on,
+            period_end_on,
+            expires_on,
+        };
+        Piece {
+            control,
+            evidence,
+            collected_at,
+            span,
+            attests,
+            outcome,
+        }
     };
     Ok(found.into_iter().map(piece).collect())
 }
 
-fn frequencies_of(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeMap<Id, Frequency>> {
+fn frequencies_of(
+    reader: &mut Reader<'_>,
+    controls: Option<&[Id]>,
+) -> Result<BTreeMap<Id, Frequency>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let standing = c::table.inner_join(v::table.on(v::tenant_id.eq(c::tenant_id).and(v::id.eq(c::id)).and(v::version.eq(c::version))));
-    let standing = standing.filter(v::tenant_id.eq(tenant).and(v::kind.eq("control"))).filter(at(seq));
+    let standing = c::table.inner_join(
+        v::table.on(v::tenant_id
+            .eq(c::tenant_id)
+            .and(v::id.eq(c::id))
+            .and(v::version.eq(c::version))),
+    );
+    let standing = standing
+        .filter(v::tenant_id.eq(tenant).and(v::kind.eq("control")))
+        .filter(at(seq));
     let mut standing = standing.filter(c::frequency.is_not_null()).into_boxed();
     if let Some(ids) = controls {
         standing = standing.filter(v::id.eq_any(ids.to_vec()));
     }
-    let found: Vec<(Id, Option<Frequency>)> = standing.select((c::id, c::frequency)).load(reader.conn())?;
-    Ok(found.into_iter().filter_map(|(id, frequency)| Some((id, frequency?))).collect())
+    let found: Vec<(Id, Option<Frequency>)> =
+        standing.select((c::id, c::frequency)).load(reader.conn())?;
+    Ok(found
+        .into_iter()
+        .filter_map(|(id, frequency)| Some((id, frequency?)))
+        .collect())
 }
 
 /// The records of a kind that a limited caller sees; `None` when it sees all: no query then.
@@ -284,7 +480,14 @@ pub fn visible(reader: &mut Reader<'_>, kind: &'static str) -> Result<Option<BTr
         None => Ok(None),
         Some(_) => {
             let seen = reader.seen(kind);
-            Ok(Some(v::table.filter(seen).select(v::id).load::<Id>(reader.conn())?.into_iter().collect()))
+            Ok(Some(
+                v::table
+                    .filter(seen)
+                    .select(v::id)
+                    .load::<Id>(reader.conn())?
+                    .into_iter()
+                    .collect(),
+            ))
         }
     }
 }
@@ -299,14 +502,38 @@ mod tests {
 
     #[test]
     fn how_long_evidence_is_current() {
-        let span = Span { collected_on: day("2026-04-02"), period_end_on: Some(day("2026-03-31")), expires_on: None };
-        assert_eq!(current_until(&span, Some(Frequency::Quarterly), 365), day("2026-07-10"));
-        assert_eq!(current_until(&span, Some(Frequency::Continuous), 365), day("2027-04-02"), "no period of a frequency: the default");
+        let span = Span {
+            collected_on: day("2026-04-02"),
+            period_end_on: Some(day("2026-03-31")),
+            expires_on: None,
+        };
+        assert_eq!(
+            current_until(&span, Some(Frequency::Quarterly), 365),
+            day("2026-07-10")
+        );
+        assert_eq!(
+            current_until(&span, Some(Frequency::Continuous), 365),
+            day("2027-04-02"),
+            "no period of a frequency: the default"
+        );
         assert_eq!(current_until(&span, None, 30), day("2026-05-02"));
-        let own = Span { expires_on: Some(day("2026-04-30")), ..span };
-        assert_eq!(current_until(&own, Some(Frequency::Yearly), 365), day("2026-04-30"), "its own word comes first");
-        let open = Span { period_end_on: None, ..span };
-        assert_eq!(current_until(&open, Some(Frequency::Daily), 365), day("2027-04-02"));
+        let own = Span {
+            expires_on: Some(day("2026-04-30")),
+            ..span
+        };
+        assert_eq!(
+            current_until(&own, Some(Frequency::Yearly), 365),
+            day("2026-04-30"),
+            "its own word comes first"
+        );
+        let open = Span {
+            period_end_on: None,
+            ..span
+        };
+        assert_eq!(
+            current_until(&open, Some(Frequency::Daily), 365),
+            day("2027-04-02")
+        );
     }
 
     #[test]
@@ -321,12 +548,37 @@ mod tests {
             outcome: None,
             failing: false,
         };
-        let all = Support::of([proof(one, false, 1), proof(one, true, 1), proof(other, false, 2)].iter());
-        assert_eq!(all, Support { current: 1, expired: 1, latest_collected_at: Some(at(2)), ..Support::default() });
-        let failed = Proof { outcome: Some(EvidenceOutcome::Failed), failing: true, ..proof(one, true, 3) };
-        let passed = Proof { outcome: Some(EvidenceOutcome::Passed), ..proof(other, true, 2) };
+        let all = Support::of(
+            [
+                proof(one, false, 1),
+                proof(one, true, 1),
+                proof(other, false, 2),
+            ]
+            .iter(),
+        );
+        assert_eq!(
+            all,
+            Support {
+                current: 1,
+                expired: 1,
+                latest_collected_at: Some(at(2)),
+                ..Support::default()
+            }
+        );
+        let failed = Proof {
+            outcome: Some(EvidenceOutcome::Failed),
+            failing: true,
+            ..proof(one, true, 3)
+        };
+        let passed = Proof {
+            outcome: Some(EvidenceOutcome::Passed),
+            ..proof(other, true, 2)
+        };
         let all = Support::of([failed, passed, failed].iter());
-        assert_eq!((all.current, all.failed, all.latest_outcome), (2, 1, Some(EvidenceOutcome::Failed)));
+        assert_eq!(
+            (all.current, all.failed, all.latest_outcome),
+            (2, 1, Some(EvidenceOutcome::Failed))
+        );
     }
 
     #[test]
@@ -339,10 +591,25 @@ mod tests {
             outcome: None,
             failing: false,
         };
-        let failed = Proof { outcome: Some(EvidenceOutcome::Failed), failing: true, ..proof(true, false) };
-        let answered = Proof { failing: false, ..failed };
-        let vague = Proof { outcome: Some(EvidenceOutcome::Inconclusive), ..proof(true, false) };
-        let (own, old, attested, lapsed) = (proof(true, false), proof(false, false), proof(true, true), proof(false, true));
+        let failed = Proof {
+            outcome: Some(EvidenceOutcome::Failed),
+            failing: true,
+            ..proof(true, false)
+        };
+        let answered = Proof {
+            failing: false,
+            ..failed
+        };
+        let vague = Proof {
+            outcome: Some(EvidenceOutcome::Inconclusive),
+            ..proof(true, false)
+        };
+        let (own, old, attested, lapsed) = (
+            proof(true, false),
+            proof(false, false),
+            proof(true, true),
+            proof(false, true),
+        );
         use Operation::{Failing, Operating, Stale, Unproven};
         use Responsibility::{Own, Provider, Shared};
         for (responsibility, proofs, wanted) in [
@@ -369,7 +636,11 @@ mod tests {
             (Shared, vec![attested, failed], Failing),
             (Shared, vec![failed], Failing),
         ] {
-            assert_eq!(operation(true, responsibility, &proofs), wanted, "{responsibility:?} {proofs:?}");
+            assert_eq!(
+                operation(true, responsibility, &proofs),
+                wanted,
+                "{responsibility:?} {proofs:?}"
+            );
             assert_eq!(operation(false, responsibility, &proofs), Unproven);
         }
     }

@@ -1,9 +1,10 @@
-//! How evidence goes out: the content as it was kept, under its SHA-256, never run by a browser; a part of it by `Range` (RFC 9110 14).
-use crate::registers::evidence::Evidence;
+//! How evidence goes out: the content as it was kept, under its SHA-256, never run by a browser; a
+//! part of it by `Range` (RFC 9110 14).
 use crate::core::{Code, Problem, Result};
 use crate::http::describe::Refusals;
 use crate::http::{At, Guard, Read, Then, answer};
 use crate::records::Resource;
+use crate::registers::evidence::Evidence;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, body::SizedStream, get, web};
 use futures_util::stream::try_unfold;
@@ -15,46 +16,111 @@ const CHUNK: u64 = 128 * 1024;
 
 /// Download the content of evidence
 ///
-/// The bytes whose SHA-256 the evidence names, as an attachment: JSON, plain text and CSV with their media type, all else as bytes. The entity tag is
-/// that digest; a single range can be asked for.
+/// The bytes whose SHA-256 the evidence names, as an attachment: JSON, plain text and CSV with
+/// their media type, all else as bytes. The entity tag is that digest; a single range can be asked
+/// for.
 #[utoipa::path(operation_id = "getEvidenceContent", tag = "evidence", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The evidence: its id or its code.", max_length = 64), crate::http::document::Past,
-        ("Range" = Option<String>, Header, description = "One range of bytes; another unit, or several ranges, is answered with the whole.", max_length = 100, example = "bytes=0-1023")),
-    responses((status = 200, description = "The content.", content((crate::http::document::Binary = "application/octet-stream"), (crate::records::history::AnyValue = "application/json", example = json!({"accounts": 42, "with_second_factor": 42})),
-                (crate::http::document::Binary = "text/plain"), (crate::http::document::Binary = "text/csv")),
-            headers(("Content-Disposition" = String, description = "Its file name, as an attachment."), ("Accept-Ranges" = String, description = "`bytes`."), ("Repr-Digest" = String, description = "RFC 9530 digest of the whole content."))),
-        (status = 206, description = "The range of it that was asked for.", content((crate::http::document::Binary = "application/octet-stream"), (crate::records::history::AnyValue = "application/json", example = json!({"accounts": 42, "with_second_factor": 42})),
-                (crate::http::document::Binary = "text/plain"), (crate::http::document::Binary = "text/csv")),
-            headers(("Content-Range" = String, description = "Which bytes these are, of how many."), ("Content-Disposition" = String, description = "Its file name, as an attachment."), ("Accept-Ranges" = String, description = "`bytes`."), ("Repr-Digest" = String, description = "RFC 9530 digest of the whole content."))),
-        (status = 304, description = "Unchanged.", headers(("Content-Disposition" = String, description = "Its file name, as an attachment."), ("Accept-Ranges" = String, description = "`bytes`."), ("Repr-Digest" = String, description = "RFC 9530 digest of the whole content."))), Refusals, crate::http::describe::NoRange))]
+    params(("id" = String, Path, description = "The evidence: its id or its code.",
+        max_length = 64), crate::http::document::Past,
+        ("Range" = Option<String>, Header, description = "One range of bytes; another unit, or \
+            several ranges, is answered with the whole.", max_length = 100,
+                example = "bytes=0-1023")),
+    responses((status = 200, description = "The content.",
+        content((crate::http::document::Binary = "application/octet-stream"),
+            (crate::records::history::AnyValue = "application/json", example = json!({
+                "accounts": 42, "with_second_factor": 42})),
+                (crate::http::document::Binary = "text/plain"),
+                    (crate::http::document::Binary = "text/csv")),
+            headers(("Content-Disposition" = String, description = "Its file name, as an \
+                attachment."), ("Accept-Ranges" = String, description = "`bytes`."),
+                    ("Repr-Digest" = String, description = "RFC 9530 digest of the whole \
+                        content."))),
+        (status = 206, description = "The range of it that was asked for.",
+            content((crate::http::document::Binary = "application/octet-stream"),
+                (crate::records::history::AnyValue = "application/json", example = json!({
+                    "accounts": 42, "with_second_factor": 42})),
+                (crate::http::document::Binary = "text/plain"),
+                    (crate::http::document::Binary = "text/csv")),
+            headers(("Content-Range" = String, description = "Which bytes these are, of how \
+                many."), ("Content-Disposition" = String, description = "Its file name, as an \
+                    attachment."), ("Accept-Ranges" = String, description = "`bytes`."),
+                        ("Repr-Digest" = String, description = "RFC 9530 digest of the whole \
+                            content."))),
+        (status = 304, description = "Unchanged.", headers(("Content-Disposition" = String,
+            description = "Its file name, as an attachment."), ("Accept-Ranges" = String,
+                description = "`bytes`."), ("Repr-Digest" = String,
+                    description = "RFC 9530 digest of the whole content."))), Refusals,
+                        crate::http::describe::NoRange))]
 #[get("/v1/evidence/{id}/content")]
-pub async fn content(guard: Guard<Read<Evidence>>, at: At, request: HttpRequest) -> Result<HttpResponse> {
+pub async fn content(
+    guard: Guard<Read<Evidence>>,
+    at: At,
+    request: HttpRequest,
+) -> Result<HttpResponse> {
     let (then, selector) = (Then::read(&request, &[])?, at.of(&Evidence::KIND)?);
-    let found = guard.read(then.as_of, move |reader| Ok((reader.load::<Evidence>(&selector, then.archived_too)?, reader.moment.last)));
+    let found = guard.read(then.as_of, move |reader| {
+        Ok((
+            reader.load::<Evidence>(&selector, then.archived_too)?,
+            reader.moment.last,
+        ))
+    });
     let (record, position) = found.await?;
     let said = record.state;
     let etag = format!("\"{}\"", said.sha256);
-    let name = said.file_name.unwrap_or_else(|| format!("{}.json", record.spine.code));
-    let disposition = format!("attachment; filename*=UTF-8''{}", utf8_percent_encode(&name, NON_ALPHANUMERIC));
+    let name = said
+        .file_name
+        .unwrap_or_else(|| format!("{}.json", record.spine.code));
+    let disposition = format!(
+        "attachment; filename*=UTF-8''{}",
+        utf8_percent_encode(&name, NON_ALPHANUMERIC)
+    );
     let mut response = HttpResponse::Ok();
-    response.insert_header((header::ETAG, etag.clone())).insert_header((header::CONTENT_DISPOSITION, disposition));
-    response.insert_header((header::ACCEPT_RANGES, "bytes")).insert_header((header::CACHE_CONTROL, "private, no-cache"));
-    response.insert_header(("Ledger-Position", position)).insert_header(("Repr-Digest", format!("sha-256=:{}:", base64_of(&said.sha256))));
+    response
+        .insert_header((header::ETAG, etag.clone()))
+        .insert_header((header::CONTENT_DISPOSITION, disposition));
+    response
+        .insert_header((header::ACCEPT_RANGES, "bytes"))
+        .insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    response
+        .insert_header(("Ledger-Position", position))
+        .insert_header((
+            "Repr-Digest",
+            format!("sha-256=:{}:", base64_of(&said.sha256)),
+        ));
     if answer::known(&request, &etag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     let whole = u64::try_from(said.size_bytes).unwrap_or_default();
     // A part is good only beside the rest of the same content (RFC 9110 13.1.5).
-    let same = request.headers().get(header::IF_RANGE).is_none_or(|tag| tag.as_bytes() == etag.as_bytes());
-    let (start, length) = match request.headers().get(header::RANGE).filter(|_| same).and_then(|value| value.to_str().ok()) {
+    let same = request
+        .headers()
+        .get(header::IF_RANGE)
+        .is_none_or(|tag| tag.as_bytes() == etag.as_bytes());
+    let (start, length) = match request
+        .headers()
+        .get(header::RANGE)
+        .filter(|_| same)
+        .and_then(|value| value.to_str().ok())
+    {
         Some(asked) => match range(asked, whole) {
             Asked::Part(start, length) => {
                 response.status(StatusCode::PARTIAL_CONTENT);
-                response.insert_header((header::CONTENT_RANGE, format!("bytes {start}-{}/{whole}", (start + length).saturating_sub(1))));
+                response.insert_header((
+                    header::CONTENT_RANGE,
+                    format!(
+                        "bytes {start}-{}/{whole}",
+                        (start + length).saturating_sub(1)
+                    ),
+                ));
                 (start, length)
             }
             Asked::Whole => (0, whole),
-            Asked::Outside => return Err(Problem::new(Code::RangeUnsatisfiable, format!("The content has {whole} bytes."))),
+            Asked::Outside => {
+                return Err(Problem::new(
+                    Code::RangeUnsatisfiable,
+                    format!("The content has {whole} bytes."),
+                ));
+            }
         },
         None => (0, whole),
     };
@@ -62,17 +128,21 @@ pub async fn content(guard: Guard<Read<Evidence>>, at: At, request: HttpRequest)
     let tenant = guard.caller().tenant;
     let open = move || -> Result<File> {
         let mut file = files.open_kept(tenant, &said.sha256)?;
-        file.seek(SeekFrom::Start(start)).map_err(Problem::internal)?;
+        file.seek(SeekFrom::Start(start))
+            .map_err(Problem::internal)?;
         Ok(file)
     };
     let file = web::block(open).await.map_err(Problem::internal)??;
     response.content_type(served(&said.media_type));
-    response.insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; sandbox"));
+    response.insert_header((
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'; sandbox",
+    ));
     Ok(response.body(SizedStream::new(length, chunks(file, length))))
 }
 
-/// Pure: the media type that a content is served with. JSON, plain text and tables, which no browser runs; all else is bytes, whatever it is, and the
-/// record names its media type.
+/// Pure: the media type that a content is served with. JSON, plain text and tables, which no
+/// browser runs; all else is bytes, whatever it is, and the record names its media type.
 fn served(media: &str) -> &'static str {
     match media.split(';').next().unwrap_or_default().trim() {
         "application/json" => "application/json",
@@ -83,7 +153,10 @@ fn served(media: &str) -> &'static str {
 }
 
 /// The file chunk by chunk, read off the worker threads.
-fn chunks(file: File, length: u64) -> impl futures_util::Stream<Item = std::result::Result<web::Bytes, actix_web::Error>> {
+fn chunks(
+    file: File,
+    length: u64,
+) -> impl futures_util::Stream<Item = std::result::Result<web::Bytes, actix_web::Error>> {
     try_unfold((file, length), |(mut file, left)| async move {
         if left == 0 {
             return Ok(None);
@@ -110,22 +183,35 @@ enum Asked {
     Outside,
 }
 
-/// Pure: one range of bytes; several, or another unit, are not understood and so ignored (RFC 9110 14.2).
+/// Pure: one range of bytes; several, or another unit, are not understood and so ignored (RFC 9110
+/// 14.2).
 fn range(header: &str, whole: u64) -> Asked {
-    let Some((first, last)) = header.strip_prefix("bytes=").and_then(|spec| spec.split_once('-')) else { return Asked::Whole };
+    let Some((first, last)) = header
+        .strip_prefix("bytes=")
+        .and_then(|spec| spec.split_once('-'))
+    else {
+        return Asked::Whole;
+    };
     match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
         (Ok(first), _) if first >= whole => Asked::Outside,
-        (Ok(first), Ok(last)) if last >= first => Asked::Part(first, last.min(whole - 1) - first + 1),
+        (Ok(first), Ok(last)) if last >= first => {
+            Asked::Part(first, last.min(whole - 1) - first + 1)
+        }
         (Ok(first), Err(_)) if last.trim().is_empty() => Asked::Part(first, whole - first),
         (Err(_), Ok(0)) if first.trim().is_empty() => Asked::Outside,
-        (Err(_), Ok(suffix)) if first.trim().is_empty() && whole > 0 => Asked::Part(whole - suffix.min(whole), suffix.min(whole)),
+        (Err(_), Ok(suffix)) if first.trim().is_empty() && whole > 0 => {
+            Asked::Part(whole - suffix.min(whole), suffix.min(whole))
+        }
         _ => Asked::Whole,
     }
 }
 
 fn base64_of(hex: &str) -> String {
     use base64::Engine;
-    let digit = |n: usize| hex.get(n..n + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let digit = |n: usize| {
+        hex.get(n..n + 2)
+            .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+    };
     let bytes: Vec<u8> = (0..hex.len()).step_by(2).filter_map(digit).collect();
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }

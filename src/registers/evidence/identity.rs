@@ -1,7 +1,7 @@
-//! Which evidence a push meets: the pieces of the same source and external id (or, without one, of the same content) that its caller continues.
-//! Those are the pieces that it sees; for a machine without sources, what any machine pushed, so that a new key takes over from the one before. What
+//! Which evidence a push meets: the pieces of the same source and external id (or, without one, of
+//! the same content) that its caller continues. Those are the pieces that it sees; for a machine
+//! without sources, what any machine pushed, so that a new key takes over from the one before. What
 //! belongs to others is not touched and not told: the push begins a series of its own beside it.
-use crate::registers::evidence::{Evidence, Pushed};
 use crate::access::{Caller, Limits, Role};
 use crate::core::{Code, Id, Problem, Result};
 use crate::db::dialect::{NOW, OPEN};
@@ -9,6 +9,7 @@ use crate::db::schema::{api_keys as k, evidence as ev, versions as v};
 use crate::http::Push;
 use crate::records::reader::record_of;
 use crate::records::{Known, Record, Selector, Tx, Writing, sight};
+use crate::registers::evidence::{Evidence, Pushed};
 use diesel::dsl::exists;
 use diesel::prelude::*;
 use std::collections::BTreeSet;
@@ -48,16 +49,22 @@ fn takes_over(caller: &Caller) -> bool {
     caller.collects() && caller.limits.sources.is_empty()
 }
 
-/// The piece on that side that the caller continues; at the same moment, one with the same content where there is one.
+/// The piece on that side that the caller continues; at the same moment, one with the same content
+/// where there is one.
 pub fn other(tx: &mut Writing<'_>, said: &Pushed, side: Side) -> Result<Option<Other>> {
     for time in 0..TIMES {
         let some = page(tx, said, side, time)?;
         let (many, mine) = (some.len() as i64, continued(tx, &some)?);
-        let mut mine = some.into_iter().filter(|other| mine.as_ref().is_none_or(|mine| mine.contains(&other.id)));
+        let mut mine = some
+            .into_iter()
+            .filter(|other| mine.as_ref().is_none_or(|mine| mine.contains(&other.id)));
         let found = match side {
             Side::Same => {
                 let all: Vec<Other> = mine.collect();
-                all.iter().find(|other| other.sha256 == said.sha256).or(all.first()).cloned()
+                all.iter()
+                    .find(|other| other.sha256 == said.sha256)
+                    .or(all.first())
+                    .cloned()
             }
             Side::Before | Side::After => mine.next(),
         };
@@ -70,18 +77,33 @@ pub fn other(tx: &mut Writing<'_>, said: &Pushed, side: Side) -> Result<Option<O
 
 fn page(tx: &mut Writing<'_>, said: &Pushed, side: Side, time: i64) -> Result<Vec<Other>> {
     let tenant = tx.caller().tenant;
-    let standing = v::table.on(v::tenant_id.eq(ev::tenant_id).and(v::id.eq(ev::id)).and(v::version.eq(ev::version)));
-    let same = ev::table.inner_join(standing).filter(ev::tenant_id.eq(tenant).and(ev::source.eq(&said.source)));
-    let same = same.filter(v::to_seq.eq(OPEN).and(v::archived_at.is_null())).select((ev::id, v::number, ev::sha256));
+    let standing = v::table.on(v::tenant_id
+        .eq(ev::tenant_id)
+        .and(v::id.eq(ev::id))
+        .and(v::version.eq(ev::version)));
+    let same = ev::table
+        .inner_join(standing)
+        .filter(ev::tenant_id.eq(tenant).and(ev::source.eq(&said.source)));
+    let same = same
+        .filter(v::to_seq.eq(OPEN).and(v::archived_at.is_null()))
+        .select((ev::id, v::number, ev::sha256));
     let mut same = same.limit(AT_ONCE).offset(time * AT_ONCE).into_boxed();
     same = match &said.external_id {
         Some(name) => same.filter(ev::external_id.eq(name)),
-        None => same.filter(ev::external_id.is_null()).filter(ev::sha256.eq(&said.sha256)),
+        None => same
+            .filter(ev::external_id.is_null())
+            .filter(ev::sha256.eq(&said.sha256)),
     };
     same = match side {
-        Side::Same => same.filter(ev::collected_at.eq(said.collected_at)).order(v::number),
-        Side::Before => same.filter(ev::collected_at.lt(said.collected_at)).order((ev::collected_at.desc(), v::number.desc())),
-        Side::After => same.filter(ev::collected_at.gt(said.collected_at)).order((ev::collected_at, v::number)),
+        Side::Same => same
+            .filter(ev::collected_at.eq(said.collected_at))
+            .order(v::number),
+        Side::Before => same
+            .filter(ev::collected_at.lt(said.collected_at))
+            .order((ev::collected_at.desc(), v::number.desc())),
+        Side::After => same
+            .filter(ev::collected_at.gt(said.collected_at))
+            .order((ev::collected_at, v::number)),
     };
     Ok(same.load(tx.conn())?)
 }
@@ -93,15 +115,33 @@ fn continued(tx: &mut Writing<'_>, some: &[Other]) -> Result<Option<BTreeSet<Id>
         return Ok(None);
     }
     let ids: Vec<Id> = some.iter().map(|other| other.id).collect();
-    let mut seen = v::table.filter(v::tenant_id.eq(caller.tenant).and(v::kind.eq("evidence")).and(v::to_seq.eq(OPEN))).into_boxed();
+    let mut seen = v::table
+        .filter(
+            v::tenant_id
+                .eq(caller.tenant)
+                .and(v::kind.eq("evidence"))
+                .and(v::to_seq.eq(OPEN)),
+        )
+        .into_boxed();
     seen = seen.filter(v::id.eq_any(ids));
     // As one with the same limits that is no machine: those see what others pushed, too.
-    let person = Caller { roles: vec![Role::Contributor], ..caller.clone() };
-    let limits = if takes_over(caller) { sight::limits(&person, "evidence", NOW) } else { sight::limits(caller, "evidence", NOW) };
+    let person = Caller {
+        roles: vec![Role::Contributor],
+        ..caller.clone()
+    };
+    let limits = if takes_over(caller) {
+        sight::limits(&person, "evidence", NOW)
+    } else {
+        sight::limits(caller, "evidence", NOW)
+    };
     if let Some(limits) = limits {
         seen = seen.filter(limits);
     }
-    let mut all: BTreeSet<Id> = seen.select(v::id).load::<Id>(tx.conn())?.into_iter().collect();
+    let mut all: BTreeSet<Id> = seen
+        .select(v::id)
+        .load::<Id>(tx.conn())?
+        .into_iter()
+        .collect();
     if takes_over(caller) {
         all = machines(tx, &all.into_iter().collect::<Vec<_>>())?;
     }
@@ -110,12 +150,26 @@ fn continued(tx: &mut Writing<'_>, some: &[Other]) -> Result<Option<BTreeSet<Id>
 
 /// Which of these a machine pushed.
 fn machines(tx: &mut Writing<'_>, ids: &[Id]) -> Result<BTreeSet<Id>> {
-    let key = k::table.filter(k::tenant_id.eq(ev::tenant_id).and(k::id.eq(ev::pushed_by)).and(k::role.eq("collector")));
-    let pushed = ev::table.filter(ev::tenant_id.eq(tx.caller().tenant)).filter(ev::id.eq_any(ids)).filter(exists(key));
-    Ok(pushed.select(ev::id).distinct().load::<Id>(tx.conn())?.into_iter().collect())
+    let key = k::table.filter(
+        k::tenant_id
+            .eq(ev::tenant_id)
+            .and(k::id.eq(ev::pushed_by))
+            .and(k::role.eq("collector")),
+    );
+    let pushed = ev::table
+        .filter(ev::tenant_id.eq(tx.caller().tenant))
+        .filter(ev::id.eq_any(ids))
+        .filter(exists(key));
+    Ok(pushed
+        .select(ev::id)
+        .distinct()
+        .load::<Id>(tx.conn())?
+        .into_iter()
+        .collect())
 }
 
-/// The piece that is about to be superseded: 403 where it is not the caller's to change, 409 while it is on hold.
+/// The piece that is about to be superseded: 403 where it is not the caller's to change, 409 while
+/// it is on hold.
 pub fn superseded(tx: &mut Tx<'_, Push<Evidence>>, id: Id) -> Result<Record<Evidence>> {
     let before: Record<Evidence> = match takes_over(tx.caller()) {
         true => record_of(&tx.reader().standing::<Evidence>(id)?)?,
@@ -123,7 +177,10 @@ pub fn superseded(tx: &mut Tx<'_, Push<Evidence>>, id: Id) -> Result<Record<Evid
     };
     match before.spine.status.as_str() {
         "on_hold" => {
-            let held = format!("{} is on hold; it can be superseded once it is released.", before.spine.code);
+            let held = format!(
+                "{} is on hold; it can be superseded once it is released.",
+                before.spine.code
+            );
             Err(Problem::new(Code::Retained, held).needed_by([before.spine.code]))
         }
         _ => Ok(before),

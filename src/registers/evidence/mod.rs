@@ -1,5 +1,6 @@
-//! Evidence (ISO/IEC 27001:2022 7.5.3, 9.1): a file or a JSON payload, kept by its SHA-256 and never changed. Identity is source, external id
-//! and moment of collection; a later piece supersedes the one before. How it comes in is in `push`, how it goes out in `content`.
+//! Evidence (ISO/IEC 27001:2022 7.5.3, 9.1): a file or a JSON payload, kept by its SHA-256 and
+//! never changed. Identity is source, external id and moment of collection; a later piece
+//! supersedes the one before. How it comes in is in `push`, how it goes out in `content`.
 pub mod content;
 pub mod identity;
 pub mod limits;
@@ -8,10 +9,6 @@ pub mod push;
 pub mod receive;
 pub mod retention;
 
-use crate::registers::evidence::limits::{of_period, of_sources, own_pushes};
-use crate::registers::evidence::outcome::EvidenceOutcome;
-use crate::registers::control::proof as support;
-use crate::registers::control::proof::Span;
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey, text::hex};
 use crate::db::Conn;
 use crate::db::proof::Fresh;
@@ -21,10 +18,14 @@ use crate::http::{Answer, At, Because, Guard, Hold, Input, Release, transit};
 use crate::records::ask::Moments;
 use crate::records::limit::{self, Facts};
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Known, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stored, Transition, sight,
-    unasked, unasked_flag,
+    By, Comment as Needs, Condition, Kind, Known, Limit, Reader, Record, Relation, Resource, Row,
+    SCOPED, Stored, Transition, sight, unasked, unasked_flag,
 };
 use crate::registers::asset::Classification;
+use crate::registers::control::proof as support;
+use crate::registers::control::proof::Span;
+use crate::registers::evidence::limits::{of_period, of_sources, own_pushes};
+use crate::registers::evidence::outcome::EvidenceOutcome;
 use actix_web::post;
 use chrono::NaiveDate;
 use diesel::{dsl::exists, dsl::not, prelude::*};
@@ -46,7 +47,8 @@ pub struct Evidence {
     /// How widely it may be known.
     #[serde(default = "internal")]
     pub confidentiality: Classification,
-    /// The requirements that it proves, beside those of its controls. (Other records that it proves are its `subject_ids`.)
+    /// The requirements that it proves, beside those of its controls. (Other records that it proves
+    /// are its `subject_ids`.)
     #[serde(default)]
     #[validate(length(max = 200))]
     #[schema(max_items = 200, max_length = 120)]
@@ -69,7 +71,8 @@ pub struct Pushed {
     pub collected_at: Instant,
     /// The day of that, where the organization is.
     pub collected_on: NaiveDate,
-    /// What it showed, where it is a test: one that failed makes its controls failing; null for evidence that is none.
+    /// What it showed, where it is a test: one that failed makes its controls failing; null for
+    /// evidence that is none.
     #[schema(required)]
     pub outcome: Option<EvidenceOutcome>,
     /// The first day that it covers.
@@ -84,12 +87,14 @@ pub struct Pushed {
     /// The day until which it must be kept.
     #[schema(required)]
     pub retain_until_on: Option<NaiveDate>,
-    /// Is it a provider's own attestation (a certificate, an assurance report)? Only such evidence proves what a provider does.
+    /// Is it a provider's own attestation (a certificate, an assurance report)? Only such evidence
+    /// proves what a provider does.
     pub attests: bool,
     /// What the file was called; null for a payload.
     #[schema(required, max_length = 255)]
     pub file_name: Option<String>,
-    /// SHA-256 of the content, in hexadecimal digits. For a payload, of its canonical JSON (RFC 8785).
+    /// SHA-256 of the content, in hexadecimal digits. For a payload, of its canonical JSON (RFC
+    /// 8785).
     #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-f]{64}$")]
     pub sha256: String,
     /// Bytes of the content.
@@ -182,11 +187,29 @@ impl Resource for Evidence {
         code: "EVD",
         about: "Evidence: what proves that it is done (7.5.3, 9.1).",
         transitions: &[
-            Transition { verb: "hold", from: &["active"], to: "on_hold", comment: Needs::Required },
-            Transition { verb: "release", from: &["on_hold"], to: "active", comment: Needs::Required },
-            Transition { verb: "retain", from: &["active"], to: "active", comment: Needs::Required },
+            Transition {
+                verb: "hold",
+                from: &["active"],
+                to: "on_hold",
+                comment: Needs::Required,
+            },
+            Transition {
+                verb: "release",
+                from: &["on_hold"],
+                to: "active",
+                comment: Needs::Required,
+            },
+            Transition {
+                verb: "retain",
+                from: &["active"],
+                to: "active",
+                comment: Needs::Required,
+            },
         ],
-        relations: &[Relation::new("control_ids", "control"), Relation::new("subject_ids", "").freed_when(&["active", "on_hold"])],
+        relations: &[
+            Relation::new("control_ids", "control"),
+            Relation::new("subject_ids", "").freed_when(&["active", "on_hold"]),
+        ],
         cites: true,
         personal: &["file_name"],
         limited_by: &[
@@ -201,11 +224,19 @@ impl Resource for Evidence {
     };
     type State = Pushed;
     fn facts(record: &Record<Self>) -> Facts {
-        let (frameworks, said) = (limit::frameworks_of(&record.own.requirements), &record.state);
-        Facts { frameworks, source: Some(said.source.clone()), collected_on: Some(said.collected_on) }
+        let (frameworks, said) = (
+            limit::frameworks_of(&record.own.requirements),
+            &record.state,
+        );
+        Facts {
+            frameworks,
+            source: Some(said.source.clone()),
+            collected_on: Some(said.collected_on),
+        }
     }
     fn example() -> Value {
-        json!({"name": "Access review Q3", "confidentiality": "internal", "requirements": ["iso-27001-2022:A.5.18"]})
+        json!({"name": "Access review Q3", "confidentiality": "internal",
+            "requirements": ["iso-27001-2022:A.5.18"]})
     }
     fn requirements(&self) -> &[String] {
         &self.requirements
@@ -213,7 +244,10 @@ impl Resource for Evidence {
     fn checked(record: &Record<Self>, before: Option<&Record<Self>>, _: NaiveDate) -> Result<()> {
         match before {
             Some(before) if before.spine.status == "on_hold" && !only_links(before, record)? => {
-                Err(Problem::new(Code::Retained, "It is on hold: release it first. Until then, only links can be added."))
+                Err(Problem::new(
+                    Code::Retained,
+                    "It is on hold: release it first. Until then, only links can be added.",
+                ))
             }
             _ => Ok(()),
         }
@@ -231,13 +265,24 @@ impl Resource for Evidence {
         let (fresh, receipts) = (freshness(reader, rows)?, receipts(reader, &ids)?);
         let text = |row: &Row| {
             let word = fresh.get(&row.id).map_or("current", |fresh| fresh.into());
-            let receipt = receipts.get(&row.id).ok_or_else(|| Problem::internal("evidence without its first entry"))?;
-            Ok(format!("\"freshness\":\"{word}\",\"receipt\":{}", serde_json::to_string(receipt).map_err(Problem::internal)?))
+            let receipt = receipts
+                .get(&row.id)
+                .ok_or_else(|| Problem::internal("evidence without its first entry"))?;
+            Ok(format!(
+                "\"freshness\":\"{word}\",\"receipt\":{}",
+                serde_json::to_string(receipt).map_err(Problem::internal)?
+            ))
         };
         rows.iter().map(text).collect()
     }
     fn computed_schemas() -> Vec<(&'static str, Value)> {
-        vec![("freshness", json!({"$ref": "#/components/schemas/Freshness"})), ("receipt", json!({"$ref": "#/components/schemas/Receipt"}))]
+        vec![
+            (
+                "freshness",
+                json!({"$ref": "#/components/schemas/Freshness"}),
+            ),
+            ("receipt", json!({"$ref": "#/components/schemas/Receipt"})),
+        ]
     }
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
         to.push((Freshness::name().into(), Freshness::schema()));
@@ -249,54 +294,147 @@ impl Resource for Evidence {
 /// Is all that it says what it said before, but for links that were added?
 fn only_links(before: &Record<Evidence>, now: &Record<Evidence>) -> Result<bool> {
     const ADDED: [&str; 2] = ["control_ids", "subject_ids"];
-    let kept = |member: &&str| before.links.many(member).iter().all(|id| now.links.many(member).contains(id));
-    let cited = before.own.requirements.iter().all(|cited| now.own.requirements.contains(cited));
+    let kept = |member: &&str| {
+        before
+            .links
+            .many(member)
+            .iter()
+            .all(|id| now.links.many(member).contains(id))
+    };
+    let cited = before
+        .own
+        .requirements
+        .iter()
+        .all(|cited| now.own.requirements.contains(cited));
     let mut bare = now.clone();
-    ADDED.into_iter().for_each(|member| bare.links.set(member, before.links.many(member).to_vec()));
+    ADDED
+        .into_iter()
+        .for_each(|member| bare.links.set(member, before.links.many(member).to_vec()));
     bare.own.requirements.clone_from(&before.own.requirements);
     Ok(cited && ADDED.iter().all(kept) && bare.body()? == before.body()?)
 }
 
 impl Stored for Evidence {
     type Filter = EvidenceFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
         let (own, said) = (&record.own, &record.state);
         let row = (
-            (ev::tenant_id.eq(tenant), ev::id.eq(id), ev::version.eq(version), ev::source.eq(&said.source)),
+            (
+                ev::tenant_id.eq(tenant),
+                ev::id.eq(id),
+                ev::version.eq(version),
+                ev::source.eq(&said.source),
+            ),
             (
                 ev::external_id.eq(&said.external_id),
                 ev::collected_at.eq(said.collected_at),
                 ev::collected_on.eq(said.collected_on),
                 ev::outcome.eq(said.outcome),
             ),
-            (ev::period_start_on.eq(said.period_start_on), ev::period_end_on.eq(said.period_end_on), ev::expires_on.eq(said.expires_on)),
+            (
+                ev::period_start_on.eq(said.period_start_on),
+                ev::period_end_on.eq(said.period_end_on),
+                ev::expires_on.eq(said.expires_on),
+            ),
             (
                 ev::retain_until_on.eq(said.retain_until_on),
                 ev::confidentiality.eq(own.confidentiality),
                 ev::hold.eq(record.spine.status == "on_hold"),
                 ev::attests.eq(said.attests),
             ),
-            (ev::sha256.eq(&said.sha256), ev::superseded_by_id.eq(said.superseded_by_id), ev::pushed_by.eq(said.pushed_by_id)),
+            (
+                ev::sha256.eq(&said.sha256),
+                ev::superseded_by_id.eq(said.superseded_by_id),
+                ev::pushed_by.eq(said.pushed_by_id),
+            ),
         );
         diesel::insert_into(ev::table).values(row).execute(conn)
     }
     fn matching(filter: &EvidenceFilter, then: &Moments) -> Condition {
-        let own = ev::table.filter(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)));
-        let own = own.filter(ev::source.eq_any(filter.source.clone()).or(unasked(&filter.source)));
-        let own = own.filter(ev::external_id.eq_any(filter.external_id.clone()).or(unasked(&filter.external_id)));
-        let own = own.filter(ev::sha256.eq_any(filter.sha256.clone()).or(unasked(&filter.sha256)));
-        let own = own.filter(ev::confidentiality.eq_any(filter.confidentiality.clone()).or(unasked(&filter.confidentiality)));
-        let own = own.filter(ev::outcome.eq_any(filter.outcome.clone()).or(unasked(&filter.outcome)));
-        let own = own.filter(ev::attests.eq_any(filter.attests.clone()).or(unasked(&filter.attests)));
-        let own = own.filter(ev::superseded_by_id.is_not_null().eq_any(filter.superseded.clone()).or(unasked(&filter.superseded)));
-        let own = own.filter(ev::collected_at.nullable().ge(filter.collected_at_since).or(unasked_flag(&filter.collected_at_since)));
-        let own = own.filter(ev::collected_at.nullable().lt(filter.collected_at_before).or(unasked_flag(&filter.collected_at_before)));
-        let own = own.filter(ev::expires_on.ge(filter.expires_on_since).or(unasked_flag(&filter.expires_on_since)));
-        let own = own.filter(ev::expires_on.lt(filter.expires_on_before).or(unasked_flag(&filter.expires_on_before)));
-        let own = own.filter(ev::period_end_on.ge(filter.period_end_on_since).or(unasked_flag(&filter.period_end_on_since)));
-        let own = own.filter(ev::period_end_on.lt(filter.period_end_on_before).or(unasked_flag(&filter.period_end_on_before)));
+        let own = ev::table.filter(
+            ev::tenant_id
+                .eq(v::tenant_id)
+                .and(ev::id.eq(v::id))
+                .and(ev::version.eq(v::version)),
+        );
+        let own = own.filter(
+            ev::source
+                .eq_any(filter.source.clone())
+                .or(unasked(&filter.source)),
+        );
+        let own = own.filter(
+            ev::external_id
+                .eq_any(filter.external_id.clone())
+                .or(unasked(&filter.external_id)),
+        );
+        let own = own.filter(
+            ev::sha256
+                .eq_any(filter.sha256.clone())
+                .or(unasked(&filter.sha256)),
+        );
+        let own = own.filter(
+            ev::confidentiality
+                .eq_any(filter.confidentiality.clone())
+                .or(unasked(&filter.confidentiality)),
+        );
+        let own = own.filter(
+            ev::outcome
+                .eq_any(filter.outcome.clone())
+                .or(unasked(&filter.outcome)),
+        );
+        let own = own.filter(
+            ev::attests
+                .eq_any(filter.attests.clone())
+                .or(unasked(&filter.attests)),
+        );
+        let own = own.filter(
+            ev::superseded_by_id
+                .is_not_null()
+                .eq_any(filter.superseded.clone())
+                .or(unasked(&filter.superseded)),
+        );
+        let own = own.filter(
+            ev::collected_at
+                .nullable()
+                .ge(filter.collected_at_since)
+                .or(unasked_flag(&filter.collected_at_since)),
+        );
+        let own = own.filter(
+            ev::collected_at
+                .nullable()
+                .lt(filter.collected_at_before)
+                .or(unasked_flag(&filter.collected_at_before)),
+        );
+        let own = own.filter(
+            ev::expires_on
+                .ge(filter.expires_on_since)
+                .or(unasked_flag(&filter.expires_on_since)),
+        );
+        let own = own.filter(
+            ev::expires_on
+                .lt(filter.expires_on_before)
+                .or(unasked_flag(&filter.expires_on_before)),
+        );
+        let own = own.filter(
+            ev::period_end_on
+                .ge(filter.period_end_on_since)
+                .or(unasked_flag(&filter.period_end_on_since)),
+        );
+        let own = own.filter(
+            ev::period_end_on
+                .lt(filter.period_end_on_before)
+                .or(unasked_flag(&filter.period_end_on_before)),
+        );
         let own: Condition = Box::new(exists(own));
-        let fresh = filter.freshness.iter().map(|word| fresh(*word, then)).reduce(|a, b| Box::new(a.or(b)));
+        let fresh = filter
+            .freshness
+            .iter()
+            .map(|word| fresh(*word, then))
+            .reduce(|a, b| Box::new(a.or(b)));
         fresh.into_iter().fold(own, sight::both)
     }
 }
@@ -321,16 +459,35 @@ fn receipts(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, Receipt>
         .filter(e::kind.eq("evidence"))
         .filter(e::record_id.eq_any(ids))
         .filter(e::record_version.eq(1));
-    let found: Vec<(Id, i64, Vec<u8>, Instant)> = first.select((e::record_id, e::seq, e::leaf_hash, e::at)).load(reader.conn())?;
-    let receipt = |(id, seq, hash, recorded_at): (Id, i64, Vec<u8>, Instant)| (id, Receipt { seq, leaf_hash: hex(&hash), recorded_at });
+    let found: Vec<(Id, i64, Vec<u8>, Instant)> = first
+        .select((e::record_id, e::seq, e::leaf_hash, e::at))
+        .load(reader.conn())?;
+    let receipt = |(id, seq, hash, recorded_at): (Id, i64, Vec<u8>, Instant)| {
+        (
+            id,
+            Receipt {
+                seq,
+                leaf_hash: hex(&hash),
+                recorded_at,
+            },
+        )
+    };
     Ok(found.into_iter().map(receipt).collect())
 }
 
 /// Evidence of which this word is true.
 fn fresh(word: Freshness, then: &Moments) -> Condition {
-    let own = ev::table.filter(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version)));
+    let own = ev::table.filter(
+        ev::tenant_id
+            .eq(v::tenant_id)
+            .and(ev::id.eq(v::id))
+            .and(ev::version.eq(v::version)),
+    );
     let superseded = exists(own.filter(ev::superseded_by_id.is_not_null()));
-    let current = Fresh { seq: then.seq, ages: support::ages(then) };
+    let current = Fresh {
+        seq: then.seq,
+        ages: support::ages(then),
+    };
     match word {
         Freshness::Superseded => Box::new(superseded),
         Freshness::Current => Box::new(not(superseded).and(current)),
@@ -342,14 +499,40 @@ fn fresh(word: Freshness, then: &Moments) -> Condition {
 fn freshness(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Freshness>> {
     let (ids, versions): (Vec<Id>, Vec<i32>) = rows.iter().map(|row| (row.id, row.version)).unzip();
     let frequencies = support::frequencies(reader, &ids)?;
-    let own = ev::table.filter(ev::tenant_id.eq(reader.tenant())).filter(ev::id.eq_any(&ids)).filter(ev::version.eq_any(versions));
-    type Found = (Id, i32, NaiveDate, Option<NaiveDate>, Option<NaiveDate>, bool);
-    let columns = (ev::id, ev::version, ev::collected_on, ev::period_end_on, ev::expires_on, ev::superseded_by_id.is_not_null());
+    let own = ev::table
+        .filter(ev::tenant_id.eq(reader.tenant()))
+        .filter(ev::id.eq_any(&ids))
+        .filter(ev::version.eq_any(versions));
+    type Found = (
+        Id,
+        i32,
+        NaiveDate,
+        Option<NaiveDate>,
+        Option<NaiveDate>,
+        bool,
+    );
+    let columns = (
+        ev::id,
+        ev::version,
+        ev::collected_on,
+        ev::period_end_on,
+        ev::expires_on,
+        ev::superseded_by_id.is_not_null(),
+    );
     let found: Vec<Found> = own.select(columns).load(reader.conn())?;
     let (today, default) = (reader.today, reader.settings.evidence_days);
     let of = |(id, version, collected_on, period_end_on, expires_on, superseded): Found| {
-        rows.iter().find(|row| row.id == id && row.version == version)?;
-        let until = support::current_until(&Span { collected_on, period_end_on, expires_on }, frequencies.get(&id).copied(), default);
+        rows.iter()
+            .find(|row| row.id == id && row.version == version)?;
+        let until = support::current_until(
+            &Span {
+                collected_on,
+                period_end_on,
+                expires_on,
+            },
+            frequencies.get(&id).copied(),
+            default,
+        );
         let word = match (superseded, until >= today) {
             (true, _) => Freshness::Superseded,
             (false, true) => Freshness::Current,
@@ -362,23 +545,51 @@ fn freshness(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Fresh
 
 /// Put evidence on hold
 ///
-/// Until it is released, it cannot be archived, superseded or changed; only links to controls, requirements and subjects can be added. The comment
-/// says why.
-#[utoipa::path(operation_id = "holdEvidence", tag = "evidence", security(("bearer" = [])), request_body = Because, responses(Changed<Evidence>),
-    params(("id" = String, Path, description = "The evidence: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+/// Until it is released, it cannot be archived, superseded or changed; only links to controls,
+/// requirements and subjects can be added. The comment says why.
+#[utoipa::path(operation_id = "holdEvidence", tag = "evidence", security(("bearer" = [])),
+    request_body = Because, responses(Changed<Evidence>),
+    params(("id" = String, Path, description = "The evidence: its id or its code.",
+        max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/evidence/{id}/hold")]
-pub async fn hold(guard: Guard<Hold<Evidence>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Evidence, _, Because>(guard, (at, known, input), "hold", transit::anyone, transit::nothing).await
+pub async fn hold(
+    guard: Guard<Hold<Evidence>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
+    transit::transit::<Evidence, _, Because>(
+        guard,
+        (at, known, input),
+        "hold",
+        transit::anyone,
+        transit::nothing,
+    )
+    .await
 }
 
 /// Release evidence from hold
 ///
 /// The comment says why.
-#[utoipa::path(operation_id = "releaseEvidence", tag = "evidence", security(("bearer" = [])), request_body = Because, responses(Changed<Evidence>),
-    params(("id" = String, Path, description = "The evidence: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[utoipa::path(operation_id = "releaseEvidence", tag = "evidence", security(("bearer" = [])),
+    request_body = Because, responses(Changed<Evidence>),
+    params(("id" = String, Path, description = "The evidence: its id or its code.",
+        max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/evidence/{id}/release")]
-pub async fn release(guard: Guard<Release<Evidence>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Evidence, _, Because>(guard, (at, known, input), "release", transit::anyone, transit::nothing).await
+pub async fn release(
+    guard: Guard<Release<Evidence>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
+    transit::transit::<Evidence, _, Because>(
+        guard,
+        (at, known, input),
+        "release",
+        transit::anyone,
+        transit::nothing,
+    )
+    .await
 }
 
 /// Mounts what is particular to evidence.

@@ -1,5 +1,6 @@
-//! What tests showed (ISO/IEC 27001:2022 9.1): a failed one proves nothing. It makes its control failing for as long as it is current, until a later
-//! one of the same series passes. A series is what has the same source and external id (or none, both times); where it has an external id, the
+//! What tests showed (ISO/IEC 27001:2022 9.1): a failed one proves nothing. It makes its control
+//! failing for as long as it is current, until a later one of the same series passes. A series is
+//! what has the same source and external id (or none, both times); where it has an external id, the
 //! later piece supersedes the one before, whatever it shows.
 use crate::core::{Id, Instant, Result};
 use crate::db::dialect::at;
@@ -23,38 +24,84 @@ struct Tried {
     outcome: Option<EvidenceOutcome>,
 }
 
-/// Which failed tests of these controls (of all when none are named) a later one of their series has answered. What a caller sees of them does not
-/// matter, as it does not for what is superseded.
+/// Which failed tests of these controls (of all when none are named) a later one of their series
+/// has answered. What a caller sees of them does not matter, as it does not for what is superseded.
 pub fn answered(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeSet<(Id, Id)>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let tried = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
-        .inner_join(ev::table.on(ev::tenant_id.eq(v::tenant_id).and(ev::id.eq(v::id)).and(ev::version.eq(v::version))));
-    let tried = tried.filter(l::tenant_id.eq(tenant).and(l::relation.eq_any(PROVES)).and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
-    let tried = tried.filter(v::kind.eq("evidence").and(v::archived_at.is_null())).filter(at(seq));
-    let tried = tried.filter(ev::superseded_by_id.is_null().and(ev::external_id.is_null()));
-    let mut tried = tried.filter(ev::outcome.eq_any([EvidenceOutcome::Passed, EvidenceOutcome::Failed])).into_boxed();
+        .inner_join(
+            ev::table.on(ev::tenant_id
+                .eq(v::tenant_id)
+                .and(ev::id.eq(v::id))
+                .and(ev::version.eq(v::version))),
+        );
+    let tried = tried.filter(
+        l::tenant_id
+            .eq(tenant)
+            .and(l::relation.eq_any(PROVES))
+            .and(l::from_seq.le(seq))
+            .and(l::to_seq.gt(seq)),
+    );
+    let tried = tried
+        .filter(v::kind.eq("evidence").and(v::archived_at.is_null()))
+        .filter(at(seq));
+    let tried = tried.filter(
+        ev::superseded_by_id
+            .is_null()
+            .and(ev::external_id.is_null()),
+    );
+    let mut tried = tried
+        .filter(ev::outcome.eq_any([EvidenceOutcome::Passed, EvidenceOutcome::Failed]))
+        .into_boxed();
     if let Some(ids) = controls {
         tried = tried.filter(l::to_id.eq_any(ids.to_vec()));
     }
     type Found = (Id, Id, String, bool, Instant, Option<EvidenceOutcome>);
-    let columns = (l::to_id, v::id, ev::source, ev::attests, ev::collected_at, ev::outcome);
+    let columns = (
+        l::to_id,
+        v::id,
+        ev::source,
+        ev::attests,
+        ev::collected_at,
+        ev::outcome,
+    );
     let found: Vec<Found> = tried.select(columns).load(reader.conn())?;
-    let all = found.into_iter().map(|(control, evidence, source, attests, collected_at, outcome)| {
-        let series = (source, attests);
-        Tried { control, evidence, series, collected_at, outcome }
-    });
+    let all = found.into_iter().map(
+        |(control, evidence, source, attests, collected_at, outcome)| {
+            let series = (source, attests);
+            Tried {
+                control,
+                evidence,
+                series,
+                collected_at,
+                outcome,
+            }
+        },
+    );
     Ok(settled(&all.collect::<Vec<_>>()))
 }
 
 /// Pure: the failed ones after which one of their series passed.
 fn settled(all: &[Tried]) -> BTreeSet<(Id, Id)> {
     let mut passed: BTreeMap<(Id, &(String, bool)), Instant> = BTreeMap::new();
-    for one in all.iter().filter(|one| one.outcome == Some(EvidenceOutcome::Passed)) {
-        let last = passed.entry((one.control, &one.series)).or_insert(one.collected_at);
+    for one in all
+        .iter()
+        .filter(|one| one.outcome == Some(EvidenceOutcome::Passed))
+    {
+        let last = passed
+            .entry((one.control, &one.series))
+            .or_insert(one.collected_at);
         *last = (*last).max(one.collected_at);
     }
-    let later = |one: &&Tried| passed.get(&(one.control, &one.series)).is_some_and(|passed| *passed > one.collected_at);
-    let failed = all.iter().filter(|one| one.outcome == Some(EvidenceOutcome::Failed)).filter(later);
+    let later = |one: &&Tried| {
+        passed
+            .get(&(one.control, &one.series))
+            .is_some_and(|passed| *passed > one.collected_at)
+    };
+    let failed = all
+        .iter()
+        .filter(|one| one.outcome == Some(EvidenceOutcome::Failed))
+        .filter(later);
     failed.map(|one| (one.control, one.evidence)).collect()
 }

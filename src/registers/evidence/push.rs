@@ -1,12 +1,7 @@
-//! How evidence comes in: a JSON payload, or a file with its metadata as multipart. The content is whole and durable on disk before any row names
-//! it, and takes its place in the store only when the push is accepted. The same push again answers the first; other content under the same identity
-//! is refused; a later one supersedes.
-use crate::registers::evidence::{Evidence, Pushed};
-use crate::registers::evidence::identity::{Side, other, superseded};
-use crate::registers::evidence::outcome::EvidenceOutcome;
-use crate::registers::evidence::receive;
-use crate::registers::evidence::receive::Content;
-use crate::registers::evidence::retention;
+//! How evidence comes in: a JSON payload, or a file with its metadata as multipart. The content is
+//! whole and durable on disk before any row names it, and takes its place in the store only when
+//! the push is accepted. The same push again answers the first; other content under the same
+//! identity is refused; a later one supersedes.
 use crate::access::Limits;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, json};
 use crate::db::dialect::standing;
@@ -14,6 +9,12 @@ use crate::db::files::{Files, Incoming};
 use crate::db::schema::versions as v;
 use crate::http::{Answer, Document, Guard, Push, describe, input};
 use crate::records::{Draft, Record, Tx, sight};
+use crate::registers::evidence::identity::{Side, other, superseded};
+use crate::registers::evidence::outcome::EvidenceOutcome;
+use crate::registers::evidence::receive;
+use crate::registers::evidence::receive::Content;
+use crate::registers::evidence::retention;
+use crate::registers::evidence::{Evidence, Pushed};
 use actix_web::http::header;
 use actix_web::{HttpRequest, post, web};
 use chrono::NaiveDate;
@@ -50,33 +51,75 @@ pub struct Told {
     pub expires_on: Option<NaiveDate>,
     /// The day until which it must be kept, at most 50 years ahead. A collector does not say it.
     pub retain_until_on: Option<NaiveDate>,
-    /// Is it a provider's own attestation (a certificate, an assurance report)? Only such evidence proves what a provider does. A collector does not
-    /// say it.
+    /// Is it a provider's own attestation (a certificate, an assurance report)? Only such evidence
+    /// proves what a provider does. A collector does not say it.
     pub attests: Option<bool>,
 }
 
-const TOLD: &[&str] =
-    &["source", "external_id", "collected_at", "outcome", "period_start_on", "period_end_on", "expires_on", "retain_until_on", "attests"];
+const TOLD: &[&str] = &[
+    "source",
+    "external_id",
+    "collected_at",
+    "outcome",
+    "period_start_on",
+    "period_end_on",
+    "expires_on",
+    "retain_until_on",
+    "attests",
+];
 
 /// Pushes evidence.
 #[post("/v1/evidence")]
-pub async fn push(guard: Guard<Push<Evidence>>, request: HttpRequest, payload: web::Payload) -> Result<Answer> {
+pub async fn push(
+    guard: Guard<Push<Evidence>>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<Answer> {
     input::no_parameters(&request)?;
     input::media(&request, &["application/json", "multipart/form-data"])?;
-    let media = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let multipart = media.is_some_and(|media| media.to_ascii_lowercase().starts_with("multipart/"));
     let files = guard.house().files().clone();
-    let (mut metadata, mut content) = receive::body(&request, payload, multipart, &files, guard.house().file_limit()).await?;
+    let (mut metadata, mut content) = receive::body(
+        &request,
+        payload,
+        multipart,
+        &files,
+        guard.house().file_limit(),
+    )
+    .await?;
     if let Some(payload) = metadata.remove("payload").filter(|value| !value.is_null()) {
         if content.is_some() {
-            return Err(Problem::invalid_one("/payload", "either", "either a payload or a file is given"));
+            return Err(Problem::invalid_one(
+                "/payload",
+                "either",
+                "either a payload or a file is given",
+            ));
         }
         content = Some(receive::of_payload(&files, &payload).await?);
     }
-    let content = content.ok_or_else(|| Problem::invalid_one("/payload", "required", "a payload is needed, or a file as multipart"))?;
+    let content = content.ok_or_else(|| {
+        Problem::invalid_one(
+            "/payload",
+            "required",
+            "a payload is needed, or a file as multipart",
+        )
+    })?;
     let (told, draft) = read(&guard, metadata.clone())?;
-    let marks = json::canonical(&serde_json::json!({"metadata": metadata, "file": content.sha256, "name": content.file_name}))?;
-    let Content { file, sha256, size_bytes, media_type, file_name } = content;
+    let marks = json::canonical(
+        &serde_json::json!({"metadata": metadata, "file": content.sha256,
+            "name": content.file_name}),
+    )?;
+    let Content {
+        file,
+        sha256,
+        size_bytes,
+        media_type,
+        file_name,
+    } = content;
     let pushed = Pushed {
         source: told.source.unwrap_or_default(),
         external_id: told.external_id,
@@ -93,50 +136,111 @@ pub async fn push(guard: Guard<Push<Evidence>>, request: HttpRequest, payload: w
         pushed_by_id: guard.caller().actor.id,
         ..Pushed::default()
     };
-    guard.effect(marks.as_bytes(), move |tx| enter(tx, draft, pushed, told.collected_at, (&files, file))).await
+    guard
+        .effect(marks.as_bytes(), move |tx| {
+            enter(tx, draft, pushed, told.collected_at, (&files, file))
+        })
+        .await
 }
 
 /// What was told, and what every record has; every fault is named.
-fn read(guard: &Guard<Push<Evidence>>, metadata: Map<String, Value>) -> Result<(Told, Draft<Evidence>)> {
-    let (told, rest): (Map<_, _>, Map<_, _>) = metadata.into_iter().partition(|(name, _)| TOLD.contains(&name.as_str()));
-    let (told, draft) = (crate::records::read_part::<Told>(told), Draft::<Evidence>::read(rest));
-    let faults: Vec<Invalid> =
-        [told.as_ref().err(), draft.as_ref().err()].into_iter().flatten().flat_map(|p| p.errors().to_vec()).collect();
-    let (Ok(mut told), Ok(draft)) = (told, draft) else { return Err(Problem::invalid(faults)) };
+fn read(
+    guard: &Guard<Push<Evidence>>,
+    metadata: Map<String, Value>,
+) -> Result<(Told, Draft<Evidence>)> {
+    let (told, rest): (Map<_, _>, Map<_, _>) = metadata
+        .into_iter()
+        .partition(|(name, _)| TOLD.contains(&name.as_str()));
+    let (told, draft) = (
+        crate::records::read_part::<Told>(told),
+        Draft::<Evidence>::read(rest),
+    );
+    let faults: Vec<Invalid> = [told.as_ref().err(), draft.as_ref().err()]
+        .into_iter()
+        .flatten()
+        .flat_map(|p| p.errors().to_vec())
+        .collect();
+    let (Ok(mut told), Ok(draft)) = (told, draft) else {
+        return Err(Problem::invalid(faults));
+    };
     let limits = &guard.caller().limits;
     if told.source.is_none() {
-        told.source = Some(if let [only] = limits.sources.as_slice() { only.clone() } else { "manual".into() });
+        told.source = Some(if let [only] = limits.sources.as_slice() {
+            only.clone()
+        } else {
+            "manual".into()
+        });
     }
-    if !limits.sources.is_empty() && !told.source.as_ref().is_some_and(|source| limits.sources.contains(source)) {
-        return Err(Problem::new(Code::OutsideLimits, "This key is limited to other sources."));
+    if !limits.sources.is_empty()
+        && !told
+            .source
+            .as_ref()
+            .is_some_and(|source| limits.sources.contains(source))
+    {
+        return Err(Problem::new(
+            Code::OutsideLimits,
+            "This key is limited to other sources.",
+        ));
     }
     if guard.caller().collects() {
         for_people(&told)?;
     }
     let mut faults = Vec::new();
-    if told.period_start_on.zip(told.period_end_on).is_some_and(|(start, end)| end < start) {
-        faults.push(Invalid::body("/period_end_on", "order", "lies before period_start_on"));
+    if told
+        .period_start_on
+        .zip(told.period_end_on)
+        .is_some_and(|(start, end)| end < start)
+    {
+        faults.push(Invalid::body(
+            "/period_end_on",
+            "order",
+            "lies before period_start_on",
+        ));
     }
     let now = guard.house().clock().now();
-    if told.collected_at.is_some_and(|at| at > now.plus_millis(300_000)) {
-        faults.push(Invalid::body("/collected_at", "later_than_now", "lies in the future"));
+    if told
+        .collected_at
+        .is_some_and(|at| at > now.plus_millis(300_000))
+    {
+        faults.push(Invalid::body(
+            "/collected_at",
+            "later_than_now",
+            "lies in the future",
+        ));
     }
-    faults.extend(retention::too_long(told.retain_until_on, now.utc().date_naive()));
-    if faults.is_empty() { Ok((told, draft)) } else { Err(Problem::invalid(faults)) }
+    faults.extend(retention::too_long(
+        told.retain_until_on,
+        now.utc().date_naive(),
+    ));
+    if faults.is_empty() {
+        Ok((told, draft))
+    } else {
+        Err(Problem::invalid(faults))
+    }
 }
 
 /// What a machine does not say: how long something must be kept, and that it is a provider's word.
 fn for_people(told: &Told) -> Result<()> {
-    let said = [("retain_until_on", told.retain_until_on.is_some()), ("attests", told.attests == Some(true))];
+    let said = [
+        ("retain_until_on", told.retain_until_on.is_some()),
+        ("attests", told.attests == Some(true)),
+    ];
     let faults: Vec<Invalid> = said
         .into_iter()
         .filter(|(_, said)| *said)
-        .map(|(member, _)| Invalid::body(format!("/{member}"), "forbidden", "a collector does not say this; leave it to a manager"))
+        .map(|(member, _)| {
+            Invalid::body(
+                format!("/{member}"),
+                "forbidden",
+                "a collector does not say this; leave it to a manager",
+            )
+        })
         .collect();
     match faults.is_empty() {
         true => Ok(()),
         false => {
-            let detail = "A collector does not decide how long evidence is kept, nor that it is a provider's attestation.";
+            let detail = "A collector does not decide how long evidence is kept, nor that it is a \
+                provider's attestation.";
             Err(Problem::new(Code::Forbidden, detail).listing(faults))
         }
     }
@@ -155,7 +259,10 @@ fn enter(
     said.collected_on = said.collected_at.day(tx.settings().zone);
     if let Some(first) = other(tx, &said, Side::Same)? {
         if first.sha256 != said.sha256 {
-            let problem = Problem::new(Code::EvidenceDiffers, "This source has pushed other content under this name and moment.");
+            let problem = Problem::new(
+                Code::EvidenceDiffers,
+                "This source has pushed other content under this name and moment.",
+            );
             return Err(problem.needed_by([format!("EVD-{}", first.number)]));
         }
         // It is there already; should the store have lost it, this brings it back.
@@ -166,24 +273,34 @@ fn enter(
         return tx.unchanged(Answer::shown(crate::records::Shown { position, ..shown }));
     }
     let named = said.external_id.is_some();
-    let neighbour = |tx: &mut Tx<'_, _>, side| if named { other(tx, &said, side) } else { Ok(None) };
+    let neighbour = |tx: &mut Tx<'_, _>, side| {
+        if named {
+            other(tx, &said, side)
+        } else {
+            Ok(None)
+        }
+    };
     let (before, after) = (neighbour(tx, Side::Before)?, neighbour(tx, Side::After)?);
     let id = Id::new();
-    let before: Option<Record<Evidence>> = before.map(|before| superseded(tx, before.id)).transpose()?;
+    let before: Option<Record<Evidence>> =
+        before.map(|before| superseded(tx, before.id)).transpose()?;
     if let Some(before) = &before {
         inherit(tx, &mut draft, before)?;
     }
     let sha256 = said.sha256.clone();
     said.superseded_by_id = after.map(|after| after.id);
     let made = tx.create_as(id, draft, said, "active")?;
-    let answer = tx.shown(made)?.map(|shown| Answer::created(shown, "evidence"));
+    let answer = tx
+        .shown(made)?
+        .map(|shown| Answer::created(shown, "evidence"));
     if let Some(before) = before {
         let mut old = before.clone();
         old.state.superseded_by_id = Some(id);
         tx.because(Some("A later piece took its place.".into()));
         let _superseded = tx.save(&before, old, "supersede")?;
     }
-    // Last: what was refused above has left nothing in the store; what fails below leaves a content without a row, never a row without its content.
+    // Last: what was refused above has left nothing in the store; what fails below leaves a content
+    // without a row, never a row without its content.
     files.keep(tenant, &sha256, file)?;
     Ok(answer)
 }
@@ -191,9 +308,19 @@ fn enter(
 /// The members that a later piece takes over.
 const INHERITED: [&str; 3] = ["control_ids", "subject_ids", "scope_ids"];
 
-/// A push that names no links has those of the piece that it supersedes, as far as its key sees them.
-fn inherit(tx: &mut Tx<'_, Push<Evidence>>, draft: &mut Draft<Evidence>, before: &Record<Evidence>) -> Result<()> {
-    let named = INHERITED.iter().any(|member| draft.references.get(member).is_some_and(|ids| !ids.is_empty()));
+/// A push that names no links has those of the piece that it supersedes, as far as its key sees
+/// them.
+fn inherit(
+    tx: &mut Tx<'_, Push<Evidence>>,
+    draft: &mut Draft<Evidence>,
+    before: &Record<Evidence>,
+) -> Result<()> {
+    let named = INHERITED.iter().any(|member| {
+        draft
+            .references
+            .get(member)
+            .is_some_and(|ids| !ids.is_empty())
+    });
     if named || !draft.own.requirements.is_empty() {
         return Ok(());
     }
@@ -202,7 +329,12 @@ fn inherit(tx: &mut Tx<'_, Push<Evidence>>, draft: &mut Draft<Evidence>, before:
     let ids: Vec<Id> = INHERITED.iter().flat_map(linked).collect();
     let seen = living(tx, &ids)?;
     for member in INHERITED {
-        let kept = before.links.many(member).iter().filter(|id| seen.contains(id)).map(Id::to_string);
+        let kept = before
+            .links
+            .many(member)
+            .iter()
+            .filter(|id| seen.contains(id))
+            .map(Id::to_string);
         draft.references.insert(member, kept.collect());
     }
     Ok(())
@@ -214,45 +346,101 @@ fn living(tx: &mut Tx<'_, Push<Evidence>>, ids: &[Id]) -> Result<BTreeSet<Id>> {
         return Ok(BTreeSet::new());
     }
     let caller = tx.caller();
-    let live = v::table.filter(v::tenant_id.eq(caller.tenant).and(v::archived_at.is_null())).filter(standing());
+    let live = v::table
+        .filter(v::tenant_id.eq(caller.tenant).and(v::archived_at.is_null()))
+        .filter(standing());
     let mut live = live.filter(v::id.eq_any(ids.to_vec())).into_boxed();
     if caller.limits != Limits::default() {
-        let kinds: Vec<&'static str> = crate::records::kind::all().iter().map(|kind| kind.name).collect();
+        let kinds: Vec<&'static str> = crate::records::kind::all()
+            .iter()
+            .map(|kind| kind.name)
+            .collect();
         if let Some(shown) = sight::shown(caller, &kinds, crate::db::dialect::NOW) {
             live = live.filter(shown);
         }
     }
-    Ok(live.select(v::id).load::<Id>(tx.conn())?.into_iter().collect())
+    Ok(live
+        .select(v::id)
+        .load::<Id>(tx.conn())?
+        .into_iter()
+        .collect())
 }
 
 /// Describes the push: one operation with two media types.
 pub fn describe(to: &mut Document) {
     use crate::records::{Common, Resource};
     use serde_json::json;
-    let nullable = |(name, schema): (String, Value)| if name == "name" { (name, schema) } else { (name, describe::nullable(schema)) };
-    let payload = json!({"description": "Any JSON value but null; kept and hashed in its canonical form (RFC 8785).", "$ref": "#/components/schemas/AnyValue"});
-    let common = describe::members::<Common>().into_iter().chain(describe::members::<Evidence>()).chain(describe::members::<Told>());
-    let links = Evidence::KIND.all_relations().map(|relation| describe::link(relation, true));
+    let nullable = |(name, schema): (String, Value)| {
+        if name == "name" {
+            (name, schema)
+        } else {
+            (name, describe::nullable(schema))
+        }
+    };
+    let payload = json!({"description": "Any JSON value but null; kept and hashed in its \
+        canonical form (RFC 8785).", "$ref": "#/components/schemas/AnyValue"});
+    let common = describe::members::<Common>()
+        .into_iter()
+        .chain(describe::members::<Evidence>())
+        .chain(describe::members::<Told>());
+    let links = Evidence::KIND
+        .all_relations()
+        .map(|relation| describe::link(relation, true));
     let told: Map<String, Value> = common.chain(links).map(nullable).collect();
     let mut with_payload = told.clone();
     with_payload.insert("payload".into(), payload);
     let about = "Evidence to push: a payload here, or a file beside it as multipart.";
-    to.schema("EvidenceInput", json!({"type": "object", "description": about, "additionalProperties": false, "required": ["name", "payload"], "properties": with_payload,
-        "example": {"name": "Backup report", "source": "backup", "external_id": "nightly", "collected_at": "2026-11-20T03:00:00Z", "payload": {"jobs": 12, "failed": 0}}}));
-    to.schema("EvidenceMetadata", json!({"type": "object", "description": "What is told of a file.", "additionalProperties": false, "required": ["name"], "properties": told}));
-    to.schema("EvidenceUpload", json!({"type": "object", "description": "A file with what is told of it.", "additionalProperties": false, "required": ["metadata", "file"],
-        "properties": {"metadata": {"$ref": "#/components/schemas/EvidenceMetadata"}, "file": {"type": "string", "format": "binary", "maxLength": 104857600, "description": "The file, up to 100 MiB by default."}}}));
-    let answer = |text: &str| json!({"description": text, "headers": describe::headers(&["ETag"]), "content": {"application/json": {"schema": describe::schema("Evidence")}}});
-    let mut responses = json!({"200": answer("It was there already: the first answer."), "201": answer("Entered.")});
+    to.schema(
+        "EvidenceInput",
+        json!({"type": "object", "description": about,
+        "additionalProperties": false, "required": ["name", "payload"], "properties": with_payload,
+        "example": {"name": "Backup report", "source": "backup", "external_id": "nightly",
+            "collected_at": "2026-11-20T03:00:00Z", "payload": {"jobs": 12, "failed": 0}}}),
+    );
+    to.schema(
+        "EvidenceMetadata",
+        json!({"type": "object", "description": "What is told of a \
+        file.", "additionalProperties": false, "required": ["name"], "properties": told}),
+    );
+    to.schema(
+        "EvidenceUpload",
+        json!({"type": "object", "description": "A file with what is told \
+        of it.", "additionalProperties": false, "required": ["metadata", "file"],
+        "properties": {"metadata": {"$ref": "#/components/schemas/EvidenceMetadata"},
+            "file": {"type": "string", "format": "binary", "maxLength": 104857600,
+                "description": "The file, up to 100 MiB by default."}}}),
+    );
+    let answer = |text: &str| {
+        json!({"description": text, "headers": describe::headers(&["ETag"]),
+        "content": {"application/json": {"schema": describe::schema("Evidence")}}})
+    };
+    let mut responses = json!({"200": answer("It was there already: the first answer."),
+        "201": answer("Entered.")});
     for status in [400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503] {
         if let Some(all) = responses.as_object_mut() {
-            all.insert(status.to_string(), json!({"$ref": format!("#/components/responses/Problem{status}")}));
+            all.insert(
+                status.to_string(),
+                json!({"$ref": format!("#/components/responses/Problem{status}")}),
+            );
         }
     }
-    let digest = json!({"name": "Content-Digest", "in": "header", "required": false, "description": "RFC 9530 digest of the body; checked when sent.", "schema": {"type": "string", "maxLength": 200, "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"}});
-    to.operation("/v1/evidence", "post", json!({"operationId": "createEvidence", "tags": ["evidence"], "summary": "Push evidence", "security": [{"bearer": []}],
-        "description": "The same source, external id and moment again, with the same content, answers the first. A later moment supersedes the piece before and takes its links when it names none.",
+    let digest = json!({"name": "Content-Digest", "in": "header", "required": false,
+        "description": "RFC 9530 digest of the body; checked when sent.",
+            "schema": {"type": "string", "maxLength": 200,
+                "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"}});
+    to.operation(
+        "/v1/evidence",
+        "post",
+        json!({"operationId": "createEvidence",
+        "tags": ["evidence"], "summary": "Push evidence", "security": [{"bearer": []}],
+        "description": "The same source, external id and moment again, with the same content, \
+            answers the first. A later moment supersedes the piece before and takes its links \
+            when it names none.",
         "parameters": [{"$ref": "#/components/parameters/IdempotencyKey"}, digest],
-        "requestBody": {"required": true, "content": {"application/json": {"schema": describe::schema("EvidenceInput")}, "multipart/form-data": {"schema": describe::schema("EvidenceUpload"), "encoding": {"metadata": {"contentType": "application/json"}}}}},
-        "responses": responses}));
+        "requestBody": {"required": true,
+            "content": {"application/json": {"schema": describe::schema("EvidenceInput")},
+                "multipart/form-data": {"schema": describe::schema("EvidenceUpload"),
+                    "encoding": {"metadata": {"contentType": "application/json"}}}}},
+        "responses": responses}),
+    );
 }

@@ -1,5 +1,5 @@
-//! How the body of a push arrives: JSON, or `metadata` and `file` as multipart. The file goes to disk as it comes, written and hashed off the worker
-//! threads; a body that drips is ended.
+//! How the body of a push arrives: JSON, or `metadata` and `file` as multipart. The file goes to
+//! disk as it comes, written and hashed off the worker threads; a body that drips is ended.
 use crate::core::{Code, Problem, Result, json, text};
 use crate::db::files::{Files, Incoming};
 use crate::http::input;
@@ -45,7 +45,13 @@ pub struct Content {
 pub type Received = (Map<String, Value>, Option<Content>);
 
 /// The whole body of a push, with the `Content-Digest` that it has.
-pub async fn body(request: &HttpRequest, payload: web::Payload, multipart: bool, files: &Files, limit: u64) -> Result<Received> {
+pub async fn body(
+    request: &HttpRequest,
+    payload: web::Payload,
+    multipart: bool,
+    files: &Files,
+    limit: u64,
+) -> Result<Received> {
     let raw = Raw::of(request)?;
     let pace = Rc::new(Pace::new());
     let (noted, counted) = (raw.clone(), pace.clone());
@@ -55,9 +61,17 @@ pub async fn body(request: &HttpRequest, payload: web::Payload, multipart: bool,
             noted.note(bytes);
         }
     });
-    let body = Body { pace, raw: raw.clone(), files: files.clone(), limit };
+    let body = Body {
+        pace,
+        raw: raw.clone(),
+        files: files.clone(),
+        limit,
+    };
     let received = match multipart {
-        true => body.parts(Multipart::new(request.headers(), stream)).await?,
+        true => {
+            body.parts(Multipart::new(request.headers(), stream))
+                .await?
+        }
         false => (json::object(&body.all(&mut Box::pin(stream)).await?)?, None),
     };
     raw.check().await?;
@@ -69,7 +83,10 @@ pub async fn of_payload(files: &Files, payload: &Value) -> Result<Content> {
     let text = Bytes::from(json::canonical(payload)?);
     let mut sink = Sink::new(files.clone());
     sink.take(text).await?;
-    Ok(Content { media_type: "application/json".into(), ..sink.kept(None, None).await? })
+    Ok(Content {
+        media_type: "application/json".into(),
+        ..sink.kept(None, None).await?
+    })
 }
 
 /// How fast a body comes.
@@ -80,24 +97,34 @@ struct Pace {
 
 impl Pace {
     fn new() -> Self {
-        Pace { began: Tick::now(), bytes: Cell::new(0) }
+        Pace {
+            began: Tick::now(),
+            bytes: Cell::new(0),
+        }
     }
     fn got(&self, bytes: usize) {
-        self.bytes.set(self.bytes.get().saturating_add(bytes as u64));
+        self.bytes
+            .set(self.bytes.get().saturating_add(bytes as u64));
     }
     /// How long the next part of it may take.
     fn left(&self) -> Duration {
-        allowed(self.bytes.get()).saturating_sub(self.began.elapsed()).min(PATIENCE)
+        allowed(self.bytes.get())
+            .saturating_sub(self.began.elapsed())
+            .min(PATIENCE)
     }
     async fn next<S: Stream + Unpin>(&self, stream: &mut S) -> Result<Option<S::Item>> {
         let late = |_| Problem::new(Code::RequestTimeout, "The body did not arrive in time.");
-        tokio::time::timeout(self.left(), stream.next()).await.map_err(late)
+        tokio::time::timeout(self.left(), stream.next())
+            .await
+            .map_err(late)
     }
 }
 
 /// Pure: the time in which so many bytes have to be there.
 fn allowed(bytes: u64) -> Duration {
-    PATIENCE.saturating_add(Duration::from_millis(bytes.saturating_mul(1000) / LEAST_RATE))
+    PATIENCE.saturating_add(Duration::from_millis(
+        bytes.saturating_mul(1000) / LEAST_RATE,
+    ))
 }
 
 /// The body as it was sent, where its digest has to be checked.
@@ -112,13 +139,26 @@ struct Digested {
 impl Raw {
     /// `Content-Digest` (RFC 9530), where it was sent.
     fn of(request: &HttpRequest) -> Result<Self> {
-        let Some(sent) = request.headers().get("Content-Digest") else { return Ok(Raw(None)) };
+        let Some(sent) = request.headers().get("Content-Digest") else {
+            return Ok(Raw(None));
+        };
         let fault = |detail: &str| Problem::new(Code::Malformed, detail);
-        let value = sent.to_str().unwrap_or_default().split(',').find_map(|item| item.trim().strip_prefix("sha-256="));
+        let value = sent
+            .to_str()
+            .unwrap_or_default()
+            .split(',')
+            .find_map(|item| item.trim().strip_prefix("sha-256="));
         let value = value.and_then(|value| value.strip_prefix(':')?.strip_suffix(':'));
-        let value = value.ok_or_else(|| fault("Content-Digest is understood with sha-256 alone."))?;
-        let wanted = STANDARD.decode(value).map_err(|_| fault("Content-Digest cannot be read."))?;
-        Ok(Raw(Some(Rc::new(RefCell::new(Digested { wanted, so_far: Sha256::new(), waiting: vec![] })))))
+        let value =
+            value.ok_or_else(|| fault("Content-Digest is understood with sha-256 alone."))?;
+        let wanted = STANDARD
+            .decode(value)
+            .map_err(|_| fault("Content-Digest cannot be read."))?;
+        Ok(Raw(Some(Rc::new(RefCell::new(Digested {
+            wanted,
+            so_far: Sha256::new(),
+            waiting: vec![],
+        })))))
     }
     fn note(&self, bytes: &Bytes) {
         if let Some(digested) = &self.0 {
@@ -127,10 +167,15 @@ impl Raw {
     }
     /// Hashes what is waiting.
     async fn digest(&self) -> Result<()> {
-        let Some(digested) = &self.0 else { return Ok(()) };
+        let Some(digested) = &self.0 else {
+            return Ok(());
+        };
         let (mut so_far, waiting) = {
             let mut digested = digested.borrow_mut();
-            (digested.so_far.clone(), std::mem::take(&mut digested.waiting))
+            (
+                digested.so_far.clone(),
+                std::mem::take(&mut digested.waiting),
+            )
         };
         let hashing = move || {
             waiting.iter().for_each(|bytes| so_far.update(bytes));
@@ -147,7 +192,10 @@ impl Raw {
             digested.so_far.clone().finalize().as_slice() != digested.wanted.as_slice()
         });
         match differs {
-            true => Err(Problem::new(Code::Malformed, "The body does not have the Content-Digest that was sent; send it again.")),
+            true => Err(Problem::new(
+                Code::Malformed,
+                "The body does not have the Content-Digest that was sent; send it again.",
+            )),
             false => Ok(()),
         }
     }
@@ -162,12 +210,18 @@ struct Body {
 }
 
 fn broken(why: impl std::fmt::Display) -> Problem {
-    Problem::new(Code::Malformed, format!("The body broke off or is not well formed: {why}."))
+    Problem::new(
+        Code::Malformed,
+        format!("The body broke off or is not well formed: {why}."),
+    )
 }
 
 impl Body {
     /// All of a small stream.
-    async fn all<E: std::fmt::Display>(&self, stream: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin)) -> Result<Vec<u8>> {
+    async fn all<E: std::fmt::Display>(
+        &self,
+        stream: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+    ) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         while let Some(chunk) = self.pace.next(stream).await? {
             bytes.extend_from_slice(&chunk.map_err(broken)?);
@@ -183,10 +237,15 @@ impl Body {
         while let Some(part) = self.pace.next(&mut parts).await? {
             let mut part = part.map_err(broken)?;
             match part.name().unwrap_or_default() {
-                "metadata" if metadata.is_none() => metadata = Some(json::object(&self.all(&mut part).await?)?),
+                "metadata" if metadata.is_none() => {
+                    metadata = Some(json::object(&self.all(&mut part).await?)?)
+                }
                 "file" if content.is_none() => {
                     let declared = part.content_type().map(ToString::to_string);
-                    let name = part.content_disposition().and_then(|disposition| disposition.get_filename()).map(cleaned);
+                    let name = part
+                        .content_disposition()
+                        .and_then(|disposition| disposition.get_filename())
+                        .map(cleaned);
                     let mut sink = Sink::new(self.files.clone());
                     while let Some(chunk) = self.pace.next(&mut part).await? {
                         if sink.take(chunk.map_err(broken)?).await? {
@@ -196,7 +255,10 @@ impl Body {
                             return Err(input::too_large(self.limit));
                         }
                     }
-                    content = Some(sink.kept(name.filter(|name| !name.is_empty()), declared.as_deref()).await?);
+                    content = Some(
+                        sink.kept(name.filter(|name| !name.is_empty()), declared.as_deref())
+                            .await?,
+                    );
                 }
                 other => {
                     let name: String = other.chars().take(60).collect();
@@ -209,9 +271,14 @@ impl Body {
             }
         }
         if content.is_none() {
-            return Err(Problem::invalid_one("/file", "required", "a part `file` is needed"));
+            return Err(Problem::invalid_one(
+                "/file",
+                "required",
+                "a part `file` is needed",
+            ));
         }
-        let needed = || Problem::invalid_one("/metadata", "required", "a part `metadata` is needed");
+        let needed =
+            || Problem::invalid_one("/metadata", "required", "a part `metadata` is needed");
         Ok((metadata.ok_or_else(needed)?, content))
     }
 }
@@ -228,13 +295,25 @@ struct Sink {
 
 impl Sink {
     fn new(files: Files) -> Self {
-        Sink { files, written: None, waiting: vec![], held: 0, size: 0, head: vec![] }
+        Sink {
+            files,
+            written: None,
+            waiting: vec![],
+            held: 0,
+            size: 0,
+            head: vec![],
+        }
     }
     /// Takes more of it; did anything go to disk?
     async fn take(&mut self, chunk: Bytes) -> Result<bool> {
         self.size += chunk.len() as u64;
         self.held += chunk.len();
-        self.head.extend(chunk.iter().copied().take(HEAD.saturating_sub(self.head.len())));
+        self.head.extend(
+            chunk
+                .iter()
+                .copied()
+                .take(HEAD.saturating_sub(self.head.len())),
+        );
         self.waiting.push(chunk);
         match self.held > PIECE {
             true => self.flush(false).await.map(|()| true),
@@ -242,7 +321,11 @@ impl Sink {
         }
     }
     async fn flush(&mut self, durably: bool) -> Result<()> {
-        let (files, written, waiting) = (self.files.clone(), self.written.take(), std::mem::take(&mut self.waiting));
+        let (files, written, waiting) = (
+            self.files.clone(),
+            self.written.take(),
+            std::mem::take(&mut self.waiting),
+        );
         self.held = 0;
         let writing = move || -> Result<(Incoming, Sha256)> {
             let (mut file, mut sha) = match written {
@@ -264,27 +347,49 @@ impl Sink {
     /// The whole, durable under the name that it was received with.
     async fn kept(mut self, file_name: Option<String>, declared: Option<&str>) -> Result<Content> {
         self.flush(true).await?;
-        let (file, sha) = self.written.take().ok_or_else(|| Problem::internal("nothing was written"))?;
+        let (file, sha) = self
+            .written
+            .take()
+            .ok_or_else(|| Problem::internal("nothing was written"))?;
         let (sha256, media_type) = (text::hex(&sha.finalize()), media_type(&self.head, declared));
-        Ok(Content { file, sha256, size_bytes: self.size as i64, media_type, file_name })
+        Ok(Content {
+            file,
+            sha256,
+            size_bytes: self.size as i64,
+            media_type,
+            file_name,
+        })
     }
 }
 
-/// The last part of a path, in Unicode's composed form, without characters that hide or turn others around (`\u{202e}` makes `fdp.exe` of `exe.pdf`).
+/// The last part of a path, in Unicode's composed form, without characters that hide or turn others
+/// around (`\u{202e}` makes `fdp.exe` of `exe.pdf`).
 fn cleaned(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let seen: String = last.chars().filter(|letter| !text::hidden(*letter)).collect();
+    let seen: String = last
+        .chars()
+        .filter(|letter| !text::hidden(*letter))
+        .collect();
     text::composed(seen.trim()).chars().take(255).collect()
 }
 
 /// By the first bytes; text by its declared type.
 fn media_type(head: &[u8], declared: Option<&str>) -> String {
     let sniffed = infer::get(head).map(|kind| kind.mime_type().to_owned());
-    let declared = declared.map(str::to_ascii_lowercase).filter(|given| given.len() <= 255 && given.is_ascii());
+    let declared = declared
+        .map(str::to_ascii_lowercase)
+        .filter(|given| given.len() <= 255 && given.is_ascii());
     let plain = plain(head);
     sniffed
         .or(declared.filter(|given| plain == textual(given)))
-        .unwrap_or_else(|| if plain { "text/plain" } else { "application/octet-stream" }.to_owned())
+        .unwrap_or_else(|| {
+            if plain {
+                "text/plain"
+            } else {
+                "application/octet-stream"
+            }
+            .to_owned()
+        })
 }
 /// Is it the beginning of a text? Its last letter may be cut where the beginning ends.
 fn plain(head: &[u8]) -> bool {
@@ -295,7 +400,10 @@ fn plain(head: &[u8]) -> bool {
     text && !head.contains(&0)
 }
 fn textual(media: &str) -> bool {
-    media.starts_with("text/") || ["json", "xml", "yaml", "javascript", "csv"].iter().any(|word| media.contains(word))
+    media.starts_with("text/")
+        || ["json", "xml", "yaml", "javascript", "csv"]
+            .iter()
+            .any(|word| media.contains(word))
 }
 
 #[cfg(test)]
@@ -308,13 +416,33 @@ mod tests {
             for before in HEAD - 4..HEAD {
                 let whole = format!("{}{letter} and more", "a".repeat(before));
                 let head = whole.as_bytes().get(..HEAD).unwrap_or_default();
-                assert_eq!(media_type(head, Some("text/csv")), "text/csv", "{letter} after {before} bytes");
+                assert_eq!(
+                    media_type(head, Some("text/csv")),
+                    "text/csv",
+                    "{letter} after {before} bytes"
+                );
             }
         }
-        assert_eq!(media_type("é".as_bytes().get(..1).unwrap_or_default(), Some("text/plain")), "application/octet-stream", "a whole file");
-        assert_eq!(media_type(b"a\0b", Some("text/plain")), "application/octet-stream");
-        assert_eq!(media_type(&[0xff; 600], Some("text/plain")), "application/octet-stream");
-        assert_eq!(media_type(b"%PDF-1.7", Some("text/plain")), "application/pdf");
+        assert_eq!(
+            media_type(
+                "é".as_bytes().get(..1).unwrap_or_default(),
+                Some("text/plain")
+            ),
+            "application/octet-stream",
+            "a whole file"
+        );
+        assert_eq!(
+            media_type(b"a\0b", Some("text/plain")),
+            "application/octet-stream"
+        );
+        assert_eq!(
+            media_type(&[0xff; 600], Some("text/plain")),
+            "application/octet-stream"
+        );
+        assert_eq!(
+            media_type(b"%PDF-1.7", Some("text/plain")),
+            "application/pdf"
+        );
     }
 
     #[test]
@@ -322,7 +450,10 @@ mod tests {
         assert_eq!(allowed(0), PATIENCE);
         assert_eq!(allowed(LEAST_RATE * 60), PATIENCE + Duration::from_secs(60));
         assert!(allowed(100 * 1024 * 1024) < Duration::from_secs(3600));
-        assert!(allowed(120) < PATIENCE + Duration::from_secs(1), "a byte each second earns no time");
+        assert!(
+            allowed(120) < PATIENCE + Duration::from_secs(1),
+            "a byte each second earns no time"
+        );
         assert!(allowed(u64::MAX) >= PATIENCE);
     }
 

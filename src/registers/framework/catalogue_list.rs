@@ -1,4 +1,5 @@
-//! The shelf: every framework that a caller sees at a moment, the built-in ones and the organization's own, with the mappings between them.
+//! The shelf: every framework that a caller sees at a moment, the built-in ones and the
+//! organization's own, with the mappings between them.
 use crate::access::Caller;
 use crate::core::catalogue::{self, FRAMEWORKS, Framework, Mapping, Requirement};
 use crate::core::{Code, Problem, Result};
@@ -33,15 +34,21 @@ pub fn own(reader: &mut Reader<'_>, slug: &str) -> Result<Arc<Own>> {
     }
 }
 
-/// 404 for a framework that there is not: with those that may have been meant, and all that this caller sees.
+/// 404 for a framework that there is not: with those that may have been meant, and all that this
+/// caller sees.
 fn unknown(reader: &mut Reader<'_>, slug: &str) -> Problem {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let heads = frameworks::heads(reader.conn(), tenant, seq).unwrap_or_default();
     let own = heads.iter().map(|head| head.slug.as_str());
-    let all: Vec<&str> = catalogue::slugs().chain(own).filter(|slug| seen(reader.caller(), slug)).collect();
+    let all: Vec<&str> = catalogue::slugs()
+        .chain(own)
+        .filter(|slug| seen(reader.caller(), slug))
+        .collect();
     let mut detail = catalogue::no_framework(slug, all.iter().copied());
     detail.replace_range(..1, "T");
-    Problem::not_found().saying(detail).allowing(all.into_iter().take(100))
+    Problem::not_found()
+        .saying(detail)
+        .allowing(all.into_iter().take(100))
 }
 
 /// The whole shelf.
@@ -61,8 +68,15 @@ impl Shelf {
     }
     /// A framework.
     pub fn framework(&self, slug: &str) -> Option<&Arc<Framework>> {
-        let own = || self.own.iter().map(|own| &own.framework).find(|framework| framework.slug == slug);
-        catalogue::framework(slug).filter(|_| seen(&self.caller, slug)).or_else(own)
+        let own = || {
+            self.own
+                .iter()
+                .map(|own| &own.framework)
+                .find(|framework| framework.slug == slug)
+        };
+        catalogue::framework(slug)
+            .filter(|_| seen(&self.caller, slug))
+            .or_else(own)
     }
     /// A requirement, and where it stands: the framework, the place in it.
     pub fn requirement(&self, id: &str) -> Option<(&Arc<Framework>, usize, &Requirement)> {
@@ -71,14 +85,21 @@ impl Shelf {
         let place = framework.place(reference)?;
         Some((framework, place, framework.requirements().get(place)?))
     }
-    /// The mappings of a framework, told from its side, each with the own framework that brought it.
-    pub fn mappings<'s>(&'s self, slug: &'s str) -> impl Iterator<Item = (Option<&'s str>, Mapping<'s>)> {
+    /// The mappings of a framework, told from its side, each with the own framework that brought
+    /// it.
+    pub fn mappings<'s>(
+        &'s self,
+        slug: &'s str,
+    ) -> impl Iterator<Item = (Option<&'s str>, Mapping<'s>)> {
         let of = |id: &str| catalogue::parts(id).map(|(slug, _)| slug.to_owned());
         let built_in = catalogue::mappings_of(slug).map(|pair| (None, pair));
         let brought = self.own.iter().flat_map(move |own| {
             own.mappings.iter().filter_map(move |mapping| {
                 let (told, by) = (mapping.told(), Some(own.head.slug.as_str()));
-                match (of(told.source).as_deref() == Some(slug), of(told.target).as_deref() == Some(slug)) {
+                match (
+                    of(told.source).as_deref() == Some(slug),
+                    of(told.target).as_deref() == Some(slug),
+                ) {
                     (true, _) => Some((by, told)),
                     (_, true) => Some((by, told.inverse())),
                     _ => None,
@@ -86,14 +107,19 @@ impl Shelf {
             })
         });
         // What a later revision is without, or another framework's limits hide, leads nowhere.
-        let leads =
-            |(_, pair): &(Option<&str>, Mapping<'_>)| self.requirement(pair.source).is_some() && self.requirement(pair.target).is_some();
+        let leads = |(_, pair): &(Option<&str>, Mapping<'_>)| {
+            self.requirement(pair.source).is_some() && self.requirement(pair.target).is_some()
+        };
         built_in.chain(brought).filter(leads)
     }
     /// Every framework in the order that lists have: built in, then own.
     pub fn places(&self) -> Vec<&str> {
         let own = self.own.iter().map(|own| own.head.slug.as_str());
-        FRAMEWORKS.iter().map(|framework| framework.slug.as_str()).chain(own).collect()
+        FRAMEWORKS
+            .iter()
+            .map(|framework| framework.slug.as_str())
+            .chain(own)
+            .collect()
     }
 }
 
@@ -120,41 +146,83 @@ impl Walk {
     /// Reads them; a cursor goes with the question of its page.
     pub fn read(then: &Then) -> Result<Walk> {
         let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
-        let mut asked: Vec<_> = then.own.iter().filter(|(name, _)| !Self::PARAMETERS.contains(&name.as_str())).collect();
+        let mut asked: Vec<_> = then
+            .own
+            .iter()
+            .filter(|(name, _)| !Self::PARAMETERS.contains(&name.as_str()))
+            .collect();
         asked.sort();
-        let question = format!("{:08x}", crc32fast::hash(&serde_json::to_vec(&asked).map_err(Problem::internal)?));
+        let question = format!(
+            "{:08x}",
+            crc32fast::hash(&serde_json::to_vec(&asked).map_err(Problem::internal)?)
+        );
         let read = |text: &str| {
-            let text = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok())?;
-            text.split_once(' ').filter(|(of, _)| *of == question).map(|(_, after)| after.to_owned())
+            let text = URL_SAFE_NO_PAD
+                .decode(text)
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok())?;
+            text.split_once(' ')
+                .filter(|(of, _)| *of == question)
+                .map(|(_, after)| after.to_owned())
         };
-        let after = then.get("cursor").map(|text| read(text).ok_or_else(foreign)).transpose()?;
-        Ok(Walk { limit: usize::try_from(limit).unwrap_or(50), after, question })
+        let after = then
+            .get("cursor")
+            .map(|text| read(text).ok_or_else(foreign))
+            .transpose()?;
+        Ok(Walk {
+            limit: usize::try_from(limit).unwrap_or(50),
+            after,
+            question,
+        })
     }
     /// The page that begins there.
-    pub fn page<T>(&self, all: impl Iterator<Item = T>, key: impl Fn(&T) -> String) -> Result<Page<T>> {
+    pub fn page<T>(
+        &self,
+        all: impl Iterator<Item = T>,
+        key: impl Fn(&T) -> String,
+    ) -> Result<Page<T>> {
         let mut rest = all.peekable();
         if let Some(after) = &self.after {
-            rest.by_ref().find(|one| key(one) == *after).ok_or_else(foreign)?;
+            rest.by_ref()
+                .find(|one| key(one) == *after)
+                .ok_or_else(foreign)?;
         }
         let data: Vec<T> = rest.by_ref().take(self.limit).collect();
         let has_more = rest.peek().is_some();
-        let next = data.last().filter(|_| has_more).map(|last| URL_SAFE_NO_PAD.encode(format!("{} {}", self.question, key(last))));
-        Ok(Page { data, next_cursor: next, has_more })
+        let next = data
+            .last()
+            .filter(|_| has_more)
+            .map(|last| URL_SAFE_NO_PAD.encode(format!("{} {}", self.question, key(last))));
+        Ok(Page {
+            data,
+            next_cursor: next,
+            has_more,
+        })
     }
 }
 fn foreign() -> Problem {
-    Problem::new(Code::InvalidCursor, "Ask with the same filters as for the page before.")
+    Problem::new(
+        Code::InvalidCursor,
+        "Ask with the same filters as for the page before.",
+    )
 }
 
 /// `Link` to the next page (RFC 8288).
 pub fn link(path: &str, query: &str, cursor: Option<&String>) -> Option<String> {
     let rest = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
-    let next = form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).append_pair("cursor", cursor?).finish();
+    let next = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(rest)
+        .append_pair("cursor", cursor?)
+        .finish();
     Some(format!("<{path}?{next}>; rel=\"next\""))
 }
 
 /// Is one of the values asked for by this name among these, or was none?
 pub fn any(then: &Then, name: &str, fits: impl Fn(&str) -> bool) -> bool {
-    let mut asked = then.own.iter().filter(|(given, _)| given == name).peekable();
+    let mut asked = then
+        .own
+        .iter()
+        .filter(|(given, _)| given == name)
+        .peekable();
     asked.peek().is_none() || asked.any(|(_, value)| fits(value))
 }

@@ -1,5 +1,6 @@
-//! Coverage: how far the controls in place meet a framework (ISO/IEC 27001:2022 6.1.3 c). A control covers what it refers to, and by one mapping what
-//! another framework asks for as well; each requirement shows its paths. Composed mappings are suggestions, and never count.
+//! Coverage: how far the controls in place meet a framework (ISO/IEC 27001:2022 6.1.3 c). A control
+//! covers what it refers to, and by one mapping what another framework asks for as well; each
+//! requirement shows its paths. Composed mappings are suggestions, and never count.
 use crate::core::catalogue::{self, Framework, MappingKind, Requirement};
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::dialect::at;
@@ -8,11 +9,11 @@ use crate::http::describe::{NoFormat, Refusals};
 use crate::http::format::{CSV, table, texts, wants};
 use crate::http::{Answer, Frameworks, Guard, Then, View};
 use crate::records::{Reader, Resource, Selector, sight};
+use crate::registers::control::proof as support;
+use crate::registers::control::proof::Operation;
 use crate::registers::control::{Implementation, Responsibility};
 use crate::registers::framework::RequirementMapping;
 use crate::registers::framework::catalogue_list::Shelf;
-use crate::registers::control::proof as support;
-use crate::registers::control::proof::Operation;
 use crate::registers::scope::Scope;
 use actix_web::{HttpRequest, get, web::Path};
 use diesel::prelude::*;
@@ -49,7 +50,8 @@ pub struct CoverageControl {
 /// A way from controls to a requirement.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct CoveragePath {
-    /// What the controls refer to: the requirement itself, a part of it, or one of another framework.
+    /// What the controls refer to: the requirement itself, a part of it, or one of another
+    /// framework.
     #[schema(max_length = 120)]
     pub cited: String,
     /// How that leads to the requirement; null where it is the same, or a part of it.
@@ -75,8 +77,9 @@ pub struct CoverageEntry {
     /// Its short title.
     #[schema(max_length = 300)]
     pub title: String,
-    /// `covered`: a control that is implemented and operates meets it, directly or by a mapping that is equal or wider; `partial`: a control is
-    /// there, but does not operate, or meets a part.
+    /// `covered`: a control that is implemented and operates meets it, directly or by a mapping
+    /// that is equal or wider; `partial`: a control is there, but does not operate, or meets a
+    /// part.
     pub state: CoverageState,
     /// What the state would be if the suggestions held; null where they would not change it.
     #[schema(required)]
@@ -126,18 +129,29 @@ pub struct Coverage {
 /// Coverage at the reader's moment: as many queries whatever the size, ten at most.
 pub fn compute(reader: &mut Reader<'_>, slug: &str, scope: Option<Id>) -> Result<Coverage> {
     let shelf = Shelf::open(reader)?;
-    let framework = shelf.framework(slug).cloned().ok_or_else(Problem::not_found)?;
+    let framework = shelf
+        .framework(slug)
+        .cloned()
+        .ok_or_else(Problem::not_found)?;
     let controls = controls(reader, scope)?;
     let mut citing: HashMap<String, Vec<usize>> = HashMap::new();
     cited(reader, &controls, &mut citing)?;
     let controls: Vec<CoverageControl> = controls.into_iter().map(|(_, control)| control).collect();
     let mut paths: Vec<Vec<CoveragePath>> = vec![Vec::new(); framework.requirements().len()];
     let told = |cited: &str, mapping: Option<RequirementMapping>, whole: bool| {
-        let by: Vec<&CoverageControl> = citing.get(cited)?.iter().filter_map(|n| controls.get(*n)).collect();
+        let by: Vec<&CoverageControl> = citing
+            .get(cited)?
+            .iter()
+            .filter_map(|n| controls.get(*n))
+            .collect();
         Some(path(cited, mapping, whole, &by))
     };
     for (place, requirement) in framework.requirements().iter().enumerate() {
-        let (at, whole) = if requirement.assessable { (Some(place), true) } else { (above(&framework, requirement), false) };
+        let (at, whole) = if requirement.assessable {
+            (Some(place), true)
+        } else {
+            (above(&framework, requirement), false)
+        };
         if let Some(path) = told(&requirement.id, None, whole)
             && let Some(all) = at.and_then(|at| paths.get_mut(at))
         {
@@ -147,7 +161,8 @@ pub fn compute(reader: &mut Reader<'_>, slug: &str, scope: Option<Id>) -> Result
     for (by, pair) in shelf.mappings(slug) {
         // Told from this framework; the path is told from what the controls refer to.
         let back = pair.inverse();
-        let place = catalogue::parts(back.target).and_then(|(_, reference)| framework.place(reference));
+        let place =
+            catalogue::parts(back.target).and_then(|(_, reference)| framework.place(reference));
         let target = place.and_then(|place| framework.requirements().get(place));
         let (place, whole) = match target {
             Some(part) if !part.assessable => (above(&framework, part), false),
@@ -160,10 +175,21 @@ pub fn compute(reader: &mut Reader<'_>, slug: &str, scope: Option<Id>) -> Result
             all.extend(told(back.source, Some(mapping()), whole));
         }
     }
-    let both = framework.requirements().iter().zip(paths).filter(|(requirement, _)| requirement.assessable);
-    let entries: Vec<CoverageEntry> = both.map(|(requirement, paths)| entry(requirement, paths)).collect();
+    let both = framework
+        .requirements()
+        .iter()
+        .zip(paths)
+        .filter(|(requirement, _)| requirement.assessable);
+    let entries: Vec<CoverageEntry> = both
+        .map(|(requirement, paths)| entry(requirement, paths))
+        .collect();
     let summary = summary(&entries);
-    Ok(Coverage { framework: framework.slug.clone(), scope_id: scope, entries, summary })
+    Ok(Coverage {
+        framework: framework.slug.clone(),
+        scope_id: scope,
+        entries,
+        summary,
+    })
 }
 
 /// The nearest requirement above a heading or a part that is asked for by itself.
@@ -181,30 +207,71 @@ fn above(framework: &Framework, part: &Requirement) -> Option<usize> {
 }
 
 fn works(control: &CoverageControl) -> bool {
-    control.implementation == Implementation::Implemented && control.operation == Operation::Operating
+    control.implementation == Implementation::Implemented
+        && control.operation == Operation::Operating
 }
 
 /// Pure: a way, and how far it covers.
-fn path(cited: &str, mapping: Option<RequirementMapping>, whole: bool, controls: &[&CoverageControl]) -> CoveragePath {
+fn path(
+    cited: &str,
+    mapping: Option<RequirementMapping>,
+    whole: bool,
+    controls: &[&CoverageControl],
+) -> CoveragePath {
     let working = controls.iter().filter(|control| works(control));
-    let state = if whole && working.clone().next().is_some() { CoverageState::Covered } else { CoverageState::Partial };
-    let named = working.chain(controls.iter().filter(|control| !works(control))).take(NAMED).map(|control| (*control).clone()).collect();
-    let suggestion = mapping.as_ref().is_some_and(|mapping| mapping.kind == MappingKind::Composed);
-    CoveragePath { cited: cited.to_owned(), mapping, state, suggestion, controls: named, control_count: controls.len() as i64 }
+    let state = if whole && working.clone().next().is_some() {
+        CoverageState::Covered
+    } else {
+        CoverageState::Partial
+    };
+    let named = working
+        .chain(controls.iter().filter(|control| !works(control)))
+        .take(NAMED)
+        .map(|control| (*control).clone())
+        .collect();
+    let suggestion = mapping
+        .as_ref()
+        .is_some_and(|mapping| mapping.kind == MappingKind::Composed);
+    CoveragePath {
+        cited: cited.to_owned(),
+        mapping,
+        state,
+        suggestion,
+        controls: named,
+        control_count: controls.len() as i64,
+    }
 }
 
 /// Pure: a requirement with its ways; suggestions do not count.
 fn entry(requirement: &Requirement, mut paths: Vec<CoveragePath>) -> CoverageEntry {
     let best = |counts: &dyn Fn(&CoveragePath) -> bool| {
-        let states = paths.iter().filter(|path| counts(path)).map(|path| path.state);
-        states.max_by_key(|state| *state as u8).unwrap_or(CoverageState::NotCovered)
+        let states = paths
+            .iter()
+            .filter(|path| counts(path))
+            .map(|path| path.state);
+        states
+            .max_by_key(|state| *state as u8)
+            .unwrap_or(CoverageState::NotCovered)
     };
     let (state, with_all) = (best(&|path| !path.suggestion), best(&|_| true));
-    paths.sort_by_key(|path| (path.suggestion, std::cmp::Reverse(path.state as u8), path.mapping.is_some()));
+    paths.sort_by_key(|path| {
+        (
+            path.suggestion,
+            std::cmp::Reverse(path.state as u8),
+            path.mapping.is_some(),
+        )
+    });
     let path_count = paths.len() as i64;
     paths.truncate(PATHS);
     let suggested_state = (with_all != state).then_some(with_all);
-    CoverageEntry { requirement: requirement.id.clone(), title: requirement.title.clone(), state, suggested_state, paths, path_count }
+    CoverageEntry {
+        requirement: requirement.id.clone(),
+        title: requirement.title.clone(),
+        state,
+        suggested_state,
+        paths,
+        path_count,
+    }
 }
 
 /// Pure: the entries in numbers.
@@ -215,49 +282,110 @@ fn summary(entries: &[CoverageEntry]) -> CoverageSummary {
         covered: of(CoverageState::Covered),
         partial: of(CoverageState::Partial),
         not_covered: of(CoverageState::NotCovered),
-        suggested: entries.iter().filter(|entry| entry.suggested_state.is_some()).count() as i64,
+        suggested: entries
+            .iter()
+            .filter(|entry| entry.suggested_state.is_some())
+            .count() as i64,
     }
 }
 
-/// The controls that stand in a scope (its own, and those of the whole organization), retired ones left out, in the order of their codes.
+/// The controls that stand in a scope (its own, and those of the whole organization), retired ones
+/// left out, in the order of their codes.
 fn controls(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Vec<(Id, CoverageControl)>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let limited = sight::limits(reader.caller(), "control", seq).is_some();
     let here = match scope {
-        Some(scope) => Some(sight::both(reader.seen("control"), sight::scoped(&[scope], seq))),
+        Some(scope) => Some(sight::both(
+            reader.seen("control"),
+            sight::scoped(&[scope], seq),
+        )),
         None => limited.then(|| reader.seen("control")),
     };
-    let seen: Option<HashSet<Id>> =
-        here.map(|here| v::table.filter(here).select(v::id).load(reader.conn())).transpose()?.map(|ids| ids.into_iter().collect());
+    let seen: Option<HashSet<Id>> = here
+        .map(|here| v::table.filter(here).select(v::id).load(reader.conn()))
+        .transpose()?
+        .map(|ids| ids.into_iter().collect());
     let mut proven = support::proofs(reader, None)?;
-    let own = c::table.inner_join(v::table.on(v::tenant_id.eq(c::tenant_id).and(v::id.eq(c::id)).and(v::version.eq(c::version))));
-    let own = own.filter(v::tenant_id.eq(tenant).and(v::kind.eq("control")).and(v::archived_at.is_null())).filter(at(seq));
+    let own = c::table.inner_join(
+        v::table.on(v::tenant_id
+            .eq(c::tenant_id)
+            .and(v::id.eq(c::id))
+            .and(v::version.eq(c::version))),
+    );
+    let own = own
+        .filter(
+            v::tenant_id
+                .eq(tenant)
+                .and(v::kind.eq("control"))
+                .and(v::archived_at.is_null()),
+        )
+        .filter(at(seq));
     let own = own.filter(c::implementation.ne(Implementation::Retired));
     type Found = (Id, i64, String, Implementation, Responsibility);
-    let columns = (v::id, v::number, v::name, c::implementation, c::responsibility);
+    let columns = (
+        v::id,
+        v::number,
+        v::name,
+        c::implementation,
+        c::responsibility,
+    );
     let rows: Vec<Found> = own.order(v::number).select(columns).load(reader.conn())?;
-    let here = rows.into_iter().filter(|(id, ..)| seen.as_ref().is_none_or(|seen| seen.contains(id)));
+    let here = rows
+        .into_iter()
+        .filter(|(id, ..)| seen.as_ref().is_none_or(|seen| seen.contains(id)));
     let control = |(id, number, name, implementation, responsibility): Found| {
         let proofs = proven.remove(&id).unwrap_or_default();
-        let operation = support::operation(implementation == Implementation::Implemented, responsibility, &proofs);
-        (id, CoverageControl { id, code: format!("CTL-{number}"), name, implementation, operation })
+        let operation = support::operation(
+            implementation == Implementation::Implemented,
+            responsibility,
+            &proofs,
+        );
+        (
+            id,
+            CoverageControl {
+                id,
+                code: format!("CTL-{number}"),
+                name,
+                implementation,
+                operation,
+            },
+        )
     };
     Ok(here.map(control).collect())
 }
 
 /// Which of these controls refer to which requirement, by their places.
-fn cited(reader: &mut Reader<'_>, controls: &[(Id, CoverageControl)], citing: &mut HashMap<String, Vec<usize>>) -> Result<()> {
+fn cited(
+    reader: &mut Reader<'_>,
+    controls: &[(Id, CoverageControl)],
+    citing: &mut HashMap<String, Vec<usize>>,
+) -> Result<()> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let places: HashMap<Id, usize> = controls.iter().enumerate().map(|(n, (id, _))| (*id, n)).collect();
-    let met = rl::table.inner_join(v::table.on(v::tenant_id.eq(rl::tenant_id).and(v::id.eq(rl::from_id))));
-    let met = met.filter(rl::tenant_id.eq(tenant).and(rl::from_seq.le(seq)).and(rl::to_seq.gt(seq)));
-    let met = met.filter(v::kind.eq("control")).filter(at(seq)).select((rl::from_id, rl::requirement));
+    let places: HashMap<Id, usize> = controls
+        .iter()
+        .enumerate()
+        .map(|(n, (id, _))| (*id, n))
+        .collect();
+    let met = rl::table
+        .inner_join(v::table.on(v::tenant_id.eq(rl::tenant_id).and(v::id.eq(rl::from_id))));
+    let met = met.filter(
+        rl::tenant_id
+            .eq(tenant)
+            .and(rl::from_seq.le(seq))
+            .and(rl::to_seq.gt(seq)),
+    );
+    let met = met
+        .filter(v::kind.eq("control"))
+        .filter(at(seq))
+        .select((rl::from_id, rl::requirement));
     for (id, requirement) in met.load::<(Id, String)>(reader.conn())? {
         if let Some(place) = places.get(&id) {
             citing.entry(requirement).or_default().push(*place);
         }
     }
-    citing.values_mut().for_each(|places| places.sort_unstable());
+    citing
+        .values_mut()
+        .for_each(|places| places.sort_unstable());
     Ok(())
 }
 
@@ -281,17 +409,38 @@ fn as_csv(coverage: &Coverage) -> Result<String> {
     let mut rows = vec![texts(header)];
     for entry in &coverage.entries {
         let suggested = entry.suggested_state.map(<&str>::from).unwrap_or_default();
-        let of_it = || vec![entry.requirement.clone(), entry.title.clone(), <&str>::from(entry.state).to_owned(), suggested.to_owned()];
+        let of_it = || {
+            vec![
+                entry.requirement.clone(),
+                entry.title.clone(),
+                <&str>::from(entry.state).to_owned(),
+                suggested.to_owned(),
+            ]
+        };
         for path in &entry.paths {
             let mapping = path.mapping.as_ref();
-            let codes: Vec<&str> = path.controls.iter().map(|control| control.code.as_str()).collect();
+            let codes: Vec<&str> = path
+                .controls
+                .iter()
+                .map(|control| control.code.as_str())
+                .collect();
             let way = [
                 path.cited.clone(),
                 <&str>::from(path.state).to_owned(),
-                mapping.map(|mapping| mapping.target.clone()).unwrap_or_default(),
-                mapping.map(|mapping| <&str>::from(mapping.relationship)).unwrap_or_default().to_owned(),
-                mapping.map(|mapping| <&str>::from(mapping.kind)).unwrap_or_default().to_owned(),
-                mapping.map(|mapping| mapping.provenance.clone()).unwrap_or_default(),
+                mapping
+                    .map(|mapping| mapping.target.clone())
+                    .unwrap_or_default(),
+                mapping
+                    .map(|mapping| <&str>::from(mapping.relationship))
+                    .unwrap_or_default()
+                    .to_owned(),
+                mapping
+                    .map(|mapping| <&str>::from(mapping.kind))
+                    .unwrap_or_default()
+                    .to_owned(),
+                mapping
+                    .map(|mapping| mapping.provenance.clone())
+                    .unwrap_or_default(),
                 path.suggestion.to_string(),
                 codes.join(";"),
                 path.control_count.to_string(),
@@ -299,7 +448,11 @@ fn as_csv(coverage: &Coverage) -> Result<String> {
             rows.push(texts(of_it().into_iter().chain(way)));
         }
         if entry.paths.is_empty() {
-            rows.push(texts(of_it().into_iter().chain(vec![String::new(); header.len() - 4])));
+            rows.push(texts(
+                of_it()
+                    .into_iter()
+                    .chain(vec![String::new(); header.len() - 4]),
+            ));
         }
     }
     String::from_utf8(table(rows)?).map_err(Problem::internal)
@@ -307,24 +460,56 @@ fn as_csv(coverage: &Coverage) -> Result<String> {
 
 /// Get how far controls cover a framework
 ///
-/// Directly, and by one mapping from what they refer to in other frameworks. `format=csv` (or `Accept: text/csv`) is the same computation, a row for each
-/// way.
+/// Directly, and by one mapping from what they refer to in other frameworks. `format=csv` (or
+/// `Accept: text/csv`) is the same computation, a row for each way.
 #[utoipa::path(operation_id = "getCoverage", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "The framework.", max_length = 64, example = "nist-csf-2.0"),
-        ("scope_id" = Option<String>, Query, description = "Only controls of this scope, and of the whole organization: id or code.", max_length = 64),
-        ("format" = inline(Option<crate::http::document::TableFormat>), Query, description = "`json` or `csv`."), crate::http::document::Past),
-    responses((status = 200, description = "The coverage.", content((Coverage = "application/json"), (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged, Refusals, NoFormat))]
+    params(("slug" = String, Path, description = "The framework.", max_length = 64,
+        example = "nist-csf-2.0"),
+        ("scope_id" = Option<String>, Query, description = "Only controls of this scope, and of \
+            the whole organization: id or code.", max_length = 64),
+        ("format" = inline(Option<crate::http::document::TableFormat>), Query,
+            description = "`json` or `csv`."), crate::http::document::Past),
+    responses((status = 200, description = "The coverage.",
+        content((Coverage = "application/json"), (crate::http::document::Csv = "text/csv"))),
+            crate::http::describe::Unchanged, Refusals, NoFormat))]
 #[get("/v1/frameworks/{slug}/coverage")]
-pub async fn get_coverage(guard: Guard<View<Frameworks>>, slug: Path<String>, request: HttpRequest) -> Result<Answer> {
+pub async fn get_coverage(
+    guard: Guard<View<Frameworks>>,
+    slug: Path<String>,
+    request: HttpRequest,
+) -> Result<Answer> {
     let then = Then::read(&request, &["scope_id", "format"])?;
     let csv = wants(&request, &then, "csv", "text/csv")?;
-    let unknown = || Problem::parameters(vec![Invalid::query("scope_id", "invalid_parameter", "an id or a code is needed")]);
-    let scope = then.get("scope_id").map(|text| Selector::parse(text, Scope::KIND.name).ok_or_else(unknown)).transpose()?;
+    let unknown = || {
+        Problem::parameters(vec![Invalid::query(
+            "scope_id",
+            "invalid_parameter",
+            "an id or a code is needed",
+        )])
+    };
+    let scope = then
+        .get("scope_id")
+        .map(|text| Selector::parse(text, Scope::KIND.name).ok_or_else(unknown))
+        .transpose()?;
     guard
-        .view_as(Some(if csv { "csv" } else { "json" }), then.as_of, move |reader| {
-            let scope = scope.map(|selector| reader.row::<Scope>(&selector, reader.moment.past()).map(|row| row.id)).transpose()?;
-            let coverage = compute(reader, &slug, scope)?;
-            if csv { Ok(Answer::json(as_csv(&coverage)?).as_media(CSV)) } else { Answer::of(&coverage) }
-        })
+        .view_as(
+            Some(if csv { "csv" } else { "json" }),
+            then.as_of,
+            move |reader| {
+                let scope = scope
+                    .map(|selector| {
+                        reader
+                            .row::<Scope>(&selector, reader.moment.past())
+                            .map(|row| row.id)
+                    })
+                    .transpose()?;
+                let coverage = compute(reader, &slug, scope)?;
+                if csv {
+                    Ok(Answer::json(as_csv(&coverage)?).as_media(CSV))
+                } else {
+                    Answer::of(&coverage)
+                }
+            },
+        )
         .await
 }

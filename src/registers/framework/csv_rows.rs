@@ -1,4 +1,5 @@
-//! The rows of an import, as JSON or as CSV: read and validated one by one, so that every fault is named with its row.
+//! The rows of an import, as JSON or as CSV: read and validated one by one, so that every fault is
+//! named with its row.
 use crate::core::catalogue::{self, MappingKind, Relationship, Requirement, RequirementAttributes};
 use crate::core::{Code, Invalid, Problem, Result};
 use crate::ledger::in_time;
@@ -39,7 +40,8 @@ pub struct ImportedRequirement {
     pub kind: Option<String>,
     /// Is it asked for by itself? When absent: where nothing stands under it.
     pub assessable: Option<bool>,
-    /// What else is known of it: up to 20 names with a string, a number, a boolean, null, or a list of strings.
+    /// What else is known of it: up to 20 names with a string, a number, a boolean, null, or a list
+    /// of strings.
     #[serde(default, deserialize_with = "crate::core::text::or_default")]
     #[validate(custom(function = attributes_are_flat))]
     #[schema(value_type = RequirementAttributes)]
@@ -47,7 +49,11 @@ pub struct ImportedRequirement {
 }
 
 fn attributes_are_flat(all: &Map<String, Value>) -> Result<(), validator::ValidationError> {
-    let text = |value: &Value| value.as_str().is_some_and(|text| text.chars().count() <= 1000);
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .is_some_and(|text| text.chars().count() <= 1000)
+    };
     let plain = |value: &Value| match value {
         Value::Array(items) => items.len() <= 50 && items.iter().all(text),
         Value::String(_) => text(value),
@@ -56,7 +62,10 @@ fn attributes_are_flat(all: &Map<String, Value>) -> Result<(), validator::Valida
     let named = |name: &String| (1..=64).contains(&name.chars().count());
     match all.len() <= 20 && all.iter().all(|(name, value)| named(name) && plain(value)) {
         true => Ok(()),
-        false => Err(crate::records::spine::fault("attributes", "up to 20 names of up to 64 characters, each plain or a list of texts")),
+        false => Err(crate::records::spine::fault(
+            "attributes",
+            "up to 20 names of up to 64 characters, each plain or a list of texts",
+        )),
     }
 }
 
@@ -94,48 +103,108 @@ pub struct Rows<T> {
 impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
     /// From an array of a JSON body.
     pub fn of_json(member: &'static str, value: Value, most: usize) -> Rows<T> {
-        let mut all = Rows { rows: vec![], faults: vec![], member, lines: false, taken: 0 };
+        let mut all = Rows {
+            rows: vec![],
+            faults: vec![],
+            member,
+            lines: false,
+            taken: 0,
+        };
         match value {
-            Value::Array(items) if items.len() <= most => items.into_iter().for_each(|item| all.take(item)),
-            _ => all.faults.push(Invalid::body(format!("/{member}"), "length", format!("an array of up to {most} is needed"))),
+            Value::Array(items) if items.len() <= most => {
+                items.into_iter().for_each(|item| all.take(item))
+            }
+            _ => all.faults.push(Invalid::body(
+                format!("/{member}"),
+                "length",
+                format!("an array of up to {most} is needed"),
+            )),
         }
         all
     }
-    /// From a CSV body, whose header names the members; other columns are attributes, where rows have such.
-    pub fn of_csv(member: &'static str, bytes: &[u8], most: usize, members: &[&str], attributes: bool) -> Result<Rows<T>> {
-        let mut all = Rows { rows: vec![], faults: vec![], member, lines: true, taken: 0 };
-        let unread = |e: csv::Error| Problem::new(Code::Malformed, format!("The CSV cannot be read: {e}."));
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
-        let names: Vec<String> = reader.headers().map_err(unread)?.iter().map(|name| name.trim().to_owned()).collect();
+    /// From a CSV body, whose header names the members; other columns are attributes, where rows
+    /// have such.
+    pub fn of_csv(
+        member: &'static str,
+        bytes: &[u8],
+        most: usize,
+        members: &[&str],
+        attributes: bool,
+    ) -> Result<Rows<T>> {
+        let mut all = Rows {
+            rows: vec![],
+            faults: vec![],
+            member,
+            lines: true,
+            taken: 0,
+        };
+        let unread =
+            |e: csv::Error| Problem::new(Code::Malformed, format!("The CSV cannot be read: {e}."));
+        let mut reader = csv::ReaderBuilder::new()
+            .flexible(true)
+            .from_reader(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
+        let names: Vec<String> = reader
+            .headers()
+            .map_err(unread)?
+            .iter()
+            .map(|name| name.trim().to_owned())
+            .collect();
         let strange = |(n, name): (usize, &String)| {
             let twice = names.iter().take(n).any(|other| other == name);
             let unknown = name.is_empty() || (!attributes && !members.contains(&name.as_str()));
             let fault = |code, words: &str| {
-                Invalid::body("/header", code, format!("row 1: column `{}` {words}", name.chars().take(60).collect::<String>()))
+                Invalid::body(
+                    "/header",
+                    code,
+                    format!(
+                        "row 1: column `{}` {words}",
+                        name.chars().take(60).collect::<String>()
+                    ),
+                )
             };
-            if twice { Some(fault("twice", "stands twice")) } else { unknown.then(|| fault("unknown_member", "is not known")) }
+            if twice {
+                Some(fault("twice", "stands twice"))
+            } else {
+                unknown.then(|| fault("unknown_member", "is not known"))
+            }
         };
-        all.faults.extend(names.iter().enumerate().filter_map(strange));
+        all.faults
+            .extend(names.iter().enumerate().filter_map(strange));
         if !all.faults.is_empty() {
             return Ok(all);
         }
         for row in reader.into_records() {
             let row = row.map_err(unread)?;
             if all.taken >= most {
-                all.faults.push(Invalid::body(format!("/{member}"), "length", format!("up to {most} rows")));
+                all.faults.push(Invalid::body(
+                    format!("/{member}"),
+                    "length",
+                    format!("up to {most} rows"),
+                ));
                 break;
             }
             if row.len() != names.len() {
                 let (n, wanted) = (all.taken, names.len());
                 all.taken += 1;
-                all.fault(n, "", "columns".into(), format!("{} columns where the header has {wanted}", row.len()));
+                all.fault(
+                    n,
+                    "",
+                    "columns".into(),
+                    format!("{} columns where the header has {wanted}", row.len()),
+                );
                 continue;
             }
             let (mut item, mut more) = (Map::new(), Map::new());
-            for (name, cell) in names.iter().zip(row.iter()).filter(|(_, cell)| !cell.is_empty()) {
+            for (name, cell) in names
+                .iter()
+                .zip(row.iter())
+                .filter(|(_, cell)| !cell.is_empty())
+            {
                 match name.as_str() {
                     "assessable" if attributes => drop(item.insert(name.clone(), flag(cell))),
-                    known if members.contains(&known) => drop(item.insert(name.clone(), json!(cell))),
+                    known if members.contains(&known) => {
+                        drop(item.insert(name.clone(), json!(cell)))
+                    }
                     _ => drop(more.insert(name.clone(), json!(cell))),
                 }
             }
@@ -150,18 +219,30 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
         let n = self.taken;
         self.taken += 1;
         let read = match item {
-            Value::Object(members) => read_part::<T>(members).map_err(|problem| problem.errors().to_vec()),
+            Value::Object(members) => {
+                read_part::<T>(members).map_err(|problem| problem.errors().to_vec())
+            }
             _ => Err(vec![Invalid::body("", "invalid", "an object is needed")]),
         };
         match read {
             Ok(row) => self.rows.push(row),
-            Err(faults) => faults.into_iter().for_each(|fault| self.fault(n, &fault.pointer, fault.code.clone(), fault.detail)),
+            Err(faults) => faults
+                .into_iter()
+                .for_each(|fault| self.fault(n, &fault.pointer, fault.code.clone(), fault.detail)),
         }
     }
     fn fault(&mut self, n: usize, pointer: &str, code: String, detail: String) {
-        let detail = if self.lines { format!("row {}: {detail}", n + 2) } else { detail };
+        let detail = if self.lines {
+            format!("row {}: {detail}", n + 2)
+        } else {
+            detail
+        };
         if self.faults.len() <= FAULTS {
-            self.faults.push(Invalid::body(format!("/{}/{n}{pointer}", self.member), code, detail));
+            self.faults.push(Invalid::body(
+                format!("/{}/{n}{pointer}", self.member),
+                code,
+                detail,
+            ));
         }
     }
     /// How many faults there are.
@@ -199,23 +280,55 @@ impl Rows<ImportedRequirement> {
         }
         let rows = std::mem::take(&mut self.rows);
         let mut seen = HashSet::new();
-        let parents: HashMap<&str, Option<&str>> = rows.iter().map(|row| (row.r#ref.as_str(), row.parent_ref.as_deref())).collect();
+        let parents: HashMap<&str, Option<&str>> = rows
+            .iter()
+            .map(|row| (row.r#ref.as_str(), row.parent_ref.as_deref()))
+            .collect();
         let above: HashSet<&str> = parents.values().flatten().copied().collect();
         for (n, row) in rows.iter().enumerate() {
             if !catalogue::is_reference(&row.r#ref) {
-                self.fault(n, "/ref", "pattern".into(), "1 to 40 letters, digits and ().,- are needed".into());
+                self.fault(
+                    n,
+                    "/ref",
+                    "pattern".into(),
+                    "1 to 40 letters, digits and ().,- are needed".into(),
+                );
             } else if !seen.insert(row.r#ref.as_str()) {
-                self.fault(n, "/ref", "twice".into(), format!("`{}` stands in this import twice", row.r#ref));
+                self.fault(
+                    n,
+                    "/ref",
+                    "twice".into(),
+                    format!("`{}` stands in this import twice", row.r#ref),
+                );
             }
-            let Some(parent) = &row.parent_ref else { continue };
+            let Some(parent) = &row.parent_ref else {
+                continue;
+            };
             if !parents.contains_key(parent.as_str()) {
-                self.fault(n, "/parent_ref", "unknown_reference".into(), "there is no such requirement in this import".into());
-            } else if std::iter::successors(Some(parent.as_str()), |at| parents.get(at).copied().flatten())
-                .take(50)
-                .any(|at| at == row.r#ref)
+                self.fault(
+                    n,
+                    "/parent_ref",
+                    "unknown_reference".into(),
+                    "there is no such requirement in this import".into(),
+                );
+            } else if std::iter::successors(Some(parent.as_str()), |at| {
+                parents.get(at).copied().flatten()
+            })
+            .take(50)
+            .any(|at| at == row.r#ref)
             {
-                self.fault(n, "/parent_ref", "circle".into(), "this would make a circle".into());
-            } else if std::iter::successors(Some(parent.as_str()), |at| parents.get(at).copied().flatten()).nth(20).is_some() {
+                self.fault(
+                    n,
+                    "/parent_ref",
+                    "circle".into(),
+                    "this would make a circle".into(),
+                );
+            } else if std::iter::successors(Some(parent.as_str()), |at| {
+                parents.get(at).copied().flatten()
+            })
+            .nth(20)
+            .is_some()
+            {
                 self.fault(n, "/parent_ref", "depth".into(), "up to 20 levels".into());
             }
         }
@@ -225,7 +338,9 @@ impl Rows<ImportedRequirement> {
             title: row.title.clone(),
             parent_ref: row.parent_ref.clone(),
             kind: row.kind.clone().unwrap_or_else(|| "requirement".into()),
-            assessable: row.assessable.unwrap_or(!above.contains(row.r#ref.as_str())),
+            assessable: row
+                .assessable
+                .unwrap_or(!above.contains(row.r#ref.as_str())),
             attributes: row.attributes.clone(),
         };
         (rows.iter().map(requirement).collect(), self.faults)
@@ -244,7 +359,13 @@ impl Rows<ImportedMapping> {
             return Ok((vec![], self.faults));
         }
         let rows = std::mem::take(&mut self.rows);
-        let whole = |text: &str| if text.contains(':') { text.to_owned() } else { format!("{slug}:{text}") };
+        let whole = |text: &str| {
+            if text.contains(':') {
+                text.to_owned()
+            } else {
+                format!("{slug}:{text}")
+            }
+        };
         let (mut all, mut met) = (Vec::with_capacity(rows.len()), HashSet::new());
         let mut missing = catalogue::Missing::default();
         for (n, row) in rows.iter().enumerate() {
@@ -259,17 +380,48 @@ impl Rows<ImportedMapping> {
                 }
             }
             if source == target {
-                self.fault(n, "/target", "same".into(), "a requirement is not mapped to itself".into());
+                self.fault(
+                    n,
+                    "/target",
+                    "same".into(),
+                    "a requirement is not mapped to itself".into(),
+                );
             }
-            if !met.insert((source.clone(), target.clone())) || met.contains(&(target.clone(), source.clone())) && source != target {
-                self.fault(n, "/target", "twice".into(), "the pair stands in this import twice".into());
+            if !met.insert((source.clone(), target.clone()))
+                || met.contains(&(target.clone(), source.clone())) && source != target
+            {
+                self.fault(
+                    n,
+                    "/target",
+                    "twice".into(),
+                    "the pair stands in this import twice".into(),
+                );
             }
             let kind = row.kind.unwrap_or(MappingKind::Composed);
-            if kind == MappingKind::Published && row.provenance.as_deref().is_none_or(|text| text.trim().is_empty()) {
-                self.fault(n, "/provenance", "required".into(), "a published pair names its publication".into());
+            if kind == MappingKind::Published
+                && row
+                    .provenance
+                    .as_deref()
+                    .is_none_or(|text| text.trim().is_empty())
+            {
+                self.fault(
+                    n,
+                    "/provenance",
+                    "required".into(),
+                    "a published pair names its publication".into(),
+                );
             }
-            let provenance = row.provenance.clone().unwrap_or_else(|| "composed by the organization".into());
-            all.push(OwnMapping { source, target, relationship: row.relationship, kind, provenance });
+            let provenance = row
+                .provenance
+                .clone()
+                .unwrap_or_else(|| "composed by the organization".into());
+            all.push(OwnMapping {
+                source,
+                target,
+                relationship: row.relationship,
+                kind,
+                provenance,
+            });
         }
         Ok((all, self.faults))
     }

@@ -1,8 +1,5 @@
-//! Frameworks of an organization's own: imported whole, as JSON or CSV. Importing again makes the next revision; what was answered about
-//! requirements refers to their ids, and stays.
-use crate::registers::framework::csv_rows::{ImportedMapping, ImportedRequirement, MAPPINGS, REQUIREMENTS, Rows, refused};
-use crate::registers::framework::FrameworkShown;
-use crate::registers::framework::catalogue_list::seen;
+//! Frameworks of an organization's own: imported whole, as JSON or CSV. Importing again makes the
+//! next revision; what was answered about requirements refers to their ids, and stays.
 use crate::access::Limits;
 use crate::core::catalogue::{self, Requirement};
 use crate::core::{Code, Id, Invalid, Problem, Result, VersionKey, json, packed};
@@ -15,7 +12,15 @@ use crate::ledger::Recorded;
 use crate::records::ask::Moments;
 use crate::records::frameworks::{self, Content, Head, OwnMapping};
 use crate::records::limit::Facts;
-use crate::records::{By, Condition, Draft, Kind, Known, Limit, Record, Resource, SCOPED, Selector, Stored, Tx, read_part};
+use crate::records::{
+    By, Condition, Draft, Kind, Known, Limit, Record, Resource, SCOPED, Selector, Stored, Tx,
+    read_part,
+};
+use crate::registers::framework::FrameworkShown;
+use crate::registers::framework::catalogue_list::seen;
+use crate::registers::framework::csv_rows::{
+    ImportedMapping, ImportedRequirement, MAPPINGS, REQUIREMENTS, Rows, refused,
+};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, post, web};
 use diesel::{dsl::exists, prelude::*};
@@ -51,8 +56,13 @@ pub struct ImportedFramework {
 fn slug(text: &str) -> Result<(), validator::ValidationError> {
     let fault = crate::records::spine::fault;
     match catalogue::is_slug(text) {
-        false => Err(fault("pattern", "2 to 64 small letters, digits, points and hyphens are needed")),
-        true => catalogue::framework(text).map_or(Ok(()), |_| Err(fault("taken", "a built-in framework has this slug"))),
+        false => Err(fault(
+            "pattern",
+            "2 to 64 small letters, digits, points and hyphens are needed",
+        )),
+        true => catalogue::framework(text).map_or(Ok(()), |_| {
+            Err(fault("taken", "a built-in framework has this slug"))
+        }),
     }
 }
 
@@ -78,53 +88,103 @@ impl Resource for ImportedFramework {
         name: "framework",
         path: "frameworks",
         code: "FRW",
-        about: "Plan: catalogues of requirements and the mappings between them (6.1.3 c), built in and imported.",
+        about: "Plan: catalogues of requirements and the mappings between them (6.1.3 c), built \
+            in and imported.",
         limited_by: &[
             SCOPED,
             (Limit::Frameworks, By::Fact("its slug", of_slugs)),
-            (Limit::Controls, By::ReadOnly("controls are read with the requirements that they meet")),
-            (Limit::Sources, By::ReadOnly("evidence is read with the requirements that it meets")),
-            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+            (
+                Limit::Controls,
+                By::ReadOnly("controls are read with the requirements that they meet"),
+            ),
+            (
+                Limit::Sources,
+                By::ReadOnly("evidence is read with the requirements that it meets"),
+            ),
+            (
+                Limit::Period,
+                By::ReadOnly("a period limits evidence alone"),
+            ),
         ],
         counted: false,
         ..Kind::PLAIN
     };
     type State = ImportedState;
     fn facts(record: &Record<Self>) -> Facts {
-        Facts { frameworks: vec![record.own.slug.clone()], ..Facts::default() }
+        Facts {
+            frameworks: vec![record.own.slug.clone()],
+            ..Facts::default()
+        }
     }
     fn example() -> Value {
-        json!({"name": "House rules", "slug": "house-rules", "edition": "2026", "publisher": "The organization"})
+        json!({"name": "House rules", "slug": "house-rules", "edition": "2026",
+            "publisher": "The organization"})
     }
 }
 
 fn of_slugs(limits: &Limits) -> Condition {
-    let own = f::table.filter(f::tenant_id.eq(v::tenant_id).and(f::id.eq(v::id)).and(f::version.eq(v::version)));
-    Box::new(exists(own.filter(f::slug.eq_any(limits.framework_slugs.clone()))))
+    let own = f::table.filter(
+        f::tenant_id
+            .eq(v::tenant_id)
+            .and(f::id.eq(v::id))
+            .and(f::version.eq(v::version)),
+    );
+    Box::new(exists(
+        own.filter(f::slug.eq_any(limits.framework_slugs.clone())),
+    ))
 }
 
 impl Stored for ImportedFramework {
     type Filter = crate::registers::organization::NoFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
         let (own, state) = (&record.own, &record.state);
         let row = (
-            (f::tenant_id.eq(tenant), f::id.eq(id), f::version.eq(version), f::slug.eq(&own.slug), f::edition.eq(&own.edition)),
-            (f::publisher.eq(&own.publisher), f::revision.eq(state.revision), f::requirement_count.eq(state.requirement_count)),
-            (f::mapping_count.eq(state.mapping_count), f::sha256.eq(&state.sha256)),
+            (
+                f::tenant_id.eq(tenant),
+                f::id.eq(id),
+                f::version.eq(version),
+                f::slug.eq(&own.slug),
+                f::edition.eq(&own.edition),
+            ),
+            (
+                f::publisher.eq(&own.publisher),
+                f::revision.eq(state.revision),
+                f::requirement_count.eq(state.requirement_count),
+            ),
+            (
+                f::mapping_count.eq(state.mapping_count),
+                f::sha256.eq(&state.sha256),
+            ),
         );
         diesel::insert_into(f::table).values(row).execute(conn)
     }
     fn matching(_: &Self::Filter, _: &Moments) -> Condition {
-        Box::new(exists(f::table.filter(f::tenant_id.eq(v::tenant_id).and(f::id.eq(v::id)).and(f::version.eq(v::version)))))
+        Box::new(exists(
+            f::table.filter(
+                f::tenant_id
+                    .eq(v::tenant_id)
+                    .and(f::id.eq(v::id))
+                    .and(f::version.eq(v::version)),
+            ),
+        ))
     }
 }
 
 /// A framework to import.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = FrameworkImport, example = json!({"slug": "house-rules", "title": "House rules", "edition": "2026", "requirements": [{"ref": "1", "title": "Access"}, {"ref": "1.1", "title": "Every account has an owner", "parent_ref": "1"}],
+#[schema(as = FrameworkImport, example = json!({"slug": "house-rules", "title": "House rules",
+    "edition": "2026", "requirements": [{"ref": "1", "title": "Access"}, {"ref": "1.1",
+        "title": "Every account has an owner", "parent_ref": "1"}],
     "mappings": [{"source": "1.1", "target": "iso-27001-2022:A.5.16", "relationship": "subset"}]}))]
-#[expect(dead_code, reason = "read part by part, so that each row's faults are named")]
+#[expect(
+    dead_code,
+    reason = "read part by part, so that each row's faults are named"
+)]
 pub struct FrameworkImport {
     /// Its readable id; none of the built-in ones.
     #[schema(min_length = 2, max_length = 64, pattern = "^[a-z0-9.-]{2,64}$")]
@@ -148,8 +208,12 @@ pub struct FrameworkImport {
 /// Mappings to import.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"mappings": [{"source": "1.1", "target": "iso-27001-2022:A.5.16", "relationship": "subset"}]}))]
-#[expect(dead_code, reason = "read part by part, so that each row's faults are named")]
+#[schema(example = json!({"mappings": [{"source": "1.1", "target": "iso-27001-2022:A.5.16",
+    "relationship": "subset"}]}))]
+#[expect(
+    dead_code,
+    reason = "read part by part, so that each row's faults are named"
+)]
 pub struct MappingImport {
     /// All of them, in place of those that stand.
     #[schema(max_items = 20000)]
@@ -165,9 +229,25 @@ struct Read {
 
 /// The body of an import, and whether it is CSV.
 async fn body(request: &HttpRequest, payload: web::Payload) -> Result<(bool, Vec<u8>)> {
-    let bytes = input::bytes(request, &mut payload.into_inner(), &["application/json", "text/csv"], IMPORT_LIMIT).await?;
-    let media = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Ok((media.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/csv")), bytes))
+    let bytes = input::bytes(
+        request,
+        &mut payload.into_inner(),
+        &["application/json", "text/csv"],
+        IMPORT_LIMIT,
+    )
+    .await?;
+    let media = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    Ok((
+        media
+            .split(';')
+            .next()
+            .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/csv")),
+        bytes,
+    ))
 }
 
 /// Only so many imports are read at a time: each holds its rows in memory.
@@ -180,18 +260,31 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'sta
 
 /// Pure: the framework's own members; `title` is the name that every record has.
 fn head(mut members: Map<String, Value>) -> Result<Draft<ImportedFramework>> {
-    let named = |fault: &Invalid| Invalid { pointer: fault.pointer.replacen("/name", "/title", 1), ..fault.clone() };
+    let named = |fault: &Invalid| Invalid {
+        pointer: fault.pointer.replacen("/name", "/title", 1),
+        ..fault.clone()
+    };
     let unknown: Vec<Invalid> = members
         .keys()
         .filter(|name| !["slug", "title", "edition", "publisher"].contains(&name.as_str()))
-        .map(|name| Invalid::body(format!("/{name}"), "unknown_member", "there is no such member, or it is not for clients to write"))
+        .map(|name| {
+            Invalid::body(
+                format!("/{name}"),
+                "unknown_member",
+                "there is no such member, or it is not for clients to write",
+            )
+        })
         .collect();
     members.retain(|name, _| ["slug", "title", "edition", "publisher"].contains(&name.as_str()));
     if let Some(title) = members.remove("title") {
         members.insert("name".into(), title);
     }
     let read = Draft::<ImportedFramework>::read(members);
-    let faults = read.as_ref().err().map(|problem| problem.errors().iter().map(named).collect()).unwrap_or_default();
+    let faults = read
+        .as_ref()
+        .err()
+        .map(|problem| problem.errors().iter().map(named).collect())
+        .unwrap_or_default();
     match (read, [unknown, faults].concat()) {
         (Ok(draft), faults) if faults.is_empty() => Ok(draft),
         (_, faults) => Err(Problem::invalid(faults)),
@@ -203,23 +296,44 @@ fn read(csv: bool, bytes: &[u8], query: Map<String, Value>) -> Result<Read> {
     let (mut members, requirements, mappings) = match csv {
         true => {
             let members = ["ref", "title", "parent_ref", "kind", "assessable"];
-            (query, Some(Rows::<ImportedRequirement>::of_csv("requirements", bytes, REQUIREMENTS, &members, true)?), None)
+            (
+                query,
+                Some(Rows::<ImportedRequirement>::of_csv(
+                    "requirements",
+                    bytes,
+                    REQUIREMENTS,
+                    &members,
+                    true,
+                )?),
+                None,
+            )
         }
         false => {
             let mut members = json::object(bytes)?;
             let mut part = |name: &str| members.remove(name).filter(|value| !value.is_null());
             let (requirements, mappings) = (part("requirements"), part("mappings"));
-            let requirements = requirements.map(|rows| Rows::of_json("requirements", rows, REQUIREMENTS));
-            (members, requirements, mappings.map(|rows| Rows::of_json("mappings", rows, MAPPINGS)))
+            let requirements =
+                requirements.map(|rows| Rows::of_json("requirements", rows, REQUIREMENTS));
+            (
+                members,
+                requirements,
+                mappings.map(|rows| Rows::of_json("mappings", rows, MAPPINGS)),
+            )
         }
     };
     members.retain(|_, value| !value.is_null());
-    let slug = members.get("slug").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let slug = members
+        .get("slug")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let (head, mut faults) = match head(members) {
         Ok(head) => (Some(head), vec![]),
         Err(problem) => (None, problem.errors().to_vec()),
     };
-    let (requirements, more) = requirements.map(|rows| rows.requirements(&slug)).map_or((None, vec![]), |(all, more)| (Some(all), more));
+    let (requirements, more) = requirements
+        .map(|rows| rows.requirements(&slug))
+        .map_or((None, vec![]), |(all, more)| (Some(all), more));
     faults.extend(more);
     match mappings {
         Some(rows) if rows.faulty() || !faults.is_empty() => {
@@ -227,41 +341,72 @@ fn read(csv: bool, bytes: &[u8], query: Map<String, Value>) -> Result<Read> {
             refused(faults)?;
             Err(Problem::internal("an import without its faults"))
         }
-        mappings => refused(faults).map(|()| Read { head, requirements, mappings }),
+        mappings => refused(faults).map(|()| Read {
+            head,
+            requirements,
+            mappings,
+        }),
     }
 }
 
 /// Import a framework
 ///
-/// Makes a framework of the organization's own; the same slug again makes its next revision. As CSV the rows are requirements (columns `ref`, `title`,
-/// `parent_ref`, `kind`, `assessable`; others are attributes), and slug and title stand in the query. A fault in a row refuses the whole.
+/// Makes a framework of the organization's own; the same slug again makes its next revision. As CSV
+/// the rows are requirements (columns `ref`, `title`, `parent_ref`, `kind`, `assessable`; others
+/// are attributes), and slug and title stand in the query. A fault in a row refuses the whole.
 #[utoipa::path(operation_id = "importFramework", tag = "frameworks", security(("bearer" = [])),
-    request_body(content((FrameworkImport = "application/json"), (crate::http::document::Csv = "text/csv"))),
-    params(("slug" = Option<String>, Query, description = "With CSV: its readable id.", max_length = 64), ("title" = Option<String>, Query, description = "With CSV: what it is called.", max_length = 200),
-        ("edition" = Option<String>, Query, description = "With CSV: which edition.", max_length = 100), ("publisher" = Option<String>, Query, description = "With CSV: who publishes it.", max_length = 100),
+    request_body(content((FrameworkImport = "application/json"),
+        (crate::http::document::Csv = "text/csv"))),
+    params(("slug" = Option<String>, Query, description = "With CSV: its readable id.",
+        max_length = 64), ("title" = Option<String>, Query, description = "With CSV: what it is \
+            called.", max_length = 200),
+        ("edition" = Option<String>, Query, description = "With CSV: which edition.",
+            max_length = 100), ("publisher" = Option<String>, Query, description = "With CSV: who \
+                publishes it.", max_length = 100),
         crate::http::document::MayMatch),
-    responses((status = 200, description = "Nothing is new: the framework as it stands.", body = FrameworkShown), (status = 201, description = "The framework, imported.", body = FrameworkShown), Rejections))]
+    responses((status = 200, description = "Nothing is new: the framework as it stands.",
+        body = FrameworkShown), (status = 201, description = "The framework, imported.",
+            body = FrameworkShown), Rejections))]
 #[post("/v1/frameworks")]
-pub async fn import(guard: Guard<Change<ImportedFramework>>, known: Known, request: HttpRequest, payload: web::Payload) -> Result<Answer> {
+pub async fn import(
+    guard: Guard<Change<ImportedFramework>>,
+    known: Known,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<Answer> {
     let (csv, bytes) = body(&request, payload).await?;
     let query = match csv {
         true => crate::http::Then::read(&request, &["slug", "title", "edition", "publisher"])?.own,
         false => input::no_parameters(&request).map(|()| vec![])?,
     };
     let mark = mark(&bytes, &json!(query));
-    let query: Map<String, Value> = query.into_iter().map(|(name, value)| (name, json!(value))).collect();
+    let query: Map<String, Value> = query
+        .into_iter()
+        .map(|(name, value)| (name, json!(value)))
+        .collect();
     let read = apart(move || read(csv, &bytes, query)).await?;
-    let head = read.head.ok_or_else(|| Problem::internal("an import without a head"))?;
-    guard.effect(&mark, move |tx| enter(tx, head, read.requirements, read.mappings, &known)).await
+    let head = read
+        .head
+        .ok_or_else(|| Problem::internal("an import without a head"))?;
+    guard
+        .effect(&mark, move |tx| {
+            enter(tx, head, read.requirements, read.mappings, &known)
+        })
+        .await
 }
 
 /// Import the mappings of a framework
 ///
-/// In place of those that it has: its next revision. As CSV the columns are `source`, `target`, `relationship`, `kind` and `provenance`.
+/// In place of those that it has: its next revision. As CSV the columns are `source`, `target`,
+/// `relationship`, `kind` and `provenance`.
 #[utoipa::path(operation_id = "importMappings", tag = "frameworks", security(("bearer" = [])),
-    request_body(content((MappingImport = "application/json"), (crate::http::document::Csv = "text/csv"))),
-    params(("slug" = String, Path, description = "A framework of the organization's own.", max_length = 64), crate::http::document::MayMatch),
-    responses((status = 200, description = "Nothing is new: the framework as it stands.", body = FrameworkShown), (status = 201, description = "The framework, imported.", body = FrameworkShown), Rejections))]
+    request_body(content((MappingImport = "application/json"),
+        (crate::http::document::Csv = "text/csv"))),
+    params(("slug" = String, Path, description = "A framework of the organization's own.",
+        max_length = 64), crate::http::document::MayMatch),
+    responses((status = 200, description = "Nothing is new: the framework as it stands.",
+        body = FrameworkShown), (status = 201, description = "The framework, imported.",
+            body = FrameworkShown), Rejections))]
 #[post("/v1/frameworks/{slug}/mappings")]
 pub async fn import_mappings(
     guard: Guard<Change<ImportedFramework>>,
@@ -272,14 +417,24 @@ pub async fn import_mappings(
 ) -> Result<Answer> {
     input::no_parameters(&request)?;
     let (csv, bytes) = body(&request, payload).await?;
-    seen(guard.caller(), &slug).then_some(()).ok_or_else(Problem::not_found)?;
+    seen(guard.caller(), &slug)
+        .then_some(())
+        .ok_or_else(Problem::not_found)?;
     read_only(&slug)?;
     let mark = mark(&bytes, &Value::Null);
     let read = move || match csv {
-        true => Rows::of_csv("mappings", &bytes, MAPPINGS, &["source", "target", "relationship", "kind", "provenance"], false),
+        true => Rows::of_csv(
+            "mappings",
+            &bytes,
+            MAPPINGS,
+            &["source", "target", "relationship", "kind", "provenance"],
+            false,
+        ),
         false => {
             let mut members = json::object(&bytes)?;
-            let rows = members.remove("mappings").ok_or_else(|| Problem::invalid_one("/mappings", "required", "is needed"))?;
+            let rows = members
+                .remove("mappings")
+                .ok_or_else(|| Problem::invalid_one("/mappings", "required", "is needed"))?;
             read_part::<Nothing>(members)?;
             Ok(Rows::<ImportedMapping>::of_json("mappings", rows, MAPPINGS))
         }
@@ -288,8 +443,15 @@ pub async fn import_mappings(
     guard
         .effect(&mark, move |tx| {
             let tenant = tx.caller().tenant;
-            let own = frameworks::find(tx.conn(), tenant, NOW, &slug)?.ok_or_else(Problem::not_found)?;
-            let Head { slug, title, edition, publisher, .. } = own.head.clone();
+            let own =
+                frameworks::find(tx.conn(), tenant, NOW, &slug)?.ok_or_else(Problem::not_found)?;
+            let Head {
+                slug,
+                title,
+                edition,
+                publisher,
+                ..
+            } = own.head.clone();
             let head = head(Map::from_iter([
                 ("slug".to_owned(), json!(slug)),
                 ("title".to_owned(), json!(title)),
@@ -312,7 +474,12 @@ fn mark(bytes: &[u8], query: &Value) -> Vec<u8> {
 }
 /// 409 for a built-in framework.
 pub(crate) fn read_only(slug: &str) -> Result<()> {
-    catalogue::framework(slug).map_or(Ok(()), |_| Err(Problem::new(Code::ReadOnly, "Built-in frameworks are the same for everyone.")))
+    catalogue::framework(slug).map_or(Ok(()), |_| {
+        Err(Problem::new(
+            Code::ReadOnly,
+            "Built-in frameworks are the same for everyone.",
+        ))
+    })
 }
 
 /// The next revision, or the first; the same content again is no change.
@@ -325,44 +492,76 @@ fn enter(
 ) -> Result<Recorded<Answer>> {
     let (tenant, slug) = (tx.caller().tenant, draft.own.slug.clone());
     if !seen(tx.caller(), &slug) {
-        return Err(Problem::new(Code::OutsideLimits, "This key is limited to other frameworks."));
+        return Err(Problem::new(
+            Code::OutsideLimits,
+            "This key is limited to other frameworks.",
+        ));
     }
     let before = frameworks::find(tx.conn(), tenant, NOW, &slug)?;
     if *known != Known::Missing {
         known.check(before.as_ref().map_or(0, |own| own.head.version))?;
     }
     if before.is_none() && frameworks::heads(tx.conn(), tenant, NOW)?.len() >= MOST {
-        return Err(Problem::new(Code::Conflict, format!("An organization has up to {MOST} frameworks of its own.")));
+        return Err(Problem::new(
+            Code::Conflict,
+            format!("An organization has up to {MOST} frameworks of its own."),
+        ));
     }
-    let stood = before.as_ref().map(|own| Content { requirements: own.framework.requirements().to_vec(), mappings: own.mappings.clone() });
+    let stood = before.as_ref().map(|own| Content {
+        requirements: own.framework.requirements().to_vec(),
+        mappings: own.mappings.clone(),
+    });
     let stood = stood.unwrap_or_default();
     let requirements = requirements.unwrap_or(stood.requirements);
-    let own: std::collections::HashSet<&str> = requirements.iter().map(|one| one.id.as_str()).collect();
+    let own: std::collections::HashSet<&str> =
+        requirements.iter().map(|one| one.id.as_str()).collect();
     let mine = format!("{slug}:");
     let caller = tx.caller();
     let mut library = tx.library();
-    let mut there = |id: &str| if id.starts_with(&mine) { Ok(own.contains(id)) } else { library.has(id) };
+    let mut there = |id: &str| {
+        if id.starts_with(&mine) {
+            Ok(own.contains(id))
+        } else {
+            library.has(id)
+        }
+    };
     let mappings: Vec<OwnMapping> = match mappings {
         Some(rows) => {
-            let (mappings, faults) = rows.mappings(&slug, &mut there, &|slug| crate::registers::framework::catalogue_list::seen(caller, slug))?;
+            let (mappings, faults) = rows.mappings(&slug, &mut there, &|slug| {
+                crate::registers::framework::catalogue_list::seen(caller, slug)
+            })?;
             refused(faults)?;
             mappings
         }
         None => {
-            let leads =
-                |pair: &OwnMapping| [&pair.source, &pair.target].iter().all(|id| !id.starts_with(&mine) || own.contains(id.as_str()));
+            let leads = |pair: &OwnMapping| {
+                [&pair.source, &pair.target]
+                    .iter()
+                    .all(|id| !id.starts_with(&mine) || own.contains(id.as_str()))
+            };
             stood.mappings.into_iter().filter(leads).collect()
         }
     };
     if requirements.is_empty() && mappings.is_empty() {
-        return Err(Problem::invalid_one("/requirements", "required", "requirements or mappings are needed"));
+        return Err(Problem::invalid_one(
+            "/requirements",
+            "required",
+            "requirements or mappings are needed",
+        ));
     }
     let (requirement_count, mapping_count) = (requirements.len() as i32, mappings.len() as i32);
-    let canonical = json::canonical(&Content { requirements, mappings })?;
+    let canonical = json::canonical(&Content {
+        requirements,
+        mappings,
+    })?;
     let sha256 = packed::digest(&canonical);
     frameworks::keep(tx.conn(), tenant, &sha256, &canonical)?;
-    let state =
-        ImportedState { revision: before.as_ref().map_or(0, |own| own.head.revision) + 1, requirement_count, mapping_count, sha256 };
+    let state = ImportedState {
+        revision: before.as_ref().map_or(0, |own| own.head.revision) + 1,
+        requirement_count,
+        mapping_count,
+        sha256,
+    };
     let recorded = match before {
         None => tx.create_as(Id::new(), draft, state, ImportedFramework::KIND.initial)?,
         Some(own) => {
@@ -397,5 +596,9 @@ fn shown(record: &Record<ImportedFramework>, status: StatusCode) -> Result<Answe
     };
     let location = (status == StatusCode::CREATED).then(|| format!("/v1/frameworks/{}", head.slug));
     let answer = Answer::of(&FrameworkShown::own(&head))?.tagged(format!("\"{}\"", head.version));
-    Ok(Answer { status, location, ..answer })
+    Ok(Answer {
+        status,
+        location,
+        ..answer
+    })
 }

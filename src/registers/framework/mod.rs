@@ -1,19 +1,20 @@
-//! Frameworks (ISO/IEC 27001:2022 6.1.3 c): catalogues of requirements and the mappings between them. The built-in ones are read only, the same for
-//! everyone and for all time; the organization's own are imported.
+//! Frameworks (ISO/IEC 27001:2022 6.1.3 c): catalogues of requirements and the mappings between
+//! them. The built-in ones are read only, the same for everyone and for all time; the
+//! organization's own are imported.
 pub mod catalogue_list;
 pub mod coverage;
 pub mod csv_rows;
 pub mod import;
 pub mod revisions;
 
-use crate::registers::framework::catalogue_list as shelf;
-use crate::registers::framework::catalogue_list::{Shelf, Walk, any, link, seen};
 use crate::core::catalogue::{self, FRAMEWORKS, Framework, MappingKind, Relationship, Requirement};
 use crate::core::{Instant, Invalid, Problem, Result};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Frameworks, Guard, Then, View};
 use crate::records::Reader;
 use crate::records::frameworks::{self, Head};
+use crate::registers::framework::catalogue_list as shelf;
+use crate::registers::framework::catalogue_list::{Shelf, Walk, any, link, seen};
 use actix_web::{HttpRequest, get, web::Path};
 use serde::Serialize;
 use std::sync::Arc;
@@ -97,9 +98,22 @@ pub struct RequirementMapping {
 impl RequirementMapping {
     /// As it is answered; `by` is the own framework that brought it.
     pub fn of(by: Option<&str>, pair: catalogue::Mapping<'_>) -> Self {
-        let catalogue::Mapping { source, target, relationship, kind, provenance } = pair;
+        let catalogue::Mapping {
+            source,
+            target,
+            relationship,
+            kind,
+            provenance,
+        } = pair;
         let text = str::to_owned;
-        Self { source: text(source), target: text(target), relationship, kind, provenance: text(provenance), imported_with: by.map(text) }
+        Self {
+            source: text(source),
+            target: text(target),
+            relationship,
+            kind,
+            provenance: text(provenance),
+            imported_with: by.map(text),
+        }
     }
 }
 /// Mappings of a framework.
@@ -153,19 +167,31 @@ pub fn asked(reader: &mut Reader<'_>, slug: Option<&str>) -> Result<Arc<Framewor
             return problem;
         }
         let said = problem.said();
-        Problem::parameters(vec![Invalid::query("framework", "invalid_parameter", said.detail)]).allowing(said.allowed)
+        Problem::parameters(vec![Invalid::query(
+            "framework",
+            "invalid_parameter",
+            said.detail,
+        )])
+        .allowing(said.allowed)
     })
 }
 
 /// List frameworks
 ///
-/// The built-in catalogues, then the organization's own, unless another order is asked for. Their slugs are what requirements begin with.
+/// The built-in catalogues, then the organization's own, unless another order is asked for. Their
+/// slugs are what requirements begin with.
 #[utoipa::path(operation_id = "listFrameworks", tag = "frameworks", security(("bearer" = [])),
-    params(("q" = Option<String>, Query, description = "Words that begin like this, in slug, title, edition and publisher.", max_length = 200, example = "27001"),
-        ("sort" = Option<String>, Query, description = "`slug`, `title` (`name` is the same), `edition` or `publisher`; with a minus, backwards.", max_length = 64, pattern = "^-?(slug|title|name|edition|publisher)$"),
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
+    params(("q" = Option<String>, Query, description = "Words that begin like this, in slug, \
+        title, edition and publisher.", max_length = 200, example = "27001"),
+        ("sort" = Option<String>, Query, description = "`slug`, `title` (`name` is the same), \
+            `edition` or `publisher`; with a minus, backwards.", max_length = 64,
+                pattern = "^-?(slug|title|name|edition|publisher)$"),
+        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
+            maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of \
+                the page before.", max_length = 2000),
         crate::http::document::Past),
-    responses((status = 200, description = "The frameworks.", body = FrameworkPage), crate::http::describe::Unchanged, Refusals))]
+    responses((status = 200, description = "The frameworks.", body = FrameworkPage),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/frameworks")]
 pub async fn list(guard: Guard<View<Frameworks>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["q", "sort", "limit", "cursor"])?;
@@ -175,20 +201,39 @@ pub async fn list(guard: Guard<View<Frameworks>>, request: HttpRequest) -> Resul
         .view(then.as_of, move |reader| {
             let (tenant, seq) = (reader.tenant(), reader.moment.seq);
             let own = frameworks::heads(reader.conn(), tenant, seq)?;
-            let own = own.iter().filter(|head| seen(reader.caller(), &head.slug)).map(FrameworkShown::own);
-            let built_in = FRAMEWORKS.iter().filter(|framework| seen(reader.caller(), &framework.slug));
-            let mut all: Vec<FrameworkShown> = built_in.map(|framework| FrameworkShown::built_in(framework)).chain(own).collect();
-            let texts = |one: &FrameworkShown| format!("{} {} {} {}", one.slug, one.title, one.edition, one.publisher);
+            let own = own
+                .iter()
+                .filter(|head| seen(reader.caller(), &head.slug))
+                .map(FrameworkShown::own);
+            let built_in = FRAMEWORKS
+                .iter()
+                .filter(|framework| seen(reader.caller(), &framework.slug));
+            let mut all: Vec<FrameworkShown> = built_in
+                .map(|framework| FrameworkShown::built_in(framework))
+                .chain(own)
+                .collect();
+            let texts = |one: &FrameworkShown| {
+                format!(
+                    "{} {} {} {}",
+                    one.slug, one.title, one.edition, one.publisher
+                )
+            };
             all.retain(|one| begins(&texts(one), then.get("q").unwrap_or_default()));
             if let Some((member, backwards)) = order {
-                all.sort_by_cached_key(|one| (crate::core::text::folded(member(one)), one.slug.clone()));
+                all.sort_by_cached_key(|one| {
+                    (crate::core::text::folded(member(one)), one.slug.clone())
+                });
                 if backwards {
                     all.reverse();
                 }
             }
             let page = walk.page(all.into_iter(), |one| one.slug.clone())?;
             let link = link(&path, &query, page.next_cursor.as_ref());
-            let answer = Answer::of(&FrameworkPage { data: page.data, next_cursor: page.next_cursor, has_more: page.has_more })?;
+            let answer = Answer::of(&FrameworkPage {
+                data: page.data,
+                next_cursor: page.next_cursor,
+                has_more: page.has_more,
+            })?;
             Ok(Answer { link, ..answer })
         })
         .await
@@ -197,7 +242,9 @@ pub async fn list(guard: Guard<View<Frameworks>>, request: HttpRequest) -> Resul
 /// What a list is sorted by, and whether backwards.
 type Order = (fn(&FrameworkShown) -> &str, bool);
 fn order(asked: &str) -> Result<Order> {
-    let (word, backwards) = asked.strip_prefix('-').map_or((asked, false), |word| (word, true));
+    let (word, backwards) = asked
+        .strip_prefix('-')
+        .map_or((asked, false), |word| (word, true));
     let member: fn(&FrameworkShown) -> &str = match word {
         "slug" => |one| &one.slug,
         "title" | "name" => |one| &one.title,
@@ -205,8 +252,14 @@ fn order(asked: &str) -> Result<Order> {
         "publisher" => |one| &one.publisher,
         _ => {
             let words = ["slug", "title", "edition", "publisher"];
-            let fault =
-                Invalid::query("sort", "invalid_parameter", format!("send one of {}, with a minus for backwards", words.join(", ")));
+            let fault = Invalid::query(
+                "sort",
+                "invalid_parameter",
+                format!(
+                    "send one of {}, with a minus for backwards",
+                    words.join(", ")
+                ),
+            );
             return Err(Problem::parameters(vec![fault]).allowing(words));
         }
     };
@@ -217,15 +270,23 @@ fn order(asked: &str) -> Result<Order> {
 ///
 /// By its slug.
 #[utoipa::path(operation_id = "getFramework", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "The framework.", max_length = 64, example = "iso-27001-2022"), crate::http::document::Past),
-    responses((status = 200, description = "The framework.", body = FrameworkShown), crate::http::describe::Unchanged, Refusals))]
+    params(("slug" = String, Path, description = "The framework.", max_length = 64,
+        example = "iso-27001-2022"), crate::http::document::Past),
+    responses((status = 200, description = "The framework.", body = FrameworkShown),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/frameworks/{slug}")]
-pub async fn get(guard: Guard<View<Frameworks>>, slug: Path<String>, request: HttpRequest) -> Result<Answer> {
+pub async fn get(
+    guard: Guard<View<Frameworks>>,
+    slug: Path<String>,
+    request: HttpRequest,
+) -> Result<Answer> {
     let then = Then::read(&request, &[])?;
     guard
-        .view(then.as_of, move |reader| match catalogue::framework(&slug).filter(|_| seen(reader.caller(), &slug)) {
-            Some(framework) => Answer::of(&FrameworkShown::built_in(framework)),
-            None => Answer::of(&FrameworkShown::own(&shelf::own(reader, &slug)?.head)),
+        .view(then.as_of, move |reader| {
+            match catalogue::framework(&slug).filter(|_| seen(reader.caller(), &slug)) {
+                Some(framework) => Answer::of(&FrameworkShown::built_in(framework)),
+                None => Answer::of(&FrameworkShown::own(&shelf::own(reader, &slug)?.head)),
+            }
         })
         .await
 }
@@ -234,34 +295,74 @@ pub async fn get(guard: Guard<View<Frameworks>>, slug: Path<String>, request: Ht
 ///
 /// In natural order. Those of ISO/IEC 27001:2022 are found by their numbers of 2013, too.
 #[utoipa::path(operation_id = "listRequirements", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "The framework.", max_length = 64, example = "iso-27001-2022"),
-        ("kind" = Option<String>, Query, description = "Only of this kind. Repeated: any of them.", max_length = 64),
-        ("parent_ref" = Option<String>, Query, description = "Only right under this one. Repeated: any of them.", max_length = 64),
-        ("assessable" = Option<bool>, Query, description = "Only what is asked for by itself, or only what is not."),
-        ("attribute" = Option<String>, Query, description = "Only with this attribute, as `name:value`. Repeated: any of them.", max_length = 200, example = "baselines:low"),
-        ("q" = Option<String>, Query, description = "Words that begin like this, in reference and title; a reference of ISO/IEC 27001:2013 finds what has become of it.", max_length = 200, example = "A.9.2.1"),
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
+    params(("slug" = String, Path, description = "The framework.", max_length = 64,
+        example = "iso-27001-2022"),
+        ("kind" = Option<String>, Query, description = "Only of this kind. Repeated: any of \
+            them.", max_length = 64),
+        ("parent_ref" = Option<String>, Query, description = "Only right under this one. \
+            Repeated: any of them.", max_length = 64),
+        ("assessable" = Option<bool>, Query, description = "Only what is asked for by itself, or \
+            only what is not."),
+        ("attribute" = Option<String>, Query, description = "Only with this attribute, as \
+            `name:value`. Repeated: any of them.", max_length = 200, example = "baselines:low"),
+        ("q" = Option<String>, Query, description = "Words that begin like this, in reference and \
+            title; a reference of ISO/IEC 27001:2013 finds what has become of it.",
+                max_length = 200, example = "A.9.2.1"),
+        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
+            maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of \
+                the page before.", max_length = 2000),
         crate::http::document::Past),
-    responses((status = 200, description = "The requirements.", body = RequirementPage), crate::http::describe::Unchanged, Refusals))]
+    responses((status = 200, description = "The requirements.", body = RequirementPage),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/frameworks/{slug}/requirements")]
-pub async fn requirements(guard: Guard<View<Frameworks>>, slug: Path<String>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["kind", "parent_ref", "assessable", "attribute", "q", "limit", "cursor"])?;
-    let (walk, assessable) = (Walk::read(&then)?, then.parsed::<bool>("assessable", "true or false")?);
+pub async fn requirements(
+    guard: Guard<View<Frameworks>>,
+    slug: Path<String>,
+    request: HttpRequest,
+) -> Result<Answer> {
+    let then = Then::read(
+        &request,
+        &[
+            "kind",
+            "parent_ref",
+            "assessable",
+            "attribute",
+            "q",
+            "limit",
+            "cursor",
+        ],
+    )?;
+    let (walk, assessable) = (
+        Walk::read(&then)?,
+        then.parsed::<bool>("assessable", "true or false")?,
+    );
     let (path, query) = (request.path().to_owned(), request.query_string().to_owned());
     guard
         .view(then.as_of, move |reader| {
             let framework = shelf::framework(reader, &slug)?;
             let fits = |one: &&Requirement| {
                 any(&then, "kind", |kind| one.kind == kind)
-                    && any(&then, "parent_ref", |parent| one.parent_ref.as_deref() == Some(parent))
-                    && any(&then, "attribute", |asked| asked.split_once(':').is_some_and(|(name, value)| has(one, name, value)))
+                    && any(&then, "parent_ref", |parent| {
+                        one.parent_ref.as_deref() == Some(parent)
+                    })
+                    && any(&then, "attribute", |asked| {
+                        asked
+                            .split_once(':')
+                            .is_some_and(|(name, value)| has(one, name, value))
+                    })
                     && assessable.is_none_or(|wanted| one.assessable == wanted)
                     && said(one, then.get("q").unwrap_or_default())
             };
-            let page = walk.page(framework.requirements().iter().filter(fits), |one| one.r#ref.clone())?;
+            let page = walk.page(framework.requirements().iter().filter(fits), |one| {
+                one.r#ref.clone()
+            })?;
             let link = link(&path, &query, page.next_cursor.as_ref());
             let data = page.data.into_iter().cloned().collect();
-            let answer = Answer::of(&RequirementPage { data, next_cursor: page.next_cursor, has_more: page.has_more })?;
+            let answer = Answer::of(&RequirementPage {
+                data,
+                next_cursor: page.next_cursor,
+                has_more: page.has_more,
+            })?;
             Ok(Answer { link, ..answer })
         })
         .await
@@ -270,42 +371,91 @@ pub async fn requirements(guard: Guard<View<Frameworks>>, slug: Path<String>, re
 /// Pure: has it an attribute of that value, or one with it in its list?
 fn has(requirement: &Requirement, name: &str, value: &str) -> bool {
     let is = |found: &serde_json::Value| {
-        found
-            .as_str()
-            .map_or_else(|| serde_json::from_str(value).is_ok_and(|asked: serde_json::Value| *found == asked), |text| text == value)
+        found.as_str().map_or_else(
+            || serde_json::from_str(value).is_ok_and(|asked: serde_json::Value| *found == asked),
+            |text| text == value,
+        )
     };
-    requirement.attributes.get(name).is_some_and(|found| found.as_array().map_or_else(|| is(found), |all| all.iter().any(is)))
+    requirement.attributes.get(name).is_some_and(|found| {
+        found
+            .as_array()
+            .map_or_else(|| is(found), |all| all.iter().any(is))
+    })
 }
 
 /// Pure: do all of these words begin one of its own, or one of its references of 2013?
 fn said(requirement: &Requirement, words: &str) -> bool {
-    let before = requirement.attributes.get("iso_27001_2013").and_then(|all| all.as_array()).into_iter().flatten();
+    let before = requirement
+        .attributes
+        .get("iso_27001_2013")
+        .and_then(|all| all.as_array())
+        .into_iter()
+        .flatten();
     let before: Vec<&str> = before.filter_map(|one| one.as_str()).collect();
-    begins(&format!("{} {} {}", requirement.r#ref, requirement.title, before.join(" ")), words)
+    begins(
+        &format!(
+            "{} {} {}",
+            requirement.r#ref,
+            requirement.title,
+            before.join(" ")
+        ),
+        words,
+    )
 }
 /// Pure: do all of these words begin one of the text?
 fn begins(text: &str, words: &str) -> bool {
     let text = format!(" {}", crate::core::text::folded(text));
-    crate::core::text::folded(words).split(' ').filter(|word| !word.is_empty()).all(|word| text.contains(&format!(" {word}")))
+    crate::core::text::folded(words)
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .all(|word| text.contains(&format!(" {word}")))
 }
 
 /// List the mappings of a framework
 ///
-/// Told from its side, whichever side the source tells. `composed` pairs are suggestions: no publication has them.
+/// Told from its side, whichever side the source tells. `composed` pairs are suggestions: no
+/// publication has them.
 #[utoipa::path(operation_id = "listMappings", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "The framework.", max_length = 64, example = "iso-27001-2022"),
-        ("target" = Option<String>, Query, description = "Only with this framework. Repeated: any of them.", max_length = 64, example = "nist-csf-2.0"),
-        ("requirement" = Option<String>, Query, description = "Only of this requirement, on either side. Repeated: any of them.", max_length = 120),
-        ("relationship" = Option<String>, Query, description = "Only of this relationship. Repeated: any of them.", pattern = "^(equal|subset|superset|intersects)$", max_length = 10),
-        ("kind" = Option<String>, Query, description = "`published` or `composed`.", pattern = "^(published|composed)$", max_length = 10),
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
+    params(("slug" = String, Path, description = "The framework.", max_length = 64,
+        example = "iso-27001-2022"),
+        ("target" = Option<String>, Query, description = "Only with this framework. Repeated: any \
+            of them.", max_length = 64, example = "nist-csf-2.0"),
+        ("requirement" = Option<String>, Query, description = "Only of this requirement, on \
+            either side. Repeated: any of them.", max_length = 120),
+        ("relationship" = Option<String>, Query, description = "Only of this relationship. \
+            Repeated: any of them.", pattern = "^(equal|subset|superset|intersects)$",
+                max_length = 10),
+        ("kind" = Option<String>, Query, description = "`published` or `composed`.",
+            pattern = "^(published|composed)$", max_length = 10),
+        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
+            maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of \
+                the page before.", max_length = 2000),
         crate::http::document::Past),
-    responses((status = 200, description = "The mappings.", body = RequirementMappingPage), crate::http::describe::Unchanged, Refusals))]
+    responses((status = 200, description = "The mappings.", body = RequirementMappingPage),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/frameworks/{slug}/mappings")]
-pub async fn mappings(guard: Guard<View<Frameworks>>, slug: Path<String>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["target", "requirement", "relationship", "kind", "limit", "cursor"])?;
+pub async fn mappings(
+    guard: Guard<View<Frameworks>>,
+    slug: Path<String>,
+    request: HttpRequest,
+) -> Result<Answer> {
+    let then = Then::read(
+        &request,
+        &[
+            "target",
+            "requirement",
+            "relationship",
+            "kind",
+            "limit",
+            "cursor",
+        ],
+    )?;
     let walk = Walk::read(&then)?;
-    let faults: Vec<Invalid> = then.own.iter().filter_map(|(name, value)| unreadable(name, value)).collect();
+    let faults: Vec<Invalid> = then
+        .own
+        .iter()
+        .filter_map(|(name, value)| unreadable(name, value))
+        .collect();
     if !faults.is_empty() {
         return Err(Problem::parameters(faults));
     }
@@ -314,28 +464,50 @@ pub async fn mappings(guard: Guard<View<Frameworks>>, slug: Path<String>, reques
         .view(then.as_of, move |reader| {
             let shelf = Shelf::open(reader)?;
             shelf.framework(&slug).ok_or_else(Problem::not_found)?;
-            let target = |id: &str| catalogue::parts(id).map(|(slug, _)| slug.to_owned()).unwrap_or_default();
+            let target = |id: &str| {
+                catalogue::parts(id)
+                    .map(|(slug, _)| slug.to_owned())
+                    .unwrap_or_default()
+            };
             let places = shelf.places();
             let place = |id: &str| shelf.requirement(id).map(|(_, place, _)| place);
             let mut all: Vec<_> = shelf
                 .mappings(&slug)
                 .filter(|(_, pair)| {
                     any(&then, "target", |slug| target(pair.target) == slug)
-                        && any(&then, "requirement", |id| pair.source == id || pair.target == id)
-                        && any(&then, "relationship", |word| <&str>::from(pair.relationship) == word)
+                        && any(&then, "requirement", |id| {
+                            pair.source == id || pair.target == id
+                        })
+                        && any(&then, "relationship", |word| {
+                            <&str>::from(pair.relationship) == word
+                        })
                         && any(&then, "kind", |word| <&str>::from(pair.kind) == word)
                 })
                 .collect();
             all.sort_by_cached_key(|(by, pair)| {
                 let at = places.iter().position(|slug| *slug == target(pair.target));
-                (place(pair.source), at, place(pair.target), by.map(str::to_owned))
+                (
+                    place(pair.source),
+                    at,
+                    place(pair.target),
+                    by.map(str::to_owned),
+                )
             });
-            let key =
-                |(by, pair): &(Option<&str>, catalogue::Mapping<'_>)| format!("{} {} {}", pair.source, pair.target, by.unwrap_or_default());
+            let key = |(by, pair): &(Option<&str>, catalogue::Mapping<'_>)| {
+                format!("{} {} {}", pair.source, pair.target, by.unwrap_or_default())
+            };
             let page = walk.page(all.into_iter(), key)?;
             let link = link(&path, &query, page.next_cursor.as_ref());
-            let data = page.data.into_iter().map(|(by, pair)| RequirementMapping::of(by, pair)).collect();
-            let answer = Answer::of(&RequirementMappingPage { data, next_cursor: page.next_cursor, has_more: page.has_more })?;
+            let data = page
+                .data
+                .into_iter()
+                .map(|(by, pair)| RequirementMapping::of(by, pair))
+                .collect();
+            let answer = Answer::of(&RequirementMappingPage {
+                data,
+                next_cursor: page.next_cursor,
+                has_more: page.has_more,
+            })?;
             Ok(Answer { link, ..answer })
         })
         .await
@@ -371,12 +543,18 @@ mod tests {
 
     #[test]
     fn words_and_old_references_are_found() {
-        let Some(found) = catalogue::requirement("iso-27001-2022:A.5.16") else { panic!("no A.5.16") };
+        let Some(found) = catalogue::requirement("iso-27001-2022:A.5.16") else {
+            panic!("no A.5.16")
+        };
         for words in ["identity", "a.5.16", "IDENT manag", "A.9.2.1", "a.9.2", ""] {
             assert!(said(found, words), "{words}");
         }
         assert!(!said(found, "A.9.2.2") && !said(found, "entity") && !said(found, "identity zzz"));
-        assert!(has(found, "theme", "organizational") && has(found, "control_types", "preventive") && has(found, "new_in_2022", "false"));
+        assert!(
+            has(found, "theme", "organizational")
+                && has(found, "control_types", "preventive")
+                && has(found, "new_in_2022", "false")
+        );
         assert!(!has(found, "theme", "people") && !has(found, "nothing", ""));
     }
 }

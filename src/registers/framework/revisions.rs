@@ -1,16 +1,19 @@
-//! The revisions of imported frameworks: each as it was imported, what is new, changed and gone between two; and the end of one.
-use crate::registers::framework::FrameworkShown;
-use crate::registers::framework::import::{ImportedFramework, read_only};
-use crate::registers::framework::csv_rows::ImportedMapping;
-use crate::registers::framework::catalogue_list as shelf;
+//! The revisions of imported frameworks: each as it was imported, what is new, changed and gone
+//! between two; and the end of one.
 use crate::core::catalogue::Requirement;
 use crate::core::{Code, Problem, Result, TenantId};
-use crate::db::schema::{applicability as a, gap_assessments as g, requirement_links as rl, versions as v};
+use crate::db::schema::{
+    applicability as a, gap_assessments as g, requirement_links as rl, versions as v,
+};
 use crate::db::{Conn, dialect::OPEN};
 use crate::http::describe::{Preconditions, Refusals, Rejections};
 use crate::http::{Answer, Archive, Frameworks, Guard, Then, View, input};
 use crate::records::frameworks::{self, Head, Own, OwnMapping};
 use crate::records::{Known, Reader, Selector};
+use crate::registers::framework::FrameworkShown;
+use crate::registers::framework::catalogue_list as shelf;
+use crate::registers::framework::csv_rows::ImportedMapping;
+use crate::registers::framework::import::{ImportedFramework, read_only};
 use actix_web::{HttpRequest, delete, get, web::Path};
 use diesel::prelude::*;
 use serde::Serialize;
@@ -77,8 +80,20 @@ pub struct FrameworkDifference {
 }
 
 fn told(mapping: &OwnMapping) -> ImportedMapping {
-    let OwnMapping { source, target, relationship, kind, provenance } = mapping.clone();
-    ImportedMapping { source, target, relationship, kind: Some(kind), provenance: Some(provenance) }
+    let OwnMapping {
+        source,
+        target,
+        relationship,
+        kind,
+        provenance,
+    } = mapping.clone();
+    ImportedMapping {
+        source,
+        target,
+        relationship,
+        kind: Some(kind),
+        provenance: Some(provenance),
+    }
 }
 
 /// The revisions that this caller sees, newest first.
@@ -88,7 +103,10 @@ fn revisions(reader: &mut Reader<'_>, slug: &str) -> Result<Vec<Head>> {
     frameworks::revisions(reader.conn(), tenant, seq, own.head.id)
 }
 fn whole(reader: &mut Reader<'_>, heads: &[Head], revision: i32) -> Result<Arc<Own>> {
-    let head = heads.iter().find(|head| head.revision == revision).ok_or_else(Problem::not_found)?;
+    let head = heads
+        .iter()
+        .find(|head| head.revision == revision)
+        .ok_or_else(Problem::not_found)?;
     let tenant = reader.tenant();
     frameworks::whole(reader.conn(), tenant, head.clone())
 }
@@ -96,15 +114,25 @@ fn whole(reader: &mut Reader<'_>, heads: &[Head], revision: i32) -> Result<Arc<O
 /// List the revisions of a framework
 ///
 /// Of one of the organization's own, newest first: each import is one.
-#[utoipa::path(operation_id = "listFrameworkRevisions", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "A framework of the organization's own.", max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The revisions.", body = FrameworkRevisions), crate::http::describe::Unchanged, Refusals))]
+#[utoipa::path(operation_id = "listFrameworkRevisions", tag = "frameworks",
+    security(("bearer" = [])),
+    params(("slug" = String, Path, description = "A framework of the organization's own.",
+        max_length = 64), crate::http::document::Past),
+    responses((status = 200, description = "The revisions.", body = FrameworkRevisions),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/frameworks/{slug}/revisions")]
-pub async fn list(guard: Guard<View<Frameworks>>, slug: Path<String>, request: HttpRequest) -> Result<Answer> {
+pub async fn list(
+    guard: Guard<View<Frameworks>>,
+    slug: Path<String>,
+    request: HttpRequest,
+) -> Result<Answer> {
     let then = Then::read(&request, &[])?;
     guard
         .view(then.as_of, move |reader| {
-            let data = revisions(reader, &slug)?.iter().map(FrameworkShown::own).collect();
+            let data = revisions(reader, &slug)?
+                .iter()
+                .map(FrameworkShown::own)
+                .collect();
             Answer::of(&FrameworkRevisions { data })
         })
         .await
@@ -114,33 +142,60 @@ pub async fn list(guard: Guard<View<Frameworks>>, slug: Path<String>, request: H
 ///
 /// Whole, as it was imported.
 #[utoipa::path(operation_id = "getFrameworkRevision", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "A framework of the organization's own.", max_length = 64), ("n" = i32, Path, description = "The revision.", minimum = 1), crate::http::document::Past),
-    responses((status = 200, description = "The revision.", body = FrameworkRevision), crate::http::describe::Unchanged, Refusals))]
+    params(("slug" = String, Path, description = "A framework of the organization's own.",
+        max_length = 64), ("n" = i32, Path, description = "The revision.", minimum = 1),
+            crate::http::document::Past),
+    responses((status = 200, description = "The revision.", body = FrameworkRevision),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/frameworks/{slug}/revisions/{n}")]
-pub async fn get(guard: Guard<View<Frameworks>>, place: Path<(String, String)>, request: HttpRequest) -> Result<Answer> {
+pub async fn get(
+    guard: Guard<View<Frameworks>>,
+    place: Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<Answer> {
     let (then, (slug, n)) = (Then::read(&request, &[])?, place.into_inner());
     let wanted: i32 = n.parse().map_err(|_| Problem::not_found())?;
     guard
         .view(then.as_of, move |reader| {
             let heads = revisions(reader, &slug)?;
             let own = whole(reader, &heads, wanted)?;
-            let (requirements, mappings) = (own.framework.requirements().to_vec(), own.mappings.iter().map(told).collect());
-            Answer::of(&FrameworkRevision { framework: FrameworkShown::own(&own.head), requirements, mappings })
+            let (requirements, mappings) = (
+                own.framework.requirements().to_vec(),
+                own.mappings.iter().map(told).collect(),
+            );
+            Answer::of(&FrameworkRevision {
+                framework: FrameworkShown::own(&own.head),
+                requirements,
+                mappings,
+            })
         })
         .await
 }
 
 /// Compare two revisions of a framework
 ///
-/// What is new, what has changed, and what is gone. Without `from` and `to`: the newest with the one before it.
-#[utoipa::path(operation_id = "compareFrameworkRevisions", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "A framework of the organization's own.", max_length = 64),
-        ("from" = Option<i32>, Query, description = "The earlier revision.", minimum = 1), ("to" = Option<i32>, Query, description = "The later revision.", minimum = 1), crate::http::document::Past),
-    responses((status = 200, description = "The difference.", body = FrameworkDifference), crate::http::describe::Unchanged, Refusals))]
+/// What is new, what has changed, and what is gone. Without `from` and `to`: the newest with the
+/// one before it.
+#[utoipa::path(operation_id = "compareFrameworkRevisions", tag = "frameworks",
+    security(("bearer" = [])),
+    params(("slug" = String, Path, description = "A framework of the organization's own.",
+        max_length = 64),
+        ("from" = Option<i32>, Query, description = "The earlier revision.", minimum = 1),
+            ("to" = Option<i32>, Query, description = "The later revision.", minimum = 1),
+                crate::http::document::Past),
+    responses((status = 200, description = "The difference.", body = FrameworkDifference),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/frameworks/{slug}/diff")]
-pub async fn difference(guard: Guard<View<Frameworks>>, slug: Path<String>, request: HttpRequest) -> Result<Answer> {
+pub async fn difference(
+    guard: Guard<View<Frameworks>>,
+    slug: Path<String>,
+    request: HttpRequest,
+) -> Result<Answer> {
     let then = Then::read(&request, &["from", "to"])?;
-    let (from, to) = (then.parsed::<i32>("from", "a revision")?, then.parsed::<i32>("to", "a revision")?);
+    let (from, to) = (
+        then.parsed::<i32>("from", "a revision")?,
+        then.parsed::<i32>("to", "a revision")?,
+    );
     guard
         .view(then.as_of, move |reader| {
             let heads = revisions(reader, &slug)?;
@@ -155,21 +210,46 @@ pub async fn difference(guard: Guard<View<Frameworks>>, slug: Path<String>, requ
 
 /// Pure: what differs.
 fn compared(before: &Own, after: &Own) -> FrameworkDifference {
-    let (old, new) = (before.framework.requirements(), after.framework.requirements());
+    let (old, new) = (
+        before.framework.requirements(),
+        after.framework.requirements(),
+    );
     let known: HashMap<&str, &Requirement> = old.iter().map(|one| (one.id.as_str(), one)).collect();
     let standing: BTreeSet<&str> = new.iter().map(|one| one.id.as_str()).collect();
-    let changed = new.iter().filter_map(|to| known.get(to.id.as_str()).filter(|from| **from != to).map(|from| (*from, to)));
+    let changed = new.iter().filter_map(|to| {
+        known
+            .get(to.id.as_str())
+            .filter(|from| **from != to)
+            .map(|from| (*from, to))
+    });
     let only = |these: &[OwnMapping], those: &[OwnMapping]| {
         let those: std::collections::HashSet<&OwnMapping> = those.iter().collect();
-        these.iter().filter(|mapping| !those.contains(mapping)).map(told).collect()
+        these
+            .iter()
+            .filter(|mapping| !those.contains(mapping))
+            .map(told)
+            .collect()
     };
     FrameworkDifference {
         slug: after.head.slug.clone(),
         from: before.head.revision,
         to: after.head.revision,
-        new: new.iter().filter(|one| !known.contains_key(one.id.as_str())).cloned().collect(),
-        changed: changed.map(|(from, to)| ChangedRequirement { from: from.clone(), to: to.clone() }).collect(),
-        gone: old.iter().filter(|one| !standing.contains(one.id.as_str())).cloned().collect(),
+        new: new
+            .iter()
+            .filter(|one| !known.contains_key(one.id.as_str()))
+            .cloned()
+            .collect(),
+        changed: changed
+            .map(|(from, to)| ChangedRequirement {
+                from: from.clone(),
+                to: to.clone(),
+            })
+            .collect(),
+        gone: old
+            .iter()
+            .filter(|one| !standing.contains(one.id.as_str()))
+            .cloned()
+            .collect(),
         new_mappings: only(&after.mappings, &before.mappings),
         gone_mappings: only(&before.mappings, &after.mappings),
     }
@@ -177,13 +257,20 @@ fn compared(before: &Own, after: &Own) -> FrameworkDifference {
 
 /// Archive a framework
 ///
-/// Takes a framework of the organization's own out of use. One that records refer to stays (409 names them).
+/// Takes a framework of the organization's own out of use. One that records refer to stays (409
+/// names them).
 #[utoipa::path(operation_id = "deleteFramework", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "A framework of the organization's own.", max_length = 64),
+    params(("slug" = String, Path, description = "A framework of the organization's own.",
+        max_length = 64),
         crate::http::document::Versioned),
     responses((status = 204, description = "Archived."), Rejections, Preconditions))]
 #[delete("/v1/frameworks/{slug}")]
-pub async fn archive(guard: Guard<Archive<ImportedFramework>>, slug: Path<String>, known: Known, request: HttpRequest) -> Result<Answer> {
+pub async fn archive(
+    guard: Guard<Archive<ImportedFramework>>,
+    slug: Path<String>,
+    known: Known,
+    request: HttpRequest,
+) -> Result<Answer> {
     input::no_parameters(&request)?;
     read_only(&slug)?;
     guard
@@ -193,7 +280,10 @@ pub async fn archive(guard: Guard<Archive<ImportedFramework>>, slug: Path<String
             let tenant = tx.caller().tenant;
             let needing = needing(tx.conn(), tenant, &slug)?;
             if !needing.is_empty() {
-                return Err(Problem::new(Code::InUse, "Records refer to its requirements.").needed_by(needing));
+                return Err(
+                    Problem::new(Code::InUse, "Records refer to its requirements.")
+                        .needed_by(needing),
+                );
             }
             let gone = tx.archive(stored)?;
             Ok(tx.shown(gone)?.map(|shown| Answer::gone(&shown)))
@@ -204,16 +294,57 @@ pub async fn archive(guard: Guard<Archive<ImportedFramework>>, slug: Path<String
 /// The codes of live records that refer to a framework; a hundred of them.
 fn needing(conn: &mut Conn, tenant: TenantId, slug: &str) -> Result<Vec<String>> {
     let of_it = format!("{slug}:%");
-    let live = || v::tenant_id.eq(tenant).and(v::to_seq.eq(OPEN)).and(v::archived_at.is_null());
-    let cited = v::table.inner_join(rl::table.on(rl::tenant_id.eq(v::tenant_id).and(rl::from_id.eq(v::id)))).filter(live());
+    let live = || {
+        v::tenant_id
+            .eq(tenant)
+            .and(v::to_seq.eq(OPEN))
+            .and(v::archived_at.is_null())
+    };
+    let cited = v::table
+        .inner_join(rl::table.on(rl::tenant_id.eq(v::tenant_id).and(rl::from_id.eq(v::id))))
+        .filter(live());
     let cited = cited.filter(rl::to_seq.eq(OPEN).and(rl::requirement.like(of_it.clone())));
-    let mut all: Vec<(String, i64)> = cited.select((v::kind, v::number)).distinct().order((v::kind, v::number)).limit(100).load(conn)?;
-    let decided = v::table.inner_join(a::table.on(a::tenant_id.eq(v::tenant_id).and(a::id.eq(v::id)).and(a::version.eq(v::version))));
-    let decided = decided.filter(live()).filter(a::requirement.like(of_it)).select((v::kind, v::number));
-    all.extend(decided.order(v::number).limit(100).load::<(String, i64)>(conn)?);
-    let assessed = v::table.inner_join(g::table.on(g::tenant_id.eq(v::tenant_id).and(g::id.eq(v::id)).and(g::version.eq(v::version))));
-    let assessed = assessed.filter(live()).filter(g::framework.eq(slug)).select((v::kind, v::number));
-    all.extend(assessed.order(v::number).limit(100).load::<(String, i64)>(conn)?);
+    let mut all: Vec<(String, i64)> = cited
+        .select((v::kind, v::number))
+        .distinct()
+        .order((v::kind, v::number))
+        .limit(100)
+        .load(conn)?;
+    let decided = v::table.inner_join(
+        a::table.on(a::tenant_id
+            .eq(v::tenant_id)
+            .and(a::id.eq(v::id))
+            .and(a::version.eq(v::version))),
+    );
+    let decided = decided
+        .filter(live())
+        .filter(a::requirement.like(of_it))
+        .select((v::kind, v::number));
+    all.extend(
+        decided
+            .order(v::number)
+            .limit(100)
+            .load::<(String, i64)>(conn)?,
+    );
+    let assessed = v::table.inner_join(
+        g::table.on(g::tenant_id
+            .eq(v::tenant_id)
+            .and(g::id.eq(v::id))
+            .and(g::version.eq(v::version))),
+    );
+    let assessed = assessed
+        .filter(live())
+        .filter(g::framework.eq(slug))
+        .select((v::kind, v::number));
+    all.extend(
+        assessed
+            .order(v::number)
+            .limit(100)
+            .load::<(String, i64)>(conn)?,
+    );
     all.truncate(100);
-    Ok(all.into_iter().map(|(kind, number)| format!("{}-{number}", crate::records::kind::prefix_of(&kind))).collect())
+    Ok(all
+        .into_iter()
+        .map(|(kind, number)| format!("{}-{number}", crate::records::kind::prefix_of(&kind)))
+        .collect())
 }

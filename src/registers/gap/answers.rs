@@ -1,8 +1,6 @@
-//! The answers of a gap assessment: a requirement each, kept like any record, found by assessment and requirement. Where nothing is stored, nobody
-//! has looked yet (`version` 0). What was answered stays, though a later revision of the framework is without the requirement.
-use crate::registers::framework::coverage;
-use crate::registers::framework::coverage::CoverageState;
-use crate::registers::gap::GapAssessment;
+//! The answers of a gap assessment: a requirement each, kept like any record, found by assessment
+//! and requirement. Where nothing is stored, nobody has looked yet (`version` 0). What was answered
+//! stays, though a later revision of the framework is without the requirement.
 use crate::access::{Actor, Caller, Limits};
 use crate::core::catalogue::Framework;
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
@@ -15,9 +13,15 @@ use crate::records::ask::Moments;
 use crate::records::history::HistoryPage;
 use crate::records::limit::{self, Facts};
 use crate::records::record::etag;
-use crate::records::{By, Condition, Kind, Part, Limit, Reader, Record, Resource, SCOPED, Selector, Stateless, Stored, sight};
+use crate::records::{
+    By, Condition, Kind, Limit, Part, Reader, Record, Resource, SCOPED, Selector, Stateless,
+    Stored, sight,
+};
 use crate::registers::control::proof as support;
 use crate::registers::control::proof::Support;
+use crate::registers::framework::coverage;
+use crate::registers::framework::coverage::CoverageState;
+use crate::registers::gap::GapAssessment;
 use actix_web::{HttpRequest, get, web::Path};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
@@ -75,39 +79,86 @@ impl Resource for GapAnswer {
         about: "Answers of gap assessments (9.1).",
         limited_by: &[
             SCOPED,
-            (Limit::Frameworks, By::Fact("the framework of its requirement", of_frameworks)),
-            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+            (
+                Limit::Frameworks,
+                By::Fact("the framework of its requirement", of_frameworks),
+            ),
+            (
+                Limit::Period,
+                By::ReadOnly("a period limits evidence alone"),
+            ),
         ],
         counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;
     fn facts(record: &Record<Self>) -> Facts {
-        Facts { frameworks: limit::frameworks_of([&record.own.requirement]), ..Facts::default() }
+        Facts {
+            frameworks: limit::frameworks_of([&record.own.requirement]),
+            ..Facts::default()
+        }
     }
     fn example() -> Value {
-        json!({"name": "iso-27001-2022:A.5.1", "assessment_id": "018f0000-0000-7000-8000-000000000000", "requirement": "iso-27001-2022:A.5.1", "state": "partially_met"})
+        json!({"name": "iso-27001-2022:A.5.1",
+            "assessment_id": "018f0000-0000-7000-8000-000000000000",
+                "requirement": "iso-27001-2022:A.5.1", "state": "partially_met"})
     }
 }
 /// Answers about requirements of these frameworks.
 fn of_frameworks(limits: &Limits) -> Condition {
-    let own = || ga::table.filter(ga::tenant_id.eq(v::tenant_id).and(ga::id.eq(v::id)).and(ga::version.eq(v::version)));
-    let of_it = |slug: &String| -> Condition { Box::new(exists(own().filter(ga::requirement.like(sight::beginning(slug)).escape('\\')))) };
-    limits.framework_slugs.iter().map(of_it).reduce(sight::either).unwrap_or_else(sight::nothing)
+    let own = || {
+        ga::table.filter(
+            ga::tenant_id
+                .eq(v::tenant_id)
+                .and(ga::id.eq(v::id))
+                .and(ga::version.eq(v::version)),
+        )
+    };
+    let of_it = |slug: &String| -> Condition {
+        Box::new(exists(own().filter(
+            ga::requirement.like(sight::beginning(slug)).escape('\\'),
+        )))
+    };
+    limits
+        .framework_slugs
+        .iter()
+        .map(of_it)
+        .reduce(sight::either)
+        .unwrap_or_else(sight::nothing)
 }
 
 impl Stored for GapAnswer {
     type Filter = crate::registers::organization::NoFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
         let own = &record.own;
         let row = (
-            (ga::tenant_id.eq(tenant), ga::id.eq(id), ga::version.eq(version), ga::assessment_id.eq(own.assessment_id)),
-            (ga::requirement.eq(&own.requirement), ga::state.eq(own.state), ga::target_state.eq(own.target_state)),
+            (
+                ga::tenant_id.eq(tenant),
+                ga::id.eq(id),
+                ga::version.eq(version),
+                ga::assessment_id.eq(own.assessment_id),
+            ),
+            (
+                ga::requirement.eq(&own.requirement),
+                ga::state.eq(own.state),
+                ga::target_state.eq(own.target_state),
+            ),
         );
         diesel::insert_into(ga::table).values(row).execute(conn)
     }
     fn matching(_: &Self::Filter, _: &Moments) -> Condition {
-        Box::new(exists(ga::table.filter(ga::tenant_id.eq(v::tenant_id).and(ga::id.eq(v::id)).and(ga::version.eq(v::version)))))
+        Box::new(exists(
+            ga::table.filter(
+                ga::tenant_id
+                    .eq(v::tenant_id)
+                    .and(ga::id.eq(v::id))
+                    .and(ga::version.eq(v::version)),
+            ),
+        ))
     }
 }
 /// How far a requirement is met.
@@ -141,7 +192,8 @@ pub struct GapAnswerShown {
     /// Who answers for it.
     #[schema(required)]
     pub owner_id: Option<Id>,
-    /// What controls and evidence say of the requirement; null where the framework is without it, and in the answer to a write.
+    /// What controls and evidence say of the requirement; null where the framework is without it,
+    /// and in the answer to a write.
     #[schema(required)]
     pub support: Option<GapSupport>,
     /// What was seen, and what is missing.
@@ -160,15 +212,25 @@ pub struct GapAnswerShown {
 impl GapAnswerShown {
     /// Its entity tag, with what stands behind it and the name of the account.
     pub(crate) fn tag(&self) -> Result<String> {
-        let names = crc32fast::hash(self.updated_by.as_ref().map_or("", |by| by.name.as_str()).as_bytes());
-        Ok(etag(self.version, names, &serde_json::to_string(&self.support).map_err(Problem::internal)?))
+        let names = crc32fast::hash(
+            self.updated_by
+                .as_ref()
+                .map_or("", |by| by.name.as_str())
+                .as_bytes(),
+        );
+        Ok(etag(
+            self.version,
+            names,
+            &serde_json::to_string(&self.support).map_err(Problem::internal)?,
+        ))
     }
 }
 /// What controls and evidence say of a requirement, beside what was answered.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct GapSupport {
-    /// How far controls cover it, as `/coverage` of the framework says: of the scope of the assessment where it has one, of the whole organization
-    /// otherwise. Composed mappings do not count.
+    /// How far controls cover it, as `/coverage` of the framework says: of the scope of the
+    /// assessment where it has one, of the whole organization otherwise. Composed mappings do not
+    /// count.
     pub coverage: CoverageState,
     /// What the coverage would be if composed mappings held; null where they would not change it.
     #[schema(required)]
@@ -176,7 +238,8 @@ pub struct GapSupport {
     /// Current evidence that names the requirement itself.
     #[schema(minimum = 0)]
     pub current_evidence: i64,
-    /// Is it answered `met` or `partially_met` with nothing behind it: neither a control that covers it nor current evidence?
+    /// Is it answered `met` or `partially_met` with nothing behind it: neither a control that
+    /// covers it nor current evidence?
     pub unsupported: bool,
 }
 /// The answers of an assessment.
@@ -195,24 +258,50 @@ pub(crate) fn answered(
     only: Option<&str>,
 ) -> Result<BTreeMap<String, (Id, GapAnswerShown)>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let standing = ga::table.inner_join(v::table.on(v::tenant_id.eq(ga::tenant_id).and(v::id.eq(ga::id)).and(v::version.eq(ga::version))));
-    let mut standing = standing.filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq(id))).filter(at(seq)).into_boxed();
+    let standing = ga::table.inner_join(
+        v::table.on(v::tenant_id
+            .eq(ga::tenant_id)
+            .and(v::id.eq(ga::id))
+            .and(v::version.eq(ga::version))),
+    );
+    let mut standing = standing
+        .filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq(id)))
+        .filter(at(seq))
+        .into_boxed();
     if let Some(requirement) = only {
         standing = standing.filter(ga::requirement.eq(requirement.to_owned()));
     }
     let seqs: Vec<i64> = standing.select(v::from_seq).load(reader.conn())?;
     let records = reader.written::<GapAnswer>(&seqs)?;
-    Ok(records.iter().map(|record| (record.own.requirement.clone(), (record.spine.id, shown(record, framework)))).collect())
+    Ok(records
+        .iter()
+        .map(|record| {
+            (
+                record.own.requirement.clone(),
+                (record.spine.id, shown(record, framework)),
+            )
+        })
+        .collect())
 }
 
 /// The requirement, where the framework asks for it by itself.
-pub(crate) fn asks<'f>(framework: Option<&'f Framework>, requirement: &str) -> Option<&'f crate::core::catalogue::Requirement> {
+pub(crate) fn asks<'f>(
+    framework: Option<&'f Framework>,
+    requirement: &str,
+) -> Option<&'f crate::core::catalogue::Requirement> {
     let (slug, reference) = crate::core::catalogue::parts(requirement)?;
-    framework.filter(|framework| framework.slug == slug)?.requirement(reference).filter(|found| found.assessable)
+    framework
+        .filter(|framework| framework.slug == slug)?
+        .requirement(reference)
+        .filter(|found| found.assessable)
 }
 /// As it is answered.
 pub(crate) fn shown(record: &Record<GapAnswer>, framework: Option<&Framework>) -> GapAnswerShown {
-    let (own, spine, asked) = (record.own.clone(), &record.spine, asks(framework, &record.own.requirement));
+    let (own, spine, asked) = (
+        record.own.clone(),
+        &record.spine,
+        asks(framework, &record.own.requirement),
+    );
     GapAnswerShown {
         id: Some(spine.id),
         code: Some(spine.code.clone()),
@@ -231,7 +320,10 @@ pub(crate) fn shown(record: &Record<GapAnswer>, framework: Option<&Framework>) -
         updated_by: Some(spine.updated_by.clone()),
     }
 }
-fn unanswered(assessment_id: Id, requirement: &crate::core::catalogue::Requirement) -> GapAnswerShown {
+fn unanswered(
+    assessment_id: Id,
+    requirement: &crate::core::catalogue::Requirement,
+) -> GapAnswerShown {
     GapAnswerShown {
         id: None,
         code: None,
@@ -253,24 +345,46 @@ fn unanswered(assessment_id: Id, requirement: &crate::core::catalogue::Requireme
 
 /// List the answers of a gap assessment
 ///
-/// Each requirement that the framework asks for by itself; where nothing was answered, it is not assessed.
+/// Each requirement that the framework asks for by itself; where nothing was answered, it is not
+/// assessed.
 #[utoipa::path(operation_id = "listGapAnswers", tag = "gap-assessments", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The gap assessment: its id or its code.", max_length = 64),
-        ("state" = Option<String>, Query, description = "Only in this state.", max_length = 20, pattern = "^(not_assessed|not_met|partially_met|met|not_applicable)$"), crate::http::document::Past),
-    responses((status = 200, description = "The answers.", body = GapAnswers), crate::http::describe::Unchanged, Refusals))]
+    params(("id" = String, Path, description = "The gap assessment: its id or its code.",
+        max_length = 64),
+        ("state" = Option<String>, Query, description = "Only in this state.", max_length = 20,
+            pattern = "^(not_assessed|not_met|partially_met|met|not_applicable)$"),
+                crate::http::document::Past),
+    responses((status = 200, description = "The answers.", body = GapAnswers),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/gap-assessments/{id}/answers")]
-pub async fn list(guard: Guard<Read<GapAssessment>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &["state"])?, at.of(&GapAssessment::KIND)?);
-    let state = then.parsed::<GapState>("state", "not_assessed, not_met, partially_met, met or not_applicable")?;
+pub async fn list(
+    guard: Guard<Read<GapAssessment>>,
+    at: At,
+    request: HttpRequest,
+) -> Result<Answer> {
+    let (then, selector) = (
+        Then::read(&request, &["state"])?,
+        at.of(&GapAssessment::KIND)?,
+    );
+    let state = then.parsed::<GapState>(
+        "state",
+        "not_assessed, not_met, partially_met, met or not_applicable",
+    )?;
     guard
         .view(then.as_of, move |reader| {
             let record = reader.load::<GapAssessment>(&selector, then.archived_too)?;
             let id = record.spine.id;
             let framework = reader.library().framework(&record.own.framework)?;
             let mut answered = answered(reader, framework.as_deref(), id, None)?;
-            let asked = framework.iter().flat_map(|framework| framework.assessable());
-            let mut data: Vec<_> =
-                asked.map(|one| answered.remove(&one.id).map_or_else(|| unanswered(id, one), |(_, answer)| answer)).collect();
+            let asked = framework
+                .iter()
+                .flat_map(|framework| framework.assessable());
+            let mut data: Vec<_> = asked
+                .map(|one| {
+                    answered
+                        .remove(&one.id)
+                        .map_or_else(|| unanswered(id, one), |(_, answer)| answer)
+                })
+                .collect();
             data.extend(answered.into_values().map(|(_, answer)| answer));
             data.retain(|answer| state.is_none_or(|state| answer.state == state));
             supported(reader, &record, &mut data)?;
@@ -283,10 +397,17 @@ pub async fn list(guard: Guard<Read<GapAssessment>>, at: At, request: HttpReques
 ///
 /// Where nothing was answered: not assessed, and `version` is 0.
 #[utoipa::path(operation_id = "getGapAnswer", tag = "gap-assessments", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The gap assessment: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.5.1"), crate::http::document::Past),
-    responses((status = 200, description = "The answer.", body = GapAnswerShown), crate::http::describe::Unchanged, Refusals))]
+    params(("id" = String, Path, description = "The gap assessment: its id or its code.",
+        max_length = 64), ("requirement" = String, Path, description = "The requirement.",
+            max_length = 120, example = "iso-27001-2022:A.5.1"), crate::http::document::Past),
+    responses((status = 200, description = "The answer.", body = GapAnswerShown),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/gap-assessments/{id}/answers/{requirement}")]
-pub async fn get(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)>, request: HttpRequest) -> Result<Answer> {
+pub async fn get(
+    guard: Guard<Read<GapAssessment>>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<Answer> {
     let (then, (id, requirement)) = (Then::read(&request, &[])?, path.into_inner());
     let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
     guard
@@ -294,11 +415,18 @@ pub async fn get(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)>
             let record = reader.load::<GapAssessment>(&selector, then.archived_too)?;
             let id = record.spine.id;
             let framework = reader.library().framework(&record.own.framework)?;
-            let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?.remove(&requirement).map(|(_, answer)| answer);
-            let asked = || asks(framework.as_deref(), &requirement).map(|asked| unanswered(id, asked));
-            let mut answer = stored.or_else(asked).ok_or_else(|| unknown(reader.caller(), &requirement))?;
+            let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?
+                .remove(&requirement)
+                .map(|(_, answer)| answer);
+            let asked =
+                || asks(framework.as_deref(), &requirement).map(|asked| unanswered(id, asked));
+            let mut answer = stored
+                .or_else(asked)
+                .ok_or_else(|| unknown(reader.caller(), &requirement))?;
             supported(reader, &record, [&mut answer])?;
-            Ok(Answer::of(&answer)?.tagged(answer.tag()?).at(reader.moment.last))
+            Ok(Answer::of(&answer)?
+                .tagged(answer.tag()?)
+                .at(reader.moment.last))
         })
         .await
 }
@@ -306,12 +434,20 @@ pub async fn get(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)>
 /// List the versions of an answer of a gap assessment
 ///
 /// Who answered what and why, newest first; empty where nobody has looked yet.
-#[utoipa::path(operation_id = "listGapAnswerHistory", tag = "gap-assessments", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The gap assessment: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.5.1"),
+#[utoipa::path(operation_id = "listGapAnswerHistory", tag = "gap-assessments",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "The gap assessment: its id or its code.",
+        max_length = 64), ("requirement" = String, Path, description = "The requirement.",
+            max_length = 120, example = "iso-27001-2022:A.5.1"),
         crate::http::document::Backwards, crate::http::document::Past),
-    responses((status = 200, description = "The versions.", body = HistoryPage), crate::http::describe::Unchanged, Refusals))]
+    responses((status = 200, description = "The versions.", body = HistoryPage),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/gap-assessments/{id}/answers/{requirement}/history")]
-pub async fn past(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)>, request: HttpRequest) -> Result<Answer> {
+pub async fn past(
+    guard: Guard<Read<GapAssessment>>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<Answer> {
     let (asked, (id, requirement)) = (Backwards::read(&request)?, path.into_inner());
     let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
     guard
@@ -319,7 +455,8 @@ pub async fn past(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)
             let record = reader.load::<GapAssessment>(&selector, asked.then.archived_too)?;
             let id = record.spine.id;
             let framework = reader.library().framework(&record.own.framework)?;
-            let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?.remove(&requirement);
+            let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?
+                .remove(&requirement);
             if stored.is_none() && asks(framework.as_deref(), &requirement).is_none() {
                 return Err(unknown(reader.caller(), &requirement));
             }
@@ -331,7 +468,9 @@ pub async fn past(guard: Guard<Read<GapAssessment>>, path: Path<(String, String)
 
 /// 404 for what the framework does not ask for.
 pub(crate) fn unknown(caller: &Caller, requirement: &str) -> Problem {
-    let near = crate::core::catalogue::no_requirement(requirement, &|slug| crate::records::frameworks::seen(caller, slug));
+    let near = crate::core::catalogue::no_requirement(requirement, &|slug| {
+        crate::records::frameworks::seen(caller, slug)
+    });
     Problem::not_found().saying(format!("The assessment has no answer for it: {near}."))
 }
 
@@ -351,16 +490,28 @@ fn supported<'a>(
         Err(problem) if problem.is(Code::NotFound) => return Ok(()),
         Err(problem) => return Err(problem),
     };
-    let mut covered: BTreeMap<String, coverage::CoverageEntry> =
-        coverage.entries.into_iter().map(|entry| (entry.requirement.clone(), entry)).collect();
+    let mut covered: BTreeMap<String, coverage::CoverageEntry> = coverage
+        .entries
+        .into_iter()
+        .map(|entry| (entry.requirement.clone(), entry))
+        .collect();
     let proofs = support::by_requirement(reader)?;
     for answer in answers {
-        let Some(entry) = covered.remove(&answer.requirement) else { continue };
-        let current_evidence = proofs.get(&answer.requirement).map_or(0, |proofs| Support::of(proofs.iter()).current);
+        let Some(entry) = covered.remove(&answer.requirement) else {
+            continue;
+        };
+        let current_evidence = proofs
+            .get(&answer.requirement)
+            .map_or(0, |proofs| Support::of(proofs.iter()).current);
         let said = matches!(answer.state, GapState::Met | GapState::PartiallyMet);
         let unsupported = said && entry.state == CoverageState::NotCovered && current_evidence == 0;
         let suggested_coverage = entry.suggested_state;
-        answer.support = Some(GapSupport { coverage: entry.state, suggested_coverage, current_evidence, unsupported });
+        answer.support = Some(GapSupport {
+            coverage: entry.state,
+            suggested_coverage,
+            current_evidence,
+            unsupported,
+        });
     }
     Ok(())
 }

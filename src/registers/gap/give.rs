@@ -1,12 +1,14 @@
 //! How a gap assessment is answered: one requirement, or several at once.
-use crate::registers::gap::answers::{GapAnswer, GapAnswerShown, GapAnswers, GapState, GapTarget, answered, asks, shown, unknown};
-use crate::registers::gap::GapAssessment;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::http::describe::{Preconditions, Rejections};
 use crate::http::{Answer, At, Change, Guard, Input, input};
 use crate::ledger::Recorded;
 use crate::records::{About, Covers, Known, Record, Resource, Selector, Tx, about, read_part};
+use crate::registers::gap::GapAssessment;
+use crate::registers::gap::answers::{
+    GapAnswer, GapAnswerShown, GapAnswers, GapState, GapTarget, answered, asks, shown, unknown,
+};
 use actix_web::{HttpRequest, post, put, web::Path};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -20,7 +22,8 @@ impl Covers<GapAnswer> for Change<GapAssessment> {}
 /// What a client answers.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"state": "partially_met", "target_state": "met", "due_on": "2027-03-31", "note": "Written, not yet approved."}))]
+#[schema(example = json!({"state": "partially_met", "target_state": "met", "due_on": "2027-03-31",
+    "note": "Written, not yet approved."}))]
 pub struct GapAnswerInput {
     /// How far it is met.
     pub state: GapState,
@@ -40,7 +43,13 @@ pub struct GapAnswerInput {
 /// What does not apply needs a reason.
 fn unexplained(state: GapState, note: Option<&str>, at: &str) -> Option<Invalid> {
     let silent = state == GapState::NotApplicable && note.is_none_or(|text| text.trim().is_empty());
-    silent.then(|| Invalid::body(format!("{at}/note"), "required", "what does not apply needs a reason"))
+    silent.then(|| {
+        Invalid::body(
+            format!("{at}/note"),
+            "required",
+            "what does not apply needs a reason",
+        )
+    })
 }
 /// Several answers at once.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -83,10 +92,14 @@ pub struct GapAnswerItem {
 /// Answer for a requirement in a gap assessment
 ///
 /// Replaces the answer. The first one is given with `If-Match: "0"` or `*`.
-#[utoipa::path(operation_id = "putGapAnswer", tag = "gap-assessments", security(("bearer" = [])), request_body = GapAnswerInput,
-    params(("id" = String, Path, description = "The gap assessment: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.5.1"),
+#[utoipa::path(operation_id = "putGapAnswer", tag = "gap-assessments", security(("bearer" = [])),
+    request_body = GapAnswerInput,
+    params(("id" = String, Path, description = "The gap assessment: its id or its code.",
+        max_length = 64), ("requirement" = String, Path, description = "The requirement.",
+            max_length = 120, example = "iso-27001-2022:A.5.1"),
         crate::http::document::Versioned),
-    responses((status = 200, description = "The answer.", body = GapAnswerShown), Rejections, Preconditions))]
+    responses((status = 200, description = "The answer.", body = GapAnswerShown), Rejections,
+        Preconditions))]
 #[put("/v1/gap-assessments/{id}/answers/{requirement}")]
 pub async fn put(
     guard: Guard<Change<GapAssessment>>,
@@ -102,7 +115,13 @@ pub async fn put(
     guard
         .effect(&[], move |tx| {
             let (assessment, framework) = assessed(tx, &selector)?;
-            let stored = answered(&mut tx.reader(), framework.as_deref(), assessment.spine.id, Some(&requirement))?.remove(&requirement);
+            let stored = answered(
+                &mut tx.reader(),
+                framework.as_deref(),
+                assessment.spine.id,
+                Some(&requirement),
+            )?
+            .remove(&requirement);
             if stored.is_none() && asks(framework.as_deref(), &requirement).is_none() {
                 return Err(unknown(tx.caller(), &requirement));
             }
@@ -111,9 +130,28 @@ pub async fn put(
             if let Some(fault) = unexplained(said.state, said.note.as_deref(), "") {
                 return Err(Problem::invalid(vec![fault]));
             }
-            let GapAnswerInput { state, target_state, due_on, owner_id, note } = said;
-            let own = GapAnswer { assessment_id: assessment.spine.id, requirement, state, target_state, note };
-            let made = answer(tx, &assessment, framework.as_deref(), stored.map(|(id, _)| id), own, (due_on, owner_id))?;
+            let GapAnswerInput {
+                state,
+                target_state,
+                due_on,
+                owner_id,
+                note,
+            } = said;
+            let own = GapAnswer {
+                assessment_id: assessment.spine.id,
+                requirement,
+                state,
+                target_state,
+                note,
+            };
+            let made = answer(
+                tx,
+                &assessment,
+                framework.as_deref(),
+                stored.map(|(id, _)| id),
+                own,
+                (due_on, owner_id),
+            )?;
             made.try_map(|answer| Ok(Answer::of(&answer)?.tagged(answer.tag()?)))
         })
         .await
@@ -122,29 +160,67 @@ pub async fn put(
 /// Answer for several requirements in a gap assessment
 ///
 /// All answers are given, or none; each is one entry of the ledger.
-#[utoipa::path(operation_id = "batchGapAnswers", tag = "gap-assessments", security(("bearer" = [])), request_body = GapAnswerBatch,
-    params(("id" = String, Path, description = "The gap assessment: its id or its code.", max_length = 64), crate::http::document::Retried),
-    responses((status = 200, description = "The answers, in the same order.", body = GapAnswers), Rejections))]
+#[utoipa::path(operation_id = "batchGapAnswers", tag = "gap-assessments",
+    security(("bearer" = [])), request_body = GapAnswerBatch,
+    params(("id" = String, Path, description = "The gap assessment: its id or its code.",
+        max_length = 64), crate::http::document::Retried),
+    responses((status = 200, description = "The answers, in the same order.", body = GapAnswers),
+        Rejections))]
 #[post("/v1/gap-assessments/{id}/answers/batch")]
-pub async fn batch(guard: Guard<Change<GapAssessment>>, at: At, request: HttpRequest, input: Input) -> Result<Answer> {
+pub async fn batch(
+    guard: Guard<Change<GapAssessment>>,
+    at: At,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, said) = (at.of(&GapAssessment::KIND)?, input.clone().read::<GapAnswerBatch>());
+    let (selector, said) = (
+        at.of(&GapAssessment::KIND)?,
+        input.clone().read::<GapAnswerBatch>(),
+    );
     guard
         .write(&input, move |tx| {
             let (assessment, framework) = assessed(tx, &selector)?;
             let said = said?;
-            let stored = answered(&mut tx.reader(), framework.as_deref(), assessment.spine.id, None)?;
-            let asked = |id: &str| stored.contains_key(id) || asks(framework.as_deref(), id).is_some();
+            let stored = answered(
+                &mut tx.reader(),
+                framework.as_deref(),
+                assessment.spine.id,
+                None,
+            )?;
+            let asked =
+                |id: &str| stored.contains_key(id) || asks(framework.as_deref(), id).is_some();
             let version = |id: &str| stored.get(id).map_or(0, |(_, answer)| answer.version);
             let faults = about::faults(tx.caller(), &said.items, asked, version);
             if !faults.is_empty() {
                 return Err(Problem::invalid(faults));
             }
             let made = tx.say_all(&said.items, |tx, item| {
-                let GapAnswerItem { requirement, state, target_state, due_on, owner_id, note, .. } = item.clone();
+                let GapAnswerItem {
+                    requirement,
+                    state,
+                    target_state,
+                    due_on,
+                    owner_id,
+                    note,
+                    ..
+                } = item.clone();
                 let before = stored.get(&requirement).map(|(id, _)| *id);
-                let own = GapAnswer { assessment_id: assessment.spine.id, requirement, state, target_state, note };
-                answer(tx, &assessment, framework.as_deref(), before, own, (due_on, owner_id))
+                let own = GapAnswer {
+                    assessment_id: assessment.spine.id,
+                    requirement,
+                    state,
+                    target_state,
+                    note,
+                };
+                answer(
+                    tx,
+                    &assessment,
+                    framework.as_deref(),
+                    before,
+                    own,
+                    (due_on, owner_id),
+                )
             })?;
             made.try_map(|data| Answer::of(&GapAnswers { data }))
         })
@@ -182,7 +258,16 @@ fn answer(
     (due_on, owner): (Option<NaiveDate>, Option<String>),
 ) -> Result<Recorded<GapAnswerShown>> {
     let (requirement, scopes) = (own.requirement.clone(), assessment.links.many("scope_ids"));
-    let beside = [("scope_ids", json!(scopes)), ("due_on", json!(due_on)), ("owner_id", json!(owner))];
-    let beside = beside.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Ok(tx.say(stored, &requirement, own, beside)?.map(|record| shown(&record, framework)))
+    let beside = [
+        ("scope_ids", json!(scopes)),
+        ("due_on", json!(due_on)),
+        ("owner_id", json!(owner)),
+    ];
+    let beside = beside
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    Ok(tx
+        .say(stored, &requirement, own, beside)?
+        .map(|record| shown(&record, framework)))
 }

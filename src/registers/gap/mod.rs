@@ -1,8 +1,8 @@
-//! Gap assessments (ISO/IEC 27001:2022 9.1): for a framework and a scope, how far each requirement is met and what it should be, and how that moved.
+//! Gap assessments (ISO/IEC 27001:2022 9.1): for a framework and a scope, how far each requirement
+//! is met and what it should be, and how that moved.
 pub mod answers;
 pub mod give;
 
-use crate::registers::gap::answers::{GapState, GapTarget};
 use crate::access::Limits;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Problem, Result, VersionKey};
@@ -12,7 +12,11 @@ use crate::db::schema::{gap_answers as ga, gap_assessments as g, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::ask::Moments;
-use crate::records::{By, Condition, Kind, Part, Limit, Reader, Record, Resource, Row, SCOPED, Stateless, Stored, unasked};
+use crate::records::{
+    By, Condition, Kind, Limit, Part, Reader, Record, Resource, Row, SCOPED, Stateless, Stored,
+    unasked,
+};
+use crate::registers::gap::answers::{GapState, GapTarget};
 use actix_web::{HttpRequest, get};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
@@ -85,10 +89,30 @@ pub struct Said {
 
 impl GapSummary {
     /// Pure: in numbers; an answer about what the framework does not ask for does not count.
-    pub fn of<'a>(framework: Option<&Framework>, said: impl Iterator<Item = (&'a str, Said)>, today: NaiveDate) -> Self {
-        let wanted: BTreeSet<&str> = framework.into_iter().flat_map(|one| one.assessable()).map(|one| one.id.as_str()).collect();
-        let mut all = GapSummary { requirements: wanted.len() as i64, not_assessed: wanted.len() as i64, ..GapSummary::default() };
-        for (_, Said { state, target, due_on }) in said.filter(|(id, _)| wanted.contains(id)) {
+    pub fn of<'a>(
+        framework: Option<&Framework>,
+        said: impl Iterator<Item = (&'a str, Said)>,
+        today: NaiveDate,
+    ) -> Self {
+        let wanted: BTreeSet<&str> = framework
+            .into_iter()
+            .flat_map(|one| one.assessable())
+            .map(|one| one.id.as_str())
+            .collect();
+        let mut all = GapSummary {
+            requirements: wanted.len() as i64,
+            not_assessed: wanted.len() as i64,
+            ..GapSummary::default()
+        };
+        for (
+            _,
+            Said {
+                state,
+                target,
+                due_on,
+            },
+        ) in said.filter(|(id, _)| wanted.contains(id))
+        {
             all.not_assessed -= 1;
             *(match state {
                 GapState::NotAssessed => &mut all.not_assessed,
@@ -97,7 +121,10 @@ impl GapSummary {
                 GapState::Met => &mut all.met,
                 GapState::NotApplicable => &mut all.not_applicable,
             }) += 1;
-            let open = target.map_or(!matches!(state, GapState::Met | GapState::NotApplicable), |target| target.state() != state);
+            let open = target.map_or(
+                !matches!(state, GapState::Met | GapState::NotApplicable),
+                |target| target.state() != state,
+            );
             all.overdue += i64::from(open && due_on.is_some_and(|day| day < today));
         }
         all
@@ -113,14 +140,21 @@ impl Resource for GapAssessment {
         about: "Gap assessments: how far each requirement of a framework is met (9.1).",
         limited_by: &[
             SCOPED,
-            (Limit::Frameworks, By::Fact("its `framework`", of_frameworks)),
-            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+            (
+                Limit::Frameworks,
+                By::Fact("its `framework`", of_frameworks),
+            ),
+            (
+                Limit::Period,
+                By::ReadOnly("a period limits evidence alone"),
+            ),
         ],
         ..Kind::PLAIN
     };
     type State = Stateless;
     fn example() -> Value {
-        json!({"name": "Before the first audit", "description": "Interviews with the owners of the processes.", "framework": "iso-27001-2022", "due_on": "2027-01-31"})
+        json!({"name": "Before the first audit", "description": "Interviews with the owners of \
+            the processes.", "framework": "iso-27001-2022", "due_on": "2027-01-31"})
     }
     fn frameworks(&self) -> Vec<(String, &str)> {
         vec![("/framework".into(), self.framework.as_str())]
@@ -128,27 +162,56 @@ impl Resource for GapAssessment {
     fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
         let (tenant, seq, today) = (reader.tenant(), reader.moment.seq, reader.today);
         let ids: Vec<Id> = rows.iter().map(|row| row.id).collect();
-        let standing =
-            ga::table.inner_join(v::table.on(v::tenant_id.eq(ga::tenant_id).and(v::id.eq(ga::id)).and(v::version.eq(ga::version))));
-        let standing = standing.filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq_any(ids))).filter(at(seq));
-        let columns = (ga::assessment_id, ga::requirement, ga::state, ga::target_state, v::due_on);
+        let standing = ga::table.inner_join(
+            v::table.on(v::tenant_id
+                .eq(ga::tenant_id)
+                .and(v::id.eq(ga::id))
+                .and(v::version.eq(ga::version))),
+        );
+        let standing = standing
+            .filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq_any(ids)))
+            .filter(at(seq));
+        let columns = (
+            ga::assessment_id,
+            ga::requirement,
+            ga::state,
+            ga::target_state,
+            v::due_on,
+        );
         type Found = (Id, String, GapState, Option<GapTarget>, Option<NaiveDate>);
         let mut said: BTreeMap<Id, Vec<(String, Said)>> = BTreeMap::new();
-        for (id, requirement, state, target, due_on) in standing.select(columns).load::<Found>(reader.conn())? {
-            said.entry(id).or_default().push((requirement, Said { state, target, due_on }));
+        for (id, requirement, state, target, due_on) in
+            standing.select(columns).load::<Found>(reader.conn())?
+        {
+            said.entry(id).or_default().push((
+                requirement,
+                Said {
+                    state,
+                    target,
+                    due_on,
+                },
+            ));
         }
         let mut library = reader.library();
         let text = |row: &Row| {
             let against: Against = serde_json::from_str(&row.body).map_err(Problem::internal)?;
             let framework = library.framework(&against.framework)?;
-            let said = said.get(&row.id).into_iter().flatten().map(|(id, said)| (id.as_str(), *said));
-            let summary = serde_json::to_string(&GapSummary::of(framework.as_deref(), said, today)).map_err(Problem::internal)?;
+            let said = said
+                .get(&row.id)
+                .into_iter()
+                .flatten()
+                .map(|(id, said)| (id.as_str(), *said));
+            let summary = serde_json::to_string(&GapSummary::of(framework.as_deref(), said, today))
+                .map_err(Problem::internal)?;
             Ok(format!("\"summary\":{summary}"))
         };
         rows.iter().map(text).collect()
     }
     fn computed_schemas() -> Vec<(&'static str, Value)> {
-        vec![("summary", json!({"$ref": "#/components/schemas/GapSummary"}))]
+        vec![(
+            "summary",
+            json!({"$ref": "#/components/schemas/GapSummary"}),
+        )]
     }
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
         to.push((GapSummary::name().into(), GapSummary::schema()));
@@ -161,19 +224,46 @@ struct Against {
 
 /// Assessments of these frameworks.
 fn of_frameworks(limits: &Limits) -> Condition {
-    let own = g::table.filter(g::tenant_id.eq(v::tenant_id).and(g::id.eq(v::id)).and(g::version.eq(v::version)));
-    Box::new(exists(own.filter(g::framework.eq_any(limits.framework_slugs.clone()))))
+    let own = g::table.filter(
+        g::tenant_id
+            .eq(v::tenant_id)
+            .and(g::id.eq(v::id))
+            .and(g::version.eq(v::version)),
+    );
+    Box::new(exists(
+        own.filter(g::framework.eq_any(limits.framework_slugs.clone())),
+    ))
 }
 
 impl Stored for GapAssessment {
     type Filter = GapFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
-        let row = (g::tenant_id.eq(tenant), g::id.eq(id), g::version.eq(version), g::framework.eq(&record.own.framework));
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
+        let row = (
+            g::tenant_id.eq(tenant),
+            g::id.eq(id),
+            g::version.eq(version),
+            g::framework.eq(&record.own.framework),
+        );
         diesel::insert_into(g::table).values(row).execute(conn)
     }
     fn matching(filter: &GapFilter, _: &Moments) -> Condition {
-        let own = g::table.filter(g::tenant_id.eq(v::tenant_id).and(g::id.eq(v::id)).and(g::version.eq(v::version)));
-        Box::new(exists(own.filter(g::framework.eq_any(filter.framework.clone()).or(unasked(&filter.framework)))))
+        let own = g::table.filter(
+            g::tenant_id
+                .eq(v::tenant_id)
+                .and(g::id.eq(v::id))
+                .and(g::version.eq(v::version)),
+        );
+        Box::new(exists(
+            own.filter(
+                g::framework
+                    .eq_any(filter.framework.clone())
+                    .or(unasked(&filter.framework)),
+            ),
+        ))
     }
 }
 
@@ -199,41 +289,98 @@ pub struct GapProgress {
 ///
 /// A point for each day on which answers changed, against the framework as it stands.
 #[utoipa::path(operation_id = "getGapProgress", tag = "gap-assessments", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The gap assessment: its id or its code.", max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The series.", body = GapProgress), crate::http::describe::Unchanged, Refusals))]
+    params(("id" = String, Path, description = "The gap assessment: its id or its code.",
+        max_length = 64), crate::http::document::Past),
+    responses((status = 200, description = "The series.", body = GapProgress),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/gap-assessments/{id}/progress")]
-pub async fn progress(guard: Guard<Read<GapAssessment>>, at: At, request: HttpRequest) -> Result<Answer> {
+pub async fn progress(
+    guard: Guard<Read<GapAssessment>>,
+    at: At,
+    request: HttpRequest,
+) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &[])?, at.of(&GapAssessment::KIND)?);
     guard
         .view(then.as_of, move |reader| {
             let record = reader.load::<GapAssessment>(&selector, then.archived_too)?;
-            let (tenant, seq, zone, id) = (reader.tenant(), reader.moment.seq, reader.settings.zone, record.spine.id);
-            let versions =
-                ga::table.inner_join(v::table.on(v::tenant_id.eq(ga::tenant_id).and(v::id.eq(ga::id)).and(v::version.eq(ga::version))));
-            let versions = versions.filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq(id)).and(v::from_seq.le(seq)));
-            let columns = (ga::requirement, ga::state, ga::target_state, v::due_on, v::updated_at);
-            type Found = (String, GapState, Option<GapTarget>, Option<NaiveDate>, crate::core::Instant);
-            let found: Vec<Found> = versions.order(v::from_seq).select(columns).load(reader.conn())?;
+            let (tenant, seq, zone, id) = (
+                reader.tenant(),
+                reader.moment.seq,
+                reader.settings.zone,
+                record.spine.id,
+            );
+            let versions = ga::table.inner_join(
+                v::table.on(v::tenant_id
+                    .eq(ga::tenant_id)
+                    .and(v::id.eq(ga::id))
+                    .and(v::version.eq(ga::version))),
+            );
+            let versions = versions.filter(
+                ga::tenant_id
+                    .eq(tenant)
+                    .and(ga::assessment_id.eq(id))
+                    .and(v::from_seq.le(seq)),
+            );
+            let columns = (
+                ga::requirement,
+                ga::state,
+                ga::target_state,
+                v::due_on,
+                v::updated_at,
+            );
+            type Found = (
+                String,
+                GapState,
+                Option<GapTarget>,
+                Option<NaiveDate>,
+                crate::core::Instant,
+            );
+            let found: Vec<Found> = versions
+                .order(v::from_seq)
+                .select(columns)
+                .load(reader.conn())?;
             let framework = reader.library().framework(&record.own.framework)?;
             let changes = found
                 .into_iter()
-                .map(|(requirement, state, target, due_on, at)| (at.day(zone), requirement, Said { state, target, due_on }));
-            Answer::of(&GapProgress { assessment_id: id, data: series(framework.as_deref(), changes.collect()) })
+                .map(|(requirement, state, target, due_on, at)| {
+                    (
+                        at.day(zone),
+                        requirement,
+                        Said {
+                            state,
+                            target,
+                            due_on,
+                        },
+                    )
+                });
+            Answer::of(&GapProgress {
+                assessment_id: id,
+                data: series(framework.as_deref(), changes.collect()),
+            })
         })
         .await
 }
 
 /// Pure: the days and how each ended.
 fn series(framework: Option<&Framework>, changes: Vec<(NaiveDate, String, Said)>) -> Vec<GapPoint> {
-    let days: Vec<NaiveDate> = changes.iter().map(|(day, ..)| *day).collect::<BTreeSet<_>>().into_iter().collect();
+    let days: Vec<NaiveDate> = changes
+        .iter()
+        .map(|(day, ..)| *day)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
     let skipped = days.len().saturating_sub(1000);
-    let (mut standing, mut rest): (BTreeMap<String, Said>, _) = (BTreeMap::new(), changes.into_iter().peekable());
+    let (mut standing, mut rest): (BTreeMap<String, Said>, _) =
+        (BTreeMap::new(), changes.into_iter().peekable());
     let point = |on: NaiveDate| {
         while let Some((_, requirement, said)) = rest.next_if(|(day, ..)| *day <= on) {
             standing.insert(requirement, said);
         }
         let said = standing.iter().map(|(id, said)| (id.as_str(), *said));
-        GapPoint { on, summary: GapSummary::of(framework, said, on) }
+        GapPoint {
+            on,
+            summary: GapSummary::of(framework, said, on),
+        }
     };
     days.into_iter().map(point).skip(skipped).collect()
 }
@@ -255,8 +402,14 @@ mod tests {
     #[test]
     fn each_day_ends_as_its_last_answers_say() {
         let day = |text: &str| text.parse::<NaiveDate>().unwrap_or_else(|e| panic!("{e}"));
-        let said = |state| Said { state, target: Some(GapTarget::Met), due_on: Some(day("2026-03-02")) };
-        let change = |on: &str, requirement: &str, state| (day(on), format!("nis2-art21:{requirement}"), said(state));
+        let said = |state| Said {
+            state,
+            target: Some(GapTarget::Met),
+            due_on: Some(day("2026-03-02")),
+        };
+        let change = |on: &str, requirement: &str, state| {
+            (day(on), format!("nis2-art21:{requirement}"), said(state))
+        };
         let all = series(
             crate::core::catalogue::framework("nis2-art21").map(|found| &**found),
             vec![
@@ -279,8 +432,14 @@ mod tests {
         assert_eq!(
             all,
             [
-                GapPoint { on: day("2026-03-01"), summary: of(8, 1, 1, 0, 0) },
-                GapPoint { on: day("2026-03-04"), summary: of(8, 1, 0, 1, 1) }
+                GapPoint {
+                    on: day("2026-03-01"),
+                    summary: of(8, 1, 1, 0, 0)
+                },
+                GapPoint {
+                    on: day("2026-03-04"),
+                    summary: of(8, 1, 0, 1, 1)
+                }
             ]
         );
     }

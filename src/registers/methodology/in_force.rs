@@ -1,13 +1,16 @@
-//! Which risk methodology scores which risks (ISO/IEC 27001:2022 6.1.2): at most one is in force for the whole organization, and at most one for
-//! each scope that it names. A scope's own comes first; risks without a scope have the organization's.
-use crate::registers::methodology::RiskMethodology;
-use crate::registers::risk::Risk;
+//! Which risk methodology scores which risks (ISO/IEC 27001:2022 6.1.2): at most one is in force
+//! for the whole organization, and at most one for each scope that it names. A scope's own comes
+//! first; risks without a scope have the organization's.
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::db::dialect::at;
-use crate::db::schema::{ledger_entries as e, links as l, risk_methodologies as m, risks as r, versions as v};
+use crate::db::schema::{
+    ledger_entries as e, links as l, risk_methodologies as m, risks as r, versions as v,
+};
 use crate::http::transit::Said;
 use crate::records::history::Entry;
 use crate::records::{Covers, Reader, Record, Resource, Selector, Tx, Writing};
+use crate::registers::methodology::RiskMethodology;
+use crate::registers::risk::Risk;
 use diesel::prelude::*;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,25 +24,57 @@ pub struct InForce(Vec<Record<RiskMethodology>>);
 impl InForce {
     /// Found by the records (there are few), never by walking the ledger.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let (tenant, seq, kind) = (reader.tenant(), reader.moment.seq, RiskMethodology::KIND.name);
-        let own = m::table.inner_join(v::table.on(v::tenant_id.eq(m::tenant_id).and(v::id.eq(m::id)).and(v::version.eq(m::version))));
-        let own = own.filter(v::tenant_id.eq(tenant).and(v::kind.eq(kind)).and(v::archived_at.is_null())).filter(at(seq));
-        let standing: Vec<Id> = own.filter(m::revision_in_force.is_not_null()).select(v::id).order(v::number).load(reader.conn())?;
-        let approved = e::table.filter(e::tenant_id.eq(tenant).and(e::kind.eq(kind)).and(e::record_id.eq_any(&standing)));
+        let (tenant, seq, kind) = (
+            reader.tenant(),
+            reader.moment.seq,
+            RiskMethodology::KIND.name,
+        );
+        let own = m::table.inner_join(
+            v::table.on(v::tenant_id
+                .eq(m::tenant_id)
+                .and(v::id.eq(m::id))
+                .and(v::version.eq(m::version))),
+        );
+        let own = own
+            .filter(
+                v::tenant_id
+                    .eq(tenant)
+                    .and(v::kind.eq(kind))
+                    .and(v::archived_at.is_null()),
+            )
+            .filter(at(seq));
+        let standing: Vec<Id> = own
+            .filter(m::revision_in_force.is_not_null())
+            .select(v::id)
+            .order(v::number)
+            .load(reader.conn())?;
+        let approved = e::table.filter(
+            e::tenant_id
+                .eq(tenant)
+                .and(e::kind.eq(kind))
+                .and(e::record_id.eq_any(&standing)),
+        );
         let approved = approved.filter(e::action.eq("approve"));
         let all: Vec<Entry> = approved.select(Entry::as_select()).load(reader.conn())?;
         let newest = |id: Id| {
-            let of_it = all.iter().filter(|entry| entry.record_id == id && entry.seq <= seq);
+            let of_it = all
+                .iter()
+                .filter(|entry| entry.record_id == id && entry.seq <= seq);
             let entry = of_it.max_by_key(|entry| entry.seq);
             entry.map(Entry::record).transpose()
         };
-        let found = standing.into_iter().map(newest).collect::<Result<Vec<_>>>()?;
+        let found = standing
+            .into_iter()
+            .map(newest)
+            .collect::<Result<Vec<_>>>()?;
         Ok(InForce(found.into_iter().flatten().collect()))
     }
     /// Those that this caller sees, for what is shown; what scores a risk is looked for among all.
     pub fn seen(reader: &mut Reader<'_>) -> Result<Self> {
         let InForce(mut all) = InForce::read(reader)?;
-        let seen = v::table.filter(reader.seen(RiskMethodology::KIND.name)).select(v::id);
+        let seen = v::table
+            .filter(reader.seen(RiskMethodology::KIND.name))
+            .select(v::id);
         let seen: Vec<Id> = seen.load(reader.conn())?;
         all.retain(|one| seen.contains(&one.spine.id));
         Ok(InForce(all))
@@ -56,28 +91,38 @@ impl InForce {
     pub fn whole(&self) -> Option<&Record<RiskMethodology>> {
         self.0.iter().find(|one| named(one).is_empty())
     }
-    /// That of a record in these scopes: their own (where they have several, that of the lowest code), else the organization's.
+    /// That of a record in these scopes: their own (where they have several, that of the lowest
+    /// code), else the organization's.
     pub fn of(&self, scopes: &[Id]) -> Option<&Record<RiskMethodology>> {
-        self.0.iter().find(|one| named(one).iter().any(|scope| scopes.contains(scope))).or_else(|| self.whole())
+        self.0
+            .iter()
+            .find(|one| named(one).iter().any(|scope| scopes.contains(scope)))
+            .or_else(|| self.whole())
     }
     /// Does any scope have one of its own?
     pub fn divided(&self) -> bool {
         self.0.iter().any(|one| !named(one).is_empty())
     }
-    /// The levels that risks of a scope and of the whole organization can have, or all; with no risk yet.
+    /// The levels that risks of a scope and of the whole organization can have, or all; with no
+    /// risk yet.
     pub fn levels(&self, scope: Option<Id>) -> BTreeMap<String, i64> {
         let here: Vec<&Record<RiskMethodology>> = match scope {
             Some(scope) => self.of(&[scope]).into_iter().chain(self.whole()).collect(),
             None => self.all().collect(),
         };
-        here.into_iter().flat_map(|method| &method.own.levels).map(|level| (level.slug.clone(), 0)).collect()
+        here.into_iter()
+            .flat_map(|method| &method.own.levels)
+            .map(|level| (level.slug.clone(), 0))
+            .collect()
     }
     /// Those that are in force where this one would be.
     fn rivals(&self, of: &Record<RiskMethodology>) -> Vec<&Record<RiskMethodology>> {
         let mine = named(of);
         let same = |one: &&Record<RiskMethodology>| {
             let theirs = named(one);
-            one.spine.id != of.spine.id && (mine.is_empty() && theirs.is_empty() || mine.iter().any(|scope| theirs.contains(scope)))
+            one.spine.id != of.spine.id
+                && (mine.is_empty() && theirs.is_empty()
+                    || mine.iter().any(|scope| theirs.contains(scope)))
         };
         self.0.iter().filter(same).collect()
     }
@@ -98,21 +143,40 @@ fn named(of: &Record<RiskMethodology>) -> &[Id] {
 
 /// The methodology that scores this risk; 409 where none is in force for it.
 pub fn of_risk(reader: &mut Reader<'_>, risk: &Record<Risk>) -> Result<Record<RiskMethodology>> {
-    InForce::read(reader)?.of(risk.links.many("scope_ids")).cloned().ok_or_else(none)
+    InForce::read(reader)?
+        .of(risk.links.many("scope_ids"))
+        .cloned()
+        .ok_or_else(none)
 }
 /// 409: nothing to score with.
 pub fn none() -> Problem {
-    Problem::new(Code::IllegalTransition, "No risk methodology is in force for this risk; approve one first.")
+    Problem::new(
+        Code::IllegalTransition,
+        "No risk methodology is in force for this risk; approve one first.",
+    )
 }
 
 /// The scopes of every record of a kind that has some.
 pub fn scopes_of(reader: &mut Reader<'_>, kind: &'static str) -> Result<BTreeMap<Id, Vec<Id>>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let scoped = l::table.inner_join(v::table.on(v::tenant_id.eq(l::tenant_id).and(v::id.eq(l::from_id))));
-    let scoped = scoped.filter(l::tenant_id.eq(tenant).and(l::relation.eq("scope_ids")).and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)));
-    let pairs: Vec<(Id, Id)> = scoped.filter(v::kind.eq(kind)).filter(at(seq)).select((l::from_id, l::to_id)).load(reader.conn())?;
+    let scoped =
+        l::table.inner_join(v::table.on(v::tenant_id.eq(l::tenant_id).and(v::id.eq(l::from_id))));
+    let scoped = scoped.filter(
+        l::tenant_id
+            .eq(tenant)
+            .and(l::relation.eq("scope_ids"))
+            .and(l::from_seq.le(seq))
+            .and(l::to_seq.gt(seq)),
+    );
+    let pairs: Vec<(Id, Id)> = scoped
+        .filter(v::kind.eq(kind))
+        .filter(at(seq))
+        .select((l::from_id, l::to_id))
+        .load(reader.conn())?;
     let mut all: BTreeMap<Id, Vec<Id>> = BTreeMap::new();
-    pairs.into_iter().for_each(|(from, to)| all.entry(from).or_default().push(to));
+    pairs
+        .into_iter()
+        .for_each(|(from, to)| all.entry(from).or_default().push(to));
     Ok(all)
 }
 
@@ -122,12 +186,33 @@ fn uncovered(reader: &mut Reader<'_>, by: &InForce) -> Result<BTreeSet<Id>> {
         return Ok(BTreeSet::new());
     }
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let own = r::table.inner_join(v::table.on(v::tenant_id.eq(r::tenant_id).and(v::id.eq(r::id)).and(v::version.eq(r::version))));
-    let own = own.filter(v::tenant_id.eq(tenant).and(v::kind.eq(Risk::KIND.name)).and(v::archived_at.is_null())).filter(at(seq));
-    let own = own.filter(v::status.eq("open").and(r::current_level.is_not_null().or(r::inherent_level.is_not_null())));
+    let own = r::table.inner_join(
+        v::table.on(v::tenant_id
+            .eq(r::tenant_id)
+            .and(v::id.eq(r::id))
+            .and(v::version.eq(r::version))),
+    );
+    let own = own
+        .filter(
+            v::tenant_id
+                .eq(tenant)
+                .and(v::kind.eq(Risk::KIND.name))
+                .and(v::archived_at.is_null()),
+        )
+        .filter(at(seq));
+    let own = own.filter(
+        v::status.eq("open").and(
+            r::current_level
+                .is_not_null()
+                .or(r::inherent_level.is_not_null()),
+        ),
+    );
     let scored: Vec<Id> = own.select(v::id).load(reader.conn())?;
     let scopes = scopes_of(reader, Risk::KIND.name)?;
-    let covered = |id: &Id| by.of(scopes.get(id).map(Vec::as_slice).unwrap_or_default()).is_some();
+    let covered = |id: &Id| {
+        by.of(scopes.get(id).map(Vec::as_slice).unwrap_or_default())
+            .is_some()
+    };
     Ok(scored.into_iter().filter(|id| !covered(id)).collect())
 }
 
@@ -135,26 +220,38 @@ fn uncovered(reader: &mut Reader<'_>, by: &InForce) -> Result<BTreeSet<Id>> {
 fn still_covered(tx: &mut Writing<'_>, before: &InForce, after: &InForce) -> Result<()> {
     let mut reader = tx.reader();
     let already = uncovered(&mut reader, before)?;
-    let left: Vec<Id> = uncovered(&mut reader, after)?.difference(&already).copied().collect();
+    let left: Vec<Id> = uncovered(&mut reader, after)?
+        .difference(&already)
+        .copied()
+        .collect();
     if left.is_empty() {
         return Ok(());
     }
     let shown = reader.refs(left.get(..10).unwrap_or(&left))?;
-    let risks = if left.len() == 1 { "1 assessed risk".to_owned() } else { format!("{} assessed risks", left.len()) };
-    let detail = format!("{risks} would be left without a methodology. Approve another one for them, and name this one in `replaces`.");
+    let risks = if left.len() == 1 {
+        "1 assessed risk".to_owned()
+    } else {
+        format!("{} assessed risks", left.len())
+    };
+    let detail = format!(
+        "{risks} would be left without a methodology. Approve another one for them, and name this \
+            one in `replaces`."
+    );
     Err(Problem::new(Code::InUse, detail).needed_by(shown.into_iter().map(|(_, found)| found.code)))
 }
 
 /// What is said with the approval of a methodology.
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = MethodologyApproval, example = json!({"comment": "As decided in the ISMS meeting.", "replaces": "MET-1"}))]
+#[schema(as = MethodologyApproval, example = json!({"comment": "As decided in the ISMS meeting.",
+    "replaces": "MET-1"}))]
 pub struct Approval {
     /// Why; it stands in the history.
     #[validate(length(max = 2000))]
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
-    /// The methodology that is in force for the same scopes, or for the whole organization: its id or its code. It is retired in the same step.
+    /// The methodology that is in force for the same scopes, or for the whole organization: its id
+    /// or its code. It is retired in the same step.
     #[validate(length(min = 1, max = 64))]
     #[schema(min_length = 1, max_length = 64)]
     pub replaces: Option<String>,
@@ -166,7 +263,11 @@ impl Said for Approval {
 }
 
 /// Makes room for a methodology that is about to be in force: retires the one that it replaces.
-pub fn replace<P: Covers<RiskMethodology>>(tx: &mut Tx<'_, P>, new: &Record<RiskMethodology>, replaces: Option<&str>) -> Result<()> {
+pub fn replace<P: Covers<RiskMethodology>>(
+    tx: &mut Tx<'_, P>,
+    new: &Record<RiskMethodology>,
+    replaces: Option<&str>,
+) -> Result<()> {
     let before = InForce::read(&mut tx.reader())?;
     let rivals = before.rivals(new);
     let mut rest: Vec<&str> = rivals.iter().map(|one| one.spine.code.as_str()).collect();
@@ -176,15 +277,31 @@ pub fn replace<P: Covers<RiskMethodology>>(tx: &mut Tx<'_, P>, new: &Record<Risk
     }
     if let Some(first) = rest.first() {
         let (all, mine) = (rest.join(", "), named(new).is_empty());
-        let place = if mine { "the whole organization" } else { "the same scope" };
+        let place = if mine {
+            "the whole organization"
+        } else {
+            "the same scope"
+        };
         let detail = match replaced {
             None if rest.len() == 1 => {
-                format!("{first} is in force for {place}. Send `\"replaces\": \"{first}\"` to retire it in the same step.")
+                format!(
+                    "{first} is in force for {place}. Send `\"replaces\": \"{first}\"` to retire \
+                        it in the same step."
+                )
             }
-            _ => format!("{all} are in force for {place}. One approval replaces one methodology: retire the others first."),
+            _ => format!(
+                "{all} are in force for {place}. One approval replaces one methodology: retire \
+                    the others first."
+            ),
         };
-        let missing = Invalid::body("/replaces", "required", format!("{all}: in force for {place}"));
-        return Err(Problem::new(Code::Conflict, detail).listing(vec![missing]).needed_by(rest.iter().map(|code| (*code).to_owned())));
+        let missing = Invalid::body(
+            "/replaces",
+            "required",
+            format!("{all}: in force for {place}"),
+        );
+        return Err(Problem::new(Code::Conflict, detail)
+            .listing(vec![missing])
+            .needed_by(rest.iter().map(|code| (*code).to_owned())));
     }
     let replaced = replaced.map(|one| one.spine.id);
     let mut after = before.clone().without(new.spine.id).with(new.clone());
@@ -193,7 +310,9 @@ pub fn replace<P: Covers<RiskMethodology>>(tx: &mut Tx<'_, P>, new: &Record<Risk
     }
     still_covered(tx, &before, &after)?;
     if let Some(id) = replaced {
-        let stored = tx.reader().load::<RiskMethodology>(&Selector::Id(id), false)?;
+        let stored = tx
+            .reader()
+            .load::<RiskMethodology>(&Selector::Id(id), false)?;
         let mut gone = stored.clone();
         gone.spine.status = "retired".to_owned();
         out_of_force(&mut gone);
@@ -203,13 +322,23 @@ pub fn replace<P: Covers<RiskMethodology>>(tx: &mut Tx<'_, P>, new: &Record<Risk
 }
 
 /// The methodology that `replaces` names, among those that are in the way.
-fn chosen<'a>(rivals: &[&'a Record<RiskMethodology>], text: &str) -> Result<&'a Record<RiskMethodology>> {
-    let fits = |one: &&&Record<RiskMethodology>| match Selector::parse(text, RiskMethodology::KIND.name) {
-        Some(Selector::Id(id)) => one.spine.id == id,
-        Some(Selector::Number(_, number)) => one.spine.number == number,
-        None => false,
+fn chosen<'a>(
+    rivals: &[&'a Record<RiskMethodology>],
+    text: &str,
+) -> Result<&'a Record<RiskMethodology>> {
+    let fits =
+        |one: &&&Record<RiskMethodology>| match Selector::parse(text, RiskMethodology::KIND.name) {
+            Some(Selector::Id(id)) => one.spine.id == id,
+            Some(Selector::Number(_, number)) => one.spine.number == number,
+            None => false,
+        };
+    let none = || {
+        Problem::invalid_one(
+            "/replaces",
+            "not_in_force",
+            "name a methodology that is in force for the same scopes",
+        )
     };
-    let none = || Problem::invalid_one("/replaces", "not_in_force", "name a methodology that is in force for the same scopes");
     rivals.iter().find(fits).copied().ok_or_else(none)
 }
 

@@ -1,16 +1,19 @@
-//! Risk methodology (ISO/IEC 27001:2022 6.1.2): scales for likelihood and impact, the matrix of levels, and what each level means: acceptable or
-//! not, who may accept, how often to look again. Every score names the revision that it was made with and is never rewritten.
+//! Risk methodology (ISO/IEC 27001:2022 6.1.2): scales for likelihood and impact, the matrix of
+//! levels, and what each level means: acceptable or not, who may accept, how often to look again.
+//! Every score names the revision that it was made with and is never rewritten.
 pub mod in_force;
 pub mod steps;
 
-use crate::registers::revision;
-use crate::registers::revision::Revised;
 use crate::access::ActorKind;
 use crate::core::{Invalid, Problem, Result, VersionKey};
 use crate::db::Conn;
 use crate::db::schema::{risk_methodologies as m, versions as v};
 use crate::records::ask::Moments;
-use crate::records::{By, Condition, Kind, Part, Limit, Reader, Record, Resource, Row, SCOPED, Stored, unasked};
+use crate::records::{
+    By, Condition, Kind, Limit, Part, Reader, Record, Resource, Row, SCOPED, Stored, unasked,
+};
+use crate::registers::revision;
+use crate::registers::revision::Revised;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -70,13 +73,32 @@ pub struct Level {
 
 fn slug(text: &str) -> Result<(), validator::ValidationError> {
     let formed = text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    if formed { Ok(()) } else { Err(crate::records::spine::fault("slug", "lower-case letters, digits and _ are needed")) }
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if formed {
+        Ok(())
+    } else {
+        Err(crate::records::spine::fault(
+            "slug",
+            "lower-case letters, digits and _ are needed",
+        ))
+    }
 }
 fn colour(text: &str) -> Result<(), validator::ValidationError> {
     let digits = text.strip_prefix('#').unwrap_or_default();
-    let formed = digits.len() == 6 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    if formed { Ok(()) } else { Err(crate::records::spine::fault("colour", "a colour is written #rrggbb in lower case")) }
+    let formed = digits.len() == 6
+        && digits
+            .bytes()
+            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if formed {
+        Ok(())
+    } else {
+        Err(crate::records::spine::fault(
+            "colour",
+            "a colour is written #rrggbb in lower case",
+        ))
+    }
 }
 
 /// What clients say about a risk methodology. What is left out is taken from the default 5 × 5.
@@ -114,7 +136,14 @@ pub struct RiskMethodology {
 }
 
 fn scale(labels: [(&str, &str); 5]) -> Vec<Step> {
-    (1..).zip(labels).map(|(value, (label, criteria))| Step { value, label: label.into(), criteria: criteria.into() }).collect()
+    (1..)
+        .zip(labels)
+        .map(|(value, (label, criteria))| Step {
+            value,
+            label: label.into(),
+            criteria: criteria.into(),
+        })
+        .collect()
 }
 fn likelihoods() -> Vec<Step> {
     scale([
@@ -135,19 +164,27 @@ fn impacts() -> Vec<Step> {
     ])
 }
 fn levels() -> Vec<Level> {
-    let level = |slug: &str, name: &str, acceptable, accept_by, review_every_days, colour: &str| Level {
-        slug: slug.into(),
-        name: name.into(),
-        acceptable,
-        accept_by,
-        review_every_days,
-        colour: colour.into(),
-    };
+    let level =
+        |slug: &str, name: &str, acceptable, accept_by, review_every_days, colour: &str| Level {
+            slug: slug.into(),
+            name: name.into(),
+            acceptable,
+            accept_by,
+            review_every_days,
+            colour: colour.into(),
+        };
     vec![
         level("low", "Low", true, AcceptBy::Owner, 365, "#2e7d32"),
         level("medium", "Medium", false, AcceptBy::Manager, 180, "#f9a825"),
         level("high", "High", false, AcceptBy::Approver, 90, "#ef6c00"),
-        level("critical", "Critical", false, AcceptBy::Approver, 30, "#c62828"),
+        level(
+            "critical",
+            "Critical",
+            false,
+            AcceptBy::Approver,
+            30,
+            "#c62828",
+        ),
     ]
 }
 fn five_by_five() -> Vec<Vec<String>> {
@@ -157,7 +194,13 @@ fn five_by_five() -> Vec<Vec<String>> {
         10..=15 => "high",
         _ => "critical",
     };
-    (1..=5).map(|likelihood| (1..=5).map(|impact| level(likelihood * impact).to_owned()).collect()).collect()
+    (1..=5)
+        .map(|likelihood| {
+            (1..=5)
+                .map(|impact| level(likelihood * impact).to_owned())
+                .collect()
+        })
+        .collect()
 }
 
 impl RiskMethodology {
@@ -179,14 +222,22 @@ impl RiskMethodology {
             let ranks: Vec<i32> = row.iter().map(|slug| self.rank(slug)).collect();
             let mut left = 0;
             for (k, rank) in ranks.iter().enumerate() {
-                let falls = match (*rank < left, above.get(k).is_some_and(|before| rank < before)) {
+                let falls = match (
+                    *rank < left,
+                    above.get(k).is_some_and(|before| rank < before),
+                ) {
                     (true, _) => Some("impact"),
                     (_, true) => Some("likelihood"),
                     _ => None,
                 };
                 left = *rank;
-                let words = |axis: &str| format!("a lower level than for the lower {axis} beside it");
-                faults.extend(falls.map(|axis| Invalid::body(format!("/matrix/{n}/{k}"), "falls", words(axis))));
+                let words =
+                    |axis: &str| format!("a lower level than for the lower {axis} beside it");
+                faults.extend(
+                    falls.map(|axis| {
+                        Invalid::body(format!("/matrix/{n}/{k}"), "falls", words(axis))
+                    }),
+                );
             }
             above = ranks;
         }
@@ -195,15 +246,28 @@ impl RiskMethodology {
     /// Where nothing is unacceptable, nothing is evaluated.
     fn boundless(&self) -> Option<Invalid> {
         if self.levels.iter().all(|level| level.acceptable) {
-            return Some(Invalid::body("/levels", "all_acceptable", "at least one level must not be acceptable"));
+            return Some(Invalid::body(
+                "/levels",
+                "all_acceptable",
+                "at least one level must not be acceptable",
+            ));
         }
         let reached = |slug: &String| self.named(slug).is_some_and(|level| !level.acceptable);
         let none = !self.matrix.iter().flatten().any(reached);
-        none.then(|| Invalid::body("/matrix", "all_acceptable", "at least one pair must have a level that is not acceptable"))
+        none.then(|| {
+            Invalid::body(
+                "/matrix",
+                "all_acceptable",
+                "at least one pair must have a level that is not acceptable",
+            )
+        })
     }
     /// The place of a level among the levels, 1 the lowest.
     pub fn rank(&self, slug: &str) -> i32 {
-        (1..).zip(&self.levels).find(|(_, level)| level.slug == slug).map_or(0, |(rank, _)| rank)
+        (1..)
+            .zip(&self.levels)
+            .find(|(_, level)| level.slug == slug)
+            .map_or(0, |(rank, _)| rank)
     }
 }
 
@@ -227,46 +291,104 @@ impl Resource for RiskMethodology {
         initial: "draft",
         limited_by: &[
             SCOPED,
-            (Limit::Frameworks, By::ReadOnly("risks are assessed for the whole ISMS, whatever the framework")),
-            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+            (
+                Limit::Frameworks,
+                By::ReadOnly("risks are assessed for the whole ISMS, whatever the framework"),
+            ),
+            (
+                Limit::Period,
+                By::ReadOnly("a period limits evidence alone"),
+            ),
         ],
-        transitions: &[revision::SUBMIT, revision::APPROVE, revision::RETURN, revision::REVISE, revision::RETIRE],
+        transitions: &[
+            revision::SUBMIT,
+            revision::APPROVE,
+            revision::RETURN,
+            revision::REVISE,
+            revision::RETIRE,
+        ],
         done: &["retired"],
         reviewed: true,
         ..Kind::PLAIN
     };
     type State = Revised;
     fn example() -> Value {
-        json!({"name": "Risk methodology of operations", "description": "Workshops by asset and by scenario.", "impact_dimensions": ["financial", "legal"]})
+        json!({"name": "Risk methodology of operations", "description": "Workshops by asset and \
+            by scenario.", "impact_dimensions": ["financial", "legal"]})
     }
     fn faults(&self) -> Vec<Invalid> {
         let mut faults = Vec::new();
-        for (name, scale) in [("likelihood_scale", &self.likelihood_scale), ("impact_scale", &self.impact_scale)] {
+        for (name, scale) in [
+            ("likelihood_scale", &self.likelihood_scale),
+            ("impact_scale", &self.impact_scale),
+        ] {
             if (1..).zip(scale).any(|(n, step)| step.value != n) {
-                faults.push(Invalid::body(format!("/{name}"), "order", "the values are 1, 2, … in order"));
+                faults.push(Invalid::body(
+                    format!("/{name}"),
+                    "order",
+                    "the values are 1, 2, … in order",
+                ));
             }
         }
-        let shape = self.matrix.len() == self.likelihood_scale.len() && self.matrix.iter().all(|row| row.len() == self.impact_scale.len());
+        let shape = self.matrix.len() == self.likelihood_scale.len()
+            && self
+                .matrix
+                .iter()
+                .all(|row| row.len() == self.impact_scale.len());
         if !shape {
-            faults.push(Invalid::body("/matrix", "shape", "one row for each likelihood, with one level for each impact"));
+            faults.push(Invalid::body(
+                "/matrix",
+                "shape",
+                "one row for each likelihood, with one level for each impact",
+            ));
         }
-        let slugs: BTreeSet<&str> = self.levels.iter().map(|level| level.slug.as_str()).collect();
+        let slugs: BTreeSet<&str> = self
+            .levels
+            .iter()
+            .map(|level| level.slug.as_str())
+            .collect();
         if slugs.len() != self.levels.len() {
-            faults.push(Invalid::body("/levels", "twice", "each level has a slug of its own"));
+            faults.push(Invalid::body(
+                "/levels",
+                "twice",
+                "each level has a slug of its own",
+            ));
         }
-        if self.levels.iter().skip_while(|level| level.acceptable).any(|level| level.acceptable) {
-            faults.push(Invalid::body("/levels", "order", "the levels that meet the acceptance criteria come first"));
+        if self
+            .levels
+            .iter()
+            .skip_while(|level| level.acceptable)
+            .any(|level| level.acceptable)
+        {
+            faults.push(Invalid::body(
+                "/levels",
+                "order",
+                "the levels that meet the acceptance criteria come first",
+            ));
         }
         for (n, row) in self.matrix.iter().enumerate() {
-            let unknown = row.iter().enumerate().filter(|(_, slug)| !slugs.contains(slug.as_str()));
-            faults.extend(unknown.map(|(k, _)| Invalid::body(format!("/matrix/{n}/{k}"), "unknown_level", "there is no such level")));
+            let unknown = row
+                .iter()
+                .enumerate()
+                .filter(|(_, slug)| !slugs.contains(slug.as_str()));
+            faults.extend(unknown.map(|(k, _)| {
+                Invalid::body(
+                    format!("/matrix/{n}/{k}"),
+                    "unknown_level",
+                    "there is no such level",
+                )
+            }));
         }
         if faults.is_empty() && shape {
             faults.extend(self.falling());
             faults.extend(self.boundless());
         }
         let dimensions: BTreeSet<&String> = self.impact_dimensions.iter().collect();
-        if dimensions.len() != self.impact_dimensions.len() || dimensions.iter().any(|name| slug(name).is_err() || name.len() > 32) {
+        if dimensions.len() != self.impact_dimensions.len()
+            || dimensions
+                .iter()
+                .any(|name| slug(name).is_err() || name.len() > 32)
+        {
             faults.push(Invalid::body(
                 "/impact_dimensions",
                 "slug",
@@ -285,12 +407,19 @@ impl Resource for RiskMethodology {
         rows.iter().map(standing).collect()
     }
     fn computed_schemas() -> Vec<(&'static str, Value)> {
-        let in_force =
-            "Does it score risks now: those of its scopes, or without scopes those of the whole organization? A scope's own comes first.";
-        let adopted = "Did a person approve the revision in force? False for the built-in default, which nobody has approved, and while none is in force.";
+        let in_force = "Does it score risks now: those of its scopes, or without scopes those of \
+            the whole organization? A scope's own comes first.";
+        let adopted = "Did a person approve the revision in force? False for the built-in \
+            default, which nobody has approved, and while none is in force.";
         vec![
-            ("in_force", json!({"type": "boolean", "description": in_force})),
-            ("adopted", json!({"type": "boolean", "description": adopted})),
+            (
+                "in_force",
+                json!({"type": "boolean", "description": in_force}),
+            ),
+            (
+                "adopted",
+                json!({"type": "boolean", "description": adopted}),
+            ),
         ]
     }
 }
@@ -308,20 +437,50 @@ fn standing(row: &Row) -> Result<String> {
     }
     let seen: Seen = serde_json::from_str(&row.body).map_err(Problem::internal)?;
     let in_force = seen.revision_in_force.is_some() && !row.archived;
-    let adopted = in_force && seen.approved_by.is_some_and(|by| by.kind != ActorKind::System);
+    let adopted = in_force
+        && seen
+            .approved_by
+            .is_some_and(|by| by.kind != ActorKind::System);
     Ok(format!("\"adopted\":{adopted},\"in_force\":{in_force}"))
 }
 
 impl Stored for RiskMethodology {
     type Filter = MethodologyFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
-        let (state, key) = (&record.state, (m::tenant_id.eq(tenant), m::id.eq(id), m::version.eq(version)));
-        let row = (key, m::revision.eq(state.revision), m::revision_in_force.eq(state.revision_in_force));
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
+        let (state, key) = (
+            &record.state,
+            (
+                m::tenant_id.eq(tenant),
+                m::id.eq(id),
+                m::version.eq(version),
+            ),
+        );
+        let row = (
+            key,
+            m::revision.eq(state.revision),
+            m::revision_in_force.eq(state.revision_in_force),
+        );
         diesel::insert_into(m::table).values(row).execute(conn)
     }
     fn matching(filter: &MethodologyFilter, _: &Moments) -> Condition {
-        let own = m::table.filter(m::tenant_id.eq(v::tenant_id).and(m::id.eq(v::id)).and(m::version.eq(v::version)));
-        Box::new(exists(own.filter(m::revision_in_force.is_not_null().eq_any(filter.in_force.clone()).or(unasked(&filter.in_force)))))
+        let own = m::table.filter(
+            m::tenant_id
+                .eq(v::tenant_id)
+                .and(m::id.eq(v::id))
+                .and(m::version.eq(v::version)),
+        );
+        Box::new(exists(
+            own.filter(
+                m::revision_in_force
+                    .is_not_null()
+                    .eq_any(filter.in_force.clone())
+                    .or(unasked(&filter.in_force)),
+            ),
+        ))
     }
 }
 
@@ -339,18 +498,44 @@ mod tests {
         assert!(method.faults().is_empty());
         let level = |l, i| method.level(l, i).map(|level| level.slug.as_str());
         assert_eq!(
-            (level(1, 4), level(1, 5), level(3, 3), level(2, 5), level(3, 5), level(4, 4), level(4, 5)),
-            (Some("low"), Some("medium"), Some("medium"), Some("high"), Some("high"), Some("critical"), Some("critical"))
+            (
+                level(1, 4),
+                level(1, 5),
+                level(3, 3),
+                level(2, 5),
+                level(3, 5),
+                level(4, 4),
+                level(4, 5)
+            ),
+            (
+                Some("low"),
+                Some("medium"),
+                Some("medium"),
+                Some("high"),
+                Some("high"),
+                Some("critical"),
+                Some("critical")
+            )
         );
         assert_eq!((level(0, 1), level(6, 1), level(1, 6)), (None, None, None));
     }
 
     #[test]
     fn a_matrix_has_a_known_level_for_each_pair() {
-        let bad = RiskMethodology { matrix: vec![vec!["low".into(); 5]; 4], ..default() };
-        assert_eq!(bad.faults().first().map(|f| f.pointer.clone()), Some("/matrix".into()));
+        let bad = RiskMethodology {
+            matrix: vec![vec!["low".into(); 5]; 4],
+            ..default()
+        };
+        assert_eq!(
+            bad.faults().first().map(|f| f.pointer.clone()),
+            Some("/matrix".into())
+        );
         let mut bad = default();
-        bad.matrix.iter_mut().for_each(|row| row.iter_mut().take(1).for_each(|level| *level = "none".into()));
+        bad.matrix.iter_mut().for_each(|row| {
+            row.iter_mut()
+                .take(1)
+                .for_each(|level| *level = "none".into())
+        });
         assert_eq!(bad.faults().len(), 5);
     }
 }

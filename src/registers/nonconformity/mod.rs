@@ -1,5 +1,6 @@
-//! Nonconformities (ISO/IEC 27001:2022 10.2): open → contained → analysed → action_planned → implemented → verified → closed. What did not help
-//! goes back to analysed, in the next iteration; whoever did the work does not verify it, and what changes after the verification is verified
+//! Nonconformities (ISO/IEC 27001:2022 10.2): open → contained → analysed → action_planned →
+//! implemented → verified → closed. What did not help goes back to analysed, in the next iteration;
+//! whoever did the work does not verify it, and what changes after the verification is verified
 //! again.
 pub mod rules;
 pub mod steps;
@@ -12,7 +13,8 @@ use crate::core::{Code, Instant, Problem, Result, VersionKey};
 use crate::db::{Conn, schema::nonconformities as n, schema::versions as v};
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Part, Limit, Record, Relation, Resource, SCOPED, Stored, Transition, Writing, unasked, unasked_flag,
+    By, Comment as Needs, Condition, Kind, Limit, Part, Record, Relation, Resource, SCOPED, Stored,
+    Transition, Writing, unasked, unasked_flag,
 };
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
@@ -23,7 +25,8 @@ use validator::Validate;
 
 crate::vocabulary! {
     /// How it was found.
-    pub enum IdentifiedThrough { Audit, Incident, Monitoring, Review, Violation, Complaint, Supplier }
+    pub enum IdentifiedThrough { Audit, Incident, Monitoring, Review, Violation, Complaint,
+        Supplier }
 }
 crate::vocabulary! {
     /// How bad it is.
@@ -88,7 +91,8 @@ pub struct Course {
     /// What was looked at to verify it, and what was found.
     #[schema(required, max_length = 2000)]
     pub verification: Option<String>,
-    /// What was done did not help: its cause has to be analysed again before anything else is planned.
+    /// What was done did not help: its cause has to be analysed again before anything else is
+    /// planned.
     pub analysis_due: bool,
     /// Who closed it.
     #[schema(required)]
@@ -115,7 +119,12 @@ impl Default for Course {
 impl Course {
     /// Nobody has verified it.
     pub fn unverified(&mut self) {
-        (self.effective, self.verified_by, self.verified_at, self.verification) = (None, None, None, None);
+        (
+            self.effective,
+            self.verified_by,
+            self.verified_at,
+            self.verification,
+        ) = (None, None, None, None);
     }
 }
 
@@ -136,20 +145,75 @@ pub struct NonconformityFilter {
     pub detected_on_before: Option<NaiveDate>,
 }
 
-/// The state machine. `verify` leads to verified when it helped; when it did not, [`rules::verified`] sends it back to analysed, and it
-/// is analysed again before it is planned.
+/// The state machine. `verify` leads to verified when it helped; when it did not,
+/// [`rules::verified`] sends it back to analysed, and it is analysed again before it is planned.
 const STATES: &[Transition] = &[
-    Transition { verb: "contain", from: &["open"], to: "contained", comment: Needs::Optional },
-    Transition { verb: "analyse", from: &["contained", "analysed"], to: "analysed", comment: Needs::Optional },
-    Transition { verb: "plan", from: &["analysed"], to: "action_planned", comment: Needs::Optional },
-    Transition { verb: "implement", from: &["action_planned"], to: "implemented", comment: Needs::Optional },
-    Transition { verb: "verify", from: &["implemented"], to: "verified", comment: Needs::Optional },
-    Transition { verb: "close", from: &["verified"], to: "closed", comment: Needs::Optional },
-    Transition { verb: "return", from: &["contained"], to: "open", comment: Needs::Required },
-    Transition { verb: "return", from: &["analysed"], to: "contained", comment: Needs::Required },
-    Transition { verb: "return", from: &["action_planned"], to: "analysed", comment: Needs::Required },
-    Transition { verb: "return", from: &["implemented"], to: "action_planned", comment: Needs::Required },
-    Transition { verb: "return", from: &["verified"], to: "implemented", comment: Needs::Required },
+    Transition {
+        verb: "contain",
+        from: &["open"],
+        to: "contained",
+        comment: Needs::Optional,
+    },
+    Transition {
+        verb: "analyse",
+        from: &["contained", "analysed"],
+        to: "analysed",
+        comment: Needs::Optional,
+    },
+    Transition {
+        verb: "plan",
+        from: &["analysed"],
+        to: "action_planned",
+        comment: Needs::Optional,
+    },
+    Transition {
+        verb: "implement",
+        from: &["action_planned"],
+        to: "implemented",
+        comment: Needs::Optional,
+    },
+    Transition {
+        verb: "verify",
+        from: &["implemented"],
+        to: "verified",
+        comment: Needs::Optional,
+    },
+    Transition {
+        verb: "close",
+        from: &["verified"],
+        to: "closed",
+        comment: Needs::Optional,
+    },
+    Transition {
+        verb: "return",
+        from: &["contained"],
+        to: "open",
+        comment: Needs::Required,
+    },
+    Transition {
+        verb: "return",
+        from: &["analysed"],
+        to: "contained",
+        comment: Needs::Required,
+    },
+    Transition {
+        verb: "return",
+        from: &["action_planned"],
+        to: "analysed",
+        comment: Needs::Required,
+    },
+    Transition {
+        verb: "return",
+        from: &["implemented"],
+        to: "action_planned",
+        comment: Needs::Required,
+    },
+    Transition {
+        verb: "return",
+        from: &["verified"],
+        to: "implemented",
+        comment: Needs::Required,
+    },
 ];
 
 impl Resource for Nonconformity {
@@ -162,22 +226,37 @@ impl Resource for Nonconformity {
         initial: "open",
         transitions: STATES,
         done: &["closed"],
-        relations: &[Relation::new("identified_in_id", ""), Relation::acyclic("recurrence_of_id", "nonconformity")],
+        relations: &[
+            Relation::new("identified_in_id", ""),
+            Relation::acyclic("recurrence_of_id", "nonconformity"),
+        ],
         cites: true,
-        limited_by: &[SCOPED, (Limit::Frameworks, By::Citations), (Limit::Period, By::ReadOnly("a period limits evidence alone"))],
+        limited_by: &[
+            SCOPED,
+            (Limit::Frameworks, By::Citations),
+            (
+                Limit::Period,
+                By::ReadOnly("a period limits evidence alone"),
+            ),
+        ],
         ..Kind::PLAIN
     };
     type State = Course;
     fn example() -> Value {
-        json!({"name": "Access of leavers not withdrawn", "description": "Two leavers still had access after a week.", "identified_through": "audit",
-            "severity": "minor", "requirements": ["iso-27001-2022:A.5.18"], "detected_on": "2026-11-02"})
+        json!({"name": "Access of leavers not withdrawn", "description": "Two leavers still had \
+            access after a week.", "identified_through": "audit",
+            "severity": "minor", "requirements": ["iso-27001-2022:A.5.18"],
+                "detected_on": "2026-11-02"})
     }
     fn rank(record: &Record<Self>) -> Option<i32> {
         Some(record.own.severity as i32)
     }
     fn changeable(record: &Record<Self>) -> Result<()> {
         match record.spine.status.as_str() {
-            "closed" => Err(Problem::new(Code::IllegalTransition, "What is closed stays as it is; record a recurrence.")),
+            "closed" => Err(Problem::new(
+                Code::IllegalTransition,
+                "What is closed stays as it is; record a recurrence.",
+            )),
             _ => Ok(()),
         }
     }
@@ -186,7 +265,12 @@ impl Resource for Nonconformity {
             rules::unverified(record);
         }
     }
-    fn permitted(tx: &mut Writing<'_>, before: Option<&Record<Self>>, _: &Record<Self>, action: &str) -> Result<()> {
+    fn permitted(
+        tx: &mut Writing<'_>,
+        before: Option<&Record<Self>>,
+        _: &Record<Self>,
+        action: &str,
+    ) -> Result<()> {
         match before {
             Some(before) if action == "update" => rules::raised(tx.caller(), before),
             _ => Ok(()),
@@ -199,16 +283,57 @@ impl Resource for Nonconformity {
 
 impl Stored for Nonconformity {
     type Filter = NonconformityFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
-        let (own, key) = (&record.own, (n::tenant_id.eq(tenant), n::id.eq(id), n::version.eq(version)));
-        let row = (key, n::identified_through.eq(own.identified_through), n::severity.eq(own.severity), n::detected_on.eq(own.detected_on));
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
+        let (own, key) = (
+            &record.own,
+            (
+                n::tenant_id.eq(tenant),
+                n::id.eq(id),
+                n::version.eq(version),
+            ),
+        );
+        let row = (
+            key,
+            n::identified_through.eq(own.identified_through),
+            n::severity.eq(own.severity),
+            n::detected_on.eq(own.detected_on),
+        );
         diesel::insert_into(n::table).values(row).execute(conn)
     }
     fn matching(filter: &NonconformityFilter, _: &Moments) -> Condition {
-        let own = n::table.filter(n::tenant_id.eq(v::tenant_id).and(n::id.eq(v::id)).and(n::version.eq(v::version)));
-        let own = own.filter(n::identified_through.eq_any(filter.identified_through.clone()).or(unasked(&filter.identified_through)));
-        let own = own.filter(n::severity.eq_any(filter.severity.clone()).or(unasked(&filter.severity)));
-        let own = own.filter(n::detected_on.nullable().ge(filter.detected_on_since).or(unasked_flag(&filter.detected_on_since)));
-        Box::new(exists(own.filter(n::detected_on.nullable().lt(filter.detected_on_before).or(unasked_flag(&filter.detected_on_before)))))
+        let own = n::table.filter(
+            n::tenant_id
+                .eq(v::tenant_id)
+                .and(n::id.eq(v::id))
+                .and(n::version.eq(v::version)),
+        );
+        let own = own.filter(
+            n::identified_through
+                .eq_any(filter.identified_through.clone())
+                .or(unasked(&filter.identified_through)),
+        );
+        let own = own.filter(
+            n::severity
+                .eq_any(filter.severity.clone())
+                .or(unasked(&filter.severity)),
+        );
+        let own = own.filter(
+            n::detected_on
+                .nullable()
+                .ge(filter.detected_on_since)
+                .or(unasked_flag(&filter.detected_on_since)),
+        );
+        Box::new(exists(
+            own.filter(
+                n::detected_on
+                    .nullable()
+                    .lt(filter.detected_on_before)
+                    .or(unasked_flag(&filter.detected_on_before)),
+            ),
+        ))
     }
 }

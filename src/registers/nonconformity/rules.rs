@@ -1,5 +1,5 @@
-//! The rules of a nonconformity's life: pure, but for the queries that find its actions, and it behind them.
-use crate::registers::nonconformity::{Course, Nonconformity};
+//! The rules of a nonconformity's life: pure, but for the queries that find its actions, and it
+//! behind them.
 use crate::access::{Actor, Caller, Role};
 use crate::core::{Code, Id, Problem, Result};
 use crate::db::among::among;
@@ -7,6 +7,7 @@ use crate::db::dialect::{OPEN, body_of};
 use crate::db::schema::{links as l, versions as v};
 use crate::records::{Covers, Record, Tx, Writing};
 use crate::registers::action::Action;
+use crate::registers::nonconformity::{Course, Nonconformity};
 use diesel::prelude::*;
 use std::collections::BTreeSet;
 
@@ -19,22 +20,54 @@ pub struct Led {
 /// The actions that a nonconformity led to.
 pub fn actions_of<P: Covers<Nonconformity>>(tx: &mut Tx<'_, P>, id: Id) -> Result<Vec<Led>> {
     let tenant = tx.caller().tenant;
-    let led = v::table.inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))));
-    let led = led.filter(v::tenant_id.eq(tenant).and(v::kind.eq("action")).and(v::archived_at.is_null()));
-    let led = led.filter(l::relation.eq("origin_id").and(l::to_id.eq(id)).and(l::to_seq.eq(OPEN)));
-    let statuses: Vec<String> = led.filter(v::to_seq.eq(OPEN)).select(v::status).load(tx.conn())?;
+    let led =
+        v::table.inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))));
+    let led = led.filter(
+        v::tenant_id
+            .eq(tenant)
+            .and(v::kind.eq("action"))
+            .and(v::archived_at.is_null()),
+    );
+    let led = led.filter(
+        l::relation
+            .eq("origin_id")
+            .and(l::to_id.eq(id))
+            .and(l::to_seq.eq(OPEN)),
+    );
+    let statuses: Vec<String> = led
+        .filter(v::to_seq.eq(OPEN))
+        .select(v::status)
+        .load(tx.conn())?;
     Ok(statuses.into_iter().map(|status| Led { status }).collect())
 }
 
 /// Every action that it ever led to, though it was archived or belongs to something else by now.
-pub fn ever_led<P: Covers<Nonconformity>>(tx: &mut Tx<'_, P>, id: Id) -> Result<Vec<Record<Action>>> {
+pub fn ever_led<P: Covers<Nonconformity>>(
+    tx: &mut Tx<'_, P>,
+    id: Id,
+) -> Result<Vec<Record<Action>>> {
     let tenant = tx.caller().tenant;
-    let led = l::table.filter(l::tenant_id.eq(tenant).and(l::to_id.eq(id)).and(l::relation.eq("origin_id")));
-    let led: BTreeSet<Id> = led.select(l::from_id).load(tx.conn())?.into_iter().collect();
+    let led = l::table.filter(
+        l::tenant_id
+            .eq(tenant)
+            .and(l::to_id.eq(id))
+            .and(l::relation.eq("origin_id")),
+    );
+    let led: BTreeSet<Id> = led
+        .select(l::from_id)
+        .load(tx.conn())?
+        .into_iter()
+        .collect();
     let led: Vec<Id> = led.into_iter().collect();
     let mut all = Vec::with_capacity(led.len());
     for some in led.chunks(500) {
-        let standing = v::table.filter(v::tenant_id.eq(tenant).and(among(v::id, some)).and(v::kind.eq("action")).and(v::to_seq.eq(OPEN)));
+        let standing = v::table.filter(
+            v::tenant_id
+                .eq(tenant)
+                .and(among(v::id, some))
+                .and(v::kind.eq("action"))
+                .and(v::to_seq.eq(OPEN)),
+        );
         let images: Vec<(i16, String)> = standing.select((v::schema, body_of())).load(tx.conn())?;
         for (schema, body) in images {
             all.push(Record::of_image(schema, &body, None)?);
@@ -43,13 +76,25 @@ pub fn ever_led<P: Covers<Nonconformity>>(tx: &mut Tx<'_, P>, id: Id) -> Result<
     Ok(all)
 }
 
-/// Those of these nonconformities that are verified have to be verified again: something that they led to has changed.
+/// Those of these nonconformities that are verified have to be verified again: something that they
+/// led to has changed.
 pub fn unverify(tx: &mut Writing<'_>, origins: &BTreeSet<Id>) -> Result<()> {
     let tenant = tx.caller().tenant;
     for id in origins {
-        let standing = v::table.filter(v::tenant_id.eq(tenant).and(v::id.eq(*id)).and(v::kind.eq("nonconformity")).and(v::to_seq.eq(OPEN)));
-        let standing = standing.filter(v::status.eq("verified")).select((v::schema, body_of()));
-        let Some((schema, body)) = standing.get_result::<(i16, String)>(tx.conn()).optional()? else { continue };
+        let standing = v::table.filter(
+            v::tenant_id
+                .eq(tenant)
+                .and(v::id.eq(*id))
+                .and(v::kind.eq("nonconformity"))
+                .and(v::to_seq.eq(OPEN)),
+        );
+        let standing = standing
+            .filter(v::status.eq("verified"))
+            .select((v::schema, body_of()));
+        let Some((schema, body)) = standing.get_result::<(i16, String)>(tx.conn()).optional()?
+        else {
+            continue;
+        };
         let before = Record::<Nonconformity>::of_image(schema, &body, None)?;
         let mut record = before.clone();
         unverified(&mut record);
@@ -66,34 +111,55 @@ pub fn unverified(record: &mut Record<Nonconformity>) {
 
 /// Pure: may this caller change what it says? Who only audits: what they raised or own.
 pub fn raised(caller: &Caller, record: &Record<Nonconformity>) -> Result<()> {
-    let audits =
-        caller.roles.contains(&Role::InternalAuditor) && !caller.roles.iter().any(|role| [Role::Manager, Role::Contributor].contains(role));
+    let audits = caller.roles.contains(&Role::InternalAuditor)
+        && !caller
+            .roles
+            .iter()
+            .any(|role| [Role::Manager, Role::Contributor].contains(role));
     let me = caller.actor.person_id;
     let by = &record.spine.created_by;
-    let theirs = by.id == caller.actor.id || me.is_some() && [by.person_id, record.links.one("owner_id")].contains(&me);
+    let theirs = by.id == caller.actor.id
+        || me.is_some() && [by.person_id, record.links.one("owner_id")].contains(&me);
     match audits && !theirs {
-        true => Err(Problem::new(Code::NotAssigned, "Internal auditors may change only nonconformities that they raised or own.")),
+        true => Err(Problem::new(
+            Code::NotAssigned,
+            "Internal auditors may change only nonconformities that they raised or own.",
+        )),
         false => Ok(()),
     }
 }
 
 /// Pure: may it be called planned? What did not help before is no plan for the next iteration.
 pub fn planned(actions: &[Led], iteration: i32) -> Result<()> {
-    let counts = |action: &Led| action.status != "cancelled" && (iteration == 1 || action.status != "done");
+    let counts =
+        |action: &Led| action.status != "cancelled" && (iteration == 1 || action.status != "done");
     match actions.iter().any(counts) {
         true => Ok(()),
-        false => Err(Problem::new(Code::IllegalTransition, "A plan needs an action: create one with this nonconformity as `origin_id`.")
-            .allowing(["return"])),
+        false => Err(Problem::new(
+            Code::IllegalTransition,
+            "A plan needs an action: create one with this nonconformity as `origin_id`.",
+        )
+        .allowing(["return"])),
     }
 }
 
 /// Pure: may it be called implemented?
 pub fn implemented(actions: &[Led]) -> Result<()> {
-    let open = actions.iter().filter(|action| !["done", "cancelled"].contains(&action.status.as_str())).count();
+    let open = actions
+        .iter()
+        .filter(|action| !["done", "cancelled"].contains(&action.status.as_str()))
+        .count();
     match (open, actions.iter().any(|action| action.status == "done")) {
         (0, true) => Ok(()),
-        (0, false) => Err(Problem::new(Code::IllegalTransition, "None of its actions is done.").allowing(["return"])),
-        (n, _) => Err(Problem::new(Code::IllegalTransition, format!("{n} of its actions are not done.")).allowing(["return"])),
+        (0, false) => Err(
+            Problem::new(Code::IllegalTransition, "None of its actions is done.")
+                .allowing(["return"]),
+        ),
+        (n, _) => Err(Problem::new(
+            Code::IllegalTransition,
+            format!("{n} of its actions are not done."),
+        )
+        .allowing(["return"])),
     }
 }
 
@@ -115,27 +181,55 @@ mod tests {
     use crate::records::Resource;
 
     fn led(status: &str) -> Led {
-        Led { status: status.into() }
+        Led {
+            status: status.into(),
+        }
     }
 
     #[test]
     fn a_plan_needs_an_action_and_its_end_all_of_them() {
-        assert!(planned(&[], 1).is_err() && planned(&[led("cancelled")], 1).is_err() && planned(&[led("open")], 1).is_ok());
         assert!(
-            planned(&[led("done")], 1).is_ok() && planned(&[led("done")], 2).is_err() && planned(&[led("done"), led("open")], 2).is_ok()
+            planned(&[], 1).is_err()
+                && planned(&[led("cancelled")], 1).is_err()
+                && planned(&[led("open")], 1).is_ok()
+        );
+        assert!(
+            planned(&[led("done")], 1).is_ok()
+                && planned(&[led("done")], 2).is_err()
+                && planned(&[led("done"), led("open")], 2).is_ok()
         );
         assert!(implemented(&[led("done"), led("cancelled")]).is_ok());
-        for bad in [vec![], vec![led("cancelled")], vec![led("done"), led("open")], vec![led("in_progress")]] {
+        for bad in [
+            vec![],
+            vec![led("cancelled")],
+            vec![led("done"), led("open")],
+            vec![led("in_progress")],
+        ] {
             assert!(implemented(&bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn what_did_not_help_is_analysed_again() {
-        let by = Actor { kind: ActorKind::User, id: Id::new(), name: "x".into(), person_id: None };
-        let mut course = Course { implemented_by: Some(by.clone()), ..Course::default() };
+        let by = Actor {
+            kind: ActorKind::User,
+            id: Id::new(),
+            name: "x".into(),
+            person_id: None,
+        };
+        let mut course = Course {
+            implemented_by: Some(by.clone()),
+            ..Course::default()
+        };
         assert_eq!(verified(&mut course, false, by.clone()), "analysed");
-        assert_eq!((course.iteration, course.effective, course.implemented_by.clone()), (2, Some(false), None));
+        assert_eq!(
+            (
+                course.iteration,
+                course.effective,
+                course.implemented_by.clone()
+            ),
+            (2, Some(false), None)
+        );
         assert_eq!(verified(&mut course, true, by), "verified");
         assert_eq!(course.iteration, 2);
     }
@@ -143,10 +237,28 @@ mod tests {
     #[test]
     fn every_state_but_the_last_leads_on() {
         let kind = Nonconformity::KIND;
-        assert_eq!(kind.statuses(), ["open", "contained", "analysed", "action_planned", "implemented", "verified", "closed"]);
+        assert_eq!(
+            kind.statuses(),
+            [
+                "open",
+                "contained",
+                "analysed",
+                "action_planned",
+                "implemented",
+                "verified",
+                "closed"
+            ]
+        );
         for status in kind.statuses() {
-            assert_eq!(kind.allowed(status).next().is_none(), status == "closed", "{status}");
+            assert_eq!(
+                kind.allowed(status).next().is_none(),
+                status == "closed",
+                "{status}"
+            );
         }
-        assert!(kind.transition("plan", "open").is_err_and(|problem| problem.is(Code::IllegalTransition)));
+        assert!(
+            kind.transition("plan", "open")
+                .is_err_and(|problem| problem.is(Code::IllegalTransition))
+        );
     }
 }

@@ -1,10 +1,6 @@
-//! Risk assessments (ISO/IEC 27001:2022 6.1.2, 8.2): each scores a risk under the methodology in force and is an entry of the risk's history,
-//! with its rationale; so there is a trend, and no second table of it.
-use crate::registers::methodology::in_force;
-use crate::registers::methodology;
-use crate::registers::methodology::RiskMethodology;
-use crate::registers::revision;
-use crate::registers::risk::{Risk, RiskScore};
+//! Risk assessments (ISO/IEC 27001:2022 6.1.2, 8.2): each scores a risk under the methodology in
+//! force and is an entry of the risk's history, with its rationale; so there is a trend, and no
+//! second table of it.
 use crate::access::Actor;
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::schema::ledger_entries as e;
@@ -12,6 +8,11 @@ use crate::http::describe::{Refusals, Rejections};
 use crate::http::{Answer, Assess, At, Guard, Input, Read, Then, input};
 use crate::records::history::{self, Entry};
 use crate::records::{Known, Reader, Record, Resource};
+use crate::registers::methodology;
+use crate::registers::methodology::RiskMethodology;
+use crate::registers::methodology::in_force;
+use crate::registers::revision;
+use crate::registers::risk::{Risk, RiskScore};
 use actix_web::{HttpRequest, get, http::StatusCode, post};
 use chrono::NaiveDate;
 use diesel::prelude::*;
@@ -27,7 +28,8 @@ crate::vocabulary! {
 /// An assessment to come.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"stage": "current", "likelihood": 4, "impact": 5, "rationale": "Two attempts last year; no second factor yet."}))]
+#[schema(example = json!({"stage": "current", "likelihood": 4, "impact": 5,
+    "rationale": "Two attempts last year; no second factor yet."}))]
 pub struct AssessmentInput {
     /// Before controls, or with those that are in place.
     pub stage: Stage,
@@ -83,39 +85,73 @@ pub struct Assessments {
 }
 
 /// Pure: the score of an assessment under a methodology; every fault is named.
-fn scored(said: &AssessmentInput, method: &Record<RiskMethodology>, at: Instant, by: Actor) -> Result<RiskScore> {
+fn scored(
+    said: &AssessmentInput,
+    method: &Record<RiskMethodology>,
+    at: Instant,
+    by: Actor,
+) -> Result<RiskScore> {
     let (own, mut faults) = (&method.own, Vec::new());
     let most = |scale: &[methodology::Step]| i32::try_from(scale.len()).unwrap_or(10);
     let (likelihoods, impacts) = (most(&own.likelihood_scale), most(&own.impact_scale));
     if !(1..=likelihoods).contains(&said.likelihood) {
-        faults.push(Invalid::body("/likelihood", "range", format!("1 to {likelihoods}")));
+        faults.push(Invalid::body(
+            "/likelihood",
+            "range",
+            format!("1 to {likelihoods}"),
+        ));
     }
     let dimensions = said.impacts.iter().flatten();
     for (name, value) in dimensions.clone() {
         let at = format!("/impacts/{name}");
         match own.impact_dimensions.contains(name) {
-            false => faults.push(Invalid::body(at, "unknown_dimension", "the methodology has no such dimension")),
-            true if !(1..=impacts).contains(value) => faults.push(Invalid::body(at, "range", format!("1 to {impacts}"))),
+            false => faults.push(Invalid::body(
+                at,
+                "unknown_dimension",
+                "the methodology has no such dimension",
+            )),
+            true if !(1..=impacts).contains(value) => {
+                faults.push(Invalid::body(at, "range", format!("1 to {impacts}")))
+            }
             true => {}
         }
     }
     let impact = match (said.impact, dimensions.map(|(_, value)| *value).max()) {
-        (Some(_), Some(_)) => Err(Invalid::body("/impacts", "either", "either impact or impacts is given")),
-        (Some(impact), None) if !(1..=impacts).contains(&impact) => Err(Invalid::body("/impact", "range", format!("1 to {impacts}"))),
+        (Some(_), Some(_)) => Err(Invalid::body(
+            "/impacts",
+            "either",
+            "either impact or impacts is given",
+        )),
+        (Some(impact), None) if !(1..=impacts).contains(&impact) => {
+            Err(Invalid::body("/impact", "range", format!("1 to {impacts}")))
+        }
         (Some(impact), None) | (None, Some(impact)) => Ok(impact),
-        (None, None) => Err(Invalid::body("/impact", "required", "is needed, or impacts by dimension")),
+        (None, None) => Err(Invalid::body(
+            "/impact",
+            "required",
+            "is needed, or impacts by dimension",
+        )),
     };
-    let impact = impact.map_err(|fault| faults.push(fault)).unwrap_or_default();
+    let impact = impact
+        .map_err(|fault| faults.push(fault))
+        .unwrap_or_default();
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
-    let score =
-        score(method, (said.likelihood, impact), (at, by)).ok_or_else(|| Problem::internal("a methodology without a level for a pair"))?;
-    Ok(RiskScore { impacts: said.impacts.clone().filter(|all| !all.is_empty()), ..score })
+    let score = score(method, (said.likelihood, impact), (at, by))
+        .ok_or_else(|| Problem::internal("a methodology without a level for a pair"))?;
+    Ok(RiskScore {
+        impacts: said.impacts.clone().filter(|all| !all.is_empty()),
+        ..score
+    })
 }
 
 /// Pure: the score of a pair under a methodology; `None` outside of its scales.
-pub fn score(method: &Record<RiskMethodology>, (likelihood, impact): (i32, i32), (at, by): (Instant, Actor)) -> Option<RiskScore> {
+pub fn score(
+    method: &Record<RiskMethodology>,
+    (likelihood, impact): (i32, i32),
+    (at, by): (Instant, Actor),
+) -> Option<RiskScore> {
     let level = method.own.level(likelihood, impact)?;
     Some(RiskScore {
         likelihood,
@@ -132,22 +168,36 @@ pub fn score(method: &Record<RiskMethodology>, (likelihood, impact): (i32, i32),
     })
 }
 
-/// Days until a risk is looked at again, by the level of its current score (else of the inherent one): as the methodology in force says now; where
-/// that has no such level, as the revision said that it was scored with.
+/// Days until a risk is looked at again, by the level of its current score (else of the inherent
+/// one): as the methodology in force says now; where that has no such level, as the revision said
+/// that it was scored with.
 pub fn review_days(reader: &mut Reader<'_>, risk: &Record<Risk>) -> Result<Option<i32>> {
-    let Some(score) = risk.state.current.as_ref().or(risk.state.inherent.as_ref()) else { return Ok(None) };
+    let Some(score) = risk.state.current.as_ref().or(risk.state.inherent.as_ref()) else {
+        return Ok(None);
+    };
     let now = in_force::InForce::read(reader)?;
-    if let Some(level) = now.of(risk.links.many("scope_ids")).and_then(|method| method.own.named(&score.level)) {
+    if let Some(level) = now
+        .of(risk.links.many("scope_ids"))
+        .and_then(|method| method.own.named(&score.level))
+    {
         return Ok(Some(level.review_every_days));
     }
     let all = revision::approvals::<RiskMethodology>(reader, score.methodology_id)?;
-    let of_it = all.iter().rev().find(|record| record.state.revision == score.methodology_revision);
-    Ok(of_it.and_then(|record| record.own.named(&score.level)).map(|level| level.review_every_days))
+    let of_it = all
+        .iter()
+        .rev()
+        .find(|record| record.state.revision == score.methodology_revision);
+    Ok(of_it
+        .and_then(|record| record.own.named(&score.level))
+        .map(|level| level.review_every_days))
 }
 
-/// Pure: 422 where the risk would be worse with its controls than without; scores of different revisions are not compared.
+/// Pure: 422 where the risk would be worse with its controls than without; scores of different
+/// revisions are not compared.
 fn above_inherent(risk: &Record<Risk>, stage: Stage) -> Result<()> {
-    let (Some(inherent), Some(current)) = (&risk.state.inherent, &risk.state.current) else { return Ok(()) };
+    let (Some(inherent), Some(current)) = (&risk.state.inherent, &risk.state.current) else {
+        return Ok(());
+    };
     let of = |score: &RiskScore| (score.methodology_id, score.methodology_revision);
     let worse = current.score > inherent.score || current.level_rank > inherent.level_rank;
     if of(inherent) != of(current) || !worse {
@@ -155,27 +205,47 @@ fn above_inherent(risk: &Record<Risk>, stage: Stage) -> Result<()> {
     }
     let (now, before) = (current.score, inherent.score);
     let (code, detail) = match stage {
-        Stage::Current => {
-            ("above_inherent", format!("The current score ({now}) is above the inherent one ({before}): assess the inherent one first."))
-        }
-        Stage::Inherent => {
-            ("below_current", format!("The inherent score ({before}) is below the current one ({now}): assess the current one first."))
-        }
+        Stage::Current => (
+            "above_inherent",
+            format!(
+                "The current score ({now}) is above the inherent one ({before}): assess the \
+                    inherent one first."
+            ),
+        ),
+        Stage::Inherent => (
+            "below_current",
+            format!(
+                "The inherent score ({before}) is below the current one ({now}): assess the \
+                    current one first."
+            ),
+        ),
     };
     Err(Problem::invalid_one("/likelihood", code, detail))
 }
 
 /// Assess a risk
 ///
-/// Scores it under the methodology in force for its scopes. The level is computed, and sets the day of the next review; the risk's version grows by
-/// one. A current score is never above the inherent one.
-#[utoipa::path(operation_id = "createRiskAssessment", tag = "risks", security(("bearer" = [])), request_body = AssessmentInput,
-    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::MayMatch),
+/// Scores it under the methodology in force for its scopes. The level is computed, and sets the day
+/// of the next review; the risk's version grows by one. A current score is never above the inherent
+/// one.
+#[utoipa::path(operation_id = "createRiskAssessment", tag = "risks", security(("bearer" = [])),
+    request_body = AssessmentInput,
+    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64),
+        crate::http::document::MayMatch),
     responses((status = 201, description = "The assessment.", body = Assessment), Rejections))]
 #[post("/v1/risks/{id}/assessments")]
-pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn assess(
+    guard: Guard<Assess<Risk>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let (selector, known, said) = (at.of(&Risk::KIND)?, known.or_any(), input.clone().read::<AssessmentInput>());
+    let (selector, known, said) = (
+        at.of(&Risk::KIND)?,
+        known.or_any(),
+        input.clone().read::<AssessmentInput>(),
+    );
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<Risk>(&selector, &known)?;
@@ -183,7 +253,11 @@ pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Inp
             Risk::changeable(&stored)?;
             let method = in_force::of_risk(&mut tx.reader(), &stored)?;
             if said.review_due_on.is_some_and(|day| day <= tx.today()) {
-                return Err(Problem::invalid_one("/review_due_on", "in_the_past", "the next review lies in the future"));
+                return Err(Problem::invalid_one(
+                    "/review_due_on",
+                    "in_the_past",
+                    "the next review lies in the future",
+                ));
             }
             let at = tx.now().max(stored.spine.updated_at.plus_millis(1));
             let score = scored(&said, &method, at, tx.caller().actor.clone())?;
@@ -200,10 +274,24 @@ pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Inp
             let saved = tx.save(&stored, record, "assess")?;
             let seq = tx.position();
             let shown = tx.shown(saved)?;
-            let (risk_id, version, etag) = (stored.spine.id, stored.spine.version + 1, shown.get().etag.clone());
-            let made = Assessment { risk_id, stage: said.stage, rationale: said.rationale, score, version, seq };
-            let answer =
-                Answer { status: StatusCode::CREATED, location: Some(format!("/v1/risks/{risk_id}/assessments")), ..Answer::of(&made)? };
+            let (risk_id, version, etag) = (
+                stored.spine.id,
+                stored.spine.version + 1,
+                shown.get().etag.clone(),
+            );
+            let made = Assessment {
+                risk_id,
+                stage: said.stage,
+                rationale: said.rationale,
+                score,
+                version,
+                seq,
+            };
+            let answer = Answer {
+                status: StatusCode::CREATED,
+                location: Some(format!("/v1/risks/{risk_id}/assessments")),
+                ..Answer::of(&made)?
+            };
             Ok(shown.map(|_| answer.tagged(etag)))
         })
         .await
@@ -213,30 +301,57 @@ pub async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Inp
 ///
 /// Newest first: how the risk was scored over time, by whom and why.
 #[utoipa::path(operation_id = "listRiskAssessments", tag = "risks", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Past,
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000)),
-    responses((status = 200, description = "The assessments.", body = Assessments), crate::http::describe::Unchanged, Refusals))]
+    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64),
+        crate::http::document::Past,
+        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
+            maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of \
+                the page before.", max_length = 2000)),
+    responses((status = 200, description = "The assessments.", body = Assessments),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/risks/{id}/assessments")]
 pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &["limit", "cursor"])?, at.of(&Risk::KIND)?);
+    let (then, selector) = (
+        Then::read(&request, &["limit", "cursor"])?,
+        at.of(&Risk::KIND)?,
+    );
     let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
     let before = then.parsed::<i64>("cursor", "`next_cursor` of the page before")?;
     guard
         .view(then.as_of, move |reader| {
             let id = reader.row::<Risk>(&selector, then.archived_too)?.id;
-            let end = before.map_or(reader.moment.seq, |before| reader.moment.seq.min(before.saturating_sub(1)));
-            let of_it = e::table.filter(e::tenant_id.eq(reader.tenant()).and(e::record_id.eq(id)).and(e::seq.le(end)));
-            let newest = of_it.filter(e::action.eq("assess")).order(e::seq.desc()).limit(limit + 1);
+            let end = before.map_or(reader.moment.seq, |before| {
+                reader.moment.seq.min(before.saturating_sub(1))
+            });
+            let of_it = e::table.filter(
+                e::tenant_id
+                    .eq(reader.tenant())
+                    .and(e::record_id.eq(id))
+                    .and(e::seq.le(end)),
+            );
+            let newest = of_it
+                .filter(e::action.eq("assess"))
+                .order(e::seq.desc())
+                .limit(limit + 1);
             let mut entries: Vec<Entry> = newest.select(Entry::as_select()).load(reader.conn())?;
             let has_more = entries.len() as i64 > limit;
             entries.truncate(usize::try_from(limit).unwrap_or_default());
-            let next_cursor = entries.last().filter(|_| has_more).map(|last| last.seq.to_string());
+            let next_cursor = entries
+                .last()
+                .filter(|_| has_more)
+                .map(|last| last.seq.to_string());
             if let Some(seen) = reader.past_seen(Risk::KIND.name, id)? {
                 entries.retain(|entry| seen.contains(&entry.seq));
             }
             history::name(reader, &mut entries)?;
-            let data = entries.into_iter().map(|entry| made(id, entry)).collect::<Result<_>>()?;
-            Answer::of(&Assessments { data, next_cursor, has_more })
+            let data = entries
+                .into_iter()
+                .map(|entry| made(id, entry))
+                .collect::<Result<_>>()?;
+            Answer::of(&Assessments {
+                data,
+                next_cursor,
+                has_more,
+            })
         })
         .await
 }
@@ -244,8 +359,22 @@ pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest)
 /// The assessment that an entry made: the newest score of its image.
 fn made(risk_id: Id, entry: Entry) -> Result<Assessment> {
     let scores = entry.record::<Risk>()?.state;
-    let (inherent, current) = (scores.inherent.map(|s| (Stage::Inherent, s)), scores.current.map(|s| (Stage::Current, s)));
-    let newest = inherent.into_iter().chain(current).max_by_key(|(_, score)| score.assessed_at);
-    let (stage, score) = newest.ok_or_else(|| Problem::internal("an assessment without a score"))?;
-    Ok(Assessment { risk_id, stage, rationale: entry.reason.unwrap_or_default(), score, version: entry.record_version, seq: entry.seq })
+    let (inherent, current) = (
+        scores.inherent.map(|s| (Stage::Inherent, s)),
+        scores.current.map(|s| (Stage::Current, s)),
+    );
+    let newest = inherent
+        .into_iter()
+        .chain(current)
+        .max_by_key(|(_, score)| score.assessed_at);
+    let (stage, score) =
+        newest.ok_or_else(|| Problem::internal("an assessment without a score"))?;
+    Ok(Assessment {
+        risk_id,
+        stage,
+        rationale: entry.reason.unwrap_or_default(),
+        score,
+        version: entry.record_version,
+        seq: entry.seq,
+    })
 }

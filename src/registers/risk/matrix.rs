@@ -1,5 +1,5 @@
-//! The risk matrix (ISO/IEC 27001:2022 6.1.2): how many risks stand in each pair of likelihood and impact, as JSON or as a drawing.
-use crate::registers::risk::drawing::drawn;
+//! The risk matrix (ISO/IEC 27001:2022 6.1.2): how many risks stand in each pair of likelihood and
+//! impact, as JSON or as a drawing.
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{risks as r, versions as v};
@@ -10,6 +10,7 @@ use crate::records::{Reader, Record, Resource, Selector, reader::Ref};
 use crate::registers::methodology::in_force::{InForce, scopes_of};
 use crate::registers::methodology::{Level, RiskMethodology, Step};
 use crate::registers::risk::Risk;
+use crate::registers::risk::drawing::drawn;
 use crate::registers::scope::Scope;
 use actix_web::{HttpRequest, get};
 use diesel::prelude::*;
@@ -67,7 +68,9 @@ pub struct RefsById;
 impl utoipa::PartialSchema for RefsById {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
         use utoipa::openapi::{ObjectBuilder, Ref as To};
-        let all = ObjectBuilder::new().additional_properties(Some(To::from_schema_name(Ref::name()))).max_properties(Some(100_000));
+        let all = ObjectBuilder::new()
+            .additional_properties(Some(To::from_schema_name(Ref::name())))
+            .max_properties(Some(100_000));
         all.description(Some("What ids are.")).into()
     }
 }
@@ -104,14 +107,16 @@ pub struct RiskMatrix {
     /// Every pair, by likelihood and impact.
     #[schema(max_items = 100)]
     pub cells: Vec<MatrixCell>,
-    /// Open risks with a score of this stage that this matrix does not have: it was given under another revision, whose scales or levels differ. Score
-    /// them again (`POST /v1/risks/rescore`), or assess them.
+    /// Open risks with a score of this stage that this matrix does not have: it was given under
+    /// another revision, whose scales or levels differ. Score them again (`POST
+    /// /v1/risks/rescore`), or assess them.
     #[schema(minimum = 0)]
     pub outside: i64,
     /// Open risks without a score of this stage.
     #[schema(minimum = 0)]
     pub not_assessed: i64,
-    /// Open risks that another methodology scores, since it is in force for their scope (ask with that `scope_id`), or for the whole organization.
+    /// Open risks that another methodology scores, since it is in force for their scope (ask with
+    /// that `scope_id`), or for the whole organization.
     #[schema(minimum = 0)]
     pub other_methodology: i64,
     /// What the ids in the cells are, with `include=refs`.
@@ -122,64 +127,159 @@ pub struct RiskMatrix {
 
 /// Get the risk matrix
 ///
-/// Open risks by likelihood and impact, on the scales of the methodology in force: with `scope_id` the scope's own where it has one, else the
-/// organization's. Levels, colours and labels are there, so that one request draws it; `include=refs` adds the risks' names. `format=svg` (or `Accept: image/svg+xml`) draws it.
+/// Open risks by likelihood and impact, on the scales of the methodology in force: with `scope_id`
+/// the scope's own where it has one, else the organization's. Levels, colours and labels are there,
+/// so that one request draws it; `include=refs` adds the risks' names. `format=svg` (or `Accept:
+/// image/svg+xml`) draws it.
 #[utoipa::path(operation_id = "getRiskMatrix", tag = "risk-matrix", security(("bearer" = [])),
-    params(("stage" = Option<MatrixStage>, Query, description = "Which scores; the current ones when absent."), ("scope_id" = Option<String>, Query, description = "Only risks of this scope: id or code.", max_length = 64, pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"),
-        ("format" = inline(Option<crate::http::document::DrawingFormat>), Query, description = "`json` or `svg`."), ("include" = Option<String>, Query, description = "`refs`: what the ids in the cells are.", pattern = "^refs$", max_length = 4), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64, pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?)$")),
-    responses((status = 200, description = "The matrix.", content((RiskMatrix = "application/json"), (crate::http::document::Svg = "image/svg+xml"))), crate::http::describe::Unchanged, Refusals, crate::http::describe::NoFormat))]
+    params(("stage" = Option<MatrixStage>, Query, description = "Which scores; the current ones \
+        when absent."), ("scope_id" = Option<String>, Query, description = "Only risks of this \
+            scope: id or code.", max_length = 64,
+                pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"),
+        ("format" = inline(Option<crate::http::document::DrawingFormat>), Query,
+            description = "`json` or `svg`."), ("include" = Option<String>, Query,
+                description = "`refs`: what the ids in the cells are.", pattern = "^refs$",
+                    max_length = 4), ("as_of" = Option<String>, Query, description = "As it stood \
+                        then.", max_length = 64,
+                            pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt \
+                                ].{1,40})?)$")),
+    responses((status = 200, description = "The matrix.",
+        content((RiskMatrix = "application/json"),
+            (crate::http::document::Svg = "image/svg+xml"))), crate::http::describe::Unchanged,
+                Refusals, crate::http::describe::NoFormat))]
 #[get("/v1/risk-matrix")]
 pub async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["stage", "scope_id", "format", "include"])?;
     let svg = wants(&request, &then, "svg", "image/svg+xml")?;
-    let stage = then.parsed("stage", "inherent, current or residual")?.unwrap_or(MatrixStage::Current);
+    let stage = then
+        .parsed("stage", "inherent, current or residual")?
+        .unwrap_or(MatrixStage::Current);
     let scope = scope_asked(&then)?;
     let named = match then.get("include") {
         None => false,
         Some("refs") => true,
-        Some(_) => return Err(Problem::parameters(vec![Invalid::query("include", "invalid_parameter", "use refs")])),
+        Some(_) => {
+            return Err(Problem::parameters(vec![Invalid::query(
+                "include",
+                "invalid_parameter",
+                "use refs",
+            )]));
+        }
     };
     guard
-        .view_as(Some(if svg { "svg" } else { "json" }), then.as_of, move |reader| {
-            let scope = scope.map(|selector| reader.row::<Scope>(&selector, reader.moment.past()).map(|row| row.id)).transpose()?;
-            reader.knows(&Risk::KIND)?;
-            let (in_force, seen) = (InForce::read(reader)?, InForce::seen(reader)?);
-            let method = in_force.of(scope.as_slice()).filter(|method| seen.has(method.spine.id)).ok_or_else(Problem::not_found)?;
-            let mut matrix = compute(reader, &in_force, method, stage, scope)?;
-            if named {
-                let ids: Vec<Id> = matrix.cells.iter().flat_map(|cell| &cell.risk_ids).copied().collect();
-                matrix.refs = Some(reader.refs(&ids)?.into_iter().collect());
-            }
-            if svg { Ok(Answer::json(drawn(&matrix, &method.own)).as_media("image/svg+xml")) } else { Answer::of(&matrix) }
-        })
+        .view_as(
+            Some(if svg { "svg" } else { "json" }),
+            then.as_of,
+            move |reader| {
+                let scope = scope
+                    .map(|selector| {
+                        reader
+                            .row::<Scope>(&selector, reader.moment.past())
+                            .map(|row| row.id)
+                    })
+                    .transpose()?;
+                reader.knows(&Risk::KIND)?;
+                let (in_force, seen) = (InForce::read(reader)?, InForce::seen(reader)?);
+                let method = in_force
+                    .of(scope.as_slice())
+                    .filter(|method| seen.has(method.spine.id))
+                    .ok_or_else(Problem::not_found)?;
+                let mut matrix = compute(reader, &in_force, method, stage, scope)?;
+                if named {
+                    let ids: Vec<Id> = matrix
+                        .cells
+                        .iter()
+                        .flat_map(|cell| &cell.risk_ids)
+                        .copied()
+                        .collect();
+                    matrix.refs = Some(reader.refs(&ids)?.into_iter().collect());
+                }
+                if svg {
+                    Ok(Answer::json(drawn(&matrix, &method.own)).as_media("image/svg+xml"))
+                } else {
+                    Answer::of(&matrix)
+                }
+            },
+        )
         .await
 }
 
 /// The scope that a view is cut to.
 pub fn scope_asked(then: &Then) -> Result<Option<Selector>> {
-    let bad = || Problem::parameters(vec![Invalid::query("scope_id", "invalid_parameter", "an id or a code is needed")]);
-    then.get("scope_id").map(|text| Selector::parse(text, Scope::KIND.name).ok_or_else(bad)).transpose()
+    let bad = || {
+        Problem::parameters(vec![Invalid::query(
+            "scope_id",
+            "invalid_parameter",
+            "an id or a code is needed",
+        )])
+    };
+    then.get("scope_id")
+        .map(|text| Selector::parse(text, Scope::KIND.name).ok_or_else(bad))
+        .transpose()
 }
 
 type Scored = (Id, Option<i32>, Option<i32>, Option<String>);
 
 /// The scores of the open risks that this caller sees, of a scope and of the whole organization.
-pub fn scores(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>) -> Result<Vec<Scored>> {
+pub fn scores(
+    reader: &mut Reader<'_>,
+    stage: MatrixStage,
+    scope: Option<Id>,
+) -> Result<Vec<Scored>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let open = v::table.filter(reader.seen("risk")).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
-    let mut seen: BTreeSet<Id> = open.select(v::id).load(reader.conn())?.into_iter().collect();
+    let open = v::table
+        .filter(reader.seen("risk"))
+        .filter(v::archived_at.is_null())
+        .filter(v::status.eq("open"));
+    let mut seen: BTreeSet<Id> = open
+        .select(v::id)
+        .load(reader.conn())?
+        .into_iter()
+        .collect();
     if let Some(scope) = scope {
         let elsewhere = crate::insight::overview::elsewhere(reader, "risk", scope)?;
         seen.retain(|id| !elsewhere.contains(id));
     }
-    let own = r::table.inner_join(v::table.on(v::tenant_id.eq(r::tenant_id).and(v::id.eq(r::id)).and(v::version.eq(r::version))));
-    let own = own.filter(v::tenant_id.eq(tenant).and(v::kind.eq("risk"))).filter(at(seq)).order(v::number);
+    let own = r::table.inner_join(
+        v::table.on(v::tenant_id
+            .eq(r::tenant_id)
+            .and(v::id.eq(r::id))
+            .and(v::version.eq(r::version))),
+    );
+    let own = own
+        .filter(v::tenant_id.eq(tenant).and(v::kind.eq("risk")))
+        .filter(at(seq))
+        .order(v::number);
     let rows: Vec<Scored> = match stage {
-        MatrixStage::Inherent => own.select((r::id, r::inherent_likelihood, r::inherent_impact, r::inherent_level)).load(reader.conn())?,
-        MatrixStage::Current => own.select((r::id, r::current_likelihood, r::current_impact, r::current_level)).load(reader.conn())?,
-        MatrixStage::Residual => own.select((r::id, r::residual_likelihood, r::residual_impact, r::residual_level)).load(reader.conn())?,
+        MatrixStage::Inherent => own
+            .select((
+                r::id,
+                r::inherent_likelihood,
+                r::inherent_impact,
+                r::inherent_level,
+            ))
+            .load(reader.conn())?,
+        MatrixStage::Current => own
+            .select((
+                r::id,
+                r::current_likelihood,
+                r::current_impact,
+                r::current_level,
+            ))
+            .load(reader.conn())?,
+        MatrixStage::Residual => own
+            .select((
+                r::id,
+                r::residual_likelihood,
+                r::residual_impact,
+                r::residual_level,
+            ))
+            .load(reader.conn())?,
     };
-    Ok(rows.into_iter().filter(|row| seen.contains(&row.0)).collect())
+    Ok(rows
+        .into_iter()
+        .filter(|row| seen.contains(&row.0))
+        .collect())
 }
 
 fn compute(
@@ -193,7 +293,11 @@ fn compute(
     let all = scores.len();
     if in_force.divided() {
         let scopes = scopes_of(reader, Risk::KIND.name)?;
-        let of = |id: &Id| in_force.of(scopes.get(id).map(Vec::as_slice).unwrap_or_default()).map(|one| one.spine.id);
+        let of = |id: &Id| {
+            in_force
+                .of(scopes.get(id).map(Vec::as_slice).unwrap_or_default())
+                .map(|one| one.spine.id)
+        };
         scores.retain(|row| of(&row.0) == Some(method.spine.id));
     }
     let other_methodology = (all - scores.len()) as i64;
@@ -228,18 +332,34 @@ fn arranged(scores: &[Scored], method: &RiskMethodology) -> (Vec<MatrixCell>, i6
     let mut at: BTreeMap<(i32, i32), Vec<Id>> = BTreeMap::new();
     let (mut outside, mut not_assessed) = (0, 0);
     for (id, likelihood, impact, given) in scores {
-        let same = |(l, i)| method.level(l, i).is_some_and(|level| Some(&level.slug) == given.as_ref());
+        let same = |(l, i)| {
+            method
+                .level(l, i)
+                .is_some_and(|level| Some(&level.slug) == given.as_ref())
+        };
         match likelihood.zip(*impact) {
             Some(pair) if same(pair) => at.entry(pair).or_default().push(*id),
             Some(_) => outside += 1,
             None => not_assessed += 1,
         }
     }
-    let pairs = method.likelihood_scale.iter().flat_map(|l| method.impact_scale.iter().map(move |i| (l.value, i.value)));
+    let pairs = method
+        .likelihood_scale
+        .iter()
+        .flat_map(|l| method.impact_scale.iter().map(move |i| (l.value, i.value)));
     let cell = |(likelihood, impact): (i32, i32)| {
         let risks = at.remove(&(likelihood, impact)).unwrap_or_default();
-        let level = method.level(likelihood, impact).map(|level| level.slug.clone()).unwrap_or_default();
-        MatrixCell { likelihood, impact, level, count: risks.len() as i64, risk_ids: risks.into_iter().take(NAMED).collect() }
+        let level = method
+            .level(likelihood, impact)
+            .map(|level| level.slug.clone())
+            .unwrap_or_default();
+        MatrixCell {
+            likelihood,
+            impact,
+            level,
+            count: risks.len() as i64,
+            risk_ids: risks.into_iter().take(NAMED).collect(),
+        }
     };
     (pairs.map(cell).collect(), outside, not_assessed)
 }
@@ -251,14 +371,31 @@ mod tests {
     #[test]
     fn every_risk_is_counted_once() {
         let method: RiskMethodology = serde_json::from_str("{}").unwrap_or_else(|e| panic!("{e}"));
-        let score = |l: i32, i: i32, level: &str| (Id::new(), Some(l), Some(i), Some(level.to_owned()));
-        let (worst, low) = ([score(4, 5, "critical"), score(4, 5, "critical")], score(1, 1, "low"));
+        let score =
+            |l: i32, i: i32, level: &str| (Id::new(), Some(l), Some(i), Some(level.to_owned()));
+        let (worst, low) = (
+            [score(4, 5, "critical"), score(4, 5, "critical")],
+            score(1, 1, "low"),
+        );
         let (outside, other) = (score(7, 1, "low"), score(1, 2, "grave"));
-        let scores = [worst.as_slice(), &[low, outside, other, (Id::new(), None, None, None)]].concat();
+        let scores = [
+            worst.as_slice(),
+            &[low, outside, other, (Id::new(), None, None, None)],
+        ]
+        .concat();
         let (cells, outside, not_assessed) = arranged(&scores, &method);
-        assert_eq!((cells.len(), outside, not_assessed), (25, 2, 1), "what the matrix says otherwise is of another revision");
-        let worst = cells.iter().find(|cell| (cell.likelihood, cell.impact) == (4, 5));
-        assert_eq!(worst.map(|cell| (cell.count, cell.level.as_str())), Some((2, "critical")));
+        assert_eq!(
+            (cells.len(), outside, not_assessed),
+            (25, 2, 1),
+            "what the matrix says otherwise is of another revision"
+        );
+        let worst = cells
+            .iter()
+            .find(|cell| (cell.likelihood, cell.impact) == (4, 5));
+        assert_eq!(
+            worst.map(|cell| (cell.count, cell.level.as_str())),
+            Some((2, "critical"))
+        );
         assert_eq!(cells.iter().map(|cell| cell.count).sum::<i64>(), 3);
     }
 }

@@ -1,5 +1,6 @@
-//! Risks (ISO/IEC 27001:2022 6.1.2, 8.2): scenarios of threats to assets, scored by assessments under the methodology in force. The level and
-//! what follows from it are the server's; each assessment is an entry of the risk's history, with its rationale, so there is a trend.
+//! Risks (ISO/IEC 27001:2022 6.1.2, 8.2): scenarios of threats to assets, scored by assessments
+//! under the methodology in force. The level and what follows from it are the server's; each
+//! assessment is an entry of the risk's history, with its rationale, so there is a trend.
 pub mod assessment;
 pub mod counts;
 pub mod drawing;
@@ -18,8 +19,8 @@ use crate::http::{Answer, At, Because, Close, Guard, Input, Reopen, transit};
 use crate::records::ask::Moments;
 use crate::records::list::Again;
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Part, Known, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stored, Transition, Tx, sight,
-    unasked,
+    By, Comment as Needs, Condition, Kind, Known, Limit, Part, Reader, Record, Relation, Resource,
+    Row, SCOPED, Stored, Transition, Tx, sight, unasked,
 };
 use crate::registers::treatment::standing;
 use crate::registers::treatment::standing::Standing;
@@ -38,7 +39,8 @@ crate::vocabulary! {
 }
 crate::vocabulary! {
     /// What a risk's current level asks for.
-    pub enum Evaluation { NotAssessed, Acceptable, TreatmentNeeded, InTreatment, Accepted, AcceptanceLapsed }
+    pub enum Evaluation { NotAssessed, Acceptable, TreatmentNeeded, InTreatment, Accepted,
+        AcceptanceLapsed }
 }
 
 /// What clients say about a risk.
@@ -145,8 +147,18 @@ impl Resource for Risk {
         about: "Risks, their scores and their evaluation (6.1.2, 8.2).",
         initial: "open",
         transitions: &[
-            Transition { verb: "close", from: &["open"], to: "closed", comment: Needs::Optional },
-            Transition { verb: "reopen", from: &["closed"], to: "open", comment: Needs::Required },
+            Transition {
+                verb: "close",
+                from: &["open"],
+                to: "closed",
+                comment: Needs::Optional,
+            },
+            Transition {
+                verb: "reopen",
+                from: &["closed"],
+                to: "open",
+                comment: Needs::Required,
+            },
         ],
         done: &["closed"],
         reviewed: true,
@@ -158,43 +170,78 @@ impl Resource for Risk {
         ],
         limited_by: &[
             SCOPED,
-            (Limit::Frameworks, By::ReadOnly("risks concern the whole ISMS, whatever the framework")),
-            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+            (
+                Limit::Frameworks,
+                By::ReadOnly("risks concern the whole ISMS, whatever the framework"),
+            ),
+            (
+                Limit::Period,
+                By::ReadOnly("a period limits evidence alone"),
+            ),
         ],
         ..Kind::PLAIN
     };
     type State = Scores;
     fn example() -> Value {
-        json!({"name": "Customer data leaks through a stolen account", "description": "An account with wide rights is taken over.", "consequence": "Customers leave; a fine.",
+        json!({"name": "Customer data leaks through a stolen account",
+            "description": "An account with wide rights is taken over.",
+                "consequence": "Customers leave; a fine.",
             "category": "access", "affected_properties": ["confidentiality"]})
     }
     fn rank(record: &Record<Self>) -> Option<i32> {
         let scores = &record.state;
-        scores.current.as_ref().or(scores.inherent.as_ref()).map(|score| score.score)
+        scores
+            .current
+            .as_ref()
+            .or(scores.inherent.as_ref())
+            .map(|score| score.score)
     }
     fn changeable(record: &Record<Self>) -> Result<()> {
         match record.spine.status.as_str() {
             "open" => Ok(()),
-            status => {
-                Err(Problem::new(Code::IllegalTransition, "A closed risk is reopened before it changes.")
-                    .allowing(Self::KIND.allowed(status)))
-            }
+            status => Err(Problem::new(
+                Code::IllegalTransition,
+                "A closed risk is reopened before it changes.",
+            )
+            .allowing(Self::KIND.allowed(status))),
         }
     }
     fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
-        let said = rows.iter().map(|row| acceptable(&row.body)).collect::<Result<Vec<_>>>()?;
-        let above: Vec<Id> = rows.iter().zip(&said).filter(|(_, acceptable)| **acceptable == Some(false)).map(|(row, _)| row.id).collect();
-        let standing = if above.is_empty() { BTreeMap::new() } else { standing::of_risks(reader, &above)? };
+        let said = rows
+            .iter()
+            .map(|row| acceptable(&row.body))
+            .collect::<Result<Vec<_>>>()?;
+        let above: Vec<Id> = rows
+            .iter()
+            .zip(&said)
+            .filter(|(_, acceptable)| **acceptable == Some(false))
+            .map(|(row, _)| row.id)
+            .collect();
+        let standing = if above.is_empty() {
+            BTreeMap::new()
+        } else {
+            standing::of_risks(reader, &above)?
+        };
         let word = |(row, acceptable): (&Row, &Option<bool>)| {
-            let word: &'static str = evaluation(*acceptable, standing.get(&row.id).copied().unwrap_or_default()).into();
+            let word: &'static str = evaluation(
+                *acceptable,
+                standing.get(&row.id).copied().unwrap_or_default(),
+            )
+            .into();
             format!("\"evaluation\":\"{word}\"")
         };
         Ok(rows.iter().zip(&said).map(word).collect())
     }
     fn computed_schemas() -> Vec<(&'static str, Value)> {
-        vec![("evaluation", json!({"$ref": "#/components/schemas/Evaluation"}))]
+        vec![(
+            "evaluation",
+            json!({"$ref": "#/components/schemas/Evaluation"}),
+        )]
     }
-    fn counts(reader: &mut Reader<'_>, records: Again<'_>) -> Result<serde_json::Map<String, Value>> {
+    fn counts(
+        reader: &mut Reader<'_>,
+        records: Again<'_>,
+    ) -> Result<serde_json::Map<String, Value>> {
         counts::of(reader, records)
     }
     fn counts_schemas() -> Vec<(&'static str, Value)> {
@@ -204,12 +251,16 @@ impl Resource for Risk {
         assessment::review_days(reader, record)
     }
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
-        to.push((Evaluation::name().into(), <Evaluation as utoipa::PartialSchema>::schema()));
+        to.push((
+            Evaluation::name().into(),
+            <Evaluation as utoipa::PartialSchema>::schema(),
+        ));
     }
 }
 
-/// Pure: is the current level of this image within the acceptance criteria? A page asks of 50, so only what stands behind its one `"current":` is
-/// read (an unescaped quote ends a text, so no text has that inside; what has the member more than once is read whole).
+/// Pure: is the current level of this image within the acceptance criteria? A page asks of 50, so
+/// only what stands behind its one `"current":` is read (an unescaped quote ends a text, so no text
+/// has that inside; what has the member more than once is read whole).
 fn acceptable(image: &str) -> Result<Option<bool>> {
     #[derive(Deserialize)]
     struct Seen {
@@ -221,7 +272,11 @@ fn acceptable(image: &str) -> Result<Option<bool>> {
     }
     let mut places = image.split("\"current\":").skip(1);
     if let (Some(rest), None) = (places.next(), places.next()) {
-        for (begin, said) in [("null", None), ("{\"acceptable\":true,", Some(true)), ("{\"acceptable\":false,", Some(false))] {
+        for (begin, said) in [
+            ("null", None),
+            ("{\"acceptable\":true,", Some(true)),
+            ("{\"acceptable\":false,", Some(false)),
+        ] {
             if rest.starts_with(begin) {
                 return Ok(said);
             }
@@ -246,16 +301,29 @@ pub fn evaluation(acceptable: Option<bool>, standing: Standing) -> Evaluation {
 /// The same as a condition on the spine.
 fn evaluated(wanted: &[Evaluation], then: &Moments) -> Option<Condition> {
     let current = |acceptable: Option<bool>| -> Condition {
-        let own = r::table.filter(r::tenant_id.eq(v::tenant_id).and(r::id.eq(v::id)).and(r::version.eq(v::version)));
+        let own = r::table.filter(
+            r::tenant_id
+                .eq(v::tenant_id)
+                .and(r::id.eq(v::id))
+                .and(r::version.eq(v::version)),
+        );
         match acceptable {
             None => Box::new(exists(own.filter(r::current_acceptable.is_null()))),
-            Some(said) => {
-                Box::new(exists(own.filter(r::current_acceptable.is_not_null().and(r::current_acceptable.assume_not_null().eq(said)))))
-            }
+            Some(said) => Box::new(exists(
+                own.filter(
+                    r::current_acceptable
+                        .is_not_null()
+                        .and(r::current_acceptable.assume_not_null().eq(said)),
+                ),
+            )),
         }
     };
     let (seq, today) = (then.seq, then.today);
-    let (accepted, underway, once) = (Accepted { seq, today }, Treated::underway(seq), Treated::accepted_once(seq));
+    let (accepted, underway, once) = (
+        Accepted { seq, today },
+        Treated::underway(seq),
+        Treated::accepted_once(seq),
+    );
     let above = |standing: Condition| sight::both(current(Some(false)), standing);
     let one = |evaluation: &Evaluation| match evaluation {
         Evaluation::NotAssessed => current(None),
@@ -270,64 +338,135 @@ fn evaluated(wanted: &[Evaluation], then: &Moments) -> Option<Condition> {
 
 impl Stored for Risk {
     type Filter = RiskFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
         let (own, scores) = (&record.own, &record.state);
         let affects = |property| own.affected_properties.contains(&property);
-        let (inherent, current, residual) = (scores.inherent.as_ref(), scores.current.as_ref(), scores.residual.as_ref());
+        let (inherent, current, residual) = (
+            scores.inherent.as_ref(),
+            scores.current.as_ref(),
+            scores.residual.as_ref(),
+        );
         let row = (
-            (r::tenant_id.eq(tenant), r::id.eq(id), r::version.eq(version), r::category.eq(&own.category)),
+            (
+                r::tenant_id.eq(tenant),
+                r::id.eq(id),
+                r::version.eq(version),
+                r::category.eq(&own.category),
+            ),
             r::affects_confidentiality.eq(affects(Property::Confidentiality)),
-            (r::affects_integrity.eq(affects(Property::Integrity)), r::affects_availability.eq(affects(Property::Availability))),
-            (r::inherent_likelihood.eq(inherent.map(|s| s.likelihood)), r::inherent_impact.eq(inherent.map(|s| s.impact))),
-            (r::inherent_level.eq(inherent.map(|s| &s.level)), r::current_level.eq(current.map(|s| &s.level))),
-            (r::current_likelihood.eq(current.map(|s| s.likelihood)), r::current_impact.eq(current.map(|s| s.impact))),
+            (
+                r::affects_integrity.eq(affects(Property::Integrity)),
+                r::affects_availability.eq(affects(Property::Availability)),
+            ),
+            (
+                r::inherent_likelihood.eq(inherent.map(|s| s.likelihood)),
+                r::inherent_impact.eq(inherent.map(|s| s.impact)),
+            ),
+            (
+                r::inherent_level.eq(inherent.map(|s| &s.level)),
+                r::current_level.eq(current.map(|s| &s.level)),
+            ),
+            (
+                r::current_likelihood.eq(current.map(|s| s.likelihood)),
+                r::current_impact.eq(current.map(|s| s.impact)),
+            ),
             (
                 r::current_acceptable.eq(current.map(|s| s.acceptable)),
                 r::current_rank.eq(current.map(|s| s.level_rank)),
                 r::residual_level.eq(residual.map(|s| &s.level)),
             ),
-            (r::residual_likelihood.eq(residual.map(|s| s.likelihood)), r::residual_impact.eq(residual.map(|s| s.impact))),
+            (
+                r::residual_likelihood.eq(residual.map(|s| s.likelihood)),
+                r::residual_impact.eq(residual.map(|s| s.impact)),
+            ),
         );
         diesel::insert_into(r::table).values(row).execute(conn)
     }
     fn matching(filter: &RiskFilter, then: &Moments) -> Condition {
-        let own = r::table.filter(r::tenant_id.eq(v::tenant_id).and(r::id.eq(v::id)).and(r::version.eq(v::version)));
-        let own = own.filter(r::current_level.eq_any(filter.level.clone()).or(unasked(&filter.level)));
-        let own = own.filter(r::inherent_level.eq_any(filter.inherent_level.clone()).or(unasked(&filter.inherent_level)));
-        let own = own.filter(r::category.eq_any(filter.category.clone()).or(unasked(&filter.category)));
+        let own = r::table.filter(
+            r::tenant_id
+                .eq(v::tenant_id)
+                .and(r::id.eq(v::id))
+                .and(r::version.eq(v::version)),
+        );
+        let own = own.filter(
+            r::current_level
+                .eq_any(filter.level.clone())
+                .or(unasked(&filter.level)),
+        );
+        let own = own.filter(
+            r::inherent_level
+                .eq_any(filter.inherent_level.clone())
+                .or(unasked(&filter.inherent_level)),
+        );
+        let own = own.filter(
+            r::category
+                .eq_any(filter.category.clone())
+                .or(unasked(&filter.category)),
+        );
         let wants = |property| filter.affected_property.contains(&property);
-        let affected = r::affects_confidentiality.eq(true).and(r::affects_confidentiality.eq(wants(Property::Confidentiality)));
-        let affected = affected.or(r::affects_integrity.eq(true).and(r::affects_integrity.eq(wants(Property::Integrity))));
-        let affected = affected.or(r::affects_availability.eq(true).and(r::affects_availability.eq(wants(Property::Availability))));
+        let affected = r::affects_confidentiality
+            .eq(true)
+            .and(r::affects_confidentiality.eq(wants(Property::Confidentiality)));
+        let affected = affected.or(r::affects_integrity
+            .eq(true)
+            .and(r::affects_integrity.eq(wants(Property::Integrity))));
+        let affected = affected.or(r::affects_availability
+            .eq(true)
+            .and(r::affects_availability.eq(wants(Property::Availability))));
         let own = own.filter(affected.or(unasked(&filter.affected_property)));
         let own: Condition = Box::new(exists(own));
         let treated: Option<Condition> = filter.treatment_none.map(|none| -> Condition {
             let some = Treated::at_all(then.seq);
-            if none { Box::new(not(some)) } else { Box::new(some) }
+            if none {
+                Box::new(not(some))
+            } else {
+                Box::new(some)
+            }
         });
-        evaluated(&filter.evaluation, then).into_iter().chain(treated).fold(own, sight::both)
+        evaluated(&filter.evaluation, then)
+            .into_iter()
+            .chain(treated)
+            .fold(own, sight::both)
     }
 }
 
 /// Close a risk
 ///
-/// It is dealt with. One above the acceptance criteria is closed only with an acceptance that holds, or after a completed treatment; one that was
-/// never assessed only with a comment that says why.
-#[utoipa::path(operation_id = "closeRisk", tag = "risks", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Risk>),
-    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Decided))]
+/// It is dealt with. One above the acceptance criteria is closed only with an acceptance that
+/// holds, or after a completed treatment; one that was never assessed only with a comment that says
+/// why.
+#[utoipa::path(operation_id = "closeRisk", tag = "risks", security(("bearer" = [])),
+    request_body = Option<Comment>, responses(Changed<Risk>),
+    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64),
+        crate::http::document::Decided))]
 #[post("/v1/risks/{id}/close")]
-pub async fn close(guard: Guard<Close<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn close(
+    guard: Guard<Close<Risk>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     let change = |tx: &mut Tx<'_, _>, record: &mut Record<Risk>, said: Comment| {
         let silent = said.comment.is_none_or(|text| text.trim().is_empty());
         if record.state.current.is_none() && silent {
             let why = "the risk was never assessed: say why it is closed all the same";
             return Err(Problem::invalid_one("/comment", "required", why));
         }
-        let above = record.state.current.as_ref().is_some_and(|score| !score.acceptable);
+        let above = record
+            .state
+            .current
+            .as_ref()
+            .is_some_and(|score| !score.acceptable);
         match above && !standing::settled(&mut tx.reader(), record)? {
             true => Err(Problem::new(
                 Code::IllegalTransition,
-                "The current level is above the acceptance criteria: accept the risk, or complete a treatment.",
+                "The current level is above the acceptance criteria: accept the risk, or complete \
+                    a treatment.",
             )),
             false => Ok(()),
         }
@@ -338,11 +477,25 @@ pub async fn close(guard: Guard<Close<Risk>>, at: At, known: Known, input: Input
 /// Reopen a risk
 ///
 /// It is there again; the comment says why.
-#[utoipa::path(operation_id = "reopenRisk", tag = "risks", security(("bearer" = [])), request_body = Because, responses(Changed<Risk>),
-    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[utoipa::path(operation_id = "reopenRisk", tag = "risks", security(("bearer" = [])),
+    request_body = Because, responses(Changed<Risk>),
+    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64),
+        crate::http::document::Conditional))]
 #[post("/v1/risks/{id}/reopen")]
-pub async fn reopen(guard: Guard<Reopen<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Risk, _, Because>(guard, (at, known, input), "reopen", transit::anyone, transit::nothing).await
+pub async fn reopen(
+    guard: Guard<Reopen<Risk>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
+    transit::transit::<Risk, _, Because>(
+        guard,
+        (at, known, input),
+        "reopen",
+        transit::anyone,
+        transit::nothing,
+    )
+    .await
 }
 
 /// Mounts what is particular to risks.
@@ -364,11 +517,31 @@ mod tests {
     fn the_acceptance_of_an_image_is_found() {
         let of = |image: Value| acceptable(&image.to_string()).ok();
         let score = |acceptable: bool| json!({"acceptable": acceptable, "level": "high"});
-        for text in ["plain", "\"current\":{\"acceptable\":true,", "\\\"current\":null"] {
-            assert_eq!(of(json!({"current": score(false), "name": text})), Some(Some(false)), "{text}");
-            assert_eq!(of(json!({"current": score(true), "description": text})), Some(Some(true)), "{text}");
-            assert_eq!(of(json!({"aim": text, "current": null})), Some(None), "{text}");
-            assert_eq!(of(json!({"current": score(false), "custom": {"current": text}})), Some(Some(false)), "{text}");
+        for text in [
+            "plain",
+            "\"current\":{\"acceptable\":true,",
+            "\\\"current\":null",
+        ] {
+            assert_eq!(
+                of(json!({"current": score(false), "name": text})),
+                Some(Some(false)),
+                "{text}"
+            );
+            assert_eq!(
+                of(json!({"current": score(true), "description": text})),
+                Some(Some(true)),
+                "{text}"
+            );
+            assert_eq!(
+                of(json!({"aim": text, "current": null})),
+                Some(None),
+                "{text}"
+            );
+            assert_eq!(
+                of(json!({"current": score(false), "custom": {"current": text}})),
+                Some(Some(false)),
+                "{text}"
+            );
         }
         assert_eq!(of(json!({"custom": {"current": null}})), Some(None));
         assert!(acceptable("{\"current\":7}").is_err());

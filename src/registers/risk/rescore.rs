@@ -1,11 +1,6 @@
-//! Scoring risks again (ISO/IEC 27001:2022 6.1.2, 8.2): a new revision of the methodology leaves scores as they are; this carries stored ones over
-//! to it, deliberately, with a reason and an entry for each risk.
-use crate::registers::risk::assessment::{Stage, review_days, score};
-use crate::registers::methodology::in_force;
-use crate::registers::methodology::in_force::InForce;
-use crate::registers::methodology::{RiskMethodology, Step};
-use crate::registers::revision;
-use crate::registers::risk::{Risk, RiskScore};
+//! Scoring risks again (ISO/IEC 27001:2022 6.1.2, 8.2): a new revision of the methodology leaves
+//! scores as they are; this carries stored ones over to it, deliberately, with a reason and an
+//! entry for each risk.
 use crate::core::problem::Body;
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::db::dialect::body_of;
@@ -15,6 +10,12 @@ use crate::http::{Answer, Guard, Input, Rescore, input};
 use crate::ledger;
 use crate::records::limit;
 use crate::records::{Known, Reader, Record, Resource, Selector, Tx};
+use crate::registers::methodology::in_force;
+use crate::registers::methodology::in_force::InForce;
+use crate::registers::methodology::{RiskMethodology, Step};
+use crate::registers::revision;
+use crate::registers::risk::assessment::{Stage, review_days, score};
+use crate::registers::risk::{Risk, RiskScore};
 use actix_web::{HttpRequest, ResponseError, post};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,8 @@ const MOST: usize = 1000;
 /// Which risks are scored again.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"all": true, "stage": "current", "rationale": "Revision 2 of the methodology came into force."}))]
+#[schema(example = json!({"all": true, "stage": "current", "rationale": "Revision 2 of the \
+    methodology came into force."}))]
 pub struct RescoreInput {
     /// These risks: ids or codes.
     #[validate(length(min = 1, max = 1000))]
@@ -47,9 +49,16 @@ pub struct RescoreInput {
 
 impl RescoreInput {
     fn faults(&self) -> Vec<Invalid> {
-        let named = self.risk_ids.iter().flatten().enumerate().filter(|(_, text)| !(1..=64).contains(&text.chars().count()));
-        let long = named.map(|(n, _)| Invalid::body(format!("/risk_ids/{n}"), "length", "1 to 64 characters"));
-        let both = (self.all == self.risk_ids.is_some()).then(|| Invalid::body("/risk_ids", "either", "either risk_ids or all is given"));
+        let named = self
+            .risk_ids
+            .iter()
+            .flatten()
+            .enumerate()
+            .filter(|(_, text)| !(1..=64).contains(&text.chars().count()));
+        let long = named
+            .map(|(n, _)| Invalid::body(format!("/risk_ids/{n}"), "length", "1 to 64 characters"));
+        let both = (self.all == self.risk_ids.is_some())
+            .then(|| Invalid::body("/risk_ids", "either", "either risk_ids or all is given"));
         long.chain(both).collect()
     }
 }
@@ -83,10 +92,14 @@ pub struct RescoredRisks {
     pub remaining: i64,
 }
 
-/// Pure: the step of the new scale that an old one is: that of the same label, else of the same place where the scales have as many steps.
+/// Pure: the step of the new scale that an old one is: that of the same label, else of the same
+/// place where the scales have as many steps.
 fn mapped(value: i32, old: &[Step], new: &[Step]) -> Option<i32> {
     let label = &old.iter().find(|step| step.value == value)?.label;
-    let named = new.iter().find(|step| step.label == *label).map(|step| step.value);
+    let named = new
+        .iter()
+        .find(|step| step.label == *label)
+        .map(|step| step.value);
     named.or((old.len() == new.len()).then_some(value))
 }
 
@@ -95,17 +108,39 @@ type Carried = (i32, i32, Option<BTreeMap<String, i32>>);
 
 /// Pure: a stored pair and its dimensions on the scales of another revision.
 fn carried(was: &RiskScore, old: &RiskMethodology, new: &RiskMethodology) -> Result<Carried> {
-    let outside = |at: &str| Problem::invalid_one(at, "outside_scale", "the scale in force has no such step: assess the risk anew");
-    let likelihood = mapped(was.likelihood, &old.likelihood_scale, &new.likelihood_scale).ok_or_else(|| outside("/likelihood"))?;
+    let outside = |at: &str| {
+        Problem::invalid_one(
+            at,
+            "outside_scale",
+            "the scale in force has no such step: assess the risk anew",
+        )
+    };
+    let likelihood = mapped(was.likelihood, &old.likelihood_scale, &new.likelihood_scale)
+        .ok_or_else(|| outside("/likelihood"))?;
     let impact = |value| mapped(value, &old.impact_scale, &new.impact_scale);
-    let Some(impacts) = &was.impacts else { return Ok((likelihood, impact(was.impact).ok_or_else(|| outside("/impact"))?, None)) };
+    let Some(impacts) = &was.impacts else {
+        return Ok((
+            likelihood,
+            impact(was.impact).ok_or_else(|| outside("/impact"))?,
+            None,
+        ));
+    };
     let kept = |(name, value): (&String, &i32)| {
         let there = new.impact_dimensions.contains(name);
-        let value = impact(*value).filter(|_| there).ok_or_else(|| outside(&format!("/impacts/{name}")))?;
+        let value = impact(*value)
+            .filter(|_| there)
+            .ok_or_else(|| outside(&format!("/impacts/{name}")))?;
         Ok((name.clone(), value))
     };
-    let impacts = impacts.iter().map(kept).collect::<Result<BTreeMap<_, _>>>()?;
-    let worst = impacts.values().copied().max().ok_or_else(|| outside("/impacts"))?;
+    let impacts = impacts
+        .iter()
+        .map(kept)
+        .collect::<Result<BTreeMap<_, _>>>()?;
+    let worst = impacts
+        .values()
+        .copied()
+        .max()
+        .ok_or_else(|| outside("/impacts"))?;
     Ok((likelihood, worst, Some(impacts)))
 }
 
@@ -114,11 +149,16 @@ fn carried(was: &RiskScore, old: &RiskMethodology, new: &RiskMethodology) -> Res
 struct Revisions(BTreeMap<Id, Vec<Record<RiskMethodology>>>);
 impl Revisions {
     fn of(&mut self, reader: &mut Reader<'_>, score: &RiskScore) -> Result<RiskMethodology> {
-        if let std::collections::btree_map::Entry::Vacant(place) = self.0.entry(score.methodology_id) {
+        if let std::collections::btree_map::Entry::Vacant(place) =
+            self.0.entry(score.methodology_id)
+        {
             place.insert(revision::approvals(reader, score.methodology_id)?);
         }
         let of_it = self.0.get(&score.methodology_id).into_iter().flatten();
-        let found = of_it.filter(|record| record.state.revision == score.methodology_revision).map(|record| record.own.clone()).next_back();
+        let found = of_it
+            .filter(|record| record.state.revision == score.methodology_revision)
+            .map(|record| record.own.clone())
+            .next_back();
         found.ok_or_else(|| Problem::internal("a score without its methodology"))
     }
 }
@@ -147,24 +187,40 @@ enum Found {
 /// Risks that are read at once.
 const SOME: i64 = 500;
 
-/// The open risks whose score is of an earlier revision, in the order of their codes; read some at a time, before the write begins.
+/// The open risks whose score is of an earlier revision, in the order of their codes; read some at
+/// a time, before the write begins.
 fn outdated(reader: &mut Reader<'_>, stage: Stage) -> Result<Vec<Wanted>> {
     let methods = InForce::read(reader)?;
     let (mut found, mut last, mut revisions) = (Vec::new(), 0, Revisions::default());
     loop {
-        let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
-        let next = open.filter(v::number.gt(last)).order(v::number).limit(SOME).select((v::number, v::schema, body_of()));
+        let open = v::table
+            .filter(reader.seen(Risk::KIND.name))
+            .filter(v::archived_at.is_null())
+            .filter(v::status.eq("open"));
+        let next = open
+            .filter(v::number.gt(last))
+            .order(v::number)
+            .limit(SOME)
+            .select((v::number, v::schema, body_of()));
         let rows: Vec<(i64, i16, String)> = next.load(reader.conn())?;
         for (_, schema, body) in &rows {
             let mut risk = Record::<Risk>::of_image(*schema, body, None)?;
-            let Some(method) = methods.of(risk.links.many("scope_ids")) else { continue };
-            let Some(was) = of_stage(&mut risk, stage).clone().filter(|score| !is_of(score, method)) else { continue };
+            let Some(method) = methods.of(risk.links.many("scope_ids")) else {
+                continue;
+            };
+            let Some(was) = of_stage(&mut risk, stage)
+                .clone()
+                .filter(|score| !is_of(score, method))
+            else {
+                continue;
+            };
             // What the key reads and does not write is for others to score again.
             if limit::within(reader.caller(), &risk).is_err() {
                 continue;
             }
             let old = revisions.of(reader, &was)?;
-            let of_it = carried(&was, &old, &method.own).map_or_else(Found::Stays, |_| Found::Later(risk.spine.id));
+            let of_it = carried(&was, &old, &method.own)
+                .map_or_else(Found::Stays, |_| Found::Later(risk.spine.id));
             found.push(Wanted(risk.spine.code, of_it));
         }
         match rows.last().filter(|_| rows.len() as i64 == SOME) {
@@ -176,18 +232,28 @@ fn outdated(reader: &mut Reader<'_>, stage: Stage) -> Result<Vec<Wanted>> {
 
 /// Score risks again
 ///
-/// Carries their stored likelihood and impact over to the methodology in force for their scopes: to the step of the same label, or of the same place where the
-/// scale has as many steps. Each risk is an entry of its own, and an assessment; what cannot be carried over says why and is left as it is.
-#[utoipa::path(operation_id = "rescoreRisks", tag = "risks", security(("bearer" = [])), request_body = RescoreInput, params(crate::http::document::Retried),
-    responses((status = 200, description = "What became of each.", body = RescoredRisks), Rejections))]
+/// Carries their stored likelihood and impact over to the methodology in force for their scopes: to
+/// the step of the same label, or of the same place where the scale has as many steps. Each risk is
+/// an entry of its own, and an assessment; what cannot be carried over says why and is left as it
+/// is.
+#[utoipa::path(operation_id = "rescoreRisks", tag = "risks", security(("bearer" = [])),
+    request_body = RescoreInput, params(crate::http::document::Retried),
+    responses((status = 200, description = "What became of each.", body = RescoredRisks),
+        Rejections))]
 #[post("/v1/risks/rescore")]
-pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: Input) -> Result<Answer> {
+pub async fn rescore(
+    guard: Guard<Rescore<Risk>>,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
     input::no_parameters(&request)?;
     let said = input.clone().read::<RescoreInput>();
     let all = match &said {
         Ok(said) if said.all => {
             let stage = said.stage;
-            guard.read(None, move |reader| outdated(reader, stage)).await?
+            guard
+                .read(None, move |reader| outdated(reader, stage))
+                .await?
         }
         _ => vec![],
     };
@@ -201,15 +267,20 @@ pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: I
             let methods = InForce::read(&mut tx.reader())?;
             let mut named: VecDeque<Wanted> = VecDeque::new();
             for text in said.risk_ids.iter().flatten() {
-                let selector = Selector::parse(text, Risk::KIND.name).ok_or_else(Problem::not_found);
-                let found = selector.and_then(|selector| tx.load(&selector, &Known::any())).map(Box::new);
+                let selector =
+                    Selector::parse(text, Risk::KIND.name).ok_or_else(Problem::not_found);
+                let found = selector
+                    .and_then(|selector| tx.load(&selector, &Known::any()))
+                    .map(Box::new);
                 named.push_back(Wanted(text.clone(), Found::Read(found)));
             }
             named.extend(all);
-            let (mut data, mut revisions, mut last, mut done) = (Vec::new(), Revisions::default(), None, 0);
+            let (mut data, mut revisions, mut last, mut done) =
+                (Vec::new(), Revisions::default(), None, 0);
             tx.because(Some(said.rationale));
             let mut unsaid = 0;
-            while let Some(Wanted(risk, found)) = if done < MOST { named.pop_front() } else { None } {
+            while let Some(Wanted(risk, found)) = if done < MOST { named.pop_front() } else { None }
+            {
                 ledger::in_time()?;
                 let found = match found {
                     Found::Read(found) => found.map(|found| *found),
@@ -219,7 +290,13 @@ pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: I
                 match found.and_then(|found| one(tx, found, said.stage, &methods, &mut revisions)) {
                     Ok((score, saved)) => {
                         done += usize::from(saved.is_some());
-                        data.push(Rescored { risk, status: 200, changed: saved.is_some(), score: Some(score), problem: None });
+                        data.push(Rescored {
+                            risk,
+                            status: 200,
+                            changed: saved.is_some(),
+                            score: Some(score),
+                            problem: None,
+                        });
                         last = saved.or(last);
                     }
                     Err(problem) => match problem.status_code() {
@@ -227,7 +304,13 @@ pub async fn rescore(guard: Guard<Rescore<Risk>>, request: HttpRequest, input: I
                         _ if data.len() >= 2 * MOST => unsaid += 1,
                         status => {
                             let (status, problem) = (status.as_u16(), Some(problem.said()));
-                            data.push(Rescored { risk, status, changed: false, score: None, problem });
+                            data.push(Rescored {
+                                risk,
+                                status,
+                                changed: false,
+                                score: None,
+                                problem,
+                            });
                         }
                     },
                 }
@@ -253,16 +336,28 @@ fn one(
     revisions: &mut Revisions,
 ) -> Result<(RiskScore, Option<Saved>)> {
     Risk::changeable(&stored)?;
-    let method = methods.of(stored.links.many("scope_ids")).ok_or_else(in_force::none)?;
+    let method = methods
+        .of(stored.links.many("scope_ids"))
+        .ok_or_else(in_force::none)?;
     let mut record = stored.clone();
     let place = of_stage(&mut record, stage);
-    let was = place.clone().ok_or_else(|| Problem::new(Code::IllegalTransition, "It has no score of this stage: assess it."))?;
+    let was = place.clone().ok_or_else(|| {
+        Problem::new(
+            Code::IllegalTransition,
+            "It has no score of this stage: assess it.",
+        )
+    })?;
     if is_of(&was, method) {
         return Ok((was, None));
     }
-    let (likelihood, impact, impacts) = carried(&was, &revisions.of(&mut tx.reader(), &was)?, &method.own)?;
-    let by = (tx.now().max(stored.spine.updated_at.plus_millis(1)), tx.caller().actor.clone());
-    let scored = score(method, (likelihood, impact), by).ok_or_else(|| Problem::internal("a methodology without a level for a pair"))?;
+    let (likelihood, impact, impacts) =
+        carried(&was, &revisions.of(&mut tx.reader(), &was)?, &method.own)?;
+    let by = (
+        tx.now().max(stored.spine.updated_at.plus_millis(1)),
+        tx.caller().actor.clone(),
+    );
+    let scored = score(method, (likelihood, impact), by)
+        .ok_or_else(|| Problem::internal("a methodology without a level for a pair"))?;
     let scored = RiskScore { impacts, ..scored };
     *place = Some(scored.clone());
     // Nobody has looked at the risk: its review may come nearer, never later.
@@ -280,11 +375,35 @@ mod tests {
     #[test]
     fn a_step_is_carried_over_by_its_label_or_its_place() {
         let scale = |labels: &[&str]| -> Vec<Step> {
-            (1..).zip(labels).map(|(value, label)| Step { value, label: (*label).into(), criteria: String::new() }).collect()
+            (1..)
+                .zip(labels)
+                .map(|(value, label)| Step {
+                    value,
+                    label: (*label).into(),
+                    criteria: String::new(),
+                })
+                .collect()
         };
-        let (old, renamed) = (scale(&["rare", "possible", "likely"]), scale(&["seldom", "sometimes", "often"]));
+        let (old, renamed) = (
+            scale(&["rare", "possible", "likely"]),
+            scale(&["seldom", "sometimes", "often"]),
+        );
         let longer = scale(&["never", "rare", "possible", "likely"]);
-        assert_eq!((mapped(1, &old, &longer), mapped(3, &old, &longer), mapped(3, &old, &renamed)), (Some(2), Some(4), Some(3)));
-        assert_eq!((mapped(3, &longer, &renamed), mapped(1, &longer, &old), mapped(9, &old, &renamed)), (None, None, None));
+        assert_eq!(
+            (
+                mapped(1, &old, &longer),
+                mapped(3, &old, &longer),
+                mapped(3, &old, &renamed)
+            ),
+            (Some(2), Some(4), Some(3))
+        );
+        assert_eq!(
+            (
+                mapped(3, &longer, &renamed),
+                mapped(1, &longer, &old),
+                mapped(9, &old, &renamed)
+            ),
+            (None, None, None)
+        );
     }
 }

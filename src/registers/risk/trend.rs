@@ -1,14 +1,15 @@
-//! The trend of risks (ISO/IEC 27001:2022 9.1): how many open ones stood at which level, at the end of each step of a period. Read from the spine
-//! in one pass: a version stands until the next one of its record.
-use crate::registers::risk::matrix::{MatrixStage, scope_asked};
-use crate::insight::overview::{CountsByName, elsewhere};
+//! The trend of risks (ISO/IEC 27001:2022 9.1): how many open ones stood at which level, at the end
+//! of each step of a period. Read from the spine in one pass: a version stands until the next one
+//! of its record.
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::schema::{risks as r, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Read, Then};
+use crate::insight::overview::{CountsByName, elsewhere};
 use crate::records::{Reader, Resource, sight};
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::risk::Risk;
+use crate::registers::risk::matrix::{MatrixStage, scope_asked};
 use crate::registers::scope::Scope;
 use actix_web::{HttpRequest, get};
 use chrono::{Datelike, Days, Months, NaiveDate};
@@ -30,13 +31,15 @@ crate::vocabulary! {
 pub struct TrendPoint {
     /// The last day of the step; the last point is the end of the period.
     pub on: NaiveDate,
-    /// Open risks by level, 0 where there are none: the levels of the methodologies in force, and every other that a point of the trend has.
+    /// Open risks by level, 0 where there are none: the levels of the methodologies in force, and
+    /// every other that a point of the trend has.
     #[schema(value_type = CountsByName)]
     pub levels: BTreeMap<String, i64>,
     /// Open risks without a score of this stage.
     #[schema(minimum = 0)]
     pub not_assessed: i64,
-    /// Open risks whose level did not meet the acceptance criteria; null for stages other than `current`.
+    /// Open risks whose level did not meet the acceptance criteria; null for stages other than
+    /// `current`.
     #[schema(required, minimum = 0)]
     pub above_criteria: Option<i64>,
     /// Open risks.
@@ -57,44 +60,81 @@ pub struct RiskTrend {
 
 /// Get the trend of risks
 ///
-/// Open risks by level at the end of each step between two days (the last year until today when absent), as they were scored then. The trend of one
-/// risk is the list of its assessments. With `scope_id`, risks that belong to the scope at the moment that is asked for.
+/// Open risks by level at the end of each step between two days (the last year until today when
+/// absent), as they were scored then. The trend of one risk is the list of its assessments. With
+/// `scope_id`, risks that belong to the scope at the moment that is asked for.
 #[utoipa::path(operation_id = "getRiskTrend", tag = "risk-trend", security(("bearer" = [])),
-    params(("from" = Option<NaiveDate>, Query, description = "The first day; a year before the last when absent."), ("to" = Option<NaiveDate>, Query, description = "The last day; today when absent."),
-        ("step" = Option<TrendStep>, Query, description = "How far apart the points are; a month when absent. Up to 400 points."), ("stage" = Option<MatrixStage>, Query, description = "Which scores; the current ones when absent."),
-        ("scope_id" = Option<String>, Query, description = "Only risks of this scope and of the whole organization: id or code.", max_length = 64), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
-    responses((status = 200, description = "The trend.", body = RiskTrend), crate::http::describe::Unchanged, Refusals))]
+    params(("from" = Option<NaiveDate>, Query, description = "The first day; a year before the \
+        last when absent."), ("to" = Option<NaiveDate>, Query, description = "The last day; today \
+            when absent."),
+        ("step" = Option<TrendStep>, Query, description = "How far apart the points are; a month \
+            when absent. Up to 400 points."), ("stage" = Option<MatrixStage>, Query,
+                description = "Which scores; the current ones when absent."),
+        ("scope_id" = Option<String>, Query, description = "Only risks of this scope and of the \
+            whole organization: id or code.", max_length = 64), ("as_of" = Option<String>, Query,
+                description = "As it stood then.", max_length = 64)),
+    responses((status = 200, description = "The trend.", body = RiskTrend),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/risk-trend")]
 pub async fn get_trend(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["from", "to", "step", "stage", "scope_id"])?;
-    let (from, to): (Option<NaiveDate>, Option<NaiveDate>) = (then.parsed("from", "a date")?, then.parsed("to", "a date")?);
-    let step = then.parsed("step", "day, week, month, quarter or year")?.unwrap_or(TrendStep::Month);
-    let stage = then.parsed("stage", "inherent, current or residual")?.unwrap_or(MatrixStage::Current);
+    let (from, to): (Option<NaiveDate>, Option<NaiveDate>) =
+        (then.parsed("from", "a date")?, then.parsed("to", "a date")?);
+    let step = then
+        .parsed("step", "day, week, month, quarter or year")?
+        .unwrap_or(TrendStep::Month);
+    let stage = then
+        .parsed("stage", "inherent, current or residual")?
+        .unwrap_or(MatrixStage::Current);
     let scope = scope_asked(&then)?;
     guard
         .view(then.as_of, move |reader| {
-            let scope = scope.map(|selector| reader.row::<Scope>(&selector, reader.moment.past()).map(|row| row.id)).transpose()?;
+            let scope = scope
+                .map(|selector| {
+                    reader
+                        .row::<Scope>(&selector, reader.moment.past())
+                        .map(|row| row.id)
+                })
+                .transpose()?;
             let to = to.unwrap_or(reader.today);
-            let from = from.or_else(|| to.checked_sub_months(Months::new(12))).unwrap_or(to);
-            let bad = |name: &str, what: &str| Problem::parameters(vec![Invalid::query(name, "invalid_parameter", what)]);
+            let from = from
+                .or_else(|| to.checked_sub_months(Months::new(12)))
+                .unwrap_or(to);
+            let bad = |name: &str, what: &str| {
+                Problem::parameters(vec![Invalid::query(name, "invalid_parameter", what)])
+            };
             if to > reader.today {
                 return Err(bad("to", "the day has not come yet"));
             }
-            let days = days(from, to, step).ok_or_else(|| bad("from", "a day up to `to`, with up to 400 steps between them, is needed"))?;
-            Answer::of(&RiskTrend { stage, step, points: compute(reader, stage, scope, &days)? })
+            let days = days(from, to, step).ok_or_else(|| {
+                bad(
+                    "from",
+                    "a day up to `to`, with up to 400 steps between them, is needed",
+                )
+            })?;
+            Answer::of(&RiskTrend {
+                stage,
+                step,
+                points: compute(reader, stage, scope, &days)?,
+            })
         })
         .await
 }
 
-/// Pure: the last days of the steps from one day to another, which is the last; `None` where there are none, or too many.
+/// Pure: the last days of the steps from one day to another, which is the last; `None` where there
+/// are none, or too many.
 fn days(from: NaiveDate, to: NaiveDate, step: TrendStep) -> Option<Vec<NaiveDate>> {
     let month_ends = |day: NaiveDate, months: u32| {
-        let first = day.with_day(1)?.with_month((day.month0() / months) * months + 1)?;
+        let first = day
+            .with_day(1)?
+            .with_month((day.month0() / months) * months + 1)?;
         first.checked_add_months(Months::new(months))?.pred_opt()
     };
     let end = |day: NaiveDate| match step {
         TrendStep::Day => Some(day),
-        TrendStep::Week => day.checked_add_days(Days::new(6 - u64::from(day.weekday().num_days_from_monday()))),
+        TrendStep::Week => day.checked_add_days(Days::new(
+            6 - u64::from(day.weekday().num_days_from_monday()),
+        )),
         TrendStep::Month => month_ends(day, 1),
         TrendStep::Quarter => month_ends(day, 3),
         TrendStep::Year => month_ends(day, 12),
@@ -122,12 +162,24 @@ struct Turn {
     acceptable: Option<bool>,
 }
 
-fn compute(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>, days: &[NaiveDate]) -> Result<Vec<TrendPoint>> {
-    let ends: Vec<(NaiveDate, Instant)> =
-        days.iter().filter_map(|day| Some((*day, Instant::end_of(*day, reader.settings.zone)?))).collect();
+fn compute(
+    reader: &mut Reader<'_>,
+    stage: MatrixStage,
+    scope: Option<Id>,
+    days: &[NaiveDate],
+) -> Result<Vec<TrendPoint>> {
+    let ends: Vec<(NaiveDate, Instant)> = days
+        .iter()
+        .filter_map(|day| Some((*day, Instant::end_of(*day, reader.settings.zone)?)))
+        .collect();
     let mut turns = turns(reader, stage)?;
     if sight::limits(reader.caller(), Risk::KIND.name, reader.moment.seq).is_some() {
-        let seen: BTreeSet<Id> = v::table.filter(reader.seen(Risk::KIND.name)).select(v::id).load(reader.conn())?.into_iter().collect();
+        let seen: BTreeSet<Id> = v::table
+            .filter(reader.seen(Risk::KIND.name))
+            .select(v::id)
+            .load(reader.conn())?
+            .into_iter()
+            .collect();
         turns.retain(|turn| seen.contains(&turn.id));
     }
     if let Some(scope) = scope {
@@ -136,7 +188,12 @@ fn compute(reader: &mut Reader<'_>, stage: MatrixStage, scope: Option<Id>, days:
     }
     let mut points = counted(&turns, &ends, stage);
     let mut levels = InForce::seen(reader)?.levels(scope);
-    levels.extend(points.iter().flat_map(|point| point.levels.keys()).map(|level| (level.clone(), 0)));
+    levels.extend(
+        points
+            .iter()
+            .flat_map(|point| point.levels.keys())
+            .map(|level| (level.clone(), 0)),
+    );
     for point in &mut points {
         let there = std::mem::replace(&mut point.levels, levels.clone());
         point.levels.extend(there);
@@ -154,12 +211,15 @@ fn counted(turns: &[Turn], ends: &[(NaiveDate, Instant)], stage: MatrixStage) ->
         }
         let open = || standing.values().filter(|turn| turn.open && !turn.archived);
         let mut levels: BTreeMap<String, i64> = BTreeMap::new();
-        open().filter_map(|turn| turn.level.as_ref()).for_each(|level| *levels.entry(level.clone()).or_default() += 1);
+        open()
+            .filter_map(|turn| turn.level.as_ref())
+            .for_each(|level| *levels.entry(level.clone()).or_default() += 1);
         TrendPoint {
             on: *on,
             levels,
             not_assessed: open().filter(|turn| turn.level.is_none()).count() as i64,
-            above_criteria: (stage == MatrixStage::Current).then(|| open().filter(|turn| turn.acceptable == Some(false)).count() as i64),
+            above_criteria: (stage == MatrixStage::Current)
+                .then(|| open().filter(|turn| turn.acceptable == Some(false)).count() as i64),
             open: open().count() as i64,
         }
     };
@@ -170,16 +230,30 @@ fn counted(turns: &[Turn], ends: &[(NaiveDate, Instant)], stage: MatrixStage) ->
 fn turns(reader: &mut Reader<'_>, stage: MatrixStage) -> Result<Vec<Turn>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let own = || {
-        let own = r::table.inner_join(v::table.on(v::tenant_id.eq(r::tenant_id).and(v::id.eq(r::id)).and(v::version.eq(r::version))));
+        let own = r::table.inner_join(
+            v::table.on(v::tenant_id
+                .eq(r::tenant_id)
+                .and(v::id.eq(r::id))
+                .and(v::version.eq(r::version))),
+        );
         own.filter(r::tenant_id.eq(tenant))
     };
     macro_rules! of {
         ($level:path) => {{
-            let spine = (v::updated_at, v::status.eq("open"), v::archived_at.is_not_null());
-            own().select((v::from_seq, (r::id, spine, $level, r::current_acceptable))).load(reader.conn())?
+            let spine = (
+                v::updated_at,
+                v::status.eq("open"),
+                v::archived_at.is_not_null(),
+            );
+            own()
+                .select((v::from_seq, (r::id, spine, $level, r::current_acceptable)))
+                .load(reader.conn())?
         }};
     }
-    type Found = (i64, (Id, (Instant, bool, bool), Option<String>, Option<bool>));
+    type Found = (
+        i64,
+        (Id, (Instant, bool, bool), Option<String>, Option<bool>),
+    );
     let mut found: Vec<Found> = match stage {
         MatrixStage::Inherent => of!(r::inherent_level),
         MatrixStage::Current => of!(r::current_level),
@@ -187,11 +261,22 @@ fn turns(reader: &mut Reader<'_>, stage: MatrixStage) -> Result<Vec<Turn>> {
     };
     found.retain(|(from, _)| *from <= seq);
     if let Some(seen) = reader.all_past_seen(Risk::KIND.name)? {
-        // As long as a risk lay outside of what the caller sees, it counts as one that had left the lists.
-        found.iter_mut().filter(|(from, _)| !seen.contains(from)).for_each(|(_, (_, (_, _, archived), ..))| *archived = true);
+        // As long as a risk lay outside of what the caller sees, it counts as one that had left the
+        // lists.
+        found
+            .iter_mut()
+            .filter(|(from, _)| !seen.contains(from))
+            .for_each(|(_, (_, (_, _, archived), ..))| *archived = true);
     }
     found.sort_by_key(|(from, _)| *from);
-    let turn = |(_, (id, (at, open, archived), level, acceptable)): Found| Turn { id, at, open, archived, level, acceptable };
+    let turn = |(_, (id, (at, open, archived), level, acceptable)): Found| Turn {
+        id,
+        at,
+        open,
+        archived,
+        level,
+        acceptable,
+    };
     Ok(found.into_iter().map(turn).collect())
 }
 
@@ -205,14 +290,38 @@ mod tests {
 
     #[test]
     fn steps_end_where_the_calendar_does() {
-        let ends = |from, to, step| days(day(from), day(to), step).map(|all| all.iter().map(NaiveDate::to_string).collect::<Vec<_>>());
+        let ends = |from, to, step| {
+            days(day(from), day(to), step)
+                .map(|all| all.iter().map(NaiveDate::to_string).collect::<Vec<_>>())
+        };
         let of = |days: &[&str]| Some(days.iter().map(|day| (*day).to_owned()).collect::<Vec<_>>());
-        assert_eq!(ends("2026-01-15", "2026-03-10", TrendStep::Month), of(&["2026-01-31", "2026-02-28", "2026-03-10"]));
-        assert_eq!(ends("2025-11-30", "2026-06-30", TrendStep::Quarter), of(&["2025-12-31", "2026-03-31", "2026-06-30"]));
-        assert_eq!(ends("2024-02-29", "2025-01-01", TrendStep::Year), of(&["2024-12-31", "2025-01-01"]));
-        assert_eq!(ends("2026-11-20", "2026-11-30", TrendStep::Week), of(&["2026-11-22", "2026-11-29", "2026-11-30"]));
-        assert_eq!(ends("2026-11-30", "2026-11-30", TrendStep::Day), of(&["2026-11-30"]));
-        assert_eq!((ends("2026-12-01", "2026-11-30", TrendStep::Day), ends("2020-01-01", "2026-01-01", TrendStep::Day)), (None, None));
+        assert_eq!(
+            ends("2026-01-15", "2026-03-10", TrendStep::Month),
+            of(&["2026-01-31", "2026-02-28", "2026-03-10"])
+        );
+        assert_eq!(
+            ends("2025-11-30", "2026-06-30", TrendStep::Quarter),
+            of(&["2025-12-31", "2026-03-31", "2026-06-30"])
+        );
+        assert_eq!(
+            ends("2024-02-29", "2025-01-01", TrendStep::Year),
+            of(&["2024-12-31", "2025-01-01"])
+        );
+        assert_eq!(
+            ends("2026-11-20", "2026-11-30", TrendStep::Week),
+            of(&["2026-11-22", "2026-11-29", "2026-11-30"])
+        );
+        assert_eq!(
+            ends("2026-11-30", "2026-11-30", TrendStep::Day),
+            of(&["2026-11-30"])
+        );
+        assert_eq!(
+            (
+                ends("2026-12-01", "2026-11-30", TrendStep::Day),
+                ends("2020-01-01", "2026-01-01", TrendStep::Day)
+            ),
+            (None, None)
+        );
     }
 
     #[test]
@@ -221,12 +330,39 @@ mod tests {
         let at = |n: i64| Instant::from_millis(n).unwrap_or_else(|| panic!("{n}"));
         let turn = |id, n, open, level: &str| {
             let level = Some(level.to_owned()).filter(|level| !level.is_empty());
-            Turn { id, at: at(n), open, archived: false, acceptable: level.as_ref().map(|_| false), level }
+            Turn {
+                id,
+                at: at(n),
+                open,
+                archived: false,
+                acceptable: level.as_ref().map(|_| false),
+                level,
+            }
         };
-        let turns = [turn(one, 1, true, ""), turn(other, 2, true, "low"), turn(one, 3, true, "high"), turn(other, 5, false, "low")];
+        let turns = [
+            turn(one, 1, true, ""),
+            turn(other, 2, true, "low"),
+            turn(one, 3, true, "high"),
+            turn(other, 5, false, "low"),
+        ];
         let on = day("2026-01-01");
-        let points = counted(&turns, &[(on, at(0)), (on, at(2)), (on, at(4)), (on, at(9))], MatrixStage::Current);
-        let seen: Vec<_> = points.iter().map(|p| (p.open, p.not_assessed, p.levels.len(), p.above_criteria)).collect();
-        assert_eq!(seen, [(0, 0, 0, Some(0)), (2, 1, 1, Some(1)), (2, 0, 2, Some(2)), (1, 0, 1, Some(1))]);
+        let points = counted(
+            &turns,
+            &[(on, at(0)), (on, at(2)), (on, at(4)), (on, at(9))],
+            MatrixStage::Current,
+        );
+        let seen: Vec<_> = points
+            .iter()
+            .map(|p| (p.open, p.not_assessed, p.levels.len(), p.above_criteria))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (0, 0, 0, Some(0)),
+                (2, 1, 1, Some(1)),
+                (2, 0, 2, Some(2)),
+                (1, 0, 1, Some(1))
+            ]
+        );
     }
 }

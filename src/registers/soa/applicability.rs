@@ -1,7 +1,6 @@
-//! Applicability (ISO/IEC 27001:2022 6.1.3 d): for each scope and requirement whether it applies, and why. Kept like any record, found by its
-//! scope and requirement; where nothing is stored, it applies (`version` 0).
-use crate::registers::soa::contradiction;
-use crate::registers::soa::contradiction::ControlRef;
+//! Applicability (ISO/IEC 27001:2022 6.1.3 d): for each scope and requirement whether it applies,
+//! and why. Kept like any record, found by its scope and requirement; where nothing is stored, it
+//! applies (`version` 0).
 use crate::access::{Actor, Limits, actor::ActorKind};
 use crate::core::{Id, Instant, Problem, Result, VersionKey, catalogue};
 use crate::db::Conn;
@@ -13,8 +12,13 @@ use crate::records::ask::Moments;
 use crate::records::history::HistoryPage;
 use crate::records::limit::{self, Facts};
 use crate::records::record::etag;
-use crate::records::{By, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Selector, Stateless, Stored, sight};
+use crate::records::{
+    By, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Selector, Stateless, Stored,
+    sight,
+};
 use crate::registers::scope::Scope;
+use crate::registers::soa::contradiction;
+use crate::registers::soa::contradiction::ControlRef;
 use actix_web::{HttpRequest, get, web::Path};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -56,41 +60,96 @@ impl Resource for Applicability {
         about: "Which requirements apply to a scope, and why (6.1.3 d).",
         limited_by: &[
             SCOPED,
-            (Limit::Frameworks, By::Fact("the framework of its requirement", of_frameworks)),
-            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+            (
+                Limit::Frameworks,
+                By::Fact("the framework of its requirement", of_frameworks),
+            ),
+            (
+                Limit::Period,
+                By::ReadOnly("a period limits evidence alone"),
+            ),
         ],
         counted: false,
         ..Kind::PLAIN
     };
     type State = Stateless;
     fn facts(record: &Record<Self>) -> Facts {
-        Facts { frameworks: limit::frameworks_of([&record.own.requirement]), ..Facts::default() }
+        Facts {
+            frameworks: limit::frameworks_of([&record.own.requirement]),
+            ..Facts::default()
+        }
     }
     fn example() -> Value {
-        json!({"name": "iso-27001-2022:A.7.4", "requirement": "iso-27001-2022:A.7.4", "applicable": false, "justification": "No premises of its own."})
+        json!({"name": "iso-27001-2022:A.7.4", "requirement": "iso-27001-2022:A.7.4",
+            "applicable": false, "justification": "No premises of its own."})
     }
 }
 
 /// Decisions about requirements of these frameworks.
 fn of_frameworks(limits: &Limits) -> Condition {
-    let own = || a::table.filter(a::tenant_id.eq(v::tenant_id).and(a::id.eq(v::id)).and(a::version.eq(v::version)));
-    let of_it = |slug: &String| -> Condition { Box::new(exists(own().filter(a::requirement.like(sight::beginning(slug)).escape('\\')))) };
-    limits.framework_slugs.iter().map(of_it).reduce(sight::either).unwrap_or_else(sight::nothing)
+    let own = || {
+        a::table.filter(
+            a::tenant_id
+                .eq(v::tenant_id)
+                .and(a::id.eq(v::id))
+                .and(a::version.eq(v::version)),
+        )
+    };
+    let of_it = |slug: &String| -> Condition {
+        Box::new(exists(own().filter(
+            a::requirement.like(sight::beginning(slug)).escape('\\'),
+        )))
+    };
+    limits
+        .framework_slugs
+        .iter()
+        .map(of_it)
+        .reduce(sight::either)
+        .unwrap_or_else(sight::nothing)
 }
 
 impl Stored for Applicability {
     type Filter = crate::registers::organization::NoFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
-        let (own, scope) = (&record.own, record.links.many("scope_ids").first().copied().unwrap_or(id));
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
+        let (own, scope) = (
+            &record.own,
+            record
+                .links
+                .many("scope_ids")
+                .first()
+                .copied()
+                .unwrap_or(id),
+        );
         let reasons: Vec<&str> = own.reasons.iter().map(|reason| reason.into()).collect();
         let row = (
-            (a::tenant_id.eq(tenant), a::id.eq(id), a::version.eq(version), a::scope_id.eq(scope), a::requirement.eq(&own.requirement)),
-            (a::applicable.eq(own.applicable), a::justification.eq(&own.justification), a::reasons.eq(reasons.join(","))),
+            (
+                a::tenant_id.eq(tenant),
+                a::id.eq(id),
+                a::version.eq(version),
+                a::scope_id.eq(scope),
+                a::requirement.eq(&own.requirement),
+            ),
+            (
+                a::applicable.eq(own.applicable),
+                a::justification.eq(&own.justification),
+                a::reasons.eq(reasons.join(",")),
+            ),
         );
         diesel::insert_into(a::table).values(row).execute(conn)
     }
     fn matching(_: &Self::Filter, _: &Moments) -> Condition {
-        Box::new(exists(a::table.filter(a::tenant_id.eq(v::tenant_id).and(a::id.eq(v::id)).and(a::version.eq(v::version)))))
+        Box::new(exists(
+            a::table.filter(
+                a::tenant_id
+                    .eq(v::tenant_id)
+                    .and(a::id.eq(v::id))
+                    .and(a::version.eq(v::version)),
+            ),
+        ))
     }
 }
 
@@ -119,8 +178,8 @@ pub struct Decision {
     /// What asks for it.
     #[schema(max_items = 3)]
     pub reasons: Vec<Reason>,
-    /// Where it is excluded: the controls that meet it and are implemented, or that risks or signed treatments rest
-    /// on; up to 20. Decide again, or take the controls away.
+    /// Where it is excluded: the controls that meet it and are implemented, or that risks or signed
+    /// treatments rest on; up to 20. Decide again, or take the controls away.
     #[schema(max_items = 20)]
     pub contradicted_by: Vec<ControlRef>,
     /// Grows by one with each change; 0 where nothing was decided yet.
@@ -136,8 +195,17 @@ pub struct Decision {
 impl Decision {
     /// As an answer; what speaks against it is in the tag.
     pub(crate) fn answer(&self) -> Result<Answer> {
-        let names = crc32fast::hash(self.updated_by.as_ref().map_or("", |by| by.name.as_str()).as_bytes());
-        let against: Vec<String> = self.contradicted_by.iter().map(|control| format!("{} {}", control.code, control.name)).collect();
+        let names = crc32fast::hash(
+            self.updated_by
+                .as_ref()
+                .map_or("", |by| by.name.as_str())
+                .as_bytes(),
+        );
+        let against: Vec<String> = self
+            .contradicted_by
+            .iter()
+            .map(|control| format!("{} {}", control.code, control.name))
+            .collect();
         Ok(Answer::of(self)?.tagged(etag(self.version, names, &against.join("\n"))))
     }
 }
@@ -168,45 +236,107 @@ pub struct Verdict {
 pub fn verdicts(reader: &mut Reader<'_>, scope: Id) -> Result<BTreeMap<String, Verdict>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let standing = a::table
-        .inner_join(v::table.on(v::tenant_id.eq(a::tenant_id).and(v::id.eq(a::id)).and(v::version.eq(a::version))))
+        .inner_join(
+            v::table.on(v::tenant_id
+                .eq(a::tenant_id)
+                .and(v::id.eq(a::id))
+                .and(v::version.eq(a::version))),
+        )
         .inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq))));
-    let standing = standing.filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope))).filter(at(seq));
+    let standing = standing
+        .filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope)))
+        .filter(at(seq));
     type Said = (String, bool, Option<String>, String);
     type Found = (Said, (Instant, ActorKind, Id, Option<Id>));
     let said = (a::requirement, a::applicable, a::justification, a::reasons);
-    let found: Vec<Found> = standing.select((said, (v::updated_at, e::actor_kind, e::actor_id, e::person_id))).load(reader.conn())?;
-    let accounts = found.iter().filter(|(_, (_, kind, ..))| *kind != ActorKind::System);
+    let found: Vec<Found> = standing
+        .select((
+            said,
+            (v::updated_at, e::actor_kind, e::actor_id, e::person_id),
+        ))
+        .load(reader.conn())?;
+    let accounts = found
+        .iter()
+        .filter(|(_, (_, kind, ..))| *kind != ActorKind::System);
     let names = reader.account_names(accounts.map(|(_, (_, _, id, _))| *id).collect())?;
-    let verdict = |((requirement, applicable, justification, reasons), (at, kind, id, person_id)): Found| {
-        let name = match kind {
-            ActorKind::System => Actor::system(tenant).name,
-            _ => names.get(&id).cloned().unwrap_or_default(),
+    let verdict =
+        |((requirement, applicable, justification, reasons), (at, kind, id, person_id)): Found| {
+            let name = match kind {
+                ActorKind::System => Actor::system(tenant).name,
+                _ => names.get(&id).cloned().unwrap_or_default(),
+            };
+            let by = Actor {
+                kind,
+                id,
+                name,
+                person_id,
+            };
+            (
+                requirement,
+                Verdict {
+                    applicable,
+                    justification,
+                    reasons: words(&reasons),
+                    at,
+                    by,
+                },
+            )
         };
-        let by = Actor { kind, id, name, person_id };
-        (requirement, Verdict { applicable, justification, reasons: words(&reasons), at, by })
-    };
     Ok(found.into_iter().map(verdict).collect())
 }
 fn words(reasons: &str) -> Vec<Reason> {
-    reasons.split(',').filter_map(|word| word.parse().ok()).collect()
+    reasons
+        .split(',')
+        .filter_map(|word| word.parse().ok())
+        .collect()
 }
 
 /// What was decided for a scope, by requirement, at the reader's moment: two queries.
-pub fn decided(reader: &mut Reader<'_>, scope: Id, only: Option<&str>) -> Result<BTreeMap<String, (Id, Decision)>> {
+pub fn decided(
+    reader: &mut Reader<'_>,
+    scope: Id,
+    only: Option<&str>,
+) -> Result<BTreeMap<String, (Id, Decision)>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let standing = a::table.inner_join(v::table.on(v::tenant_id.eq(a::tenant_id).and(v::id.eq(a::id)).and(v::version.eq(a::version))));
-    let mut standing = standing.filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope))).filter(at(seq)).into_boxed();
+    let standing = a::table.inner_join(
+        v::table.on(v::tenant_id
+            .eq(a::tenant_id)
+            .and(v::id.eq(a::id))
+            .and(v::version.eq(a::version))),
+    );
+    let mut standing = standing
+        .filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope)))
+        .filter(at(seq))
+        .into_boxed();
     if let Some(requirement) = only {
         standing = standing.filter(a::requirement.eq(requirement.to_owned()));
     }
     let seqs: Vec<i64> = standing.select(v::from_seq).load(reader.conn())?;
     let records = reader.written::<Applicability>(&seqs)?;
-    Ok(records.iter().map(|record| (record.own.requirement.clone(), (record.spine.id, shown(record, scope)))).collect())
+    Ok(records
+        .iter()
+        .map(|record| {
+            (
+                record.own.requirement.clone(),
+                (record.spine.id, shown(record, scope)),
+            )
+        })
+        .collect())
 }
 /// With the controls that speak against what is excluded.
-pub(crate) fn opposed<'d>(reader: &mut Reader<'_>, scope: Id, decisions: impl IntoIterator<Item = &'d mut Decision>) -> Result<()> {
-    let mut excluded: Vec<&mut Decision> = decisions.into_iter().filter(|decision| !decision.applicable).collect();
-    let requirements: Vec<&str> = excluded.iter().map(|decision| decision.requirement.as_str()).collect();
+pub(crate) fn opposed<'d>(
+    reader: &mut Reader<'_>,
+    scope: Id,
+    decisions: impl IntoIterator<Item = &'d mut Decision>,
+) -> Result<()> {
+    let mut excluded: Vec<&mut Decision> = decisions
+        .into_iter()
+        .filter(|decision| !decision.applicable)
+        .collect();
+    let requirements: Vec<&str> = excluded
+        .iter()
+        .map(|decision| decision.requirement.as_str())
+        .collect();
     let mut against = contradiction::of(reader, scope, &requirements)?;
     for decision in &mut excluded {
         decision.contradicted_by = against.remove(&decision.requirement).unwrap_or_default();
@@ -254,29 +384,45 @@ fn default_of(scope_id: Id, requirement: &str) -> Decision {
 pub fn known(reader: &mut Reader<'_>, requirement: &str) -> Result<()> {
     let caller = reader.caller().clone();
     let unknown = || {
-        let mut detail = catalogue::no_requirement(requirement, &|slug| crate::registers::framework::catalogue_list::seen(&caller, slug));
+        let mut detail = catalogue::no_requirement(requirement, &|slug| {
+            crate::registers::framework::catalogue_list::seen(&caller, slug)
+        });
         detail.replace_range(..1, "T");
         Problem::not_found().saying(detail)
     };
     let (slug, reference) = catalogue::parts(requirement).ok_or_else(unknown)?;
     let framework = crate::registers::framework::catalogue_list::framework(reader, slug)?;
-    framework.requirement(reference).filter(|found| framework.decides(found)).map(|_| ()).ok_or_else(unknown)
+    framework
+        .requirement(reference)
+        .filter(|found| framework.decides(found))
+        .map(|_| ())
+        .ok_or_else(unknown)
 }
 
 /// The scope that is asked about.
 pub fn scope_of(reader: &mut Reader<'_>, selector: &Selector) -> Result<Id> {
     reader.knows(&Applicability::KIND)?;
-    reader.row::<Scope>(selector, reader.moment.past()).map(|row| row.id)
+    reader
+        .row::<Scope>(selector, reader.moment.past())
+        .map(|row| row.id)
 }
 
 /// List what applies to a scope
 ///
-/// Every Annex A control (of other frameworks whatever is asked for by itself), in natural order; where nothing was decided, it applies.
+/// Every Annex A control (of other frameworks whatever is asked for by itself), in natural order;
+/// where nothing was decided, it applies.
 #[utoipa::path(operation_id = "listApplicability", tag = "applicability", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("framework" = Option<String>, Query, description = "The framework.", max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The decisions.", body = Decisions), crate::http::describe::Unchanged, Refusals))]
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        ("framework" = Option<String>, Query, description = "The framework.", max_length = 64),
+            crate::http::document::Past),
+    responses((status = 200, description = "The decisions.", body = Decisions),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/scopes/{id}/applicability")]
-pub async fn list(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -> Result<Answer> {
+pub async fn list(
+    guard: Guard<Read<Applicability>>,
+    at: At,
+    request: HttpRequest,
+) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &["framework"])?, at.of(&Scope::KIND)?);
     guard
         .view(then.as_of, move |reader| {
@@ -284,7 +430,9 @@ pub async fn list(guard: Guard<Read<Applicability>>, at: At, request: HttpReques
             let scope = scope_of(reader, &selector)?;
             let mut decided = decided(reader, scope, None)?;
             let decision = |requirement: &catalogue::Requirement| {
-                decided.remove(&requirement.id).map_or_else(|| default_of(scope, &requirement.id), |(_, d)| d)
+                decided
+                    .remove(&requirement.id)
+                    .map_or_else(|| default_of(scope, &requirement.id), |(_, d)| d)
             };
             let mut data: Vec<Decision> = framework.decidable().map(decision).collect();
             opposed(reader, scope, &mut data)?;
@@ -297,10 +445,17 @@ pub async fn list(guard: Guard<Read<Applicability>>, at: At, request: HttpReques
 ///
 /// Where nothing was decided: it applies, and `version` is 0.
 #[utoipa::path(operation_id = "getApplicability", tag = "applicability", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.7.4"), crate::http::document::Past),
-    responses((status = 200, description = "The decision.", body = Decision), crate::http::describe::Unchanged, Refusals))]
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        ("requirement" = String, Path, description = "The requirement.", max_length = 120,
+            example = "iso-27001-2022:A.7.4"), crate::http::document::Past),
+    responses((status = 200, description = "The decision.", body = Decision),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/scopes/{id}/applicability/{requirement}")]
-pub async fn get(guard: Guard<Read<Applicability>>, path: Path<(String, String)>, request: HttpRequest) -> Result<Answer> {
+pub async fn get(
+    guard: Guard<Read<Applicability>>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<Answer> {
     let (then, (id, requirement)) = (Then::read(&request, &[])?, path.into_inner());
     let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
     guard
@@ -308,7 +463,8 @@ pub async fn get(guard: Guard<Read<Applicability>>, path: Path<(String, String)>
             known(reader, &requirement)?;
             let scope = scope_of(reader, &selector)?;
             let stored = decided(reader, scope, Some(&requirement))?.remove(&requirement);
-            let mut decision = stored.map_or_else(|| default_of(scope, &requirement), |(_, decision)| decision);
+            let mut decision =
+                stored.map_or_else(|| default_of(scope, &requirement), |(_, decision)| decision);
             opposed(reader, scope, [&mut decision])?;
             Ok(decision.answer()?.at(reader.moment.last))
         })
@@ -318,12 +474,20 @@ pub async fn get(guard: Guard<Read<Applicability>>, path: Path<(String, String)>
 /// List the versions of a decision
 ///
 /// Who decided what and why, newest first; empty where nothing was decided yet.
-#[utoipa::path(operation_id = "listApplicabilityHistory", tag = "applicability", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.7.4"),
+#[utoipa::path(operation_id = "listApplicabilityHistory", tag = "applicability",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        ("requirement" = String, Path, description = "The requirement.", max_length = 120,
+            example = "iso-27001-2022:A.7.4"),
         crate::http::document::Backwards, crate::http::document::Past),
-    responses((status = 200, description = "The versions.", body = HistoryPage), crate::http::describe::Unchanged, Refusals))]
+    responses((status = 200, description = "The versions.", body = HistoryPage),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/scopes/{id}/applicability/{requirement}/history")]
-pub async fn past(guard: Guard<Read<Applicability>>, path: Path<(String, String)>, request: HttpRequest) -> Result<Answer> {
+pub async fn past(
+    guard: Guard<Read<Applicability>>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<Answer> {
     let (asked, (id, requirement)) = (Backwards::read(&request)?, path.into_inner());
     let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
     guard

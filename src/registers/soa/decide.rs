@@ -1,12 +1,14 @@
 //! How applicability is decided (ISO/IEC 27001:2022 6.1.3 d): one requirement, or several at once.
-use crate::registers::soa::applicability::{Applicability, Decision, Decisions, Reason, decided, known, opposed, scope_of, shown};
-use crate::registers::framework::catalogue_list::Shelf;
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::http::describe::{Preconditions, Rejections};
 use crate::http::{Answer, At, Change, Guard, Input, input};
 use crate::ledger::Recorded;
 use crate::records::{About, Known, Resource, Selector, Tx, about, read_part};
+use crate::registers::framework::catalogue_list::Shelf;
 use crate::registers::scope::Scope;
+use crate::registers::soa::applicability::{
+    Applicability, Decision, Decisions, Reason, decided, known, opposed, scope_of, shown,
+};
 use actix_web::{HttpRequest, post, put, web::Path};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
@@ -33,13 +35,20 @@ pub struct ApplicabilityInput {
 /// What does not apply needs a justification.
 fn unjustified(applicable: bool, justification: Option<&str>, at: &str) -> Option<Invalid> {
     let silent = !applicable && justification.is_none_or(|text| text.trim().is_empty());
-    silent.then(|| Invalid::body(format!("{at}/justification"), "required", "an exclusion needs a justification"))
+    silent.then(|| {
+        Invalid::body(
+            format!("{at}/justification"),
+            "required",
+            "an exclusion needs a justification",
+        )
+    })
 }
 
 /// Several decisions at once.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"items": [{"requirement": "iso-27001-2022:A.7.4", "applicable": false, "justification": "No premises of its own."}]}))]
+#[schema(example = json!({"items": [{"requirement": "iso-27001-2022:A.7.4", "applicable": false,
+    "justification": "No premises of its own."}]}))]
 pub struct ApplicabilityBatch {
     /// Up to 1,000; all are made, or none.
     #[validate(length(min = 1, max = 1000), nested)]
@@ -79,17 +88,25 @@ impl About for ApplicabilityItem {
         self.if_match
     }
     fn faults(&self, at: &str) -> Vec<Invalid> {
-        Vec::from_iter(unjustified(self.applicable, self.justification.as_deref(), at))
+        Vec::from_iter(unjustified(
+            self.applicable,
+            self.justification.as_deref(),
+            at,
+        ))
     }
 }
 
 /// Decide whether a requirement applies to a scope
 ///
 /// Replaces the decision. The first one is made with `If-Match: "0"` or `*`.
-#[utoipa::path(operation_id = "putApplicability", tag = "applicability", security(("bearer" = [])), request_body = ApplicabilityInput,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("requirement" = String, Path, description = "The requirement.", max_length = 120, example = "iso-27001-2022:A.7.4"),
+#[utoipa::path(operation_id = "putApplicability", tag = "applicability", security(("bearer" = [])),
+    request_body = ApplicabilityInput,
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        ("requirement" = String, Path, description = "The requirement.", max_length = 120,
+            example = "iso-27001-2022:A.7.4"),
         crate::http::document::Versioned),
-    responses((status = 200, description = "The decision.", body = Decision), Rejections, Preconditions))]
+    responses((status = 200, description = "The decision.", body = Decision), Rejections,
+        Preconditions))]
 #[put("/v1/scopes/{id}/applicability/{requirement}")]
 pub async fn put(
     guard: Guard<Change<Applicability>>,
@@ -112,8 +129,17 @@ pub async fn put(
             if let Some(fault) = unjustified(said.applicable, said.justification.as_deref(), "") {
                 return Err(Problem::invalid(vec![fault]));
             }
-            let ApplicabilityInput { applicable, justification, reasons } = said;
-            let own = Applicability { requirement, applicable, justification, reasons };
+            let ApplicabilityInput {
+                applicable,
+                justification,
+                reasons,
+            } = said;
+            let own = Applicability {
+                requirement,
+                applicable,
+                justification,
+                reasons,
+            };
             let made = decide(tx, scope, stored.map(|(id, _)| id), own)?;
             let mut decision = made.get().clone();
             opposed(&mut tx.reader(), scope, [&mut decision])?;
@@ -125,29 +151,60 @@ pub async fn put(
 /// Decide for several requirements of a scope
 ///
 /// All decisions are made, or none; each is one entry of the ledger.
-#[utoipa::path(operation_id = "batchApplicability", tag = "applicability", security(("bearer" = [])), request_body = ApplicabilityBatch,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Retried),
-    responses((status = 200, description = "The decisions, in the same order.", body = Decisions), Rejections))]
+#[utoipa::path(operation_id = "batchApplicability", tag = "applicability",
+    security(("bearer" = [])), request_body = ApplicabilityBatch,
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        crate::http::document::Retried),
+    responses((status = 200, description = "The decisions, in the same order.", body = Decisions),
+        Rejections))]
 #[post("/v1/scopes/{id}/applicability/batch")]
-pub async fn batch(guard: Guard<Change<Applicability>>, at: At, request: HttpRequest, input: Input) -> Result<Answer> {
+pub async fn batch(
+    guard: Guard<Change<Applicability>>,
+    at: At,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, said) = (at.of(&Scope::KIND)?, input.clone().read::<ApplicabilityBatch>());
+    let (selector, said) = (
+        at.of(&Scope::KIND)?,
+        input.clone().read::<ApplicabilityBatch>(),
+    );
     guard
         .write(&input, move |tx| {
             let scope = scope_of(&mut tx.reader(), &selector)?;
             let said = said?;
             let stored = decided(&mut tx.reader(), scope, None)?;
             let shelf = Shelf::open(&mut tx.reader())?;
-            let asked = |id: &str| shelf.requirement(id).is_some_and(|(framework, _, found)| framework.decides(found));
+            let asked = |id: &str| {
+                shelf
+                    .requirement(id)
+                    .is_some_and(|(framework, _, found)| framework.decides(found))
+            };
             let version = |id: &str| stored.get(id).map_or(0, |(_, decision)| decision.version);
             let faults = about::faults(tx.caller(), &said.items, asked, version);
             if !faults.is_empty() {
                 return Err(Problem::invalid(faults));
             }
             let made = tx.say_all(&said.items, |tx, item| {
-                let ApplicabilityItem { requirement, applicable, justification, reasons, .. } = item.clone();
+                let ApplicabilityItem {
+                    requirement,
+                    applicable,
+                    justification,
+                    reasons,
+                    ..
+                } = item.clone();
                 let before = stored.get(&requirement).map(|(id, _)| *id);
-                decide(tx, scope, before, Applicability { requirement, applicable, justification, reasons })
+                decide(
+                    tx,
+                    scope,
+                    before,
+                    Applicability {
+                        requirement,
+                        applicable,
+                        justification,
+                        reasons,
+                    },
+                )
             })?;
             let mut data = made.get().clone();
             opposed(&mut tx.reader(), scope, &mut data)?;
@@ -157,10 +214,17 @@ pub async fn batch(guard: Guard<Change<Applicability>>, at: At, request: HttpReq
 }
 
 /// Stores one decision.
-fn decide(tx: &mut Tx<'_, Change<Applicability>>, scope: Id, stored: Option<Id>, mut own: Applicability) -> Result<Recorded<Decision>> {
+fn decide(
+    tx: &mut Tx<'_, Change<Applicability>>,
+    scope: Id,
+    stored: Option<Id>,
+    mut own: Applicability,
+) -> Result<Recorded<Decision>> {
     own.reasons.sort_by_key(|reason| *reason as u8);
     own.reasons.dedup();
     let requirement = own.requirement.clone();
     let beside = Map::from_iter([("scope_ids".to_owned(), json!([scope]))]);
-    Ok(tx.say(stored, &requirement, own, beside)?.map(|record| shown(&record, scope)))
+    Ok(tx
+        .say(stored, &requirement, own, beside)?
+        .map(|record| shown(&record, scope)))
 }

@@ -1,6 +1,6 @@
-//! The difference between two statements of applicability: frozen versions, past days or moments, and what stands now. What changed is told, not what
-//! follows from it (counts of evidence and of risks).
-use crate::registers::soa::{ControlRef, ImplementationState, OwnControl, SoaEntry, SoaReason, SoaSummary, StatementOfApplicability, compute, versions};
+//! The difference between two statements of applicability: frozen versions, past days or moments,
+//! and what stands now. What changed is told, not what follows from it (counts of evidence and of
+//! risks).
 use crate::access::Caller;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Instant, Invalid, Problem, Result};
@@ -9,11 +9,15 @@ use crate::http::format::{CSV, wants};
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::ledger::AsOf;
 use crate::records::{Reader, Resource};
-use crate::registers::soa::applicability::Applicability;
-use crate::registers::framework::asked;
-use crate::registers::soa::statements;
 use crate::registers::control::proof::Operation;
+use crate::registers::framework::asked;
 use crate::registers::scope::Scope;
+use crate::registers::soa::applicability::Applicability;
+use crate::registers::soa::statements;
+use crate::registers::soa::{
+    ControlRef, ImplementationState, OwnControl, SoaEntry, SoaReason, SoaSummary,
+    StatementOfApplicability, compute, versions,
+};
 use actix_web::{HttpRequest, get};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,7 +141,14 @@ impl SoaFace {
     }
     fn of_own(control: &OwnControl) -> Self {
         let (implementation, operation) = (Some(control.implementation), Some(control.operation));
-        SoaFace { applicable: true, decided: None, justification: None, reasons: control.reasons.clone(), implementation, operation }
+        SoaFace {
+            applicable: true,
+            decided: None,
+            justification: None,
+            reasons: control.reasons.clone(),
+            implementation,
+            operation,
+        }
     }
     /// Pure: the members that differ.
     fn against(&self, other: &SoaFace) -> Vec<&'static str> {
@@ -146,69 +157,129 @@ impl SoaFace {
             ("decided", self.decided != other.decided),
             ("justification", self.justification != other.justification),
             ("reasons", self.reasons != other.reasons),
-            ("implementation", self.implementation != other.implementation),
+            (
+                "implementation",
+                self.implementation != other.implementation,
+            ),
             ("operation", self.operation != other.operation),
         ];
-        all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+        all.into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 
 /// Pure: what one list of controls has that the other has not.
 fn beyond(these: &[ControlRef], those: &[ControlRef]) -> Vec<ControlRef> {
     let there: BTreeSet<Id> = those.iter().map(|control| control.id).collect();
-    these.iter().filter(|control| !there.contains(&control.id)).cloned().collect()
+    these
+        .iter()
+        .filter(|control| !there.contains(&control.id))
+        .cloned()
+        .collect()
 }
 
 /// Pure: the requirements that differ.
 fn entries(from: &[SoaEntry], to: &[SoaEntry]) -> Vec<SoaEntryChange> {
-    let before: BTreeMap<&str, &SoaEntry> = from.iter().map(|entry| (entry.requirement.as_str(), entry)).collect();
+    let before: BTreeMap<&str, &SoaEntry> = from
+        .iter()
+        .map(|entry| (entry.requirement.as_str(), entry))
+        .collect();
     let there: BTreeSet<&str> = to.iter().map(|entry| entry.requirement.as_str()).collect();
-    let gone = from.iter().filter(|entry| !there.contains(entry.requirement.as_str())).map(|entry| (Some(entry), None));
-    let pairs = to.iter().map(|entry| (before.get(entry.requirement.as_str()).copied(), Some(entry))).chain(gone);
+    let gone = from
+        .iter()
+        .filter(|entry| !there.contains(entry.requirement.as_str()))
+        .map(|entry| (Some(entry), None));
+    let pairs = to
+        .iter()
+        .map(|entry| (before.get(entry.requirement.as_str()).copied(), Some(entry)))
+        .chain(gone);
     let change = |(from, to): (Option<&SoaEntry>, Option<&SoaEntry>)| {
         let named = from.or(to)?;
-        let controls = |entry: Option<&SoaEntry>| entry.map(|entry| entry.controls.clone()).unwrap_or_default();
+        let controls = |entry: Option<&SoaEntry>| {
+            entry
+                .map(|entry| entry.controls.clone())
+                .unwrap_or_default()
+        };
         let (had, has) = (controls(from), controls(to));
         let (controls_added, controls_removed) = (beyond(&has, &had), beyond(&had, &has));
         let (before, after) = (from.map(SoaFace::of), to.map(SoaFace::of));
-        let mut changed = before.as_ref().zip(after.as_ref()).map(|(before, after)| before.against(after)).unwrap_or_default();
+        let mut changed = before
+            .as_ref()
+            .zip(after.as_ref())
+            .map(|(before, after)| before.against(after))
+            .unwrap_or_default();
         if !controls_added.is_empty() || !controls_removed.is_empty() {
             changed.push("controls");
         }
         let same = changed.is_empty() && before.is_some() && after.is_some();
         let (requirement, title) = (named.requirement.clone(), named.title.clone());
-        (!same).then_some(SoaEntryChange { requirement, title, changed, from: before, to: after, controls_added, controls_removed })
+        (!same).then_some(SoaEntryChange {
+            requirement,
+            title,
+            changed,
+            from: before,
+            to: after,
+            controls_added,
+            controls_removed,
+        })
     };
     pairs.filter_map(change).collect()
 }
 
 /// Pure: the controls outside the framework that differ.
 fn own_controls(from: &[OwnControl], to: &[OwnControl]) -> Vec<OwnControlChange> {
-    let before: BTreeMap<Id, &OwnControl> = from.iter().map(|control| (control.id, control)).collect();
+    let before: BTreeMap<Id, &OwnControl> =
+        from.iter().map(|control| (control.id, control)).collect();
     let there: BTreeSet<Id> = to.iter().map(|control| control.id).collect();
-    let gone = from.iter().filter(|control| !there.contains(&control.id)).map(|control| (Some(control), None));
-    let pairs = to.iter().map(|control| (before.get(&control.id).copied(), Some(control))).chain(gone);
+    let gone = from
+        .iter()
+        .filter(|control| !there.contains(&control.id))
+        .map(|control| (Some(control), None));
+    let pairs = to
+        .iter()
+        .map(|control| (before.get(&control.id).copied(), Some(control)))
+        .chain(gone);
     let change = |(from, to): (Option<&OwnControl>, Option<&OwnControl>)| {
         let named = to.or(from)?;
-        let control = ControlRef { id: named.id, code: named.code.clone(), name: named.name.clone() };
+        let control = ControlRef {
+            id: named.id,
+            code: named.code.clone(),
+            name: named.name.clone(),
+        };
         let (before, after) = (from.map(SoaFace::of_own), to.map(SoaFace::of_own));
-        let changed = before.as_ref().zip(after.as_ref()).map(|(before, after)| before.against(after)).unwrap_or_default();
+        let changed = before
+            .as_ref()
+            .zip(after.as_ref())
+            .map(|(before, after)| before.against(after))
+            .unwrap_or_default();
         let same = changed.is_empty() && before.is_some() && after.is_some();
-        (!same).then_some(OwnControlChange { control, changed, from: before, to: after })
+        (!same).then_some(OwnControlChange {
+            control,
+            changed,
+            from: before,
+            to: after,
+        })
     };
     pairs.filter_map(change).collect()
 }
 
 /// One side as the query names it.
 fn side(then: &Then, name: &'static str, otherwise: Side) -> Result<Side> {
-    let bad = |detail: &str| Problem::parameters(vec![Invalid::query(name, "invalid_parameter", detail)]);
+    let bad =
+        |detail: &str| Problem::parameters(vec![Invalid::query(name, "invalid_parameter", detail)]);
     match then.get(name) {
         None => Ok(otherwise),
         Some("live") => Ok(Side::Live),
-        Some(text) if text.bytes().all(|digit| digit.is_ascii_digit()) => {
-            text.parse().map(Side::Version).map_err(|_| bad("the number of a version is needed"))
-        }
-        Some(text) => text.parse().map(Side::Then).map_err(|fault: Invalid| bad(&fault.detail)),
+        Some(text) if text.bytes().all(|digit| digit.is_ascii_digit()) => text
+            .parse()
+            .map(Side::Version)
+            .map_err(|_| bad("the number of a version is needed")),
+        Some(text) => text
+            .parse()
+            .map(Side::Then)
+            .map_err(|fault: Invalid| bad(&fault.detail)),
     }
 }
 
@@ -233,55 +304,108 @@ fn statement(
             };
             let (record, _) = versions::numbered(reader, scope, number)?;
             if record.own.framework != framework.slug {
-                let detail = format!("version {number} is of {}; ask with that `framework`", record.own.framework);
-                return Err(Problem::parameters(vec![Invalid::query(name, "invalid_parameter", detail)]));
+                let detail = format!(
+                    "version {number} is of {}; ask with that `framework`",
+                    record.own.framework
+                );
+                return Err(Problem::parameters(vec![Invalid::query(
+                    name,
+                    "invalid_parameter",
+                    detail,
+                )]));
             }
-            (Some(number), record.spine.created_at, versions::read(&statements::read(reader, &record.state.sha256)?.0)?)
+            (
+                Some(number),
+                record.spine.created_at,
+                versions::read(&statements::read(reader, &record.state.sha256)?.0)?,
+            )
         }
     };
-    Ok((SoaSide { number, at, summary: statement.summary.clone() }, statement))
+    Ok((
+        SoaSide {
+            number,
+            at,
+            summary: statement.summary.clone(),
+        },
+        statement,
+    ))
 }
 
 /// Compare two statements of applicability of a scope
 ///
-/// Each side is the number of a frozen version, a date (or another moment as `as_of` takes it), or `live`; when nothing is asked, what changed since the
-/// version in force. What differs is told: whether a requirement applies and why, how far it is and whether it works, and the controls that were added
-/// or removed among those that the statements name.
-/// `format=csv` (or `Accept: text/csv`) is the same computation, a row for each requirement and control that differs.
-#[utoipa::path(operation_id = "getSoaDiff", tag = "statement-of-applicability", security(("bearer" = [])),
+/// Each side is the number of a frozen version, a date (or another moment as `as_of` takes it), or
+/// `live`; when nothing is asked, what changed since the version in force. What differs is told:
+/// whether a requirement applies and why, how far it is and whether it works, and the controls that
+/// were added or removed among those that the statements name. `format=csv` (or `Accept: text/csv`)
+/// is the same computation, a row for each requirement and control that differs.
+#[utoipa::path(operation_id = "getSoaDiff", tag = "statement-of-applicability",
+    security(("bearer" = [])),
     params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        ("from" = Option<String>, Query, description = "The number of a version, a date, or `live`; the version in force when absent, and 404 without one.", max_length = 64, example = "2026-03-31"),
-        ("to" = Option<String>, Query, description = "The same; `live` when absent.", max_length = 64, example = "live"),
-        ("framework" = Option<String>, Query, description = "The framework; ISO/IEC 27001:2022 when absent.", max_length = 64),
-        ("format" = inline(Option<crate::http::document::TableFormat>), Query, description = "`json` or `csv`."), crate::http::document::Past),
-    responses((status = 200, description = "The difference.", content((SoaDiff = "application/json"), (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged, Refusals, crate::http::describe::NoFormat))]
+        ("from" = Option<String>, Query, description = "The number of a version, a date, or \
+            `live`; the version in force when absent, and 404 without one.", max_length = 64,
+                example = "2026-03-31"),
+        ("to" = Option<String>, Query, description = "The same; `live` when absent.",
+            max_length = 64, example = "live"),
+        ("framework" = Option<String>, Query, description = "The framework; ISO/IEC 27001:2022 \
+            when absent.", max_length = 64),
+        ("format" = inline(Option<crate::http::document::TableFormat>), Query,
+            description = "`json` or `csv`."), crate::http::document::Past),
+    responses((status = 200, description = "The difference.",
+        content((SoaDiff = "application/json"), (crate::http::document::Csv = "text/csv"))),
+            crate::http::describe::Unchanged, Refusals, crate::http::describe::NoFormat))]
 #[get("/v1/scopes/{id}/soa-diff")]
-pub async fn get_diff(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &["from", "to", "framework", "format"])?, at.of(&Scope::KIND)?);
-    let (csv, caller) = (wants(&request, &then, "csv", "text/csv")?, guard.caller().clone());
-    let sides = match (side(&then, "from", Side::InForce), side(&then, "to", Side::Live)) {
+pub async fn get_diff(
+    guard: Guard<Read<Applicability>>,
+    at: At,
+    request: HttpRequest,
+) -> Result<Answer> {
+    let (then, selector) = (
+        Then::read(&request, &["from", "to", "framework", "format"])?,
+        at.of(&Scope::KIND)?,
+    );
+    let (csv, caller) = (
+        wants(&request, &then, "csv", "text/csv")?,
+        guard.caller().clone(),
+    );
+    let sides = match (
+        side(&then, "from", Side::InForce),
+        side(&then, "to", Side::Live),
+    ) {
         (Ok(from), Ok(to)) => (from, to),
         (from, to) => {
-            let faults = [from.err(), to.err()].into_iter().flatten().flat_map(|problem| problem.errors().to_vec());
+            let faults = [from.err(), to.err()]
+                .into_iter()
+                .flatten()
+                .flat_map(|problem| problem.errors().to_vec());
             return Err(Problem::parameters(faults.collect()));
         }
     };
     guard
-        .view_as(Some(if csv { "csv" } else { "json" }), then.as_of, move |reader| {
-            let scope = reader.row::<Scope>(&selector, then.archived_too || reader.moment.past())?.id;
-            let framework = asked(reader, then.get("framework"))?;
-            let of = (scope, framework.as_ref());
-            let (from, before) = statement(reader, &caller, of, ("from", sides.0))?;
-            let (to, after) = statement(reader, &caller, of, ("to", sides.1))?;
-            let diff = SoaDiff {
-                scope_id: scope,
-                framework: framework.slug.clone(),
-                from,
-                to,
-                entries: entries(&before.entries, &after.entries),
-                own_controls: own_controls(&before.own_controls, &after.own_controls),
-            };
-            if csv { Ok(Answer::json(crate::registers::soa::csv::diff_as_csv(&diff)?).as_media(CSV)) } else { Answer::of(&diff) }
-        })
+        .view_as(
+            Some(if csv { "csv" } else { "json" }),
+            then.as_of,
+            move |reader| {
+                let scope = reader
+                    .row::<Scope>(&selector, then.archived_too || reader.moment.past())?
+                    .id;
+                let framework = asked(reader, then.get("framework"))?;
+                let of = (scope, framework.as_ref());
+                let (from, before) = statement(reader, &caller, of, ("from", sides.0))?;
+                let (to, after) = statement(reader, &caller, of, ("to", sides.1))?;
+                let diff = SoaDiff {
+                    scope_id: scope,
+                    framework: framework.slug.clone(),
+                    from,
+                    to,
+                    entries: entries(&before.entries, &after.entries),
+                    own_controls: own_controls(&before.own_controls, &after.own_controls),
+                };
+                if csv {
+                    Ok(Answer::json(crate::registers::soa::csv::diff_as_csv(&diff)?).as_media(CSV))
+                } else {
+                    Answer::of(&diff)
+                }
+            },
+        )
         .await
 }

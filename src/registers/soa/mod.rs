@@ -1,7 +1,8 @@
-//! The statement of applicability (ISO/IEC 27001:2022 6.1.3 d): every control of Annex A once (of other frameworks whatever is
-//! asked for by itself), in natural order, with whether it applies and why,
-//! how far it is implemented, and what proves it; and every necessary control outside it. Computed from what stands at a moment, one computation
-//! for JSON and CSV; frozen in `versions`, compared in `diff`.
+//! The statement of applicability (ISO/IEC 27001:2022 6.1.3 d): every control of Annex A once (of
+//! other frameworks whatever is asked for by itself), in natural order, with whether it applies and
+//! why, how far it is implemented, and what proves it; and every necessary control outside it.
+//! Computed from what stands at a moment, one computation for JSON and CSV; frozen in `versions`,
+//! compared in `diff`.
 pub mod applicability;
 pub mod contradiction;
 pub mod csv;
@@ -18,17 +19,17 @@ pub use crate::registers::soa::contradiction::ControlRef;
 pub use crate::registers::soa::version::{ByImplementation, SoaIncomplete, SoaSummary};
 pub use compute::compute;
 
-use crate::registers::soa::csv::as_csv;
 use crate::access::Actor;
 use crate::core::{Id, Instant, Result};
 use crate::http::describe::Refusals;
 use crate::http::format::{CSV, wants};
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::Resource;
-use crate::registers::soa::applicability::{Applicability, Reason};
-use crate::registers::framework::asked;
 use crate::registers::control::proof::{Operation, Support};
+use crate::registers::framework::asked;
 use crate::registers::scope::Scope;
+use crate::registers::soa::applicability::{Applicability, Reason};
+use crate::registers::soa::csv::as_csv;
 use actix_web::{HttpRequest, get};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -38,7 +39,8 @@ crate::vocabulary! {
     pub enum ImplementationState { NotImplemented, Planned, PartiallyImplemented, Implemented }
 }
 crate::vocabulary! {
-    /// Why a requirement or a control is in the statement: a risk rests on it, or it was decided so.
+    /// Why a requirement or a control is in the statement: a risk rests on it, or it was decided
+    /// so.
     pub enum SoaReason { Risk, Law, Contract, Business }
 }
 impl From<Reason> for SoaReason {
@@ -75,16 +77,19 @@ pub struct SoaEntry {
     /// When it was last decided; null where it was not.
     #[schema(required)]
     pub decided_at: Option<Instant>,
-    /// By whom; null where it was not. (The SHA-256 of a frozen statement is of names that are null.)
+    /// By whom; null where it was not. (The SHA-256 of a frozen statement is of names that are
+    /// null.)
     #[schema(required)]
     pub decided_by: Option<Actor>,
-    /// What it lacks before the statement can be frozen: a decision, a reason, or that nothing speaks against its exclusion; null where it is ready.
+    /// What it lacks before the statement can be frozen: a decision, a reason, or that nothing
+    /// speaks against its exclusion; null where it is ready.
     #[schema(required)]
     pub lacks: Option<Lack>,
     /// Why, or why not.
     #[schema(required, max_length = 4000)]
     pub justification: Option<String>,
-    /// What asks for it: `risk` where risks rest on controls that meet it, the others as they were decided.
+    /// What asks for it: `risk` where risks rest on controls that meet it, the others as they were
+    /// decided.
     #[schema(max_items = 4)]
     pub reasons: Vec<SoaReason>,
     /// Is it included without any reason?
@@ -104,8 +109,8 @@ pub struct SoaEntry {
     /// All of them.
     #[schema(minimum = 0)]
     pub control_count: i64,
-    /// The risks whose present level rests on them, or whose approved treatment applies them: up to 50 codes; fewer
-    /// where the whole would grow past a mebibyte.
+    /// The risks whose present level rests on them, or whose approved treatment applies them: up to
+    /// 50 codes; fewer where the whole would grow past a mebibyte.
     #[schema(max_items = 50, max_length = 32)]
     pub risk_codes: Vec<String>,
     /// All of them.
@@ -139,7 +144,8 @@ pub struct OwnControl {
     pub implementation: ImplementationState,
     /// Whether it works.
     pub operation: Operation,
-    /// The risks whose present level rests on it, or whose approved treatment applies it: up to 50 codes, or fewer.
+    /// The risks whose present level rests on it, or whose approved treatment applies it: up to 50
+    /// codes, or fewer.
     #[schema(max_items = 50, max_length = 32)]
     pub risk_codes: Vec<String>,
     /// All of them.
@@ -166,8 +172,9 @@ pub struct StatementOfApplicability {
     /// Each requirement once, in natural order.
     #[schema(max_items = 5000)]
     pub entries: Vec<SoaEntry>,
-    /// Necessary controls that meet no requirement of the framework, in the order of their codes; those that approved treatments apply first where
-    /// the whole would grow past a mebibyte. The summary counts all.
+    /// Necessary controls that meet no requirement of the framework, in the order of their codes;
+    /// those that approved treatments apply first where the whole would grow past a mebibyte. The
+    /// summary counts all.
     #[schema(max_items = 5000)]
     pub own_controls: Vec<OwnControl>,
     /// The statement in numbers.
@@ -188,28 +195,52 @@ impl SoaEntry {
 impl StatementOfApplicability {
     /// As JSON, or as a table.
     fn answer(&self, csv: bool) -> Result<Answer> {
-        if csv { Ok(Answer::json(as_csv(self, None)?).as_media(CSV)) } else { Answer::of(self) }
+        if csv {
+            Ok(Answer::json(as_csv(self, None)?).as_media(CSV))
+        } else {
+            Answer::of(self)
+        }
     }
 }
 
 /// Get the statement of applicability of a scope
 ///
-/// Live, or as of a moment. `format=csv` (or `Accept: text/csv`) is the same computation, a row for each entry and for each control outside the
-/// framework.
-#[utoipa::path(operation_id = "getStatementOfApplicability", tag = "statement-of-applicability", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("framework" = Option<String>, Query, description = "The framework; ISO/IEC 27001:2022 when absent.", max_length = 64),
-        ("format" = inline(Option<crate::http::document::TableFormat>), Query, description = "`json` or `csv`."), crate::http::document::Past),
-    responses((status = 200, description = "The statement.", content((StatementOfApplicability = "application/json"), (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged, Refusals, crate::http::describe::NoFormat))]
+/// Live, or as of a moment. `format=csv` (or `Accept: text/csv`) is the same computation, a row for
+/// each entry and for each control outside the framework.
+#[utoipa::path(operation_id = "getStatementOfApplicability", tag = "statement-of-applicability",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        ("framework" = Option<String>, Query, description = "The framework; ISO/IEC 27001:2022 \
+            when absent.", max_length = 64),
+        ("format" = inline(Option<crate::http::document::TableFormat>), Query,
+            description = "`json` or `csv`."), crate::http::document::Past),
+    responses((status = 200, description = "The statement.",
+        content((StatementOfApplicability = "application/json"),
+            (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged,
+                Refusals, crate::http::describe::NoFormat))]
 #[get("/v1/scopes/{id}/statement-of-applicability")]
-pub async fn get_statement(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &["framework", "format"])?, at.of(&Scope::KIND)?);
+pub async fn get_statement(
+    guard: Guard<Read<Applicability>>,
+    at: At,
+    request: HttpRequest,
+) -> Result<Answer> {
+    let (then, selector) = (
+        Then::read(&request, &["framework", "format"])?,
+        at.of(&Scope::KIND)?,
+    );
     let csv = wants(&request, &then, "csv", "text/csv")?;
     guard
-        .view_as(Some(if csv { "csv" } else { "json" }), then.as_of, move |reader| {
-            let framework = asked(reader, then.get("framework"))?;
-            let scope = reader.row::<Scope>(&selector, then.archived_too || reader.moment.past())?.id;
-            compute(reader, scope, &framework)?.answer(csv)
-        })
+        .view_as(
+            Some(if csv { "csv" } else { "json" }),
+            then.as_of,
+            move |reader| {
+                let framework = asked(reader, then.get("framework"))?;
+                let scope = reader
+                    .row::<Scope>(&selector, then.archived_too || reader.moment.past())?
+                    .id;
+                compute(reader, scope, &framework)?.answer(csv)
+            },
+        )
         .await
 }
 

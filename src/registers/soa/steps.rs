@@ -1,19 +1,19 @@
-//! How a statement is frozen and decided on (ISO/IEC 27001:2022 6.1.3 d, 7.5.3): it has to be ready, or say for ever what it lacks; another person than
-//! who froze it approves it.
-use crate::registers::soa::versions::{SoaVersionShown, numbered, place};
-use crate::registers::soa::{Lack, SoaEntry, SoaIncomplete, StatementOfApplicability, compute};
+//! How a statement is frozen and decided on (ISO/IEC 27001:2022 6.1.3 d, 7.5.3): it has to be
+//! ready, or say for ever what it lacks; another person than who froze it approves it.
 use crate::core::{Code, Id, Invalid, Problem, Result, catalogue, json, packed};
 use crate::http::describe::{Preconditions, Rejections};
 use crate::http::handlers::Comment;
 use crate::http::transit::Said;
 use crate::http::{Answer, Approve, At, Guard, Input, Permission, Return, Submit, Withdraw, input};
 use crate::records::{Covers, Deed, Draft, Known, Record, Resource, Selector, Tx, record::members};
-use crate::registers::soa::version as soa_version;
-use crate::registers::soa::version::{Frozen, SoaVersion};
 use crate::registers::framework::catalogue_list as shelf;
-use crate::registers::soa::statements;
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::scope::Scope;
+use crate::registers::soa::statements;
+use crate::registers::soa::version as soa_version;
+use crate::registers::soa::version::{Frozen, SoaVersion};
+use crate::registers::soa::versions::{SoaVersionShown, numbered, place};
+use crate::registers::soa::{Lack, SoaEntry, SoaIncomplete, StatementOfApplicability, compute};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, post};
 use serde::Deserialize;
@@ -24,7 +24,8 @@ use validator::Validate;
 /// What is to be frozen.
 #[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"comment": "The cloud services are decided after their review.", "allow_incomplete": true}))]
+#[schema(example = json!({"comment": "The cloud services are decided after their review.",
+    "allow_incomplete": true}))]
 pub struct SoaFreeze {
     /// The framework; ISO/IEC 27001:2022 when absent.
     #[validate(length(min = 1, max = 64))]
@@ -34,23 +35,39 @@ pub struct SoaFreeze {
     #[validate(length(max = 2000))]
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
-    /// Freeze it though requirements are undecided, unjustified or contradicted? The version shows for ever that it is so, and the comment.
+    /// Freeze it though requirements are undecided, unjustified or contradicted? The version shows
+    /// for ever that it is so, and the comment.
     #[serde(default, deserialize_with = "crate::core::text::or_default")]
     pub allow_incomplete: bool,
 }
 
 /// Freeze the statement of applicability of a scope
 ///
-/// The present statement becomes the next version, and waits for the approval of another person. It never changes. Every requirement has to be decided,
-/// included ones need a reason, and no implemented control or risk may speak against an excluded one: otherwise 409 `not_ready`, which names them.
-/// `allow_incomplete` with a comment freezes it all the same; the version shows that for ever. `If-Match` may name the version of the scope that was read.
-#[utoipa::path(operation_id = "createSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<SoaFreeze>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::MayMatch),
-    responses((status = 201, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
+/// The present statement becomes the next version, and waits for the approval of another person. It
+/// never changes. Every requirement has to be decided, included ones need a reason, and no
+/// implemented control or risk may speak against an excluded one: otherwise 409 `not_ready`, which
+/// names them. `allow_incomplete` with a comment freezes it all the same; the version shows that
+/// for ever. `If-Match` may name the version of the scope that was read.
+#[utoipa::path(operation_id = "createSoaVersion", tag = "soa-versions", security(("bearer" = [])),
+    request_body = Option<SoaFreeze>,
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        crate::http::document::MayMatch),
+    responses((status = 201, description = "The version.", body = SoaVersionShown), Rejections,
+        Preconditions))]
 #[post("/v1/scopes/{id}/soa-versions")]
-pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, known: Known, request: HttpRequest, input: Input) -> Result<Answer> {
+pub async fn freeze(
+    guard: Guard<Submit<SoaVersion>>,
+    at: At,
+    known: Known,
+    request: HttpRequest,
+    input: Input,
+) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, known, said) = (at.of(&Scope::KIND)?, known.for_decision().or_any(), input.clone().read::<SoaFreeze>());
+    let (selector, known, said) = (
+        at.of(&Scope::KIND)?,
+        known.for_decision().or_any(),
+        input.clone().read::<SoaFreeze>(),
+    );
     guard
         .write(&input, move |tx| {
             let scope: Record<Scope> = tx.reader().load(&selector, false)?;
@@ -64,17 +81,26 @@ pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, known: Known, requ
                     return problem;
                 }
                 let said = problem.said();
-                Problem::invalid_one("/framework", "unknown_reference", said.detail).allowing(said.allowed)
+                Problem::invalid_one("/framework", "unknown_reference", said.detail)
+                    .allowing(said.allowed)
             })?;
             let comment = said.comment.clone().filter(|text| !text.trim().is_empty());
             if said.allow_incomplete && comment.is_none() {
-                return Err(Problem::invalid_one("/comment", "required", "say why it is frozen incomplete"));
+                return Err(Problem::invalid_one(
+                    "/comment",
+                    "required",
+                    "say why it is frozen incomplete",
+                ));
             }
             tx.because(said.comment);
-            let number = soa_version::of_scope(&mut tx.reader(), scope.spine.id)?.first().map_or(1, |newest| newest.number + 1);
+            let number = soa_version::of_scope(&mut tx.reader(), scope.spine.id)?
+                .first()
+                .map_or(1, |newest| newest.number + 1);
             let statement = compute(&mut tx.reader(), scope.spine.id, &framework)?;
             let incomplete = ready(&statement, said.allow_incomplete, comment)?;
-            let methodology = InForce::read(&mut tx.reader())?.of(&[scope.spine.id]).cloned();
+            let methodology = InForce::read(&mut tx.reader())?
+                .of(&[scope.spine.id])
+                .cloned();
             let summary = statement.summary.clone();
             let statement = serde_json::to_value(statement).map_err(Problem::internal)?;
             let canonical = json::canonical(&statements::nameless(statement.clone()))?;
@@ -92,13 +118,30 @@ pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, known: Known, requ
                 ..Frozen::default()
             };
             let name = format!("Statement of applicability {number}");
-            let mut draft: Map<String, Value> = members(&SoaVersion { framework: slug.to_owned() })?;
-            draft.extend([("name".to_owned(), json!(name)), ("scope_ids".to_owned(), json!([scope.spine.id]))]);
-            let made = tx.create_as(Id::new(), Draft::<SoaVersion>::read(draft)?, frozen, SoaVersion::KIND.initial)?;
+            let mut draft: Map<String, Value> = members(&SoaVersion {
+                framework: slug.to_owned(),
+            })?;
+            draft.extend([
+                ("name".to_owned(), json!(name)),
+                ("scope_ids".to_owned(), json!([scope.spine.id])),
+            ]);
+            let made = tx.create_as(
+                Id::new(),
+                Draft::<SoaVersion>::read(draft)?,
+                frozen,
+                SoaVersion::KIND.initial,
+            )?;
             let all = soa_version::of_scope(&mut tx.reader(), scope.spine.id)?;
             let shown = SoaVersionShown::of(made.get().clone(), &all, Some(statement))?;
-            let location = Some(format!("/v1/scopes/{}/soa-versions/{number}", scope.spine.id));
-            let answer = Answer { status: StatusCode::CREATED, location, ..shown.answer()? };
+            let location = Some(format!(
+                "/v1/scopes/{}/soa-versions/{number}",
+                scope.spine.id
+            ));
+            let answer = Answer {
+                status: StatusCode::CREATED,
+                location,
+                ..shown.answer()?
+            };
             Ok(made.map(|_| answer))
         })
         .await
@@ -107,36 +150,78 @@ pub async fn freeze(guard: Guard<Submit<SoaVersion>>, at: At, known: Known, requ
 /// Requirements that are named at most when a statement is not ready.
 const NAMED: usize = 200;
 
-/// Pure: what a statement that is frozen incomplete lacks; null where it is complete. 409 when it may not be so.
-fn ready(statement: &StatementOfApplicability, allowed: bool, comment: Option<String>) -> Result<Option<SoaIncomplete>> {
-    let lacking: Vec<(&SoaEntry, Lack)> = statement.entries.iter().filter_map(|entry| Some((entry, entry.lacks?))).collect();
+/// Pure: what a statement that is frozen incomplete lacks; null where it is complete. 409 when it
+/// may not be so.
+fn ready(
+    statement: &StatementOfApplicability,
+    allowed: bool,
+    comment: Option<String>,
+) -> Result<Option<SoaIncomplete>> {
+    let lacking: Vec<(&SoaEntry, Lack)> = statement
+        .entries
+        .iter()
+        .filter_map(|entry| Some((entry, entry.lacks?)))
+        .collect();
     if lacking.is_empty() {
         return Ok(None);
     }
     let of = |lack: Lack| lacking.iter().filter(|(_, found)| *found == lack).count() as i64;
-    let (undecided, unjustified, contradicted) = (of(Lack::Undecided), of(Lack::Unjustified), of(Lack::Contradicted));
+    let (undecided, unjustified, contradicted) = (
+        of(Lack::Undecided),
+        of(Lack::Unjustified),
+        of(Lack::Contradicted),
+    );
     if let (true, Some(comment)) = (allowed, comment) {
-        return Ok(Some(SoaIncomplete { comment, undecided, unjustified, contradicted }));
+        return Ok(Some(SoaIncomplete {
+            comment,
+            undecided,
+            unjustified,
+            contradicted,
+        }));
     }
     let fault = |(entry, lack): &(&SoaEntry, Lack)| {
         let name = &entry.requirement;
-        let codes: Vec<&str> = entry.contradicted_by.iter().take(5).map(|control| control.code.as_str()).collect();
+        let codes: Vec<&str> = entry
+            .contradicted_by
+            .iter()
+            .take(5)
+            .map(|control| control.code.as_str())
+            .collect();
         let detail = match lack {
             Lack::Undecided => format!("{name} is undecided: decide whether it applies"),
-            Lack::Unjustified => format!("{name} applies without a reason: give a justification or a reason"),
-            Lack::Contradicted => format!("{name} is excluded, but implemented or relied on: {}", codes.join(", ")),
+            Lack::Unjustified => {
+                format!("{name} applies without a reason: give a justification or a reason")
+            }
+            Lack::Contradicted => format!(
+                "{name} is excluded, but implemented or relied on: {}",
+                codes.join(", ")
+            ),
         };
-        Invalid::body(format!("/{}", name.replace('~', "~0").replace('/', "~1")), <&str>::from(*lack), detail)
+        Invalid::body(
+            format!("/{}", name.replace('~', "~0").replace('/', "~1")),
+            <&str>::from(*lack),
+            detail,
+        )
     };
     let more = lacking.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" {more} more are not named here.") } else { String::new() };
+    let more = if more > 0 {
+        format!(" {more} more are not named here.")
+    } else {
+        String::new()
+    };
     let detail = format!(
-        "{} requirements are not ready: {undecided} undecided, {unjustified} without a reason, {contradicted} excluded though controls or risks \
+        "{} requirements are not ready: {undecided} undecided, {unjustified} without a reason, \
+            {contradicted} excluded though controls or risks \
          speak against it. Decide them, or send `allow_incomplete` with a comment.{more}",
         lacking.len()
     );
-    let names = lacking.iter().take(100).map(|(entry, _)| entry.requirement.as_str());
-    Err(Problem::new(Code::NotReady, detail).listing(lacking.iter().take(NAMED).map(fault).collect()).needed_by(names))
+    let names = lacking
+        .iter()
+        .take(100)
+        .map(|(entry, _)| entry.requirement.as_str());
+    Err(Problem::new(Code::NotReady, detail)
+        .listing(lacking.iter().take(NAMED).map(fault).collect())
+        .needed_by(names))
 }
 
 /// A transition of a frozen statement: checked in the order of every other.
@@ -171,15 +256,29 @@ async fn step<P: Permission + Covers<SoaVersion>>(
 
 /// Approve a frozen statement of applicability
 ///
-/// Puts it in force. Whoever froze it cannot approve it: persons are compared, not credentials. Of a version that was frozen incomplete, `incomplete` says
-/// what is approved without.
-#[utoipa::path(operation_id = "approveSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The version.", minimum = 1), crate::http::document::Decided),
-    responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
+/// Puts it in force. Whoever froze it cannot approve it: persons are compared, not credentials. Of
+/// a version that was frozen incomplete, `incomplete` says what is approved without.
+#[utoipa::path(operation_id = "approveSoaVersion", tag = "soa-versions", security(("bearer" = [])),
+    request_body = Option<Comment>,
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        ("n" = i32, Path, description = "The version.", minimum = 1),
+            crate::http::document::Decided),
+    responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections,
+        Preconditions))]
 #[post("/v1/scopes/{id}/soa-versions/{n}/approve")]
-pub async fn approve(guard: Guard<Approve<SoaVersion>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn approve(
+    guard: Guard<Approve<SoaVersion>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     let another = |tx: &mut Tx<'_, _>, stored: &Record<SoaVersion>| {
-        tx.another_than(&[Deed { by: &stored.spine.created_by, record: stored.spine.id, action: "create", what: "froze it" }])
+        tx.another_than(&[Deed {
+            by: &stored.spine.created_by,
+            record: stored.spine.id,
+            action: "create",
+            what: "froze it",
+        }])
     };
     let approved = |tx: &mut Tx<'_, _>, record: &mut Record<SoaVersion>| {
         record.state.approved_at = Some(tx.now());
@@ -191,21 +290,53 @@ pub async fn approve(guard: Guard<Approve<SoaVersion>>, at: At, known: Known, in
 /// Return a frozen statement of applicability
 ///
 /// It is not approved, and the comment says why; a better one is frozen anew.
-#[utoipa::path(operation_id = "returnSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The version.", minimum = 1), crate::http::document::Conditional),
-    responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
+#[utoipa::path(operation_id = "returnSoaVersion", tag = "soa-versions", security(("bearer" = [])),
+    request_body = Option<Comment>,
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        ("n" = i32, Path, description = "The version.", minimum = 1),
+            crate::http::document::Conditional),
+    responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections,
+        Preconditions))]
 #[post("/v1/scopes/{id}/soa-versions/{n}/return")]
-pub async fn return_version(guard: Guard<Return<SoaVersion>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    step(guard, (at, known, input), "return", |tx, _| tx.person().map(drop), |_, _| ()).await
+pub async fn return_version(
+    guard: Guard<Return<SoaVersion>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
+    step(
+        guard,
+        (at, known, input),
+        "return",
+        |tx, _| tx.person().map(drop),
+        |_, _| (),
+    )
+    .await
 }
 
 /// Withdraw a frozen statement of applicability
 ///
 /// Takes it back before it was approved; the comment says why.
-#[utoipa::path(operation_id = "withdrawSoaVersion", tag = "soa-versions", security(("bearer" = [])), request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The version.", minimum = 1), crate::http::document::Conditional),
-    responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections, Preconditions))]
+#[utoipa::path(operation_id = "withdrawSoaVersion", tag = "soa-versions",
+    security(("bearer" = [])), request_body = Option<Comment>,
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        ("n" = i32, Path, description = "The version.", minimum = 1),
+            crate::http::document::Conditional),
+    responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections,
+        Preconditions))]
 #[post("/v1/scopes/{id}/soa-versions/{n}/withdraw")]
-pub async fn withdraw(guard: Guard<Withdraw<SoaVersion>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    step(guard, (at, known, input), "withdraw", |_, _| Ok(()), |_, _| ()).await
+pub async fn withdraw(
+    guard: Guard<Withdraw<SoaVersion>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
+    step(
+        guard,
+        (at, known, input),
+        "withdraw",
+        |_, _| Ok(()),
+        |_, _| (),
+    )
+    .await
 }

@@ -1,5 +1,6 @@
-//! Versions of the statement of applicability (ISO/IEC 27001:2022 6.1.3 d, 7.5): the statement of a scope, frozen word for word, and approved by
-//! another person than who froze it. in_review → approved, returned or withdrawn; nothing in it ever changes. How one is made is in `insight`,
+//! Versions of the statement of applicability (ISO/IEC 27001:2022 6.1.3 d, 7.5): the statement of a
+//! scope, frozen word for word, and approved by another person than who froze it. in_review →
+//! approved, returned or withdrawn; nothing in it ever changes. How one is made is in `insight`,
 //! where the statement is computed.
 use crate::access::{Actor, Caller, Limits};
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
@@ -8,7 +9,10 @@ use crate::db::dialect::at;
 use crate::db::schema::{soa_versions as s, versions as v};
 use crate::records::ask::Moments;
 use crate::records::limit::Facts;
-use crate::records::{By, Comment as Needs, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Stored, Transition};
+use crate::records::{
+    By, Comment as Needs, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Stored,
+    Transition,
+};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -124,43 +128,99 @@ impl Resource for SoaVersion {
         about: "Versions of the statement of applicability, frozen and approved (6.1.3 d).",
         initial: "in_review",
         transitions: &[
-            Transition { verb: "approve", from: &["in_review"], to: "approved", comment: Needs::Optional },
-            Transition { verb: "return", from: &["in_review"], to: "returned", comment: Needs::Required },
-            Transition { verb: "withdraw", from: &["in_review"], to: "withdrawn", comment: Needs::Required },
+            Transition {
+                verb: "approve",
+                from: &["in_review"],
+                to: "approved",
+                comment: Needs::Optional,
+            },
+            Transition {
+                verb: "return",
+                from: &["in_review"],
+                to: "returned",
+                comment: Needs::Required,
+            },
+            Transition {
+                verb: "withdraw",
+                from: &["in_review"],
+                to: "withdrawn",
+                comment: Needs::Required,
+            },
         ],
-        limited_by: &[SCOPED, (Limit::Frameworks, By::Fact("its `framework`", of_frameworks))],
+        limited_by: &[
+            SCOPED,
+            (
+                Limit::Frameworks,
+                By::Fact("its `framework`", of_frameworks),
+            ),
+        ],
         done: &["approved", "returned", "withdrawn"],
         ..Kind::PLAIN
     };
     type State = Frozen;
     fn facts(record: &Record<Self>) -> Facts {
-        Facts { frameworks: vec![record.own.framework.clone()], ..Facts::default() }
+        Facts {
+            frameworks: vec![record.own.framework.clone()],
+            ..Facts::default()
+        }
     }
     fn example() -> Value {
         json!({"name": "Statement of applicability 1", "framework": "iso-27001-2022"})
     }
     fn changeable(record: &Record<Self>) -> Result<()> {
-        Err(Problem::new(Code::IllegalTransition, "A frozen statement never changes.").allowing(Self::KIND.allowed(&record.spine.status)))
+        Err(
+            Problem::new(Code::IllegalTransition, "A frozen statement never changes.")
+                .allowing(Self::KIND.allowed(&record.spine.status)),
+        )
     }
 }
 
 /// Statements of these frameworks.
 fn of_frameworks(limits: &Limits) -> Condition {
-    let own = s::table.filter(s::tenant_id.eq(v::tenant_id).and(s::id.eq(v::id)).and(s::version.eq(v::version)));
-    Box::new(exists(own.filter(s::framework.eq_any(limits.framework_slugs.clone()))))
+    let own = s::table.filter(
+        s::tenant_id
+            .eq(v::tenant_id)
+            .and(s::id.eq(v::id))
+            .and(s::version.eq(v::version)),
+    );
+    Box::new(exists(
+        own.filter(s::framework.eq_any(limits.framework_slugs.clone())),
+    ))
 }
 
 impl Stored for SoaVersion {
     type Filter = crate::registers::organization::NoFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
         // It was made for a scope that was looked up.
-        let Some(scope) = record.links.many("scope_ids").first() else { return Err(diesel::result::Error::NotFound) };
-        let key = (s::tenant_id.eq(tenant), s::id.eq(id), s::version.eq(version));
-        let row = (key, s::scope_id.eq(*scope), s::framework.eq(&record.own.framework), s::number.eq(record.state.number));
+        let Some(scope) = record.links.many("scope_ids").first() else {
+            return Err(diesel::result::Error::NotFound);
+        };
+        let key = (
+            s::tenant_id.eq(tenant),
+            s::id.eq(id),
+            s::version.eq(version),
+        );
+        let row = (
+            key,
+            s::scope_id.eq(*scope),
+            s::framework.eq(&record.own.framework),
+            s::number.eq(record.state.number),
+        );
         diesel::insert_into(s::table).values(row).execute(conn)
     }
     fn matching(_: &Self::Filter, _: &Moments) -> Condition {
-        Box::new(exists(s::table.filter(s::tenant_id.eq(v::tenant_id).and(s::id.eq(v::id)).and(s::version.eq(v::version)))))
+        Box::new(exists(
+            s::table.filter(
+                s::tenant_id
+                    .eq(v::tenant_id)
+                    .and(s::id.eq(v::id))
+                    .and(s::version.eq(v::version)),
+            ),
+        ))
     }
 }
 
@@ -180,20 +240,41 @@ pub struct Numbered {
 /// The versions of a scope, newest first.
 pub fn of_scope(reader: &mut Reader<'_>, scope: Id) -> Result<Vec<Numbered>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let standing = s::table.inner_join(v::table.on(v::tenant_id.eq(s::tenant_id).and(v::id.eq(s::id)).and(v::version.eq(s::version))));
-    let standing = standing.filter(s::tenant_id.eq(tenant).and(s::scope_id.eq(scope))).filter(at(seq)).order(s::number.desc());
-    Ok(standing.select((s::id, s::number, s::framework, v::status)).load(reader.conn())?)
+    let standing = s::table.inner_join(
+        v::table.on(v::tenant_id
+            .eq(s::tenant_id)
+            .and(v::id.eq(s::id))
+            .and(v::version.eq(s::version))),
+    );
+    let standing = standing
+        .filter(s::tenant_id.eq(tenant).and(s::scope_id.eq(scope)))
+        .filter(at(seq))
+        .order(s::number.desc());
+    Ok(standing
+        .select((s::id, s::number, s::framework, v::status))
+        .load(reader.conn())?)
 }
 
 /// Pure: the version in force of the same framework: the newest that was approved.
 pub fn in_force(all: &[Numbered], framework: &str) -> Option<Id> {
-    all.iter().filter(|one| one.framework == framework && one.status == "approved").max_by_key(|one| one.number).map(|one| one.id)
+    all.iter()
+        .filter(|one| one.framework == framework && one.status == "approved")
+        .max_by_key(|one| one.number)
+        .map(|one| one.id)
 }
 
-/// 403 for a key that sees only some controls or some evidence: a frozen statement is whole, or it is none.
+/// 403 for a key that sees only some controls or some evidence: a frozen statement is whole, or it
+/// is none.
 pub fn whole(caller: &Caller) -> Result<()> {
     let limits = &caller.limits;
-    let cut = !limits.control_ids.is_empty() || !limits.sources.is_empty() || limits.period_start_on.or(limits.period_end_on).is_some();
-    let refused = || Err(Problem::new(Code::OutsideLimits, "This key sees only a part of what a frozen statement says."));
+    let cut = !limits.control_ids.is_empty()
+        || !limits.sources.is_empty()
+        || limits.period_start_on.or(limits.period_end_on).is_some();
+    let refused = || {
+        Err(Problem::new(
+            Code::OutsideLimits,
+            "This key sees only a part of what a frozen statement says.",
+        ))
+    };
     if cut { refused() } else { Ok(()) }
 }

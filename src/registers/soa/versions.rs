@@ -1,7 +1,7 @@
-//! The statement frozen (ISO/IEC 27001:2022 6.1.3 d, 7.5.3): what stood when somebody asked for its approval, word for word in the ledger. The
-//! position that it names is that of its own entry: the live statement `as_of=seq:<position>` says the same, for as long as the program computes
-//! it the same way; the frozen one stays whatever it does. Another person approves it.
-use crate::registers::soa::{SoaIncomplete, SoaSummary, StatementOfApplicability, steps};
+//! The statement frozen (ISO/IEC 27001:2022 6.1.3 d, 7.5.3): what stood when somebody asked for its
+//! approval, word for word in the ledger. The position that it names is that of its own entry: the
+//! live statement `as_of=seq:<position>` says the same, for as long as the program computes it the
+//! same way; the frozen one stays whatever it does. Another person approves it.
 use crate::access::Actor;
 use crate::core::{Id, Instant, Problem, Result};
 use crate::db::dialect::body_of;
@@ -9,13 +9,14 @@ use crate::db::schema::versions as v;
 use crate::http::describe::Refusals;
 use crate::http::format::{CSV, wants};
 use crate::http::{Answer, At, Guard, Read, Then};
-use crate::registers::soa::csv::as_csv;
 use crate::records::{Reader, Record, Resource, Selector, record::etag};
+use crate::registers::framework::catalogue_list as shelf;
+use crate::registers::scope::Scope;
+use crate::registers::soa::csv::as_csv;
+use crate::registers::soa::statements;
 use crate::registers::soa::version as soa_version;
 use crate::registers::soa::version::{Numbered, SoaVersion};
-use crate::registers::framework::catalogue_list as shelf;
-use crate::registers::soa::statements;
-use crate::registers::scope::Scope;
+use crate::registers::soa::{SoaIncomplete, SoaSummary, StatementOfApplicability, steps};
 use actix_web::{HttpRequest, get};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -50,7 +51,8 @@ pub struct SoaVersionShown {
     pub allowed_transitions: Vec<&'static str>,
     /// Is it the one that was approved last?
     pub in_force: bool,
-    /// Of the record, not of the statement: grows with each transition, and the entity tag begins with it.
+    /// Of the record, not of the statement: grows with each transition, and the entity tag begins
+    /// with it.
     #[schema(minimum = 1)]
     pub version: i32,
     /// The position of the ledger entry that froze it: what stood then is what it says.
@@ -65,11 +67,12 @@ pub struct SoaVersionShown {
     /// Its revision.
     #[schema(required, minimum = 1)]
     pub methodology_revision: Option<i32>,
-    /// SHA-256 of the statement's canonical JSON (RFC 8785), in hexadecimal digits. The names of accounts are null in it: they can be erased, and are put
-    /// in when the statement is read.
+    /// SHA-256 of the statement's canonical JSON (RFC 8785), in hexadecimal digits. The names of
+    /// accounts are null in it: they can be erased, and are put in when the statement is read.
     #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-f]{64}$")]
     pub sha256: String,
-    /// What it was frozen without, and why; null where every requirement was decided, justified and uncontradicted. Whoever approves it approves this.
+    /// What it was frozen without, and why; null where every requirement was decided, justified and
+    /// uncontradicted. Whoever approves it approves this.
     #[schema(required)]
     pub incomplete: Option<SoaIncomplete>,
     /// When it was frozen.
@@ -98,17 +101,27 @@ pub struct SoaVersionShown {
 
 /// The frozen statements of a scope.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"data": [{"id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d6e", "code": "SOA-1", "name": "Statement of applicability 1",
-    "scope_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d6f", "framework": "iso-27001-2022", "number": 1, "status": "approved", "allowed_transitions": [],
-    "in_force": true, "version": 2, "position": 211, "scope_revision": 1, "methodology_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d70",
-    "methodology_revision": 1, "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "incomplete": null, "created_at": "2026-03-01T09:00:00.000Z",
-    "created_by": {"kind": "user", "id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d71", "name": "manager", "person_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d72"},
+#[schema(example = json!({"data": [{"id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d6e", "code": "SOA-1",
+    "name": "Statement of applicability 1",
+    "scope_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d6f", "framework": "iso-27001-2022", "number": 1,
+        "status": "approved", "allowed_transitions": [],
+    "in_force": true, "version": 2, "position": 211, "scope_revision": 1,
+        "methodology_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d70",
+    "methodology_revision": 1,
+        "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "incomplete": null, "created_at": "2026-03-01T09:00:00.000Z",
+    "created_by": {"kind": "user", "id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d71", "name": "manager",
+        "person_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d72"},
     "updated_at": "2026-03-02T09:00:00.000Z",
-    "updated_by": {"kind": "user", "id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d73", "name": "director", "person_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d74"},
+    "updated_by": {"kind": "user", "id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d73",
+        "name": "director", "person_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d74"},
     "approved_at": "2026-03-02T09:00:00.000Z",
-    "approved_by": {"kind": "user", "id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d73", "name": "director", "person_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d74"},
-    "summary": {"applicable": 92, "excluded": 1, "by_implementation": {"not_implemented": 20, "planned": 12, "partially_implemented": 5, "implemented": 55},
-        "undecided": 0, "justification_missing": 0, "contradicted": 0, "own_controls": 2}, "statement": null}]}))]
+    "approved_by": {"kind": "user", "id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d73",
+        "name": "director", "person_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d74"},
+    "summary": {"applicable": 92, "excluded": 1, "by_implementation": {"not_implemented": 20,
+        "planned": 12, "partially_implemented": 5, "implemented": 55},
+        "undecided": 0, "justification_missing": 0, "contradicted": 0, "own_controls": 2},
+            "statement": null}]}))]
 pub struct SoaVersions {
     /// Newest first.
     #[schema(max_items = 10000)]
@@ -117,7 +130,11 @@ pub struct SoaVersions {
 
 impl SoaVersionShown {
     /// With its statement, or without where many are listed.
-    pub(crate) fn of(record: Record<SoaVersion>, all: &[Numbered], statement: Option<Value>) -> Result<Self> {
+    pub(crate) fn of(
+        record: Record<SoaVersion>,
+        all: &[Numbered],
+        statement: Option<Value>,
+    ) -> Result<Self> {
         let (spine, state) = (record.spine, record.state);
         Ok(SoaVersionShown {
             allowed_transitions: SoaVersion::KIND.allowed(&spine.status).collect(),
@@ -125,7 +142,12 @@ impl SoaVersionShown {
             id: spine.id,
             code: spine.code,
             name: record.common.name,
-            scope_id: record.links.many("scope_ids").first().copied().ok_or_else(|| Problem::internal("a frozen statement of no scope"))?,
+            scope_id: record
+                .links
+                .many("scope_ids")
+                .first()
+                .copied()
+                .ok_or_else(|| Problem::internal("a frozen statement of no scope"))?,
             framework: record.own.framework,
             number: state.number,
             status: spine.status,
@@ -148,16 +170,39 @@ impl SoaVersionShown {
         })
     }
     /// The record with its statement.
-    pub(crate) fn whole(reader: &mut Reader<'_>, record: Record<SoaVersion>, all: &[Numbered]) -> Result<Self> {
+    pub(crate) fn whole(
+        reader: &mut Reader<'_>,
+        record: Record<SoaVersion>,
+        all: &[Numbered],
+    ) -> Result<Self> {
         let (statement, names) = statements::read(reader, &record.state.sha256)?;
-        Ok(SoaVersionShown { names, ..SoaVersionShown::of(record, all, Some(statement))? })
+        Ok(SoaVersionShown {
+            names,
+            ..SoaVersionShown::of(record, all, Some(statement))?
+        })
     }
     /// What follows from others is in the tag, and what the accounts are called.
     pub(crate) fn answer(&self) -> Result<Answer> {
-        let by = [Some(&self.created_by), Some(&self.updated_by), self.approved_by.as_ref()];
-        let names: Vec<&str> = by.into_iter().flatten().map(|actor| actor.name.as_str()).collect();
+        let by = [
+            Some(&self.created_by),
+            Some(&self.updated_by),
+            self.approved_by.as_ref(),
+        ];
+        let names: Vec<&str> = by
+            .into_iter()
+            .flatten()
+            .map(|actor| actor.name.as_str())
+            .collect();
         let names = crc32fast::hash(format!("{} {}", self.names, names.join("\0")).as_bytes());
-        let tag = etag(self.version, names, if self.in_force { "in force" } else { "not in force" });
+        let tag = etag(
+            self.version,
+            names,
+            if self.in_force {
+                "in force"
+            } else {
+                "not in force"
+            },
+        );
         Ok(Answer::of(self)?.tagged(tag))
     }
 }
@@ -168,10 +213,21 @@ pub fn read(frozen: &Value) -> Result<StatementOfApplicability> {
 }
 
 /// The versions of a scope, and the record of the one with that number; 404 without.
-pub fn numbered(reader: &mut Reader<'_>, scope: Id, number: i32) -> Result<(Record<SoaVersion>, Vec<Numbered>)> {
+pub fn numbered(
+    reader: &mut Reader<'_>,
+    scope: Id,
+    number: i32,
+) -> Result<(Record<SoaVersion>, Vec<Numbered>)> {
     let all = soa_version::of_scope(reader, scope)?;
-    let id = all.iter().find(|one| one.number == number).map(|one| one.id).ok_or_else(Problem::not_found)?;
-    let framework = all.iter().find(|one| one.id == id).map(|one| one.framework.as_str());
+    let id = all
+        .iter()
+        .find(|one| one.number == number)
+        .map(|one| one.id)
+        .ok_or_else(Problem::not_found)?;
+    let framework = all
+        .iter()
+        .find(|one| one.id == id)
+        .map(|one| one.framework.as_str());
     if !framework.is_some_and(|slug| shelf::seen(reader.caller(), slug)) {
         return Err(Problem::not_found());
     }
@@ -183,13 +239,25 @@ pub fn numbered(reader: &mut Reader<'_>, scope: Id, number: i32) -> Result<(Reco
 pub fn number_in_force(reader: &mut Reader<'_>, scope: Id, framework: &str) -> Result<i32> {
     let all = soa_version::of_scope(reader, scope)?;
     let id = soa_version::in_force(&all, framework);
-    let none = || Problem::new(crate::core::Code::NotFound, "No version was approved yet; say `from` what to compare.");
-    all.iter().find(|one| Some(one.id) == id).map(|one| one.number).ok_or_else(none)
+    let none = || {
+        Problem::new(
+            crate::core::Code::NotFound,
+            "No version was approved yet; say `from` what to compare.",
+        )
+    };
+    all.iter()
+        .find(|one| Some(one.id) == id)
+        .map(|one| one.number)
+        .ok_or_else(none)
 }
 
 /// The scope and the number of a path.
 pub(crate) fn place(at: &At, request: &HttpRequest) -> Result<(Selector, i32)> {
-    let number = request.match_info().query("n").parse().map_err(|_| Problem::not_found())?;
+    let number = request
+        .match_info()
+        .query("n")
+        .parse()
+        .map_err(|_| Problem::not_found())?;
     Ok((at.of(&Scope::KIND)?, number))
 }
 
@@ -197,48 +265,75 @@ pub(crate) fn place(at: &At, request: &HttpRequest) -> Result<(Selector, i32)> {
 ///
 /// Newest first, without the statements themselves.
 #[utoipa::path(operation_id = "listSoaVersions", tag = "soa-versions", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The versions.", body = SoaVersions), crate::http::describe::Unchanged, Refusals))]
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        crate::http::document::Past),
+    responses((status = 200, description = "The versions.", body = SoaVersions),
+        crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/scopes/{id}/soa-versions")]
 pub async fn list(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &[])?, at.of(&Scope::KIND)?);
     guard
         .view(then.as_of, move |reader| {
-            let scope = reader.row::<Scope>(&selector, then.archived_too || reader.moment.past())?.id;
+            let scope = reader
+                .row::<Scope>(&selector, then.archived_too || reader.moment.past())?
+                .id;
             let mut all = soa_version::of_scope(reader, scope)?;
             all.retain(|one| shelf::seen(reader.caller(), &one.framework));
             let ids: Vec<Id> = all.iter().map(|one| one.id).collect();
-            let rows = v::table.filter(reader.seen(SoaVersion::KIND.name)).filter(v::id.eq_any(ids)).order(v::number.desc());
-            let mut rows: Vec<(i16, String)> = rows.select((v::schema, body_of())).load(reader.conn())?;
+            let rows = v::table
+                .filter(reader.seen(SoaVersion::KIND.name))
+                .filter(v::id.eq_any(ids))
+                .order(v::number.desc());
+            let mut rows: Vec<(i16, String)> =
+                rows.select((v::schema, body_of())).load(reader.conn())?;
             reader.name_actors(&mut rows.iter_mut().map(|(_, body)| body).collect::<Vec<_>>())?;
-            let shown = |(schema, body): (i16, String)| SoaVersionShown::of(Record::of_image(schema, &body, None)?, &all, None);
-            Answer::of(&SoaVersions { data: rows.into_iter().map(shown).collect::<Result<_>>()? })
+            let shown = |(schema, body): (i16, String)| {
+                SoaVersionShown::of(Record::of_image(schema, &body, None)?, &all, None)
+            };
+            Answer::of(&SoaVersions {
+                data: rows.into_iter().map(shown).collect::<Result<_>>()?,
+            })
         })
         .await
 }
 
 /// Get a frozen statement of applicability
 ///
-/// Word for word as it was frozen. `format=csv` (or `Accept: text/csv`) is the table of the statement.
+/// Word for word as it was frozen. `format=csv` (or `Accept: text/csv`) is the table of the
+/// statement.
 #[utoipa::path(operation_id = "getSoaVersion", tag = "soa-versions", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64), ("n" = i32, Path, description = "The version.", minimum = 1),
-        ("format" = inline(Option<crate::http::document::TableFormat>), Query, description = "`json` or `csv`."), crate::http::document::Past),
-    responses((status = 200, description = "The version.", content((SoaVersionShown = "application/json"), (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged, Refusals, crate::http::describe::NoFormat))]
+    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
+        ("n" = i32, Path, description = "The version.", minimum = 1),
+        ("format" = inline(Option<crate::http::document::TableFormat>), Query,
+            description = "`json` or `csv`."), crate::http::document::Past),
+    responses((status = 200, description = "The version.",
+        content((SoaVersionShown = "application/json"),
+            (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged,
+                Refusals, crate::http::describe::NoFormat))]
 #[get("/v1/scopes/{id}/soa-versions/{n}")]
 pub async fn get(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, (selector, number)) = (Then::read(&request, &["format"])?, place(&at, &request)?);
     let csv = wants(&request, &then, "csv", "text/csv")?;
     guard
         .read(then.as_of, move |reader| {
-            let scope = reader.row::<Scope>(&selector, then.archived_too || reader.moment.past())?.id;
+            let scope = reader
+                .row::<Scope>(&selector, then.archived_too || reader.moment.past())?
+                .id;
             let (record, all) = numbered(reader, scope, number)?;
             let shown = SoaVersionShown::whole(reader, record, &all)?;
             let answer = shown.answer()?.at(reader.moment.last);
             if !csv {
                 return Ok(answer);
             }
-            let table = as_csv(&read(shown.statement.as_ref().unwrap_or(&Value::Null))?, shown.incomplete.as_ref())?;
-            Ok(Answer { body: Answer::json(table).body, ..answer }.as_media(CSV))
+            let table = as_csv(
+                &read(shown.statement.as_ref().unwrap_or(&Value::Null))?,
+                shown.incomplete.as_ref(),
+            )?;
+            Ok(Answer {
+                body: Answer::json(table).body,
+                ..answer
+            }
+            .as_media(CSV))
         })
         .await
 }

@@ -1,10 +1,11 @@
-//! The techniques of MITRE ATT&CK, to look up what threats refer to; read only, the same for everyone and for all time.
-use crate::registers::threat::Threat;
+//! The techniques of MITRE ATT&CK, to look up what threats refer to; read only, the same for
+//! everyone and for all time.
 use crate::core::catalogue::{TACTICS, TECHNIQUES, Technique};
 use crate::core::{Problem, Result, text::folded};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Read, Then};
 use crate::registers::framework::catalogue_list::{Walk, any, link};
+use crate::registers::threat::Threat;
 use actix_web::{HttpRequest, get};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -46,38 +47,80 @@ pub struct AttackTechniquePage {
 }
 
 fn shown(technique: &'static Technique) -> AttackTechnique {
-    let tactic =
-        |id: &String| TACTICS.iter().find(|tactic| tactic.id == *id).map(|tactic| AttackTactic { id: &tactic.id, name: &tactic.name });
-    AttackTechnique { id: &technique.id, name: &technique.name, tactics: technique.tactics.iter().filter_map(tactic).collect() }
+    let tactic = |id: &String| {
+        TACTICS
+            .iter()
+            .find(|tactic| tactic.id == *id)
+            .map(|tactic| AttackTactic {
+                id: &tactic.id,
+                name: &tactic.name,
+            })
+    };
+    AttackTechnique {
+        id: &technique.id,
+        name: &technique.name,
+        tactics: technique.tactics.iter().filter_map(tactic).collect(),
+    }
 }
 
 /// List the techniques of MITRE ATT&CK
 ///
 /// By their ids; they stand beside the elementary threats, and threats refer to them.
 #[utoipa::path(operation_id = "listAttackTechniques", tag = "threats", security(("bearer" = [])),
-    params(("q" = Option<String>, Query, description = "Words that begin like this, in id and name; all of them.", max_length = 200),
-        ("tactic" = Option<String>, Query, description = "Only of this tactic: its id or its name. Repeated: any of them.", max_length = 200, example = "TA0001"),
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1, maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", max_length = 2000),
+    params(("q" = Option<String>, Query, description = "Words that begin like this, in id and \
+        name; all of them.", max_length = 200),
+        ("tactic" = Option<String>, Query, description = "Only of this tactic: its id or its \
+            name. Repeated: any of them.", max_length = 200, example = "TA0001"),
+        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
+            maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of \
+                the page before.", max_length = 2000),
         crate::http::document::Past),
-    responses((status = 200, description = "The techniques.", body = AttackTechniquePage, headers(("Link" = String, description = "The next page, `rel=\"next\"` (RFC 8288)."))), crate::http::describe::Unchanged, Refusals))]
+    responses((status = 200, description = "The techniques.", body = AttackTechniquePage,
+        headers(("Link" = String, description = "The next page, `rel=\"next\"` (RFC 8288)."))),
+            crate::http::describe::Unchanged, Refusals))]
 #[get("/v1/attack-techniques")]
 pub async fn list(guard: Guard<Read<Threat>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["q", "tactic", "limit", "cursor"])?;
     let walk = Walk::read(&then)?;
     let words = folded(then.get("q").unwrap_or_default());
     let serves = |one: &Technique, asked: &str| {
-        one.tactics.iter().any(|id| id == asked || TACTICS.iter().any(|tactic| tactic.id == *id && folded(&tactic.name) == folded(asked)))
+        one.tactics.iter().any(|id| {
+            id == asked
+                || TACTICS
+                    .iter()
+                    .any(|tactic| tactic.id == *id && folded(&tactic.name) == folded(asked))
+        })
     };
     let fits = |one: &&'static Technique| {
         let text = format!(" {}", folded(&format!("{} {}", one.id, one.name)));
         any(&then, "tactic", |asked| serves(one, asked))
-            && words.split(' ').filter(|word| !word.is_empty()).all(|word| text.contains(&format!(" {word}")))
+            && words
+                .split(' ')
+                .filter(|word| !word.is_empty())
+                .all(|word| text.contains(&format!(" {word}")))
     };
-    let page = walk.page(TECHNIQUES.iter().filter(fits).map(shown), |one| one.id.to_owned())?;
-    let link = link(request.path(), request.query_string(), page.next_cursor.as_ref());
-    let page = AttackTechniquePage { data: page.data, next_cursor: page.next_cursor, has_more: page.has_more };
+    let page = walk.page(TECHNIQUES.iter().filter(fits).map(shown), |one| {
+        one.id.to_owned()
+    })?;
+    let link = link(
+        request.path(),
+        request.query_string(),
+        page.next_cursor.as_ref(),
+    );
+    let page = AttackTechniquePage {
+        data: page.data,
+        next_cursor: page.next_cursor,
+        has_more: page.has_more,
+    };
     let answer = serde_json::to_string(&page).map_err(Problem::internal)?;
-    guard.view(then.as_of, move |_| Ok(Answer { link, ..Answer::json(answer) })).await
+    guard
+        .view(then.as_of, move |_| {
+            Ok(Answer {
+                link,
+                ..Answer::json(answer)
+            })
+        })
+        .await
 }
 
 /// Mounts the techniques.

@@ -1,10 +1,13 @@
-//! Threats: what may happen (ISO/IEC 27005): the built-in elementary threats, read only, and the organization's own.
+//! Threats: what may happen (ISO/IEC 27005): the built-in elementary threats, read only, and the
+//! organization's own.
 pub mod attack;
 
 use crate::core::{Code, Invalid, Problem, Result, VersionKey, catalogue};
 use crate::db::{Conn, dialect::inside, schema::threats as t, schema::versions as v};
 use crate::records::ask::Moments;
-use crate::records::{By, Condition, Kind, Part, Limit, Record, Resource, SCOPED, Stored, sight, unasked};
+use crate::records::{
+    By, Condition, Kind, Limit, Part, Record, Resource, SCOPED, Stored, sight, unasked,
+};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -43,12 +46,18 @@ fn attack_ids(ids: &[String]) -> Result<(), validator::ValidationError> {
     let digits = |text: &str, n: usize| text.len() == n && text.bytes().all(|b| b.is_ascii_digit());
     let formed = |id: &String| {
         let rest = id.strip_prefix('T').unwrap_or_default();
-        rest.split_once('.').map_or(digits(rest, 4), |(technique, sub)| digits(technique, 4) && digits(sub, 3))
+        rest.split_once('.')
+            .map_or(digits(rest, 4), |(technique, sub)| {
+                digits(technique, 4) && digits(sub, 3)
+            })
     };
     if ids.iter().all(formed) {
         Ok(())
     } else {
-        Err(crate::records::spine::fault("attack_id", "a technique is written T1566 or T1566.001"))
+        Err(crate::records::spine::fault(
+            "attack_id",
+            "a technique is written T1566 or T1566.001",
+        ))
     }
 }
 
@@ -87,47 +96,127 @@ impl Resource for Threat {
         about: "Threats: what may happen (ISO/IEC 27005).",
         limited_by: &[
             SCOPED,
-            (Limit::Frameworks, By::ReadOnly("threats concern the whole ISMS, whatever the framework")),
-            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+            (
+                Limit::Frameworks,
+                By::ReadOnly("threats concern the whole ISMS, whatever the framework"),
+            ),
+            (
+                Limit::Period,
+                By::ReadOnly("a period limits evidence alone"),
+            ),
         ],
         counted: false,
         ..Kind::PLAIN
     };
     type State = ThreatState;
     fn example() -> Value {
-        json!({"name": "Phishing of accounts", "description": "Messages that ask for passwords.", "origin": "deliberate", "position": "external", "attack_ids": ["T1566"]})
+        json!({"name": "Phishing of accounts", "description": "Messages that ask for passwords.",
+            "origin": "deliberate", "position": "external", "attack_ids": ["T1566"]})
     }
     fn faults(&self) -> Vec<Invalid> {
         let unknown = |(_, id): &(usize, &String)| catalogue::technique(id).is_none();
-        let fault = |(n, _)| Invalid::body(format!("/attack_ids/{n}"), "unknown_reference", "there is no such technique");
-        self.attack_ids.iter().enumerate().filter(unknown).map(fault).collect()
+        let fault = |(n, _)| {
+            Invalid::body(
+                format!("/attack_ids/{n}"),
+                "unknown_reference",
+                "there is no such technique",
+            )
+        };
+        self.attack_ids
+            .iter()
+            .enumerate()
+            .filter(unknown)
+            .map(fault)
+            .collect()
     }
     fn changeable(record: &Record<Self>) -> Result<()> {
-        if record.state.built_in { Err(Problem::new(Code::ReadOnly, "Built-in threats are the same for everyone.")) } else { Ok(()) }
+        if record.state.built_in {
+            Err(Problem::new(
+                Code::ReadOnly,
+                "Built-in threats are the same for everyone.",
+            ))
+        } else {
+            Ok(())
+        }
     }
 }
 
 impl Stored for Threat {
     type Filter = ThreatFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
-        let (own, key) = (&record.own, (t::tenant_id.eq(tenant), t::id.eq(id), t::version.eq(version)));
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
+        let (own, key) = (
+            &record.own,
+            (
+                t::tenant_id.eq(tenant),
+                t::id.eq(id),
+                t::version.eq(version),
+            ),
+        );
         // Each with its technique, between line ends, so that either finds it.
-        let found = own.attack_ids.iter().flat_map(|id| [Some(id.as_str()), id.split_once('.').map(|(technique, _)| technique)]);
+        let found = own.attack_ids.iter().flat_map(|id| {
+            [
+                Some(id.as_str()),
+                id.split_once('.').map(|(technique, _)| technique),
+            ]
+        });
         let attack_ids: String = found.flatten().map(|id| format!("\n{id}\n")).collect();
-        let told = (t::origin.eq(own.origin), t::position.eq(own.position), t::attack_ids.eq(attack_ids));
+        let told = (
+            t::origin.eq(own.origin),
+            t::position.eq(own.position),
+            t::attack_ids.eq(attack_ids),
+        );
         let row = (key, told, t::built_in.eq(record.state.built_in));
         diesel::insert_into(t::table).values(row).execute(conn)
     }
     fn matching(filter: &ThreatFilter, _: &Moments) -> Condition {
-        let own = t::table.filter(t::tenant_id.eq(v::tenant_id).and(t::id.eq(v::id)).and(t::version.eq(v::version)));
-        let own = own.filter(t::origin.eq_any(filter.origin.clone()).or(unasked(&filter.origin)));
-        let own = own.filter(t::position.eq_any(filter.position.clone()).or(unasked(&filter.position)));
-        let own: Condition = Box::new(exists(own.filter(t::built_in.eq_any(filter.built_in.clone()).or(unasked(&filter.built_in)))));
+        let own = t::table.filter(
+            t::tenant_id
+                .eq(v::tenant_id)
+                .and(t::id.eq(v::id))
+                .and(t::version.eq(v::version)),
+        );
+        let own = own.filter(
+            t::origin
+                .eq_any(filter.origin.clone())
+                .or(unasked(&filter.origin)),
+        );
+        let own = own.filter(
+            t::position
+                .eq_any(filter.position.clone())
+                .or(unasked(&filter.position)),
+        );
+        let own: Condition = Box::new(exists(
+            own.filter(
+                t::built_in
+                    .eq_any(filter.built_in.clone())
+                    .or(unasked(&filter.built_in)),
+            ),
+        ));
         let uses = |id: &String| -> Condition {
-            let row = t::table.filter(t::tenant_id.eq(v::tenant_id).and(t::id.eq(v::id)).and(t::version.eq(v::version)));
-            Box::new(exists(row.filter(t::attack_ids.like(inside(&format!("\n{id}\n"))).escape('\\'))))
+            let row = t::table.filter(
+                t::tenant_id
+                    .eq(v::tenant_id)
+                    .and(t::id.eq(v::id))
+                    .and(t::version.eq(v::version)),
+            );
+            Box::new(exists(
+                row.filter(
+                    t::attack_ids
+                        .like(inside(&format!("\n{id}\n")))
+                        .escape('\\'),
+                ),
+            ))
         };
-        match filter.attack_id.iter().map(uses).reduce(|a, b| Box::new(a.or(b))) {
+        match filter
+            .attack_id
+            .iter()
+            .map(uses)
+            .reduce(|a, b| Box::new(a.or(b)))
+        {
             Some(any) => sight::both(own, any),
             None => own,
         }

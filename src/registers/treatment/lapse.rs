@@ -1,10 +1,12 @@
-//! Whether an acceptance still holds (ISO/IEC 27001:2022 6.1.3 f, 8.2): found at reading from what happened after it was approved. It lapses on
-//! the first of: the day after its last, a rise of the risk's level above the accepted one, a new revision or the end of the methodology that it
-//! was scored by (or one for the risk's own scope), another owner of the risk, its revocation. What has lapsed stays so.
-use crate::registers::treatment::{LapseReason, RiskTreatment, methods};
+//! Whether an acceptance still holds (ISO/IEC 27001:2022 6.1.3 f, 8.2): found at reading from what
+//! happened after it was approved. It lapses on the first of: the day after its last, a rise of the
+//! risk's level above the accepted one, a new revision or the end of the methodology that it was
+//! scored by (or one for the risk's own scope), another owner of the risk, its revocation. What has
+//! lapsed stays so.
 use crate::core::{Id, Instant, Result};
 use crate::db::schema::{risks as r, versions as v};
 use crate::records::{Reader, Record, Row, reader};
+use crate::registers::treatment::{LapseReason, RiskTreatment, methods};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use diesel::prelude::*;
@@ -68,37 +70,91 @@ pub struct Turn {
     rank: Option<i32>,
 }
 
-/// Pure: whether an acceptance has lapsed by what happened until `today`; both lists in the order of the ledger.
-pub fn lapse(of: &Acceptance, turns: &[Turn], revisions: &[(i64, Instant)], (zone, today): (Tz, NaiveDate)) -> Option<Lapse> {
+/// Pure: whether an acceptance has lapsed by what happened until `today`; both lists in the order
+/// of the ledger.
+pub fn lapse(
+    of: &Acceptance,
+    turns: &[Turn],
+    revisions: &[(i64, Instant)],
+    (zone, today): (Tz, NaiveDate),
+) -> Option<Lapse> {
     let later = || turns.iter().filter(|turn| turn.seq > of.seq);
-    let expired = (of.expires_on < today).then(|| of.expires_on.succ_opt()).flatten().map(|on| (on, None, LapseReason::Expired));
+    let expired = (of.expires_on < today)
+        .then(|| of.expires_on.succ_opt())
+        .flatten()
+        .map(|on| (on, None, LapseReason::Expired));
     let event = |at: Option<Instant>, reason| at.map(|at| (at.day(zone), Some(at), reason));
     let events = [
         expired,
-        event(later().find(|turn| turn.rank > Some(of.rank)).map(|turn| turn.at), LapseReason::LevelRose),
-        event(revisions.iter().find(|(seq, _)| *seq > of.seq).map(|(_, at)| *at), LapseReason::MethodologyRevised),
-        event(later().find(|turn| turn.owner != Some(of.owner)).map(|turn| turn.at), LapseReason::OwnerChanged),
+        event(
+            later()
+                .find(|turn| turn.rank > Some(of.rank))
+                .map(|turn| turn.at),
+            LapseReason::LevelRose,
+        ),
+        event(
+            revisions
+                .iter()
+                .find(|(seq, _)| *seq > of.seq)
+                .map(|(_, at)| *at),
+            LapseReason::MethodologyRevised,
+        ),
+        event(
+            later()
+                .find(|turn| turn.owner != Some(of.owner))
+                .map(|turn| turn.at),
+            LapseReason::OwnerChanged,
+        ),
         event(of.revoked_at, LapseReason::Revoked),
     ];
-    events.into_iter().flatten().min_by_key(|(on, at, _)| (*on, *at)).map(|(on, _, reason)| Lapse { on, reason })
+    events
+        .into_iter()
+        .flatten()
+        .min_by_key(|(on, at, _)| (*on, *at))
+        .map(|(on, _, reason)| Lapse { on, reason })
 }
 
-/// Which of these acceptances have lapsed at the reader's moment: two queries, whatever their number (four where scopes have methodologies of their own).
+/// Which of these acceptances have lapsed at the reader's moment: two queries, whatever their
+/// number (four where scopes have methodologies of their own).
 pub fn of(reader: &mut Reader<'_>, all: &[Acceptance]) -> Result<BTreeMap<Id, Lapse>> {
     if all.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let (turns, events, then) = (turns(reader, all)?, methods::events(reader, all)?, (reader.settings.zone, reader.today));
+    let (turns, events, then) = (
+        turns(reader, all)?,
+        methods::events(reader, all)?,
+        (reader.settings.zone, reader.today),
+    );
     let none = Vec::new();
-    let lapsed = all.iter().filter_map(|one| Some((one.id, lapse(one, turns.get(&one.risk).unwrap_or(&none), &events.of(one), then)?)));
+    let lapsed = all.iter().filter_map(|one| {
+        Some((
+            one.id,
+            lapse(
+                one,
+                turns.get(&one.risk).unwrap_or(&none),
+                &events.of(one),
+                then,
+            )?,
+        ))
+    });
     Ok(lapsed.collect())
 }
 
 /// The same for rows of treatments.
 pub fn of_rows(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Lapse>> {
-    let accepted = rows.iter().filter(|row| ["accepted", "revoked"].contains(&row.status.as_str()));
-    let records = accepted.map(reader::record_of::<RiskTreatment>).collect::<Result<Vec<_>>>()?;
-    of(reader, &records.iter().filter_map(Acceptance::of).collect::<Vec<_>>())
+    let accepted = rows
+        .iter()
+        .filter(|row| ["accepted", "revoked"].contains(&row.status.as_str()));
+    let records = accepted
+        .map(reader::record_of::<RiskTreatment>)
+        .collect::<Result<Vec<_>>>()?;
+    of(
+        reader,
+        &records
+            .iter()
+            .filter_map(Acceptance::of)
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// The versions of these risks since the first of the approvals.
@@ -110,10 +166,25 @@ fn turns(reader: &mut Reader<'_>, all: &[Acceptance]) -> Result<BTreeMap<Id, Vec
     risks.dedup();
     let mut found: BTreeMap<Id, Vec<Turn>> = BTreeMap::new();
     for some in risks.chunks(500) {
-        let own = r::table.inner_join(v::table.on(v::tenant_id.eq(r::tenant_id).and(v::id.eq(r::id)).and(v::version.eq(r::version))));
-        let own = own.filter(r::tenant_id.eq(tenant).and(r::id.eq_any(some))).order((r::id, r::version));
-        let rows: Vec<(Id, Turn)> = own.select((r::id, (v::from_seq, v::updated_at, v::owner_id, r::current_rank))).load(reader.conn())?;
-        for (id, turn) in rows.into_iter().filter(|(_, turn)| turn.seq > first && turn.seq <= seq) {
+        let own = r::table.inner_join(
+            v::table.on(v::tenant_id
+                .eq(r::tenant_id)
+                .and(v::id.eq(r::id))
+                .and(v::version.eq(r::version))),
+        );
+        let own = own
+            .filter(r::tenant_id.eq(tenant).and(r::id.eq_any(some)))
+            .order((r::id, r::version));
+        let rows: Vec<(Id, Turn)> = own
+            .select((
+                r::id,
+                (v::from_seq, v::updated_at, v::owner_id, r::current_rank),
+            ))
+            .load(reader.conn())?;
+        for (id, turn) in rows
+            .into_iter()
+            .filter(|(_, turn)| turn.seq > first && turn.seq <= seq)
+        {
             found.entry(id).or_default().push(turn);
         }
     }
@@ -135,29 +206,74 @@ mod tests {
     fn the_first_of_what_happened_ends_it() {
         let owner = Id::new();
         let (id, risk, methodology) = (Id::new(), Id::new(), Id::new());
-        let of = Acceptance { id, risk, expires_on: day("2026-06-30"), seq: 10, owner, rank: 3, methodology, revoked_at: None };
-        let turn = |seq, when: &str, owner, rank| Turn { seq, at: at(when), owner: Some(owner), rank: Some(rank) };
+        let of = Acceptance {
+            id,
+            risk,
+            expires_on: day("2026-06-30"),
+            seq: 10,
+            owner,
+            rank: 3,
+            methodology,
+            revoked_at: None,
+        };
+        let turn = |seq, when: &str, owner, rank| Turn {
+            seq,
+            at: at(when),
+            owner: Some(owner),
+            rank: Some(rank),
+        };
         let (zone, early) = (chrono_tz::Europe::Berlin, day("2026-06-30"));
-        let ends =
-            |turns: &[Turn], revisions: &[(i64, Instant)], today| lapse(&of, turns, revisions, (zone, today)).map(|l| (l.on, l.reason));
-        let before = [turn(9, "2026-01-01T00:00:00Z", Id::new(), 5), turn(11, "2026-01-02T00:00:00Z", owner, 3)];
-        assert_eq!(ends(&before, &[(9, at("2026-01-01T00:00:00Z"))], early), None, "its last day holds; what was before does not count");
-        assert_eq!(ends(&before, &[], day("2026-07-05")), Some((day("2026-07-01"), LapseReason::Expired)));
-        let (risen, lower) = (turn(12, "2026-03-01T23:30:00Z", owner, 4), turn(13, "2026-03-05T00:00:00Z", owner, 1));
+        let ends = |turns: &[Turn], revisions: &[(i64, Instant)], today| {
+            lapse(&of, turns, revisions, (zone, today)).map(|l| (l.on, l.reason))
+        };
+        let before = [
+            turn(9, "2026-01-01T00:00:00Z", Id::new(), 5),
+            turn(11, "2026-01-02T00:00:00Z", owner, 3),
+        ];
+        assert_eq!(
+            ends(&before, &[(9, at("2026-01-01T00:00:00Z"))], early),
+            None,
+            "its last day holds; what was before does not count"
+        );
+        assert_eq!(
+            ends(&before, &[], day("2026-07-05")),
+            Some((day("2026-07-01"), LapseReason::Expired))
+        );
+        let (risen, lower) = (
+            turn(12, "2026-03-01T23:30:00Z", owner, 4),
+            turn(13, "2026-03-05T00:00:00Z", owner, 1),
+        );
         assert_eq!(
             ends(&[risen.clone(), lower.clone()], &[], early),
             Some((day("2026-03-02"), LapseReason::LevelRose)),
             "in the organization's zone, and for good"
         );
-        assert_eq!(ends(&[lower], &[], early), None, "a lower level is accepted, too");
-        let handed = turn(14, "2026-04-01T10:00:00Z", Id::new(), 3);
-        assert_eq!(ends(std::slice::from_ref(&handed), &[], early), Some((day("2026-04-01"), LapseReason::OwnerChanged)));
         assert_eq!(
-            ends(&[handed, risen], &[(13, at("2026-03-01T22:00:00Z"))], day("2027-01-01")),
+            ends(&[lower], &[], early),
+            None,
+            "a lower level is accepted, too"
+        );
+        let handed = turn(14, "2026-04-01T10:00:00Z", Id::new(), 3);
+        assert_eq!(
+            ends(std::slice::from_ref(&handed), &[], early),
+            Some((day("2026-04-01"), LapseReason::OwnerChanged))
+        );
+        assert_eq!(
+            ends(
+                &[handed, risen],
+                &[(13, at("2026-03-01T22:00:00Z"))],
+                day("2027-01-01")
+            ),
             Some((day("2026-03-01"), LapseReason::MethodologyRevised))
         );
-        let revoked = Acceptance { revoked_at: Some(at("2026-02-01T10:00:00Z")), ..of.clone() };
+        let revoked = Acceptance {
+            revoked_at: Some(at("2026-02-01T10:00:00Z")),
+            ..of.clone()
+        };
         let why = |today| lapse(&revoked, &[], &[], (zone, today)).map(|l| l.reason);
-        assert_eq!((why(early), why(day("2027-01-01"))), (Some(LapseReason::Revoked), Some(LapseReason::Revoked)));
+        assert_eq!(
+            (why(early), why(day("2027-01-01"))),
+            (Some(LapseReason::Revoked), Some(LapseReason::Revoked))
+        );
     }
 }

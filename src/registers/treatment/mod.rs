@@ -1,5 +1,6 @@
-//! Risk treatments (ISO/IEC 27001:2022 6.1.3 e f, 8.3): what is done about a risk: mitigate, avoid, transfer, or accept it. draft → in_review →
-//! approved → in_progress → completed; an acceptance goes from in_review to accepted and may be revoked. Two persons sign; that an acceptance has
+//! Risk treatments (ISO/IEC 27001:2022 6.1.3 e f, 8.3): what is done about a risk: mitigate, avoid,
+//! transfer, or accept it. draft → in_review → approved → in_progress → completed; an acceptance
+//! goes from in_review to accepted and may be revoked. Two persons sign; that an acceptance has
 //! lapsed is computed at reading, never stored.
 pub mod plan;
 
@@ -13,8 +14,6 @@ pub mod steps;
 pub use applied::applications;
 pub use steps::actions;
 
-use crate::registers::methodology::AcceptBy;
-use crate::registers::risk::RiskScore;
 use crate::access::Actor;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, VersionKey};
 use crate::db::acceptance::Stands;
@@ -22,9 +21,12 @@ use crate::db::{Conn, schema::risk_treatments as t, schema::versions as v};
 use crate::records::ask::Moments;
 use crate::records::links::References;
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Part, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stored, Transition, sight,
+    By, Comment as Needs, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row,
+    SCOPED, Stored, Transition, sight,
 };
 use crate::records::{unasked, unasked_flag};
+use crate::registers::methodology::AcceptBy;
+use crate::registers::risk::RiskScore;
 use chrono::NaiveDate;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
@@ -74,7 +76,8 @@ pub struct RiskTreatment {
     #[validate(range(min = 0, max = 1_000_000_000_000_i64))]
     #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     pub cost: Option<i64>,
-    /// What the risk is expected to be afterwards, not above its current score; required by all options but `accept`, which leaves the risk as it is.
+    /// What the risk is expected to be afterwards, not above its current score; required by all
+    /// options but `accept`, which leaves the risk as it is.
     #[validate(nested)]
     pub expected: Option<ExpectedRisk>,
     /// Why the risk may be borne; needed for `accept`.
@@ -83,7 +86,8 @@ pub struct RiskTreatment {
     pub justification: Option<String>,
     /// The last day of an acceptance; needed for `accept`.
     pub expires_on: Option<NaiveDate>,
-    /// Who takes the risk over: the insurer, the partner to a contract, the supplier; needed for `transfer`.
+    /// Who takes the risk over: the insurer, the partner to a contract, the supplier; needed for
+    /// `transfer`.
     #[validate(length(min = 1, max = 200), custom(function = crate::records::spine::said))]
     #[schema(min_length = 1, max_length = 200)]
     pub counterparty: Option<String>,
@@ -103,14 +107,16 @@ pub struct Signature {
     pub version: i32,
 }
 
-/// What is put before those who sign. When it changes meanwhile, the treatment has to be returned and submitted again.
+/// What is put before those who sign. When it changes meanwhile, the treatment has to be returned
+/// and submitted again.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TreatmentBasis {
     /// The person who answers for the risk.
     pub risk_owner_id: Id,
     /// What would be left of the risk: its current score for an acceptance, else the expected one.
     pub score: RiskScore,
-    /// Whose signature is needed beside the owner's; null where the level meets the acceptance criteria, or the owner may accept it.
+    /// Whose signature is needed beside the owner's; null where the level meets the acceptance
+    /// criteria, or the owner may accept it.
     #[schema(required)]
     pub authority: Option<AcceptBy>,
 }
@@ -161,15 +167,51 @@ pub struct TreatmentFilter {
     pub expires_on_before: Option<NaiveDate>,
 }
 
-/// The state machine. The last signature that `sign` needs leads to approved, that of an acceptance to accepted.
+/// The state machine. The last signature that `sign` needs leads to approved, that of an acceptance
+/// to accepted.
 const STATES: &[Transition] = &[
-    Transition { verb: "submit", from: &["draft"], to: "in_review", comment: Needs::Optional },
-    Transition { verb: "sign", from: &["in_review"], to: "in_review", comment: Needs::Optional },
-    Transition { verb: "return", from: &["in_review"], to: "draft", comment: Needs::Required },
-    Transition { verb: "start", from: &["approved"], to: "in_progress", comment: Needs::Optional },
-    Transition { verb: "complete", from: &["in_progress"], to: "completed", comment: Needs::Optional },
-    Transition { verb: "cancel", from: &["draft", "in_review", "approved", "in_progress"], to: "cancelled", comment: Needs::Required },
-    Transition { verb: "revoke", from: &["accepted"], to: "revoked", comment: Needs::Required },
+    Transition {
+        verb: "submit",
+        from: &["draft"],
+        to: "in_review",
+        comment: Needs::Optional,
+    },
+    Transition {
+        verb: "sign",
+        from: &["in_review"],
+        to: "in_review",
+        comment: Needs::Optional,
+    },
+    Transition {
+        verb: "return",
+        from: &["in_review"],
+        to: "draft",
+        comment: Needs::Required,
+    },
+    Transition {
+        verb: "start",
+        from: &["approved"],
+        to: "in_progress",
+        comment: Needs::Optional,
+    },
+    Transition {
+        verb: "complete",
+        from: &["in_progress"],
+        to: "completed",
+        comment: Needs::Optional,
+    },
+    Transition {
+        verb: "cancel",
+        from: &["draft", "in_review", "approved", "in_progress"],
+        to: "cancelled",
+        comment: Needs::Required,
+    },
+    Transition {
+        verb: "revoke",
+        from: &["accepted"],
+        to: "revoked",
+        comment: Needs::Required,
+    },
 ];
 
 impl Resource for RiskTreatment {
@@ -178,21 +220,35 @@ impl Resource for RiskTreatment {
         name: "risk_treatment",
         path: "risk-treatments",
         code: "TRT",
-        about: "Risk treatments: what is done about risks, signed by those who answer for them (6.1.3, 8.3).",
+        about: "Risk treatments: what is done about risks, signed by those who answer for them \
+            (6.1.3, 8.3).",
         initial: "draft",
         transitions: STATES,
         done: &["completed", "cancelled", "accepted", "revoked"],
-        relations: &[Relation { required: true, ..Relation::new("risk_id", "risk") }, Relation::new("control_ids", "control")],
+        relations: &[
+            Relation {
+                required: true,
+                ..Relation::new("risk_id", "risk")
+            },
+            Relation::new("control_ids", "control"),
+        ],
         limited_by: &[
             SCOPED,
-            (Limit::Frameworks, By::ReadOnly("risks are treated for the whole ISMS, whatever the framework")),
-            (Limit::Period, By::ReadOnly("a period limits evidence alone")),
+            (
+                Limit::Frameworks,
+                By::ReadOnly("risks are treated for the whole ISMS, whatever the framework"),
+            ),
+            (
+                Limit::Period,
+                By::ReadOnly("a period limits evidence alone"),
+            ),
         ],
         ..Kind::PLAIN
     };
     type State = TreatmentCourse;
     fn example() -> Value {
-        json!({"name": "Second factor for every administrator", "risk_id": "RSK-1", "option": "mitigate", "plan": "Keys for all 14 administrators, then no login without.",
+        json!({"name": "Second factor for every administrator", "risk_id": "RSK-1",
+            "option": "mitigate", "plan": "Keys for all 14 administrators, then no login without.",
             "cost": 1200, "expected": {"likelihood": 1, "impact": 4}, "due_on": "2027-03-31"})
     }
     fn faults(&self) -> Vec<Invalid> {
@@ -204,30 +260,46 @@ impl Resource for RiskTreatment {
     fn changeable(record: &Record<Self>) -> Result<()> {
         match record.spine.status.as_str() {
             "draft" => Ok(()),
-            status => Err(Problem::new(Code::IllegalTransition, format!("It cannot change while it is `{status}`."))
-                .allowing(Self::KIND.allowed(status))),
+            status => Err(Problem::new(
+                Code::IllegalTransition,
+                format!("It cannot change while it is `{status}`."),
+            )
+            .allowing(Self::KIND.allowed(status))),
         }
     }
     fn archivable(record: &Record<Self>, _: NaiveDate) -> Result<()> {
         match record.spine.status.as_str() {
             "draft" | "completed" | "cancelled" | "revoked" => Ok(()),
-            status => Err(Problem::new(Code::IllegalTransition, format!("It stays in the lists while it is `{status}`."))
-                .allowing(Self::KIND.allowed(status))),
+            status => Err(Problem::new(
+                Code::IllegalTransition,
+                format!("It stays in the lists while it is `{status}`."),
+            )
+            .allowing(Self::KIND.allowed(status))),
         }
     }
     fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
         let lapsed = lapse::of_rows(reader, rows)?;
         let text = |row: &Row| match lapsed.get(&row.id) {
             None => "\"lapse_reason\":null,\"lapsed_on\":null".to_owned(),
-            Some(lapse) => format!("\"lapse_reason\":\"{}\",\"lapsed_on\":\"{}\"", <&'static str>::from(lapse.reason), lapse.on),
+            Some(lapse) => format!(
+                "\"lapse_reason\":\"{}\",\"lapsed_on\":\"{}\"",
+                <&'static str>::from(lapse.reason),
+                lapse.on
+            ),
         };
         Ok(rows.iter().map(text).collect())
     }
     fn computed_schemas() -> Vec<(&'static str, Value)> {
         let day = "The day on which an acceptance ceased to hold; null while it holds.";
         vec![
-            ("lapsed_on", json!({"type": ["string", "null"], "format": "date", "description": day})),
-            ("lapse_reason", json!({"oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/LapseReason"}]})),
+            (
+                "lapsed_on",
+                json!({"type": ["string", "null"], "format": "date", "description": day}),
+            ),
+            (
+                "lapse_reason",
+                json!({"oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/LapseReason"}]}),
+            ),
         ]
     }
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
@@ -244,14 +316,32 @@ impl RiskTreatment {
 
 impl Stored for RiskTreatment {
     type Filter = TreatmentFilter;
-    fn insert((tenant, id, version): VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize> {
+    fn insert(
+        (tenant, id, version): VersionKey,
+        record: &Record<Self>,
+        conn: &mut Conn,
+    ) -> QueryResult<usize> {
         let (own, state) = (&record.own, &record.state);
-        let basis = state.basis.as_ref().filter(|_| state.approved_seq.is_some());
+        let basis = state
+            .basis
+            .as_ref()
+            .filter(|_| state.approved_seq.is_some());
         // The links were looked up: a treatment without a risk does not come here.
-        let Some(risk) = record.links.one("risk_id") else { return Err(diesel::result::Error::NotFound) };
+        let Some(risk) = record.links.one("risk_id") else {
+            return Err(diesel::result::Error::NotFound);
+        };
         let row = (
-            (t::tenant_id.eq(tenant), t::id.eq(id), t::version.eq(version), t::risk_id.eq(risk), t::option.eq(own.option)),
-            (t::expires_on.eq(own.expires_on), t::approved_seq.eq(state.approved_seq)),
+            (
+                t::tenant_id.eq(tenant),
+                t::id.eq(id),
+                t::version.eq(version),
+                t::risk_id.eq(risk),
+                t::option.eq(own.option),
+            ),
+            (
+                t::expires_on.eq(own.expires_on),
+                t::approved_seq.eq(state.approved_seq),
+            ),
             (
                 t::approved_owner_id.eq(basis.map(|basis| basis.risk_owner_id)),
                 t::approved_rank.eq(basis.map(|basis| basis.score.level_rank)),
@@ -261,17 +351,48 @@ impl Stored for RiskTreatment {
         diesel::insert_into(t::table).values(row).execute(conn)
     }
     fn matching(filter: &TreatmentFilter, then: &Moments) -> Condition {
-        let own = t::table.filter(t::tenant_id.eq(v::tenant_id).and(t::id.eq(v::id)).and(t::version.eq(v::version)));
-        let own = own.filter(t::option.eq_any(filter.option.clone()).or(unasked(&filter.option)));
-        let own = own.filter(t::expires_on.ge(filter.expires_on_since).or(unasked_flag(&filter.expires_on_since)));
-        let own: Condition =
-            Box::new(exists(own.filter(t::expires_on.lt(filter.expires_on_before).or(unasked_flag(&filter.expires_on_before)))));
+        let own = t::table.filter(
+            t::tenant_id
+                .eq(v::tenant_id)
+                .and(t::id.eq(v::id))
+                .and(t::version.eq(v::version)),
+        );
+        let own = own.filter(
+            t::option
+                .eq_any(filter.option.clone())
+                .or(unasked(&filter.option)),
+        );
+        let own = own.filter(
+            t::expires_on
+                .ge(filter.expires_on_since)
+                .or(unasked_flag(&filter.expires_on_since)),
+        );
+        let own: Condition = Box::new(exists(
+            own.filter(
+                t::expires_on
+                    .lt(filter.expires_on_before)
+                    .or(unasked_flag(&filter.expires_on_before)),
+            ),
+        ));
         let asked = |wanted| filter.lapsed.contains(&wanted);
         if asked(true) == asked(false) {
             return own;
         }
         let once: Condition = Box::new(v::status.eq_any(["accepted", "revoked"]));
-        let lapsed = sight::both(once, Box::new(not(Stands { seq: then.seq, today: then.today })));
-        sight::both(own, if asked(true) { lapsed } else { Box::new(not(lapsed)) })
+        let lapsed = sight::both(
+            once,
+            Box::new(not(Stands {
+                seq: then.seq,
+                today: then.today,
+            })),
+        );
+        sight::both(
+            own,
+            if asked(true) {
+                lapsed
+            } else {
+                Box::new(not(lapsed))
+            },
+        )
     }
 }

@@ -1,7 +1,6 @@
-//! The risk treatment plan (ISO/IEC 27001:2022 6.1.3 e, 8.3): each open risk above the acceptance criteria, or with a treatment under way, and what
-//! is done about it, by whom, until when, and signed by whom. One computation for JSON and CSV, at any moment.
-use crate::registers::risk::matrix::scope_asked;
-use crate::registers::soa::ControlRef;
+//! The risk treatment plan (ISO/IEC 27001:2022 6.1.3 e, 8.3): each open risk above the acceptance
+//! criteria, or with a treatment under way, and what is done about it, by whom, until when, and
+//! signed by whom. One computation for JSON and CSV, at any moment.
 use crate::core::{Id, Instant, Problem, Result};
 use crate::db::dialect::body_of;
 use crate::db::schema::{risks as r, versions as v};
@@ -10,12 +9,16 @@ use crate::http::format::{table, texts, wants};
 use crate::http::{Answer, Guard, Read, Then};
 use crate::records::{Condition, Reader, Record, Resource, reader::Ref};
 use crate::registers::risk;
+use crate::registers::risk::matrix::scope_asked;
 use crate::registers::risk::{Evaluation, Risk, RiskScore};
 use crate::registers::scope::Scope;
+use crate::registers::soa::ControlRef;
 use crate::registers::treatment::lapse;
 use crate::registers::treatment::lapse::{Acceptance, Lapse};
 use crate::registers::treatment::standing;
-use crate::registers::treatment::{Capacity, ExpectedRisk, LapseReason, RiskTreatment, Signature, TreatmentOption};
+use crate::registers::treatment::{
+    Capacity, ExpectedRisk, LapseReason, RiskTreatment, Signature, TreatmentOption,
+};
 use actix_web::{HttpRequest, get};
 use chrono::NaiveDate;
 use diesel::dsl::exists;
@@ -155,38 +158,77 @@ pub struct RiskTreatmentPlan {
 
 /// Get the risk treatment plan
 ///
-/// Open risks above the acceptance criteria, or with a treatment that is in review, approved or in progress. `format=csv` (or `Accept: text/csv`)
-/// is the same computation, a row for each risk and treatment.
-#[utoipa::path(operation_id = "getRiskTreatmentPlan", tag = "risk-treatment-plan", security(("bearer" = [])),
-    params(("scope_id" = Option<String>, Query, description = "Only risks of this scope and of the whole organization: id or code.", max_length = 64),
-        ("format" = inline(Option<crate::http::document::TableFormat>), Query, description = "`json` or `csv`."), ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64)),
-    responses((status = 200, description = "The plan.", content((RiskTreatmentPlan = "application/json"), (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged, Refusals, crate::http::describe::NoFormat))]
+/// Open risks above the acceptance criteria, or with a treatment that is in review, approved or in
+/// progress. `format=csv` (or `Accept: text/csv`) is the same computation, a row for each risk and
+/// treatment.
+#[utoipa::path(operation_id = "getRiskTreatmentPlan", tag = "risk-treatment-plan",
+    security(("bearer" = [])),
+    params(("scope_id" = Option<String>, Query, description = "Only risks of this scope and of \
+        the whole organization: id or code.", max_length = 64),
+        ("format" = inline(Option<crate::http::document::TableFormat>), Query,
+            description = "`json` or `csv`."), ("as_of" = Option<String>, Query,
+                description = "As it stood then.", max_length = 64)),
+    responses((status = 200, description = "The plan.",
+        content((RiskTreatmentPlan = "application/json"),
+            (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged,
+                Refusals, crate::http::describe::NoFormat))]
 #[get("/v1/risk-treatment-plan")]
 pub async fn get_plan(guard: Guard<Read<RiskTreatment>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["scope_id", "format"])?;
-    let (csv, scope) = (wants(&request, &then, "csv", "text/csv")?, scope_asked(&then)?);
+    let (csv, scope) = (
+        wants(&request, &then, "csv", "text/csv")?,
+        scope_asked(&then)?,
+    );
     guard
-        .view_as(Some(if csv { "csv" } else { "json" }), then.as_of, move |reader| {
-            let scope = scope.map(|selector| reader.row::<Scope>(&selector, reader.moment.past()).map(|row| row.id)).transpose()?;
-            let plan = compute(reader, scope)?;
-            if csv { Ok(Answer::json(as_csv(&plan)?).as_media("text/csv; charset=utf-8")) } else { Answer::of(&plan) }
-        })
+        .view_as(
+            Some(if csv { "csv" } else { "json" }),
+            then.as_of,
+            move |reader| {
+                let scope = scope
+                    .map(|selector| {
+                        reader
+                            .row::<Scope>(&selector, reader.moment.past())
+                            .map(|row| row.id)
+                    })
+                    .transpose()?;
+                let plan = compute(reader, scope)?;
+                if csv {
+                    Ok(Answer::json(as_csv(&plan)?).as_media("text/csv; charset=utf-8"))
+                } else {
+                    Answer::of(&plan)
+                }
+            },
+        )
         .await
 }
 
 /// The plan at the reader's moment: as many queries whatever its size.
 fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<RiskTreatmentPlan> {
     let mut treatments: BTreeMap<Id, Vec<Record<RiskTreatment>>> = BTreeMap::new();
-    for treatment in standing::treatments(reader, None)?.into_iter().filter(|treatment| treatment.spine.status != "cancelled") {
+    for treatment in standing::treatments(reader, None)?
+        .into_iter()
+        .filter(|treatment| treatment.spine.status != "cancelled")
+    {
         treatments
-            .entry(treatment.links.one("risk_id").ok_or_else(|| Problem::internal("a treatment without a risk"))?)
+            .entry(
+                treatment
+                    .links
+                    .one("risk_id")
+                    .ok_or_else(|| Problem::internal("a treatment without a risk"))?,
+            )
             .or_default()
             .push(treatment);
     }
     let moving = |all: &Vec<Record<RiskTreatment>>| {
-        all.iter().any(|one| ["in_review", "approved", "in_progress"].contains(&one.spine.status.as_str()))
+        all.iter().any(|one| {
+            ["in_review", "approved", "in_progress"].contains(&one.spine.status.as_str())
+        })
     };
-    let underway: Vec<Id> = treatments.iter().filter(|(_, all)| moving(all)).map(|(risk, _)| *risk).collect();
+    let underway: Vec<Id> = treatments
+        .iter()
+        .filter(|(_, all)| moving(all))
+        .map(|(risk, _)| *risk)
+        .collect();
     let mut risks = risks(reader, &underway)?;
     if let Some(scope) = scope {
         let elsewhere = crate::insight::overview::elsewhere(reader, Risk::KIND.name, scope)?;
@@ -195,14 +237,25 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<RiskTreatmentPl
     risks.sort_by_key(|risk| (std::cmp::Reverse(Risk::rank(risk)), risk.spine.number));
     let planned_for: BTreeSet<Id> = risks.iter().map(|risk| risk.spine.id).collect();
     treatments.retain(|id, _| planned_for.contains(id));
-    let accepted: Vec<Acceptance> = treatments.values().flatten().filter_map(Acceptance::of).collect();
+    let accepted: Vec<Acceptance> = treatments
+        .values()
+        .flatten()
+        .filter_map(Acceptance::of)
+        .collect();
     let lapsed = lapse::of(reader, &accepted)?;
-    let stands = standing::of_risks(reader, &risks.iter().map(|risk| risk.spine.id).collect::<Vec<_>>())?;
+    let stands = standing::of_risks(
+        reader,
+        &risks.iter().map(|risk| risk.spine.id).collect::<Vec<_>>(),
+    )?;
     let refs = named(reader, &risks, &treatments)?;
     let today = reader.today;
     let entry = |risk: Record<Risk>| {
         let id = risk.spine.id;
-        let planned = treatments.remove(&id).unwrap_or_default().into_iter().map(|one| planned(one, &refs, &lapsed, today));
+        let planned = treatments
+            .remove(&id)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|one| planned(one, &refs, &lapsed, today));
         TreatmentPlanEntry {
             risk_id: id,
             code: risk.spine.code,
@@ -220,7 +273,10 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<RiskTreatmentPl
     let all = || entries.iter().flat_map(|entry| &entry.treatments);
     let summary = TreatmentPlanSummary {
         risks: entries.len() as i64,
-        untreated: entries.iter().filter(|entry| entry.treatments.is_empty()).count() as i64,
+        untreated: entries
+            .iter()
+            .filter(|entry| entry.treatments.is_empty())
+            .count() as i64,
         overdue: all().filter(|one| one.overdue).count() as i64,
         lapsed: all().filter(|one| one.lapsed_on.is_some()).count() as i64,
     };
@@ -229,14 +285,35 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<RiskTreatmentPl
 
 /// The open risks that this caller sees: above the criteria, or among these.
 fn risks(reader: &mut Reader<'_>, underway: &[Id]) -> Result<Vec<Record<Risk>>> {
-    let own = r::table.filter(r::tenant_id.eq(v::tenant_id).and(r::id.eq(v::id)).and(r::version.eq(v::version)));
-    let above = || exists(own.filter(r::current_acceptable.is_not_null().and(r::current_acceptable.assume_not_null().eq(false))));
+    let own = r::table.filter(
+        r::tenant_id
+            .eq(v::tenant_id)
+            .and(r::id.eq(v::id))
+            .and(r::version.eq(v::version)),
+    );
+    let above = || {
+        exists(
+            own.filter(
+                r::current_acceptable
+                    .is_not_null()
+                    .and(r::current_acceptable.assume_not_null().eq(false)),
+            ),
+        )
+    };
     let mut parts: Vec<Condition> = vec![Box::new(above())];
-    parts.extend(underway.chunks(500).map(|some| -> Condition { Box::new(v::id.eq_any(some.to_vec()).and(diesel::dsl::not(above()))) }));
+    parts.extend(underway.chunks(500).map(|some| -> Condition {
+        Box::new(v::id.eq_any(some.to_vec()).and(diesel::dsl::not(above())))
+    }));
     let mut all = Vec::new();
     for part in parts {
-        let open = v::table.filter(reader.seen(Risk::KIND.name)).filter(v::archived_at.is_null()).filter(v::status.eq("open"));
-        let rows: Vec<(i16, String)> = open.filter(part).select((v::schema, body_of())).load(reader.conn())?;
+        let open = v::table
+            .filter(reader.seen(Risk::KIND.name))
+            .filter(v::archived_at.is_null())
+            .filter(v::status.eq("open"));
+        let rows: Vec<(i16, String)> = open
+            .filter(part)
+            .select((v::schema, body_of()))
+            .load(reader.conn())?;
         for (schema, body) in rows {
             all.push(Record::of_image(schema, &body, None)?);
         }
@@ -247,12 +324,24 @@ fn risks(reader: &mut Reader<'_>, underway: &[Id]) -> Result<Vec<Record<Risk>>> 
 type Refs = BTreeMap<Id, Ref>;
 
 /// What the people and controls of the plan are called.
-fn named(reader: &mut Reader<'_>, risks: &[Record<Risk>], treatments: &BTreeMap<Id, Vec<Record<RiskTreatment>>>) -> Result<Refs> {
-    let mut ids: Vec<Id> = risks.iter().filter_map(|risk| risk.links.one("owner_id")).collect();
+fn named(
+    reader: &mut Reader<'_>,
+    risks: &[Record<Risk>],
+    treatments: &BTreeMap<Id, Vec<Record<RiskTreatment>>>,
+) -> Result<Refs> {
+    let mut ids: Vec<Id> = risks
+        .iter()
+        .filter_map(|risk| risk.links.one("owner_id"))
+        .collect();
     for one in treatments.values().flatten() {
         ids.extend(one.links.one("owner_id"));
         ids.extend(one.links.many("control_ids"));
-        ids.extend(one.state.signatures.iter().filter_map(|given| given.person.person_id));
+        ids.extend(
+            one.state
+                .signatures
+                .iter()
+                .filter_map(|given| given.person.person_id),
+        );
     }
     ids.sort();
     ids.dedup();
@@ -260,22 +349,52 @@ fn named(reader: &mut Reader<'_>, risks: &[Record<Risk>], treatments: &BTreeMap<
 }
 
 fn owner(id: Option<Id>, refs: &Refs) -> Option<PlanOwner> {
-    id.map(|id| PlanOwner { id, name: refs.get(&id).map(|person| person.name.clone()) })
+    id.map(|id| PlanOwner {
+        id,
+        name: refs.get(&id).map(|person| person.name.clone()),
+    })
 }
 
 fn signature(given: Signature, refs: &Refs) -> PlanSignature {
-    let Signature { person, capacity, at, version } = given;
-    PlanSignature { signed_by: owner(person.person_id, refs), capacity, at, version }
+    let Signature {
+        person,
+        capacity,
+        at,
+        version,
+    } = given;
+    PlanSignature {
+        signed_by: owner(person.person_id, refs),
+        capacity,
+        at,
+        version,
+    }
 }
 
-fn planned(one: Record<RiskTreatment>, refs: &Refs, lapsed: &BTreeMap<Id, Lapse>, today: NaiveDate) -> PlannedTreatment {
-    let control = |id: &Id| refs.get(id).map(|found| ControlRef { id: *id, code: found.code.clone(), name: found.name.clone() });
+fn planned(
+    one: Record<RiskTreatment>,
+    refs: &Refs,
+    lapsed: &BTreeMap<Id, Lapse>,
+    today: NaiveDate,
+) -> PlannedTreatment {
+    let control = |id: &Id| {
+        refs.get(id).map(|found| ControlRef {
+            id: *id,
+            code: found.code.clone(),
+            name: found.name.clone(),
+        })
+    };
     let lapse = lapsed.get(&one.spine.id);
     PlannedTreatment {
         id: one.spine.id,
         owner: owner(one.links.one("owner_id"), refs),
-        controls: one.links.many("control_ids").iter().filter_map(control).collect(),
-        overdue: one.common.due_on.is_some_and(|due| due < today) && !RiskTreatment::KIND.finished(&one.spine.status),
+        controls: one
+            .links
+            .many("control_ids")
+            .iter()
+            .filter_map(control)
+            .collect(),
+        overdue: one.common.due_on.is_some_and(|due| due < today)
+            && !RiskTreatment::KIND.finished(&one.spine.status),
         code: one.spine.code,
         name: one.common.name,
         status: one.spine.status,
@@ -285,7 +404,12 @@ fn planned(one: Record<RiskTreatment>, refs: &Refs, lapsed: &BTreeMap<Id, Lapse>
         cost: one.own.cost,
         expected: one.own.expected,
         expected_level: one.state.basis.map(|basis| basis.score.level),
-        signatures: one.state.signatures.into_iter().map(|given| signature(given, refs)).collect(),
+        signatures: one
+            .state
+            .signatures
+            .into_iter()
+            .map(|given| signature(given, refs))
+            .collect(),
         expires_on: one.own.expires_on,
         lapsed_on: lapse.map(|lapse| lapse.on),
         lapse_reason: lapse.map(|lapse| lapse.reason),
@@ -325,8 +449,11 @@ const COLUMNS: [&str; 26] = [
 fn as_csv(plan: &RiskTreatmentPlan) -> Result<String> {
     let mut all = vec![texts(COLUMNS)];
     for entry in &plan.entries {
-        let rows: Vec<Option<&PlannedTreatment>> =
-            if entry.treatments.is_empty() { vec![None] } else { entry.treatments.iter().map(Some).collect() };
+        let rows: Vec<Option<&PlannedTreatment>> = if entry.treatments.is_empty() {
+            vec![None]
+        } else {
+            entry.treatments.iter().map(Some).collect()
+        };
         for one in rows {
             all.push(texts(of_risk(entry).into_iter().chain(of_treatment(one))));
         }
@@ -338,30 +465,80 @@ fn text(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 fn called(owner: Option<&PlanOwner>) -> String {
-    owner.and_then(|owner| owner.name.clone()).unwrap_or_default()
+    owner
+        .and_then(|owner| owner.name.clone())
+        .unwrap_or_default()
 }
 
 fn of_risk(entry: &TreatmentPlanEntry) -> Vec<String> {
     let score = entry.current.as_ref();
-    let scored = [text(score.map(|s| s.likelihood)), text(score.map(|s| s.impact)), text(score.map(|s| s.level.as_str()))];
+    let scored = [
+        text(score.map(|s| s.likelihood)),
+        text(score.map(|s| s.impact)),
+        text(score.map(|s| s.level.as_str())),
+    ];
     let [likelihood, impact, level] = scored;
     let evaluation = <&str>::from(entry.evaluation).to_owned();
-    vec![entry.code.clone(), entry.name.clone(), called(entry.owner.as_ref()), likelihood, impact, level, evaluation]
+    vec![
+        entry.code.clone(),
+        entry.name.clone(),
+        called(entry.owner.as_ref()),
+        likelihood,
+        impact,
+        level,
+        evaluation,
+    ]
 }
 
 fn of_treatment(one: Option<&PlannedTreatment>) -> Vec<String> {
-    let Some(one) = one else { return vec![String::new(); COLUMNS.len() - 7] };
-    let signed = |capacity| one.signatures.iter().find(move |given| given.capacity == capacity);
-    let signature =
-        |given: Option<&PlanSignature>| [called(given.and_then(|given| given.signed_by.as_ref())), text(given.map(|given| given.at))];
+    let Some(one) = one else {
+        return vec![String::new(); COLUMNS.len() - 7];
+    };
+    let signed = |capacity| {
+        one.signatures
+            .iter()
+            .find(move |given| given.capacity == capacity)
+    };
+    let signature = |given: Option<&PlanSignature>| {
+        [
+            called(given.and_then(|given| given.signed_by.as_ref())),
+            text(given.map(|given| given.at)),
+        ]
+    };
     use Capacity::{Authority, Owner};
-    let controls: Vec<&str> = one.controls.iter().map(|control| control.code.as_str()).collect();
-    let mut row =
-        vec![one.code.clone(), one.name.clone(), <&str>::from(one.option).to_owned(), one.status.clone(), called(one.owner.as_ref())];
-    row.extend([one.plan.clone().unwrap_or_default(), controls.join(";"), text(one.cost), text(one.due_on), one.overdue.to_string()]);
-    row.extend([text(one.expected.map(|e| e.likelihood)), text(one.expected.map(|e| e.impact)), text(one.expected_level.as_deref())]);
-    row.extend(signature(signed(Owner)).into_iter().chain(signature(signed(Authority))));
-    let lapse = one.lapsed_on.zip(one.lapse_reason).map(|(on, reason)| format!("{on} {}", <&str>::from(reason)));
+    let controls: Vec<&str> = one
+        .controls
+        .iter()
+        .map(|control| control.code.as_str())
+        .collect();
+    let mut row = vec![
+        one.code.clone(),
+        one.name.clone(),
+        <&str>::from(one.option).to_owned(),
+        one.status.clone(),
+        called(one.owner.as_ref()),
+    ];
+    row.extend([
+        one.plan.clone().unwrap_or_default(),
+        controls.join(";"),
+        text(one.cost),
+        text(one.due_on),
+        one.overdue.to_string(),
+    ]);
+    row.extend([
+        text(one.expected.map(|e| e.likelihood)),
+        text(one.expected.map(|e| e.impact)),
+        text(one.expected_level.as_deref()),
+    ]);
+    row.extend(
+        signature(signed(Owner))
+            .into_iter()
+            .chain(signature(signed(Authority))),
+    );
+    let lapse = one
+        .lapsed_on
+        .zip(one.lapse_reason)
+        .map(|(on, reason)| format!("{on} {}", <&str>::from(reason)));
     row.extend([text(one.expires_on), text(lapse)]);
     row
 }

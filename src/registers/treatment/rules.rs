@@ -1,23 +1,48 @@
-//! The rules of a treatment's life, without a database: what each option needs, what is put before those who sign, and who may sign as what.
-use crate::registers::treatment::{Capacity, RiskTreatment, TreatmentBasis, TreatmentCourse, TreatmentOption};
+//! The rules of a treatment's life, without a database: what each option needs, what is put before
+//! those who sign, and who may sign as what.
 use crate::access::{Actor, Role};
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
 use crate::records::links::References;
 use crate::records::{Record, Resource};
-use crate::registers::risk::assessment;
 use crate::registers::methodology::{AcceptBy, RiskMethodology};
+use crate::registers::risk::assessment;
 use crate::registers::risk::{Risk, RiskScore};
+use crate::registers::treatment::{
+    Capacity, RiskTreatment, TreatmentBasis, TreatmentCourse, TreatmentOption,
+};
 
 /// What an option needs of the treatment itself.
 pub fn faults(own: &RiskTreatment) -> Vec<Invalid> {
-    let needs = |there: bool, at: &str, what: &str| (!there).then(|| Invalid::body(at, "required", what));
-    let expected = || needs(own.expected.is_some(), "/expected", "what the risk is expected to be afterwards");
+    let needs =
+        |there: bool, at: &str, what: &str| (!there).then(|| Invalid::body(at, "required", what));
+    let expected = || {
+        needs(
+            own.expected.is_some(),
+            "/expected",
+            "what the risk is expected to be afterwards",
+        )
+    };
     let all = match own.option {
         TreatmentOption::Accept => vec![
-            needs(own.justification.is_some(), "/justification", "an acceptance says why the risk may be borne"),
-            needs(own.expires_on.is_some(), "/expires_on", "an acceptance has an end"),
+            needs(
+                own.justification.is_some(),
+                "/justification",
+                "an acceptance says why the risk may be borne",
+            ),
+            needs(
+                own.expires_on.is_some(),
+                "/expires_on",
+                "an acceptance has an end",
+            ),
         ],
-        TreatmentOption::Transfer => vec![needs(own.counterparty.is_some(), "/counterparty", "who takes the risk over"), expected()],
+        TreatmentOption::Transfer => vec![
+            needs(
+                own.counterparty.is_some(),
+                "/counterparty",
+                "who takes the risk over",
+            ),
+            expected(),
+        ],
         TreatmentOption::Mitigate | TreatmentOption::Avoid => vec![expected()],
     };
     all.into_iter().flatten().collect()
@@ -25,18 +50,32 @@ pub fn faults(own: &RiskTreatment) -> Vec<Invalid> {
 
 /// What an option needs of what the treatment refers to.
 pub fn linked_faults(own: &RiskTreatment, references: &References) -> Vec<Invalid> {
-    let controls = references.get("control_ids").is_some_and(|ids| !ids.is_empty());
-    let planned = own.plan.as_ref().is_some_and(|plan| !plan.trim().is_empty());
+    let controls = references
+        .get("control_ids")
+        .is_some_and(|ids| !ids.is_empty());
+    let planned = own
+        .plan
+        .as_ref()
+        .is_some_and(|plan| !plan.trim().is_empty());
     let missing = own.option == TreatmentOption::Mitigate && !controls && !planned;
     let either = ["/control_ids", "/plan"].into_iter().filter(|_| missing);
-    either.map(|at| Invalid::body(at, "required", "a mitigation applies controls, or has a plan")).collect()
+    either
+        .map(|at| {
+            Invalid::body(
+                at,
+                "required",
+                "a mitigation applies controls, or has a plan",
+            )
+        })
+        .collect()
 }
 
 fn not_now(detail: impl Into<String>, allowed: &[&'static str]) -> Problem {
     Problem::new(Code::IllegalTransition, detail).allowing(allowed.iter().copied())
 }
 
-/// What would be signed now: whose risk it is, what would be left of it, and whose signature that needs.
+/// What would be signed now: whose risk it is, what would be left of it, and whose signature that
+/// needs.
 pub fn basis(
     treatment: &Record<RiskTreatment>,
     risk: &Record<Risk>,
@@ -48,39 +87,88 @@ pub fn basis(
         return Err(not_now(format!("{code} is closed or archived."), &[]));
     }
     let (owner, current) = (risk.links.one("owner_id"), risk.state.current.clone());
-    let stale = |score: &RiskScore| (score.methodology_id, score.methodology_revision) != (method.spine.id, method.state.revision);
+    let stale = |score: &RiskScore| {
+        (score.methodology_id, score.methodology_revision)
+            != (method.spine.id, method.state.revision)
+    };
     let outdated = current.as_ref().is_some_and(stale);
     let of_risk: Vec<String> = [
-        owner.is_none().then(|| format!("{code} has no owner who could sign.")),
-        current.is_none().then(|| format!("{code} is not assessed: assess its current level first.")),
-        outdated.then(|| format!("The current score of {code} is of an earlier methodology: assess it again.")),
+        owner
+            .is_none()
+            .then(|| format!("{code} has no owner who could sign.")),
+        current
+            .is_none()
+            .then(|| format!("{code} is not assessed: assess its current level first.")),
+        outdated.then(|| {
+            format!("The current score of {code} is of an earlier methodology: assess it again.")
+        }),
     ]
     .into_iter()
     .flatten()
     .collect();
-    let expected = own.expected.and_then(|pair| assessment::score(method, (pair.likelihood, pair.impact), by));
-    let mut missing = missing(treatment, expected.as_ref(), current.as_ref().filter(|_| !outdated));
+    let expected = own
+        .expected
+        .and_then(|pair| assessment::score(method, (pair.likelihood, pair.impact), by));
+    let mut missing = missing(
+        treatment,
+        expected.as_ref(),
+        current.as_ref().filter(|_| !outdated),
+    );
     if !missing.is_empty() {
-        missing.extend(of_risk.into_iter().map(|why| Invalid::body("/risk_id", "not_ready", why)));
-        let detail = "Complete the treatment before you submit it: `errors` names all that is missing.";
+        missing.extend(
+            of_risk
+                .into_iter()
+                .map(|why| Invalid::body("/risk_id", "not_ready", why)),
+        );
+        let detail =
+            "Complete the treatment before you submit it: `errors` names all that is missing.";
         return Err(Problem::new(Code::NotReady, detail).listing(missing));
     }
-    let (Some(owner), Some(current), true) = (owner, current, of_risk.is_empty()) else { return Err(not_now(of_risk.join(" "), &[])) };
-    let score = if own.accepts() { current } else { expected.unwrap_or(current) };
-    let level = method.own.level(score.likelihood, score.impact).ok_or_else(|| Problem::internal("a score without a level"))?;
+    let (Some(owner), Some(current), true) = (owner, current, of_risk.is_empty()) else {
+        return Err(not_now(of_risk.join(" "), &[]));
+    };
+    let score = if own.accepts() {
+        current
+    } else {
+        expected.unwrap_or(current)
+    };
+    let level = method
+        .own
+        .level(score.likelihood, score.impact)
+        .ok_or_else(|| Problem::internal("a score without a level"))?;
     let authority = Some(level.accept_by).filter(|by| !level.acceptable && *by != AcceptBy::Owner);
-    Ok(TreatmentBasis { risk_owner_id: owner, score, authority })
+    Ok(TreatmentBasis {
+        risk_owner_id: owner,
+        score,
+        authority,
+    })
 }
 
-/// Pure: what a treatment lacks to be put before those who sign (6.1.3 e): who does it, until when, and that it does not make the risk worse.
-fn missing(treatment: &Record<RiskTreatment>, expected: Option<&RiskScore>, current: Option<&RiskScore>) -> Vec<Invalid> {
+/// Pure: what a treatment lacks to be put before those who sign (6.1.3 e): who does it, until when,
+/// and that it does not make the risk worse.
+fn missing(
+    treatment: &Record<RiskTreatment>,
+    expected: Option<&RiskScore>,
+    current: Option<&RiskScore>,
+) -> Vec<Invalid> {
     let (own, common) = (&treatment.own, &treatment.common);
-    let lacks = |lacking: bool, at: &str, code: &str, what: &str| lacking.then(|| Invalid::body(at, code, what));
+    let lacks = |lacking: bool, at: &str, code: &str, what: &str| {
+        lacking.then(|| Invalid::body(at, code, what))
+    };
     let (accepts, mitigates) = (own.accepts(), own.option == TreatmentOption::Mitigate);
-    let worse = |left: &RiskScore, now: &RiskScore| left.score > now.score || left.level_rank > now.level_rank;
-    let above = expected.zip(current).is_some_and(|(left, now)| worse(left, now));
-    let present = current.map(|now| format!("is above the current score ({}, {})", now.score, now.level)).unwrap_or_default();
-    let other = own.expected.zip(current).is_some_and(|(left, now)| (left.likelihood, left.impact) != (now.likelihood, now.impact));
+    let worse = |left: &RiskScore, now: &RiskScore| {
+        left.score > now.score || left.level_rank > now.level_rank
+    };
+    let above = expected
+        .zip(current)
+        .is_some_and(|(left, now)| worse(left, now));
+    let present = current
+        .map(|now| format!("is above the current score ({}, {})", now.score, now.level))
+        .unwrap_or_default();
+    let other = own
+        .expected
+        .zip(current)
+        .is_some_and(|(left, now)| (left.likelihood, left.impact) != (now.likelihood, now.impact));
     let all = [
         lacks(
             mitigates && treatment.links.one("owner_id").is_none(),
@@ -88,8 +176,18 @@ fn missing(treatment: &Record<RiskTreatment>, expected: Option<&RiskScore>, curr
             "required",
             "a mitigation needs an owner who carries it out",
         ),
-        lacks(mitigates && common.due_on.is_none(), "/due_on", "required", "a mitigation needs a day by which it is done"),
-        lacks(!accepts && own.expected.is_none(), "/expected", "required", "say what the risk is expected to be afterwards"),
+        lacks(
+            mitigates && common.due_on.is_none(),
+            "/due_on",
+            "required",
+            "a mitigation needs a day by which it is done",
+        ),
+        lacks(
+            !accepts && own.expected.is_none(),
+            "/expected",
+            "required",
+            "say what the risk is expected to be afterwards",
+        ),
         lacks(
             !accepts && own.expected.is_some() && expected.is_none(),
             "/expected",
@@ -97,7 +195,12 @@ fn missing(treatment: &Record<RiskTreatment>, expected: Option<&RiskScore>, curr
             "lies outside the scales of the methodology in force",
         ),
         lacks(!accepts && above, "/expected", "above_current", &present),
-        lacks(accepts && other, "/expected", "not_current", "an acceptance leaves the risk at its current score: leave this out"),
+        lacks(
+            accepts && other,
+            "/expected",
+            "not_current",
+            "an acceptance leaves the risk at its current score: leave this out",
+        ),
     ];
     all.into_iter().flatten().collect()
 }
@@ -106,30 +209,61 @@ fn missing(treatment: &Record<RiskTreatment>, expected: Option<&RiskScore>, curr
 pub fn unchanged(submitted: &TreatmentBasis, now: &TreatmentBasis) -> Result<()> {
     let key = |basis: &TreatmentBasis| {
         let score = &basis.score;
-        (basis.risk_owner_id, score.likelihood, score.impact, score.methodology_id, score.methodology_revision)
+        (
+            basis.risk_owner_id,
+            score.likelihood,
+            score.impact,
+            score.methodology_id,
+            score.methodology_revision,
+        )
     };
     match key(submitted) == key(now) {
         true => Ok(()),
-        false => {
-            Err(not_now("The risk, its owner or the methodology has changed since it was submitted: return it.", &["return", "cancel"]))
-        }
+        false => Err(not_now(
+            "The risk, its owner or the methodology has changed since it was submitted: return it.",
+            &["return", "cancel"],
+        )),
     }
 }
 
 /// As what this person signs; 403 where they may not.
-pub fn capacity(course: &TreatmentCourse, basis: &TreatmentBasis, me: Id, roles: &[Role]) -> Result<Capacity> {
+pub fn capacity(
+    course: &TreatmentCourse,
+    basis: &TreatmentBasis,
+    me: Id,
+    roles: &[Role],
+) -> Result<Capacity> {
     let duties = |why: &str| Err(Problem::new(Code::SegregationOfDuties, why));
-    if course.signatures.iter().any(|given| given.person.person_id == Some(me)) {
+    if course
+        .signatures
+        .iter()
+        .any(|given| given.person.person_id == Some(me))
+    {
         return duties("Who has signed does not sign again; another person has to.");
     }
     match basis.authority {
         _ if me == basis.risk_owner_id => Ok(Capacity::Owner),
-        None => Err(Problem::new(Code::NotAssigned, "Only the owner of the risk signs this.")),
+        None => Err(Problem::new(
+            Code::NotAssigned,
+            "Only the owner of the risk signs this.",
+        )),
         Some(authority) if !has(authority, roles) => {
-            let needed = if authority == AcceptBy::Manager { "a manager or an approver" } else { "an approver" };
-            Err(Problem::new(Code::NotAssigned, format!("The owner of the risk signs this, and {needed}.")))
+            let needed = if authority == AcceptBy::Manager {
+                "a manager or an approver"
+            } else {
+                "an approver"
+            };
+            Err(Problem::new(
+                Code::NotAssigned,
+                format!("The owner of the risk signs this, and {needed}."),
+            ))
         }
-        Some(_) if course.signatures.iter().any(|given| given.capacity == Capacity::Authority) => {
+        Some(_)
+            if course
+                .signatures
+                .iter()
+                .any(|given| given.capacity == Capacity::Authority) =>
+        {
             duties("It is signed with authority; the owner of the risk has to sign.")
         }
         Some(_) => Ok(Capacity::Authority),
@@ -140,24 +274,42 @@ pub fn capacity(course: &TreatmentCourse, basis: &TreatmentBasis, me: Id, roles:
 fn has(authority: AcceptBy, roles: &[Role]) -> bool {
     match authority {
         AcceptBy::Owner => true,
-        AcceptBy::Manager => roles.iter().any(|role| [Role::Manager, Role::Approver].contains(role)),
+        AcceptBy::Manager => roles
+            .iter()
+            .any(|role| [Role::Manager, Role::Approver].contains(role)),
         AcceptBy::Approver => roles.contains(&Role::Approver),
     }
 }
 
 /// Are all signatures there that it needs?
 pub fn complete(course: &TreatmentCourse, basis: &TreatmentBasis) -> bool {
-    let signed = |capacity| course.signatures.iter().any(|given| given.capacity == capacity);
+    let signed = |capacity| {
+        course
+            .signatures
+            .iter()
+            .any(|given| given.capacity == capacity)
+    };
     signed(Capacity::Owner) && (basis.authority.is_none() || signed(Capacity::Authority))
 }
 
-/// May it be called completed? A mitigation has shown what it did: the risk was assessed again since it began.
+/// May it be called completed? A mitigation has shown what it did: the risk was assessed again
+/// since it began.
 pub fn completed(treatment: &Record<RiskTreatment>, risk: &Record<Risk>) -> Result<()> {
     let assessed = risk.state.current.as_ref().map(|score| score.assessed_at);
-    match treatment.own.option == TreatmentOption::Mitigate && assessed <= treatment.state.started_at {
+    match treatment.own.option == TreatmentOption::Mitigate
+        && assessed <= treatment.state.started_at
+    {
         true => {
-            let detail = format!("Assess the current level of {} first: it was not since the treatment began.", risk.spine.code);
-            Err(not_now(detail, &RiskTreatment::KIND.allowed("in_progress").collect::<Vec<_>>()))
+            let detail = format!(
+                "Assess the current level of {} first: it was not since the treatment began.",
+                risk.spine.code
+            );
+            Err(not_now(
+                detail,
+                &RiskTreatment::KIND
+                    .allowed("in_progress")
+                    .collect::<Vec<_>>(),
+            ))
         }
         false => Ok(()),
     }
@@ -174,10 +326,20 @@ mod tests {
         Instant::from_millis(0).unwrap_or_else(|| panic!("1970"))
     }
     fn by(person: Id) -> Actor {
-        Actor { kind: ActorKind::ApiKey, id: Id::new(), name: "key".into(), person_id: Some(person) }
+        Actor {
+            kind: ActorKind::ApiKey,
+            id: Id::new(),
+            name: "key".into(),
+            person_id: Some(person),
+        }
     }
     fn signed(person: Id, capacity: Capacity) -> Signature {
-        Signature { person: by(person), capacity, at: at(), version: 2 }
+        Signature {
+            person: by(person),
+            capacity,
+            at: at(),
+            version: 2,
+        }
     }
     fn basis(owner: Id, authority: Option<AcceptBy>) -> TreatmentBasis {
         let (impacts, assessed_by) = (None, by(owner));
@@ -194,7 +356,11 @@ mod tests {
             assessed_at: at(),
             assessed_by,
         };
-        TreatmentBasis { risk_owner_id: owner, score, authority }
+        TreatmentBasis {
+            risk_owner_id: owner,
+            score,
+            authority,
+        }
     }
     fn treatment(more: serde_json::Value) -> RiskTreatment {
         serde_json::from_value(more).unwrap_or_else(|e| panic!("{e}"))
@@ -202,14 +368,36 @@ mod tests {
 
     #[test]
     fn each_option_needs_its_own() {
-        let missing = |body| faults(&treatment(body)).into_iter().map(|fault| fault.pointer).collect::<Vec<_>>();
-        assert_eq!(missing(json!({"option": "accept"})), ["/justification", "/expires_on"]);
-        assert_eq!(missing(json!({"option": "transfer"})), ["/counterparty", "/expected"]);
+        let missing = |body| {
+            faults(&treatment(body))
+                .into_iter()
+                .map(|fault| fault.pointer)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            missing(json!({"option": "accept"})),
+            ["/justification", "/expires_on"]
+        );
+        assert_eq!(
+            missing(json!({"option": "transfer"})),
+            ["/counterparty", "/expected"]
+        );
         assert_eq!(missing(json!({"option": "avoid"})), ["/expected"]);
-        assert!(missing(json!({"option": "mitigate", "expected": {"likelihood": 1, "impact": 1}})).is_empty());
+        assert!(
+            missing(json!({"option": "mitigate", "expected": {"likelihood": 1, "impact": 1}}))
+                .is_empty()
+        );
         let none = References::new();
         let controls = References::from([("control_ids", vec!["CTL-1".to_owned()])]);
-        assert_eq!(linked_faults(&treatment(json!({"option": "mitigate", "plan": " "})), &none).len(), 2, "either is named");
+        assert_eq!(
+            linked_faults(
+                &treatment(json!({"option": "mitigate", "plan": " "})),
+                &none
+            )
+            .len(),
+            2,
+            "either is named"
+        );
         assert!(linked_faults(&treatment(json!({"option": "mitigate"})), &controls).is_empty());
         assert!(linked_faults(&treatment(json!({"option": "avoid"})), &none).is_empty());
     }
@@ -217,21 +405,57 @@ mod tests {
     #[test]
     fn two_different_persons_sign_above_the_criteria() {
         let (owner, boss, other) = (Id::new(), Id::new(), Id::new());
-        let course = |signatures| TreatmentCourse { signatures, ..TreatmentCourse::default() };
+        let course = |signatures| TreatmentCourse {
+            signatures,
+            ..TreatmentCourse::default()
+        };
         let high = basis(owner, Some(AcceptBy::Approver));
-        let as_what = |course: &TreatmentCourse, me, role: Role| capacity(course, &high, me, &[role]).ok();
-        assert_eq!(as_what(&course(vec![]), owner, Role::Approver), Some(Capacity::Owner));
-        assert_eq!(as_what(&course(vec![]), boss, Role::Approver), Some(Capacity::Authority));
-        assert_eq!(as_what(&course(vec![]), boss, Role::Manager), None, "a manager has no authority for it");
+        let as_what =
+            |course: &TreatmentCourse, me, role: Role| capacity(course, &high, me, &[role]).ok();
+        assert_eq!(
+            as_what(&course(vec![]), owner, Role::Approver),
+            Some(Capacity::Owner)
+        );
+        assert_eq!(
+            as_what(&course(vec![]), boss, Role::Approver),
+            Some(Capacity::Authority)
+        );
+        assert_eq!(
+            as_what(&course(vec![]), boss, Role::Manager),
+            None,
+            "a manager has no authority for it"
+        );
         let owned = course(vec![signed(owner, Capacity::Owner)]);
-        assert_eq!(as_what(&owned, owner, Role::Approver), None, "never the same person");
+        assert_eq!(
+            as_what(&owned, owner, Role::Approver),
+            None,
+            "never the same person"
+        );
         assert!(!complete(&owned, &high) && complete(&owned, &basis(owner, None)));
         let decided = course(vec![signed(boss, Capacity::Authority)]);
         assert_eq!(as_what(&decided, other, Role::Approver), None);
         assert!(!complete(&decided, &high));
-        assert!(complete(&course(vec![signed(boss, Capacity::Authority), signed(owner, Capacity::Owner)]), &high));
-        assert!(capacity(&course(vec![]), &basis(owner, None), boss, &[Role::Approver]).is_err(), "the owner alone signs it");
-        assert!(has(AcceptBy::Manager, &[Role::Approver]) && !has(AcceptBy::Manager, &[Role::Contributor]));
+        assert!(complete(
+            &course(vec![
+                signed(boss, Capacity::Authority),
+                signed(owner, Capacity::Owner)
+            ]),
+            &high
+        ));
+        assert!(
+            capacity(
+                &course(vec![]),
+                &basis(owner, None),
+                boss,
+                &[Role::Approver]
+            )
+            .is_err(),
+            "the owner alone signs it"
+        );
+        assert!(
+            has(AcceptBy::Manager, &[Role::Approver])
+                && !has(AcceptBy::Manager, &[Role::Contributor])
+        );
     }
 
     #[test]

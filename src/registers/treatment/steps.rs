@@ -1,14 +1,17 @@
-//! The steps of a treatment's life, as clients take them. The last signature writes two records in one transaction: the treatment, and on its
-//! risk what is left of it.
-use crate::registers::treatment::rules;
-use crate::registers::treatment::{RiskTreatment, Signature, TreatmentBasis};
+//! The steps of a treatment's life, as clients take them. The last signature writes two records in
+//! one transaction: the treatment, and on its risk what is left of it.
 use crate::core::{Code, Problem, Result};
 use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
-use crate::http::{Answer, At, Cancel, Complete, Guard, Input, Permission, Return, Revoke, Start, Submit, input, transit};
+use crate::http::{
+    Answer, At, Cancel, Complete, Guard, Input, Permission, Return, Revoke, Start, Submit, input,
+    transit,
+};
 use crate::records::{Covers, Deed, Known, Record, Resource, Selector, Tx, Writing};
 use crate::registers::methodology::in_force;
 use crate::registers::risk::{Risk, RiskScore};
+use crate::registers::treatment::rules;
+use crate::registers::treatment::{RiskTreatment, Signature, TreatmentBasis};
 use actix_web::post;
 
 /// The permission to sign: it writes the treatment, and the residual score of its risk.
@@ -22,26 +25,47 @@ impl Covers<Risk> for Sign {}
 
 /// The risk of a treatment.
 fn risk_of(tx: &mut Writing<'_>, treatment: &Record<RiskTreatment>) -> Result<Record<Risk>> {
-    let id = treatment.links.one("risk_id").ok_or_else(|| Problem::internal("a treatment without a risk"))?;
+    let id = treatment
+        .links
+        .one("risk_id")
+        .ok_or_else(|| Problem::internal("a treatment without a risk"))?;
     tx.reader().load::<Risk>(&Selector::Id(id), true)
 }
 
 /// What would be signed now.
-fn basis(tx: &mut Writing<'_>, treatment: &Record<RiskTreatment>, risk: &Record<Risk>) -> Result<TreatmentBasis> {
+fn basis(
+    tx: &mut Writing<'_>,
+    treatment: &Record<RiskTreatment>,
+    risk: &Record<Risk>,
+) -> Result<TreatmentBasis> {
     let method = in_force::of_risk(&mut tx.reader(), risk)?;
-    let over = treatment.own.accepts() && treatment.own.expires_on.is_some_and(|day| day < tx.today());
+    let over =
+        treatment.own.accepts() && treatment.own.expires_on.is_some_and(|day| day < tx.today());
     match over {
-        true => Err(Problem::invalid_one("/expires_on", "in_the_past", "the acceptance would be over")),
-        false => rules::basis(treatment, risk, &method, (tx.now(), tx.caller().actor.clone())),
+        true => Err(Problem::invalid_one(
+            "/expires_on",
+            "in_the_past",
+            "the acceptance would be over",
+        )),
+        false => rules::basis(
+            treatment,
+            risk,
+            &method,
+            (tx.now(), tx.caller().actor.clone()),
+        ),
     }
 }
 
 /// A contributor decides on what is theirs: the treatment, or its risk.
 fn decides(tx: &Writing<'_>, treatment: &Record<RiskTreatment>, risk: &Record<Risk>) -> Result<()> {
     let me = tx.caller().actor.person_id;
-    let mine = me.is_some() && (me == treatment.links.one("owner_id") || me == risk.links.one("owner_id"));
+    let mine =
+        me.is_some() && (me == treatment.links.one("owner_id") || me == risk.links.one("owner_id"));
     match tx.caller().contributes() && !mine {
-        true => Err(Problem::new(Code::NotAssigned, "A contributor decides on treatments of their own risks.")),
+        true => Err(Problem::new(
+            Code::NotAssigned,
+            "A contributor decides on treatments of their own risks.",
+        )),
         false => Ok(()),
     }
 }
@@ -54,7 +78,10 @@ async fn decided<P: Permission + Covers<RiskTreatment>>(
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<RiskTreatment>) -> Result<()> + Send + 'static,
 ) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let (selector, said) = (at.of(&RiskTreatment::KIND)?, input.clone().read::<Comment>());
+    let (selector, said) = (
+        at.of(&RiskTreatment::KIND)?,
+        input.clone().read::<Comment>(),
+    );
     guard
         .write(&input, move |tx| {
             let stored = tx.reader().load::<RiskTreatment>(&selector, false)?;
@@ -74,47 +101,92 @@ async fn decided<P: Permission + Covers<RiskTreatment>>(
 
 /// Put a risk treatment before those who sign
 ///
-/// The risk has an owner and a current score under the methodology in force. A mitigation has an owner and a due day, and what is expected is not
-/// above the current score (409 `not_ready` names all that is missing). `basis` says what is signed, and by whom. Whoever submits signs nothing of
-/// it: where the level needs authority, three persons take part, the one who submits, the owner, and one with authority.
-#[utoipa::path(operation_id = "submitRiskTreatment", tag = "risk-treatments", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+/// The risk has an owner and a current score under the methodology in force. A mitigation has an
+/// owner and a due day, and what is expected is not above the current score (409 `not_ready` names
+/// all that is missing). `basis` says what is signed, and by whom. Whoever submits signs nothing of
+/// it: where the level needs authority, three persons take part, the one who submits, the owner,
+/// and one with authority.
+#[utoipa::path(operation_id = "submitRiskTreatment", tag = "risk-treatments",
+    security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
+    params(("id" = String, Path, description = "The treatment: its id or its code.",
+        max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/risk-treatments/{id}/submit")]
-pub async fn submit(guard: Guard<Submit<RiskTreatment>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let asked = |tx: &mut Tx<'_, Submit<RiskTreatment>>, record: &mut Record<RiskTreatment>, _: Comment| {
-        let risk = risk_of(tx, record)?;
-        record.state.basis = Some(basis(tx, record, &risk)?);
-        record.state.submitted_by = Some(tx.caller().actor.clone());
-        Ok(())
-    };
-    transit::transit(guard, (at, known, input), "submit", transit::a_person, asked).await
+pub async fn submit(
+    guard: Guard<Submit<RiskTreatment>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
+    let asked =
+        |tx: &mut Tx<'_, Submit<RiskTreatment>>, record: &mut Record<RiskTreatment>, _: Comment| {
+            let risk = risk_of(tx, record)?;
+            record.state.basis = Some(basis(tx, record, &risk)?);
+            record.state.submitted_by = Some(tx.caller().actor.clone());
+            Ok(())
+        };
+    transit::transit(
+        guard,
+        (at, known, input),
+        "submit",
+        transit::a_person,
+        asked,
+    )
+    .await
 }
 
 /// Sign a risk treatment
 ///
-/// As the owner of the risk, or with authority for its level, where `basis.authority` asks for it: two different persons, and neither is one who
-/// wrote or submitted it, whatever their keys. The last signature makes an acceptance `accepted`, any other treatment `approved`, and writes the
+/// As the owner of the risk, or with authority for its level, where `basis.authority` asks for it:
+/// two different persons, and neither is one who wrote or submitted it, whatever their keys. The
+/// last signature makes an acceptance `accepted`, any other treatment `approved`, and writes the
 /// residual score of the risk.
-#[utoipa::path(operation_id = "signRiskTreatment", tag = "risk-treatments", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.", max_length = 64), crate::http::document::Decided))]
+#[utoipa::path(operation_id = "signRiskTreatment", tag = "risk-treatments",
+    security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
+    params(("id" = String, Path, description = "The treatment: its id or its code.",
+        max_length = 64), crate::http::document::Decided))]
 #[post("/v1/risk-treatments/{id}/sign")]
 pub async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
-    let (selector, known, said) = (at.of(&RiskTreatment::KIND)?, known.for_decision(), input.clone().read::<Comment>());
+    let (selector, known, said) = (
+        at.of(&RiskTreatment::KIND)?,
+        known.for_decision(),
+        input.clone().read::<Comment>(),
+    );
     guard
         .write(&input, move |tx| {
             let stored = tx.reader().load::<RiskTreatment>(&selector, false)?;
             known.check(stored.spine.version)?;
             tx.within(&stored)?;
             let (me, record) = (tx.person()?, stored.spine.id);
-            let asked = stored.state.submitted_by.as_ref().map(|by| Deed { by, record, action: "submit", what: "submitted it" });
-            let given = stored.state.signatures.iter().filter(|_| stored.spine.status == "in_review");
-            let signed = given.map(|given| Deed { by: &given.person, record, action: "sign", what: "signed it" });
+            let asked = stored.state.submitted_by.as_ref().map(|by| Deed {
+                by,
+                record,
+                action: "submit",
+                what: "submitted it",
+            });
+            let given = stored
+                .state
+                .signatures
+                .iter()
+                .filter(|_| stored.spine.status == "in_review");
+            let signed = given.map(|given| Deed {
+                by: &given.person,
+                record,
+                action: "sign",
+                what: "signed it",
+            });
             tx.another_than(&asked.into_iter().chain(signed).collect::<Vec<_>>())?;
             tx.another_than_editors(record)?;
-            let submitted = stored.state.basis.clone().filter(|_| stored.spine.status == "in_review");
+            let submitted = stored
+                .state
+                .basis
+                .clone()
+                .filter(|_| stored.spine.status == "in_review");
             let roles = &tx.caller().roles;
-            let capacity = submitted.as_ref().map(|basis| rules::capacity(&stored.state, basis, me, roles)).transpose()?;
+            let capacity = submitted
+                .as_ref()
+                .map(|basis| rules::capacity(&stored.state, basis, me, roles))
+                .transpose()?;
             let said = said?;
             let mut record = stored.clone();
             tx.step(&mut record, "sign", said.comment.as_deref())?;
@@ -123,16 +195,34 @@ pub async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Res
             };
             let risk = risk_of(tx, &stored)?;
             rules::unchanged(&submitted, &basis(tx, &stored, &risk)?)?;
-            let (at, person) = (tx.now().max(stored.spine.updated_at.plus_millis(1)), tx.caller().actor.clone());
-            record.state.signatures.push(Signature { person: person.clone(), capacity, at, version: stored.spine.version });
+            let (at, person) = (
+                tx.now().max(stored.spine.updated_at.plus_millis(1)),
+                tx.caller().actor.clone(),
+            );
+            record.state.signatures.push(Signature {
+                person: person.clone(),
+                capacity,
+                at,
+                version: stored.spine.version,
+            });
             let approved = rules::complete(&record.state, &submitted);
             if approved {
-                record.spine.status = if record.own.accepts() { "accepted" } else { "approved" }.to_owned();
-                (record.state.approved_at, record.state.approved_seq) = (Some(at), Some(tx.position() + 1));
+                record.spine.status = if record.own.accepts() {
+                    "accepted"
+                } else {
+                    "approved"
+                }
+                .to_owned();
+                (record.state.approved_at, record.state.approved_seq) =
+                    (Some(at), Some(tx.position() + 1));
             }
             let saved = tx.save(&stored, record, "sign")?;
             if approved {
-                let left = RiskScore { assessed_at: at, assessed_by: person, ..submitted.score };
+                let left = RiskScore {
+                    assessed_at: at,
+                    assessed_by: person,
+                    ..submitted.score
+                };
                 let mut treated = risk.clone();
                 treated.state.residual = Some(left);
                 let _risk = tx.save(&risk, treated, "treat")?;
@@ -145,10 +235,17 @@ pub async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Res
 /// Return a risk treatment
 ///
 /// Sends it back to draft, with the reason; its signatures are gone.
-#[utoipa::path(operation_id = "returnRiskTreatment", tag = "risk-treatments", security(("bearer" = [])), request_body = Comment, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[utoipa::path(operation_id = "returnRiskTreatment", tag = "risk-treatments",
+    security(("bearer" = [])), request_body = Comment, responses(Changed<RiskTreatment>),
+    params(("id" = String, Path, description = "The treatment: its id or its code.",
+        max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/risk-treatments/{id}/return")]
-pub async fn return_treatment(guard: Guard<Return<RiskTreatment>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn return_treatment(
+    guard: Guard<Return<RiskTreatment>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     let back = |_: &mut Tx<'_, _>, record: &mut Record<RiskTreatment>| {
         record.state = Default::default();
         Ok(())
@@ -159,10 +256,17 @@ pub async fn return_treatment(guard: Guard<Return<RiskTreatment>>, at: At, known
 /// Start a risk treatment
 ///
 /// The work has begun.
-#[utoipa::path(operation_id = "startRiskTreatment", tag = "risk-treatments", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[utoipa::path(operation_id = "startRiskTreatment", tag = "risk-treatments",
+    security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
+    params(("id" = String, Path, description = "The treatment: its id or its code.",
+        max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/risk-treatments/{id}/start")]
-pub async fn start(guard: Guard<Start<RiskTreatment>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn start(
+    guard: Guard<Start<RiskTreatment>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     let begun = |tx: &mut Tx<'_, _>, record: &mut Record<RiskTreatment>, _: Comment| {
         record.state.started_at = Some(tx.now());
         Ok(())
@@ -172,11 +276,19 @@ pub async fn start(guard: Guard<Start<RiskTreatment>>, at: At, known: Known, inp
 
 /// Complete a risk treatment
 ///
-/// A mitigation is completed when the current level of its risk was assessed again since it began (409 otherwise).
-#[utoipa::path(operation_id = "completeRiskTreatment", tag = "risk-treatments", security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+/// A mitigation is completed when the current level of its risk was assessed again since it began
+/// (409 otherwise).
+#[utoipa::path(operation_id = "completeRiskTreatment", tag = "risk-treatments",
+    security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
+    params(("id" = String, Path, description = "The treatment: its id or its code.",
+        max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/risk-treatments/{id}/complete")]
-pub async fn complete(guard: Guard<Complete<RiskTreatment>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn complete(
+    guard: Guard<Complete<RiskTreatment>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     let done = |tx: &mut Tx<'_, _>, record: &mut Record<RiskTreatment>, _: Comment| {
         let risk = risk_of(tx, record)?;
         rules::completed(record, &risk)?;
@@ -189,20 +301,41 @@ pub async fn complete(guard: Guard<Complete<RiskTreatment>>, at: At, known: Know
 /// Cancel a risk treatment
 ///
 /// It will not be done; the comment says why. An acceptance that is in force is revoked instead.
-#[utoipa::path(operation_id = "cancelRiskTreatment", tag = "risk-treatments", security(("bearer" = [])), request_body = Comment, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[utoipa::path(operation_id = "cancelRiskTreatment", tag = "risk-treatments",
+    security(("bearer" = [])), request_body = Comment, responses(Changed<RiskTreatment>),
+    params(("id" = String, Path, description = "The treatment: its id or its code.",
+        max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/risk-treatments/{id}/cancel")]
-pub async fn cancel(guard: Guard<Cancel<RiskTreatment>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<RiskTreatment, _, Comment>(guard, (at, known, input), "cancel", transit::anyone, transit::nothing).await
+pub async fn cancel(
+    guard: Guard<Cancel<RiskTreatment>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
+    transit::transit::<RiskTreatment, _, Comment>(
+        guard,
+        (at, known, input),
+        "cancel",
+        transit::anyone,
+        transit::nothing,
+    )
+    .await
 }
 
 /// Revoke the acceptance of a risk
 ///
 /// It holds no more from now on; the comment says why.
-#[utoipa::path(operation_id = "revokeRiskTreatment", tag = "risk-treatments", security(("bearer" = [])), request_body = Comment, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.", max_length = 64), crate::http::document::Conditional))]
+#[utoipa::path(operation_id = "revokeRiskTreatment", tag = "risk-treatments",
+    security(("bearer" = [])), request_body = Comment, responses(Changed<RiskTreatment>),
+    params(("id" = String, Path, description = "The treatment: its id or its code.",
+        max_length = 64), crate::http::document::Conditional))]
 #[post("/v1/risk-treatments/{id}/revoke")]
-pub async fn revoke(guard: Guard<Revoke<RiskTreatment>>, at: At, known: Known, input: Input) -> Result<Answer> {
+pub async fn revoke(
+    guard: Guard<Revoke<RiskTreatment>>,
+    at: At,
+    known: Known,
+    input: Input,
+) -> Result<Answer> {
     let over = |tx: &mut Tx<'_, Revoke<RiskTreatment>>, record: &mut Record<RiskTreatment>| {
         tx.person()?;
         record.state.revoked_at = Some(tx.now());
