@@ -6,14 +6,11 @@ use crate::http::describe;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-type Members = Map<String, Value>;
-
 /// The document, complete.
 pub fn finished(mut document: Value) -> Value {
     for part in ["/components", "/paths"] {
         document.pointer_mut(part).into_iter().for_each(bound);
     }
-    operations(&mut document).for_each(complete);
     responses(&mut document).for_each(dress);
     separate(&mut document);
     partial(&mut document);
@@ -24,13 +21,12 @@ pub fn finished(mut document: Value) -> Value {
     document
 }
 
-fn operations(document: &mut Value) -> impl Iterator<Item = &mut Members> {
-    let paths = document
+fn operations(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
+    document
         .pointer_mut("/paths")
         .and_then(Value::as_object_mut)
         .into_iter()
-        .flat_map(|paths| paths.values_mut());
-    paths
+        .flat_map(|paths| paths.values_mut())
         .filter_map(Value::as_object_mut)
         .flat_map(|item| item.values_mut())
         .filter_map(Value::as_object_mut)
@@ -64,128 +60,6 @@ fn responses(document: &mut Value) -> impl Iterator<Item = &mut Value> {
         .chain(own)
 }
 
-/// The headers that follow from what an operation is: an answer about the organization has its
-/// position, one to `If-Match` or one that `If-None-Match` may spare has a tag, a retried one says
-/// so, what was made says where it is. A merge patch may come as plain JSON.
-fn complete(operation: &mut Members) {
-    let takes = |operation: &Members, name: &str| {
-        let named = |one: &Value| {
-            one.get("name")
-                .or(one.get("$ref"))
-                .and_then(Value::as_str)
-                .is_some_and(|is| is.replace('-', "").ends_with(name))
-        };
-        operation
-            .get("parameters")
-            .and_then(Value::as_array)
-            .is_some_and(|all| all.iter().any(named))
-    };
-    let tenant = operation
-        .get("security")
-        .and_then(Value::as_array)
-        .is_some_and(|all| all.iter().any(|scheme| scheme.get("bearer").is_some()));
-    let sparing = operation
-        .get("responses")
-        .is_some_and(|all| all.get("304").is_some());
-    let (matching, retried) = (
-        takes(operation, "IfMatch"),
-        takes(operation, "IdempotencyKey"),
-    );
-    let paged = takes(operation, "cursor") || takes(operation, "Cursor");
-    if sparing && !takes(operation, "IfNoneMatch") {
-        let all = operation
-            .entry("parameters")
-            .or_insert(json!([]))
-            .as_array_mut();
-        all.into_iter()
-            .for_each(|all| all.push(describe::parameter("IfNoneMatch")));
-    }
-    for (status, response) in operation
-        .get_mut("responses")
-        .and_then(Value::as_object_mut)
-        .into_iter()
-        .flatten()
-    {
-        if !status.starts_with(['2', '3']) {
-            continue;
-        }
-        let tagged =
-            sparing || status == "201" || (matching && ["200", "204"].contains(&status.as_str()));
-        let all = [
-            ("Ledger-Position", tenant),
-            ("ETag", tagged),
-            ("Location", status == "201"),
-            ("Idempotency-Replayed", retried),
-            ("Link", paged && status == "200"),
-        ];
-        let names: Vec<&str> = all
-            .into_iter()
-            .filter_map(|(name, has)| has.then_some(name))
-            .collect();
-        with_headers(response, &names);
-    }
-    let sent = operation
-        .get_mut("parameters")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten();
-    sent.filter_map(|parameter| parameter.get_mut("schema"))
-        .for_each(leave_out);
-    let bodies = operation
-        .get_mut("requestBody")
-        .and_then(|body| body.get_mut("content"))
-        .and_then(Value::as_object_mut);
-    bodies
-        .into_iter()
-        .flatten()
-        .filter_map(|(_, body)| body.get_mut("schema"))
-        .for_each(leave_out);
-    let whole = |schema: &Value| {
-        schema
-            .as_str()
-            .is_some_and(|name| name.ends_with("Input") || name.ends_with("Patch"))
-    };
-    if let Some(body) = operation
-        .get_mut("requestBody")
-        .and_then(Value::as_object_mut)
-        && body
-            .get("content")
-            .and_then(Value::as_object)
-            .is_some_and(|all| {
-                all.values()
-                    .filter_map(|one| one.pointer("/schema/$ref"))
-                    .any(whole)
-            })
-    {
-        body.insert("required".into(), json!(true));
-    }
-    if let Some(content) = operation
-        .get_mut("requestBody")
-        .and_then(|body| body.get_mut("content"))
-        .and_then(Value::as_object_mut)
-        && let Some(patch) = content.get("application/merge-patch+json").cloned()
-    {
-        content.entry("application/json").or_insert(patch);
-    }
-}
-/// Takes null out of the schema of a parameter or a body: what is optional is left out of a
-/// request, there is no null to send.
-fn leave_out(schema: &mut Value) {
-    let absent = |one: &Value| one == "null" || one.get("type").is_some_and(|kind| kind == "null");
-    for (word, alone) in [("type", "/type"), ("oneOf", "")] {
-        let Some(any) = schema.get_mut(word).and_then(Value::as_array_mut) else {
-            continue;
-        };
-        any.retain(|one| !absent(one));
-        if let [only] = any.as_mut_slice() {
-            let only = only.take();
-            schema
-                .pointer_mut(alone)
-                .into_iter()
-                .for_each(|place| *place = only.clone());
-        }
-    }
-}
 /// Adds headers by reference; where the house has one of that name, its own words stand.
 fn with_headers(response: &mut Value, names: &[&str]) {
     let Some(members) = response

@@ -19,9 +19,7 @@ pub fn document() -> Value {
     for name in &document.clashes {
         log::error!("two schemas are called {name}");
     }
-    let mut whole = finished(document.framed(frame()));
-    super::permits::publish(&mut whole);
-    whole
+    finished(document.framed(frame()))
 }
 
 /// What needs no key.
@@ -221,6 +219,9 @@ fn headers() -> Value {
         "Link": text("The next page, `rel=\"next\"` (RFC 8288).", false),
         "Ledger-Position": number("The ledger's last position that was seen."),
         "Content-Disposition": text("A name for the file (RFC 6266).", false),
+        "Accept-Ranges": text("`bytes`.", false),
+        "Content-Range": text("Which bytes these are, and of how many, where it is a range.", false),
+        "Repr-Digest": text("The digest of the whole content (RFC 9530).", false),
         "Idempotency-Replayed": header("`true` when the stored answer of the first attempt is \
             given again.", false, json!({"type": "string", "enum": ["true"]})),
         "Retry-After": number("Seconds to wait."),

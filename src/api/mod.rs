@@ -8,7 +8,6 @@ pub mod example;
 pub mod frame;
 pub mod lines;
 pub mod metrics;
-pub mod permits;
 mod published;
 pub mod server;
 mod yaml;

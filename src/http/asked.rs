@@ -1,17 +1,14 @@
 //! What a list can be asked, for the document.
-use super::describe::REQUIREMENT;
-use super::responses::parameter;
+use super::describe::{Description, REQUIREMENT, parameter};
+use crate::records::Relation;
 use crate::records::ask::Key;
 use crate::records::kind::prefix_of;
-use crate::records::{Relation, Resource};
 use serde_json::{Value, json};
 use strum::VariantNames;
-use utoipa::IntoParams;
-use utoipa::openapi::path::ParameterIn;
 
 /// What a list of this kind can be asked.
-pub fn asked<R: Resource>() -> Vec<Value> {
-    let kind = R::KIND;
+pub fn asked(of: &Description) -> Vec<Value> {
+    let kind = of.kind;
     let query = |name: &str, about: &str, schema: Value| {
         json!({"name": name, "in": "query",
         "required": false, "description": about, "schema": schema})
@@ -122,11 +119,7 @@ pub fn asked<R: Resource>() -> Vec<Value> {
             json!({"type": "string", "maxLength": 120, "pattern": REQUIREMENT}),
         ));
     }
-    all.extend(
-        R::Filter::into_params(|| Some(ParameterIn::Query))
-            .into_iter()
-            .map(|parameter| json!(parameter)),
-    );
+    all.extend(of.filters.iter().cloned());
     let keys = Key::VARIANTS
         .iter()
         .flat_map(|key| [(*key).to_owned(), format!("-{key}")]);
@@ -144,12 +137,15 @@ pub fn asked<R: Resource>() -> Vec<Value> {
         json!({"type": "string", "maxLength": 17,
             "pattern": "^(total(,refs(,counts)?|,counts(,refs)?)?|refs(,total(,counts)?|,counts(,total)?)?|counts(,total(,refs)?|,refs(,total)?)?)$"}),
     ));
-    all.extend([
-        parameter("AsOf"),
-        parameter("Limit"),
-        parameter("Cursor"),
-        parameter("IfNoneMatch"),
-    ]);
+    all.extend([parameter("AsOf"), parameter("Limit"), parameter("Cursor")]);
+    all
+}
+
+/// The same for all of the list at once.
+pub fn unpaged(of: &Description) -> Vec<Value> {
+    let mut all = asked(of);
+    let page = [parameter("Limit"), parameter("Cursor")];
+    all.retain(|one| one["name"] != "include" && !page.contains(one));
     all
 }
 

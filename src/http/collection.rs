@@ -1,13 +1,14 @@
-//! A register on the wire: one value that mounts its operations and describes them.
-use super::{Answer, Described, Document, bulk, describe, handlers as h};
-use crate::core::Result;
+//! A register on the wire: what every register can be asked, mounted and described in one place.
+use super::asked::{asked, unpaged};
+use super::bulk;
+use super::describe::{self, Description, pascal};
+use super::document::Api;
+use super::handlers as h;
 use crate::records::Resource;
-use actix_web::dev::{AppService, HttpServiceFactory};
-use actix_web::{guard, web};
-use std::marker::PhantomData;
+use serde_json::json;
 
-/// Which of the common operations a register has; what it has not, it does in its own way or not at
-/// all.
+/// Which of the common operations a register has; what it has not, it does in its own way or not
+/// at all.
 #[derive(Debug, Clone, Copy)]
 pub struct Operations {
     /// POST of a JSON body.
@@ -46,100 +47,177 @@ impl Operations {
     };
 }
 
-/// `api.service(Collection::<Asset>::new(Operations::ALL))`.
-pub struct Collection<R>(Operations, PhantomData<R>);
-
-impl<R> Collection<R> {
-    /// A register with these operations.
-    pub fn new(operations: Operations) -> Self {
-        Collection(operations, PhantomData)
-    }
+/// The words that the operations of a register are described with.
+struct Words {
+    /// `Asset`.
+    one: String,
+    /// `Assets`.
+    many: String,
+    /// `an asset`.
+    a: String,
+    /// `assets`.
+    some: String,
+    about: &'static str,
 }
 
-impl<R: Resource> HttpServiceFactory for Collection<R> {
-    fn register(self, app: &mut AppService) {
-        let does = self.0;
-        let at = |rest: &str| web::resource(format!("/v1/{}{rest}", R::KIND.path));
-        if does.update {
-            let batch =
-                move |guard, request, input| bulk::batch::batch::<R>(guard, request, input, does);
-            at("/batch").guard(guard::Post()).to(batch).register(app);
-            at("/batch").to(posted).register(app);
-        }
-        if does.import {
-            at("/import")
-                .guard(guard::Post())
-                .to(bulk::import::import::<R>)
-                .register(app);
-            at("/import").to(posted).register(app);
-        }
-        at("/export")
-            .guard(seen())
-            .to(bulk::export::export::<R>)
-            .register(app);
-        at("/export").to(only_seen).register(app);
-        at("").guard(seen()).to(h::list::<R>).register(app);
-        at("/{id}").guard(seen()).to(h::get::<R>).register(app);
-        at("/{id}/history")
-            .guard(seen())
-            .to(h::history::<R>)
-            .register(app);
-        if does.create {
-            at("").guard(guard::Post()).to(h::create::<R>).register(app);
-        }
-        if does.update {
-            at("/{id}")
-                .guard(guard::Patch())
-                .to(h::update::<R>)
-                .register(app);
-            at("/{id}/links")
-                .guard(guard::Post())
-                .to(h::link_to::<R>)
-                .register(app);
-            at("/{id}/links/{relation}/{to}")
-                .guard(guard::Delete())
-                .to(h::unlink::<R>)
-                .register(app);
-        }
-        if does.archive {
-            at("/{id}")
-                .guard(guard::Delete())
-                .to(h::delete::<R>)
-                .register(app);
-            at("/{id}/restore")
-                .guard(guard::Post())
-                .to(h::restore::<R>)
-                .register(app);
-        }
-        if does.review {
-            at("/{id}/review")
-                .guard(guard::Post())
-                .to(h::review::<R>)
-                .register(app);
+impl Words {
+    fn of(of: &Description) -> Self {
+        let singular = of.kind.name.replace('_', " ");
+        Words {
+            one: of.name.clone(),
+            many: pascal(of.kind.path),
+            a: format!("{} {singular}", describe::article(&singular)),
+            some: of.kind.path.replace('-', " "),
+            about: of.kind.about,
         }
     }
 }
 
-/// 405 at a place that could be taken for a record.
-async fn posted() -> Result<Answer> {
-    Err(super::document::other_methods(&["POST"]))
-}
-
-/// The same where a table is read.
-async fn only_seen() -> Result<Answer> {
-    Err(super::document::other_methods(&["GET", "HEAD"]))
-}
-
-/// GET, and HEAD where GET is: actix does not do that by itself. What no service takes, the
-/// application answers with 404 or 405.
-pub fn seen() -> impl guard::Guard {
-    guard::Any(guard::Get()).or(guard::Head())
-}
-
-impl<R: Resource> Described for Collection<R> {
-    fn describe(&self, to: &mut Document) {
-        describe::schemas::<R>(to, self.0);
-        bulk::describe::schemas::<R>(to, self.0);
-        describe::operations::<R>(to, self.0);
+/// Mounts and describes a register with these operations.
+pub fn mount<R: Resource>(api: &mut Api<'_>, does: Operations) {
+    let of = Description::of::<R>();
+    let words = Words::of(&of);
+    describe::schemas(api.document, &of, does);
+    bulk::describe::schemas(api.document, &of, does);
+    let all = format!("/v1/{}", R::KIND.path);
+    let one = format!("{all}/{{id}}");
+    reads::<R>(api, &of, &words, (&all, &one));
+    if does.create {
+        let op = api
+            .post(&all, h::create::<R>)
+            .id(format!("create{}", words.one));
+        op.says(format!("Create {}", words.a), words.about)
+            .retried()
+            .never(&[404, 412]);
+        op.body_named(&format!("{}Input", words.one));
+        op.answer(
+            201,
+            "Created.",
+            "application/json",
+            describe::schema(&words.one),
+        );
     }
+    if does.update {
+        updates::<R>(api, &of, &words, (&all, &one), does);
+    }
+    if does.archive {
+        let op = api
+            .delete(&one, h::delete::<R>)
+            .id(format!("delete{}", words.one));
+        op.says(
+            format!("Archive {}", words.a),
+            "Takes the record out of the lists. A record that others need stays (409 names them).",
+        );
+        op.versioned("IfMatch").never(&[422]);
+        op.ends("Archived: it has left the lists, its history stays.");
+        let op = api.post(&format!("{one}/restore"), h::restore::<R>);
+        op.id(format!("restore{}", words.one)).says(
+            format!("Restore {}", words.a),
+            "Brings an archived record back into the lists.",
+        );
+        changed::<R>(op).body::<h::Comment>().optional();
+    }
+    if does.import {
+        let op = api.post(&format!("{all}/import"), bulk::import::import::<R>);
+        bulk::describe::import(op, &of, &words.many, &words.some);
+    }
+    if does.review {
+        let op = api.post(&format!("{one}/review"), h::review::<R>);
+        op.id(format!("review{}", words.one)).says(
+            format!("Review {}", words.a),
+            "Records that it was looked at, and sets the day of the next review.",
+        );
+        changed::<R>(op).body::<h::Reviewed>().optional();
+    }
+}
+
+/// A change that is not about a reason of its own: the body has it.
+fn changed<R: Resource>(op: &mut super::Operation) -> &mut super::Operation {
+    op.shared("IfMatch")
+        .refuses(&[428])
+        .retried()
+        .record(&R::name(), "The record.")
+}
+
+fn reads<R: Resource>(
+    api: &mut Api<'_>,
+    of: &Description,
+    words: &Words,
+    (all, one): (&str, &str),
+) {
+    let op = api.get(all, h::list::<R>).id(format!("list{}", words.many));
+    op.says(format!("List {}", words.some), words.about)
+        .queries(asked(of));
+    op.refuses(&[406])
+        .never(&[404])
+        .record(&format!("{}Page", words.one), "A page.");
+    let op = api.get(one, h::get::<R>).id(format!("get{}", words.one));
+    op.says(format!("Get {}", words.a), words.about)
+        .past()
+        .record(&words.one, "The record.");
+    let op = api.get(&format!("{one}/history"), h::history::<R>);
+    op.id(format!("list{}History", words.one))
+        .says(
+            format!("List the versions of {}", words.a),
+            "Who changed what, when and why, newest first; archived records too.",
+        )
+        .history();
+    let op = api.get(&format!("{all}/export"), bulk::export::export::<R>);
+    op.id(format!("export{}", words.many)).says(
+        format!("Export {} as a table", words.some),
+        "All of the list, of one state, with the same filters. The list itself answers so, too, \
+            when it is asked with `format=csv` or `Accept: text/csv`.",
+    );
+    op.queries(unpaged(of)).refuses(&[406]).never(&[404]);
+    op.answer(200, "All of them.", "text/csv", describe::schema("Table"));
+    op.header("Content-Disposition");
+}
+
+fn updates<R: Resource>(
+    api: &mut Api<'_>,
+    of: &Description,
+    words: &Words,
+    (all, one): (&str, &str),
+    does: Operations,
+) {
+    let op = api
+        .patch(one, h::update::<R>)
+        .id(format!("update{}", words.one));
+    op.says(
+        format!("Change {}", words.a),
+        "A JSON merge patch (RFC 7396). One that changes nothing leaves the version as it is.",
+    );
+    op.shared("ArchivedToo")
+        .changes::<R>()
+        .patch_named(&format!("{}Patch", words.one));
+    let op = api.post(&format!("{one}/links"), h::link_to::<R>);
+    op.id(format!("link{}", words.one))
+        .says(
+            format!("Add a link to {}", words.a),
+            "Adds one link to a member with several.",
+        )
+        .versioned("IfMatch")
+        .record(&words.one, "The record with the link.")
+        .body::<h::NewLink>();
+    let op = api.delete(&format!("{one}/links/{{relation}}/{{to}}"), h::unlink::<R>);
+    op.id(format!("unlink{}", words.one))
+        .says(
+            format!("Remove a link from {}", words.a),
+            "Removes one link from a member with several.",
+        )
+        .place("relation", "The member that holds the link.", "scope_ids")
+        .place_of(
+            "relation",
+            json!({"enum": describe::many_relations(&of.kind)}),
+        )
+        .place("to", "The linked record: its id or its code.", "SCO-1")
+        .versioned("IfMatch")
+        .record(&words.one, "The record without the link.");
+    let batch = move |guard, request, input| bulk::batch::batch::<R>(guard, request, input, does);
+    bulk::describe::batch(
+        api.post(&format!("{all}/batch"), batch),
+        of,
+        &words.many,
+        &words.some,
+    );
 }

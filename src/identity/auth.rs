@@ -9,16 +9,13 @@ use crate::access::api_key;
 use crate::access::token::{ACCESS_SECONDS, REFRESH_SECONDS, Session};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId, text::hex};
 use crate::db::{Conn, schema::refresh_tokens as rt};
-use crate::http::describe::refused;
 use crate::http::journal::Event;
 use crate::http::{Answer, House, Input, open_door};
 use crate::records::accounts;
-use actix_web::{HttpMessage, HttpRequest, post, web::Data};
+use actix_web::{HttpMessage, HttpRequest, web::Data};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use utoipa::openapi::{RefOr, Response};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 /// A login.
@@ -65,14 +62,6 @@ pub struct RefreshToken {
     pub refresh_token: String,
 }
 
-/// The problems of an operation without a credential.
-pub struct Refused;
-impl IntoResponses for Refused {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refused(&[400, 401, 408, 413, 415, 422, 429, 500, 503]).collect()
-    }
-}
-
 fn wrong() -> Problem {
     let detail = "E-mail address or password is wrong. If the address has an account in several \
                   organizations, send `organization_id` as well.";
@@ -106,16 +95,7 @@ pub(super) async fn uncounted<T>(house: &House, attempt: &Attempt, why: Problem)
     Err(why)
 }
 
-/// Log in
-///
-/// The same answer and the same time for an unknown address, a wrong password, and an address with
-/// accounts in several organizations when `organization_id` says none. Attempts are counted before
-/// they are checked; after five failures the next ones wait, up to a minute; nobody is locked out
-/// for good. When too many logins wait for their turn, the answer is 503 with `Retry-After`.
-#[utoipa::path(operation_id = "login", tag = "auth", security(()), request_body = Login,
-    responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
-#[post("/v1/auth/login")]
-pub async fn login(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
+async fn login(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
     enter(&house, &request)?;
     let said: Login = input.read()?;
     let (now, email) = (house.clock().now(), folded(&said.email));
@@ -206,18 +186,7 @@ fn tokens(house: &House, session: Session, refresh_token: String, now: Instant) 
     .private())
 }
 
-/// Refresh
-///
-/// New tokens for a refresh token, which is used up by that. One that comes again ends every token
-/// that came from the same login.
-#[utoipa::path(operation_id = "refresh", tag = "auth", security(()), request_body = RefreshToken,
-    responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
-#[post("/v1/auth/refresh")]
-pub async fn refresh_tokens(
-    house: Data<House>,
-    request: HttpRequest,
-    input: Input,
-) -> Result<Answer> {
+async fn refresh_tokens(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
     enter(&house, &request)?;
     let said: RefreshToken = input.read()?;
     let now = house.clock().now();
@@ -335,13 +304,7 @@ fn goes_on(conn: &mut Conn, session: Session, now: Instant) -> Result<bool> {
         && accounts::entry(conn, session.tenant, session.user, now)?.is_some())
 }
 
-/// Log out
-///
-/// Ends every token that came from the same login, access tokens included.
-#[utoipa::path(operation_id = "logout", tag = "auth", security(()), request_body = RefreshToken,
-    responses((status = 204, description = "Ended."), Refused))]
-#[post("/v1/auth/logout")]
-pub async fn logout(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
+async fn logout(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
     enter(&house, &request)?;
     let said: RefreshToken = input.read()?;
     let hash = api_key::digest(&said.refresh_token);
@@ -364,9 +327,35 @@ pub async fn logout(house: Data<House>, request: HttpRequest, input: Input) -> R
 
 /// Mounts logins.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(login);
-    api.service(refresh_tokens);
-    api.service(logout);
+    api.post("/v1/auth/login", login)
+        .id("login")
+        .says(
+            "Log in",
+            "The same answer and the same time for an unknown address, a wrong \
+            password, and an address with accounts in several organizations when \
+            `organization_id` says none. Attempts are counted before they are checked; after five \
+            failures the next ones wait, up to a minute; nobody is locked out for good. When too \
+            many logins wait for their turn, the answer is 503 with `Retry-After`.",
+        )
+        .body::<Login>()
+        .answers::<TokenPair>("Tokens.");
+    api.post("/v1/auth/refresh", refresh_tokens)
+        .id("refresh")
+        .says(
+            "Refresh",
+            "New tokens for a refresh token, which is used up by that. One that \
+            comes again ends every token that came from the same login.",
+        )
+        .body::<RefreshToken>()
+        .answers::<TokenPair>("Tokens.");
+    api.post("/v1/auth/logout", logout)
+        .id("logout")
+        .says(
+            "Log out",
+            "Ends every token that came from the same login, access tokens included.",
+        )
+        .body::<RefreshToken>()
+        .ends("Ended.");
     super::setup::mount(api);
     super::me::mount(api);
 }

@@ -7,10 +7,10 @@ use crate::access::{Caller, Limits, Role};
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
 use crate::db::Conn;
 use crate::db::schema::{api_keys as k, links as l, versions as v};
-use crate::http::describe::{self, Changed, Rejections};
+use crate::http::describe::{self, Description, schema};
 use crate::http::handlers::Comment;
 use crate::http::{
-    Answer, At, Because, Change, Collection, Guard, Input, Operations, Revoke, Rotate, input,
+    Answer, At, Because, Change, Guard, Input, Operations, Revoke, Rotate, collection, input,
     transit,
 };
 use crate::records::ask::Moments;
@@ -18,7 +18,7 @@ use crate::records::{
     By, Comment as Needs, Condition, Draft, Kind, Known, Limit, MergePatch, Record, Relation,
     Resource, Stored, Transition, Tx, Writing, unasked,
 };
-use actix_web::{HttpRequest, patch, post};
+use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -154,18 +154,7 @@ impl Stored for ApiKey {
     }
 }
 
-/// Create an API key
-///
-/// The answer alone has the secret. Everyone who has logged in makes keys of their own, with
-/// `user_id` their account (`actor.id` of `GET /v1/me`), one of their roles, and for their own
-/// person. An administrator makes service keys, without `user_id`; they act for no person. Nobody
-/// makes a key for somebody else.
-#[utoipa::path(operation_id = "createApiKey", tag = "api-keys", security(("bearer" = [])),
-    request_body = ref("#/components/schemas/ApiKeyInput"), params(crate::http::document::Retried),
-    responses((status = 201, description = "The key and its secret.",
-        body = ref("#/components/schemas/NewApiKey")), Rejections))]
-#[post("/v1/api-keys")]
-pub async fn create(
+async fn create(
     guard: Guard<Change<ApiKey>>,
     request: HttpRequest,
     input: Input,
@@ -187,17 +176,7 @@ pub async fn create(
         .await
 }
 
-/// Change an API key
-///
-/// A JSON merge patch (RFC 7396) of its name, role, limits or end. Its user never changes, and what
-/// has ended stays ended.
-#[utoipa::path(operation_id = "updateApiKey", tag = "api-keys", security(("bearer" = [])),
-    request_body(content = ref("#/components/schemas/ApiKeyPatch"),
-        content_type = "application/merge-patch+json"), responses(Changed<ApiKey>),
-    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64),
-        crate::http::document::Versioned))]
-#[patch("/v1/api-keys/{id}")]
-pub async fn update(
+async fn update(
     guard: Guard<Change<ApiKey>>,
     at: At,
     known: Known,
@@ -221,15 +200,7 @@ pub async fn update(
         .await
 }
 
-/// Revoke an API key
-///
-/// It ends at once; the comment says why.
-#[utoipa::path(operation_id = "revokeApiKey", tag = "api-keys", security(("bearer" = [])),
-    request_body = Because, responses(Changed<ApiKey>),
-    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64),
-        crate::http::document::Conditional))]
-#[post("/v1/api-keys/{id}/revoke")]
-pub async fn revoke(
+async fn revoke(
     guard: Guard<Revoke<ApiKey>>,
     at: At,
     known: Known,
@@ -242,19 +213,7 @@ pub async fn revoke(
     transit::transit(guard, (at, known, input), "revoke", transit::anyone, end).await
 }
 
-/// Rotate an API key
-///
-/// Makes a new secret; the old one is good for another 24 hours. A key of a person is rotated by
-/// that person, after a login; a service key by an administrator.
-#[utoipa::path(operation_id = "rotateApiKey", tag = "api-keys", security(("bearer" = [])),
-    request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The key: its id or its code.", max_length = 64),
-        crate::http::document::Conditional),
-    responses((status = 200, description = "The key and its new secret.",
-        body = ref("#/components/schemas/NewApiKey")), Rejections,
-            crate::http::describe::Preconditions))]
-#[post("/v1/api-keys/{id}/rotate")]
-pub async fn rotate(
+async fn rotate(
     guard: Guard<Rotate<ApiKey>>,
     at: At,
     known: Known,
@@ -287,28 +246,74 @@ pub async fn rotate(
 
 /// Mounts keys.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(Collection::<ApiKey>::new(Operations::READ));
-    describe::schemas::<ApiKey>(
-        api.document,
-        Operations {
-            create: true,
-            update: true,
-            ..Operations::READ
-        },
-    );
+    collection::mount::<ApiKey>(api, Operations::READ);
+    let writes = Operations {
+        create: true,
+        update: true,
+        ..Operations::READ
+    };
+    describe::schemas(api.document, &Description::of::<ApiKey>(), writes);
     let secret = json!({"type": "string", "maxLength": 64,
         "pattern": "^isms_[0-9A-Za-z]{22,43}_[0-9A-Za-z]{6}$",
-            "example": "isms_0123456789ABCDEFGHIJKLMNOPQRSTUV_abcdef",
-                "description": "What to send as `Authorization: Bearer`; shown once."});
+        "example": "isms_0123456789ABCDEFGHIJKLMNOPQRSTUV_abcdef",
+        "description": "What to send as `Authorization: Bearer`; shown once."});
+    let about = "A key that was just made, and its secret.";
     describe::with_secret(
         api.document,
         "ApiKey",
         "NewApiKey",
-        "A key that was just made, and its secret.",
-        secret,
+        about,
+        ("secret", secret),
     );
-    api.service(create);
-    api.service(update);
-    api.service(revoke);
-    api.service(rotate);
+    api.post("/v1/api-keys", create)
+        .id("createApiKey")
+        .says(
+            "Create an API key",
+            "The answer alone has the secret. Everyone who has logged in \
+            makes keys of their own, with `user_id` their account (`actor.id` of `GET /v1/me`), \
+            one of their roles, and for their own person. An administrator makes service keys, \
+            without `user_id`; they act for no person. Nobody makes a key for somebody else.",
+        )
+        .retried()
+        .body_named("ApiKeyInput")
+        .answer(
+            201,
+            "The key and its secret.",
+            "application/json",
+            schema("NewApiKey"),
+        );
+    api.patch("/v1/api-keys/{id}", update)
+        .id("updateApiKey")
+        .says(
+            "Change an API key",
+            "A JSON merge patch (RFC 7396) of its name, role, limits or \
+            end. Its user never changes, and what has ended stays ended.",
+        )
+        .changes::<ApiKey>()
+        .patch_named("ApiKeyPatch");
+    api.post("/v1/api-keys/{id}/revoke", revoke)
+        .id("revokeApiKey")
+        .says(
+            "Revoke an API key",
+            "It ends at once; the comment says why.",
+        )
+        .changes::<ApiKey>()
+        .body::<Because>();
+    api.post("/v1/api-keys/{id}/rotate", rotate)
+        .id("rotateApiKey")
+        .says(
+            "Rotate an API key",
+            "Makes a new secret; the old one is good for another 24 hours. \
+            A key of a person is rotated by that person, after a login; a service key by an \
+            administrator.",
+        )
+        .versioned("IfMatch")
+        .body::<Comment>()
+        .optional()
+        .answer(
+            200,
+            "The key and its new secret.",
+            "application/json",
+            schema("NewApiKey"),
+        );
 }

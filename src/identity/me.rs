@@ -5,12 +5,11 @@ use super::credential;
 use super::user::User;
 use crate::access::{Actor, ActorKind, Limits, Role, password};
 use crate::core::{Code, Id, Instant, Problem, Result};
-use crate::http::describe::Refusals;
 use crate::http::journal::Event;
 use crate::http::{Answer, Anyone, Guard, Input, Permission, input};
 use crate::records::{Covers, Known, Selector};
+use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
-use actix_web::{HttpRequest, get, post};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
@@ -35,13 +34,7 @@ pub struct Me {
     pub expires_at: Option<Instant>,
 }
 
-/// Get who one is
-///
-/// The account behind the credential, its person, roles, limits and end.
-#[utoipa::path(operation_id = "getMe", tag = "auth", security(("bearer" = [])),
-    responses((status = 200, description = "Who one is.", body = Me), Refusals))]
-#[get("/v1/me")]
-pub async fn me(guard: Guard<Anyone>, request: HttpRequest) -> Result<Answer> {
+async fn me(guard: Guard<Anyone>, request: HttpRequest) -> Result<Answer> {
     input::no_parameters(&request)?;
     let caller = guard.caller();
     let actor = caller.actor.clone();
@@ -90,14 +83,7 @@ pub struct PasswordChange {
     pub new_password: String,
 }
 
-/// Change one's password
-///
-/// For users, not for keys. Every session of the user ends, this one included: log in again.
-#[utoipa::path(operation_id = "changePassword", tag = "auth", security(("bearer" = [])),
-    request_body = PasswordChange, params(crate::http::document::Retried),
-    responses((status = 204, description = "Changed."), crate::http::describe::Rejections))]
-#[post("/v1/me/password")]
-pub async fn change_password(
+async fn change_password(
     guard: Guard<OwnLogin>,
     request: HttpRequest,
     input: Input,
@@ -159,6 +145,25 @@ pub async fn change_password(
 
 /// Mounts what concerns the own account.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(me);
-    api.service(change_password);
+    api.get("/v1/me", me)
+        .id("getMe")
+        .says(
+            "Get who one is",
+            "The account behind the credential, its person, roles, limits and \
+            end.",
+        )
+        .tag("auth")
+        .untagged()
+        .answers::<Me>("Who one is.");
+    api.post("/v1/me/password", change_password)
+        .id("changePassword")
+        .says(
+            "Change one's password",
+            "For users, not for keys. Every session of the user ends, \
+            this one included: log in again.",
+        )
+        .tag("auth")
+        .retried()
+        .body::<PasswordChange>()
+        .ends("Changed.");
 }

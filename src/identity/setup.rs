@@ -1,7 +1,7 @@
 //! The first password of an account, and the next one when it was forgotten: its holder sets it
 //! with a token that is good once, for seven days. No administrator ever knows it.
 use super::attempts::Attempt;
-use super::auth::{Refused, TokenPair, begin, count, enter, uncounted};
+use super::auth::{TokenPair, begin, count, enter, uncounted};
 use super::credential;
 use super::user::User;
 use crate::access::{api_key, password};
@@ -11,7 +11,7 @@ use crate::http::house::Holding;
 use crate::http::journal::Event;
 use crate::http::{Answer, House, Input, RequestId};
 use crate::records::{Covers, Known, Selector};
-use actix_web::{HttpMessage, HttpRequest, post, web::Data};
+use actix_web::{HttpMessage, HttpRequest, web::Data};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
@@ -40,14 +40,7 @@ fn ended() -> Problem {
     Problem::new(Code::Unauthenticated, detail)
 }
 
-/// Set a first password
-///
-/// With the `setup_token` of a new account, or of one whose password was reset. The token is good
-/// once, for seven days; the answer has the tokens of a login.
-#[utoipa::path(operation_id = "setUpLogin", tag = "auth", security(()), request_body = Setup,
-    responses((status = 200, description = "Tokens.", body = TokenPair), Refused))]
-#[post("/v1/auth/setup")]
-pub async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
+async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
     enter(&house, &request)?;
     let said: Setup = input.read()?;
     password::acceptable("/password", &said.password, &[])?;
@@ -108,5 +101,14 @@ pub async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> R
 
 /// Mounts it.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(set_up);
+    api.post("/v1/auth/setup", set_up)
+        .id("setUpLogin")
+        .says(
+            "Set a first password",
+            "With the `setup_token` of a new account, or of one whose \
+            password was reset. The token is good once, for seven days; the answer has the tokens \
+            of a login.",
+        )
+        .body::<Setup>()
+        .answers::<TokenPair>("Tokens.");
 }

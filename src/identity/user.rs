@@ -6,22 +6,20 @@ use crate::core::{Code, Instant, Invalid, Problem, Result, VersionKey, merge::me
 use crate::db::Conn;
 use crate::db::dialect::OPEN;
 use crate::db::schema::{users as u, versions as v};
-use crate::http::describe::{self, Rejections, refused};
+use crate::http::describe::{self, Description, schema};
 use crate::http::handlers::Comment;
-use crate::http::{Answer, At, Change, Collection, Guard, Input, Operations, ResetPassword, input};
+use crate::http::{Answer, At, Change, Guard, Input, Operations, ResetPassword, collection, input};
 use crate::records::accounts::Written;
 use crate::records::ask::Moments;
 use crate::records::{
     By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored, Writing,
     unasked,
 };
-use actix_web::{HttpRequest, post};
+use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
-use utoipa::openapi::{RefOr, Response};
-use utoipa::{IntoParams, IntoResponses, ToSchema};
+use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
 /// What an administrator says about a user.
@@ -194,20 +192,7 @@ pub fn folded(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
-/// Create a user
-///
-/// The answer alone has `setup_token`: hand it to the holder of the account, who sets a password
-/// with it within seven days (`POST /v1/auth/setup`). Nobody else ever knows that.
-#[utoipa::path(operation_id = "createUser", tag = "users", security(("bearer" = [])),
-    request_body = ref("#/components/schemas/UserInput"), params(crate::http::document::Retried),
-    responses((status = 201, description = "The user, and the token for a first password.",
-        body = ref("#/components/schemas/NewUser")), Rejections))]
-#[post("/v1/users")]
-pub async fn create(
-    guard: Guard<Change<User>>,
-    request: HttpRequest,
-    input: Input,
-) -> Result<Answer> {
+async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Input) -> Result<Answer> {
     input::no_parameters(&request)?;
     let mut body = input.clone().members();
     if body.get("name").is_none_or(Value::is_null) {
@@ -233,18 +218,7 @@ pub async fn create(
         .await
 }
 
-/// Reset a user's password
-///
-/// The password is good for nothing from now on, and every session of the user ends. The answer
-/// alone has a new `setup_token`, with which the holder sets another one within seven days.
-#[utoipa::path(operation_id = "resetPassword", tag = "users", security(("bearer" = [])),
-    request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The user: its id or its code.", max_length = 64),
-        crate::http::document::MayMatch),
-    responses((status = 200, description = "The user, and the token for another password.",
-        body = ref("#/components/schemas/NewUser")), Rejections, Outdated))]
-#[post("/v1/users/{id}/reset-password")]
-pub async fn reset(
+async fn reset(
     guard: Guard<ResetPassword<User>>,
     at: At,
     known: Known,
@@ -269,30 +243,23 @@ pub async fn reset(
         .await
 }
 
-/// 412: another version than the one that was named.
-pub struct Outdated;
-impl IntoResponses for Outdated {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refused(&[412]).collect()
-    }
-}
-
 /// The member that is answered once.
 const SECRET: &str = "setup_token";
 
 /// Mounts users.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(Collection::<User>::new(Operations {
-        create: false,
-        ..Operations::KEPT
-    }));
-    describe::schemas::<User>(
-        api.document,
+    collection::mount::<User>(
+        api,
         Operations {
-            create: true,
-            ..Operations::READ
+            create: false,
+            ..Operations::KEPT
         },
     );
+    let creates = Operations {
+        create: true,
+        ..Operations::READ
+    };
+    describe::schemas(api.document, &Description::of::<User>(), creates);
     api.document.amend("UserInput", |input| {
         let name = json!({"type": ["string", "null"], "minLength": 1, "maxLength": 200,
             "description": "What they are called; the address, when absent."});
@@ -310,16 +277,40 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         "example": "setup_0123456789ABCDEFGHIJKLMNOPQRSTUV",
         "description": "What the holder sets a password with, once, within seven days; shown \
             once."});
-    let mut made = api.document.known("User").cloned().unwrap_or_default();
-    if let Some(members) = made.as_object_mut() {
-        members.insert(
-            "description".into(),
-            json!("A user, and the token that its holder sets a password with."),
+    let about = "A user, and the token that its holder sets a password with.";
+    describe::with_secret(api.document, "User", "NewUser", about, (SECRET, token));
+    api.post("/v1/users", create)
+        .id("createUser")
+        .says(
+            "Create a user",
+            "The answer alone has `setup_token`: hand it to the holder of the \
+            account, who sets a password with it within seven days (`POST /v1/auth/setup`). \
+            Nobody else ever knows that.",
+        )
+        .retried()
+        .body_named("UserInput")
+        .answer(
+            201,
+            "The user, and the token for a first password.",
+            "application/json",
+            schema("NewUser"),
         );
-        let properties = members.get_mut("properties").and_then(Value::as_object_mut);
-        properties.map(|all| all.insert(SECRET.into(), token));
-    }
-    api.document.schema("NewUser", made);
-    api.service(create);
-    api.service(reset);
+    api.post("/v1/users/{id}/reset-password", reset)
+        .id("resetPassword")
+        .says(
+            "Reset a user's password",
+            "The password is good for nothing from now on, and every \
+            session of the user ends. The answer alone has a new `setup_token`, with which the \
+            holder sets another one within seven days.",
+        )
+        .shared("IfMatchMaybe")
+        .retried()
+        .body::<Comment>()
+        .optional()
+        .answer(
+            200,
+            "The user, and the token for another password.",
+            "application/json",
+            schema("NewUser"),
+        );
 }

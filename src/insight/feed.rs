@@ -5,17 +5,16 @@ use super::scan::{self, Asked, EFFORT, Found, seen};
 use crate::core::clock::Edge;
 use crate::core::{Code, Id, Invalid, Problem, Result, text::hex};
 use crate::db::schema::{ledger_entries as e, versions as v};
-use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Ledger, Permission, Then, View};
 use crate::records::history::{self, Entry};
 use crate::records::{Condition, Kind, Reader, kind};
-use actix_web::{HttpRequest, get};
+use actix_web::HttpRequest;
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// A part of the change feed.
 #[derive(Debug, Serialize, ToSchema)]
@@ -233,24 +232,26 @@ fn previous(reader: &mut Reader<'_>, entries: &[Entry]) -> Result<Vec<Entry>> {
 /// How long a poll that was woken for nothing sleeps at least.
 const ROUND: Duration = Duration::from_millis(200);
 
-/// Follow the change feed
-///
-/// What changed, in the order of the ledger. `wait` holds the answer up to that many seconds until
-/// there is something; up to ten requests of a key wait at once. An `after` beyond the end of the
-/// ledger is 400: there the ledger was restored from a backup. Without `kind` there are no gaps: an
-/// entry that the reader may not see has its position and the hash of its leaf, and `hidden`.
-#[utoipa::path(operation_id = "listEvents", tag = "ledger", security(("bearer" = [])),
-    params(("after" = Option<i64>, Query, description = "Only entries after this position; from \
-        the start when absent.", minimum = -1),
-        ("kind" = Option<Vec<String>>, Query, description = "Only of these registers.",
-            max_items = 50, max_length = 64),
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
-            maximum = 200),
-        ("wait" = Option<i32>, Query, description = "Seconds to wait for something.", minimum = 0,
-            maximum = 30)),
-    responses((status = 200, description = "Entries.", body = EventPage), Refusals))]
-#[get("/v1/events")]
-pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
+/// What can be asked of `listEvents`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct EventsQuery {
+    /// Only entries after this position; from the start when absent.
+    #[param(minimum = -1)]
+    after: Option<i64>,
+    /// Only of these registers.
+    #[param(max_items = 50, max_length = 64)]
+    kind: Option<Vec<String>>,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<i32>,
+    /// Seconds to wait for something.
+    #[param(minimum = 0, maximum = 30)]
+    wait: Option<i32>,
+}
+
+async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["after", "kind", "limit", "wait"])?;
     let after = then.at_least("after", -1)?;
     let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
@@ -313,35 +314,52 @@ pub async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Re
     }
 }
 
-/// List the entries of the ledger
-///
-/// Who changed what, when and why; newest first. Without a filter there are no gaps: an entry that
-/// the reader may not see has its position and the hash of its leaf, and `hidden`. With one, such
-/// entries are left out, and a page may be shorter than asked for.
-#[utoipa::path(operation_id = "listLedgerEntries", tag = "ledger", security(("bearer" = [])),
-    params(("actor_id" = Option<Vec<String>>, Query, description = "By these accounts.",
-        max_items = 50, max_length = 36,
-            pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"),
-                ("kind" = Option<Vec<String>>, Query, description = "Of these registers.",
-                    max_items = 50, max_length = 64),
-        ("action" = Option<Vec<String>>, Query, description = "Of these actions.", max_items = 50,
-            max_length = 64), ("record_id" = Option<Vec<String>>, Query,
-                description = "Of these records: ids or codes.", max_items = 50, max_length = 64,
-                    pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Z]{3}-[0-9]{1,18})$"),
-        ("at_since" = Option<String>, Query, description = "On or after: an RFC 3339 instant, or \
-            a date, which begins where the organization is.", max_length = 64,
-                pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"),
-                    ("at_before" = Option<String>, Query, description = "Earlier.",
-                        max_length = 64, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"),
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
-            maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of \
-                the page before.", max_length = 2000),
-        ("as_of" = Option<String>, Query, description = "As it stood then.", max_length = 64,
-            pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?)$")),
-    responses((status = 200, description = "Entries.", body = EntryPage),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/ledger/entries")]
-pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
+/// What can be asked of `listLedgerEntries`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct LedgerEntriesQuery {
+    /// By these accounts.
+    #[param(
+        max_items = 50,
+        max_length = 36,
+        pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
+    )]
+    actor_id: Option<Vec<String>>,
+    /// Of these registers.
+    #[param(max_items = 50, max_length = 64)]
+    kind: Option<Vec<String>>,
+    /// Of these actions.
+    #[param(max_items = 50, max_length = 64)]
+    action: Option<Vec<String>>,
+    /// Of these records: ids or codes.
+    #[param(
+        max_items = 50,
+        max_length = 64,
+        pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Z]{3}-[0-9]{1,18})$"
+    )]
+    record_id: Option<Vec<String>>,
+    /// On or after: an RFC 3339 instant, or a date, which begins where the organization is.
+    #[param(
+        max_length = 64,
+        pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"
+    )]
+    at_since: Option<String>,
+    /// Earlier.
+    #[param(
+        max_length = 64,
+        pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"
+    )]
+    at_before: Option<String>,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<i32>,
+    /// `next_cursor` of the page before.
+    #[param(max_length = 2000)]
+    cursor: Option<String>,
+}
+
+async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(
         &request,
         &[
@@ -438,4 +456,34 @@ pub async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> R
             })
         })
         .await
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.get("/v1/events", list_events)
+        .id("listEvents")
+        .says(
+            "Follow the change feed",
+            "What changed, in the order of the ledger. `wait` holds \
+            the answer up to that many seconds until there is something; up to ten requests of a \
+            key wait at once. An `after` beyond the end of the ledger is 400: there the ledger \
+            was restored from a backup. Without `kind` there are no gaps: an entry that the \
+            reader may not see has its position and the hash of its leaf, and `hidden`.",
+        )
+        .tag("ledger")
+        .query::<EventsQuery>()
+        .untagged()
+        .answers::<EventPage>("Entries.");
+    api.get("/v1/ledger/entries", list_entries)
+        .id("listLedgerEntries")
+        .says(
+            "List the entries of the ledger",
+            "Who changed what, when and why; newest first. \
+            Without a filter there are no gaps: an entry that the reader may not see has its \
+            position and the hash of its leaf, and `hidden`. With one, such entries are left out, \
+            and a page may be shorter than asked for.",
+        )
+        .as_of()
+        .query::<LedgerEntriesQuery>()
+        .answers::<EntryPage>("Entries.");
 }

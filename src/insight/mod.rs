@@ -8,7 +8,6 @@ pub mod upcoming;
 
 /// Mounts the views.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(overview::get_overview);
-    api.service(feed::list_events);
-    api.service(feed::list_entries);
+    overview::mount(api);
+    feed::mount(api);
 }

@@ -4,7 +4,6 @@ use super::upcoming::{self, Upcoming};
 use crate::core::{Id, Instant, Result, catalogue};
 use crate::db::dialect::at;
 use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v};
-use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
 use crate::records::{Condition, Reader, Resource, kind, list, sight};
 use crate::registers::control::proof as support;
@@ -20,13 +19,13 @@ use crate::registers::treatment::lapse::Acceptance;
 use crate::registers::treatment::standing as against;
 use crate::registers::vulnerability::summary;
 use crate::registers::vulnerability::summary::VulnerabilityNumbers;
-use actix_web::{HttpRequest, get};
+use actix_web::HttpRequest;
 use chrono::{Days, NaiveDate};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Records by state.
 #[derive(Debug, Serialize, ToSchema)]
@@ -160,20 +159,20 @@ pub struct Overview {
     pub position: i64,
 }
 
-/// Get the overview
-///
-/// A dashboard's home in one request, live or as of a moment; cut to a scope with `scope_id`.
-#[utoipa::path(operation_id = "getOverview", tag = "overview", security(("bearer" = [])),
-    params(("scope_id" = Option<String>, Query, description = "Only this scope and what belongs \
-        to the whole organization: id or code.", max_length = 64,
-            pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"),
-                ("as_of" = Option<String>, Query, description = "As it stood then.",
-                    max_length = 64, pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt \
-                        ].{1,40})?)$")),
-    responses((status = 200, description = "The overview.", body = Overview),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/overview")]
-pub async fn get_overview(guard: Guard<Viewing<View>>, request: HttpRequest) -> Result<Answer> {
+/// What can be asked of `getOverview`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct OverviewQuery {
+    /// Only this scope and what belongs to the whole organization: id or code.
+    #[param(
+        max_length = 64,
+        pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"
+    )]
+    scope_id: Option<String>,
+}
+
+async fn get_overview(guard: Guard<Viewing<View>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["scope_id"])?;
     let scope = matrix::scope_asked(&then)?;
     guard
@@ -452,4 +451,18 @@ pub fn elsewhere_of(
         .map(|(id, _)| id)
         .filter(|id| !here.contains(id))
         .collect())
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.get("/v1/overview", get_overview)
+        .id("getOverview")
+        .says(
+            "Get the overview",
+            "A dashboard's home in one request, live or as of a moment; cut \
+            to a scope with `scope_id`.",
+        )
+        .as_of()
+        .query::<OverviewQuery>()
+        .answers::<Overview>("The overview.");
 }

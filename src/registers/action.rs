@@ -3,7 +3,6 @@
 use crate::access::Actor;
 use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::actions as a, schema::versions as v};
-use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Because, Cancel, Complete, Guard, Input, Start, transit};
 use crate::records::ask::Moments;
@@ -12,7 +11,6 @@ use crate::records::{
     Stored, Transition, Tx, Writing,
 };
 use crate::registers::nonconformity::unverify;
-use actix_web::post;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -163,20 +161,7 @@ impl transit::Said for Completion {
     }
 }
 
-/// Start an action
-///
-/// Someone has begun.
-#[utoipa::path(operation_id = "startAction", tag = "actions", security(("bearer" = [])),
-    request_body = Option<Comment>, responses(Changed<Action>),
-    params(("id" = String, Path, description = "The action: its id or its code.", max_length = 64),
-        crate::http::document::Conditional))]
-#[post("/v1/actions/{id}/start")]
-pub async fn start(
-    guard: Guard<Start<Action>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
+async fn start(guard: Guard<Start<Action>>, at: At, known: Known, input: Input) -> Result<Answer> {
     transit::transit::<Action, _, Comment>(
         guard,
         (at, known, input),
@@ -187,16 +172,7 @@ pub async fn start(
     .await
 }
 
-/// Complete an action
-///
-/// It is done; a result says what came of it. Whoever completes an action of a nonconformity does
-/// not verify that.
-#[utoipa::path(operation_id = "completeAction", tag = "actions", security(("bearer" = [])),
-    request_body = Completion, responses(Changed<Action>),
-    params(("id" = String, Path, description = "The action: its id or its code.", max_length = 64),
-        crate::http::document::Conditional))]
-#[post("/v1/actions/{id}/complete")]
-pub async fn complete(
+async fn complete(
     guard: Guard<Complete<Action>>,
     at: At,
     known: Known,
@@ -210,15 +186,7 @@ pub async fn complete(
     transit::transit(guard, (at, known, input), "complete", transit::anyone, done).await
 }
 
-/// Cancel an action
-///
-/// It will not be done; the comment says why.
-#[utoipa::path(operation_id = "cancelAction", tag = "actions", security(("bearer" = [])),
-    request_body = Because, responses(Changed<Action>),
-    params(("id" = String, Path, description = "The action: its id or its code.", max_length = 64),
-        crate::http::document::Conditional))]
-#[post("/v1/actions/{id}/cancel")]
-pub async fn cancel(
+async fn cancel(
     guard: Guard<Cancel<Action>>,
     at: At,
     known: Known,
@@ -236,7 +204,27 @@ pub async fn cancel(
 
 /// Mounts what is particular to actions.
 pub fn actions(api: &mut crate::http::Api<'_>) {
-    api.service(start);
-    api.service(complete);
-    api.service(cancel);
+    api.post("/v1/actions/{id}/start", start)
+        .id("startAction")
+        .says("Start an action", "Someone has begun.")
+        .changes::<Action>()
+        .body::<Comment>()
+        .optional();
+    api.post("/v1/actions/{id}/complete", complete)
+        .id("completeAction")
+        .says(
+            "Complete an action",
+            "It is done; a result says what came of it. Whoever completes \
+            an action of a nonconformity does not verify that.",
+        )
+        .changes::<Action>()
+        .body::<Completion>();
+    api.post("/v1/actions/{id}/cancel", cancel)
+        .id("cancelAction")
+        .says(
+            "Cancel an action",
+            "It will not be done; the comment says why.",
+        )
+        .changes::<Action>()
+        .body::<Because>();
 }

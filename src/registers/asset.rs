@@ -13,7 +13,7 @@ use crate::records::{
     By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless,
     Stored, unasked,
 };
-use actix_web::{HttpRequest, get};
+use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -426,16 +426,7 @@ pub struct Reached {
     pub distance: i32,
 }
 
-/// Walk the dependencies of an asset
-///
-/// Everything that depends on it, and everything that it depends on.
-#[utoipa::path(operation_id = "getAssetImpact", tag = "assets", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The asset: its id or its code.", max_length = 64),
-        crate::http::document::Past),
-    responses((status = 200, description = "Both ways.", body = AssetImpact),
-        crate::http::describe::Unchanged, crate::http::describe::Refusals))]
-#[get("/v1/assets/{id}/impact")]
-pub async fn impact(guard: Guard<Read<Asset>>, at: At, request: HttpRequest) -> Result<Answer> {
+async fn impact(guard: Guard<Read<Asset>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &[])?, at.of(&Asset::KIND)?);
     guard
         .view(then.as_of, move |reader| {
@@ -472,7 +463,15 @@ fn walk(reader: &mut Reader<'_>, start: Id, up: bool) -> Result<Vec<Reached>> {
 
 /// Mounts what is particular to assets.
 pub fn actions(api: &mut crate::http::Api<'_>) {
-    api.service(impact);
+    api.get("/v1/assets/{id}/impact", impact)
+        .id("getAssetImpact")
+        .says(
+            "Walk the dependencies of an asset",
+            "Everything that depends on it, and everything \
+            that it depends on.",
+        )
+        .past()
+        .answers::<AssetImpact>("Both ways.");
 }
 
 #[cfg(test)]

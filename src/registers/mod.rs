@@ -17,7 +17,7 @@ pub mod threat;
 pub mod treatment;
 pub mod vulnerability;
 
-use crate::http::{Api, Collection, Operations};
+use crate::http::{Api, Operations, collection};
 use crate::records::rebuild::Replay;
 use crate::records::{Kind, Resource};
 use action::Action;
@@ -129,7 +129,7 @@ const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) ->
         example: R::example,
         replay: Replay::of::<R>(),
         operations: Some(operations),
-        mount: |api, does| api.service(Collection::<R>::new(does)),
+        mount: |api, does| collection::mount::<R>(api, does),
         actions,
     }
 }

@@ -3,13 +3,14 @@
 //! changed under If-Match and stands in the ledger.
 use crate::core::{Invalid, Result, VersionKey};
 use crate::db::{Conn, schema::organizations as o, schema::versions as v};
-use crate::http::describe::{Changed, Found};
+use crate::http::Operations;
+use crate::http::describe::{self, Description};
 use crate::http::{Answer, Change, Guard, Input, Read, Then};
 use crate::records::ask::Moments;
 use crate::records::{
     By, Condition, Kind, Known, Limit, Part, Record, Resource, Selector, Stateless, Stored,
 };
-use actix_web::{HttpRequest, get, patch};
+use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -144,13 +145,7 @@ impl Stored for Organization {
     }
 }
 
-/// Get the organization
-///
-/// Its name, time zone, locale and defaults.
-#[utoipa::path(operation_id = "getOrganization", tag = "organization", security(("bearer" = [])),
-    params(crate::http::document::Past), responses(Found<Organization>))]
-#[get("/v1/organization")]
-pub async fn get_organization(
+async fn get_organization(
     guard: Guard<Read<Organization>>,
     request: HttpRequest,
 ) -> Result<Answer> {
@@ -167,15 +162,7 @@ pub async fn get_organization(
         .await
 }
 
-/// Change the organization
-///
-/// A JSON merge patch (RFC 7396).
-#[utoipa::path(operation_id = "updateOrganization", tag = "organization",
-    security(("bearer" = [])), params(crate::http::document::Versioned),
-    request_body(content = ref("#/components/schemas/OrganizationPatch"),
-        content_type = "application/merge-patch+json"), responses(Changed<Organization>))]
-#[patch("/v1/organization")]
-pub async fn update_organization(
+async fn update_organization(
     guard: Guard<Change<Organization>>,
     known: Known,
     input: Input,
@@ -195,11 +182,22 @@ pub async fn update_organization(
 
 /// Mounts the organization: it has no list and cannot be created or archived through the API.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    let does = crate::http::Operations {
+    let does = Operations {
         update: true,
-        ..crate::http::Operations::READ
+        ..Operations::READ
     };
-    crate::http::describe::schemas::<Organization>(api.document, does);
-    api.service(get_organization);
-    api.service(update_organization);
+    describe::schemas(api.document, &Description::of::<Organization>(), does);
+    api.get("/v1/organization", get_organization)
+        .id("getOrganization")
+        .says(
+            "Get the organization",
+            "Its name, time zone, locale and defaults.",
+        )
+        .past()
+        .record(&Organization::name(), "The record.");
+    api.patch("/v1/organization", update_organization)
+        .id("updateOrganization")
+        .says("Change the organization", "A JSON merge patch (RFC 7396).")
+        .changes::<Organization>()
+        .patch_named("OrganizationPatch");
 }

@@ -2,7 +2,6 @@
 //! leaves out, each with a justification. Several scopes may stand side by side.
 use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::scopes as s, schema::versions as v};
-use crate::http::describe::{Changed, Found, Refusals};
 use crate::http::handlers::Comment;
 use crate::http::{
     Answer, Approve, At, Because, Guard, Input, Read, Retire, Return, Revise, Submit, transit,
@@ -13,7 +12,7 @@ use crate::records::{
 };
 use crate::registers::revision;
 use crate::registers::revision::Revised;
-use actix_web::{HttpRequest, get, post};
+use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -213,33 +212,11 @@ impl Stored for Scope {
     }
 }
 
-/// Ask for approval of a scope
-///
-/// The draft goes into review; another person approves it.
-#[utoipa::path(operation_id = "submitScope", tag = "scopes", security(("bearer" = [])),
-    request_body = Option<Comment>, responses(Changed<Scope>),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        crate::http::document::Conditional))]
-#[post("/v1/scopes/{id}/submit")]
-pub async fn submit(
-    guard: Guard<Submit<Scope>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
+async fn submit(guard: Guard<Submit<Scope>>, at: At, known: Known, input: Input) -> Result<Answer> {
     revision::submit(guard, at, known, input).await
 }
 
-/// Approve a scope
-///
-/// Puts the revision in force. Whoever submitted it cannot approve it: persons are compared, not
-/// credentials.
-#[utoipa::path(operation_id = "approveScope", tag = "scopes", security(("bearer" = [])),
-    request_body = Option<Comment>, responses(Changed<Scope>),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        crate::http::document::Decided))]
-#[post("/v1/scopes/{id}/approve")]
-pub async fn approve(
+async fn approve(
     guard: Guard<Approve<Scope>>,
     at: At,
     known: Known,
@@ -248,15 +225,7 @@ pub async fn approve(
     revision::approve(guard, at, known, input).await
 }
 
-/// Return a scope
-///
-/// Sends it back to draft, with the reason.
-#[utoipa::path(operation_id = "returnScope", tag = "scopes", security(("bearer" = [])),
-    request_body = Because, responses(Changed<Scope>),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        crate::http::document::Conditional))]
-#[post("/v1/scopes/{id}/return")]
-pub async fn return_scope(
+async fn return_scope(
     guard: Guard<Return<Scope>>,
     at: At,
     known: Known,
@@ -265,37 +234,11 @@ pub async fn return_scope(
     revision::return_to_draft(guard, at, known, input).await
 }
 
-/// Revise a scope
-///
-/// Opens the next revision as a draft; the one in force stays.
-#[utoipa::path(operation_id = "reviseScope", tag = "scopes", security(("bearer" = [])),
-    request_body = Option<Comment>, responses(Changed<Scope>),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        crate::http::document::Conditional))]
-#[post("/v1/scopes/{id}/revise")]
-pub async fn revise(
-    guard: Guard<Revise<Scope>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
+async fn revise(guard: Guard<Revise<Scope>>, at: At, known: Known, input: Input) -> Result<Answer> {
     revision::revise(guard, at, known, input).await
 }
 
-/// Retire a scope
-///
-/// The scope is no longer in use.
-#[utoipa::path(operation_id = "retireScope", tag = "scopes", security(("bearer" = [])),
-    request_body = Option<Comment>, responses(Changed<Scope>),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        crate::http::document::Conditional))]
-#[post("/v1/scopes/{id}/retire")]
-pub async fn retire(
-    guard: Guard<Retire<Scope>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
+async fn retire(guard: Guard<Retire<Scope>>, at: At, known: Known, input: Input) -> Result<Answer> {
     let out = |_: &mut Tx<'_, _>, record: &mut Record<Scope>, _: Comment| {
         record.state.revision_in_force = None;
         Ok(())
@@ -303,42 +246,67 @@ pub async fn retire(
     transit::transit(guard, (at, known, input), "retire", transit::anyone, out).await
 }
 
-/// List the revisions of a scope
-///
-/// What was approved, newest first.
-#[utoipa::path(operation_id = "listScopeRevisions", tag = "scopes", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        crate::http::document::Past),
-    responses((status = 200, description = "The revisions.", body = revision::Revisions),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/scopes/{id}/revisions")]
-pub async fn revisions(guard: Guard<Read<Scope>>, at: At, request: HttpRequest) -> Result<Answer> {
+async fn revisions(guard: Guard<Read<Scope>>, at: At, request: HttpRequest) -> Result<Answer> {
     revision::list(guard, at, request).await
 }
 
-/// Get a revision of a scope
-///
-/// The scope as it was approved.
-#[utoipa::path(operation_id = "getScopeRevision", tag = "scopes", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        ("n" = i32, Path, description = "The revision.", minimum = 1), crate::http::document::Past),
-    responses(Found<Scope>))]
-#[get("/v1/scopes/{id}/revisions/{n}")]
-pub async fn revision_of(
-    guard: Guard<Read<Scope>>,
-    at: At,
-    request: HttpRequest,
-) -> Result<Answer> {
+async fn revision_of(guard: Guard<Read<Scope>>, at: At, request: HttpRequest) -> Result<Answer> {
     revision::get(guard, at, request).await
 }
 
 /// Mounts what is particular to scopes.
 pub fn actions(api: &mut crate::http::Api<'_>) {
-    api.service(submit);
-    api.service(approve);
-    api.service(return_scope);
-    api.service(revise);
-    api.service(retire);
-    api.service(revisions);
-    api.service(revision_of);
+    api.post("/v1/scopes/{id}/submit", submit)
+        .id("submitScope")
+        .says(
+            "Ask for approval of a scope",
+            "The draft goes into review; another person approves \
+            it.",
+        )
+        .changes::<Scope>()
+        .body::<Comment>()
+        .optional();
+    api.post("/v1/scopes/{id}/approve", approve)
+        .id("approveScope")
+        .says(
+            "Approve a scope",
+            "Puts the revision in force. Whoever submitted it cannot approve \
+            it: persons are compared, not credentials.",
+        )
+        .decides::<Scope>()
+        .body::<Comment>()
+        .optional();
+    api.post("/v1/scopes/{id}/return", return_scope)
+        .id("returnScope")
+        .says("Return a scope", "Sends it back to draft, with the reason.")
+        .changes::<Scope>()
+        .body::<Because>();
+    api.post("/v1/scopes/{id}/revise", revise)
+        .id("reviseScope")
+        .says(
+            "Revise a scope",
+            "Opens the next revision as a draft; the one in force stays.",
+        )
+        .changes::<Scope>()
+        .body::<Comment>()
+        .optional();
+    api.post("/v1/scopes/{id}/retire", retire)
+        .id("retireScope")
+        .says("Retire a scope", "The scope is no longer in use.")
+        .changes::<Scope>()
+        .body::<Comment>()
+        .optional();
+    api.get("/v1/scopes/{id}/revisions", revisions)
+        .id("listScopeRevisions")
+        .says(
+            "List the revisions of a scope",
+            "What was approved, newest first.",
+        )
+        .past()
+        .answers::<revision::Revisions>("The revisions.");
+    api.get("/v1/scopes/{id}/revisions/{n}", revision_of)
+        .id("getScopeRevision")
+        .says("Get a revision of a scope", "The scope as it was approved.")
+        .past()
+        .record(&Scope::name(), "The record.");
 }

@@ -1,22 +1,14 @@
 //! Batches, imports and tables in OpenAPI.
 use super::batch::MOST;
 use super::import::{ImportOutcome, ImportResult, ImportedRow};
-use crate::http::asked::asked;
-use crate::http::describe::{headers, json_of, parameter, pascal, schema};
-use crate::http::{Document, Operations};
-use crate::records::Resource;
-use serde_json::{Map, Value, json};
+use crate::http::describe::{Description, schema};
+use crate::http::{Document, Operation, Operations};
+use serde_json::{Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
-type Members = Map<String, Value>;
-/// How an operation is added: path, method, id, summary, description, parameters, body, good
-/// answers, problems.
-pub type Add<'a> =
-    dyn FnMut(String, &str, String, String, &str, Vec<Value>, Option<Value>, Members, &[u16]) + 'a;
-
 /// `AssetBatch`, `AssetBatchItem`, `AssetBatchResult`, `AssetBatchOutcome`; a table.
-pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
-    let name = R::name();
+pub fn schemas(to: &mut Document, of: &Description, does: Operations) {
+    let name = &of.name;
     let table = json!({"type": "string", "maxLength": 1_073_741_824, "description": "A table (RFC \
         4180, UTF-8): headings, then a row for each record. A list has `;` between its values, a \
         member of an object a dot in its heading; an apostrophe stands before what a spreadsheet \
@@ -68,9 +60,9 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
     };
     to.schema(&format!("{name}BatchItem"), object(&ways, &[], item));
     let example = if does.create {
-        json!({"items": [{"create": R::example()}]})
+        json!({"items": [{"create": of.example}]})
     } else {
-        json!({"items": [{"id": format!("{}-1", R::KIND.code), "if_match": 1,
+        json!({"items": [{"id": format!("{}-1", of.kind.code), "if_match": 1,
             "patch": {"name": "A better name"}}]})
     };
     let items = json!({"type": "array", "minItems": 1, "maxItems": MOST,
@@ -89,7 +81,7 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
         "index": count("Which item, from 0."),
         "status": {"type": "integer", "format": "int32", "minimum": 200, "maximum": 599,
             "description": "As a request for it alone would have been answered."},
-        "record": {"oneOf": [{"type": "null"}, schema(&name)], "description": "The record after \
+        "record": {"oneOf": [{"type": "null"}, schema(name)], "description": "The record after \
             it; null where it was refused."},
         "problem": {"oneOf": [{"type": "null"}, schema("Problem")],
             "description": "Why it was refused; null where it was done."},
@@ -119,106 +111,55 @@ pub fn schemas<R: Resource>(to: &mut Document, does: Operations) {
     );
 }
 
-/// `batchAssets`, `importAssets`.
-pub fn operations<R: Resource>(add: &mut Add<'_>, does: Operations) {
-    let (one, kind) = (R::name(), R::KIND);
-    let (many, some) = (pascal(kind.path), kind.path.replace('-', " "));
-    let flag = |name: &str, about: &str| {
-        json!({"name": name, "in": "query", "required": false,
-        "description": about, "schema": {"type": "boolean", "default": false}})
-    };
-    let body = |media: &str, named: &str| {
-        Some(json!({"required": true, "content": {media: {"schema": schema(named)}}}))
-    };
-    let done = |about: &str, named: &str| {
-        Members::from_iter([(
-            "200".to_owned(),
-            json!({"description": about, "headers": headers(&["Ledger-Position",
-                "Idempotency-Replayed"]), "content": json_of(schema(named))}),
-        )])
-    };
-    let table = json!({"description": "All of them.", "headers": headers(&["ETag",
-        "Ledger-Position", "Content-Disposition"]),
-            "content": {"text/csv": {"schema": schema("Table")}}});
-    let unchanged = json!({"description": "Unchanged since the tag that was sent.",
-        "headers": headers(&["ETag", "Ledger-Position"])});
-    let paging = |one: &Value| {
-        let said = one
-            .get("name")
-            .or(one.get("$ref"))
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        [
-            "include",
-            "#/components/parameters/Limit",
-            "#/components/parameters/Cursor",
-        ]
-        .contains(&said)
-    };
-    add(
-        format!("/v1/{}/export", kind.path),
-        "get",
-        format!("export{many}"),
-        format!("Export {some} as a table"),
-        "All of the list, of one state, with the same filters. The list itself answers so, too, \
-            when it is asked with `format=csv` or `Accept: text/csv`.",
-        asked::<R>()
-            .into_iter()
-            .filter(|one| !paging(one))
-            .collect(),
-        None,
-        Members::from_iter([("200".to_owned(), table), ("304".to_owned(), unchanged)]),
-        &[400, 401, 403, 406, 429, 500, 503],
+/// `batchAssets`.
+pub fn batch(op: &mut Operation, of: &Description, many: &str, some: &str) {
+    op.id(format!("batch{many}")).says(
+        format!("Change several {some}"),
+        "Up to 1,000 items, one ledger entry for each change. Each item has its own outcome; \
+            with `atomic=true` all are done or none. 50 faults are listed in all.",
     );
-    let bad = [400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503];
-    if does.update {
-        add(
-            format!("/v1/{}/batch", kind.path),
-            "post",
-            format!("batch{many}"),
-            format!("Change several {some}"),
-            "Up to 1,000 items, one ledger entry for each change. Each item has its own outcome; \
-                with `atomic=true` all are done or none. 50 faults are listed in all.",
-            vec![
-                flag("atomic", "All or none."),
-                parameter("ChangeReason"),
-                parameter("IdempotencyKey"),
-            ],
-            body("application/json", &format!("{one}Batch")),
-            done("What became of each item.", &format!("{one}BatchResult")),
-            &[&bad[..], &[404, 412, 428]].concat(),
-        );
-    }
-    if does.import {
-        add(
-            format!("/v1/{}/import", kind.path),
-            "post",
-            format!("import{many}"),
-            format!("Import {some} from a table"),
-            "Up to 5,000 rows; each is the record with its `code` or, without one, with its \
-                `external_ref`, new or changed. Cells are separated by commas, semicolons or \
-                tabs, as the headings are. An empty cell clears, a column that is not there \
-                leaves, columns that the server writes are passed over. All rows are stored or \
-                none; faults name their row, where the headings are row 1.",
-            vec![
-                flag("dry_run", "Tell what would come of it, and store nothing."),
-                parameter("ChangeReason"),
-                parameter("IdempotencyKey"),
-            ],
-            Some(
-                json!({"required": true, "content": {"text/csv": {"schema": schema("Table"),
-                    "example": sample::<R>()}}}),
-            ),
-            done("What became of each row.", "ImportResult"),
-            &bad,
-        );
-    }
+    op.parameter(flag("atomic", "All or none."))
+        .shared("ChangeReason")
+        .retried()
+        .refuses(&[428]);
+    op.body_named(&format!("{}Batch", of.name));
+    op.record(
+        &format!("{}BatchResult", of.name),
+        "What became of each item.",
+    );
+}
+
+/// `importAssets`.
+pub fn import(op: &mut Operation, of: &Description, many: &str, some: &str) {
+    op.id(format!("import{many}")).says(
+        format!("Import {some} from a table"),
+        "Up to 5,000 rows; each is the record with its `code` or, without one, with its \
+            `external_ref`, new or changed. Cells are separated by commas, semicolons or \
+            tabs, as the headings are. An empty cell clears, a column that is not there \
+            leaves, columns that the server writes are passed over. All rows are stored or \
+            none; faults name their row, where the headings are row 1.",
+    );
+    op.parameter(flag(
+        "dry_run",
+        "Tell what would come of it, and store nothing.",
+    ));
+    op.shared("ChangeReason").retried().never(&[404, 412]);
+    op.content_with(
+        "text/csv",
+        json!({"schema": schema("Table"), "example": sample(&of.example)}),
+    );
+    op.record("ImportResult", "What became of each row.");
+}
+
+fn flag(name: &str, about: &str) -> Value {
+    json!({"name": name, "in": "query", "required": false, "description": about,
+        "schema": {"type": "boolean", "default": false}})
 }
 
 /// A table that can be imported: the example of the kind, as far as its members are values, with
 /// what the row goes by.
-fn sample<R: Resource>() -> String {
-    let mut example = R::example();
+fn sample(example: &Value) -> String {
+    let mut example = example.clone();
     if let Some(members) = example.as_object_mut() {
         members.insert("external_ref".to_owned(), json!("register-of-2025/17"));
     }

@@ -2,6 +2,7 @@
 //! of one state however long it takes, and never in memory as a whole.
 use super::table::{Column, columns, headings, rows};
 use crate::core::{Code, Invalid, Problem, Result};
+use crate::http::describe::Description;
 use crate::http::format::{CSV, quality};
 use crate::http::{Answer, Guard, Read, answer};
 use crate::ledger::Moment;
@@ -49,7 +50,7 @@ pub async fn table<R: Resource>(
             return Ok(Answer::unchanged(known(&tag), position).respond_to(request));
         }
     }
-    let columns = columns::<R>();
+    let columns = columns(&Description::of::<R>());
     let (as_of, asked, headed) = (ask.as_of, ask.clone(), columns.clone());
     let first = move |reader: &mut Reader<'_>| {
         reader.moment = reader.moment.pinned();

@@ -4,6 +4,7 @@
 use super::table::{self, Column};
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::http::aside::by_size;
+use crate::http::describe::Description;
 use crate::http::format::plain;
 use crate::http::input::{BULK_LIMIT, bytes};
 use crate::http::{Answer, Change, Guard};
@@ -389,7 +390,8 @@ fn malformed(row: usize, broken: &csv::Error) -> Problem {
 
 /// The column of each heading; `None` for those that the server writes.
 fn chosen<R: Resource>(headings: &[String]) -> Result<Vec<Option<Column>>> {
-    let (writable, all) = (table::writable::<R>(), table::columns::<R>());
+    let of = Description::of::<R>();
+    let (writable, all) = (table::writable(&of), table::columns(&of));
     let (mut found, mut faults) = (Vec::with_capacity(headings.len()), Vec::new());
     let known = || {
         ["code"]

@@ -2,12 +2,9 @@
 //! dot (`current.level`). A list is written with `;` between its values, what has no fixed shape as
 //! JSON.
 use crate::core::{Problem, Result};
-use crate::http::describe::{record_members, writable_members};
+use crate::http::describe::Description;
 use crate::http::format::{Cell, plain, table, texts};
-use crate::records::spine::Spine;
-use crate::records::{Common, Resource};
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
 
 /// How a cell is read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +31,8 @@ const FIRST: &[&str] = &["code", "external_ref", "name", "status"];
 const NOT: &[&str] = &["allowed_transitions"];
 
 /// The columns of a register's records.
-pub fn columns<R: Resource>() -> Vec<Column> {
-    let (known, all) = (named::<R>(), record_members::<R>());
+pub fn columns(of: &Description) -> Vec<Column> {
+    let (known, all) = (of.all_named(), of.members());
     let first = FIRST
         .iter()
         .filter_map(|name| Some((*name, all.get(*name)?)));
@@ -50,31 +47,13 @@ pub fn columns<R: Resource>() -> Vec<Column> {
     found
 }
 /// The columns that clients may fill.
-pub fn writable<R: Resource>() -> Vec<Column> {
-    let (known, all) = (named::<R>(), writable_members::<R>());
+pub fn writable(of: &Description) -> Vec<Column> {
+    let (known, all) = (of.all_named(), of.writable());
     all.iter()
         .map(|(name, schema)| Column {
             name: name.clone(),
             shape: shape(&resolved(schema, &known), &known),
         })
-        .collect()
-}
-
-/// The schemas that members may refer to.
-fn named<R: Resource>() -> Map<String, Value> {
-    let mut found = Vec::new();
-    [
-        R::schemas,
-        Common::schemas,
-        Spine::schemas,
-        R::State::schemas,
-        R::more_schemas,
-    ]
-    .iter()
-    .for_each(|collect| collect(&mut found));
-    found
-        .into_iter()
-        .map(|(name, schema)| (name, json!(schema)))
         .collect()
 }
 

@@ -5,19 +5,18 @@ use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::proof::PROVES;
 use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v};
-use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::{Reader, Record, Resource};
 use crate::registers::control::calendar::{MOST, grace, period, periods};
 use crate::registers::control::proof::visible;
 use crate::registers::control::{Control, Frequency, Implementation};
 use crate::registers::evidence::outcome::EvidenceOutcome;
-use actix_web::{HttpRequest, get};
+use actix_web::HttpRequest;
 use chrono::{Months, NaiveDate};
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Pieces of evidence that a period names.
 const NAMED: usize = 50;
@@ -381,24 +380,20 @@ fn compute(
     })
 }
 
-/// List the occurrences of a control
-///
-/// Whether it was done in each period of its frequency, as its evidence tells: by a period that
-/// covers it, or by something done within it. Days are the organization's; periods go by the
-/// calendar, each whole. Nothing is expected before `implemented_on` (where that is not said,
-/// before the day on which the control was first said to be implemented), after it was retired, or
-/// of a control that is not implemented. A control that is done for each event or continuously has
-/// one period: all the days that were asked for. Up to 400 periods.
-#[utoipa::path(operation_id = "listControlOccurrences", tag = "controls", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The control: its id or its code.", max_length = 64),
-        ("period_start_on" = Option<String>, Query, description = "The first day; a year before \
-            the last when absent.", format = Date),
-        ("period_end_on" = Option<String>, Query, description = "The last day; today when absent \
-            or later.", format = Date), crate::http::document::Past),
-    responses((status = 200, description = "The occurrences.", body = Occurrences),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/controls/{id}/occurrences")]
-pub async fn list(guard: Guard<Read<Control>>, at: At, request: HttpRequest) -> Result<Answer> {
+/// What can be asked of `listControlOccurrences`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ControlOccurrencesQuery {
+    /// The first day; a year before the last when absent.
+    #[param(format = Date)]
+    period_start_on: Option<String>,
+    /// The last day; today when absent or later.
+    #[param(format = Date)]
+    period_end_on: Option<String>,
+}
+
+async fn list(guard: Guard<Read<Control>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (
         Then::read(&request, &["period_start_on", "period_end_on"])?,
         at.of(&Control::KIND)?,
@@ -418,7 +413,21 @@ pub async fn list(guard: Guard<Read<Control>>, at: At, request: HttpRequest) -> 
 
 /// Mounts what is particular to controls.
 pub fn actions(api: &mut crate::http::Api<'_>) {
-    api.service(list);
+    api.get("/v1/controls/{id}/occurrences", list)
+        .id("listControlOccurrences")
+        .says(
+            "List the occurrences of a control",
+            "Whether it was done in each period of its \
+            frequency, as its evidence tells: by a period that covers it, or by something done \
+            within it. Days are the organization's; periods go by the calendar, each whole. \
+            Nothing is expected before `implemented_on` (where that is not said, before the day \
+            on which the control was first said to be implemented), after it was retired, or of a \
+            control that is not implemented. A control that is done for each event or \
+            continuously has one period: all the days that were asked for. Up to 400 periods.",
+        )
+        .past()
+        .query::<ControlOccurrencesQuery>()
+        .answers::<Occurrences>("The occurrences.");
 }
 
 #[cfg(test)]

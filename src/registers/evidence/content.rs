@@ -1,58 +1,21 @@
 //! How evidence goes out: the content as it was kept, under its SHA-256, never run by a browser; a
 //! part of it by `Range` (RFC 9110 14).
 use crate::core::{Code, Problem, Result};
-use crate::http::describe::Refusals;
 use crate::http::{At, Guard, Read, Then, answer};
+use crate::http::{describe::schema, document};
 use crate::records::Resource;
 use crate::registers::evidence::Evidence;
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, body::SizedStream, get, web};
+use actix_web::{HttpRequest, HttpResponse, body::SizedStream, web};
 use futures_util::stream::try_unfold;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
 use std::fs::File;
 use std::io::{Read as _, Seek, SeekFrom};
 
 const CHUNK: u64 = 128 * 1024;
 
-/// Download the content of evidence
-///
-/// The bytes whose SHA-256 the evidence names, as an attachment: JSON, plain text and CSV with
-/// their media type, all else as bytes. The entity tag is that digest; a single range can be asked
-/// for.
-#[utoipa::path(operation_id = "getEvidenceContent", tag = "evidence", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The evidence: its id or its code.",
-        max_length = 64), crate::http::document::Past,
-        ("Range" = Option<String>, Header, description = "One range of bytes; another unit, or \
-            several ranges, is answered with the whole.", max_length = 100,
-                example = "bytes=0-1023")),
-    responses((status = 200, description = "The content.",
-        content((crate::http::document::Binary = "application/octet-stream"),
-            (crate::records::history::AnyValue = "application/json", example = json!({
-                "accounts": 42, "with_second_factor": 42})),
-                (crate::http::document::Binary = "text/plain"),
-                    (crate::http::document::Binary = "text/csv")),
-            headers(("Content-Disposition" = String, description = "Its file name, as an \
-                attachment."), ("Accept-Ranges" = String, description = "`bytes`."),
-                    ("Repr-Digest" = String, description = "RFC 9530 digest of the whole \
-                        content."))),
-        (status = 206, description = "The range of it that was asked for.",
-            content((crate::http::document::Binary = "application/octet-stream"),
-                (crate::records::history::AnyValue = "application/json", example = json!({
-                    "accounts": 42, "with_second_factor": 42})),
-                (crate::http::document::Binary = "text/plain"),
-                    (crate::http::document::Binary = "text/csv")),
-            headers(("Content-Range" = String, description = "Which bytes these are, of how \
-                many."), ("Content-Disposition" = String, description = "Its file name, as an \
-                    attachment."), ("Accept-Ranges" = String, description = "`bytes`."),
-                        ("Repr-Digest" = String, description = "RFC 9530 digest of the whole \
-                            content."))),
-        (status = 304, description = "Unchanged.", headers(("Content-Disposition" = String,
-            description = "Its file name, as an attachment."), ("Accept-Ranges" = String,
-                description = "`bytes`."), ("Repr-Digest" = String,
-                    description = "RFC 9530 digest of the whole content."))), Refusals,
-                        crate::http::describe::NoRange))]
-#[get("/v1/evidence/{id}/content")]
-pub async fn content(
+async fn content(
     guard: Guard<Read<Evidence>>,
     at: At,
     request: HttpRequest,
@@ -214,6 +177,45 @@ fn base64_of(hex: &str) -> String {
     };
     let bytes: Vec<u8> = (0..hex.len()).step_by(2).filter_map(digit).collect();
     base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    let (name, bytes) = document::binary();
+    api.document.schema(name, bytes);
+    let op = api.get("/v1/evidence/{id}/content", content);
+    op.id("getEvidenceContent")
+        .says(
+            "Download the content of evidence",
+            "The bytes whose SHA-256 the evidence names, as \
+            an attachment: JSON, plain text and CSV with their media type, all else as bytes. The \
+            entity tag is that digest; a single range can be asked for.",
+        )
+        .past()
+        .parameter(json!({"name": "Range", "in": "header", "required": false,
+            "description": "One range of bytes; another unit, or several ranges, is answered \
+                with the whole.",
+            "schema": {"type": "string", "maxLength": 100}, "example": "bytes=0-1023"}))
+        .refuses(&[416]);
+    let example = json!({"accounts": 42, "with_second_factor": 42});
+    let payload = json!({"schema": schema("AnyValue"), "example": example});
+    for (status, about) in [
+        (200, "The content."),
+        (206, "The range of it that you asked for."),
+    ] {
+        for media in ["application/octet-stream", "text/plain", "text/csv"] {
+            op.answer(status, about, media, schema(name));
+        }
+        op.answer_with(status, about, "application/json", payload.clone());
+    }
+    for header in [
+        "Content-Disposition",
+        "Accept-Ranges",
+        "Content-Range",
+        "Repr-Digest",
+    ] {
+        op.header(header);
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use crate::core::{Code, Id, Instant, Problem, Result, VersionKey, text::hex};
 use crate::db::Conn;
 use crate::db::proof::Fresh;
 use crate::db::schema::{evidence as ev, ledger_entries as e, versions as v};
-use crate::http::describe::Changed;
 use crate::http::{Answer, At, Because, Guard, Hold, Input, Release, transit};
 use crate::records::ask::Moments;
 use crate::records::limit::{self, Facts};
@@ -26,7 +25,6 @@ use crate::registers::control::proof as support;
 use crate::registers::control::proof::Span;
 use crate::registers::evidence::limits::{of_period, of_sources, own_pushes};
 use crate::registers::evidence::outcome::EvidenceOutcome;
-use actix_web::post;
 use chrono::NaiveDate;
 use diesel::{dsl::exists, dsl::not, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -543,21 +541,7 @@ fn freshness(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Fresh
     Ok(found.into_iter().filter_map(of).collect())
 }
 
-/// Put evidence on hold
-///
-/// Until it is released, it cannot be archived, superseded or changed; only links to controls,
-/// requirements and subjects can be added. The comment says why.
-#[utoipa::path(operation_id = "holdEvidence", tag = "evidence", security(("bearer" = [])),
-    request_body = Because, responses(Changed<Evidence>),
-    params(("id" = String, Path, description = "The evidence: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/evidence/{id}/hold")]
-pub async fn hold(
-    guard: Guard<Hold<Evidence>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
+async fn hold(guard: Guard<Hold<Evidence>>, at: At, known: Known, input: Input) -> Result<Answer> {
     transit::transit::<Evidence, _, Because>(
         guard,
         (at, known, input),
@@ -568,15 +552,7 @@ pub async fn hold(
     .await
 }
 
-/// Release evidence from hold
-///
-/// The comment says why.
-#[utoipa::path(operation_id = "releaseEvidence", tag = "evidence", security(("bearer" = [])),
-    request_body = Because, responses(Changed<Evidence>),
-    params(("id" = String, Path, description = "The evidence: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/evidence/{id}/release")]
-pub async fn release(
+async fn release(
     guard: Guard<Release<Evidence>>,
     at: At,
     known: Known,
@@ -594,10 +570,22 @@ pub async fn release(
 
 /// Mounts what is particular to evidence.
 pub fn actions(api: &mut crate::http::Api<'_>) {
-    crate::registers::evidence::push::describe(api.document);
-    api.undescribed("/v1/evidence", crate::registers::evidence::push::push);
-    api.service(content::content);
-    api.service(hold);
-    api.service(release);
-    api.service(retention::retain);
+    push::mount(api);
+    content::mount(api);
+    api.post("/v1/evidence/{id}/hold", hold)
+        .id("holdEvidence")
+        .says(
+            "Put evidence on hold",
+            "Until it is released, it cannot be archived, superseded or \
+            changed; only links to controls, requirements and subjects can be added. The comment \
+            says why.",
+        )
+        .changes::<Evidence>()
+        .body::<Because>();
+    api.post("/v1/evidence/{id}/release", release)
+        .id("releaseEvidence")
+        .says("Release evidence from hold", "The comment says why.")
+        .changes::<Evidence>()
+        .body::<Because>();
+    retention::mount(api);
 }

@@ -7,6 +7,7 @@ use crate::core::{Code, Id, Instant, Invalid, Problem, Result, json};
 use crate::db::dialect::standing;
 use crate::db::files::{Files, Incoming};
 use crate::db::schema::versions as v;
+use crate::http::describe::schema;
 use crate::http::{Answer, Document, Guard, Push, describe, input};
 use crate::records::{Draft, Record, Tx, sight};
 use crate::registers::evidence::identity::{Side, other, superseded};
@@ -16,10 +17,11 @@ use crate::registers::evidence::receive::Content;
 use crate::registers::evidence::retention;
 use crate::registers::evidence::{Evidence, Pushed};
 use actix_web::http::header;
-use actix_web::{HttpRequest, post, web};
+use actix_web::{HttpRequest, web};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use utoipa::ToSchema;
@@ -69,7 +71,6 @@ const TOLD: &[&str] = &[
 ];
 
 /// Pushes evidence.
-#[post("/v1/evidence")]
 pub async fn push(
     guard: Guard<Push<Evidence>>,
     request: HttpRequest,
@@ -366,10 +367,9 @@ fn living(tx: &mut Tx<'_, Push<Evidence>>, ids: &[Id]) -> Result<BTreeSet<Id>> {
         .collect())
 }
 
-/// Describes the push: one operation with two media types.
-pub fn describe(to: &mut Document) {
+/// What can be pushed.
+fn schemas(to: &mut Document) {
     use crate::records::{Common, Resource};
-    use serde_json::json;
     let nullable = |(name, schema): (String, Value)| {
         if name == "name" {
             (name, schema)
@@ -410,37 +410,29 @@ pub fn describe(to: &mut Document) {
             "file": {"type": "string", "format": "binary", "maxLength": 104857600,
                 "description": "The file, up to 100 MiB by default."}}}),
     );
-    let answer = |text: &str| {
-        json!({"description": text, "headers": describe::headers(&["ETag"]),
-        "content": {"application/json": {"schema": describe::schema("Evidence")}}})
-    };
-    let mut responses = json!({"200": answer("It was there already: the first answer."),
-        "201": answer("Entered.")});
-    for status in [400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503] {
-        if let Some(all) = responses.as_object_mut() {
-            all.insert(
-                status.to_string(),
-                json!({"$ref": format!("#/components/responses/Problem{status}")}),
-            );
-        }
-    }
-    let digest = json!({"name": "Content-Digest", "in": "header", "required": false,
-        "description": "RFC 9530 digest of the body; checked when sent.",
-            "schema": {"type": "string", "maxLength": 200,
-                "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"}});
-    to.operation(
-        "/v1/evidence",
-        "post",
-        json!({"operationId": "createEvidence",
-        "tags": ["evidence"], "summary": "Push evidence", "security": [{"bearer": []}],
-        "description": "The same source, external id and moment again, with the same content, \
-            answers the first. A later moment supersedes the piece before and takes its links \
-            when it names none.",
-        "parameters": [{"$ref": "#/components/parameters/IdempotencyKey"}, digest],
-        "requestBody": {"required": true,
-            "content": {"application/json": {"schema": describe::schema("EvidenceInput")},
-                "multipart/form-data": {"schema": describe::schema("EvidenceUpload"),
-                    "encoding": {"metadata": {"contentType": "application/json"}}}}},
-        "responses": responses}),
+}
+
+/// Mounts the push: one operation with two media types.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    schemas(api.document);
+    let op = api.post("/v1/evidence", push).id("createEvidence");
+    op.says(
+        "Push evidence",
+        "The same source, external id and moment again, with the same content, answers the \
+            first. A later moment supersedes the piece before and takes its links when it names \
+            none.",
     );
+    op.parameter(
+        json!({"name": "Content-Digest", "in": "header", "required": false,
+        "description": "RFC 9530 digest of the body; checked when sent.",
+        "schema": {"type": "string", "maxLength": 200,
+            "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"}}),
+    );
+    op.retried().never(&[404, 412]).body_named("EvidenceInput");
+    let upload = json!({"schema": schema("EvidenceUpload"),
+        "encoding": {"metadata": {"contentType": "application/json"}}});
+    op.content_with("multipart/form-data", upload);
+    op.record("Evidence", "It was there already: the first answer.")
+        .header("ETag");
+    op.answer(201, "Entered.", "application/json", schema("Evidence"));
 }

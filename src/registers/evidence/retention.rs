@@ -2,11 +2,9 @@
 //! a manager who says why. A machine says nothing of it: a day that it set could not be taken back
 //! by those who answer for the evidence.
 use crate::core::{Invalid, Result};
-use crate::http::describe::Changed;
 use crate::http::{Answer, At, Guard, Input, Retain, transit};
 use crate::records::{Known, Record, Tx};
 use crate::registers::evidence::Evidence;
-use actix_web::post;
 use chrono::{Months, NaiveDate};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -46,16 +44,7 @@ pub fn too_long(until: Option<NaiveDate>, today: NaiveDate) -> Option<Invalid> {
         .map(|_| Invalid::body("/retain_until_on", "too_long", words()))
 }
 
-/// Change how long evidence must be kept
-///
-/// Until that day it cannot be archived; a sooner one, or none, ends it earlier. The comment says
-/// why. What is on hold is released first.
-#[utoipa::path(operation_id = "retainEvidence", tag = "evidence", security(("bearer" = [])),
-    request_body = Retention, responses(Changed<Evidence>),
-    params(("id" = String, Path, description = "The evidence: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/evidence/{id}/retain")]
-pub async fn retain(
+async fn retain(
     guard: Guard<Retain<Evidence>>,
     at: At,
     known: Known,
@@ -69,4 +58,18 @@ pub async fn retain(
         Ok(())
     };
     transit::transit(guard, (at, known, input), "retain", transit::anyone, until).await
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.post("/v1/evidence/{id}/retain", retain)
+        .id("retainEvidence")
+        .says(
+            "Change how long evidence must be kept",
+            "Until that day it cannot be archived; a \
+            sooner one, or none, ends it earlier. The comment says why. What is on hold is \
+            released first.",
+        )
+        .changes::<Evidence>()
+        .body::<Retention>();
 }

@@ -5,7 +5,6 @@ use crate::core::catalogue::{self, Framework, MappingKind, Requirement};
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{controls as c, requirement_links as rl, versions as v};
-use crate::http::describe::{NoFormat, Refusals};
 use crate::http::format::{CSV, table, texts, wants};
 use crate::http::{Answer, Frameworks, Guard, Then, View};
 use crate::records::{Reader, Resource, Selector, sight};
@@ -15,11 +14,11 @@ use crate::registers::control::{Implementation, Responsibility};
 use crate::registers::framework::RequirementMapping;
 use crate::registers::framework::catalogue_list::Shelf;
 use crate::registers::scope::Scope;
-use actix_web::{HttpRequest, get, web::Path};
+use actix_web::{HttpRequest, web::Path};
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Controls that a path names; all of them are counted.
 const NAMED: usize = 20;
@@ -458,22 +457,17 @@ fn as_csv(coverage: &Coverage) -> Result<String> {
     String::from_utf8(table(rows)?).map_err(Problem::internal)
 }
 
-/// Get how far controls cover a framework
-///
-/// Directly, and by one mapping from what they refer to in other frameworks. `format=csv` (or
-/// `Accept: text/csv`) is the same computation, a row for each way.
-#[utoipa::path(operation_id = "getCoverage", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "The framework.", max_length = 64,
-        example = "nist-csf-2.0"),
-        ("scope_id" = Option<String>, Query, description = "Only controls of this scope, and of \
-            the whole organization: id or code.", max_length = 64),
-        ("format" = inline(Option<crate::http::document::TableFormat>), Query,
-            description = "`json` or `csv`."), crate::http::document::Past),
-    responses((status = 200, description = "The coverage.",
-        content((Coverage = "application/json"), (crate::http::document::Csv = "text/csv"))),
-            crate::http::describe::Unchanged, Refusals, NoFormat))]
-#[get("/v1/frameworks/{slug}/coverage")]
-pub async fn get_coverage(
+/// What can be asked of `getCoverage`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct CoverageQuery {
+    /// Only controls of this scope, and of the whole organization: id or code.
+    #[param(max_length = 64)]
+    scope_id: Option<String>,
+}
+
+async fn get_coverage(
     guard: Guard<View<Frameworks>>,
     slug: Path<String>,
     request: HttpRequest,
@@ -512,4 +506,21 @@ pub async fn get_coverage(
             },
         )
         .await
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.get("/v1/frameworks/{slug}/coverage", get_coverage)
+        .id("getCoverage")
+        .says(
+            "Get how far controls cover a framework",
+            "Directly, and by one mapping from what \
+            they refer to in other frameworks. `format=csv` (or `Accept: text/csv`) is the same \
+            computation, a row for each way.",
+        )
+        .place("slug", "The framework.", "nist-csf-2.0")
+        .past()
+        .query::<CoverageQuery>()
+        .answers::<Coverage>("The coverage.")
+        .or_csv();
 }

@@ -6,7 +6,6 @@ use crate::core::{Code, Id, Invalid, Problem, Result, VersionKey, json, packed};
 use crate::db::Conn;
 use crate::db::dialect::NOW;
 use crate::db::schema::{frameworks as f, versions as v};
-use crate::http::describe::Rejections;
 use crate::http::{Answer, Change, Guard, input};
 use crate::ledger::Recorded;
 use crate::records::ask::Moments;
@@ -22,11 +21,11 @@ use crate::registers::framework::csv_rows::{
     ImportedMapping, ImportedRequirement, MAPPINGS, REQUIREMENTS, Rows, refused,
 };
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, post, web};
+use actix_web::{HttpRequest, web};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
 /// Bytes of an import.
@@ -349,26 +348,26 @@ fn read(csv: bool, bytes: &[u8], query: Map<String, Value>) -> Result<Read> {
     }
 }
 
-/// Import a framework
-///
-/// Makes a framework of the organization's own; the same slug again makes its next revision. As CSV
-/// the rows are requirements (columns `ref`, `title`, `parent_ref`, `kind`, `assessable`; others
-/// are attributes), and slug and title stand in the query. A fault in a row refuses the whole.
-#[utoipa::path(operation_id = "importFramework", tag = "frameworks", security(("bearer" = [])),
-    request_body(content((FrameworkImport = "application/json"),
-        (crate::http::document::Csv = "text/csv"))),
-    params(("slug" = Option<String>, Query, description = "With CSV: its readable id.",
-        max_length = 64), ("title" = Option<String>, Query, description = "With CSV: what it is \
-            called.", max_length = 200),
-        ("edition" = Option<String>, Query, description = "With CSV: which edition.",
-            max_length = 100), ("publisher" = Option<String>, Query, description = "With CSV: who \
-                publishes it.", max_length = 100),
-        crate::http::document::MayMatch),
-    responses((status = 200, description = "Nothing is new: the framework as it stands.",
-        body = FrameworkShown), (status = 201, description = "The framework, imported.",
-            body = FrameworkShown), Rejections))]
-#[post("/v1/frameworks")]
-pub async fn import(
+/// What can be asked of `importFramework`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct FrameworkQuery {
+    /// With CSV: its readable id.
+    #[param(max_length = 64)]
+    slug: Option<String>,
+    /// With CSV: what it is called.
+    #[param(max_length = 200)]
+    title: Option<String>,
+    /// With CSV: which edition.
+    #[param(max_length = 100)]
+    edition: Option<String>,
+    /// With CSV: who publishes it.
+    #[param(max_length = 100)]
+    publisher: Option<String>,
+}
+
+async fn import(
     guard: Guard<Change<ImportedFramework>>,
     known: Known,
     request: HttpRequest,
@@ -395,20 +394,7 @@ pub async fn import(
         .await
 }
 
-/// Import the mappings of a framework
-///
-/// In place of those that it has: its next revision. As CSV the columns are `source`, `target`,
-/// `relationship`, `kind` and `provenance`.
-#[utoipa::path(operation_id = "importMappings", tag = "frameworks", security(("bearer" = [])),
-    request_body(content((MappingImport = "application/json"),
-        (crate::http::document::Csv = "text/csv"))),
-    params(("slug" = String, Path, description = "A framework of the organization's own.",
-        max_length = 64), crate::http::document::MayMatch),
-    responses((status = 200, description = "Nothing is new: the framework as it stands.",
-        body = FrameworkShown), (status = 201, description = "The framework, imported.",
-            body = FrameworkShown), Rejections))]
-#[post("/v1/frameworks/{slug}/mappings")]
-pub async fn import_mappings(
+async fn import_mappings(
     guard: Guard<Change<ImportedFramework>>,
     slug: web::Path<String>,
     known: Known,
@@ -601,4 +587,39 @@ fn shown(record: &Record<ImportedFramework>, status: StatusCode) -> Result<Answe
         location,
         ..answer
     })
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.post("/v1/frameworks", import)
+        .id("importFramework")
+        .says(
+            "Import a framework",
+            "Makes a framework of the organization's own; the same slug \
+            again makes its next revision. As CSV the rows are requirements (columns `ref`, \
+            `title`, `parent_ref`, `kind`, `assessable`; others are attributes), and slug and \
+            title stand in the query. A fault in a row refuses the whole.",
+        )
+        .query::<FrameworkQuery>()
+        .shared("IfMatchMaybe")
+        .retried()
+        .body::<FrameworkImport>()
+        .body_csv()
+        .answers::<FrameworkShown>("Nothing is new: the framework as it stands.")
+        .makes::<FrameworkShown>("The framework, imported.");
+    api.post("/v1/frameworks/{slug}/mappings", import_mappings)
+        .id("importMappings")
+        .says(
+            "Import the mappings of a framework",
+            "In place of those that it has: its next \
+            revision. As CSV the columns are `source`, `target`, `relationship`, `kind` and \
+            `provenance`.",
+        )
+        .place("slug", "A framework of the organization's own.", "")
+        .shared("IfMatchMaybe")
+        .retried()
+        .body::<MappingImport>()
+        .body_csv()
+        .answers::<FrameworkShown>("Nothing is new: the framework as it stands.")
+        .makes::<FrameworkShown>("The framework, imported.");
 }

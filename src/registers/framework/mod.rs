@@ -9,16 +9,15 @@ pub mod revisions;
 
 use crate::core::catalogue::{self, FRAMEWORKS, Framework, MappingKind, Relationship, Requirement};
 use crate::core::{Instant, Invalid, Problem, Result};
-use crate::http::describe::Refusals;
 use crate::http::{Answer, Frameworks, Guard, Then, View};
 use crate::records::Reader;
 use crate::records::frameworks::{self, Head};
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::framework::catalogue_list::{Shelf, Walk, any, link, seen};
-use actix_web::{HttpRequest, get, web::Path};
-use serde::Serialize;
+use actix_web::{HttpRequest, web::Path};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// A framework.
 #[derive(Debug, Serialize, ToSchema)]
@@ -176,24 +175,26 @@ pub fn asked(reader: &mut Reader<'_>, slug: Option<&str>) -> Result<Arc<Framewor
     })
 }
 
-/// List frameworks
-///
-/// The built-in catalogues, then the organization's own, unless another order is asked for. Their
-/// slugs are what requirements begin with.
-#[utoipa::path(operation_id = "listFrameworks", tag = "frameworks", security(("bearer" = [])),
-    params(("q" = Option<String>, Query, description = "Words that begin like this, in slug, \
-        title, edition and publisher.", max_length = 200, example = "27001"),
-        ("sort" = Option<String>, Query, description = "`slug`, `title` (`name` is the same), \
-            `edition` or `publisher`; with a minus, backwards.", max_length = 64,
-                pattern = "^-?(slug|title|name|edition|publisher)$"),
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
-            maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of \
-                the page before.", max_length = 2000),
-        crate::http::document::Past),
-    responses((status = 200, description = "The frameworks.", body = FrameworkPage),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/frameworks")]
-pub async fn list(guard: Guard<View<Frameworks>>, request: HttpRequest) -> Result<Answer> {
+/// What can be asked of `listFrameworks`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct FrameworksQuery {
+    /// Words that begin like this, in slug, title, edition and publisher.
+    #[param(max_length = 200, example = "27001")]
+    q: Option<String>,
+    /// `slug`, `title` (`name` is the same), `edition` or `publisher`; with a minus, backwards.
+    #[param(max_length = 64, pattern = "^-?(slug|title|name|edition|publisher)$")]
+    sort: Option<String>,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<i32>,
+    /// `next_cursor` of the page before.
+    #[param(max_length = 2000)]
+    cursor: Option<String>,
+}
+
+async fn list(guard: Guard<View<Frameworks>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["q", "sort", "limit", "cursor"])?;
     let (walk, order) = (Walk::read(&then)?, then.get("sort").map(order).transpose()?);
     let (path, query) = (request.path().to_owned(), request.query_string().to_owned());
@@ -266,16 +267,7 @@ fn order(asked: &str) -> Result<Order> {
     Ok((member, backwards))
 }
 
-/// Get a framework
-///
-/// By its slug.
-#[utoipa::path(operation_id = "getFramework", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "The framework.", max_length = 64,
-        example = "iso-27001-2022"), crate::http::document::Past),
-    responses((status = 200, description = "The framework.", body = FrameworkShown),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/frameworks/{slug}")]
-pub async fn get(
+async fn get(
     guard: Guard<View<Frameworks>>,
     slug: Path<String>,
     request: HttpRequest,
@@ -291,31 +283,34 @@ pub async fn get(
         .await
 }
 
-/// List the requirements of a framework
-///
-/// In natural order. Those of ISO/IEC 27001:2022 are found by their numbers of 2013, too.
-#[utoipa::path(operation_id = "listRequirements", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "The framework.", max_length = 64,
-        example = "iso-27001-2022"),
-        ("kind" = Option<String>, Query, description = "Only of this kind. Repeated: any of \
-            them.", max_length = 64),
-        ("parent_ref" = Option<String>, Query, description = "Only right under this one. \
-            Repeated: any of them.", max_length = 64),
-        ("assessable" = Option<bool>, Query, description = "Only what is asked for by itself, or \
-            only what is not."),
-        ("attribute" = Option<String>, Query, description = "Only with this attribute, as \
-            `name:value`. Repeated: any of them.", max_length = 200, example = "baselines:low"),
-        ("q" = Option<String>, Query, description = "Words that begin like this, in reference and \
-            title; a reference of ISO/IEC 27001:2013 finds what has become of it.",
-                max_length = 200, example = "A.9.2.1"),
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
-            maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of \
-                the page before.", max_length = 2000),
-        crate::http::document::Past),
-    responses((status = 200, description = "The requirements.", body = RequirementPage),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/frameworks/{slug}/requirements")]
-pub async fn requirements(
+/// What can be asked of `listRequirements`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RequirementsQuery {
+    /// Only of this kind. Repeated: any of them.
+    #[param(max_length = 64)]
+    kind: Option<String>,
+    /// Only right under this one. Repeated: any of them.
+    #[param(max_length = 64)]
+    parent_ref: Option<String>,
+    /// Only what is asked for by itself, or only what is not.
+    assessable: Option<bool>,
+    /// Only with this attribute, as `name:value`. Repeated: any of them.
+    #[param(max_length = 200, example = "baselines:low")]
+    attribute: Option<String>,
+    /// Words that begin like this, in reference and title; a reference of ISO/IEC 27001:2013 finds what has become of it.
+    #[param(max_length = 200, example = "A.9.2.1")]
+    q: Option<String>,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<i32>,
+    /// `next_cursor` of the page before.
+    #[param(max_length = 2000)]
+    cursor: Option<String>,
+}
+
+async fn requirements(
     guard: Guard<View<Frameworks>>,
     slug: Path<String>,
     request: HttpRequest,
@@ -411,30 +406,32 @@ fn begins(text: &str, words: &str) -> bool {
         .all(|word| text.contains(&format!(" {word}")))
 }
 
-/// List the mappings of a framework
-///
-/// Told from its side, whichever side the source tells. `composed` pairs are suggestions: no
-/// publication has them.
-#[utoipa::path(operation_id = "listMappings", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "The framework.", max_length = 64,
-        example = "iso-27001-2022"),
-        ("target" = Option<String>, Query, description = "Only with this framework. Repeated: any \
-            of them.", max_length = 64, example = "nist-csf-2.0"),
-        ("requirement" = Option<String>, Query, description = "Only of this requirement, on \
-            either side. Repeated: any of them.", max_length = 120),
-        ("relationship" = Option<String>, Query, description = "Only of this relationship. \
-            Repeated: any of them.", pattern = "^(equal|subset|superset|intersects)$",
-                max_length = 10),
-        ("kind" = Option<String>, Query, description = "`published` or `composed`.",
-            pattern = "^(published|composed)$", max_length = 10),
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
-            maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of \
-                the page before.", max_length = 2000),
-        crate::http::document::Past),
-    responses((status = 200, description = "The mappings.", body = RequirementMappingPage),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/frameworks/{slug}/mappings")]
-pub async fn mappings(
+/// What can be asked of `listMappings`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct MappingsQuery {
+    /// Only with this framework. Repeated: any of them.
+    #[param(max_length = 64, example = "nist-csf-2.0")]
+    target: Option<String>,
+    /// Only of this requirement, on either side. Repeated: any of them.
+    #[param(max_length = 120)]
+    requirement: Option<String>,
+    /// Only of this relationship. Repeated: any of them.
+    #[param(pattern = "^(equal|subset|superset|intersects)$", max_length = 10)]
+    relationship: Option<String>,
+    /// `published` or `composed`.
+    #[param(pattern = "^(published|composed)$", max_length = 10)]
+    kind: Option<String>,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<i32>,
+    /// `next_cursor` of the page before.
+    #[param(max_length = 2000)]
+    cursor: Option<String>,
+}
+
+async fn mappings(
     guard: Guard<View<Frameworks>>,
     slug: Path<String>,
     request: HttpRequest,
@@ -524,17 +521,47 @@ fn unreadable(name: &str, value: &str) -> Option<Invalid> {
 
 /// Mounts the catalogues.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(list);
-    api.service(get);
-    api.service(requirements);
-    api.service(mappings);
-    api.service(coverage::get_coverage);
-    api.service(import::import);
-    api.service(import::import_mappings);
-    api.service(revisions::list);
-    api.service(revisions::get);
-    api.service(revisions::difference);
-    api.service(revisions::archive);
+    api.get("/v1/frameworks", list)
+        .id("listFrameworks")
+        .says(
+            "List frameworks",
+            "The built-in catalogues, then the organization's own, unless \
+            another order is asked for. Their slugs are what requirements begin with.",
+        )
+        .past()
+        .query::<FrameworksQuery>()
+        .answers::<FrameworkPage>("The frameworks.");
+    api.get("/v1/frameworks/{slug}", get)
+        .id("getFramework")
+        .says("Get a framework", "By its slug.")
+        .place("slug", "The framework.", "iso-27001-2022")
+        .past()
+        .answers::<FrameworkShown>("The framework.");
+    api.get("/v1/frameworks/{slug}/requirements", requirements)
+        .id("listRequirements")
+        .says(
+            "List the requirements of a framework",
+            "In natural order. Those of ISO/IEC \
+            27001:2022 are found by their numbers of 2013, too.",
+        )
+        .place("slug", "The framework.", "iso-27001-2022")
+        .past()
+        .query::<RequirementsQuery>()
+        .answers::<RequirementPage>("The requirements.");
+    api.get("/v1/frameworks/{slug}/mappings", mappings)
+        .id("listMappings")
+        .says(
+            "List the mappings of a framework",
+            "Told from its side, whichever side the source \
+            tells. `composed` pairs are suggestions: no publication has them.",
+        )
+        .place("slug", "The framework.", "iso-27001-2022")
+        .past()
+        .query::<MappingsQuery>()
+        .answers::<RequirementMappingPage>("The mappings.");
+    coverage::mount(api);
+    import::mount(api);
+    revisions::mount(api);
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use crate::db::schema::{
     applicability as a, gap_assessments as g, requirement_links as rl, versions as v,
 };
 use crate::db::{Conn, dialect::OPEN};
-use crate::http::describe::{Preconditions, Refusals, Rejections};
 use crate::http::{Answer, Archive, Frameworks, Guard, Then, View, input};
 use crate::records::frameworks::{self, Head, Own, OwnMapping};
 use crate::records::{Known, Reader, Selector};
@@ -14,12 +13,12 @@ use crate::registers::framework::FrameworkShown;
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::framework::csv_rows::ImportedMapping;
 use crate::registers::framework::import::{ImportedFramework, read_only};
-use actix_web::{HttpRequest, delete, get, web::Path};
+use actix_web::{HttpRequest, web::Path};
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// The revisions of a framework.
 #[derive(Debug, Serialize, ToSchema)]
@@ -111,17 +110,7 @@ fn whole(reader: &mut Reader<'_>, heads: &[Head], revision: i32) -> Result<Arc<O
     frameworks::whole(reader.conn(), tenant, head.clone())
 }
 
-/// List the revisions of a framework
-///
-/// Of one of the organization's own, newest first: each import is one.
-#[utoipa::path(operation_id = "listFrameworkRevisions", tag = "frameworks",
-    security(("bearer" = [])),
-    params(("slug" = String, Path, description = "A framework of the organization's own.",
-        max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The revisions.", body = FrameworkRevisions),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/frameworks/{slug}/revisions")]
-pub async fn list(
+async fn list(
     guard: Guard<View<Frameworks>>,
     slug: Path<String>,
     request: HttpRequest,
@@ -138,17 +127,7 @@ pub async fn list(
         .await
 }
 
-/// Get a revision of a framework
-///
-/// Whole, as it was imported.
-#[utoipa::path(operation_id = "getFrameworkRevision", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "A framework of the organization's own.",
-        max_length = 64), ("n" = i32, Path, description = "The revision.", minimum = 1),
-            crate::http::document::Past),
-    responses((status = 200, description = "The revision.", body = FrameworkRevision),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/frameworks/{slug}/revisions/{n}")]
-pub async fn get(
+async fn get(
     guard: Guard<View<Frameworks>>,
     place: Path<(String, String)>,
     request: HttpRequest,
@@ -172,21 +151,20 @@ pub async fn get(
         .await
 }
 
-/// Compare two revisions of a framework
-///
-/// What is new, what has changed, and what is gone. Without `from` and `to`: the newest with the
-/// one before it.
-#[utoipa::path(operation_id = "compareFrameworkRevisions", tag = "frameworks",
-    security(("bearer" = [])),
-    params(("slug" = String, Path, description = "A framework of the organization's own.",
-        max_length = 64),
-        ("from" = Option<i32>, Query, description = "The earlier revision.", minimum = 1),
-            ("to" = Option<i32>, Query, description = "The later revision.", minimum = 1),
-                crate::http::document::Past),
-    responses((status = 200, description = "The difference.", body = FrameworkDifference),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/frameworks/{slug}/diff")]
-pub async fn difference(
+/// What can be asked of `compareFrameworkRevisions`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct FrameworkRevisionsQuery {
+    /// The earlier revision.
+    #[param(minimum = 1)]
+    from: Option<i32>,
+    /// The later revision.
+    #[param(minimum = 1)]
+    to: Option<i32>,
+}
+
+async fn difference(
     guard: Guard<View<Frameworks>>,
     slug: Path<String>,
     request: HttpRequest,
@@ -255,17 +233,7 @@ fn compared(before: &Own, after: &Own) -> FrameworkDifference {
     }
 }
 
-/// Archive a framework
-///
-/// Takes a framework of the organization's own out of use. One that records refer to stays (409
-/// names them).
-#[utoipa::path(operation_id = "deleteFramework", tag = "frameworks", security(("bearer" = [])),
-    params(("slug" = String, Path, description = "A framework of the organization's own.",
-        max_length = 64),
-        crate::http::document::Versioned),
-    responses((status = 204, description = "Archived."), Rejections, Preconditions))]
-#[delete("/v1/frameworks/{slug}")]
-pub async fn archive(
+async fn archive(
     guard: Guard<Archive<ImportedFramework>>,
     slug: Path<String>,
     known: Known,
@@ -347,4 +315,48 @@ fn needing(conn: &mut Conn, tenant: TenantId, slug: &str) -> Result<Vec<String>>
         .into_iter()
         .map(|(kind, number)| format!("{}-{number}", crate::records::kind::prefix_of(&kind)))
         .collect())
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.get("/v1/frameworks/{slug}/revisions", list)
+        .id("listFrameworkRevisions")
+        .says(
+            "List the revisions of a framework",
+            "Of one of the organization's own, newest \
+            first: each import is one.",
+        )
+        .place("slug", "A framework of the organization's own.", "")
+        .past()
+        .answers::<FrameworkRevisions>("The revisions.");
+    api.get("/v1/frameworks/{slug}/revisions/{n}", get)
+        .id("getFrameworkRevision")
+        .says(
+            "Get a revision of a framework",
+            "Whole, as it was imported.",
+        )
+        .place("slug", "A framework of the organization's own.", "")
+        .past()
+        .answers::<FrameworkRevision>("The revision.");
+    api.get("/v1/frameworks/{slug}/diff", difference)
+        .id("compareFrameworkRevisions")
+        .says(
+            "Compare two revisions of a framework",
+            "What is new, what has changed, and what is \
+            gone. Without `from` and `to`: the newest with the one before it.",
+        )
+        .place("slug", "A framework of the organization's own.", "")
+        .past()
+        .query::<FrameworkRevisionsQuery>()
+        .answers::<FrameworkDifference>("The difference.");
+    api.delete("/v1/frameworks/{slug}", archive)
+        .id("deleteFramework")
+        .says(
+            "Archive a framework",
+            "Takes a framework of the organization's own out of use. One \
+            that records refer to stays (409 names them).",
+        )
+        .place("slug", "A framework of the organization's own.", "")
+        .versioned("IfMatch")
+        .ends("Archived.");
 }

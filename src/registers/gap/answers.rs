@@ -7,7 +7,6 @@ use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
 use crate::db::Conn;
 use crate::db::dialect::at;
 use crate::db::schema::{gap_answers as ga, versions as v};
-use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then, handlers::Backwards};
 use crate::records::ask::Moments;
 use crate::records::history::HistoryPage;
@@ -22,13 +21,13 @@ use crate::registers::control::proof::Support;
 use crate::registers::framework::coverage;
 use crate::registers::framework::coverage::CoverageState;
 use crate::registers::gap::GapAssessment;
-use actix_web::{HttpRequest, get, web::Path};
+use actix_web::{HttpRequest, web::Path};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
 crate::vocabulary! {
@@ -343,24 +342,20 @@ fn unanswered(
     }
 }
 
-/// List the answers of a gap assessment
-///
-/// Each requirement that the framework asks for by itself; where nothing was answered, it is not
-/// assessed.
-#[utoipa::path(operation_id = "listGapAnswers", tag = "gap-assessments", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The gap assessment: its id or its code.",
-        max_length = 64),
-        ("state" = Option<String>, Query, description = "Only in this state.", max_length = 20,
-            pattern = "^(not_assessed|not_met|partially_met|met|not_applicable)$"),
-                crate::http::document::Past),
-    responses((status = 200, description = "The answers.", body = GapAnswers),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/gap-assessments/{id}/answers")]
-pub async fn list(
-    guard: Guard<Read<GapAssessment>>,
-    at: At,
-    request: HttpRequest,
-) -> Result<Answer> {
+/// What can be asked of `listGapAnswers`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct GapAnswersQuery {
+    /// Only in this state.
+    #[param(
+        max_length = 20,
+        pattern = "^(not_assessed|not_met|partially_met|met|not_applicable)$"
+    )]
+    state: Option<String>,
+}
+
+async fn list(guard: Guard<Read<GapAssessment>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (
         Then::read(&request, &["state"])?,
         at.of(&GapAssessment::KIND)?,
@@ -393,17 +388,7 @@ pub async fn list(
         .await
 }
 
-/// Get an answer of a gap assessment
-///
-/// Where nothing was answered: not assessed, and `version` is 0.
-#[utoipa::path(operation_id = "getGapAnswer", tag = "gap-assessments", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The gap assessment: its id or its code.",
-        max_length = 64), ("requirement" = String, Path, description = "The requirement.",
-            max_length = 120, example = "iso-27001-2022:A.5.1"), crate::http::document::Past),
-    responses((status = 200, description = "The answer.", body = GapAnswerShown),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/gap-assessments/{id}/answers/{requirement}")]
-pub async fn get(
+async fn get(
     guard: Guard<Read<GapAssessment>>,
     path: Path<(String, String)>,
     request: HttpRequest,
@@ -431,19 +416,7 @@ pub async fn get(
         .await
 }
 
-/// List the versions of an answer of a gap assessment
-///
-/// Who answered what and why, newest first; empty where nobody has looked yet.
-#[utoipa::path(operation_id = "listGapAnswerHistory", tag = "gap-assessments",
-    security(("bearer" = [])),
-    params(("id" = String, Path, description = "The gap assessment: its id or its code.",
-        max_length = 64), ("requirement" = String, Path, description = "The requirement.",
-            max_length = 120, example = "iso-27001-2022:A.5.1"),
-        crate::http::document::Backwards, crate::http::document::Past),
-    responses((status = 200, description = "The versions.", body = HistoryPage),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/gap-assessments/{id}/answers/{requirement}/history")]
-pub async fn past(
+async fn past(
     guard: Guard<Read<GapAssessment>>,
     path: Path<(String, String)>,
     request: HttpRequest,
@@ -514,4 +487,40 @@ fn supported<'a>(
         });
     }
     Ok(())
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.get("/v1/gap-assessments/{id}/answers", list)
+        .id("listGapAnswers")
+        .says(
+            "List the answers of a gap assessment",
+            "Each requirement that the framework asks \
+            for by itself; where nothing was answered, it is not assessed.",
+        )
+        .past()
+        .query::<GapAnswersQuery>()
+        .answers::<GapAnswers>("The answers.");
+    api.get("/v1/gap-assessments/{id}/answers/{requirement}", get)
+        .id("getGapAnswer")
+        .says(
+            "Get an answer of a gap assessment",
+            "Where nothing was answered: not assessed, and \
+            `version` is 0.",
+        )
+        .past()
+        .answers::<GapAnswerShown>("The answer.");
+    api.get(
+        "/v1/gap-assessments/{id}/answers/{requirement}/history",
+        past,
+    )
+    .id("listGapAnswerHistory")
+    .says(
+        "List the versions of an answer of a gap assessment",
+        "Who answered what and why, \
+            newest first; empty where nobody has looked yet.",
+    )
+    .past()
+    .history() /*CHECK*/
+    .answers::<HistoryPage>("The versions.");
 }

@@ -1,7 +1,6 @@
 //! How a gap assessment is answered: one requirement, or several at once.
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Invalid, Problem, Result};
-use crate::http::describe::{Preconditions, Rejections};
 use crate::http::{Answer, At, Change, Guard, Input, input};
 use crate::ledger::Recorded;
 use crate::records::{About, Covers, Known, Record, Resource, Selector, Tx, about, read_part};
@@ -9,7 +8,7 @@ use crate::registers::gap::GapAssessment;
 use crate::registers::gap::answers::{
     GapAnswer, GapAnswerShown, GapAnswers, GapState, GapTarget, answered, asks, shown, unknown,
 };
-use actix_web::{HttpRequest, post, put, web::Path};
+use actix_web::{HttpRequest, web::Path};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -89,19 +88,7 @@ pub struct GapAnswerItem {
     pub note: Option<String>,
 }
 
-/// Answer for a requirement in a gap assessment
-///
-/// Replaces the answer. The first one is given with `If-Match: "0"` or `*`.
-#[utoipa::path(operation_id = "putGapAnswer", tag = "gap-assessments", security(("bearer" = [])),
-    request_body = GapAnswerInput,
-    params(("id" = String, Path, description = "The gap assessment: its id or its code.",
-        max_length = 64), ("requirement" = String, Path, description = "The requirement.",
-            max_length = 120, example = "iso-27001-2022:A.5.1"),
-        crate::http::document::Versioned),
-    responses((status = 200, description = "The answer.", body = GapAnswerShown), Rejections,
-        Preconditions))]
-#[put("/v1/gap-assessments/{id}/answers/{requirement}")]
-pub async fn put(
+async fn put(
     guard: Guard<Change<GapAssessment>>,
     path: Path<(String, String)>,
     known: Known,
@@ -157,17 +144,7 @@ pub async fn put(
         .await
 }
 
-/// Answer for several requirements in a gap assessment
-///
-/// All answers are given, or none; each is one entry of the ledger.
-#[utoipa::path(operation_id = "batchGapAnswers", tag = "gap-assessments",
-    security(("bearer" = [])), request_body = GapAnswerBatch,
-    params(("id" = String, Path, description = "The gap assessment: its id or its code.",
-        max_length = 64), crate::http::document::Retried),
-    responses((status = 200, description = "The answers, in the same order.", body = GapAnswers),
-        Rejections))]
-#[post("/v1/gap-assessments/{id}/answers/batch")]
-pub async fn batch(
+async fn batch(
     guard: Guard<Change<GapAssessment>>,
     at: At,
     request: HttpRequest,
@@ -270,4 +247,28 @@ fn answer(
     Ok(tx
         .say(stored, &requirement, own, beside)?
         .map(|record| shown(&record, framework)))
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.post("/v1/gap-assessments/{id}/answers/batch", batch)
+        .id("batchGapAnswers")
+        .says(
+            "Answer for several requirements in a gap assessment",
+            "All answers are given, or \
+            none; each is one entry of the ledger.",
+        )
+        .retried()
+        .body::<GapAnswerBatch>()
+        .answers::<GapAnswers>("The answers, in the same order.");
+    api.put("/v1/gap-assessments/{id}/answers/{requirement}", put)
+        .id("putGapAnswer")
+        .says(
+            "Answer for a requirement in a gap assessment",
+            "Replaces the answer. The first one \
+            is given with `If-Match: \"0\"` or `*`.",
+        )
+        .versioned("IfMatch")
+        .body::<GapAnswerInput>()
+        .answers::<GapAnswerShown>("The answer.");
 }

@@ -9,7 +9,6 @@ use crate::core::{Id, Problem, Result, VersionKey};
 use crate::db::Conn;
 use crate::db::dialect::at;
 use crate::db::schema::{gap_answers as ga, gap_assessments as g, versions as v};
-use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::ask::Moments;
 use crate::records::{
@@ -17,7 +16,7 @@ use crate::records::{
     unasked,
 };
 use crate::registers::gap::answers::{GapState, GapTarget};
-use actix_web::{HttpRequest, get};
+use actix_web::HttpRequest;
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -285,16 +284,7 @@ pub struct GapProgress {
     pub data: Vec<GapPoint>,
 }
 
-/// Get how a gap assessment moved
-///
-/// A point for each day on which answers changed, against the framework as it stands.
-#[utoipa::path(operation_id = "getGapProgress", tag = "gap-assessments", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The gap assessment: its id or its code.",
-        max_length = 64), crate::http::document::Past),
-    responses((status = 200, description = "The series.", body = GapProgress),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/gap-assessments/{id}/progress")]
-pub async fn progress(
+async fn progress(
     guard: Guard<Read<GapAssessment>>,
     at: At,
     request: HttpRequest,
@@ -387,12 +377,17 @@ fn series(framework: Option<&Framework>, changes: Vec<(NaiveDate, String, Said)>
 
 /// Mounts what stands under gap assessments.
 pub fn actions(api: &mut crate::http::Api<'_>) {
-    api.service(answers::list);
-    api.service(give::batch);
-    api.service(answers::get);
-    api.service(answers::past);
-    api.service(give::put);
-    api.service(progress);
+    answers::mount(api);
+    give::mount(api);
+    api.get("/v1/gap-assessments/{id}/progress", progress)
+        .id("getGapProgress")
+        .says(
+            "Get how a gap assessment moved",
+            "A point for each day on which answers changed, \
+            against the framework as it stands.",
+        )
+        .past()
+        .answers::<GapProgress>("The series.");
 }
 
 #[cfg(test)]

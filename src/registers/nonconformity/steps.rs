@@ -1,6 +1,5 @@
 //! The steps of a nonconformity's life, as clients take them.
 use crate::core::{Code, Invalid, Problem, Result};
-use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{
     Analyse, Answer, At, Because, Close, Contain, Guard, Implement, Input, Plan, Return, Verify,
@@ -11,7 +10,6 @@ use crate::registers::nonconformity::Nonconformity;
 use crate::registers::nonconformity::rules::{
     actions_of, ever_led, implemented, planned, verified,
 };
-use actix_web::post;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
@@ -68,15 +66,7 @@ impl transit::Said for Verification {
     }
 }
 
-/// Contain a nonconformity
-///
-/// Says what was done at once (`correction`); it may be skipped with a comment that says why.
-#[utoipa::path(operation_id = "containNonconformity", tag = "nonconformities",
-    security(("bearer" = [])), request_body = Containment, responses(Changed<Nonconformity>),
-    params(("id" = String, Path, description = "The nonconformity: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/nonconformities/{id}/contain")]
-pub async fn contain(
+async fn contain(
     guard: Guard<Contain<Nonconformity>>,
     at: At,
     known: Known,
@@ -99,17 +89,7 @@ pub async fn contain(
     .await
 }
 
-/// Analyse a nonconformity
-///
-/// Says why it happened and where else it is (`root_cause`, `similar_cases`), or why no cause need
-/// be removed. Once what was done did not help (`analysis_due`), a new `root_cause` is given, or a
-/// comment that says why the old one still holds.
-#[utoipa::path(operation_id = "analyseNonconformity", tag = "nonconformities",
-    security(("bearer" = [])), request_body = Analysis, responses(Changed<Nonconformity>),
-    params(("id" = String, Path, description = "The nonconformity: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/nonconformities/{id}/analyse")]
-pub async fn analyse(
+async fn analyse(
     guard: Guard<Analyse<Nonconformity>>,
     at: At,
     known: Known,
@@ -156,15 +136,7 @@ pub async fn analyse(
     .await
 }
 
-/// Plan what is done about a nonconformity
-///
-/// At least one action whose `origin_id` is this nonconformity has to stand.
-#[utoipa::path(operation_id = "planNonconformity", tag = "nonconformities",
-    security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Nonconformity>),
-    params(("id" = String, Path, description = "The nonconformity: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/nonconformities/{id}/plan")]
-pub async fn plan(
+async fn plan(
     guard: Guard<Plan<Nonconformity>>,
     at: At,
     known: Known,
@@ -185,16 +157,7 @@ pub async fn plan(
     transit::transit(guard, (at, known, input), "plan", transit::anyone, change).await
 }
 
-/// Say that a nonconformity's actions are done
-///
-/// Every action that was planned is done (or cancelled, with one done at least). A person says so,
-/// no service key.
-#[utoipa::path(operation_id = "implementNonconformity", tag = "nonconformities",
-    security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Nonconformity>),
-    params(("id" = String, Path, description = "The nonconformity: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/nonconformities/{id}/implement")]
-pub async fn implement(
+async fn implement(
     guard: Guard<Implement<Nonconformity>>,
     at: At,
     known: Known,
@@ -216,17 +179,7 @@ pub async fn implement(
     .await
 }
 
-/// Verify what was done about a nonconformity
-///
-/// By a person who implemented none of it, nor completed one of its actions. What changes
-/// afterwards, it or an action of it, takes the verification away. What did not help goes back to
-/// analysed, the iteration grows, and its cause has to be analysed again before it is planned.
-#[utoipa::path(operation_id = "verifyNonconformity", tag = "nonconformities",
-    security(("bearer" = [])), request_body = Verification, responses(Changed<Nonconformity>),
-    params(("id" = String, Path, description = "The nonconformity: its id or its code.",
-        max_length = 64), crate::http::document::Decided))]
-#[post("/v1/nonconformities/{id}/verify")]
-pub async fn verify(
+async fn verify(
     guard: Guard<Verify<Nonconformity>>,
     at: At,
     known: Known,
@@ -291,15 +244,7 @@ pub async fn verify(
     transit::transit(guard, (at, known, input), "verify", another, change).await
 }
 
-/// Close a nonconformity
-///
-/// What was verified is closed and stays as it is.
-#[utoipa::path(operation_id = "closeNonconformity", tag = "nonconformities",
-    security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<Nonconformity>),
-    params(("id" = String, Path, description = "The nonconformity: its id or its code.",
-        max_length = 64), crate::http::document::Decided))]
-#[post("/v1/nonconformities/{id}/close")]
-pub async fn close(
+async fn close(
     guard: Guard<Close<Nonconformity>>,
     at: At,
     known: Known,
@@ -324,15 +269,7 @@ pub async fn close(
     .await
 }
 
-/// Send a nonconformity one step back
-///
-/// The comment says why.
-#[utoipa::path(operation_id = "returnNonconformity", tag = "nonconformities",
-    security(("bearer" = [])), request_body = Because, responses(Changed<Nonconformity>),
-    params(("id" = String, Path, description = "The nonconformity: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/nonconformities/{id}/return")]
-pub async fn return_nonconformity(
+async fn return_nonconformity(
     guard: Guard<Return<Nonconformity>>,
     at: At,
     known: Known,
@@ -360,11 +297,72 @@ fn given(there: bool, pointer: &str) -> Result<()> {
 
 /// Mounts the steps.
 pub fn actions(api: &mut crate::http::Api<'_>) {
-    api.service(contain);
-    api.service(analyse);
-    api.service(plan);
-    api.service(implement);
-    api.service(verify);
-    api.service(close);
-    api.service(return_nonconformity);
+    api.post("/v1/nonconformities/{id}/contain", contain)
+        .id("containNonconformity")
+        .says(
+            "Contain a nonconformity",
+            "Says what was done at once (`correction`); it may be \
+            skipped with a comment that says why.",
+        )
+        .changes::<Nonconformity>()
+        .body::<Containment>();
+    api.post("/v1/nonconformities/{id}/analyse", analyse)
+        .id("analyseNonconformity")
+        .says(
+            "Analyse a nonconformity",
+            "Says why it happened and where else it is \
+            (`root_cause`, `similar_cases`), or why no cause need be removed. Once what was done \
+            did not help (`analysis_due`), a new `root_cause` is given, or a comment that says \
+            why the old one still holds.",
+        )
+        .changes::<Nonconformity>()
+        .body::<Analysis>();
+    api.post("/v1/nonconformities/{id}/plan", plan)
+        .id("planNonconformity")
+        .says(
+            "Plan what is done about a nonconformity",
+            "At least one action whose `origin_id` \
+            is this nonconformity has to stand.",
+        )
+        .changes::<Nonconformity>()
+        .body::<Comment>()
+        .optional();
+    api.post("/v1/nonconformities/{id}/implement", implement)
+        .id("implementNonconformity")
+        .says(
+            "Say that a nonconformity's actions are done",
+            "Every action that was planned is \
+            done (or cancelled, with one done at least). A person says so, no service key.",
+        )
+        .changes::<Nonconformity>()
+        .body::<Comment>()
+        .optional();
+    api.post("/v1/nonconformities/{id}/verify", verify)
+        .id("verifyNonconformity")
+        .says(
+            "Verify what was done about a nonconformity",
+            "By a person who implemented none of \
+            it, nor completed one of its actions. What changes afterwards, it or an action of it, \
+            takes the verification away. What did not help goes back to analysed, the iteration \
+            grows, and its cause has to be analysed again before it is planned.",
+        )
+        .decides::<Nonconformity>()
+        .body::<Verification>();
+    api.post("/v1/nonconformities/{id}/close", close)
+        .id("closeNonconformity")
+        .says(
+            "Close a nonconformity",
+            "What was verified is closed and stays as it is.",
+        )
+        .decides::<Nonconformity>()
+        .body::<Comment>()
+        .optional();
+    api.post("/v1/nonconformities/{id}/return", return_nonconformity)
+        .id("returnNonconformity")
+        .says(
+            "Send a nonconformity one step back",
+            "The comment says why.",
+        )
+        .changes::<Nonconformity>()
+        .body::<Because>();
 }

@@ -4,7 +4,6 @@
 use crate::access::Actor;
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::schema::ledger_entries as e;
-use crate::http::describe::{Refusals, Rejections};
 use crate::http::{Answer, Assess, At, Guard, Input, Read, Then, input};
 use crate::records::history::{self, Entry};
 use crate::records::{Known, Reader, Record, Resource};
@@ -13,12 +12,12 @@ use crate::registers::methodology::RiskMethodology;
 use crate::registers::methodology::in_force;
 use crate::registers::revision;
 use crate::registers::risk::{Risk, RiskScore};
-use actix_web::{HttpRequest, get, http::StatusCode, post};
+use actix_web::{HttpRequest, http::StatusCode};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
 crate::vocabulary! {
@@ -223,23 +222,7 @@ fn above_inherent(risk: &Record<Risk>, stage: Stage) -> Result<()> {
     Err(Problem::invalid_one("/likelihood", code, detail))
 }
 
-/// Assess a risk
-///
-/// Scores it under the methodology in force for its scopes. The level is computed, and sets the day
-/// of the next review; the risk's version grows by one. A current score is never above the inherent
-/// one.
-#[utoipa::path(operation_id = "createRiskAssessment", tag = "risks", security(("bearer" = [])),
-    request_body = AssessmentInput,
-    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64),
-        crate::http::document::MayMatch),
-    responses((status = 201, description = "The assessment.", body = Assessment), Rejections))]
-#[post("/v1/risks/{id}/assessments")]
-pub async fn assess(
-    guard: Guard<Assess<Risk>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
+async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
     let (selector, known, said) = (
         at.of(&Risk::KIND)?,
@@ -297,19 +280,20 @@ pub async fn assess(
         .await
 }
 
-/// List the assessments of a risk
-///
-/// Newest first: how the risk was scored over time, by whom and why.
-#[utoipa::path(operation_id = "listRiskAssessments", tag = "risks", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64),
-        crate::http::document::Past,
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
-            maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of \
-                the page before.", max_length = 2000)),
-    responses((status = 200, description = "The assessments.", body = Assessments),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/risks/{id}/assessments")]
-pub async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest) -> Result<Answer> {
+/// What can be asked of `listRiskAssessments`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RiskAssessmentsQuery {
+    /// How many at most.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<i32>,
+    /// `next_cursor` of the page before.
+    #[param(max_length = 2000)]
+    cursor: Option<String>,
+}
+
+async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (
         Then::read(&request, &["limit", "cursor"])?,
         at.of(&Risk::KIND)?,
@@ -377,4 +361,30 @@ fn made(risk_id: Id, entry: Entry) -> Result<Assessment> {
         version: entry.record_version,
         seq: entry.seq,
     })
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.post("/v1/risks/{id}/assessments", assess)
+        .id("createRiskAssessment")
+        .says(
+            "Assess a risk",
+            "Scores it under the methodology in force for its scopes. The \
+            level is computed, and sets the day of the next review; the risk's version grows by \
+            one. A current score is never above the inherent one.",
+        )
+        .shared("IfMatchMaybe")
+        .retried()
+        .body::<AssessmentInput>()
+        .makes::<Assessment>("The assessment.");
+    api.get("/v1/risks/{id}/assessments", assessments)
+        .id("listRiskAssessments")
+        .says(
+            "List the assessments of a risk",
+            "Newest first: how the risk was scored over time, \
+            by whom and why.",
+        )
+        .past()
+        .query::<RiskAssessmentsQuery>()
+        .answers::<Assessments>("The assessments.");
 }

@@ -3,7 +3,6 @@
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{risks as r, versions as v};
-use crate::http::describe::Refusals;
 use crate::http::format::wants;
 use crate::http::{Answer, Guard, Read, Then};
 use crate::records::{Reader, Record, Resource, Selector, reader::Ref};
@@ -12,11 +11,11 @@ use crate::registers::methodology::{Level, RiskMethodology, Step};
 use crate::registers::risk::Risk;
 use crate::registers::risk::drawing::drawn;
 use crate::registers::scope::Scope;
-use actix_web::{HttpRequest, get};
+use actix_web::HttpRequest;
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Risks that a cell names.
 const NAMED: usize = 1000;
@@ -125,30 +124,25 @@ pub struct RiskMatrix {
     pub refs: Option<BTreeMap<Id, Ref>>,
 }
 
-/// Get the risk matrix
-///
-/// Open risks by likelihood and impact, on the scales of the methodology in force: with `scope_id`
-/// the scope's own where it has one, else the organization's. Levels, colours and labels are there,
-/// so that one request draws it; `include=refs` adds the risks' names. `format=svg` (or `Accept:
-/// image/svg+xml`) draws it.
-#[utoipa::path(operation_id = "getRiskMatrix", tag = "risk-matrix", security(("bearer" = [])),
-    params(("stage" = Option<MatrixStage>, Query, description = "Which scores; the current ones \
-        when absent."), ("scope_id" = Option<String>, Query, description = "Only risks of this \
-            scope: id or code.", max_length = 64,
-                pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"),
-        ("format" = inline(Option<crate::http::document::DrawingFormat>), Query,
-            description = "`json` or `svg`."), ("include" = Option<String>, Query,
-                description = "`refs`: what the ids in the cells are.", pattern = "^refs$",
-                    max_length = 4), ("as_of" = Option<String>, Query, description = "As it stood \
-                        then.", max_length = 64,
-                            pattern = "^(seq:[0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt \
-                                ].{1,40})?)$")),
-    responses((status = 200, description = "The matrix.",
-        content((RiskMatrix = "application/json"),
-            (crate::http::document::Svg = "image/svg+xml"))), crate::http::describe::Unchanged,
-                Refusals, crate::http::describe::NoFormat))]
-#[get("/v1/risk-matrix")]
-pub async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
+/// What can be asked of `getRiskMatrix`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RiskMatrixQuery {
+    /// Which scores; the current ones when absent.
+    stage: Option<MatrixStage>,
+    /// Only risks of this scope: id or code.
+    #[param(
+        max_length = 64,
+        pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"
+    )]
+    scope_id: Option<String>,
+    /// `refs`: what the ids in the cells are.
+    #[param(pattern = "^refs$", max_length = 4)]
+    include: Option<String>,
+}
+
+async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["stage", "scope_id", "format", "include"])?;
     let svg = wants(&request, &then, "svg", "image/svg+xml")?;
     let stage = then
@@ -362,6 +356,24 @@ fn arranged(scores: &[Scored], method: &RiskMethodology) -> (Vec<MatrixCell>, i6
         }
     };
     (pairs.map(cell).collect(), outside, not_assessed)
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.get("/v1/risk-matrix", get_matrix)
+        .id("getRiskMatrix")
+        .says(
+            "Get the risk matrix",
+            "Open risks by likelihood and impact, on the scales of the \
+            methodology in force: with `scope_id` the scope's own where it has one, else the \
+            organization's. Levels, colours and labels are there, so that one request draws it; \
+            `include=refs` adds the risks' names. `format=svg` (or `Accept: image/svg+xml`) draws \
+            it.",
+        )
+        .as_of()
+        .query::<RiskMatrixQuery>()
+        .answers::<RiskMatrix>("The matrix.")
+        .or_svg();
 }
 
 #[cfg(test)]

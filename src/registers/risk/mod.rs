@@ -13,7 +13,6 @@ use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
 use crate::db::Conn;
 use crate::db::acceptance::{Accepted, Treated};
 use crate::db::schema::{risks as r, versions as v};
-use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Because, Close, Guard, Input, Reopen, transit};
 use crate::records::ask::Moments;
@@ -24,7 +23,6 @@ use crate::records::{
 };
 use crate::registers::treatment::standing;
 use crate::registers::treatment::standing::Standing;
-use actix_web::post;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -435,22 +433,7 @@ impl Stored for Risk {
     }
 }
 
-/// Close a risk
-///
-/// It is dealt with. One above the acceptance criteria is closed only with an acceptance that
-/// holds, or after a completed treatment; one that was never assessed only with a comment that says
-/// why.
-#[utoipa::path(operation_id = "closeRisk", tag = "risks", security(("bearer" = [])),
-    request_body = Option<Comment>, responses(Changed<Risk>),
-    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64),
-        crate::http::document::Decided))]
-#[post("/v1/risks/{id}/close")]
-pub async fn close(
-    guard: Guard<Close<Risk>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
+async fn close(guard: Guard<Close<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
     let change = |tx: &mut Tx<'_, _>, record: &mut Record<Risk>, said: Comment| {
         let silent = said.comment.is_none_or(|text| text.trim().is_empty());
         if record.state.current.is_none() && silent {
@@ -474,20 +457,7 @@ pub async fn close(
     transit::transit(guard, (at, known, input), "close", transit::anyone, change).await
 }
 
-/// Reopen a risk
-///
-/// It is there again; the comment says why.
-#[utoipa::path(operation_id = "reopenRisk", tag = "risks", security(("bearer" = [])),
-    request_body = Because, responses(Changed<Risk>),
-    params(("id" = String, Path, description = "The risk: its id or its code.", max_length = 64),
-        crate::http::document::Conditional))]
-#[post("/v1/risks/{id}/reopen")]
-pub async fn reopen(
-    guard: Guard<Reopen<Risk>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
+async fn reopen(guard: Guard<Reopen<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
     transit::transit::<Risk, _, Because>(
         guard,
         (at, known, input),
@@ -500,13 +470,26 @@ pub async fn reopen(
 
 /// Mounts what is particular to risks.
 pub fn actions(api: &mut crate::http::Api<'_>) {
-    api.service(matrix::get_matrix);
-    api.service(trend::get_trend);
-    api.service(assessment::assess);
-    api.service(assessment::assessments);
-    api.service(rescore::rescore);
-    api.service(close);
-    api.service(reopen);
+    matrix::mount(api);
+    trend::mount(api);
+    assessment::mount(api);
+    rescore::mount(api);
+    api.post("/v1/risks/{id}/close", close)
+        .id("closeRisk")
+        .says(
+            "Close a risk",
+            "It is dealt with. One above the acceptance criteria is closed only \
+            with an acceptance that holds, or after a completed treatment; one that was never \
+            assessed only with a comment that says why.",
+        )
+        .decides::<Risk>()
+        .body::<Comment>()
+        .optional();
+    api.post("/v1/risks/{id}/reopen", reopen)
+        .id("reopenRisk")
+        .says("Reopen a risk", "It is there again; the comment says why.")
+        .changes::<Risk>()
+        .body::<Because>();
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use crate::core::problem::Body;
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
-use crate::http::describe::Rejections;
 use crate::http::{Answer, Guard, Input, Rescore, input};
 use crate::ledger;
 use crate::records::limit;
@@ -16,7 +15,7 @@ use crate::registers::methodology::{RiskMethodology, Step};
 use crate::registers::revision;
 use crate::registers::risk::assessment::{Stage, review_days, score};
 use crate::registers::risk::{Risk, RiskScore};
-use actix_web::{HttpRequest, ResponseError, post};
+use actix_web::{HttpRequest, ResponseError};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -230,18 +229,7 @@ fn outdated(reader: &mut Reader<'_>, stage: Stage) -> Result<Vec<Wanted>> {
     }
 }
 
-/// Score risks again
-///
-/// Carries their stored likelihood and impact over to the methodology in force for their scopes: to
-/// the step of the same label, or of the same place where the scale has as many steps. Each risk is
-/// an entry of its own, and an assessment; what cannot be carried over says why and is left as it
-/// is.
-#[utoipa::path(operation_id = "rescoreRisks", tag = "risks", security(("bearer" = [])),
-    request_body = RescoreInput, params(crate::http::document::Retried),
-    responses((status = 200, description = "What became of each.", body = RescoredRisks),
-        Rejections))]
-#[post("/v1/risks/rescore")]
-pub async fn rescore(
+async fn rescore(
     guard: Guard<Rescore<Risk>>,
     request: HttpRequest,
     input: Input,
@@ -366,6 +354,22 @@ fn one(
     record.common.review_due_on = [due, tx.review_in(days)].into_iter().flatten().min();
     let saved = tx.save(&stored, record, "assess")?;
     Ok((scored, Some(saved)))
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.post("/v1/risks/rescore", rescore)
+        .id("rescoreRisks")
+        .says(
+            "Score risks again",
+            "Carries their stored likelihood and impact over to the \
+            methodology in force for their scopes: to the step of the same label, or of the same \
+            place where the scale has as many steps. Each risk is an entry of its own, and an \
+            assessment; what cannot be carried over says why and is left as it is.",
+        )
+        .retried()
+        .body::<RescoreInput>()
+        .answers::<RescoredRisks>("What became of each.");
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! of its record.
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::schema::{risks as r, versions as v};
-use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Read, Then};
 use crate::insight::overview::{CountsByName, elsewhere};
 use crate::records::{Reader, Resource, sight};
@@ -11,12 +10,12 @@ use crate::registers::methodology::in_force::InForce;
 use crate::registers::risk::Risk;
 use crate::registers::risk::matrix::{MatrixStage, scope_asked};
 use crate::registers::scope::Scope;
-use actix_web::{HttpRequest, get};
+use actix_web::HttpRequest;
 use chrono::{Datelike, Days, Months, NaiveDate};
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Points of one trend.
 const MOST: usize = 400;
@@ -58,25 +57,25 @@ pub struct RiskTrend {
     pub points: Vec<TrendPoint>,
 }
 
-/// Get the trend of risks
-///
-/// Open risks by level at the end of each step between two days (the last year until today when
-/// absent), as they were scored then. The trend of one risk is the list of its assessments. With
-/// `scope_id`, risks that belong to the scope at the moment that is asked for.
-#[utoipa::path(operation_id = "getRiskTrend", tag = "risk-trend", security(("bearer" = [])),
-    params(("from" = Option<NaiveDate>, Query, description = "The first day; a year before the \
-        last when absent."), ("to" = Option<NaiveDate>, Query, description = "The last day; today \
-            when absent."),
-        ("step" = Option<TrendStep>, Query, description = "How far apart the points are; a month \
-            when absent. Up to 400 points."), ("stage" = Option<MatrixStage>, Query,
-                description = "Which scores; the current ones when absent."),
-        ("scope_id" = Option<String>, Query, description = "Only risks of this scope and of the \
-            whole organization: id or code.", max_length = 64), ("as_of" = Option<String>, Query,
-                description = "As it stood then.", max_length = 64)),
-    responses((status = 200, description = "The trend.", body = RiskTrend),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/risk-trend")]
-pub async fn get_trend(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
+/// What can be asked of `getRiskTrend`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RiskTrendQuery {
+    /// The first day; a year before the last when absent.
+    from: Option<NaiveDate>,
+    /// The last day; today when absent.
+    to: Option<NaiveDate>,
+    /// How far apart the points are; a month when absent. Up to 400 points.
+    step: Option<TrendStep>,
+    /// Which scores; the current ones when absent.
+    stage: Option<MatrixStage>,
+    /// Only risks of this scope and of the whole organization: id or code.
+    #[param(max_length = 64)]
+    scope_id: Option<String>,
+}
+
+async fn get_trend(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["from", "to", "step", "stage", "scope_id"])?;
     let (from, to): (Option<NaiveDate>, Option<NaiveDate>) =
         (then.parsed("from", "a date")?, then.parsed("to", "a date")?);
@@ -278,6 +277,22 @@ fn turns(reader: &mut Reader<'_>, stage: MatrixStage) -> Result<Vec<Turn>> {
         acceptable,
     };
     Ok(found.into_iter().map(turn).collect())
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.get("/v1/risk-trend", get_trend)
+        .id("getRiskTrend")
+        .says(
+            "Get the trend of risks",
+            "Open risks by level at the end of each step between two \
+            days (the last year until today when absent), as they were scored then. The trend of \
+            one risk is the list of its assessments. With `scope_id`, risks that belong to the \
+            scope at the moment that is asked for.",
+        )
+        .as_of()
+        .query::<RiskTrendQuery>()
+        .answers::<RiskTrend>("The trend.");
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use crate::core::{Id, Instant, Problem, Result, VersionKey, catalogue};
 use crate::db::Conn;
 use crate::db::dialect::at;
 use crate::db::schema::{applicability as a, ledger_entries as e, versions as v};
-use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then, handlers::Backwards};
 use crate::records::ask::Moments;
 use crate::records::history::HistoryPage;
@@ -19,12 +18,12 @@ use crate::records::{
 use crate::registers::scope::Scope;
 use crate::registers::soa::contradiction;
 use crate::registers::soa::contradiction::ControlRef;
-use actix_web::{HttpRequest, get, web::Path};
+use actix_web::{HttpRequest, web::Path};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
 crate::vocabulary! {
@@ -407,22 +406,17 @@ pub fn scope_of(reader: &mut Reader<'_>, selector: &Selector) -> Result<Id> {
         .map(|row| row.id)
 }
 
-/// List what applies to a scope
-///
-/// Every Annex A control (of other frameworks whatever is asked for by itself), in natural order;
-/// where nothing was decided, it applies.
-#[utoipa::path(operation_id = "listApplicability", tag = "applicability", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        ("framework" = Option<String>, Query, description = "The framework.", max_length = 64),
-            crate::http::document::Past),
-    responses((status = 200, description = "The decisions.", body = Decisions),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/scopes/{id}/applicability")]
-pub async fn list(
-    guard: Guard<Read<Applicability>>,
-    at: At,
-    request: HttpRequest,
-) -> Result<Answer> {
+/// What can be asked of `listApplicability`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ApplicabilityQuery {
+    /// The framework.
+    #[param(max_length = 64)]
+    framework: Option<String>,
+}
+
+async fn list(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &["framework"])?, at.of(&Scope::KIND)?);
     guard
         .view(then.as_of, move |reader| {
@@ -441,17 +435,7 @@ pub async fn list(
         .await
 }
 
-/// Get whether a requirement applies to a scope
-///
-/// Where nothing was decided: it applies, and `version` is 0.
-#[utoipa::path(operation_id = "getApplicability", tag = "applicability", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        ("requirement" = String, Path, description = "The requirement.", max_length = 120,
-            example = "iso-27001-2022:A.7.4"), crate::http::document::Past),
-    responses((status = 200, description = "The decision.", body = Decision),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/scopes/{id}/applicability/{requirement}")]
-pub async fn get(
+async fn get(
     guard: Guard<Read<Applicability>>,
     path: Path<(String, String)>,
     request: HttpRequest,
@@ -471,19 +455,7 @@ pub async fn get(
         .await
 }
 
-/// List the versions of a decision
-///
-/// Who decided what and why, newest first; empty where nothing was decided yet.
-#[utoipa::path(operation_id = "listApplicabilityHistory", tag = "applicability",
-    security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        ("requirement" = String, Path, description = "The requirement.", max_length = 120,
-            example = "iso-27001-2022:A.7.4"),
-        crate::http::document::Backwards, crate::http::document::Past),
-    responses((status = 200, description = "The versions.", body = HistoryPage),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/scopes/{id}/applicability/{requirement}/history")]
-pub async fn past(
+async fn past(
     guard: Guard<Read<Applicability>>,
     path: Path<(String, String)>,
     request: HttpRequest,
@@ -503,9 +475,38 @@ pub async fn past(
 
 /// Mounts what stands under scopes.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(list);
-    api.service(get);
-    api.service(past);
-    api.service(super::decide::put);
-    api.service(super::decide::batch);
+    api.get("/v1/scopes/{id}/applicability", list)
+        .id("listApplicability")
+        .says(
+            "List what applies to a scope",
+            "Every Annex A control (of other frameworks \
+            whatever is asked for by itself), in natural order; where nothing was decided, it \
+            applies.",
+        )
+        .tag("applicability")
+        .past()
+        .query::<ApplicabilityQuery>()
+        .answers::<Decisions>("The decisions.");
+    api.get("/v1/scopes/{id}/applicability/{requirement}", get)
+        .id("getApplicability")
+        .says(
+            "Get whether a requirement applies to a scope",
+            "Where nothing was decided: it \
+            applies, and `version` is 0.",
+        )
+        .tag("applicability")
+        .past()
+        .answers::<Decision>("The decision.");
+    api.get("/v1/scopes/{id}/applicability/{requirement}/history", past)
+        .id("listApplicabilityHistory")
+        .says(
+            "List the versions of a decision",
+            "Who decided what and why, newest first; empty \
+            where nothing was decided yet.",
+        )
+        .tag("applicability")
+        .past()
+        .history() /*CHECK*/
+        .answers::<HistoryPage>("The versions.");
+    super::decide::mount(api);
 }

@@ -1,6 +1,5 @@
 //! How applicability is decided (ISO/IEC 27001:2022 6.1.3 d): one requirement, or several at once.
 use crate::core::{Id, Invalid, Problem, Result};
-use crate::http::describe::{Preconditions, Rejections};
 use crate::http::{Answer, At, Change, Guard, Input, input};
 use crate::ledger::Recorded;
 use crate::records::{About, Known, Resource, Selector, Tx, about, read_part};
@@ -9,7 +8,7 @@ use crate::registers::scope::Scope;
 use crate::registers::soa::applicability::{
     Applicability, Decision, Decisions, Reason, decided, known, opposed, scope_of, shown,
 };
-use actix_web::{HttpRequest, post, put, web::Path};
+use actix_web::{HttpRequest, web::Path};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use utoipa::ToSchema;
@@ -96,19 +95,7 @@ impl About for ApplicabilityItem {
     }
 }
 
-/// Decide whether a requirement applies to a scope
-///
-/// Replaces the decision. The first one is made with `If-Match: "0"` or `*`.
-#[utoipa::path(operation_id = "putApplicability", tag = "applicability", security(("bearer" = [])),
-    request_body = ApplicabilityInput,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        ("requirement" = String, Path, description = "The requirement.", max_length = 120,
-            example = "iso-27001-2022:A.7.4"),
-        crate::http::document::Versioned),
-    responses((status = 200, description = "The decision.", body = Decision), Rejections,
-        Preconditions))]
-#[put("/v1/scopes/{id}/applicability/{requirement}")]
-pub async fn put(
+async fn put(
     guard: Guard<Change<Applicability>>,
     path: Path<(String, String)>,
     known_version: Known,
@@ -148,17 +135,7 @@ pub async fn put(
         .await
 }
 
-/// Decide for several requirements of a scope
-///
-/// All decisions are made, or none; each is one entry of the ledger.
-#[utoipa::path(operation_id = "batchApplicability", tag = "applicability",
-    security(("bearer" = [])), request_body = ApplicabilityBatch,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        crate::http::document::Retried),
-    responses((status = 200, description = "The decisions, in the same order.", body = Decisions),
-        Rejections))]
-#[post("/v1/scopes/{id}/applicability/batch")]
-pub async fn batch(
+async fn batch(
     guard: Guard<Change<Applicability>>,
     at: At,
     request: HttpRequest,
@@ -227,4 +204,30 @@ fn decide(
     Ok(tx
         .say(stored, &requirement, own, beside)?
         .map(|record| shown(&record, scope)))
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.put("/v1/scopes/{id}/applicability/{requirement}", put)
+        .id("putApplicability")
+        .says(
+            "Decide whether a requirement applies to a scope",
+            "Replaces the decision. The \
+            first one is made with `If-Match: \"0\"` or `*`.",
+        )
+        .tag("applicability")
+        .versioned("IfMatch")
+        .body::<ApplicabilityInput>()
+        .answers::<Decision>("The decision.");
+    api.post("/v1/scopes/{id}/applicability/batch", batch)
+        .id("batchApplicability")
+        .says(
+            "Decide for several requirements of a scope",
+            "All decisions are made, or none; \
+            each is one entry of the ledger.",
+        )
+        .tag("applicability")
+        .retried()
+        .body::<ApplicabilityBatch>()
+        .answers::<Decisions>("The decisions, in the same order.");
 }

@@ -4,7 +4,6 @@
 use crate::access::Caller;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Instant, Invalid, Problem, Result};
-use crate::http::describe::Refusals;
 use crate::http::format::{CSV, wants};
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::ledger::AsOf;
@@ -18,10 +17,10 @@ use crate::registers::soa::{
     ControlRef, ImplementationState, OwnControl, SoaEntry, SoaReason, SoaSummary,
     StatementOfApplicability, compute, versions,
 };
-use actix_web::{HttpRequest, get};
-use serde::Serialize;
+use actix_web::HttpRequest;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// A side of the comparison.
 #[derive(Debug, Clone, Copy)]
@@ -331,30 +330,23 @@ fn statement(
     ))
 }
 
-/// Compare two statements of applicability of a scope
-///
-/// Each side is the number of a frozen version, a date (or another moment as `as_of` takes it), or
-/// `live`; when nothing is asked, what changed since the version in force. What differs is told:
-/// whether a requirement applies and why, how far it is and whether it works, and the controls that
-/// were added or removed among those that the statements name. `format=csv` (or `Accept: text/csv`)
-/// is the same computation, a row for each requirement and control that differs.
-#[utoipa::path(operation_id = "getSoaDiff", tag = "statement-of-applicability",
-    security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        ("from" = Option<String>, Query, description = "The number of a version, a date, or \
-            `live`; the version in force when absent, and 404 without one.", max_length = 64,
-                example = "2026-03-31"),
-        ("to" = Option<String>, Query, description = "The same; `live` when absent.",
-            max_length = 64, example = "live"),
-        ("framework" = Option<String>, Query, description = "The framework; ISO/IEC 27001:2022 \
-            when absent.", max_length = 64),
-        ("format" = inline(Option<crate::http::document::TableFormat>), Query,
-            description = "`json` or `csv`."), crate::http::document::Past),
-    responses((status = 200, description = "The difference.",
-        content((SoaDiff = "application/json"), (crate::http::document::Csv = "text/csv"))),
-            crate::http::describe::Unchanged, Refusals, crate::http::describe::NoFormat))]
-#[get("/v1/scopes/{id}/soa-diff")]
-pub async fn get_diff(
+/// What can be asked of `getSoaDiff`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct SoaDiffQuery {
+    /// The number of a version, a date, or `live`; the version in force when absent, and 404 without one.
+    #[param(max_length = 64, example = "2026-03-31")]
+    from: Option<String>,
+    /// The same; `live` when absent.
+    #[param(max_length = 64, example = "live")]
+    to: Option<String>,
+    /// The framework; ISO/IEC 27001:2022 when absent.
+    #[param(max_length = 64)]
+    framework: Option<String>,
+}
+
+async fn get_diff(
     guard: Guard<Read<Applicability>>,
     at: At,
     request: HttpRequest,
@@ -408,4 +400,25 @@ pub async fn get_diff(
             },
         )
         .await
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.get("/v1/scopes/{id}/soa-diff", get_diff)
+        .id("getSoaDiff")
+        .says(
+            "Compare two statements of applicability of a scope",
+            "Each side is the number of a \
+            frozen version, a date (or another moment as `as_of` takes it), or `live`; when \
+            nothing is asked, what changed since the version in force. What differs is told: \
+            whether a requirement applies and why, how far it is and whether it works, and the \
+            controls that were added or removed among those that the statements name. \
+            `format=csv` (or `Accept: text/csv`) is the same computation, a row for each \
+            requirement and control that differs.",
+        )
+        .tag("statement-of-applicability")
+        .past()
+        .query::<SoaDiffQuery>()
+        .answers::<SoaDiff>("The difference.")
+        .or_csv();
 }

@@ -21,7 +21,6 @@ pub use compute::compute;
 
 use crate::access::Actor;
 use crate::core::{Id, Instant, Result};
-use crate::http::describe::Refusals;
 use crate::http::format::{CSV, wants};
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::Resource;
@@ -30,9 +29,9 @@ use crate::registers::framework::asked;
 use crate::registers::scope::Scope;
 use crate::registers::soa::applicability::{Applicability, Reason};
 use crate::registers::soa::csv::as_csv;
-use actix_web::{HttpRequest, get};
+use actix_web::HttpRequest;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 crate::vocabulary! {
     /// How far a requirement is met by the controls for it.
@@ -203,23 +202,17 @@ impl StatementOfApplicability {
     }
 }
 
-/// Get the statement of applicability of a scope
-///
-/// Live, or as of a moment. `format=csv` (or `Accept: text/csv`) is the same computation, a row for
-/// each entry and for each control outside the framework.
-#[utoipa::path(operation_id = "getStatementOfApplicability", tag = "statement-of-applicability",
-    security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        ("framework" = Option<String>, Query, description = "The framework; ISO/IEC 27001:2022 \
-            when absent.", max_length = 64),
-        ("format" = inline(Option<crate::http::document::TableFormat>), Query,
-            description = "`json` or `csv`."), crate::http::document::Past),
-    responses((status = 200, description = "The statement.",
-        content((StatementOfApplicability = "application/json"),
-            (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged,
-                Refusals, crate::http::describe::NoFormat))]
-#[get("/v1/scopes/{id}/statement-of-applicability")]
-pub async fn get_statement(
+/// What can be asked of `getStatementOfApplicability`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct StatementOfApplicabilityQuery {
+    /// The framework; ISO/IEC 27001:2022 when absent.
+    #[param(max_length = 64)]
+    framework: Option<String>,
+}
+
+async fn get_statement(
     guard: Guard<Read<Applicability>>,
     at: At,
     request: HttpRequest,
@@ -246,7 +239,19 @@ pub async fn get_statement(
 
 /// Mounts the statement, its versions and their difference.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(get_statement);
-    api.service(diff::get_diff);
+    api.get("/v1/scopes/{id}/statement-of-applicability", get_statement)
+        .id("getStatementOfApplicability")
+        .says(
+            "Get the statement of applicability of a scope",
+            "Live, or as of a moment. \
+            `format=csv` (or `Accept: text/csv`) is the same computation, a row for each entry \
+            and for each control outside the framework.",
+        )
+        .tag("statement-of-applicability")
+        .past()
+        .query::<StatementOfApplicabilityQuery>()
+        .answers::<StatementOfApplicability>("The statement.")
+        .or_csv();
+    diff::mount(api);
     versions::mount(api);
 }

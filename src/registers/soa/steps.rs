@@ -1,7 +1,6 @@
 //! How a statement is frozen and decided on (ISO/IEC 27001:2022 6.1.3 d, 7.5.3): it has to be
 //! ready, or say for ever what it lacks; another person than who froze it approves it.
 use crate::core::{Code, Id, Invalid, Problem, Result, catalogue, json, packed};
-use crate::http::describe::{Preconditions, Rejections};
 use crate::http::handlers::Comment;
 use crate::http::transit::Said;
 use crate::http::{Answer, Approve, At, Guard, Input, Permission, Return, Submit, Withdraw, input};
@@ -14,8 +13,8 @@ use crate::registers::soa::version as soa_version;
 use crate::registers::soa::version::{Frozen, SoaVersion};
 use crate::registers::soa::versions::{SoaVersionShown, numbered, place};
 use crate::registers::soa::{Lack, SoaEntry, SoaIncomplete, StatementOfApplicability, compute};
+use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, post};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -41,21 +40,7 @@ pub struct SoaFreeze {
     pub allow_incomplete: bool,
 }
 
-/// Freeze the statement of applicability of a scope
-///
-/// The present statement becomes the next version, and waits for the approval of another person. It
-/// never changes. Every requirement has to be decided, included ones need a reason, and no
-/// implemented control or risk may speak against an excluded one: otherwise 409 `not_ready`, which
-/// names them. `allow_incomplete` with a comment freezes it all the same; the version shows that
-/// for ever. `If-Match` may name the version of the scope that was read.
-#[utoipa::path(operation_id = "createSoaVersion", tag = "soa-versions", security(("bearer" = [])),
-    request_body = Option<SoaFreeze>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        crate::http::document::MayMatch),
-    responses((status = 201, description = "The version.", body = SoaVersionShown), Rejections,
-        Preconditions))]
-#[post("/v1/scopes/{id}/soa-versions")]
-pub async fn freeze(
+async fn freeze(
     guard: Guard<Submit<SoaVersion>>,
     at: At,
     known: Known,
@@ -254,19 +239,7 @@ async fn step<P: Permission + Covers<SoaVersion>>(
         .await
 }
 
-/// Approve a frozen statement of applicability
-///
-/// Puts it in force. Whoever froze it cannot approve it: persons are compared, not credentials. Of
-/// a version that was frozen incomplete, `incomplete` says what is approved without.
-#[utoipa::path(operation_id = "approveSoaVersion", tag = "soa-versions", security(("bearer" = [])),
-    request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        ("n" = i32, Path, description = "The version.", minimum = 1),
-            crate::http::document::Decided),
-    responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections,
-        Preconditions))]
-#[post("/v1/scopes/{id}/soa-versions/{n}/approve")]
-pub async fn approve(
+async fn approve(
     guard: Guard<Approve<SoaVersion>>,
     at: At,
     known: Known,
@@ -287,18 +260,7 @@ pub async fn approve(
     step(guard, (at, known, input), "approve", another, approved).await
 }
 
-/// Return a frozen statement of applicability
-///
-/// It is not approved, and the comment says why; a better one is frozen anew.
-#[utoipa::path(operation_id = "returnSoaVersion", tag = "soa-versions", security(("bearer" = [])),
-    request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        ("n" = i32, Path, description = "The version.", minimum = 1),
-            crate::http::document::Conditional),
-    responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections,
-        Preconditions))]
-#[post("/v1/scopes/{id}/soa-versions/{n}/return")]
-pub async fn return_version(
+async fn return_version(
     guard: Guard<Return<SoaVersion>>,
     at: At,
     known: Known,
@@ -314,18 +276,7 @@ pub async fn return_version(
     .await
 }
 
-/// Withdraw a frozen statement of applicability
-///
-/// Takes it back before it was approved; the comment says why.
-#[utoipa::path(operation_id = "withdrawSoaVersion", tag = "soa-versions",
-    security(("bearer" = [])), request_body = Option<Comment>,
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        ("n" = i32, Path, description = "The version.", minimum = 1),
-            crate::http::document::Conditional),
-    responses((status = 200, description = "The version.", body = SoaVersionShown), Rejections,
-        Preconditions))]
-#[post("/v1/scopes/{id}/soa-versions/{n}/withdraw")]
-pub async fn withdraw(
+async fn withdraw(
     guard: Guard<Withdraw<SoaVersion>>,
     at: At,
     known: Known,
@@ -339,4 +290,62 @@ pub async fn withdraw(
         |_, _| (),
     )
     .await
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.post("/v1/scopes/{id}/soa-versions", freeze)
+        .id("createSoaVersion")
+        .says(
+            "Freeze the statement of applicability of a scope",
+            "The present statement becomes \
+            the next version, and waits for the approval of another person. It never changes. \
+            Every requirement has to be decided, included ones need a reason, and no implemented \
+            control or risk may speak against an excluded one: otherwise 409 `not_ready`, which \
+            names them. `allow_incomplete` with a comment freezes it all the same; the version \
+            shows that for ever. `If-Match` may name the version of the scope that was read.",
+        )
+        .tag("soa-versions")
+        .shared("IfMatchMaybe")
+        .retried()
+        .body::<SoaFreeze>()
+        .optional()
+        .makes::<SoaVersionShown>("The version.");
+    api.post("/v1/scopes/{id}/soa-versions/{n}/approve", approve)
+        .id("approveSoaVersion")
+        .says(
+            "Approve a frozen statement of applicability",
+            "Puts it in force. Whoever froze it cannot approve it: persons are compared, not \
+                credentials. Of a version that was frozen incomplete, `incomplete` says what is \
+                approved without.",
+        )
+        .tag("soa-versions")
+        .versioned("DecidedOn")
+        .body::<Comment>()
+        .optional()
+        .answers::<SoaVersionShown>("The version.");
+    api.post("/v1/scopes/{id}/soa-versions/{n}/return", return_version)
+        .id("returnSoaVersion")
+        .says(
+            "Return a frozen statement of applicability",
+            "It is not approved, and the comment \
+            says why; a better one is frozen anew.",
+        )
+        .tag("soa-versions")
+        .versioned("IfMatch")
+        .body::<Comment>()
+        .optional()
+        .answers::<SoaVersionShown>("The version.");
+    api.post("/v1/scopes/{id}/soa-versions/{n}/withdraw", withdraw)
+        .id("withdrawSoaVersion")
+        .says(
+            "Withdraw a frozen statement of applicability",
+            "Takes it back before it was \
+            approved; the comment says why.",
+        )
+        .tag("soa-versions")
+        .versioned("IfMatch")
+        .body::<Comment>()
+        .optional()
+        .answers::<SoaVersionShown>("The version.");
 }

@@ -6,7 +6,6 @@ use crate::access::Actor;
 use crate::core::{Id, Instant, Problem, Result};
 use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
-use crate::http::describe::Refusals;
 use crate::http::format::{CSV, wants};
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::{Reader, Record, Resource, Selector, record::etag};
@@ -17,7 +16,7 @@ use crate::registers::soa::statements;
 use crate::registers::soa::version as soa_version;
 use crate::registers::soa::version::{Numbered, SoaVersion};
 use crate::registers::soa::{SoaIncomplete, SoaSummary, StatementOfApplicability, steps};
-use actix_web::{HttpRequest, get};
+use actix_web::HttpRequest;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -261,16 +260,7 @@ pub(crate) fn place(at: &At, request: &HttpRequest) -> Result<(Selector, i32)> {
     Ok((at.of(&Scope::KIND)?, number))
 }
 
-/// List the frozen statements of a scope
-///
-/// Newest first, without the statements themselves.
-#[utoipa::path(operation_id = "listSoaVersions", tag = "soa-versions", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        crate::http::document::Past),
-    responses((status = 200, description = "The versions.", body = SoaVersions),
-        crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/scopes/{id}/soa-versions")]
-pub async fn list(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -> Result<Answer> {
+async fn list(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, selector) = (Then::read(&request, &[])?, at.of(&Scope::KIND)?);
     guard
         .view(then.as_of, move |reader| {
@@ -297,21 +287,7 @@ pub async fn list(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) 
         .await
 }
 
-/// Get a frozen statement of applicability
-///
-/// Word for word as it was frozen. `format=csv` (or `Accept: text/csv`) is the table of the
-/// statement.
-#[utoipa::path(operation_id = "getSoaVersion", tag = "soa-versions", security(("bearer" = [])),
-    params(("id" = String, Path, description = "The scope: its id or its code.", max_length = 64),
-        ("n" = i32, Path, description = "The version.", minimum = 1),
-        ("format" = inline(Option<crate::http::document::TableFormat>), Query,
-            description = "`json` or `csv`."), crate::http::document::Past),
-    responses((status = 200, description = "The version.",
-        content((SoaVersionShown = "application/json"),
-            (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged,
-                Refusals, crate::http::describe::NoFormat))]
-#[get("/v1/scopes/{id}/soa-versions/{n}")]
-pub async fn get(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -> Result<Answer> {
+async fn get(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -> Result<Answer> {
     let (then, (selector, number)) = (Then::read(&request, &["format"])?, place(&at, &request)?);
     let csv = wants(&request, &then, "csv", "text/csv")?;
     guard
@@ -340,10 +316,26 @@ pub async fn get(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -
 
 /// Mounts what stands under scopes.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(list);
-    api.service(get);
-    api.service(steps::freeze);
-    api.service(steps::approve);
-    api.service(steps::return_version);
-    api.service(steps::withdraw);
+    api.get("/v1/scopes/{id}/soa-versions", list)
+        .id("listSoaVersions")
+        .says(
+            "List the frozen statements of a scope",
+            "Newest first, without the statements \
+            themselves.",
+        )
+        .tag("soa-versions")
+        .past()
+        .answers::<SoaVersions>("The versions.");
+    api.get("/v1/scopes/{id}/soa-versions/{n}", get)
+        .id("getSoaVersion")
+        .says(
+            "Get a frozen statement of applicability",
+            "Word for word as it was frozen. \
+            `format=csv` (or `Accept: text/csv`) is the table of the statement.",
+        )
+        .tag("soa-versions")
+        .past()
+        .answers::<SoaVersionShown>("The version.")
+        .or_csv();
+    steps::mount(api);
 }

@@ -2,13 +2,12 @@
 //! everyone and for all time.
 use crate::core::catalogue::{TACTICS, TECHNIQUES, Technique};
 use crate::core::{Problem, Result, text::folded};
-use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Read, Then};
 use crate::registers::framework::catalogue_list::{Walk, any, link};
 use crate::registers::threat::Threat;
-use actix_web::{HttpRequest, get};
-use serde::Serialize;
-use utoipa::ToSchema;
+use actix_web::HttpRequest;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// A tactic of MITRE ATT&CK.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,23 +62,26 @@ fn shown(technique: &'static Technique) -> AttackTechnique {
     }
 }
 
-/// List the techniques of MITRE ATT&CK
-///
-/// By their ids; they stand beside the elementary threats, and threats refer to them.
-#[utoipa::path(operation_id = "listAttackTechniques", tag = "threats", security(("bearer" = [])),
-    params(("q" = Option<String>, Query, description = "Words that begin like this, in id and \
-        name; all of them.", max_length = 200),
-        ("tactic" = Option<String>, Query, description = "Only of this tactic: its id or its \
-            name. Repeated: any of them.", max_length = 200, example = "TA0001"),
-        ("limit" = Option<i32>, Query, description = "How many at most.", minimum = 1,
-            maximum = 200), ("cursor" = Option<String>, Query, description = "`next_cursor` of \
-                the page before.", max_length = 2000),
-        crate::http::document::Past),
-    responses((status = 200, description = "The techniques.", body = AttackTechniquePage,
-        headers(("Link" = String, description = "The next page, `rel=\"next\"` (RFC 8288)."))),
-            crate::http::describe::Unchanged, Refusals))]
-#[get("/v1/attack-techniques")]
-pub async fn list(guard: Guard<Read<Threat>>, request: HttpRequest) -> Result<Answer> {
+/// What can be asked of `listAttackTechniques`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AttackTechniquesQuery {
+    /// Words that begin like this, in id and name; all of them.
+    #[param(max_length = 200)]
+    q: Option<String>,
+    /// Only of this tactic: its id or its name. Repeated: any of them.
+    #[param(max_length = 200, example = "TA0001")]
+    tactic: Option<String>,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<i32>,
+    /// `next_cursor` of the page before.
+    #[param(max_length = 2000)]
+    cursor: Option<String>,
+}
+
+async fn list(guard: Guard<Read<Threat>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["q", "tactic", "limit", "cursor"])?;
     let walk = Walk::read(&then)?;
     let words = folded(then.get("q").unwrap_or_default());
@@ -125,5 +127,13 @@ pub async fn list(guard: Guard<Read<Threat>>, request: HttpRequest) -> Result<An
 
 /// Mounts the techniques.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.service(list);
+    api.get("/v1/attack-techniques", list)
+        .id("listAttackTechniques")
+        .says("List the techniques of MITRE ATT&CK", "By their ids; they stand beside the \
+            elementary threats, and threats refer to them.")
+        .tag("threats")
+        .past()
+        .query::<AttackTechniquesQuery>()
+        .answers::<AttackTechniquePage>("The techniques.")
+        /* TODO HDR (status = 200, description = "The techniques.", body = AttackTechniquePage,         headers(("Link" = String, description = "The next page, `rel=\"next\"` (RFC 8288)."))) */;
 }

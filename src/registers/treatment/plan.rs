@@ -4,7 +4,6 @@
 use crate::core::{Id, Instant, Problem, Result};
 use crate::db::dialect::body_of;
 use crate::db::schema::{risks as r, versions as v};
-use crate::http::describe::Refusals;
 use crate::http::format::{table, texts, wants};
 use crate::http::{Answer, Guard, Read, Then};
 use crate::records::{Condition, Reader, Record, Resource, reader::Ref};
@@ -19,13 +18,13 @@ use crate::registers::treatment::standing;
 use crate::registers::treatment::{
     Capacity, ExpectedRisk, LapseReason, RiskTreatment, Signature, TreatmentOption,
 };
-use actix_web::{HttpRequest, get};
+use actix_web::HttpRequest;
 use chrono::NaiveDate;
 use diesel::dsl::exists;
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Someone who answers for something.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -156,24 +155,17 @@ pub struct RiskTreatmentPlan {
     pub summary: TreatmentPlanSummary,
 }
 
-/// Get the risk treatment plan
-///
-/// Open risks above the acceptance criteria, or with a treatment that is in review, approved or in
-/// progress. `format=csv` (or `Accept: text/csv`) is the same computation, a row for each risk and
-/// treatment.
-#[utoipa::path(operation_id = "getRiskTreatmentPlan", tag = "risk-treatment-plan",
-    security(("bearer" = [])),
-    params(("scope_id" = Option<String>, Query, description = "Only risks of this scope and of \
-        the whole organization: id or code.", max_length = 64),
-        ("format" = inline(Option<crate::http::document::TableFormat>), Query,
-            description = "`json` or `csv`."), ("as_of" = Option<String>, Query,
-                description = "As it stood then.", max_length = 64)),
-    responses((status = 200, description = "The plan.",
-        content((RiskTreatmentPlan = "application/json"),
-            (crate::http::document::Csv = "text/csv"))), crate::http::describe::Unchanged,
-                Refusals, crate::http::describe::NoFormat))]
-#[get("/v1/risk-treatment-plan")]
-pub async fn get_plan(guard: Guard<Read<RiskTreatment>>, request: HttpRequest) -> Result<Answer> {
+/// What can be asked of `getRiskTreatmentPlan`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RiskTreatmentPlanQuery {
+    /// Only risks of this scope and of the whole organization: id or code.
+    #[param(max_length = 64)]
+    scope_id: Option<String>,
+}
+
+async fn get_plan(guard: Guard<Read<RiskTreatment>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["scope_id", "format"])?;
     let (csv, scope) = (
         wants(&request, &then, "csv", "text/csv")?,
@@ -541,4 +533,20 @@ fn of_treatment(one: Option<&PlannedTreatment>) -> Vec<String> {
         .map(|(on, reason)| format!("{on} {}", <&str>::from(reason)));
     row.extend([text(one.expires_on), text(lapse)]);
     row
+}
+
+/// Mounts them.
+pub fn mount(api: &mut crate::http::Api<'_>) {
+    api.get("/v1/risk-treatment-plan", get_plan)
+        .id("getRiskTreatmentPlan")
+        .says(
+            "Get the risk treatment plan",
+            "Open risks above the acceptance criteria, or with a \
+            treatment that is in review, approved or in progress. `format=csv` (or `Accept: \
+            text/csv`) is the same computation, a row for each risk and treatment.",
+        )
+        .as_of()
+        .query::<RiskTreatmentPlanQuery>()
+        .answers::<RiskTreatmentPlan>("The plan.")
+        .or_csv();
 }

@@ -1,7 +1,6 @@
 //! The steps of a treatment's life, as clients take them. The last signature writes two records in
 //! one transaction: the treatment, and on its risk what is left of it.
 use crate::core::{Code, Problem, Result};
-use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
 use crate::http::{
     Answer, At, Cancel, Complete, Guard, Input, Permission, Return, Revoke, Start, Submit, input,
@@ -12,7 +11,6 @@ use crate::registers::methodology::in_force;
 use crate::registers::risk::{Risk, RiskScore};
 use crate::registers::treatment::rules;
 use crate::registers::treatment::{RiskTreatment, Signature, TreatmentBasis};
-use actix_web::post;
 
 /// The permission to sign: it writes the treatment, and the residual score of its risk.
 pub struct Sign;
@@ -99,19 +97,7 @@ async fn decided<P: Permission + Covers<RiskTreatment>>(
         .await
 }
 
-/// Put a risk treatment before those who sign
-///
-/// The risk has an owner and a current score under the methodology in force. A mitigation has an
-/// owner and a due day, and what is expected is not above the current score (409 `not_ready` names
-/// all that is missing). `basis` says what is signed, and by whom. Whoever submits signs nothing of
-/// it: where the level needs authority, three persons take part, the one who submits, the owner,
-/// and one with authority.
-#[utoipa::path(operation_id = "submitRiskTreatment", tag = "risk-treatments",
-    security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/risk-treatments/{id}/submit")]
-pub async fn submit(
+async fn submit(
     guard: Guard<Submit<RiskTreatment>>,
     at: At,
     known: Known,
@@ -134,18 +120,7 @@ pub async fn submit(
     .await
 }
 
-/// Sign a risk treatment
-///
-/// As the owner of the risk, or with authority for its level, where `basis.authority` asks for it:
-/// two different persons, and neither is one who wrote or submitted it, whatever their keys. The
-/// last signature makes an acceptance `accepted`, any other treatment `approved`, and writes the
-/// residual score of the risk.
-#[utoipa::path(operation_id = "signRiskTreatment", tag = "risk-treatments",
-    security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.",
-        max_length = 64), crate::http::document::Decided))]
-#[post("/v1/risk-treatments/{id}/sign")]
-pub async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Result<Answer> {
+async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
     let (selector, known, said) = (
         at.of(&RiskTreatment::KIND)?,
@@ -232,15 +207,7 @@ pub async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Res
         .await
 }
 
-/// Return a risk treatment
-///
-/// Sends it back to draft, with the reason; its signatures are gone.
-#[utoipa::path(operation_id = "returnRiskTreatment", tag = "risk-treatments",
-    security(("bearer" = [])), request_body = Comment, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/risk-treatments/{id}/return")]
-pub async fn return_treatment(
+async fn return_treatment(
     guard: Guard<Return<RiskTreatment>>,
     at: At,
     known: Known,
@@ -253,15 +220,7 @@ pub async fn return_treatment(
     decided(guard, (at, known, input), "return", back).await
 }
 
-/// Start a risk treatment
-///
-/// The work has begun.
-#[utoipa::path(operation_id = "startRiskTreatment", tag = "risk-treatments",
-    security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/risk-treatments/{id}/start")]
-pub async fn start(
+async fn start(
     guard: Guard<Start<RiskTreatment>>,
     at: At,
     known: Known,
@@ -274,16 +233,7 @@ pub async fn start(
     transit::transit(guard, (at, known, input), "start", transit::anyone, begun).await
 }
 
-/// Complete a risk treatment
-///
-/// A mitigation is completed when the current level of its risk was assessed again since it began
-/// (409 otherwise).
-#[utoipa::path(operation_id = "completeRiskTreatment", tag = "risk-treatments",
-    security(("bearer" = [])), request_body = Option<Comment>, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/risk-treatments/{id}/complete")]
-pub async fn complete(
+async fn complete(
     guard: Guard<Complete<RiskTreatment>>,
     at: At,
     known: Known,
@@ -298,15 +248,7 @@ pub async fn complete(
     transit::transit(guard, (at, known, input), "complete", transit::anyone, done).await
 }
 
-/// Cancel a risk treatment
-///
-/// It will not be done; the comment says why. An acceptance that is in force is revoked instead.
-#[utoipa::path(operation_id = "cancelRiskTreatment", tag = "risk-treatments",
-    security(("bearer" = [])), request_body = Comment, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/risk-treatments/{id}/cancel")]
-pub async fn cancel(
+async fn cancel(
     guard: Guard<Cancel<RiskTreatment>>,
     at: At,
     known: Known,
@@ -322,15 +264,7 @@ pub async fn cancel(
     .await
 }
 
-/// Revoke the acceptance of a risk
-///
-/// It holds no more from now on; the comment says why.
-#[utoipa::path(operation_id = "revokeRiskTreatment", tag = "risk-treatments",
-    security(("bearer" = [])), request_body = Comment, responses(Changed<RiskTreatment>),
-    params(("id" = String, Path, description = "The treatment: its id or its code.",
-        max_length = 64), crate::http::document::Conditional))]
-#[post("/v1/risk-treatments/{id}/revoke")]
-pub async fn revoke(
+async fn revoke(
     guard: Guard<Revoke<RiskTreatment>>,
     at: At,
     known: Known,
@@ -346,12 +280,75 @@ pub async fn revoke(
 
 /// Mounts the steps.
 pub fn actions(api: &mut crate::http::Api<'_>) {
-    api.service(super::plan::get_plan);
-    api.service(submit);
-    api.service(sign);
-    api.service(return_treatment);
-    api.service(start);
-    api.service(complete);
-    api.service(cancel);
-    api.service(revoke);
+    super::plan::mount(api);
+    api.post("/v1/risk-treatments/{id}/submit", submit)
+        .id("submitRiskTreatment")
+        .says(
+            "Put a risk treatment before those who sign",
+            "The risk has an owner and a current \
+            score under the methodology in force. A mitigation has an owner and a due day, and \
+            what is expected is not above the current score (409 `not_ready` names all that is \
+            missing). `basis` says what is signed, and by whom. Whoever submits signs nothing of \
+            it: where the level needs authority, three persons take part, the one who submits, \
+            the owner, and one with authority.",
+        )
+        .changes::<RiskTreatment>()
+        .body::<Comment>()
+        .optional();
+    api.post("/v1/risk-treatments/{id}/sign", sign)
+        .id("signRiskTreatment")
+        .says(
+            "Sign a risk treatment",
+            "As the owner of the risk, or with authority for its \
+            level, where `basis.authority` asks for it: two different persons, and neither is one \
+            who wrote or submitted it, whatever their keys. The last signature makes an \
+            acceptance `accepted`, any other treatment `approved`, and writes the residual score \
+            of the risk.",
+        )
+        .decides::<RiskTreatment>()
+        .body::<Comment>()
+        .optional();
+    api.post("/v1/risk-treatments/{id}/return", return_treatment)
+        .id("returnRiskTreatment")
+        .says(
+            "Return a risk treatment",
+            "Sends it back to draft, with the reason; its signatures \
+            are gone.",
+        )
+        .changes::<RiskTreatment>()
+        .body::<Comment>();
+    api.post("/v1/risk-treatments/{id}/start", start)
+        .id("startRiskTreatment")
+        .says("Start a risk treatment", "The work has begun.")
+        .changes::<RiskTreatment>()
+        .body::<Comment>()
+        .optional();
+    api.post("/v1/risk-treatments/{id}/complete", complete)
+        .id("completeRiskTreatment")
+        .says(
+            "Complete a risk treatment",
+            "A mitigation is completed when the current level of \
+            its risk was assessed again since it began (409 otherwise).",
+        )
+        .changes::<RiskTreatment>()
+        .body::<Comment>()
+        .optional();
+    api.post("/v1/risk-treatments/{id}/cancel", cancel)
+        .id("cancelRiskTreatment")
+        .says(
+            "Cancel a risk treatment",
+            "It will not be done; the comment says why. An \
+            acceptance that is in force is revoked instead.",
+        )
+        .changes::<RiskTreatment>()
+        .body::<Comment>();
+    api.post("/v1/risk-treatments/{id}/revoke", revoke)
+        .id("revokeRiskTreatment")
+        .says(
+            "Revoke the acceptance of a risk",
+            "It holds no more from now on; the comment says \
+            why.",
+        )
+        .changes::<RiskTreatment>()
+        .body::<Comment>();
 }

@@ -1,0 +1,524 @@
+//! One operation, said once: route, permission, parameters, body, answers and prose in one value.
+//! It mounts the handler and describes it. What follows from what it is — security, headers,
+//! problems, `x-permission` — is not said again.
+//!
+//! ```ignore
+//! api.post("/v1/risks/{id}/close", close)
+//!     .id("closeRisk")
+//!     .says("Close a risk", "…")
+//!     .changes::<Risk>()
+//!     .body::<Comment>()
+//!     .optional();
+//! ```
+use super::{Guard, House, Permission};
+use crate::records::Resource;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use utoipa::openapi::path::ParameterIn;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, ToSchema};
+
+type Members = Map<String, Value>;
+
+/// What a caller needs for an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: it is open to everyone.
+    Nothing,
+    /// A credential, whatever it may do.
+    Credential,
+    /// A permission of the policy.
+    Permission {
+        /// The register.
+        kind: &'static str,
+        /// What is done with it.
+        action: &'static str,
+    },
+}
+
+/// How a handler is entered. Its first argument says what the caller needs.
+pub trait Entry {
+    /// What the caller needs.
+    const NEEDS: Needs;
+}
+impl<P: Permission> Entry for Guard<P> {
+    const NEEDS: Needs = match P::KIND.is_empty() {
+        true => Needs::Credential,
+        false => Needs::Permission {
+            kind: P::KIND,
+            action: P::ACTION,
+        },
+    };
+}
+impl Entry for Data<House> {
+    const NEEDS: Needs = Needs::Nothing;
+}
+impl Entry for HttpRequest {
+    const NEEDS: Needs = Needs::Nothing;
+}
+/// `entries!(A B C)` expands to `Entry` for the tuple `(A, B, C)`, as its first part has it.
+macro_rules! entries {
+    ($($first:ident $($rest:ident)*;)+) => { $(
+        impl<$first: Entry, $($rest),*> Entry for ($first, $($rest),*) {
+            const NEEDS: Needs = $first::NEEDS;
+        }
+    )+ };
+}
+entries! { A; A B; A B C; A B C D; A B C D E; A B C D E F; }
+
+/// An operation in the making.
+#[derive(Debug)]
+pub struct Operation {
+    pub(super) method: &'static str,
+    pub(super) path: String,
+    needs: Needs,
+    id: String,
+    tag: String,
+    summary: String,
+    about: String,
+    parameters: Vec<Value>,
+    body: Option<Value>,
+    answers: Vec<(u16, Value)>,
+    problems: BTreeSet<u16>,
+    headers: Vec<&'static str>,
+    unchanged: bool,
+    schemas: Vec<(String, Value)>,
+}
+
+/// The problems that every operation behind a credential may answer.
+const ANY: [u16; 7] = [400, 401, 403, 404, 429, 500, 503];
+/// Those that writes have besides.
+const WRITES: [u16; 6] = [408, 409, 412, 413, 415, 422];
+
+impl Operation {
+    pub(super) fn new(method: &'static str, path: &str, needs: Needs) -> Self {
+        let reads = method == "get";
+        let tag = path
+            .trim_start_matches("/v1/")
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        let problems: BTreeSet<u16> = match needs {
+            Needs::Nothing => BTreeSet::from([400, 401, 408, 413, 415, 422, 429, 500, 503]),
+            _ if reads => ANY.into(),
+            _ => ANY.into_iter().chain(WRITES).collect(),
+        };
+        Operation {
+            method,
+            path: path.to_owned(),
+            needs,
+            id: String::new(),
+            tag: tag.to_owned(),
+            summary: String::new(),
+            about: String::new(),
+            parameters: places(path),
+            body: None,
+            answers: vec![],
+            problems,
+            headers: vec![],
+            unchanged: reads,
+            schemas: vec![],
+        }
+    }
+    /// Its name in the document and in generated clients: `closeRisk`.
+    pub fn id(&mut self, id: impl Into<String>) -> &mut Self {
+        self.id = id.into();
+        self
+    }
+    /// What it does, in a few words and in full.
+    pub fn says(&mut self, summary: impl Into<String>, about: impl Into<String>) -> &mut Self {
+        (self.summary, self.about) = (summary.into(), about.into());
+        self
+    }
+    /// Its group in the document, where that is not the first part of its path.
+    pub fn tag(&mut self, tag: &str) -> &mut Self {
+        self.tag = tag.to_owned();
+        self
+    }
+    /// Problems that it may answer besides.
+    pub fn refuses(&mut self, statuses: &[u16]) -> &mut Self {
+        self.problems.extend(statuses);
+        self
+    }
+    /// Problems that it never answers.
+    pub fn never(&mut self, statuses: &[u16]) -> &mut Self {
+        self.problems.retain(|status| !statuses.contains(status));
+        self
+    }
+
+    /// A parameter that operations share, by its name in the document.
+    pub fn shared(&mut self, name: &str) -> &mut Self {
+        self.parameters.push(super::describe::parameter(name));
+        self
+    }
+    /// A parameter of its own.
+    pub fn parameter(&mut self, parameter: Value) -> &mut Self {
+        self.parameters.push(parameter);
+        self
+    }
+    /// Words and an example for a part of the path.
+    pub fn place(&mut self, name: &str, about: &str, example: &str) -> &mut Self {
+        let place = self.parameters.iter_mut().find(|one| one["name"] == name);
+        if let Some(place) = place.and_then(Value::as_object_mut) {
+            place.insert("description".into(), json!(about));
+            place.insert("example".into(), json!(example));
+        }
+        self
+    }
+    /// What else holds for that part: members of its schema.
+    pub fn place_of(&mut self, name: &str, more: Value) -> &mut Self {
+        let place = self.parameters.iter_mut().find(|one| one["name"] == name);
+        let schema = place.and_then(|place| place.pointer_mut("/schema")?.as_object_mut());
+        if let (Some(schema), Value::Object(more)) = (schema, more) {
+            schema.extend(more);
+        }
+        self
+    }
+    /// What the query may ask.
+    pub fn query<Q: IntoParams>(&mut self) -> &mut Self {
+        let asked = Q::into_params(|| Some(ParameterIn::Query));
+        self.queries(asked.iter().map(|parameter| json!(parameter)).collect())
+    }
+    /// The same, described already.
+    pub fn queries(&mut self, mut asked: Vec<Value>) -> &mut Self {
+        asked
+            .iter_mut()
+            .filter_map(|one| one.get_mut("schema"))
+            .for_each(present);
+        self.parameters.append(&mut asked);
+        self
+    }
+    /// It can be asked as of a past moment.
+    pub fn as_of(&mut self) -> &mut Self {
+        self.shared("AsOf")
+    }
+    /// It can be asked as of a past moment, and of archived records.
+    pub fn past(&mut self) -> &mut Self {
+        self.shared("AsOf").shared("ArchivedToo")
+    }
+    /// It answers the versions of a record.
+    pub fn history(&mut self) -> &mut Self {
+        let page = crate::records::history::HistoryPage::name();
+        self.as_of()
+            .shared("Limit")
+            .shared("BeforeSeq")
+            .shared("IncludeBody")
+            .record(&page, "Newest first.")
+    }
+    /// It may be sent again with the same `Idempotency-Key`.
+    pub fn retried(&mut self) -> &mut Self {
+        self.shared("IdempotencyKey")
+    }
+
+    /// It changes a record of this register at the version that the caller names, and answers it.
+    pub fn changes<R: Resource>(&mut self) -> &mut Self {
+        self.versioned("IfMatch")
+            .record(&R::name(), "The record after the change.")
+    }
+    /// The same for a decision, which is about the version that was read and no other: no `*`.
+    pub fn decides<R: Resource>(&mut self) -> &mut Self {
+        self.versioned("DecidedOn")
+            .record(&R::name(), "The record after the change.")
+    }
+    /// It is about the version that the caller names.
+    pub fn versioned(&mut self, condition: &str) -> &mut Self {
+        self.shared(condition)
+            .shared("ChangeReason")
+            .refuses(&[428]);
+        match self.method {
+            "post" => self.retried(),
+            _ => self,
+        }
+    }
+
+    /// A body of this type.
+    pub fn body<T: ToSchema>(&mut self) -> &mut Self {
+        let schema = self.named::<T>();
+        self.content("application/json", schema)
+    }
+    /// A body whose schema has this name.
+    pub fn body_named(&mut self, name: &str) -> &mut Self {
+        self.content("application/json", super::describe::schema(name))
+    }
+    /// A merge patch whose schema has this name; it may come as plain JSON.
+    pub fn patch_named(&mut self, name: &str) -> &mut Self {
+        let schema = super::describe::schema(name);
+        self.content("application/merge-patch+json", schema.clone())
+            .content("application/json", schema)
+    }
+    /// A body of this media type.
+    pub fn content(&mut self, media: &str, schema: Value) -> &mut Self {
+        self.content_with(media, json!({"schema": schema}))
+    }
+    /// The same with what else is said of it, such as an example.
+    pub fn content_with(&mut self, media: &str, content: Value) -> &mut Self {
+        let body = self
+            .body
+            .get_or_insert_with(|| json!({"required": true, "content": {}}));
+        put(body, "content", media, content);
+        self
+    }
+    /// The body may be a table.
+    pub fn body_csv(&mut self) -> &mut Self {
+        let (name, schema) = super::document::csv();
+        self.schemas.push((name.to_owned(), schema));
+        self.content("text/csv", super::describe::schema(name))
+    }
+    /// The body may be left out.
+    pub fn optional(&mut self) -> &mut Self {
+        if let Some(body) = self.body.as_mut().and_then(Value::as_object_mut) {
+            body.insert("required".into(), json!(false));
+        }
+        self
+    }
+
+    /// 200 with this type.
+    pub fn answers<T: ToSchema>(&mut self, about: &str) -> &mut Self {
+        let schema = self.named::<T>();
+        self.answer(200, about, "application/json", schema)
+    }
+    /// 201 with this type.
+    pub fn makes<T: ToSchema>(&mut self, about: &str) -> &mut Self {
+        let schema = self.named::<T>();
+        self.answer(201, about, "application/json", schema)
+    }
+    /// 200 with a record of the register whose schema has this name.
+    pub fn record(&mut self, name: &str, about: &str) -> &mut Self {
+        self.answer(
+            200,
+            about,
+            "application/json",
+            super::describe::schema(name),
+        )
+    }
+    /// 204.
+    pub fn ends(&mut self, about: &str) -> &mut Self {
+        self.answers.push((204, json!({"description": about})));
+        self
+    }
+    /// One of its answers; another media type for the same status joins it.
+    pub fn answer(&mut self, status: u16, about: &str, media: &str, schema: Value) -> &mut Self {
+        self.answer_with(status, about, media, json!({"schema": schema}))
+    }
+    /// The same with what else is said of the content, such as an example.
+    pub fn answer_with(
+        &mut self,
+        status: u16,
+        about: &str,
+        media: &str,
+        content: Value,
+    ) -> &mut Self {
+        match self.answers.iter_mut().find(|(known, _)| *known == status) {
+            Some((_, answer)) => put(answer, "content", media, content),
+            None => {
+                let answer = json!({"description": about, "content": {media: content}});
+                self.answers.push((status, answer));
+            }
+        }
+        self
+    }
+    /// A header of its answers, by its name in the document.
+    pub fn header(&mut self, name: &'static str) -> &mut Self {
+        self.headers.push(name);
+        self
+    }
+    /// It answers a table, too: `format=csv`, or `Accept: text/csv`.
+    pub fn or_csv(&mut self) -> &mut Self {
+        self.or("csv", "text/csv", super::document::csv())
+    }
+    /// It answers a drawing, too: `format=svg`, or `Accept: image/svg+xml`.
+    pub fn or_svg(&mut self) -> &mut Self {
+        self.or("svg", "image/svg+xml", super::document::svg())
+    }
+    fn or(&mut self, format: &str, media: &str, (name, schema): (&str, Value)) -> &mut Self {
+        let about = format!("`json` or `{format}`.");
+        self.parameter(json!({"name": "format", "in": "query", "required": false,
+            "description": about, "schema": {"type": "string", "enum": ["json", format]}}));
+        self.schemas.push((name.to_owned(), schema));
+        self.refuses(&[406])
+            .answer(200, "", media, super::describe::schema(name))
+    }
+    /// It has no entity tag: it is answered in full each time.
+    pub fn untagged(&mut self) -> &mut Self {
+        self.unchanged = false;
+        self
+    }
+
+    fn named<T: ToSchema>(&mut self) -> Value {
+        let mut found = vec![(T::name().into_owned(), T::schema())];
+        T::schemas(&mut found);
+        self.keep(found);
+        super::describe::schema(&T::name())
+    }
+    fn keep(&mut self, found: Vec<(String, RefOr<Schema>)>) {
+        self.schemas.extend(
+            found
+                .into_iter()
+                .map(|(name, schema)| (name, json!(schema))),
+        );
+    }
+
+    /// The operation as the document has it, and the schemas that it names.
+    pub(super) fn described(mut self) -> (Value, Vec<(String, Value)>) {
+        let open = self.needs == Needs::Nothing;
+        let takes = |name: &str| self.parameters.iter().any(|one| named(one) == name);
+        let matching = takes("IfMatch") || takes("IfMatchMaybe") || takes("DecidedOn");
+        let retried = takes("IdempotencyKey");
+        let paged = takes("Cursor") || takes("cursor");
+        if self.unchanged {
+            self.answers.push((
+                304,
+                json!({"description": "Unchanged since the tag that you \
+                sent."}),
+            ));
+            self.parameters
+                .push(super::describe::parameter("IfNoneMatch"));
+        }
+        if self.body.is_none() {
+            self.problems
+                .retain(|status| ![408, 413, 415].contains(status));
+        }
+        let mut responses = Members::new();
+        for (status, mut answer) in self.answers {
+            let tagged =
+                self.unchanged || status == 201 || matching && [200, 204].contains(&status);
+            let has = [
+                ("Ledger-Position", !open),
+                ("ETag", tagged),
+                ("Location", status == 201),
+                ("Idempotency-Replayed", retried),
+                ("Link", paged && status == 200),
+            ];
+            let own = self.headers.iter().map(|name| (*name, true));
+            for (name, _) in has.into_iter().chain(own).filter(|(_, has)| *has) {
+                let header = json!({"$ref": format!("#/components/headers/{name}")});
+                put(&mut answer, "headers", name, header);
+            }
+            responses.insert(status.to_string(), answer);
+        }
+        for status in self.problems {
+            let problem = json!({"$ref": format!("#/components/responses/Problem{status}")});
+            responses.insert(status.to_string(), problem);
+        }
+        let security = if open {
+            json!([])
+        } else {
+            json!([{"bearer": []}])
+        };
+        let mut operation = json!({"operationId": self.id, "tags": [self.tag],
+            "summary": self.summary, "description": self.about, "security": security,
+            "parameters": self.parameters, "responses": responses});
+        if let Some(members) = operation.as_object_mut() {
+            members.extend(self.body.map(|body| ("requestBody".to_owned(), body)));
+            let permission = match self.needs {
+                Needs::Nothing => None,
+                Needs::Credential => Some(Value::Null),
+                Needs::Permission { kind, action } => Some(json!({"kind": kind, "action": action})),
+            };
+            members.extend(permission.map(|needs| ("x-permission".to_owned(), needs)));
+        }
+        (operation, self.schemas)
+    }
+}
+
+/// What a handler has to be, to be mounted.
+pub trait Handler<A>: actix_web::Handler<A, Output: actix_web::Responder + 'static>
+where
+    A: Entry + FromRequest + 'static,
+{
+}
+impl<A, F> Handler<A> for F
+where
+    A: Entry + FromRequest + 'static,
+    F: actix_web::Handler<A, Output: actix_web::Responder + 'static>,
+{
+}
+
+fn put(value: &mut Value, part: &str, name: &str, inner: Value) {
+    let part = value
+        .as_object_mut()
+        .map(|all| all.entry(part).or_insert_with(|| json!({})));
+    if let Some(members) = part.and_then(Value::as_object_mut) {
+        members.insert(name.to_owned(), inner);
+    }
+}
+/// The name of a parameter, or of the shared one that it refers to.
+fn named(parameter: &Value) -> &str {
+    let name = parameter
+        .get("name")
+        .or(parameter.get("$ref"))
+        .and_then(Value::as_str);
+    name.map_or("", |name| {
+        name.trim_start_matches("#/components/parameters/")
+    })
+}
+
+/// The parts of a path that stand for something: `{id}` is a record's id or its code.
+fn places(path: &str) -> Vec<Value> {
+    let mut parts = path.split('/').skip(2).peekable();
+    let (mut places, mut before) = (Vec::new(), "");
+    while let Some(part) = parts.next() {
+        match part
+            .strip_prefix('{')
+            .and_then(|part| part.strip_suffix('}'))
+        {
+            Some(name) => places.push(place(name, before)),
+            None => before = part,
+        }
+    }
+    places
+}
+fn place(name: &str, of: &str) -> Value {
+    let kind = crate::records::kind::all()
+        .iter()
+        .find(|kind| kind.path == of);
+    let (about, schema, example) = match (name, kind) {
+        ("id", Some(kind)) => (
+            format!("The {}: its id or its code.", kind.name.replace('_', " ")),
+            json!({"type": "string", "maxLength": 64}),
+            Some(json!(format!("{}-1", kind.code))),
+        ),
+        ("requirement", _) => (
+            "The requirement, such as `iso-27001-2022:A.5.1`.".to_owned(),
+            json!({"type": "string", "maxLength": 120}),
+            Some(json!("iso-27001-2022:A.5.1")),
+        ),
+        ("n", _) => (
+            "Its number.".to_owned(),
+            json!({"type": "integer", "format": "int32", "minimum": 1}),
+            None,
+        ),
+        _ => (
+            String::new(),
+            json!({"type": "string", "maxLength": 64}),
+            None,
+        ),
+    };
+    let mut place = json!({"name": name, "in": "path", "required": true, "description": about,
+        "schema": schema});
+    if let Some(members) = place.as_object_mut() {
+        members.extend(example.map(|example| ("example".to_owned(), example)));
+    }
+    place
+}
+
+/// Takes null out of the schema of a parameter: what is optional is left out of a query, where
+/// there is no null.
+fn present(schema: &mut Value) {
+    let absent = |one: &Value| one == "null" || one.get("type").is_some_and(|kind| kind == "null");
+    for (word, alone) in [("type", "/type"), ("oneOf", "")] {
+        let Some(any) = schema.get_mut(word).and_then(Value::as_array_mut) else {
+            continue;
+        };
+        any.retain(|one| !absent(one));
+        if let [only] = any.as_mut_slice() {
+            let only = only.take();
+            schema
+                .pointer_mut(alone)
+                .into_iter()
+                .for_each(|place| *place = only.clone());
+        }
+    }
+}
