@@ -84,7 +84,7 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
 /// Names that there were, and what to use now.
 const GONE: &[(&str, &str)] = &[(
     "ISMS_METRICS",
-    "`/metrics` has an address of its own now: set ISMS_METRICS_BIND, such as 127.0.0.1:9464",
+    "`/metrics` now has a separate address: set ISMS_METRICS_BIND, for example to 127.0.0.1:9464",
 )];
 
 /// The settings.
@@ -183,7 +183,10 @@ impl Config {
         let mut word = |name: &str, words: &[&str]| {
             let value = text(name);
             if !words.contains(&value.as_str()) {
-                faults.push(format!("{name}: `{value}` is none of {}", words.join(", ")));
+                faults.push(format!(
+                    "{name}: `{value}` is not one of {}",
+                    words.join(", ")
+                ));
             }
             value
         };
@@ -282,12 +285,12 @@ fn strangers(given: &BTreeMap<String, String>) -> (Vec<String>, Vec<String>) {
             .min_by_key(|known| distance(name, known));
         let near = near.filter(|known| distance(name, known) <= 2 && !value.starts_with("tcp://"));
         match (GONE.iter().find(|(gone, _)| gone == name), near) {
-            (Some((_, instead)), _) => faults.push(format!(
-                "{name}: there is no such setting any more; {instead}"
-            )),
-            (None, Some(known)) => faults.push(format!(
-                "{name}: there is no such setting; did you mean {known}?"
-            )),
+            (Some((_, instead)), _) => {
+                faults.push(format!("{name}: this setting was removed; {instead}"))
+            }
+            (None, Some(known)) => {
+                faults.push(format!("{name}: unknown setting; did you mean {known}?"))
+            }
             (None, None) => ignored.push(name.clone()),
         }
     }
@@ -329,8 +332,8 @@ pub fn filter(text: &str) -> Result<Vec<(Option<&str>, log::LevelFilter)>, Strin
     let level = |word: &str| {
         word.parse().map_err(|_| {
             format!(
-                "`{word}` is no level; write {levels}, or \
-            <part>=<level>, such as `info,isms::access=off`"
+                "`{word}` is not a level; write {levels}, or <module>=<level>, such as \
+                    `info,isms::access=off`"
             )
         })
     };
@@ -344,7 +347,7 @@ pub fn filter(text: &str) -> Result<Vec<(Option<&str>, log::LevelFilter)>, Strin
         None => level(directive).map(|level| (None, level)),
         Some((name, word)) if part(name) => level(word).map(|level| (Some(name), level)),
         Some((name, _)) => Err(format!(
-            "`{name}` is no part of the program, such as isms::access"
+            "`{name}` is not a module of the program, such as isms::access"
         )),
     };
     let directives: Vec<&str> = text.split(',').map(str::trim).collect();

@@ -133,7 +133,7 @@ async fn run(command: Command) -> Outcome<()> {
     log_as(&config)?;
     if !config.ignored.is_empty() {
         log::warn!(
-            "ignored, because they are no settings of isms: {}",
+            "ignored, because these are not settings of isms: {}",
             config.ignored.join(", ")
         );
     }
@@ -175,7 +175,8 @@ async fn administer(config: &Config, command: Admin) -> Outcome<()> {
         Admin::SetPassword { .. } | Admin::Grant { .. } => {
             Some(server::alone(config).map_err(|why| {
                 format!(
-                    "{why}; stop it, run this again, and start it (beside PostgreSQL it may go on)"
+                    "{why}; stop it, run this command again, then start it (with PostgreSQL it may \
+                        keep running)"
                 )
             })?)
         }
@@ -222,7 +223,7 @@ async fn administer(config: &Config, command: Admin) -> Outcome<()> {
             email,
             role,
         } => {
-            let known = || format!("--role: one of {}", Role::VARIANTS.join(", "));
+            let known = || format!("--role: must be one of {}", Role::VARIANTS.join(", "));
             let role: Role = role.parse().map_err(|_| known())?;
             let done = admin::grant(&house, (&organization, &email), role).await;
             done.and_then(|account| Ok(vec![line(&account)?]))

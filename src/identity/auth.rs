@@ -223,7 +223,7 @@ pub async fn refresh_tokens(
     let now = house.clock().now();
     let hash = api_key::digest(&said.refresh_token);
     let ended = || {
-        let detail = "The refresh token is unknown, used up or has ended; log in again.";
+        let detail = "The refresh token is unknown, already used or has expired; log in again.";
         Problem::new(Code::Unauthenticated, detail)
     };
     let sessions = house.logins().sessions();
