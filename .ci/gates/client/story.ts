@@ -129,7 +129,7 @@ async function carryOut({ scope, risk }: Awaited<ReturnType<typeof plan>>) {
   await done(
     manager.POST("/v1/risks/{id}/assessments", {
       params: { path: { id: resting.id } },
-      body: { stage: "current", likelihood: 2, impact: 5, rationale: "A password is not enough any more." },
+      body: { stage: "current", likelihood: 2, impact: 5, rationale: "A password alone is no longer enough." },
     }),
   );
   const decision = await done(
