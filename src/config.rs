@@ -17,8 +17,8 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     (
         "ISMS_DATA_DIR",
         "./data",
-        "folder of the embedded database, of evidence and of the signing key; for its owner alone \
-            (mode 0700)",
+        "folder for the embedded database, evidence files and the signing key; only its owner \
+            may have access (mode 0700)",
     ),
     (
         "ISMS_BIND",
@@ -28,63 +28,63 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     (
         "ISMS_RATE_LIMIT",
         "6000",
-        "requests a minute and key (and address, without a good one); 0 is no limit",
+        "requests per minute for each key (for each address without a valid key); 0 means no limit",
     ),
     (
         "ISMS_FORWARDED_FROM",
         "",
-        "proxies whose `X-Forwarded-For` is believed, separated by commas: \
-            `10.0.0.5,2001:db8::5`; name the proxies alone: whoever is in a network that you name \
-            can claim any address",
+        "proxies whose `X-Forwarded-For` is trusted, separated by commas: \
+            `10.0.0.5,2001:db8::5`; list proxies only: anyone in a network listed here can claim \
+            any address",
     ),
     ("ISMS_LOG_FORMAT", "text", "`text` or `json`"),
     (
         "ISMS_LOG",
         "info",
-        "what is logged: a level, and levels of parts: `warn`, `info,isms::access=off`",
+        "log levels, overall and by module: `warn`, `info,isms::access=off`",
     ),
     (
         "ISMS_METRICS_BIND",
         "",
-        "address and port of `/metrics`, apart from the API; without it there are none",
+        "address and port of `/metrics`, separate from the API; unset means no metrics",
     ),
     (
         "ISMS_BEHIND_TLS",
         "false",
-        "`true` where TLS ends in front of it: browsers are told to stay with TLS",
+        "`true` if a proxy in front terminates TLS; browsers are then told to use HTTPS only",
     ),
     (
         "ISMS_CORS_ORIGINS",
         "",
-        "origins whose pages may use the service, separated by commas: `https://grc.example.org`",
+        "origins whose pages may call the service, separated by commas: `https://grc.example.org`",
     ),
     (
         "ISMS_TOKEN_KEY_FILE",
         "<ISMS_DATA_DIR>/token.key",
-        "key that signs access tokens; made with mode 0600 where there is none",
+        "key that signs access tokens; created with mode 0600 if missing",
     ),
     (
         "ISMS_FILE_LIMIT",
         "104857600",
-        "bytes that a file of evidence may have",
+        "maximum size of an evidence file in bytes",
     ),
-    ("ISMS_READERS", "4", "connections for reading"),
+    ("ISMS_READERS", "4", "database connections for reading"),
     (
         "ISMS_WORKERS",
         "0",
-        "worker threads; 0 is one for each processor",
+        "worker threads; 0 means one per processor",
     ),
     (
         "ISMS_ADMIN_PASSWORD",
         "",
-        "password for `isms admin create` and `set-password`; read from standard input when absent",
+        "password for `isms admin create` and `set-password`; read from standard input if unset",
     ),
 ];
 
 /// Names that there were, and what to use now.
 const GONE: &[(&str, &str)] = &[(
     "ISMS_METRICS",
-    "`/metrics` has an address of its own now: set ISMS_METRICS_BIND, such as 127.0.0.1:9464",
+    "`/metrics` now has a separate address: set ISMS_METRICS_BIND, for example to 127.0.0.1:9464",
 )];
 
 /// The settings.
@@ -183,7 +183,10 @@ impl Config {
         let mut word = |name: &str, words: &[&str]| {
             let value = text(name);
             if !words.contains(&value.as_str()) {
-                faults.push(format!("{name}: `{value}` is none of {}", words.join(", ")));
+                faults.push(format!(
+                    "{name}: `{value}` is not one of {}",
+                    words.join(", ")
+                ));
             }
             value
         };
@@ -282,12 +285,12 @@ fn strangers(given: &BTreeMap<String, String>) -> (Vec<String>, Vec<String>) {
             .min_by_key(|known| distance(name, known));
         let near = near.filter(|known| distance(name, known) <= 2 && !value.starts_with("tcp://"));
         match (GONE.iter().find(|(gone, _)| gone == name), near) {
-            (Some((_, instead)), _) => faults.push(format!(
-                "{name}: there is no such setting any more; {instead}"
-            )),
-            (None, Some(known)) => faults.push(format!(
-                "{name}: there is no such setting; did you mean {known}?"
-            )),
+            (Some((_, instead)), _) => {
+                faults.push(format!("{name}: this setting was removed; {instead}"))
+            }
+            (None, Some(known)) => {
+                faults.push(format!("{name}: unknown setting; did you mean {known}?"))
+            }
             (None, None) => ignored.push(name.clone()),
         }
     }
@@ -329,8 +332,8 @@ pub fn filter(text: &str) -> Result<Vec<(Option<&str>, log::LevelFilter)>, Strin
     let level = |word: &str| {
         word.parse().map_err(|_| {
             format!(
-                "`{word}` is no level; write {levels}, or \
-            <part>=<level>, such as `info,isms::access=off`"
+                "`{word}` is not a level; write {levels}, or <module>=<level>, such as \
+                    `info,isms::access=off`"
             )
         })
     };
@@ -344,7 +347,7 @@ pub fn filter(text: &str) -> Result<Vec<(Option<&str>, log::LevelFilter)>, Strin
         None => level(directive).map(|level| (None, level)),
         Some((name, word)) if part(name) => level(word).map(|level| (Some(name), level)),
         Some((name, _)) => Err(format!(
-            "`{name}` is no part of the program, such as isms::access"
+            "`{name}` is not a module of the program, such as isms::access"
         )),
     };
     let directives: Vec<&str> = text.split(',').map(str::trim).collect();

@@ -30,53 +30,53 @@ struct Cli {
 enum Command {
     /// Serves the API.
     Serve,
-    /// Fills an empty database with an example organization, and serves it.
+    /// Fills an empty database with an example organization and serves it.
     Demo,
-    /// Brings the database schema up to date, and ends.
+    /// Migrates the database schema and exits.
     Migrate,
-    /// Fills the tables that are derived from the ledger anew. No process may serve the database
-    /// meanwhile.
+    /// Rebuilds the tables that are derived from the ledger. Stop every process that serves the
+    /// database first.
     Rebuild {
-        /// Only those of this kind of record: `risk`.
+        /// Only the tables of this kind of record, such as `risk`.
         #[arg(long)]
         kind: Option<String>,
     },
     /// Prints the OpenAPI document.
     Openapi,
-    /// Work that needs no login.
+    /// Manages accounts without a login.
     #[command(subcommand)]
     Admin(Admin),
-    /// Asks the service at ISMS_BIND whether it is ready; ends with 0 or 1.
+    /// Checks whether the service at ISMS_BIND is ready; exits with 0 or 1.
     Health,
 }
 
 #[derive(Subcommand)]
 enum Admin {
-    /// Makes an organization with a user who is admin and manager. The password comes from
+    /// Creates an organization with a user who is admin and manager. The password comes from
     /// ISMS_ADMIN_PASSWORD or standard input.
     Create {
-        /// What the organization is called.
+        /// The name of the organization.
         #[arg(long)]
         organization: String,
-        /// What the user logs in with.
+        /// The e-mail address that the user logs in with.
         #[arg(long)]
         email: String,
-        /// What the user is called, who is a person of the organization, too: not the address.
+        /// The name of the user, who also becomes a person of the organization. Not the address.
         #[arg(long, default_value = "First admin")]
         name: String,
-        /// The IANA time zone where the organization's days begin and end.
+        /// The IANA time zone of the organization: its days begin and end there.
         #[arg(long, default_value = "UTC")]
         time_zone: String,
-        /// Also makes an API key of that user with the role manager.
+        /// Also creates an API key for the user, with the role manager.
         #[arg(long)]
         api_key: bool,
-        /// Makes one more organization, though one of that name has an account with that address.
+        /// Creates another organization, even if one of this name has an account with this address.
         #[arg(long)]
         another: bool,
     },
-    /// Prints every account, one a line as JSON.
+    /// Prints every account, one line of JSON each.
     List {
-        /// Only of the organization with this name or id.
+        /// Only accounts of the organization with this name or id.
         #[arg(long)]
         organization: Option<String>,
     },
@@ -86,19 +86,19 @@ enum Admin {
         /// The name or id of the organization.
         #[arg(long)]
         organization: String,
-        /// What the account logs in with.
+        /// The e-mail address of the account.
         #[arg(long)]
         email: String,
     },
-    /// Gives an account a role, and lets it in again where it was disabled or archived.
+    /// Gives an account a role, and enables or restores it if it was disabled or archived.
     Grant {
         /// The name or id of the organization.
         #[arg(long)]
         organization: String,
-        /// What the account logs in with.
+        /// The e-mail address of the account.
         #[arg(long)]
         email: String,
-        /// Which role.
+        /// The role.
         #[arg(long, default_value = "admin")]
         role: String,
     },
@@ -133,7 +133,7 @@ async fn run(command: Command) -> Outcome<()> {
     log_as(&config)?;
     if !config.ignored.is_empty() {
         log::warn!(
-            "ignored, because they are no settings of isms: {}",
+            "ignored, because these are not settings of isms: {}",
             config.ignored.join(", ")
         );
     }
@@ -175,7 +175,8 @@ async fn administer(config: &Config, command: Admin) -> Outcome<()> {
         Admin::SetPassword { .. } | Admin::Grant { .. } => {
             Some(server::alone(config).map_err(|why| {
                 format!(
-                    "{why}; stop it, run this again, and start it (beside PostgreSQL it may go on)"
+                    "{why}; stop it, run this command again, then start it (with PostgreSQL it may \
+                        keep running)"
                 )
             })?)
         }
@@ -222,7 +223,7 @@ async fn administer(config: &Config, command: Admin) -> Outcome<()> {
             email,
             role,
         } => {
-            let known = || format!("--role: one of {}", Role::VARIANTS.join(", "));
+            let known = || format!("--role: must be one of {}", Role::VARIANTS.join(", "));
             let role: Role = role.parse().map_err(|_| known())?;
             let done = admin::grant(&house, (&organization, &email), role).await;
             done.and_then(|account| Ok(vec![line(&account)?]))

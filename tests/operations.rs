@@ -229,7 +229,7 @@ fn what_is_kept_is_for_the_owner_alone() {
             let why = refused(&isms(&dir, arguments).output().unwrap());
             assert!(
                 why.contains(&place.display().to_string())
-                    && (why.contains("chmod go= ") || why.contains("must be 600")),
+                    && (why.contains("chmod go= ") || why.contains("set it to 600")),
                 "{name}: {why}"
             );
         }

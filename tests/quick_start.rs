@@ -202,7 +202,7 @@ fn quick_start(database: Option<&str>) {
     assert!(
         reasons
             .into_iter()
-            .any(|reason| reason == "The second factor is there."),
+            .any(|reason| reason == "The second factor is in use."),
         "{said}"
     );
     let overview = answers.last().unwrap();
@@ -213,11 +213,7 @@ fn quick_start(database: Option<&str>) {
         ),
         (&1.into(), &1.into())
     );
-    assert_eq!(
-        server.end(),
-        "",
-        "what is for people goes to standard error"
-    );
+    assert_eq!(server.end(), "", "messages for people go to standard error");
 }
 
 fn demo(database: Option<&str>) {

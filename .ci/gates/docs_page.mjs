@@ -1,6 +1,6 @@
-// The page at /docs in a real browser, driven through the DevTools protocol over a pipe: no package is needed. It has to load without an
-// error of the console, a violation of its policy or a request to anybody else; show every operation and schema, at a phone's width too;
-// take a key, try calls and show their answers.
+// Tests the page at /docs in a real browser, driven through the DevTools protocol over a pipe, without any package. The page must load
+// without console errors, policy violations or third-party requests; show every operation and schema, also at a phone's width; accept a
+// key, make calls and show the answers.
 //
 //   live.sh PROGRAM node docs_page.mjs [FOLDER FOR PICTURES]
 import { execFileSync, spawn } from "node:child_process";
@@ -94,7 +94,7 @@ try {
   check((await see(`document.querySelectorAll("#list a").length`)) === operations.length + schemas.length, "every operation and schema is in the menu");
   await picture("start");
 
-  // Each has a page that fits, on a desk and on a phone.
+  // Each has a page that fits, on a desktop and on a phone.
   for (const pixels of [1280, 375]) {
     await width(pixels);
     for (const place of [...operations, ...schemas.map((name) => `schemas/${name}`)]) {
@@ -118,7 +118,7 @@ try {
   check(found.length > 5 && found.length < 20 && found.includes("#/containNonconformity"), `the search finds ${found}`);
   await see(`(search.value = "", search.dispatchEvent(new Event("input")))`);
 
-  // Without a key, with a wrong one, with the right one.
+  // Without a key, with a wrong one, with a valid one.
   expected = (fault) => fault.includes("401");
   await go("getMe");
   check(JSON.parse(await answer(401)).code === "unauthenticated", "without a key");
@@ -170,7 +170,7 @@ try {
   await see(`document.querySelector(".try").requestSubmit()`);
   await until(`document.querySelector(".answer a[download]")?.textContent.includes("18 bytes")`, "a file to save");
 
-  // Dark where the system is dark.
+  // Dark if the system is dark.
   const paper = `getComputedStyle(document.body).backgroundColor`;
   const light = await see(paper);
   await tab("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: "dark" }] });
@@ -181,7 +181,7 @@ try {
   const elsewhere = asked.filter((url) => !url.startsWith(service) && !url.startsWith("blob:") && !url.startsWith("about:"));
   check(elsewhere.length === 0, `requests to others: ${elsewhere}`);
 
-  // What the policy is for: markup from text and scripts in the page do not come to life.
+  // What the policy prevents: markup from text and injected scripts have no effect.
   expected = () => true;
   check(await see(`(() => { try { document.body.innerHTML = "<b>x</b>"; return false; } catch { return true; } })()`), "no markup from text");
   check(await see(`fetch("https://example.org/").then(() => false, () => true)`), "no request elsewhere");
@@ -191,7 +191,7 @@ try {
   process.exitCode = 1;
 } finally {
   clearTimeout(late);
-  process.kill(-browser.pid, "SIGKILL"); // with its children, which write to the folder
+  process.kill(-browser.pid, "SIGKILL"); // with its child processes, which write to the folder
   await new Promise((done) => browser.once("exit", done));
   rmSync(scratch, { recursive: true, force: true, maxRetries: 20 });
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# live.sh PROGRAM COMMAND…: runs the command beside a service of its own, with an empty organization in a temporary SQLite database.
+# live.sh PROGRAM COMMAND…: starts a service with an empty organization in a temporary SQLite database, and runs the command against it.
 #
-# The command finds ISMS_URL, ISMS_EMAIL and ISMS_PASSWORD (admin and manager), and ISMS_KEY (a key of the role manager).
+# The environment of the command has ISMS_URL, ISMS_EMAIL and ISMS_PASSWORD (admin and manager), and ISMS_KEY (a key of the role manager).
 set -euo pipefail
 program=$1
 shift
@@ -23,7 +23,7 @@ unset "${!ISMS_@}" DATABASE_URL
 export ISMS_EMAIL=security@example.org
 ISMS_PASSWORD="$(head -c 24 /dev/urandom | base64)"
 export ISMS_PASSWORD
-export -n ISMS_EMAIL ISMS_PASSWORD # The program knows no such settings.
+export -n ISMS_EMAIL ISMS_PASSWORD # These are not settings of the program.
 settings=(ISMS_DATA_DIR="$dir/data" ISMS_BIND=127.0.0.1:0)
 
 ISMS_KEY="$(env "${settings[@]}" ISMS_ADMIN_PASSWORD="$ISMS_PASSWORD" "$program" admin create --organization "Example Shop" --email "$ISMS_EMAIL" \
@@ -38,6 +38,6 @@ for _ in $(seq 200); do
   sleep 0.1
 done
 [ -n "$ISMS_URL" ] || { echo "The service did not start." >&2 && exit 1; }
-SERVICE_URL=$ISMS_URL SERVICE_KEY=$ISMS_KEY # As the guides call them.
+SERVICE_URL=$ISMS_URL SERVICE_KEY=$ISMS_KEY # The names that the guides use.
 export ISMS_URL ISMS_EMAIL ISMS_PASSWORD ISMS_KEY SERVICE_URL SERVICE_KEY
 "$@"

@@ -108,7 +108,7 @@ impl Limits {
 }
 
 fn slugs(all: &[String]) -> Result<(), ValidationError> {
-    within(all, 64, "a slug has at most 64 characters")
+    within(all, 64, "a slug may have at most 64 characters")
 }
 fn period(limits: &Limits) -> Result<(), ValidationError> {
     match limits
@@ -124,7 +124,7 @@ fn period(limits: &Limits) -> Result<(), ValidationError> {
     }
 }
 fn sources(all: &[String]) -> Result<(), ValidationError> {
-    within(all, 200, "a source has at most 200 characters")
+    within(all, 200, "a source may have at most 200 characters")
 }
 fn within(all: &[String], most: usize, needed: &'static str) -> Result<(), ValidationError> {
     let fits = all.iter().all(|text| text.chars().count() <= most);

@@ -76,12 +76,14 @@ pub fn why(password: &str, about: &[&str]) -> Option<&'static str> {
         return Some(words);
     }
     if repeats(&folded) || runs(&folded) {
-        return Some("repetitions and runs of keys are guessed first; choose something else");
+        return Some(
+            "repetitions and keyboard sequences are easy to guess; choose another password",
+        );
     }
     let letters = plain(&folded);
     let undone = plain(&substituted(&folded));
     match [letters, undone].iter().any(|word| common(word)) {
-        true => Some("this password is among those that are tried first; choose another one"),
+        true => Some("this is a common password; choose another one"),
         false => None,
     }
 }

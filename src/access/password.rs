@@ -107,7 +107,7 @@ pub fn pause(failures: i32) -> i64 {
 
 /// 429 with the seconds to wait.
 pub fn too_many(seconds: i64) -> Problem {
-    let detail = "Too many failed attempts; wait as long as Retry-After says.";
+    let detail = "Too many failed attempts; wait as long as `Retry-After` says.";
     Problem::new(Code::RateLimited, detail).retry_after(seconds.unsigned_abs().max(1))
 }
 

@@ -76,7 +76,7 @@ impl Tokens {
         let mode = fs::metadata(file).map_err(told)?.permissions().mode();
         if mode & 0o077 != 0 {
             return Err(format!(
-                "{}: mode {:o} lets others read the signing key; it must be 600",
+                "{}: mode {:o} lets others read the signing key; set it to 600",
                 file.display(),
                 mode & 0o777
             ));
@@ -84,7 +84,7 @@ impl Tokens {
         let key = fs::read(file).map_err(told)?;
         if key.len() < 32 {
             return Err(format!(
-                "{}: a signing key has at least 32 bytes",
+                "{}: a signing key must have at least 32 bytes",
                 file.display()
             ));
         }
@@ -134,7 +134,7 @@ impl Tokens {
         let bad = || {
             Problem::new(
                 Code::Unauthenticated,
-                "The access token is unknown or has ended.",
+                "The access token is unknown or has expired; log in again.",
             )
         };
         let mut rules = Validation::new(Algorithm::HS256);

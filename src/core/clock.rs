@@ -84,7 +84,7 @@ pub enum NoInstant {
 impl std::fmt::Display for NoInstant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            NoInstant::Form => "an RFC 3339 instant is needed: 2026-03-01T09:00:00Z",
+            NoInstant::Form => "must be an RFC 3339 instant, such as 2026-03-01T09:00:00Z",
             NoInstant::Year => "the year is out of range",
         })
     }

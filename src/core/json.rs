@@ -29,7 +29,7 @@ pub fn strict(bytes: &[u8]) -> Result<Value> {
     value.map_err(|e| match left.get() {
         0 => Problem::new(
             Code::PayloadTooLarge,
-            format!("The body may have up to {VALUES} values; send it in parts."),
+            format!("The body may have at most {VALUES} values; send it in parts."),
         ),
         _ => Problem::new(Code::Malformed, format!("The body is not valid JSON: {e}.")),
     })
@@ -59,7 +59,7 @@ impl<'de> DeserializeSeed<'de> for Strict<'_> {
         let left = self.0.get().saturating_sub(1);
         self.0.set(left);
         if left == 0 {
-            return Err(serde::de::Error::custom("there are too many values"));
+            return Err(serde::de::Error::custom("too many values"));
         }
         d.deserialize_any(self)
     }
@@ -118,7 +118,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
             let value = members.next_value_seed(self)?;
             if all.contains_key(&name) {
                 return Err(serde::de::Error::custom(format!(
-                    "the name `{name}` stands there twice"
+                    "the name `{name}` occurs twice"
                 )));
             }
             all.insert(name, value);

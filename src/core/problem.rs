@@ -178,13 +178,16 @@ impl Problem {
             .collect();
         words.dedup();
         if more > 0 {
-            words.insert(0, format!("{more} more faults are not listed"));
+            words.insert(0, format!("{more} more errors are not listed"));
         }
         Problem::new(code, words.join("; ")).listing(errors)
     }
     /// 404 in the one form that tells nothing about other organizations.
     pub fn not_found() -> Self {
-        Problem::new(Code::NotFound, "There is no such record.")
+        Problem::new(
+            Code::NotFound,
+            "There is no such record, or it is not visible to you.",
+        )
     }
     /// 500: the cause goes to the log, a constant sentence to the caller.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
@@ -208,9 +211,10 @@ impl Problem {
     pub fn listing_up_to(mut self, most: usize) -> Self {
         if self.0.errors.len() > most {
             self.0.errors.truncate(most);
-            self.0
-                .detail
-                .push_str(&format!(" A batch lists {} faults in all.", Self::LISTED));
+            self.0.detail.push_str(&format!(
+                " At most {} errors are listed for a batch.",
+                Self::LISTED
+            ));
         }
         self
     }
@@ -319,24 +323,24 @@ impl From<Db> for Problem {
         match error {
             Db::NotFound => Problem::not_found(),
             Db::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => {
-                Problem::new(Code::Conflict, "That value is taken.")
+                Problem::new(Code::Conflict, "This value is already in use.")
             }
             Db::DatabaseError(
                 DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection,
                 what,
             ) => {
-                log::error!("the database went away: {}", what.message());
+                log::error!("the database connection was lost: {}", what.message());
                 Problem::new(
                     Code::Unavailable,
                     "The database cannot be reached. Try again.",
                 )
             }
             Db::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => {
-                busy("another transaction came first")
+                busy("another transaction was first")
             }
             Db::DatabaseError(_, what) if is_busy(what.message()) => busy(what.message()),
             Db::RollbackErrorOnCommit { commit_error, .. } => Problem::from(*commit_error),
-            Db::BrokenTransactionManager => busy("the connection was given up"),
+            Db::BrokenTransactionManager => busy("the connection was abandoned"),
             other => Problem::internal(other),
         }
     }
@@ -428,7 +432,7 @@ mod tests {
             Problem::invalid(faults(9))
                 .listing_up_to(3)
                 .to_string()
-                .contains("A batch lists 50")
+                .contains("At most 50")
         );
     }
 }

@@ -85,7 +85,7 @@ pub fn legible(text: &str) -> Result<(), validator::ValidationError> {
     match text.chars().any(unseen) {
         false => Ok(()),
         true => Err(validator::ValidationError::new("invisible")
-            .with_message("use characters that can be seen".into())),
+            .with_message("use visible characters only".into())),
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Server {
 }
 
 /// What is wrong with a URL that cannot be read; without any part of it.
-const NEITHER: &str = "it is `sqlite:<file>` or `postgres://user:password@host:port/database`";
+const NEITHER: &str = "must be `sqlite:<file>` or `postgres://user:password@host:port/database`";
 const UNREADABLE: &str = "it cannot be read as `postgres://user:password@host:port/database`. In \
     user, password and database write every character but letters, \
                           digits and `-._~` percent-encoded: `@` is %40, `/` is %2F, `:` is %3A, \
@@ -37,7 +37,7 @@ impl Address {
                 if plain {
                     Ok(Address::Sqlite(path.to_owned()))
                 } else {
-                    Err("`sqlite:` is followed by the path of a file")
+                    Err("`sqlite:` must be followed by the path of a file")
                 }
             }
             Some(("postgres" | "postgresql", rest)) => {

@@ -81,9 +81,9 @@ pub fn narrow(data: &Path, database: Option<&Path>) -> Result<(), String> {
         .map(|(place, _)| format!("'{}'", place.display().to_string().replace('\'', r"'\''")))
         .collect();
     Err(format!(
-        "other users of this machine can get at {}: there are the hashes of passwords and keys, \
-            and everything of the ISMS. Take their rights away \
-         with `chmod go= {}`, and ask who may have read it",
+        "other users of this machine can access {}. These contain the hashes of passwords and \
+            keys, and all data of the ISMS. Remove their access with `chmod go= {}`, and find \
+            out who may have read it",
         told.join(", "),
         paths.join(" ")
     ))

@@ -157,7 +157,7 @@ pub(super) fn new_enough(conn: &mut diesel::SqliteConnection) -> Opening<()> {
         .filter_map(|part| part.parse().ok())
         .collect();
     if parts.as_slice() < [3, 51, 3].as_slice() {
-        return Err(format!("SQLite {} is too old: 3.51.3 is needed", library.version).into());
+        return Err(format!("SQLite {} is too old: 3.51.3 is required", library.version).into());
     }
     if library.stable_plans != 1 {
         log::warn!(

@@ -30,7 +30,7 @@ static POOL: LazyLock<SyncSender<Work>> = LazyLock::new(|| {
             }
         };
         if let Err(error) = std::thread::Builder::new().name("aside".into()).spawn(run) {
-            log::error!("a thread for large bodies: {error}");
+            log::error!("cannot start a thread for large bodies: {error}");
         }
     }
     send

@@ -35,7 +35,7 @@ impl Cors {
             .map(|origin| match is_origin(origin) {
                 true => Ok(origin.to_ascii_lowercase()),
                 false => Err(format!(
-                    "`{origin}` is no origin like https://grc.example.org"
+                    "`{origin}` is not an origin like https://grc.example.org"
                 )),
             });
         origins.collect::<Result<_, _>>().map(Cors)

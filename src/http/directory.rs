@@ -296,9 +296,8 @@ impl Credential {
 }
 
 fn not_good() -> Problem {
-    let why = "The credential that was sent is not good: it is unknown, has ended or was revoked, \
-        or its account was disabled. Log in again, or ask \
-               an admin for a new key.";
+    let why = "The credential is not valid: it is unknown, expired or revoked, or its account is \
+        disabled. Log in again, or ask an admin for a new key.";
     Problem::new(Code::Unauthenticated, why).of_credential()
 }
 

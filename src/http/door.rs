@@ -83,7 +83,7 @@ pub(super) fn within(request: &HttpRequest, standing: Option<Standing>) -> Resul
     match standing.retry_after {
         Some(seconds) => Err(Problem::new(
             Code::RateLimited,
-            "There were too many requests for now.",
+            "Too many requests; wait as long as `Retry-After` says.",
         )
         .retry_after(seconds)),
         None => Ok(()),

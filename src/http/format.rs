@@ -26,7 +26,7 @@ pub fn chosen(
         Some(_) => Err(Problem::parameters(vec![Invalid::query(
             "format",
             "invalid_parameter",
-            format!("json or {format} is needed"),
+            format!("must be json or {format}"),
         )])),
         None => match (
             quality(request, media),

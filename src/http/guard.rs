@@ -73,7 +73,7 @@ impl<P: Permission> Guard<P> {
             true => Ok(Guard { caller, ..self }),
             false => Err(Problem::new(
                 Code::Forbidden,
-                "This role may not do that any more.",
+                "Your role no longer allows this.",
             )),
         }
     }
@@ -383,9 +383,9 @@ impl Asked<'_> {
             let fault = Invalid::query(
                 "Change-Reason",
                 "invalid_parameter",
-                "percent-encoded UTF-8 of up to 2,000 characters is needed",
+                "must be percent-encoded UTF-8 of at most 2,000 characters",
             );
-            Problem::new(Code::InvalidParameter, "Change-Reason cannot be read.").listing(vec![
+            Problem::new(Code::InvalidParameter, "`Change-Reason` cannot be read.").listing(vec![
                 Invalid {
                     location: "header",
                     ..fault
@@ -471,14 +471,14 @@ fn forbidden(roles: &[Role], kind: &str, action: &str) -> Problem {
     };
     let (may, kind) = (allowed(kind, action), kind.replace('_', " "));
     let yours = if roles.is_empty() {
-        "your key has no role left that its user has".to_owned()
+        "your key has no role that its user still has".to_owned()
     } else {
         format!("you have {}", list(roles))
     };
     Problem::new(
         Code::Forbidden,
         format!(
-            "`{action}` of {kind} is for the roles {}; {yours}.",
+            "Only these roles may `{action}` {kind} records: {}; {yours}.",
             list(&may)
         ),
     )

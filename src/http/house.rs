@@ -133,8 +133,8 @@ impl House {
             }) => {}
             Ok(Compared { missing, unnamed }) => {
                 log::warn!(
-                    "object_store: {missing} contents that records name are missing, {unnamed} \
-                        are named by no record"
+                    "object_store: {missing} contents that records refer to are missing, {unnamed} \
+                        are not referred to by any record"
                 );
             }
             Err(problem) => {

@@ -49,8 +49,8 @@ impl Replay {
             true => reader.still_sees(self.entries)?,
             false => self.sight == i64::from(reader.caller().digest),
         };
-        let detail = "This was done before, but what came of it lies outside of the limits that \
-            your key has now.";
+        let detail = "This was done before, but the result is outside the current limits of your \
+            key.";
         if allowed {
             Ok(())
         } else {
@@ -73,12 +73,12 @@ impl Attempt {
                 ..Invalid::query(
                     "Idempotency-Key",
                     "invalid_parameter",
-                    "1 to 255 visible ASCII characters are needed",
+                    "must have 1 to 255 visible ASCII characters",
                 )
             };
             Problem::new(
                 Code::InvalidParameter,
-                "Idempotency-Key has 1 to 255 visible ASCII characters.",
+                "`Idempotency-Key` must have 1 to 255 visible ASCII characters.",
             )
             .listing(vec![fault])
         };
@@ -128,7 +128,7 @@ impl Attempt {
         if fingerprint != self.fingerprint {
             return Err(Problem::new(
                 Code::IdempotencyKeyReused,
-                "Send a new Idempotency-Key with another request.",
+                "Send a different request with a new `Idempotency-Key`.",
             ));
         }
         let status = u16::try_from(status)

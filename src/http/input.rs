@@ -118,7 +118,10 @@ pub fn bytes(
         let reading = async {
             while let Some(chunk) = payload.next().await {
                 let chunk = chunk.map_err(|e| {
-                    Problem::new(Code::Malformed, format!("The body broke off: {e}."))
+                    Problem::new(
+                        Code::Malformed,
+                        format!("The body was cut off: {e}. Send it again."),
+                    )
                 })?;
                 if bytes.len() + chunk.len() > limit {
                     return Err(too_large(limit as u64));
@@ -139,7 +142,7 @@ pub fn bytes(
 pub fn too_large(limit: u64) -> Problem {
     Problem::new(
         Code::PayloadTooLarge,
-        format!("The body may have up to {limit} bytes."),
+        format!("The body may have at most {limit} bytes."),
     )
 }
 fn announced(request: &HttpRequest, limit: usize) -> Result<()> {
@@ -219,7 +222,7 @@ impl FromRequest for Known {
     type Future = Ready<Result<Self>>;
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let bad = || {
-            let needed = "send entity tags in double quotes, as ETag has them, or *";
+            let needed = "send entity tags in double quotes, as in `ETag`, or *";
             Problem::parameters(vec![Invalid {
                 location: "header",
                 ..Invalid::query("If-Match", "invalid_parameter", needed)
@@ -281,12 +284,12 @@ impl Then {
                 "archived" => faults.push(Invalid::query(
                     "archived",
                     "invalid_parameter",
-                    "any or false is needed",
+                    "must be any or false",
                 )),
                 name if value.contains('\0') => faults.push(Invalid::query(
                     name,
                     "invalid_parameter",
-                    "text cannot hold U+0000",
+                    "text cannot contain U+0000",
                 )),
                 name if own.contains(&name) && value.chars().count() > longest(name) => {
                     faults.push(Invalid::query(
@@ -303,14 +306,14 @@ impl Then {
                     faults.push(Invalid::query(
                         name,
                         "invalid_parameter",
-                        "send a day within the years 0001 to 9999: 2026-03-31",
+                        "must be a date in the years 0001 to 9999, such as 2026-03-31",
                     ));
                 }
                 name if own.contains(&name) => then.own.push((name.to_owned(), value.into_owned())),
                 name => faults.push(Invalid::query(
                     name,
                     "unknown_parameter",
-                    "there is no such parameter",
+                    "unknown parameter",
                 )),
             }
         }
@@ -335,7 +338,7 @@ impl Then {
             Problem::parameters(vec![Invalid::query(
                 name,
                 "invalid_parameter",
-                format!("{needed} is needed"),
+                format!("must be {needed}"),
             )])
         };
         self.get(name)
@@ -348,7 +351,7 @@ impl Then {
             Problem::parameters(vec![Invalid::query(
                 name,
                 "invalid_parameter",
-                format!("a number from {least} is needed"),
+                format!("must be a number of at least {least}"),
             )])
         };
         self.get(name)
@@ -388,7 +391,7 @@ impl Pace {
             true => Ok(()),
             false => Err(Problem::new(
                 Code::RequestTimeout,
-                format!("The upload came too slowly; send at least {LEAST_RATE} bytes a second."),
+                format!("The upload was too slow; send at least {LEAST_RATE} bytes a second."),
             )),
         }
     }

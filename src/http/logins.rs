@@ -49,7 +49,7 @@ impl Logins {
         let fits =
             |standing: Option<Standing>| match standing.and_then(|standing| standing.retry_after) {
                 Some(seconds) => {
-                    let detail = "Too many logins for now; wait as long as Retry-After says.";
+                    let detail = "Too many logins; wait as long as `Retry-After` says.";
                     Err(Problem::new(Code::RateLimited, detail).retry_after(seconds))
                 }
                 None => Ok(()),

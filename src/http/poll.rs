@@ -39,13 +39,14 @@ impl Polls {
         if waiting.all >= ALL {
             return Err(Problem::new(
                 Code::Unavailable,
-                "Too many requests are waiting for news. Ask without `wait`, or try again.",
+                "Too many requests are waiting for changes. Ask without `wait`, or try again.",
             ));
         }
         let own = waiting.of.entry(caller).or_default();
         if *own >= OF_ONE {
             let words = format!(
-                "{OF_ONE} requests of this key are waiting for news already. End one first."
+                "{OF_ONE} requests of this key are already waiting for changes. End one of them \
+                    first."
             );
             return Err(Problem::new(Code::RateLimited, words));
         }

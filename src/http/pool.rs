@@ -47,7 +47,7 @@ impl Pool {
             taken.get(&account).copied().unwrap_or_default(),
         );
         if all >= PLACES || own >= EACH {
-            let detail = "Too many reports are being read; send yours again in a moment.";
+            let detail = "Too many reports are being processed. Send yours again in a moment.";
             return Err(Problem::new(Code::Unavailable, detail).retry_after(WAIT));
         }
         taken.insert(account, own + 1);

@@ -66,7 +66,7 @@ pub fn few(query: &str) -> Result<()> {
         Problem::new(
             Code::InvalidParameter,
             format!(
-                "A query has at most {MOST} parameters; this one has {count}. Send fewer, or \
+                "A query may have at most {MOST} parameters; this one has {count}. Send fewer, or \
                     several requests."
             ),
         )
@@ -109,7 +109,7 @@ pub fn unknown(query: &str, known: impl Fn(&str) -> bool) -> Result<()> {
 
 /// A parameter that there is not.
 pub fn stranger(name: impl Into<String>) -> Invalid {
-    Invalid::query(name, "unknown_parameter", "there is no such parameter")
+    Invalid::query(name, "unknown_parameter", "unknown parameter")
 }
 
 #[cfg(test)]

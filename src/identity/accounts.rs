@@ -15,7 +15,7 @@ pub fn permitted(
     if !tx.caller().limits.none() {
         return Err(Problem::new(
             Code::OutsideLimits,
-            "Your key is limited, and accounts are not: use a key without limits.",
+            "Your key is limited, but accounts are not. Use a key without limits.",
         ));
     }
     let Some(before) = before else { return Ok(()) };
@@ -38,7 +38,7 @@ pub fn permitted(
         Some(_) => Ok(()),
         None => {
             let needed =
-                "this account has acted: say in Change-Reason why it belongs to another person";
+                "this account has acted: say in `Change-Reason` why it belongs to another person";
             Err(Problem::invalid(vec![Invalid {
                 location: "header",
                 ..Invalid::body("Change-Reason", "required", needed)

@@ -113,7 +113,7 @@ fn of_organization(all: Vec<Account>, named: &str) -> Result<Vec<Account>> {
     let none = || {
         Problem::new(
             Code::NotFound,
-            format!("there is no organization `{named}`; `isms admin list` shows all"),
+            format!("unknown organization `{named}`; `isms admin list` shows all"),
         )
     };
     match ids.as_slice() {
@@ -122,7 +122,7 @@ fn of_organization(all: Vec<Account>, named: &str) -> Result<Vec<Account>> {
         several => Err(Problem::new(
             Code::Conflict,
             format!(
-                "several organizations are called `{named}`; name one by its id: {}",
+                "several organizations are called `{named}`; use the id of one: {}",
                 several.join(", ")
             ),
         )),
@@ -136,7 +136,7 @@ async fn account(house: &House, organization: &str, email: &str) -> Result<Accou
     same.sort_by_key(|account| (account.archived_at.is_none(), account.archived_at));
     let none = || {
         let detail = format!(
-            "no account of that organization has the address `{email}`; `isms admin list` shows all"
+            "no account of this organization has the address `{email}`; `isms admin list` shows all"
         );
         Problem::new(Code::NotFound, detail)
     };
@@ -185,8 +185,8 @@ pub async fn grant(
         let saved = tx.save(&record, next, "grant")?;
         let now = tx.now();
         if entries::entry(tx.conn(), tenant, user, now)?.is_none() {
-            let detail = "the last day of the person behind this account has passed; grant the \
-                role to another account";
+            let detail = "the person behind this account has left; grant the role to another \
+                account";
             return Err(Problem::new(Code::Conflict, detail));
         }
         Ok(saved.map(drop))

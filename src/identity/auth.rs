@@ -192,7 +192,7 @@ async fn refresh_tokens(house: Data<House>, request: HttpRequest, input: Input) 
     let now = house.clock().now();
     let hash = api_key::digest(&said.refresh_token);
     let ended = || {
-        let detail = "The refresh token is unknown, used up or has ended; log in again.";
+        let detail = "The refresh token is unknown, already used or has expired; log in again.";
         Problem::new(Code::Unauthenticated, detail)
     };
     let sessions = house.logins().sessions();

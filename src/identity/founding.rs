@@ -86,7 +86,7 @@ pub async fn found(house: &House, plan: Plan) -> Result<Founded> {
     ));
     if folded(&name) == folded(&email) || email.split('@').next().map(folded) == Some(folded(&name))
     {
-        let words = "say what the person is called, not their address: it stays in the ledger";
+        let words = "give the person's name, not their address: it remains in the ledger";
         faults.push(Invalid::body("/name", "address", words));
     }
     let body = members(json!({"name": organization, "time_zone": time_zone}))?;
@@ -158,8 +158,8 @@ async fn unknown(house: &House, name: &str, email: &str) -> Result<()> {
         Some(account) => Err(Problem::new(
             Code::Conflict,
             format!(
-                "the organization {} ({}) has an account with this address; say --another to make \
-                    one more",
+                "the organization {} ({}) already has an account with this address; add --another \
+                    to create one more organization",
                 account.organization, account.organization_id
             ),
         )),

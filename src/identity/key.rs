@@ -227,7 +227,7 @@ async fn rotate(
             if stored.state.revoked_at.is_some() {
                 return Err(Problem::new(
                     Code::IllegalTransition,
-                    "This key was revoked, and stays so: make another one.",
+                    "This key was revoked for good. Create a new one.",
                 ));
             }
             let (key, now, until) = (

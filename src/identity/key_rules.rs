@@ -55,23 +55,23 @@ fn mine(
     match user {
         None if caller.administers() => Ok(()),
         None => {
-            let detail = "Only an administrator has service keys; for a key of your own send your \
-                account (`actor.id` of `GET /v1/me`) as `user_id`.";
+            let detail = "Only administrators can create service keys. For a personal key, send \
+                your account (`actor.id` of `GET /v1/me`) as `user_id`.";
             Err(Problem::new(Code::Forbidden, detail))
         }
         Some(user) if Some(user) == caller.user_id => {
             match caller.actor.kind == ActorKind::User || !issues && !raised(before, after) {
                 true => Ok(()),
                 false => {
-                    let detail = "A key gives its person no secret, role, limit or end: log in, \
-                        and do it with the access token.";
+                    let detail = "A key cannot change the secret, role, limits or expiry of a key \
+                        of its person. Log in, and use the access token.";
                     Err(Problem::new(Code::Forbidden, detail))
                 }
             }
         }
         Some(_) if issues => {
-            let detail = "The secret of a person's key is for that person alone: they log in and \
-                make it themselves.";
+            let detail = "Only the person themselves can create the secret of a personal key, \
+                after they log in.";
             Err(Problem::new(Code::SegregationOfDuties, detail))
         }
         Some(_) if caller.administers() => Ok(()),
@@ -99,11 +99,11 @@ fn within(tx: &Writing<'_>, before: Option<&Record<ApiKey>>, after: &Record<ApiK
     let faults = vec![Invalid::body(
         format!("/limits/{member}"),
         "outside_limits",
-        "lies outside of the limits of your own key",
+        "is outside the limits of your own key",
     )];
     Err(Problem::new(
         Code::OutsideLimits,
-        "Your own key is limited: the limits of this key have to lie within its limits.",
+        "Your own key is limited. The limits of this key must be within its limits.",
     )
     .listing(faults))
 }
@@ -115,7 +115,7 @@ fn moved(before: Option<&Record<ApiKey>>, after: &Record<ApiKey>) -> Option<Inva
         Invalid::body(
             "/user_id",
             "immutable",
-            "the user of a key never changes: revoke it, and make another key",
+            "the user of a key never changes: revoke it and create another key",
         )
     })
 }
@@ -153,7 +153,7 @@ fn role(
         Invalid::body(
             "/role",
             "not_a_role_of_the_user",
-            format!("the user has not the role {role}: choose one of theirs"),
+            format!("the user does not have the role {role}: choose one that they have"),
         )
     }))
 }
@@ -172,10 +172,7 @@ fn life(
     let ended = before
         .is_some_and(|before| before.own.expires_at <= now || before.state.revoked_at.is_some());
     if ended && (changed || action == "rotate") {
-        return fault(
-            "ended",
-            "this key has ended, and stays ended: make another one",
-        );
+        return fault("ended", "this key has expired for good: create a new one");
     }
     if !changed {
         return Ok(None);
@@ -183,7 +180,7 @@ fn life(
     if end <= now {
         return fault(
             "in_the_past",
-            "lies in the past; to end a key at once, revoke it",
+            "is in the past; to end a key at once, revoke it",
         );
     }
     let key = (tx.caller().tenant, after.spine.id);
@@ -194,12 +191,13 @@ fn life(
     let (days, words) = match after.own.role {
         Role::Auditor => (
             AUDITOR_DAYS,
-            "a key with the role auditor lives at most 400 days after its secret was made; rotate \
-                it for longer",
+            "a key with the role auditor expires at most 400 days after its secret was created; \
+                rotate it to use it longer",
         ),
         _ => (
             DAYS,
-            "a key lives at most two years after its secret was made; rotate it for longer",
+            "a key expires at most two years after its secret was created; rotate it to use it \
+                longer",
         ),
     };
     if end > made.plus_millis(days * 86_400_000) {
@@ -236,7 +234,7 @@ pub fn resolved(conn: &mut Conn, tenant: TenantId, body: &mut Map<String, Value>
                 None => faults.push(Invalid::body(
                     format!("/limits/{member}/{n}"),
                     "unknown_reference",
-                    format!("there is no such {kind}"),
+                    format!("unknown {kind}"),
                 )),
             }
         }

@@ -124,7 +124,7 @@ async fn change_password(
     let forget = move |conn: &mut _| attempts::succeeded(conn, &attempt, tenant, now);
     house.logins().sessions().run(forget).await?;
     if said.new_password == said.current_password {
-        let detail = "choose another password than the current one";
+        let detail = "choose a password other than the current one";
         return Err(Problem::invalid_one("/new_password", "same", detail));
     }
     let about: Vec<&str> = known.iter().map(String::as_str).collect();

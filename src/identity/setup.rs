@@ -35,8 +35,8 @@ pub struct Setup {
 }
 
 fn ended() -> Problem {
-    let detail =
-        "The setup token is unknown, used up or has ended; ask your administrator for another one.";
+    let detail = "The setup token is unknown, already used or has expired; ask your administrator \
+        for a new one.";
     Problem::new(Code::Unauthenticated, detail)
 }
 

@@ -171,8 +171,13 @@ fn free(written: &mut Written<'_>, record: &Record<User>) -> Result<()> {
         .optional()?;
     let Some(number) = taken else { return Ok(()) };
     let code = format!("{}-{number}", User::KIND.code);
-    let fault = Invalid::body("/email", "taken", format!("{code} has this address"));
-    let detail = format!("{code} has this address; change or archive that account, or use it.");
+    let fault = Invalid::body(
+        "/email",
+        "taken",
+        format!("{code} already has this address"),
+    );
+    let detail =
+        format!("{code} already has this address. Change or archive that account, or use it.");
     Err(Problem::new(Code::Conflict, detail)
         .listing(vec![fault])
         .needed_by([code]))

@@ -57,19 +57,19 @@ fn kinds<P: Permission>(guard: &Guard<P>, then: &Then) -> Result<(Vec<&'static s
             Invalid::query(
                 "kind",
                 "invalid_parameter",
-                format!("there is no kind `{name}`"),
+                format!("unknown kind `{name}`"),
             )
         };
         let kind = kind::named(name).ok_or_else(|| Problem::parameters(vec![unknown()]))?;
         if !caller.follows(kind.name) {
             return Err(Problem::new(
                 Code::Forbidden,
-                format!("Your role does not read {}.", kind.path.replace('-', " ")),
+                format!("Your role may not read {}.", kind.path.replace('-', " ")),
             ));
         }
         if !readable(kind) {
             let detail = format!(
-                "The limits of this key leave nothing of {} to read.",
+                "The limits of your key do not allow it to read {}.",
                 kind.path.replace('-', " ")
             );
             return Err(Problem::new(Code::OutsideLimits, detail));
@@ -261,7 +261,7 @@ async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result
         return Err(Problem::parameters(vec![Invalid::query(
             "wait",
             "invalid_parameter",
-            format!("{needed} is needed"),
+            format!("must be {needed}"),
         )]));
     }
     let (readable, some) = kinds(&guard, &then)?;
@@ -284,8 +284,8 @@ async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result
             .await?;
         if let Some(after) = asked.after.filter(|after| *after > last) {
             let words = format!(
-                "the ledger ends at {last}, before {after}: it may have been restored from a \
-                    backup; begin again after its end"
+                "the ledger ends at {last}, before {after}. It may have been restored from a \
+                    backup: start again from its end"
             );
             return Err(Problem::parameters(vec![Invalid::query(
                 "after",
@@ -384,7 +384,7 @@ async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> Resul
         Problem::parameters(vec![Invalid::query(
             name,
             "invalid_parameter",
-            format!("{needed} is needed"),
+            format!("must be {needed}"),
         )])
     };
     let edge = |name: &str| {
@@ -406,7 +406,7 @@ async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> Resul
                 .ok_or_else(|| bad("record_id", "an id or a code"))
         })
         .collect::<Result<Vec<_>>>()?;
-    let before = then.parsed::<i64>("cursor", "`next_cursor` of the page before")?;
+    let before = then.parsed::<i64>("cursor", "`next_cursor` of the previous page")?;
     let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
     let (since, until) = (edge("at_since")?, edge("at_before")?);
     let (readable, some) = kinds(&guard, &then)?;

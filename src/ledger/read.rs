@@ -33,7 +33,7 @@ impl FromStr for AsOf {
             Invalid::query(
                 "as_of",
                 "as_of",
-                "an RFC 3339 instant, a date or seq:<n> is needed",
+                "must be an RFC 3339 instant, a date or seq:<n>",
             )
         })
     }
@@ -120,8 +120,8 @@ pub fn moment(
     } = end(conn, tenant)?;
     let accounts = Some(accounts);
     let later = || {
-        let fault = Invalid::query("as_of", "later_than_now", "the moment has not come yet");
-        Problem::new(Code::InvalidParameter, "as_of is later than now.").listing(vec![fault])
+        let fault = Invalid::query("as_of", "later_than_now", "is in the future");
+        Problem::new(Code::InvalidParameter, "`as_of` is in the future.").listing(vec![fault])
     };
     let at = match as_of {
         None => {

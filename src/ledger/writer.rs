@@ -179,8 +179,8 @@ where
             (Ok(recorded), End::Committed) => Ok(recorded.open()),
             (Ok(_), End::Undone(problem)) => Err(problem.clone()),
             (Ok(_), End::Unknown) => {
-                let words = "It is not known whether this was stored. Send it again with the same \
-                    Idempotency-Key, or read what is there.";
+                let words = "It is unknown whether this was stored. Send it again with the same \
+                    `Idempotency-Key`, or read the record.";
                 Err(Problem::new(Code::Unavailable, words))
             }
         };

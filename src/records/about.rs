@@ -53,7 +53,7 @@ pub fn faults<T: About>(
             Invalid::body(
                 format!("{at}/requirement"),
                 "twice",
-                "stands in this batch twice",
+                "occurs twice in this batch",
             )
         });
         let gone = item.if_match().is_some_and(|known| known != now);
@@ -61,7 +61,7 @@ pub fn faults<T: About>(
             Invalid::body(
                 format!("{at}/if_match"),
                 "version_mismatch",
-                format!("it is at version {now} now"),
+                format!("the current version is {now}"),
             )
         });
         item.faults(&at)
@@ -142,7 +142,7 @@ impl<P> Tx<'_, P> {
             last = Some(said);
         }
         Ok(last
-            .ok_or_else(|| Problem::internal("nothing was said"))?
+            .ok_or_else(|| Problem::internal("nothing was given"))?
             .map(|_| all))
     }
 }

@@ -184,8 +184,8 @@ impl<'a> Written<'a> {
         {
             true => Err(Problem::new(
                 Code::LastAdmin,
-                "Nobody else could administer the organization then: first give the role `admin` \
-                    to another account that can log in and has no end set.",
+                "Nobody else could administer the organization after this. First give the role \
+                    `admin` to another account that can log in and has no end date.",
             )),
             false => Ok(()),
         }

@@ -184,7 +184,7 @@ impl Ask {
                 true => faults.push(Invalid::query(
                     name,
                     "invalid_parameter",
-                    "text cannot hold U+0000",
+                    "text cannot contain U+0000",
                 )),
                 false => faults.extend(ask.take(kind, &name, &value).err()),
             }
@@ -253,7 +253,7 @@ impl Ask {
                     .parse()
                     .ok()
                     .filter(|n| (1..=MOST).contains(n))
-                    .ok_or_else(|| bad("a number from 1 to 200 is needed"))?
+                    .ok_or_else(|| bad("must be a number from 1 to 200"))?
             }
             "sort" => self.sort = value.parse()?,
             "as_of" => self.as_of = Some(value.parse()?),
@@ -261,27 +261,27 @@ impl Ask {
             "status" if kind.statuses().contains(&value) => self.status.push(value.to_owned()),
             "status" => {
                 return Err(bad(&format!(
-                    "one of {} is needed",
+                    "must be one of {}",
                     kind.statuses().join(", ")
                 )));
             }
             "owner_id" if value == "me" => self.owners.push(Owner::Me),
             "owner_id" => self.owners.push(Owner::Person(
                 Selector::parse(value, "person")
-                    .ok_or_else(|| bad("an id, a code or `me` is needed"))?,
+                    .ok_or_else(|| bad("must be an id, a code or `me`"))?,
             )),
             "owner_none" => {
-                self.owner_none = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?)
+                self.owner_none = Some(flag(value).ok_or_else(|| bad("must be true or false"))?)
             }
             "owner_left" => {
-                self.owner_left = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?)
+                self.owner_left = Some(flag(value).ok_or_else(|| bad("must be true or false"))?)
             }
             "id" => self
                 .ids
-                .push(Id::parse(value).ok_or_else(|| bad("an id is needed"))?),
+                .push(Id::parse(value).ok_or_else(|| bad("must be an id"))?),
             "code" => match Selector::parse(value, kind.name) {
                 Some(Selector::Number(_, number)) => self.codes.push(number),
-                _ => return Err(bad(&format!("a code like {}-12 is needed", kind.code))),
+                _ => return Err(bad(&format!("must be a code like {}-12", kind.code))),
             },
             "external_ref" => self.external_refs.push(within(200).map(composed)?),
             "tag" => self.tags.push(within(50).map(str::to_owned)?),
@@ -293,22 +293,21 @@ impl Ask {
             }
             "q" => return Err(bad("at most 200 characters")),
             "overdue" => {
-                self.overdue = Some(flag(value).ok_or_else(|| bad("true or false is needed"))?)
+                self.overdue = Some(flag(value).ok_or_else(|| bad("must be true or false"))?)
             }
             "review_overdue" => {
-                self.review_overdue =
-                    Some(flag(value).ok_or_else(|| bad("true or false is needed"))?)
+                self.review_overdue = Some(flag(value).ok_or_else(|| bad("must be true or false"))?)
             }
             "archived" => {
                 self.archived = value
                     .parse()
-                    .map_err(|_| bad("true, false or any is needed"))?
+                    .map_err(|_| bad("must be true, false or any"))?
             }
             "requirement" if kind.cites => {
                 let readable = |id: &&str| crate::core::catalogue::well_formed(id);
                 let value = Some(within(120)?)
                     .filter(readable)
-                    .ok_or_else(|| bad("a requirement like iso-27001-2022:A.5.1 is needed"))?;
+                    .ok_or_else(|| bad("must be a requirement like iso-27001-2022:A.5.1"))?;
                 self.requirements
                     .extend(crate::core::catalogue::successors(value).map(str::to_owned));
                 self.requirements.push(value.to_owned());
@@ -321,11 +320,11 @@ impl Ask {
         let bad = |detail: &str| Invalid::query(name, "invalid_parameter", detail);
         if let Some((member, since)) = span(name) {
             let day = || clock::day(value);
-            let needed = || bad("a date like 2026-03-31 is needed");
+            let needed = || bad("must be a date like 2026-03-31");
             let instant = || {
                 value
                     .parse()
-                    .map_err(|_| bad("an RFC 3339 instant or a date is needed"))
+                    .map_err(|_| bad("must be an RFC 3339 instant or a date"))
             };
             match member {
                 "due_on" => set(&mut self.due_on, since, day().ok_or_else(needed)?),
@@ -345,7 +344,7 @@ impl Ask {
         for relation in kind.all_relations() {
             if name == relation.filter() {
                 let target = Selector::parse(value, relation.to)
-                    .ok_or_else(|| bad("an id or a code is needed"))?;
+                    .ok_or_else(|| bad("must be an id or a code"))?;
                 self.related
                     .entry(relation.member)
                     .or_default()
@@ -355,7 +354,7 @@ impl Ask {
             if name.strip_suffix("_none") == Some(relation.stem()) {
                 self.unrelated.insert(
                     relation.member,
-                    flag(value).ok_or_else(|| bad("true or false is needed"))?,
+                    flag(value).ok_or_else(|| bad("must be true or false"))?,
                 );
                 return Ok(());
             }
@@ -373,7 +372,7 @@ impl Ask {
                     return Err(Invalid::query(
                         "include",
                         "invalid_parameter",
-                        "total, refs or counts is needed",
+                        "must be total, refs or counts",
                     ));
                 }
             };
@@ -381,7 +380,7 @@ impl Ask {
                 return Err(Invalid::query(
                     "include",
                     "invalid_parameter",
-                    "each word stands once",
+                    "use each word only once",
                 ));
             }
         }
@@ -409,7 +408,7 @@ impl Ask {
                 None => Some(Invalid::query(
                     name,
                     "unknown_parameter",
-                    "there is no such parameter",
+                    "unknown parameter",
                 )),
                 Some(most) if value.len() > *most && value.chars().count() > *most => {
                     Some(Invalid::query(
@@ -469,14 +468,14 @@ impl FromStr for Sort {
             .map_or((false, text), |name| (true, name));
         name.parse()
             .map(|key| Sort { key, down })
-            .map_err(|_| Invalid::query("sort", "invalid_parameter", "there is no such sort key"))
+            .map_err(|_| Invalid::query("sort", "invalid_parameter", "unknown sort key"))
     }
 }
 
 fn foreign() -> Problem {
     Problem::new(
         Code::InvalidCursor,
-        "Ask with the same filters and sort as for the page before.",
+        "Use the same filters and sort order as for the previous page.",
     )
 }
 fn flag(value: &str) -> Option<bool> {

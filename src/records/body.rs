@@ -264,7 +264,7 @@ fn part<T: DeserializeOwned + Validate + ToSchema + 'static>(
                 faults.push(Invalid::body(
                     format!("/{name}"),
                     "unknown_member",
-                    "there is no such member, or clients cannot write it",
+                    "unknown member, or one that clients cannot write",
                 ));
                 members.remove(name);
             }
@@ -284,7 +284,7 @@ fn part<T: DeserializeOwned + Validate + ToSchema + 'static>(
             continue;
         }
         if !aside.contains(name) {
-            faults.push(Invalid::body(format!("/{name}"), "required", "is needed"));
+            faults.push(Invalid::body(format!("/{name}"), "required", "is required"));
         }
         if let Some(value) = example().remove(name) {
             members.insert(name.clone(), value);
@@ -346,9 +346,9 @@ fn said(pointer: &str, error: &validator::ValidationError) -> Invalid {
                 .filter_map(|(name, words)| limit(name).map(|n| format!("{words} {n}")))
                 .collect();
             match (error.code.as_ref(), bounds.is_empty()) {
-                ("length", false) => format!("a length of {}", bounds.join(" and ")),
+                ("length", false) => format!("the length must be {}", bounds.join(" and ")),
                 ("range", false) => bounds.join(" and "),
-                (code, _) => format!("is no valid {code}"),
+                (code, _) => format!("is not a valid {code}"),
             }
         });
     Invalid::body(pointer, error.code.to_string(), words)

@@ -47,8 +47,8 @@ impl Writing<'_> {
                 "A service key cannot do this: use a login, or a key that belongs to a person.",
             )),
             Some(_) if person == account => Err(refused(
-                "Your account has no person, so nobody can tell whether you are somebody else: \
-                    ask an admin to set its `person_id`.",
+                "Your account is not linked to a person, so it is unknown whether you are somebody \
+                    else. Ask an admin to set its `person_id`.",
             )),
             Some(person) => Ok(person),
         }
@@ -133,14 +133,14 @@ impl Writing<'_> {
         ];
         if me.iter().flatten().any(|id| circle.contains(id)) {
             return Err(refused(format!(
-                "You {what}, with this or another account or key of yours: another person has to \
+                "You {what}, with this or another account or key of yours. Another person has to \
                     do this."
             )));
         }
         let mine = |(key, by): &(Id, Id)| *key == caller.actor.id && circle.contains(by);
         if caller.actor.kind == ActorKind::ApiKey && issued.iter().any(mine) {
             return Err(refused(format!(
-                "Your key was issued by the person who {what}: use one that you made yourself."
+                "Your key was issued by the person who {what}. Use a key that you created yourself."
             )));
         }
         let Some(account) = caller.user_id else {
@@ -148,10 +148,10 @@ impl Writing<'_> {
         };
         match opened(self.conn, tenant, account, (&circle, &issued), since)? {
             true => {
-                let why = "made your account or reset your password, and your password was set \
+                let why = "created your account or reset your password, and your password was set \
                     afterwards";
                 Err(refused(format!(
-                    "The person who {what} also {why}: another person has to do this."
+                    "The person who {what} also {why}. Another person has to do this."
                 )))
             }
             false => Ok(()),

@@ -55,7 +55,7 @@ pub(super) fn filters<F: DeserializeOwned>(own: &[(String, String)]) -> Result<F
             .or_else(|| own.first().map(|(name, _)| name.as_str()))
             .unwrap_or_default();
         match unknown {
-            Some(_) => Invalid::query(place, "unknown_parameter", "there is no such parameter"),
+            Some(_) => Invalid::query(place, "unknown_parameter", "unknown parameter"),
             None => Invalid::query(place, "invalid_parameter", words.clone()),
         }
     })
@@ -70,6 +70,6 @@ pub fn too_often(asked: &[(String, String)], most: usize) -> Option<Invalid> {
     Some(Invalid::query(
         name,
         "invalid_parameter",
-        format!("at most {most} values"),
+        format!("at most {most} values are allowed"),
     ))
 }

@@ -186,7 +186,7 @@ pub fn limit(asked: &Option<i64>) -> Result<i64> {
         Some(_) => Err(Problem::parameters(vec![Invalid::query(
             "limit",
             "invalid_parameter",
-            "a number from 1 to 200 is needed",
+            "must be a number from 1 to 200",
         )])),
     }
 }

@@ -71,7 +71,7 @@ impl Known {
             Known::Any => Ok(()),
             Known::Missing => required("Send `If-Match` with the ETag that you read."),
             Known::Undecided => required(
-                "You decide on the version that you read: send its ETag alone in `If-Match`; `*` \
+                "You decide on the version that you read: send only its ETag in `If-Match`; `*` \
                     and lists are not accepted here.",
             ),
             Known::Tags(tags)
@@ -83,7 +83,7 @@ impl Known {
             }
             Known::Tags(_) => Err(Problem::new(
                 Code::VersionMismatch,
-                format!("The record is at version {version} now."),
+                format!("The record's current version is {version}. Read it again."),
             )),
         }
     }

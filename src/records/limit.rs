@@ -87,8 +87,8 @@ impl Limit {
     }
     fn refused(self) -> Problem {
         let detail = match self {
-            Limit::Period => "This key is limited to another period.".to_owned(),
-            other => format!("This key is limited to other {}.", other.word()),
+            Limit::Period => "Your key is limited to another period.".to_owned(),
+            other => format!("Your key is limited to other {}.", other.word()),
         };
         Problem::new(Code::OutsideLimits, detail)
     }
@@ -125,7 +125,7 @@ impl Kind {
                 let (word, kind) = (limit.word(), self.path.replace('-', " "));
                 Err(Problem::new(
                     Code::OutsideLimits,
-                    format!("A key that is limited to {word} cannot change {kind}."),
+                    format!("Your key is limited to {word}, so it cannot change {kind}."),
                 ))
             }
         }

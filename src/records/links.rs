@@ -89,19 +89,15 @@ pub fn take(body: &mut Map<String, Value>, kind: &Kind, faults: &mut Vec<Invalid
         let pointer = format!("/{}", relation.member);
         match texts {
             Some(texts) if texts.is_empty() && relation.required => {
-                faults.push(Invalid::body(pointer, "required", "is needed"))
+                faults.push(Invalid::body(pointer, "required", "is required"))
             }
             Some(texts) => drop(found.insert(relation.member, texts)),
             None if relation.many() => faults.push(Invalid::body(
                 pointer,
                 "invalid",
-                "an array of up to 1,000 ids or codes is needed",
+                "must be an array of at most 1,000 ids or codes",
             )),
-            None => faults.push(Invalid::body(
-                pointer,
-                "invalid",
-                "an id or a code is needed",
-            )),
+            None => faults.push(Invalid::body(pointer, "invalid", "must be an id or a code")),
         }
     }
     found
@@ -149,7 +145,7 @@ pub fn resolve(
                     faults.push(Invalid::body(
                         pointer,
                         "unknown_reference",
-                        format!("there is no such {what}"),
+                        format!("unknown {what}"),
                     ));
                 }
             }
@@ -203,7 +199,7 @@ fn given_to_who_left(
         Invalid::body(
             pointer,
             "person_left",
-            format!("{code}-{number} has left; name somebody else"),
+            format!("{code}-{number} has left; choose another person"),
         )
     };
     Ok(left.into_iter().map(fault).collect())
@@ -401,7 +397,7 @@ pub fn acyclic(
         return fault(
             "too_many",
             format!(
-                "more than {} links hang together with these; link fewer",
+                "more than {} links are connected with these; add fewer",
                 walk::MOST
             ),
         );
@@ -410,7 +406,7 @@ pub fn acyclic(
         depth if depth <= DEPTH => Ok(()),
         depth => fault(
             "depth",
-            format!("a chain has at most {DEPTH} links, and this would make one of {depth}"),
+            format!("a chain may have at most {DEPTH} links, and this would make one of {depth}"),
         ),
     }
 }
@@ -478,9 +474,15 @@ pub fn free(conn: &mut Conn, caller: &Caller, id: Id) -> Result<()> {
             };
             let seen: Vec<_> = rows.iter().filter(seen).collect();
             let detail = match (seen.len() == rows.len(), seen.is_empty()) {
-                (true, _) => "Other records need this one.",
-                (false, true) => "Records that you cannot see need this one.",
-                (false, false) => "Other records need this one; some of them you cannot see.",
+                (true, _) => {
+                    "Other records refer to this one; `needed_by` names them. Remove these links \
+                        first."
+                }
+                (false, true) => "Records that you cannot see refer to this one.",
+                (false, false) => {
+                    "Other records refer to this one; you cannot see some of them. `needed_by` \
+                        names the others."
+                }
             };
             let codes = seen
                 .into_iter()

@@ -271,7 +271,7 @@ pub fn image(
 pub fn members(part: &impl Serialize) -> Result<Map<String, Value>> {
     match serde_json::to_value(part).map_err(Problem::internal)? {
         Value::Object(members) => Ok(members),
-        other => Err(Problem::internal(format!("no object: {other}"))),
+        other => Err(Problem::internal(format!("not an object: {other}"))),
     }
 }
 

@@ -89,7 +89,7 @@ impl Writing<'_> {
                 (Some(id), _) => Some(id),
                 (None, Some(reference)) => self.of_reference::<R>(reference)?,
                 (None, None) => {
-                    let words = "there is no record with this code; leave it empty for a new one";
+                    let words = "no record has this code; leave it empty for a new one";
                     return Err(Problem::invalid(vec![Invalid::body(
                         "/code",
                         "unknown_reference",
@@ -126,8 +126,8 @@ impl Writing<'_> {
                 .filter(|own| said.differs(own)),
         ) {
             let words = format!(
-                "{} has the external_ref `{own}`, not `{reference}`: leave the code or the \
-                    reference out",
+                "{} has the external_ref `{own}`, not `{reference}`: leave out the code or the \
+                    reference",
                 before.spine.code
             );
             return Err(Problem::invalid(vec![Invalid::body(
@@ -198,7 +198,7 @@ impl<R: Resource> Upsert<R> {
         };
         Upsert {
             by,
-            needed: "an upsert goes by it",
+            needed: "is required for an upsert",
             whole: Body::read(body.clone()),
             patch: Patch::read(body),
         }
@@ -219,8 +219,8 @@ impl<R: Resource> Upsert<R> {
                 }
             }
             _ => Upsert {
-                needed: "give an external_ref, or the code of a record that there is: a row goes \
-                    by it",
+                needed: "give an external_ref or the code of an existing record: it identifies the \
+                    row",
                 ..read
             },
         }

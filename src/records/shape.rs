@@ -156,7 +156,7 @@ fn within(
     look: impl FnOnce(&mut String, &mut Faults) -> bool,
 ) -> bool {
     if name.contains('\0') {
-        faults.push(at, "invalid", "a name cannot hold U+0000");
+        faults.push(at, "invalid", "a name cannot contain U+0000");
         return false;
     }
     let length = at.len();
@@ -173,7 +173,7 @@ fn unknown(at: &str, faults: &mut Faults) -> bool {
     faults.push(
         at,
         "unknown_member",
-        "there is no such member, or clients cannot write it",
+        "unknown member, or one that clients cannot write",
     );
     false
 }
@@ -182,17 +182,17 @@ fn look(value: &mut Value, shape: &Shape, at: &mut String, faults: &mut Faults) 
     match value {
         // An array would be read as the members in their order.
         Value::Array(_) | Value::String(_) | Value::Number(_) | Value::Bool(_) if shape.object => {
-            faults.push(at, "invalid", "send an object with members, in braces");
+            faults.push(at, "invalid", "must be an object, in braces");
             return false;
         }
         Value::String(text) if text.contains('\0') => {
-            faults.push(at, "invalid", "text cannot hold U+0000")
+            faults.push(at, "invalid", "text cannot contain U+0000")
         }
         Value::String(text) if shape.day && out_of_range(text) => {
             faults.push(
                 at,
                 "invalid",
-                "send a day within the years 0001 to 9999: 2026-03-31",
+                "must be a date in the years 0001 to 9999, such as 2026-03-31",
             );
         }
         Value::Array(items) => {

@@ -87,7 +87,7 @@ fn tags_are_words(tags: &[String]) -> Result<(), validator::ValidationError> {
     } else {
         Err(fault(
             "tags",
-            "a tag has 1 to 50 characters and no control characters",
+            "a tag must have 1 to 50 characters and no control characters",
         ))
     }
 }
@@ -105,8 +105,8 @@ fn custom_is_flat(custom: &Map<String, Value>) -> Result<(), validator::Validati
         true => Ok(()),
         false => Err(fault(
             "custom",
-            "up to 50 names of up to 100 characters, each a string of up to 1,000, a number, a \
-                boolean or null",
+            "at most 50 names of at most 100 characters, each a string of at most 1,000, a number, \
+                a boolean or null",
         )),
     }
 }
@@ -118,7 +118,7 @@ pub fn fault(code: &'static str, words: &'static str) -> validator::ValidationEr
 /// Text that says something; that it is there at all is for its length to say.
 pub fn said(text: &str) -> Result<(), validator::ValidationError> {
     if !text.is_empty() && text.trim().is_empty() {
-        Err(fault("required", "is needed"))
+        Err(fault("required", "is required"))
     } else {
         Ok(())
     }
@@ -343,9 +343,10 @@ pub fn free_reference<R: Resource>(
             .is_some(),
     };
     let code = seen.then(|| format!("{}-{number}", R::KIND.code));
-    let taken = code
-        .as_ref()
-        .map_or_else(|| "taken".to_owned(), |code| format!("taken by {code}"));
+    let taken = code.as_ref().map_or_else(
+        || "taken".to_owned(),
+        |code| format!("already used by {code}"),
+    );
     let problem = crate::core::Problem::new(
         crate::core::Code::Conflict,
         format!("external_ref is {taken}."),

@@ -63,7 +63,7 @@ pub fn asked(caller: &Caller, kind: &Kind, query: &str) -> Result<()> {
             Invalid::query(
                 name,
                 "forbidden",
-                "only administrators see it, and filter by it",
+                "only administrators can see it and filter by it",
             )
         })
         .collect();
@@ -71,7 +71,7 @@ pub fn asked(caller: &Caller, kind: &Kind, query: &str) -> Result<()> {
         true => Ok(()),
         false => Err(Problem::new(
             Code::Forbidden,
-            "Only administrators filter by addresses: leave the filter out.",
+            "Only administrators can filter by addresses. Leave out this filter.",
         )
         .listing(faults)),
     }

@@ -327,7 +327,7 @@ impl<'a> Writing<'a> {
             return Err(Problem::invalid(vec![Invalid::body(
                 "/comment",
                 "required",
-                "is needed",
+                "is required",
             )]));
         }
         self.because(comment.map(str::to_owned));

@@ -103,7 +103,7 @@ impl Resource for Organization {
                 Invalid::body(
                     "/time_zone",
                     "unknown_time_zone",
-                    "an IANA time zone such as Europe/Berlin is needed",
+                    "must be an IANA time zone such as Europe/Berlin",
                 )
             })
             .into_iter()

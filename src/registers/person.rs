@@ -105,7 +105,7 @@ impl Resource for Person {
             .zip(self.ends_on)
             .is_some_and(|(starts, ends)| ends < starts);
         backwards
-            .then(|| crate::core::Invalid::body("/ends_on", "order", "lies before starts_on"))
+            .then(|| crate::core::Invalid::body("/ends_on", "order", "is before starts_on"))
             .into_iter()
             .collect()
     }

@@ -97,7 +97,7 @@ pub fn archivable<R: Resource<State = Revised>>(record: &Record<R>) -> Result<()
         (Some(_), "approved") => changeable(record),
         (Some(revision), status) => Err(Problem::new(
             Code::IllegalTransition,
-            format!("Revision {revision} is in force; retire the record first."),
+            format!("Revision {revision} is in force. Retire the record first."),
         )
         .allowing(R::KIND.allowed(status))),
     }
@@ -109,12 +109,12 @@ pub fn changeable<R: Resource>(record: &Record<R>) -> Result<()> {
         "draft" => Ok(()),
         "approved" => Err(Problem::new(
             Code::ReviseFirst,
-            "It is approved; `revise` opens the next revision.",
+            "The record is approved. Open the next revision with `revise`.",
         )
         .allowing(R::KIND.allowed("approved"))),
         status => Err(Problem::new(
             Code::IllegalTransition,
-            format!("It cannot change while it is `{status}`."),
+            format!("The record cannot change while it is `{status}`."),
         )
         .allowing(R::KIND.allowed(status))),
     }

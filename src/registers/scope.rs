@@ -91,7 +91,7 @@ pub fn lines(entries: &[String]) -> Result<(), validator::ValidationError> {
     } else {
         Err(crate::records::spine::fault(
             "lines",
-            "each entry has 1 to 500 characters",
+            "each entry must have 1 to 500 characters",
         ))
     }
 }

@@ -1,5 +1,5 @@
-// What a TypeScript program does with the service. `schema.ts` is generated from the published document, and the strict compiler says
-// whether a client gets types that it can work with (no `any`, no member that may be missing from an answer). `story.ts` runs it.
+// What a TypeScript program does with the service. `schema.ts` is generated from the published document, and the strict compiler checks
+// that a client gets usable types (no `any`, no member that may be missing from an answer). `story.ts` runs it.
 import createClient from "openapi-fetch";
 import type { components, paths } from "./schema";
 

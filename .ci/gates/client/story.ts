@@ -1,5 +1,5 @@
-// A year of an ISMS in a minute: the cycle of Plan, Do, Check, Act through the generated client against a running service, and what a
-// client has to be able to rely on besides: typed problems, retries, entity tags, pages, the past.
+// A year of an ISMS in a minute: a Plan–Do–Check–Act cycle through the generated client against a running service, and what else a
+// client relies on: typed problems, retries, entity tags, pages, the past.
 import { assets, connect, rename, type Isms } from "./client.js";
 import type { components } from "./schema";
 
@@ -19,13 +19,13 @@ function same<T>(given: T, wanted: T, what: string): void {
 }
 
 type Reply<T> = { data?: T; error?: Problem | undefined; response: Response };
-/** What an operation answers when it goes well. */
+/** The answer of a successful operation. */
 async function done<T>(asked: Promise<Reply<T>>): Promise<T> {
   const { data, error, response } = await asked;
   if (data === undefined) throw new Error(`${response.url}: ${response.status} ${error?.code} ${error?.detail} ${JSON.stringify(error?.errors)}`);
   return data;
 }
-/** What it answers when it does not. */
+/** The answer of a refused one. */
 async function refused<T>(asked: Promise<Reply<T>>, status: number, code: string): Promise<Problem> {
   const { error, response } = await asked;
   same(response.status, status, `status of ${response.url}`);
@@ -33,14 +33,14 @@ async function refused<T>(asked: Promise<Reply<T>>, status: number, code: string
   same([error.status, error.code], [status, code], "problem");
   return error;
 }
-/** The headers of a change to a record as it was read. */
+/** The headers for changing a record that was read. */
 const as = (record: { version: number }) => ({ "If-Match": `"${record.version}"` });
 const to = (record: { id: string; version: number }) => ({ path: { id: record.id }, header: as(record) });
 
 const url = setting("ISMS_URL");
 const manager = connect(url, setting("ISMS_KEY"));
 
-/** A second person, who sets a password of their own: who asks for an approval cannot give it. */
+/** A second person, who sets their own password: you cannot approve your own request. */
 async function second(): Promise<{ approver: Isms; auditor: Isms; director: string }> {
   const body = { email: setting("ISMS_EMAIL"), password: setting("ISMS_PASSWORD") };
   const admin = connect(url, (await done(connect(url, "").POST("/v1/auth/login", { body }))).access_token);
@@ -60,7 +60,7 @@ async function second(): Promise<{ approver: Isms; auditor: Isms; director: stri
     check(typeof secret === "string", "a new key is shown once");
     return connect(url, secret);
   };
-  // The key of a person is made by that person.
+  // Only the person themselves can create a personal key.
   const login = connect(url, access_token);
   await refused(admin.POST("/v1/api-keys", { body: { name: "Not mine", role: "approver", user_id: user.id, expires_at } }), 403, "segregation_of_duties");
   return { approver: await key(login, "approver", user.id), auditor: await key(admin, "auditor", null), director: director.id };
@@ -129,7 +129,7 @@ async function carryOut({ scope, risk }: Awaited<ReturnType<typeof plan>>) {
   await done(
     manager.POST("/v1/risks/{id}/assessments", {
       params: { path: { id: resting.id } },
-      body: { stage: "current", likelihood: 2, impact: 5, rationale: "A password is not enough any more." },
+      body: { stage: "current", likelihood: 2, impact: 5, rationale: "A password alone is no longer enough." },
     }),
   );
   const decision = await done(
@@ -140,7 +140,7 @@ async function carryOut({ scope, risk }: Awaited<ReturnType<typeof plan>>) {
   );
   same([decision.applicable, decision.version], [false, 1], "the decision");
 
-  // A payload; sent again with the same key it is answered again, and there is one.
+  // A payload. Sent again with the same key, it gets the same answer and is stored once.
   const push = () =>
     manager.POST("/v1/evidence", {
       params: { header: { "Idempotency-Key": "accounts-1" } },
@@ -160,7 +160,7 @@ async function carryOut({ scope, risk }: Awaited<ReturnType<typeof plan>>) {
   });
   await refused(other, 422, "idempotency_key_reused");
 
-  // A file, beside what is told of it. The generator has no type for bytes, so the form is made here.
+  // A file with its metadata. The generator has no type for bytes, so the form is built here.
   const file = new Blob(["restored 12 of 12\n"], { type: "text/plain" });
   const metadata: components["schemas"]["EvidenceMetadata"] = {
     name: "Restore test", source: "backup", external_id: "restore-test", requirements: ["iso-27001-2022:A.8.13"],
@@ -198,7 +198,7 @@ async function look(auditor: Isms, { scope, risk }: Awaited<ReturnType<typeof pl
   check(typeof csv === "string", "a table is text");
   same(csv.trimEnd().split(/\r?\n/).length, 94, "the same as a table");
 
-  // As it stood before the control came.
+  // As it was before the control was added.
   const past = await done(auditor.GET("/v1/risks/{id}", { params: { path: { id: risk.id }, query: { as_of: risk.updated_at } } }));
   same([past.version, past.current, past.existing_control_ids], [risk.version, null, []], "the risk then");
   const now = await done(auditor.GET("/v1/risks/{id}", { params: { path: { id: risk.id } } }));
@@ -280,7 +280,7 @@ async function rely(auditor: Isms, asset: string) {
   const changed = await auditor.GET("/v1/assets/{id}", { params: { path, header: { "If-None-Match": tag } } });
   same([changed.response.status, changed.data?.name], [200, "Database of customers"], "something new");
 
-  // Every fault is named.
+  // Every error is named.
   const wrong = await refused(
     manager.POST("/v1/assets", {
       body: { name: "", asset_type: "information", classification: "internal", confidentiality: 9, owner_id: "PER-404" },
@@ -293,7 +293,7 @@ async function rely(auditor: Isms, asset: string) {
   await refused(nowhere, 404, "not_found");
   await refused(connect(url, "isms_wrong").GET("/v1/me"), 401, "unauthenticated");
 
-  // The overview, and the feed to its end.
+  // The overview, and the feed up to its end.
   const overview = await done(auditor.GET("/v1/overview"));
   same(overview.nonconformities, { closed: 1 }, "nonconformities by state");
   const kinds = new Set<string>();

@@ -1,7 +1,7 @@
-"""Records for generated requests: what a schema cannot draw, because it has to be there, and in the right state.
+"""Records for generated requests: values that a schema cannot generate, because they must exist and be in the right state.
 
-A path's `{id}` is a record made from the example that the document has for its kind; STEPS says what it has to go through first. Records are made by
-accounts beside the one that is tested, so that whoever must be another person is another person.
+A path's `{id}` is a record created from the document's example for its kind; STEPS lists the steps it goes through first. Other accounts than the
+tested one create the records, so that another person is involved where one is required.
 """
 import datetime
 import http.client
@@ -14,7 +14,7 @@ import uuid
 COMMENT = {"comment": "For the check of the contract."}
 LOGIN = {"email": "security@example.org", "password": "correct horse battery staple"}
 
-# (collection, verb): the steps (verb, body, account) that a fresh record has to go through before. What is not here needs a fresh record alone.
+# (collection, verb): the steps (verb, body, account) that a fresh record goes through first. Anything not listed only needs a fresh record.
 SUBMITTED = [("submit", COMMENT, "maker")]
 IN_FORCE = SUBMITTED + [("approve", COMMENT, "approver")]
 CONTAINED = [("contain", {"correction": "Corrected."}, "maker")]
@@ -22,15 +22,15 @@ ANALYSED = CONTAINED + [("analyse", {"root_cause": "By hand.", "similar_cases": 
 PLANNED = ANALYSED + [("+action", None, "maker"), ("plan", COMMENT, "maker")]
 IMPLEMENTED = PLANNED + [("+done", None, "maker"), ("implement", COMMENT, "maker")]
 SIGNED = SUBMITTED + [("sign", COMMENT, "manager")]
-FROZEN = [("soa-versions", {**COMMENT, "allow_incomplete": True}, "maker")]  # a fresh scope has nothing decided
+FROZEN = [("soa-versions", {**COMMENT, "allow_incomplete": True}, "maker")]  # nothing is decided in a fresh scope
 STEPS = {
-    ("scopes", "approve"): SUBMITTED,  # only what was submitted, and by somebody else
+    ("scopes", "approve"): SUBMITTED,  # must be submitted, by somebody else
     ("scopes", "return"): SUBMITTED,
-    ("scopes", "revise"): IN_FORCE,  # only what is in force has a next revision
+    ("scopes", "revise"): IN_FORCE,  # must be in force to have a next revision
     ("scopes", "retire"): IN_FORCE,
-    ("scopes", "revisions"): IN_FORCE,  # a revision is what was approved
+    ("scopes", "revisions"): IN_FORCE,  # a revision exists once approved
     ("scopes", "soa-versions"): FROZEN,
-    ("scopes", "soa-versions/approve"): FROZEN,  # by another person than who froze it
+    ("scopes", "soa-versions/approve"): FROZEN,  # by another person than the one who froze it
     ("scopes", "soa-versions/return"): FROZEN,
     ("scopes", "soa-versions/withdraw"): FROZEN,
     ("scopes", "soa-diff"): FROZEN + [("soa-versions/1/approve", COMMENT, "approver")],  # since the version in force
@@ -40,34 +40,34 @@ STEPS = {
     ("risk-methodologies", "retire"): IN_FORCE,
     ("risk-methodologies", "revisions"): IN_FORCE,
     ("risks", "reopen"): [("close", COMMENT, "maker")],
-    ("risk-treatments", "sign"): SUBMITTED,  # the owner of the risk, who is tested, signs what somebody else submitted
+    ("risk-treatments", "sign"): SUBMITTED,  # the tested account owns the risk and signs what somebody else submitted
     ("risk-treatments", "return"): SUBMITTED,
     ("risk-treatments", "start"): SIGNED,
-    ("risk-treatments", "complete"): SIGNED + [("start", COMMENT, "maker"), ("+scored", None, "maker")],  # a mitigation has shown what it did
+    ("risk-treatments", "complete"): SIGNED + [("start", COMMENT, "maker"), ("+scored", None, "maker")],  # a mitigation requires an assessment of its effect
     ("risk-treatments", "revoke"): SIGNED,  # an acceptance
-    ("vulnerabilities", "reopen"): [("dismiss", COMMENT, "maker")],  # only what is fixed or dismissed
+    ("vulnerabilities", "reopen"): [("dismiss", COMMENT, "maker")],  # must be fixed or dismissed
     ("evidence", "release"): [("hold", COMMENT, "maker")],
-    ("nonconformities", "analyse"): CONTAINED,  # the cycle of ISO/IEC 27001 10.2, a step after the other
-    ("nonconformities", "plan"): ANALYSED + [("+action", None, "maker")],  # a plan is at least one action
-    ("nonconformities", "implement"): PLANNED + [("+done", None, "maker")],  # which are done
-    ("nonconformities", "verify"): IMPLEMENTED,  # by another person than who did them
+    ("nonconformities", "analyse"): CONTAINED,  # the cycle of ISO/IEC 27001 10.2, step by step
+    ("nonconformities", "plan"): ANALYSED + [("+action", None, "maker")],  # a plan has at least one action
+    ("nonconformities", "implement"): PLANNED + [("+done", None, "maker")],  # the actions must be done
+    ("nonconformities", "verify"): IMPLEMENTED,  # by another person than the one who did them
     ("nonconformities", "close"): IMPLEMENTED + [("verify", {"effective": True, "comment": "Seen."}, "approver")],
     ("nonconformities", "return"): IMPLEMENTED,
 }
-# Operations that use up something other than a record of a register, by operationId, with what the hook gives them.
+# Operations that use up something other than a record of a register, by operationId, and what the hook supplies.
 OTHERS = {
-    "login": "the e-mail and password of an account that is there",
-    "refresh": "a refresh token of a fresh login: one is good once",
+    "login": "the e-mail and password of an existing account",
+    "refresh": "a refresh token of a fresh login: each works once",
     "logout": "a refresh token of a fresh login",
-    "changePassword": "the present password of a user of its own, who asks once: a change ends the sessions",
-    "setUpLogin": "the setup token of a fresh account: one is good once",
-    "importAssets, importControls, importPeople, importRisks, importVulnerabilities": "the table of the document's example",
+    "changePassword": "the current password of a new user for each request: a change ends the sessions",
+    "setUpLogin": "the setup token of a fresh account: each works once",
+    "importAssets, importControls, importPeople, importRisks, importVulnerabilities": "the table in the document's example",
     "batch of a register": "items that create, upsert and change a record",
-    "batchApplicability, batchGapAnswers": "requirements of a framework that is built in, each once",
-    "importFramework": "a slug that is free",
-    "importMappings, deleteFramework, getFrameworkRevision, compareFrameworkRevisions": "a framework that was imported",
-    "reportFindings": "a report of a scanner, and an asset that is there",
-    "createApiKey": "an end within the year that a key may last",
+    "batchApplicability, batchGapAnswers": "requirements of a built-in framework, each once",
+    "importFramework": "an unused slug",
+    "importMappings, deleteFramework, getFrameworkRevision, compareFrameworkRevisions": "an imported framework",
+    "reportFindings": "a scanner report, and an existing asset",
+    "createApiKey": "an expiry within the lifetime of a key",
     "createUser": "an e-mail that no other account has",
     "updateUser": "an e-mail that no other account has",
     "getFramework": "the slug of a framework that is built in",
@@ -76,7 +76,7 @@ OTHERS = {
     "putApplicability": "a requirement of a framework that is built in",
     "getGapAnswer, putGapAnswer": "a requirement of a framework that is built in",
     "getSoaVersion, approveSoaVersion, returnSoaVersion, withdrawSoaVersion": "the number of a version that was frozen",
-    "getSoaDiff": "a version that was approved, and what is now",
+    "getSoaDiff": "an approved version, and the current state",
     "getScopeRevision": "the number of a revision that was approved",
     "getRiskMethodologyRevision": "the number of a revision that was approved",
 }
@@ -93,7 +93,7 @@ def now():
 
 
 class House:
-    """The service under test, and the accounts that make what is needed."""
+    """The service under test, and the accounts that create the required records."""
 
     def __init__(self, url, document, keys):
         self.url, self.document, self.keys = urllib.parse.urlsplit(url), document, keys
@@ -101,7 +101,7 @@ class House:
         self.connection = None
 
     def call(self, method, path, body=None, key="maker", headers=(), allow=()):
-        """One request by an account; what is not good and not allowed is an error."""
+        """Sends one request as an account; raises an error unless the status is 2xx or in `allow`."""
         sent = {"If-Match": "*", **dict(headers)}
         if body is not None:
             sent["Content-Type"] = "application/json"
@@ -115,7 +115,7 @@ class House:
                 answer = self.connection.getresponse()
                 text = answer.read()
                 if answer.status == 401 and key == "admin" and attempt == 1:
-                    self.keys["admin"] = self.logged_in()["access_token"]  # the one before has ended
+                    self.keys["admin"] = self.logged_in()["access_token"]  # the previous one has expired
                     continue
                 break
             except (OSError, http.client.HTTPException):
@@ -126,10 +126,10 @@ class House:
             raise RuntimeError(f"{method} {path}: {answer.status} {text.decode(errors='replace')}")
         return json.loads(text) if text else None
 
-    # --- what the document says ---------------------------------------------------------------------------------------------------------
+    # --- the OpenAPI document -----------------------------------------------------------------------------------------------------------
 
     def resolved(self, schema):
-        while "$ref" in schema:  # never a circle in bodies
+        while "$ref" in schema:  # bodies contain no circles
             schema_of = self.document
             for part in schema["$ref"][2:].split("/"):
                 schema_of = schema_of[part]
@@ -144,7 +144,7 @@ class House:
         return self.schema_of_body(f"/v1/{collection}", "post")
 
     def collections(self):
-        """The kind's word, as members that refer to it say it, and its path."""
+        """Each kind: its path, its name as members refer to it, and an example."""
         for path, item in self.document["paths"].items():
             if path.count("/") == 2 and "post" in item and path + "/{id}" in self.document["paths"]:
                 example = self.document["paths"][path + "/{id}"]["get"]["parameters"][0]
@@ -173,11 +173,11 @@ class House:
             body["detected_on"] = day(-1)
         if collection == "risk-treatments":
             body["risk_id"] = self.risk_of_manager()
-            body["owner_id"] = self.call("GET", "/v1/me", key="manager")["person_id"]  # a mitigation names who does it
+            body["owner_id"] = self.call("GET", "/v1/me", key="manager")["person_id"]  # a mitigation names its owner
         return body
 
     def risk_of_manager(self):
-        """A risk that the manager who is tested owns, low enough that nobody else has to sign."""
+        """A risk owned by the tested manager, low enough that nobody else has to sign."""
         owner = self.call("GET", "/v1/me", key="manager")["person_id"]
         risk = self.call("POST", "/v1/risks", {**self.example("risks"), "owner_id": owner})["id"]
         self.scored(risk)
@@ -187,7 +187,7 @@ class House:
         self.call("POST", f"/v1/risks/{risk}/assessments", {"stage": "current", "likelihood": 1, "impact": 1, "rationale": "Seen."})
 
     def framework(self, removed=False):
-        """A framework of the organization's own; one that is removed is never given again."""
+        """An imported framework. One that is to be removed is never returned again."""
         slug = self.kept.get("framework")
         if removed or slug is None:
             slug = f"house-{uuid.uuid4().hex[:12]}"
@@ -197,12 +197,12 @@ class House:
         return slug
 
     def fresh(self, collection, verb=""):
-        """A record of its own for one request, in the state that the verb needs."""
+        """A new record for one request, in the state that the verb requires."""
         admin = collection in ("users", "api-keys")
         body = self.example(collection)
         if (collection, verb) == ("risk-treatments", "revoke"):
             body = {"name": body["name"], "risk_id": body["risk_id"], "option": "accept", "justification": "Small.", "expires_on": day(90)}
-        if collection == "risk-methodologies":  # one is in force for each scope, so each has one of its own
+        if collection == "risk-methodologies":  # only one can be in force for each scope, so each gets its own scope
             body["scope_ids"] = [self.call("POST", "/v1/scopes", self.example("scopes"), "maker")["id"]]
         record = self.call("POST", f"/v1/{collection}", body, "admin" if admin else "maker")
         at, actions = f"/v1/{collection}/{record['id']}", []
@@ -222,40 +222,40 @@ class House:
         return record["id"]
 
     def one(self, collection, verb=""):
-        """A record that stays, for requests that change none."""
+        """A shared record, for requests that change nothing."""
         if (collection, verb) not in self.kept:
             self.kept[collection, verb] = self.fresh(collection, verb)
         return self.kept[collection, verb]
 
     def linked(self, collection, relation, about=None):
-        """What a member may refer to: a record of the kind that its description names."""
+        """A record that a member may refer to, of the kind that its description names."""
         about = about or self.body_schema(collection)["properties"].get(relation, {}).get("description", "")
         kind = about.partition("Refers to records of the kind ")[2].partition(":")[0].rstrip(".")
         stem = relation.removesuffix("s").removesuffix("_id").split("_")[-1]
         return self.one(self.collection_of(kind or stem) or {"owner": "people"}.get(stem, "assets"))
 
     def setup_token(self):
-        """Of an account of its own."""
+        """The setup token of a new account."""
         return self.call("POST", "/v1/users", self.example("users"), "admin")["setup_token"]
 
     def newcomer(self):
-        """The access token of an account of its own, which has set its password."""
+        """The access token of a new account that has set its password."""
         return self.set_up(self.setup_token())
 
     def set_up(self, token):
-        """Sets a first password; the access token of that login."""
+        """Sets a first password; returns the access token of that login."""
         return self.call("POST", "/v1/auth/setup", {"setup_token": token, "password": LOGIN["password"]}, key=None)["access_token"]
 
     def logged_in(self):
         return self.call("POST", "/v1/auth/login", LOGIN, key=None)
 
     def read(self, path):
-        """The entity tag of a record, for a decision: it is about the version that was read."""
+        """The entity tag of a record, for a decision: decisions require the version that was read."""
         return f'"{self.call("GET", path)["version"]}"'
 
 
 def house():
-    """From the environment that run.py made."""
+    """Reads the environment that run.py prepared."""
     with open(os.environ["ISMS_CONTRACT"]) as file:
         said = json.load(file)
     with open(said["document"]) as file:

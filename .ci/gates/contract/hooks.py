@@ -1,6 +1,6 @@
-"""What is done to generated requests before they are sent, and what is noted of their answers.
+"""Adjusts generated requests before they are sent, and records their answers.
 
-A part of a request that is drawn to be wrong is never touched; into a part that is drawn to be right goes what no schema can draw.
+A part generated to be invalid is never touched. A part generated to be valid gets the values that no schema can generate.
 """
 import json
 import os
@@ -14,65 +14,65 @@ from fixtures import DECISIONS, FRAMEWORK, LOGIN, REQUIREMENT, STEPS, day, house
 HOUSE, SAID = house()
 NOTES = open(os.environ["ISMS_CONTRACT_NOTES"], "a", buffering=1)
 
-# 422 is right for data that follows its schema where a rule is about more than one value, or about what is there. By the code of the fault.
+# 422 is correct for data that follows its schema if a rule concerns several values or existing records. By the code of the error.
 BEYOND_A_SCHEMA = {
-    "unknown_reference": "an id or a code of something that is not there",
+    "unknown_reference": "an id or a code of something that does not exist",
     "order": "two dates, or the steps of a scale, are in the wrong order",
     "circle": "records would depend on themselves",
     "either": "two members exclude each other",
-    "range": "a score lies within the scales of the methodology in force",
-    "required": "needed only because of another member, or of the state",
-    "state": "goes only with another member's value",
+    "range": "a score must lie within the scales of the methodology in force",
+    "required": "required only because of another member or the state",
+    "state": "only valid with another member's value",
     "unknown_level": "the matrix names levels of the methodology",
     "unknown_dimension": "a score names dimensions of the methodology in force",
-    "falls": "the matrix has no lower level for more likelihood or impact",
-    "all_acceptable": "the matrix has a pair that is not acceptable",
-    "above_inherent": "a current score is not above the inherent one",
-    "below_current": "an inherent score is not below the current one",
+    "falls": "the matrix must not have a lower level for a higher likelihood or impact",
+    "all_acceptable": "the matrix must have a pair that is not acceptable",
+    "above_inherent": "a current score must not be above the inherent one",
+    "below_current": "an inherent score must not be below the current one",
     "not_in_force": "an approval replaces what is in force for the same scopes",
-    "shape": "the matrix has the size that the scales give",
+    "shape": "the matrix must match the size of the scales",
     "tags": "a tag with a control character",
-    "slug": "two of the same in a list of names",
-    "invisible": "an identifier with a character that cannot be seen",
+    "slug": "two equal names in a list",
+    "invisible": "an identifier with an invisible character",
     "twice": "the same thing twice in a list",
     "same": "a requirement mapped to itself",
-    "in_the_past": "has to lie after today",
-    "in_the_future": "what is implemented was so today or before",
+    "in_the_past": "must be after today",
+    "in_the_future": "must be today or earlier",
     "version_mismatch": "the version of an item in a batch",
-    "guessable": "a password that is tried first",
+    "guessable": "a password that is easy to guess",
     "person_left": "a person whose last day has passed",
-    "not_a_role_of_the_user": "a key has a role of its user's",
+    "not_a_role_of_the_user": "a key must have one of its user's roles",
 }
 
 # The same for 400 and parameters, by operationId.
 BEYOND_PARAMETERS = {
-    "importFramework": "slug and title stand in the query with a table alone",
+    "importFramework": "slug and title are query parameters only with a table",
     "getRiskTrend": "the span is bounded by two parameters and the step",
-    "reportFindings": "a complete report is one of an asset",
+    "reportFindings": "a complete report must name an asset",
 }
 
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Keeps a failure, unless it is a refusal for what no schema says."""
+    """Keeps a failure, unless it is a refusal that no schema can express."""
     if type(failure).__name__ == "RejectedPositiveData" and response.status_code == 422:
         codes = {fault["code"] for fault in response.json()["errors"]}
         return not codes or not codes <= BEYOND_A_SCHEMA.keys()
     if type(failure).__name__ == "RejectedPositiveData" and response.status_code == 400:
         return case.operation.definition.raw["operationId"] not in BEYOND_PARAMETERS
     if type(failure).__name__ == "UseAfterFree":
-        # What is archived has left the lists, not the ledger: its history stays, and who asks for archived records gets them.
+        # An archived record leaves the lists, not the ledger: its history remains, and `archived=any` still returns it.
         return place(case)[1] not in ("history", "restore") and (case.query or {}).get("archived") != "any"
     if type(failure).__name__ == "AcceptedNegativeData" and case.media_type == "multipart/form-data":
-        return False  # whatever was drawn for the file is sent as bytes, and good ones; tests/rooms/upload.rs has the metadata
+        return False  # any generated file is sent as bytes and is valid; tests/rooms/upload.rs covers the metadata
     if type(failure).__name__ == "AcceptedNegativeData" and case.method == "PATCH" and isinstance(case.body, dict):
-        # RFC 7396: null clears a member, at any depth; the schemas of what is inside a member tell what it is afterwards.
+        # RFC 7396: null clears a member at any depth; the schemas inside a member describe the result.
         return not any(None in member.values() for member in case.body.values() if isinstance(member, dict))
     return True
 
 
 def good(case, part):
-    """Is this part of the request drawn to be right (or not drawn at all)?"""
+    """Was this part of the request generated to be valid (or not generated at all)?"""
     from schemathesis.core.parameters import ParameterLocation
 
     if case.meta is None:
@@ -92,17 +92,17 @@ def before_call(context, case, kwargs):
     name = case.operation.definition.raw.get("operationId", "")
     mode = case.meta.generation.mode.value if case.meta else "positive"
     if getattr(case.meta and case.meta.phase.data, "parameter", None) == "Authorization":
-        return  # a touched header would bring it back
+        return  # changing a header would bring it back
     if re.fullmatch("[!-~]{1,255}", str((case.headers or {}).get("Idempotency-Key", ""))):
-        case.headers["Idempotency-Key"] = uuid.uuid4().hex  # each call its own attempt, or it would answer what another one did
+        case.headers["Idempotency-Key"] = uuid.uuid4().hex  # a new key for each call, or the service would repeat another answer
     if good(case, "HEADER") and case.headers:
         if "Change-Reason" in case.headers:
             case.headers["Change-Reason"] = percent(case.headers["Change-Reason"])
-        case.headers.pop("Content-Digest", None)  # of the bytes that are sent; tests/rooms/upload.rs has it
+        case.headers.pop("Content-Digest", None)  # depends on the bytes sent; tests/rooms/upload.rs covers it
         if "If-Match" in case.headers and mode == "positive":
-            case.headers["If-Match"] = "*"  # reach the code behind the precondition; 412 and 428 have tests of their own
+            case.headers["If-Match"] = "*"  # reach the code behind the precondition; 412 and 428 have separate tests
             if name == "createSoaVersion":
-                case.headers.pop("If-Match")  # a decision is about a version that was read, or says nothing of it
+                case.headers.pop("If-Match")  # takes the version that was read, or none
         if "If-None-Match" in case.headers and case.headers["If-None-Match"].strip() == "*":
             case.headers["If-None-Match"] = '"0"'
     if good(case, "PATH") and case.path_parameters:
@@ -112,23 +112,23 @@ def before_call(context, case, kwargs):
         path = decided[0].format(**case.path_parameters)
         case.headers["If-Match"] = HOUSE.read(path)
     if good(case, "QUERY") and case.query:
-        query(case)  # after the path: `as_of` is not before what it leads to
+        query(case)  # after the path: `as_of` must not be before the record was created
     if case.media_type == "text/csv" and good(case, "BODY"):
         content = case.operation.definition.raw["requestBody"]["content"]["text/csv"]
-        case.body = TABLES.get(name) or content["example"]  # what a table is, no schema says
+        case.body = TABLES.get(name) or content["example"]  # no schema describes a table
     if name == "importFramework" and mode == "positive":
-        (case.headers or {}).pop("If-Match", None)  # of a framework that is not there yet
+        (case.headers or {}).pop("If-Match", None)  # the framework does not exist yet
         table = case.media_type == "text/csv"
         case.query = {"slug": f"house-{uuid.uuid4().hex[:12]}", "title": "House rules"} if table else {}
     if good(case, "BODY") and isinstance(case.body, dict):
         body(case, name)
         if name == "changePassword":
-            # A change ends every session of the user, so a newcomer asks, each time another one. Headers of the settings win over the case's.
+            # A change ends every session of the user, so each request is sent as a new user. Headers in the settings override the case's.
             kwargs["auth"] = bearer(HOUSE.newcomer())
 
 
 def bearer(token):
-    """Sets the credential when all other headers stand."""
+    """Sets the credential after all other headers."""
 
     def authorized(request):
         request.headers["Authorization"] = f"Bearer {token}"
@@ -138,7 +138,7 @@ def bearer(token):
 
 
 def query(case):
-    """Opaque, or about what is there; up to 200 parameters, which no schema says."""
+    """Replaces parameters that are opaque or concern existing records, and keeps within 200 parameters: no schema can express these."""
     left = 150
     for name, value in list(case.query.items()):
         if isinstance(value, list):
@@ -148,16 +148,16 @@ def query(case):
             case.query.pop(name)
     case.query.pop("cursor", None)  # only the server makes valid ones
     if "wait" in case.query:
-        case.query["wait"] = 0  # the feed would wait for what does not come
+        case.query["wait"] = 0  # the feed would wait for nothing
     if str(case.query.get("after", "")).isdigit():
         case.query["after"] = min(int(case.query["after"]), 1)  # not beyond the end of the ledger
     if "as_of" in case.query:
-        case.query["as_of"] = now()  # not later than now, not before what the request is about
+        case.query["as_of"] = now()  # not later than now, not before the record was created
     for name, value in (("framework", FRAMEWORK), ("kind", "risk"), ("at_since", day(-1)), ("at_before", day(1)), ("record_id", "AST-1"), ("from", "1"), ("to", "live")):
         if name in case.query:
             case.query[name] = [value] if isinstance(case.query[name], list) else value
     if case.query.get("format") in ("cyclonedx", "trivy", "grype"):
-        case.query["format"] = "sarif"  # that of the report that is sent
+        case.query["format"] = "sarif"  # the format of the report that is sent
     if isinstance(case.query.get("asset_id"), str):
         case.query["asset_id"] = HOUSE.one("assets")
     if isinstance(case.query.get("scope_id"), str):
@@ -165,12 +165,12 @@ def query(case):
 
 
 def percent(text):
-    """What stays of a reason: up to 2,000 characters, and percent signs that begin a byte of UTF-8."""
+    """Makes a reason valid: at most 2,000 characters, percent-encoded UTF-8."""
     return urllib.parse.quote(urllib.parse.unquote(str(text), errors="ignore").replace("\0", "")[:2000])
 
 
 def fill(case, mode):
-    """Records for the places of a path."""
+    """Puts records into the path parameters."""
     collection, verb = place(case)
     verb = verb if "{" in case.operation.path else ""
     linked = case.meta is not None and case.meta.phase.name.value == "stateful" and case.path_parameters.get("id") in HOUSE.made
@@ -198,12 +198,12 @@ def fill(case, mode):
 
 
 def body(case, name):
-    """References that lead somewhere, in bodies that are drawn to be right."""
+    """Puts references to existing records into bodies generated to be valid."""
     case.body = mended(kept(case.body), case, name)
 
 
 def kept(value):
-    """Integers that every JSON reader keeps (RFC 7493): larger ones are refused, wherever they stand. They are written as such: `7.0` is none."""
+    """Integers that every JSON reader preserves (RFC 7493): larger ones are refused everywhere. They must be written as integers: `7.0` is not one."""
     if isinstance(value, dict):
         return {name: kept(member) for name, member in value.items()}
     if isinstance(value, list):
@@ -251,7 +251,7 @@ def mended(body, case, name):
 
 
 def items_of_a_batch(given, collection):
-    """As many items as were drawn, of each way: what stands inside of one, the document leaves to the schemas of single records."""
+    """As many items as were generated, of every form: the document leaves the content of an item to the schemas of single records."""
     ways = HOUSE.resolved(HOUSE.document["paths"][f"/v1/{collection}/batch"]["post"]["requestBody"]["content"]["application/json"]["schema"])
     ways = HOUSE.resolved(ways["properties"]["items"]["items"])["properties"]
     one = {"id": HOUSE.one(collection), "if_match": "*", "patch": {"tags": ["batch"]}}
@@ -263,8 +263,8 @@ def items_of_a_batch(given, collection):
 
 
 def about_requirements(given):
-    """The items that were drawn, each about a requirement that is there and said of nothing else in the batch."""
-    items = [item for item in given.get("items") or [] if isinstance(item, dict)][:37]  # so many has A.5
+    """The generated items, each about an existing requirement that no other item of the batch names."""
+    items = [item for item in given.get("items") or [] if isinstance(item, dict)][:37]  # A.5 has 37
     for n, item in enumerate(items, 1):
         item |= {"requirement": f"{FRAMEWORK}:A.5.{n}", "if_match": None}
         item |= {name: "Said." for name in ("justification", "note") if not str(item.get(name) or "").strip() and name in item}
@@ -288,14 +288,14 @@ OTHER_BODIES = {
     "logout": refreshed,
     "reportFindings": lambda given: HOUSE.resolved({"$ref": "#/components/schemas/ScannerReport"})["examples"][0],
     "changePassword": lambda given: {"current_password": LOGIN["password"], "new_password": "nine blue tractors sing"},
-    "approveRiskMethodology": lambda given: {k: v for k, v in given.items() if k != "replaces"},  # none is in force for a scope of its own
+    "approveRiskMethodology": lambda given: {k: v for k, v in given.items() if k != "replaces"},  # no other is in force for its scope
     "setUpLogin": lambda given: {"setup_token": HOUSE.setup_token(), "password": LOGIN["password"]},
 }
 
 
 @schemathesis.hook
 def after_call(context, case, response):
-    """One line for each answer; run.py reads them."""
+    """Writes one line for each answer; run.py reads them."""
     try:
         answer = response.json() if "json" in (response.headers.get("content-type") or [""])[0] else {}
     except ValueError:
@@ -303,7 +303,7 @@ def after_call(context, case, response):
     if isinstance(answer, dict) and isinstance(answer.get("id"), str):
         HOUSE.made.add(answer["id"])
     if case.operation.definition.raw.get("operationId") == "importFramework" and response.status_code < 300:
-        HOUSE.call("DELETE", f"/v1/frameworks/{answer['slug']}")  # an organization has up to 100 of them
+        HOUSE.call("DELETE", f"/v1/frameworks/{answer['slug']}")  # an organization has at most 100 of them
     meta = case.meta
     scenario = getattr(meta.phase.data, "scenario", None) if meta else None
     note = {

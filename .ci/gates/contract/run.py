@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Generated requests (Schemathesis) against servers of this source, on SQLite and on PostgreSQL: run.py ISMS SCHEMATHESIS DOCUMENT FOLDER [NAME…]
 
-Starts a server for each database with an organization and an account for each role, and lets each account send what the document allows and what it
-does not. It fails for a failed check, for an answer 5xx, for a warning that data was missing, and for an operation that no account brought to 2xx.
+Starts a server for each database with an organization and an account for each role, and sends requests as each account that the document allows and
+that it does not. It fails for a failed check, for a 5xx answer, for a warning that data was missing, and for an operation that no account brought to 2xx.
 """
 import collections
 import concurrent.futures
@@ -22,16 +22,16 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import fixtures  # noqa: E402
 
-# Of the account `admin` alone: `users`, `api-keys` and `organization` are not for managers.
+# Only as `admin`: managers cannot use `users`, `api-keys` and `organization`.
 ADMINS = ["--include-tag", "users", "--include-tag", "api-keys", "--include-tag", "organization", "--include-tag", "auth"]
-# All of it is 403 for a manager, as for the auditor, who is asked everything.
+# A manager would get 403 for all of these. The auditor's runs cover that, as they include every operation.
 OTHERS = ["--exclude-tag", "users", "--exclude-tag", "api-keys"]
-# An auditor changes nothing, whatever is sent: 403 to what is drawn right and to what is drawn wrong, without every value of every member.
+# An auditor cannot change anything: 403 for valid and invalid requests alike, so not every value of every member is tried.
 READS, WRITES = ["--include-method", "GET"], ["--exclude-method", "GET", "--phases", "examples,fuzzing"]
 CASES = os.environ.get("ISMS_CASES", "")
 
 
-RUNNING = []  # ended with this process, however it ends
+RUNNING = []  # terminated when this process ends, however it ends
 
 
 def ended(*_):
@@ -52,18 +52,18 @@ def eventually(what, log, seconds=60):
         if what():
             return
         time.sleep(0.05)
-    raise SystemExit(f"it does not answer:\n{log.read_text(errors='replace')[-4000:]}")
+    raise SystemExit(f"the server does not answer:\n{log.read_text(errors='replace')[-4000:]}")
 
 
 class Cluster:
-    """A private PostgreSQL, on a free port of this machine, run as a user without rights."""
+    """A private PostgreSQL on a free local port, run as an unprivileged user."""
 
     def __init__(self, folder):
         asked = subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True).stdout.strip() if shutil.which("pg_config") else ""
         found = [asked, *sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)]
         bin_dir = next((d for d in found if d and os.path.exists(f"{d}/initdb") and os.path.exists(f"{d}/postgres")), None)
         if bin_dir is None:
-            raise SystemExit("PostgreSQL's binaries were not found")
+            raise SystemExit("PostgreSQL is missing. Install it: apt-get install postgresql")
         folder.mkdir()
         self.port, as_user = free_port(), []
         if os.getuid() == 0:
@@ -90,7 +90,7 @@ class Cluster:
 
 
 class Server:
-    """A server of this source without a limit of requests, and its accounts."""
+    """A server built from this source, without a rate limit, and its accounts."""
 
     def __init__(self, isms, folder, database, document):
         folder.mkdir()
@@ -114,7 +114,7 @@ class Server:
         self.accounts()
 
     def accounts(self):
-        """Who makes what is needed (`maker`, `approver`), and who is tested."""
+        """Creates the accounts that prepare records (`maker`, `approver`), and those that are tested."""
         house = self.house
         house.keys["admin"] = house.logged_in()["access_token"]
         for name, roles in (("maker", ["manager"]), ("approver", ["approver"]), ("auditor", ["auditor"])):
@@ -122,7 +122,7 @@ class Server:
             user = {"name": name, "email": f"{name}@example.org", "roles": roles, "person_id": person}
             made = house.call("POST", "/v1/users", user, "admin")
             user = made["id"]
-            house.keys[name] = house.set_up(made["setup_token"])  # a key of a person is made by that person
+            house.keys[name] = house.set_up(made["setup_token"])  # only the person themselves can create a personal key
             key = {"name": name, "role": roles[0], "user_id": user, "expires_at": fixtures.day(30) + "T00:00:00Z"}
             house.keys[name] = house.call("POST", "/v1/api-keys", key, name)["secret"]
 
@@ -132,7 +132,7 @@ class Server:
 
 
 def tested(server, schemathesis, document, folder, role, options):
-    """One run of Schemathesis as one account: its exit status, its words, its notes."""
+    """Runs Schemathesis as one account; returns its exit status, output, notes and duration."""
     folder.mkdir()
     said, notes = folder / "contract.json", folder / "notes.ndjson"
     said.write_text(json.dumps({"url": server.url, "document": str(document), "keys": server.house.keys}))
@@ -152,7 +152,7 @@ def main(isms, schemathesis, document_path, folder, *only):
     document_path = pathlib.Path(document_path).resolve()
     document = json.loads(document_path.read_text())
     operations = {o["operationId"] for item in document["paths"].values() for o in item.values()}
-    # A token of a login ends after 15 minutes: runs of `admin` come first.
+    # The access token of a login expires after 15 minutes, so `admin` runs first.
     kinds = [("admin", "", ADMINS, CASES or "4"), ("manager", "", OTHERS, CASES or "2"), ("auditor", ", reads", READS, CASES or "1"), ("auditor", ", writes", WRITES, CASES or "1")]
     runs = [(database, *kind) for database in ("sqlite", "postgresql") for kind in kinds if not only or f"{database}-{kind[0]}" in only]
     folder = pathlib.Path(folder)
@@ -165,7 +165,7 @@ def main(isms, schemathesis, document_path, folder, *only):
             servers[database] = Server(isms, folder / database, cluster.url if database == "postgresql" else None, document)
 
         def of(database):
-            # One after the other on a server, both servers at once.
+            # Runs on one server are sequential; both servers run at once.
             return [
                 (name, what, tested(servers[database], schemathesis, document_path, folder / f"{database}-{n}", name, ["-n", cases, *options]))
                 for n, (where, name, what, options, cases) in enumerate(runs)
@@ -192,8 +192,8 @@ def main(isms, schemathesis, document_path, folder, *only):
     never = sorted(operations - {name for name, n in reached.items() if n})
     faults += [f"never answered 2xx: {name}" for name in never] if not only else []
     print(f"{len(operations) - len(never)} of {len(operations)} operations answered 2xx")
-    print("given records in the right state:", ", ".join(sorted(f"{c}/{v}" for c, v in fixtures.STEPS)))
-    print("given other things:", "; ".join(f"{name}: {what}" for name, what in sorted(fixtures.OTHERS.items())))
+    print("records supplied in the right state:", ", ".join(sorted(f"{c}/{v}" for c, v in fixtures.STEPS)))
+    print("other values supplied:", "; ".join(f"{name}: {what}" for name, what in sorted(fixtures.OTHERS.items())))
     if faults:
         raise SystemExit("\n".join(["", *faults[:100]]))
 

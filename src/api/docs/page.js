@@ -264,7 +264,7 @@ function list() {
 async function authorise(event) {
   event.preventDefault();
   const say = (text, mood) => { page.who.textContent = text; page.who.className = mood; };
-  if (!page.key.value.trim()) return say("not authorised", "");
+  if (!page.key.value.trim()) return say("not authorized", "");
   const answer = await fetch("/v1/me", { headers: { Authorization: `Bearer ${page.key.value.trim()}` }, cache: "no-store" }).catch(() => undefined);
   const said = await answer?.json().catch(() => undefined);
   if (answer?.ok) say(`${said.actor.name}: ${said.roles.join(", ")}`, "good");

@@ -89,7 +89,7 @@ pub fn slugs<'a>() -> impl Iterator<Item = &'a str> {
 pub fn no_framework<'w>(slug: &str, among: impl Iterator<Item = &'w str>) -> String {
     // What is there and hidden is not named, nor is what was asked for.
     format!(
-        "there is no framework `{}`{}",
+        "unknown framework `{}`{}",
         clip(slug),
         did_you_mean(&near(slug, among.filter(|known| *known != slug)))
     )
@@ -109,7 +109,7 @@ impl Missing {
     pub fn say(&mut self, id: &str, seen: &dyn Fn(&str) -> bool) -> String {
         self.0 += 1;
         if self.0 > SUGGESTED {
-            format!("there is no requirement `{}`", clip(id))
+            format!("unknown requirement `{}`", clip(id))
         } else {
             no_requirement(id, seen)
         }
@@ -120,7 +120,7 @@ impl Missing {
 /// frameworks that are seen.
 pub fn no_requirement(id: &str, seen: &dyn Fn(&str) -> bool) -> String {
     if id.len() > LONGEST {
-        return format!("there is no requirement `{}`", clip(id));
+        return format!("unknown requirement `{}`", clip(id));
     }
     let all = || FRAMEWORKS.iter().filter(|framework| seen(&framework.slug));
     let of = |framework: &Framework, reference: &str| {
@@ -160,11 +160,7 @@ pub fn no_requirement(id: &str, seen: &dyn Fn(&str) -> bool) -> String {
         .filter(|known| *known != id)
         .take(MOST)
         .collect();
-    format!(
-        "there is no requirement `{}`{}",
-        clip(id),
-        did_you_mean(&meant)
-    )
+    format!("unknown requirement `{}`{}", clip(id), did_you_mean(&meant))
 }
 
 #[cfg(test)]
@@ -176,7 +172,7 @@ mod tests {
         let said = |slug: &str| no_framework(slug, slugs().chain(["our-rules"]));
         assert_eq!(
             said("nis2"),
-            "there is no framework `nis2`; did you mean nis2-art21, nis2-2024-2690?"
+            "unknown framework `nis2`; did you mean nis2-art21, nis2-2024-2690?"
         );
         assert!(
             said("soc-2").ends_with("did you mean soc2-2017?"),
@@ -194,8 +190,8 @@ mod tests {
             said("iso-27001-2o22")
         );
         assert!(said("our-rule").ends_with("did you mean our-rules?"));
-        assert_eq!(said("zzzz"), "there is no framework `zzzz`");
-        assert_eq!(said(""), "there is no framework ``");
+        assert_eq!(said("zzzz"), "unknown framework `zzzz`");
+        assert_eq!(said(""), "unknown framework ``");
     }
 
     #[test]
@@ -236,7 +232,7 @@ mod tests {
         ] {
             assert_eq!(
                 no_requirement(id, &nis2),
-                format!("there is no requirement `{id}`")
+                format!("unknown requirement `{id}`")
             );
         }
         assert!(!no_framework("iso-27001-2022", slugs()).contains("mean iso-27001-2022"));
@@ -262,7 +258,7 @@ mod tests {
         );
         assert_eq!(
             no_requirement("zzzz:Q", &|_| true),
-            "there is no requirement `zzzz:Q`"
+            "unknown requirement `zzzz:Q`"
         );
     }
 }

@@ -90,23 +90,19 @@ fn items(mut body: Map<String, Value>, does: Operations) -> Result<Vec<Said>> {
             faults.push(Invalid::body(
                 "/items",
                 "invalid",
-                format!("an array of 1 to {MOST} items is needed"),
+                format!("must be an array of 1 to {MOST} items"),
             ));
             vec![]
         }
         None => {
-            faults.push(Invalid::body("/items", "required", "is needed"));
+            faults.push(Invalid::body("/items", "required", "is required"));
             vec![]
         }
     };
     let unknown = body.keys().take(Problem::LISTED + 1);
-    faults.extend(unknown.map(|name| {
-        Invalid::body(
-            format!("/{name}"),
-            "unknown_member",
-            "there is no such member",
-        )
-    }));
+    faults.extend(
+        unknown.map(|name| Invalid::body(format!("/{name}"), "unknown_member", "unknown member")),
+    );
     let read = items
         .into_iter()
         .enumerate()
@@ -131,7 +127,7 @@ fn ways(does: Operations) -> &'static [&'static str] {
 fn said(item: Value, does: Operations, at: &str, faults: &mut Vec<Invalid>) -> Said {
     let mut said = Said::default();
     let Value::Object(members) = item else {
-        faults.push(Invalid::body(at, "invalid", "an object is needed"));
+        faults.push(Invalid::body(at, "invalid", "must be an object"));
         return said;
     };
     for (name, value) in members {
@@ -143,7 +139,7 @@ fn said(item: Value, does: Operations, at: &str, faults: &mut Vec<Invalid>) -> S
             (name, Value::Null)
                 if ["id", "if_match"].contains(&name) || ways(does).contains(&name) => {}
             ("id", Value::String(id)) if id.len() <= 64 => said.id = Some(id),
-            ("id", _) => faults.push(Invalid::body(place, "invalid", "an id or a code is needed")),
+            ("id", _) => faults.push(Invalid::body(place, "invalid", "must be an id or a code")),
             ("if_match", Value::String(tag)) if tag.len() <= 255 => said.if_match = Some(tag),
             ("if_match", Value::Number(version)) if version.is_u64() => {
                 said.if_match = Some(version.to_string())
@@ -151,16 +147,12 @@ fn said(item: Value, does: Operations, at: &str, faults: &mut Vec<Invalid>) -> S
             ("if_match", _) => faults.push(Invalid::body(
                 place,
                 "invalid",
-                "a version or an entity tag is needed",
+                "must be a version or an entity tag",
             )),
             (name, value) => match (ways(does).iter().find(|way| **way == name), value) {
                 (Some(way), Value::Object(body)) => said.bodies.push((way, body)),
-                (Some(_), _) => faults.push(Invalid::body(place, "invalid", "an object is needed")),
-                (None, _) => faults.push(Invalid::body(
-                    place,
-                    "unknown_member",
-                    "there is no such member",
-                )),
+                (Some(_), _) => faults.push(Invalid::body(place, "invalid", "must be an object")),
+                (None, _) => faults.push(Invalid::body(place, "unknown_member", "unknown member")),
             },
         }
     }
@@ -187,7 +179,7 @@ fn run<R: Resource, P: Covers<R>>(
         {
             return Err(Problem::new(
                 Code::Unavailable,
-                "The batch could not be finished and was undone. Send it again, in smaller parts.",
+                "The batch could not be finished and was undone. Send it again in smaller parts.",
             )
             .retry_after(5));
         }
@@ -253,10 +245,11 @@ fn read(said: Said, kind: &crate::records::Kind, does: Operations) -> Result<Ite
         mut bodies,
     } = said;
     let (Some((way, body)), true) = (bodies.pop(), bodies.is_empty()) else {
-        let words = format!("one of {} is needed, and only one", ways(does).join(", "));
+        let words = format!("must have exactly one of {}", ways(does).join(", "));
         return Err(Problem::invalid_one("", "either", words));
     };
-    let only = |name: &str| Invalid::body(format!("/{name}"), "either", "goes with a patch");
+    let only =
+        |name: &str| Invalid::body(format!("/{name}"), "either", "is only valid with a patch");
     let faults: Vec<Invalid> = [
         id.as_ref().map(|_| only("id")),
         if_match.as_ref().map(|_| only("if_match")),
@@ -271,7 +264,7 @@ fn read(said: Said, kind: &crate::records::Kind, does: Operations) -> Result<Ite
                     Problem::invalid_one(
                         "/if_match",
                         "invalid",
-                        "a version, or an entity tag in double quotes, is needed",
+                        "must be a version, or an entity tag in double quotes",
                     )
                 };
                 let known = if_match.map_or(Ok(Known::Missing), |tag| {
@@ -282,10 +275,10 @@ fn read(said: Said, kind: &crate::records::Kind, does: Operations) -> Result<Ite
             None => Err(Problem::invalid_one(
                 "/id",
                 "unknown_reference",
-                "an id or a code is needed",
+                "must be an id or a code",
             )),
         },
-        ("patch", None) => Err(Problem::invalid_one("/id", "required", "is needed")),
+        ("patch", None) => Err(Problem::invalid_one("/id", "required", "is required")),
         _ if !faults.is_empty() => Err(Problem::invalid(faults)),
         ("create", _) => Ok(Item::Create(body)),
         _ => Ok(Item::Upsert(body)),
@@ -307,7 +300,7 @@ fn refused(outcomes: &[Outcome]) -> Problem {
         .collect();
     let count = failed.clone().count();
     let more = if faults.len() > Problem::LISTED {
-        format!(" These are the first {} faults.", Problem::LISTED)
+        format!(" These are the first {} errors.", Problem::LISTED)
     } else {
         String::new()
     };
@@ -316,7 +309,7 @@ fn refused(outcomes: &[Outcome]) -> Problem {
         Some(first) => first
             .clone()
             .saying(format!(
-                "{count} of {} items are refused; nothing was stored.{more}",
+                "{count} of {} items were refused; nothing was stored.{more}",
                 outcomes.len()
             ))
             .listing(faults),

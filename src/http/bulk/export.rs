@@ -36,7 +36,13 @@ pub async fn table<R: Resource>(
     let unpaged = |name: &str| ["limit", "cursor", "include"].contains(&name);
     let paged = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| unpaged(name));
     let faults: Vec<_> = paged
-        .map(|(name, _)| Invalid::query(name, "unknown_parameter", "a table has all there is"))
+        .map(|(name, _)| {
+            Invalid::query(
+                name,
+                "unknown_parameter",
+                "exports are not paged; remove this parameter",
+            )
+        })
         .collect();
     if !faults.is_empty() {
         return Err(Problem::parameters(faults));

@@ -266,7 +266,7 @@ fn read<R: Resource>(bytes: &[u8]) -> Result<Vec<Row<R>>> {
                 Invalid::body(
                     format!("/rows/{row}"),
                     "too_many",
-                    format!("a table has up to {MOST} rows"),
+                    format!("a table may have at most {MOST} rows"),
                 ),
                 row,
             ));
@@ -315,7 +315,7 @@ fn read<R: Resource>(bytes: &[u8]) -> Result<Vec<Row<R>>> {
             .zip(&mut seen)
         {
             if let Some(before) = key.and_then(|key| seen.insert(key, row)) {
-                let words = format!("the same {member} stands in row {before}");
+                let words = format!("the same {member} is in row {before}");
                 of_cells.push(Invalid::body(
                     format!("/rows/{row}/{member}"),
                     "twice",
@@ -333,7 +333,7 @@ fn read<R: Resource>(bytes: &[u8]) -> Result<Vec<Row<R>>> {
         faults.push(Invalid::body(
             "/rows",
             "required",
-            "a table with headings and one row at least is needed",
+            "must be a table with headings and at least one row",
         ));
     }
     if faults.is_empty() {
@@ -407,11 +407,11 @@ fn chosen<R: Resource>(headings: &[String]) -> Result<Vec<Option<Column>>> {
             faults.push(Invalid::body(
                 "/rows/1",
                 "twice",
-                format!("row 1: the column `{shown}` stands there twice"),
+                format!("row 1: the column `{shown}` occurs twice"),
             ));
         } else if column.is_none() && !table::is_read_only(name, &all) {
             let words = format!(
-                "row 1: there is no column `{shown}`; the columns are {}",
+                "row 1: unknown column `{shown}`; the columns are {}",
                 known()
             );
             faults.push(Invalid::body("/rows/1", "unknown_member", words));
@@ -425,8 +425,8 @@ fn chosen<R: Resource>(headings: &[String]) -> Result<Vec<Option<Column>>> {
         .iter()
         .any(|name| name == "external_ref" || name == "code")
     {
-        let words =
-            "row 1: add a column `external_ref` (your own identifier) or `code`: a row goes by it";
+        let words = "row 1: add a column `external_ref` (your own identifier) or `code`, which \
+            identifies the rows";
         faults.push(Invalid::body("/rows/1", "required", words));
     }
     if faults.is_empty() {

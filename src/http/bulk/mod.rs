@@ -17,13 +17,13 @@ fn flag(request: &HttpRequest, flag: &str) -> Result<bool> {
             _ if name != flag => faults.push(Invalid::query(
                 name,
                 "unknown_parameter",
-                "there is no such parameter",
+                "unknown parameter",
             )),
             Ok(said) => set = said,
             Err(_) => faults.push(Invalid::query(
                 name,
                 "invalid_parameter",
-                "true or false is needed",
+                "must be true or false",
             )),
         }
     }

@@ -163,20 +163,20 @@ impl Column {
                 .trim()
                 .parse::<i64>()
                 .map(|n| json!(n))
-                .map_err(|_| "a whole number is needed"),
+                .map_err(|_| "must be a whole number"),
             Shape::Number => text
                 .trim()
                 .parse::<f64>()
                 .map(|n| json!(n))
-                .map_err(|_| "a number is needed"),
+                .map_err(|_| "must be a number"),
             Shape::Boolean => text
                 .trim()
                 .to_ascii_lowercase()
                 .parse::<bool>()
                 .map(|b| json!(b))
-                .map_err(|_| "true or false is needed"),
+                .map_err(|_| "must be true or false"),
             Shape::List if text.starts_with('[') => {
-                serde_json::from_str(text).map_err(|_| "a list as JSON is needed")
+                serde_json::from_str(text).map_err(|_| "must be a list as JSON")
             }
             Shape::List => Ok(text
                 .split(';')
@@ -184,7 +184,7 @@ impl Column {
                 .filter(|item| !item.is_empty())
                 .map(|item| json!(item))
                 .collect()),
-            Shape::Json => serde_json::from_str(text).map_err(|_| "JSON is needed"),
+            Shape::Json => serde_json::from_str(text).map_err(|_| "must be JSON"),
         }
     }
 }

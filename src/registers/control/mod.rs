@@ -167,7 +167,7 @@ impl Resource for Control {
                 Invalid::body(
                     "/implemented_on",
                     "state",
-                    "stands only where it is implemented",
+                    "is only allowed if the control is implemented",
                 )
             })
             .into_iter()
@@ -179,7 +179,7 @@ impl Resource for Control {
         match record.own.implemented_on {
             Some(day) if done && day > today => {
                 let fault =
-                    "lies in the future; a control that is implemented was so today or before";
+                    "is in the future; an implemented control was implemented today or earlier";
                 Err(Problem::invalid_one(
                     "/implemented_on",
                     "in_the_future",

@@ -230,7 +230,7 @@ fn pieces(reader: &mut Reader<'_>, control: Id) -> Result<Vec<Piece>> {
 }
 
 fn too_many() -> Problem {
-    let detail = format!("the days have more than {MOST} periods; ask for fewer");
+    let detail = format!("these dates have more than {MOST} periods; ask for fewer");
     Problem::parameters(vec![Invalid::query("period_start_on", "too_many", detail)])
 }
 
@@ -307,7 +307,7 @@ fn span(
         return Err(Problem::parameters(vec![Invalid::query(
             "period_end_on",
             "order",
-            "lies before period_start_on",
+            "is before period_start_on",
         )]));
     }
     Ok((

@@ -178,7 +178,7 @@ pub fn superseded(tx: &mut Tx<'_, Push<Evidence>>, id: Id) -> Result<Record<Evid
     match before.spine.status.as_str() {
         "on_hold" => {
             let held = format!(
-                "{} is on hold; it can be superseded once it is released.",
+                "{} is on hold. It must be released before you can supersede it.",
                 before.spine.code
             );
             Err(Problem::new(Code::Retained, held).needed_by([before.spine.code]))

@@ -244,7 +244,7 @@ impl Resource for Evidence {
             Some(before) if before.spine.status == "on_hold" && !only_links(before, record)? => {
                 Err(Problem::new(
                     Code::Retained,
-                    "It is on hold: release it first. Until then, only links can be added.",
+                    "The record is on hold: release it first. Until then, only links can be added.",
                 ))
             }
             _ => Ok(()),
@@ -253,8 +253,10 @@ impl Resource for Evidence {
     fn archivable(record: &Record<Self>, today: NaiveDate) -> Result<()> {
         let kept = |detail: String| Err(Problem::new(Code::Retained, detail));
         match (record.spine.status.as_str(), record.state.retain_until_on) {
-            ("on_hold", _) => kept("It is on hold.".into()),
-            (_, Some(until)) if until >= today => kept(format!("It must be kept until {until}.")),
+            ("on_hold", _) => kept("The record is on hold. Release it first.".into()),
+            (_, Some(until)) if until >= today => {
+                kept(format!("The record must be kept until {until}."))
+            }
             _ => Ok(()),
         }
     }

@@ -97,7 +97,7 @@ pub async fn push(
             return Err(Problem::invalid_one(
                 "/payload",
                 "either",
-                "either a payload or a file is given",
+                "send either a payload or a file",
             ));
         }
         content = Some(receive::of_payload(&files, &payload).await?);
@@ -106,7 +106,7 @@ pub async fn push(
         Problem::invalid_one(
             "/payload",
             "required",
-            "a payload is needed, or a file as multipart",
+            "send a payload, or a file as multipart",
         )
     })?;
     let (told, draft) = read(&guard, metadata.clone())?;
@@ -180,7 +180,7 @@ fn read(
     {
         return Err(Problem::new(
             Code::OutsideLimits,
-            "This key is limited to other sources.",
+            "Your key is limited to other sources.",
         ));
     }
     if guard.caller().collects() {
@@ -195,7 +195,7 @@ fn read(
         faults.push(Invalid::body(
             "/period_end_on",
             "order",
-            "lies before period_start_on",
+            "is before period_start_on",
         ));
     }
     let now = guard.house().clock().now();
@@ -206,7 +206,7 @@ fn read(
         faults.push(Invalid::body(
             "/collected_at",
             "later_than_now",
-            "lies in the future",
+            "is in the future",
         ));
     }
     faults.extend(retention::too_long(
@@ -233,14 +233,14 @@ fn for_people(told: &Told) -> Result<()> {
             Invalid::body(
                 format!("/{member}"),
                 "forbidden",
-                "a collector does not say this; leave it to a manager",
+                "collectors cannot set this; ask a manager",
             )
         })
         .collect();
     match faults.is_empty() {
         true => Ok(()),
         false => {
-            let detail = "A collector does not decide how long evidence is kept, nor that it is a \
+            let detail = "Collectors cannot decide how long evidence is kept, or that it is a \
                 provider's attestation.";
             Err(Problem::new(Code::Forbidden, detail).listing(faults))
         }
@@ -262,7 +262,8 @@ fn enter(
         if first.sha256 != said.sha256 {
             let problem = Problem::new(
                 Code::EvidenceDiffers,
-                "This source has pushed other content under this name and moment.",
+                "This source has already pushed different content with this external id and time \
+                    of collection. Send a new `collected_at` with new content.",
             );
             return Err(problem.needed_by([format!("EVD-{}", first.number)]));
         }
@@ -297,7 +298,7 @@ fn enter(
     if let Some(before) = before {
         let mut old = before.clone();
         old.state.superseded_by_id = Some(id);
-        tx.because(Some("A later piece took its place.".into()));
+        tx.because(Some("A later piece superseded it.".into()));
         let _superseded = tx.save(&before, old, "supersede")?;
     }
     // Last: what was refused above has left nothing in the store; what fails below leaves a content

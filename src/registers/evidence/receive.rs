@@ -150,10 +150,10 @@ impl Raw {
             .find_map(|item| item.trim().strip_prefix("sha-256="));
         let value = value.and_then(|value| value.strip_prefix(':')?.strip_suffix(':'));
         let value =
-            value.ok_or_else(|| fault("Content-Digest is understood with sha-256 alone."))?;
+            value.ok_or_else(|| fault("`Content-Digest` is supported with sha-256 only."))?;
         let wanted = STANDARD
             .decode(value)
-            .map_err(|_| fault("Content-Digest cannot be read."))?;
+            .map_err(|_| fault("`Content-Digest` cannot be read."))?;
         Ok(Raw(Some(Rc::new(RefCell::new(Digested {
             wanted,
             so_far: Sha256::new(),
@@ -194,7 +194,7 @@ impl Raw {
         match differs {
             true => Err(Problem::new(
                 Code::Malformed,
-                "The body does not have the Content-Digest that was sent; send it again.",
+                "The body does not match `Content-Digest`. Send it again.",
             )),
             false => Ok(()),
         }
@@ -212,7 +212,7 @@ struct Body {
 fn broken(why: impl std::fmt::Display) -> Problem {
     Problem::new(
         Code::Malformed,
-        format!("The body broke off or is not well formed: {why}."),
+        format!("The body was cut off or is malformed: {why}."),
     )
 }
 
@@ -265,7 +265,7 @@ impl Body {
                     return Err(Problem::invalid_one(
                         &format!("/{name}"),
                         "unknown_part",
-                        "the parts are `metadata` and `file`, each once",
+                        "send the parts `metadata` and `file`, each once",
                     ));
                 }
             }
@@ -274,11 +274,11 @@ impl Body {
             return Err(Problem::invalid_one(
                 "/file",
                 "required",
-                "a part `file` is needed",
+                "the part `file` is required",
             ));
         }
         let needed =
-            || Problem::invalid_one("/metadata", "required", "a part `metadata` is needed");
+            || Problem::invalid_one("/metadata", "required", "the part `metadata` is required");
         Ok((metadata.ok_or_else(needed)?, content))
     }
 }

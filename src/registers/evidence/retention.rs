@@ -38,7 +38,7 @@ pub fn too_long(until: Option<NaiveDate>, today: NaiveDate) -> Option<Invalid> {
     let last = today
         .checked_add_months(Months::new(12 * YEARS))
         .unwrap_or(NaiveDate::MAX);
-    let words = || format!("lies more than {YEARS} years ahead");
+    let words = || format!("is more than {YEARS} years ahead");
     until
         .filter(|day| *day > last)
         .map(|_| Invalid::body("/retain_until_on", "too_long", words()))

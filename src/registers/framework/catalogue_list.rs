@@ -203,7 +203,7 @@ impl Walk {
 fn foreign() -> Problem {
     Problem::new(
         Code::InvalidCursor,
-        "Ask with the same filters as for the page before.",
+        "Use the same filters as for the previous page.",
     )
 }
 

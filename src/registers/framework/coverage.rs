@@ -478,7 +478,7 @@ async fn get_coverage(
         Problem::parameters(vec![Invalid::query(
             "scope_id",
             "invalid_parameter",
-            "an id or a code is needed",
+            "must be an id or a code",
         )])
     };
     let scope = then

@@ -64,7 +64,7 @@ fn attributes_are_flat(all: &Map<String, Value>) -> Result<(), validator::Valida
         true => Ok(()),
         false => Err(crate::records::spine::fault(
             "attributes",
-            "up to 20 names of up to 64 characters, each plain or a list of texts",
+            "at most 20 names of at most 64 characters, each plain or a list of texts",
         )),
     }
 }
@@ -117,7 +117,7 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
             _ => all.faults.push(Invalid::body(
                 format!("/{member}"),
                 "length",
-                format!("an array of up to {most} is needed"),
+                format!("must be an array of at most {most}"),
             )),
         }
         all
@@ -163,9 +163,9 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
                 )
             };
             if twice {
-                Some(fault("twice", "stands twice"))
+                Some(fault("twice", "occurs twice"))
             } else {
-                unknown.then(|| fault("unknown_member", "is not known"))
+                unknown.then(|| fault("unknown_member", "is unknown"))
             }
         };
         all.faults
@@ -179,7 +179,7 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
                 all.faults.push(Invalid::body(
                     format!("/{member}"),
                     "length",
-                    format!("up to {most} rows"),
+                    format!("at most {most} rows are allowed"),
                 ));
                 break;
             }
@@ -190,7 +190,7 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
                     n,
                     "",
                     "columns".into(),
-                    format!("{} columns where the header has {wanted}", row.len()),
+                    format!("{} columns, but the header has {wanted}", row.len()),
                 );
                 continue;
             }
@@ -222,7 +222,7 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
             Value::Object(members) => {
                 read_part::<T>(members).map_err(|problem| problem.errors().to_vec())
             }
-            _ => Err(vec![Invalid::body("", "invalid", "an object is needed")]),
+            _ => Err(vec![Invalid::body("", "invalid", "must be an object")]),
         };
         match read {
             Ok(row) => self.rows.push(row),
@@ -291,14 +291,14 @@ impl Rows<ImportedRequirement> {
                     n,
                     "/ref",
                     "pattern".into(),
-                    "1 to 40 letters, digits and ().,- are needed".into(),
+                    "must have 1 to 40 letters, digits and ().,-".into(),
                 );
             } else if !seen.insert(row.r#ref.as_str()) {
                 self.fault(
                     n,
                     "/ref",
                     "twice".into(),
-                    format!("`{}` stands in this import twice", row.r#ref),
+                    format!("`{}` occurs twice in this import", row.r#ref),
                 );
             }
             let Some(parent) = &row.parent_ref else {
@@ -309,7 +309,7 @@ impl Rows<ImportedRequirement> {
                     n,
                     "/parent_ref",
                     "unknown_reference".into(),
-                    "there is no such requirement in this import".into(),
+                    "unknown requirement in this import".into(),
                 );
             } else if std::iter::successors(Some(parent.as_str()), |at| {
                 parents.get(at).copied().flatten()
@@ -329,7 +329,12 @@ impl Rows<ImportedRequirement> {
             .nth(20)
             .is_some()
             {
-                self.fault(n, "/parent_ref", "depth".into(), "up to 20 levels".into());
+                self.fault(
+                    n,
+                    "/parent_ref",
+                    "depth".into(),
+                    "at most 20 levels are allowed".into(),
+                );
             }
         }
         let requirement = |row: &ImportedRequirement| Requirement {
@@ -384,7 +389,7 @@ impl Rows<ImportedMapping> {
                     n,
                     "/target",
                     "same".into(),
-                    "a requirement is not mapped to itself".into(),
+                    "a requirement cannot be mapped to itself".into(),
                 );
             }
             if !met.insert((source.clone(), target.clone()))
@@ -394,7 +399,7 @@ impl Rows<ImportedMapping> {
                     n,
                     "/target",
                     "twice".into(),
-                    "the pair stands in this import twice".into(),
+                    "the pair occurs twice in this import".into(),
                 );
             }
             let kind = row.kind.unwrap_or(MappingKind::Composed);
@@ -408,7 +413,7 @@ impl Rows<ImportedMapping> {
                     n,
                     "/provenance",
                     "required".into(),
-                    "a published pair names its publication".into(),
+                    "a published pair must name its publication".into(),
                 );
             }
             let provenance = row

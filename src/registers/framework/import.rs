@@ -57,10 +57,13 @@ fn slug(text: &str) -> Result<(), validator::ValidationError> {
     match catalogue::is_slug(text) {
         false => Err(fault(
             "pattern",
-            "2 to 64 small letters, digits, points and hyphens are needed",
+            "must have 2 to 64 lower-case letters, digits, points and hyphens",
         )),
         true => catalogue::framework(text).map_or(Ok(()), |_| {
-            Err(fault("taken", "a built-in framework has this slug"))
+            Err(fault(
+                "taken",
+                "a built-in framework has this slug; choose another one",
+            ))
         }),
     }
 }
@@ -270,7 +273,7 @@ fn head(mut members: Map<String, Value>) -> Result<Draft<ImportedFramework>> {
             Invalid::body(
                 format!("/{name}"),
                 "unknown_member",
-                "there is no such member, or it is not for clients to write",
+                "unknown member, or one that clients cannot write",
             )
         })
         .collect();
@@ -420,7 +423,7 @@ async fn import_mappings(
             let mut members = json::object(&bytes)?;
             let rows = members
                 .remove("mappings")
-                .ok_or_else(|| Problem::invalid_one("/mappings", "required", "is needed"))?;
+                .ok_or_else(|| Problem::invalid_one("/mappings", "required", "is required"))?;
             read_part::<Nothing>(members)?;
             Ok(Rows::<ImportedMapping>::of_json("mappings", rows, MAPPINGS))
         }
@@ -463,7 +466,7 @@ pub(crate) fn read_only(slug: &str) -> Result<()> {
     catalogue::framework(slug).map_or(Ok(()), |_| {
         Err(Problem::new(
             Code::ReadOnly,
-            "Built-in frameworks are the same for everyone.",
+            "Built-in frameworks cannot be changed: they are the same for everyone.",
         ))
     })
 }
@@ -480,7 +483,7 @@ fn enter(
     if !seen(tx.caller(), &slug) {
         return Err(Problem::new(
             Code::OutsideLimits,
-            "This key is limited to other frameworks.",
+            "Your key is limited to other frameworks.",
         ));
     }
     let before = frameworks::find(tx.conn(), tenant, NOW, &slug)?;
@@ -490,7 +493,7 @@ fn enter(
     if before.is_none() && frameworks::heads(tx.conn(), tenant, NOW)?.len() >= MOST {
         return Err(Problem::new(
             Code::Conflict,
-            format!("An organization has up to {MOST} frameworks of its own."),
+            format!("An organization may import at most {MOST} frameworks."),
         ));
     }
     let stood = before.as_ref().map(|own| Content {
@@ -532,7 +535,7 @@ fn enter(
         return Err(Problem::invalid_one(
             "/requirements",
             "required",
-            "requirements or mappings are needed",
+            "send requirements or mappings",
         ));
     }
     let (requirement_count, mapping_count) = (requirements.len() as i32, mappings.len() as i32);

@@ -257,7 +257,7 @@ fn order(asked: &str) -> Result<Order> {
                 "sort",
                 "invalid_parameter",
                 format!(
-                    "send one of {}, with a minus for backwards",
+                    "must be one of {}, with a minus for descending order",
                     words.join(", ")
                 ),
             );
@@ -516,7 +516,7 @@ fn unreadable(name: &str, value: &str) -> Option<Invalid> {
         "kind" => value.parse::<MappingKind>().is_ok(),
         _ => true,
     };
-    (!known).then(|| Invalid::query(name, "invalid_parameter", "there is no such word"))
+    (!known).then(|| Invalid::query(name, "invalid_parameter", "unknown word"))
 }
 
 /// Mounts the catalogues.

@@ -248,10 +248,11 @@ async fn archive(
             let tenant = tx.caller().tenant;
             let needing = needing(tx.conn(), tenant, &slug)?;
             if !needing.is_empty() {
-                return Err(
-                    Problem::new(Code::InUse, "Records refer to its requirements.")
-                        .needed_by(needing),
-                );
+                return Err(Problem::new(
+                    Code::InUse,
+                    "Records refer to its requirements. Remove these references first.",
+                )
+                .needed_by(needing));
             }
             let gone = tx.archive(stored)?;
             Ok(tx.shown(gone)?.map(|shown| Answer::gone(&shown)))

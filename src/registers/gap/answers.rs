@@ -444,7 +444,9 @@ pub(crate) fn unknown(caller: &Caller, requirement: &str) -> Problem {
     let near = crate::core::catalogue::no_requirement(requirement, &|slug| {
         crate::records::frameworks::seen(caller, slug)
     });
-    Problem::not_found().saying(format!("The assessment has no answer for it: {near}."))
+    Problem::not_found().saying(format!(
+        "The assessment has no answer for this requirement: {near}."
+    ))
 }
 
 /// Puts what controls and evidence say beside the answers.

@@ -46,7 +46,7 @@ fn unexplained(state: GapState, note: Option<&str>, at: &str) -> Option<Invalid>
         Invalid::body(
             format!("{at}/note"),
             "required",
-            "what does not apply needs a reason",
+            "give a reason why it does not apply",
         )
     })
 }

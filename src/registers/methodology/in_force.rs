@@ -234,7 +234,7 @@ fn still_covered(tx: &mut Writing<'_>, before: &InForce, after: &InForce) -> Res
         format!("{} assessed risks", left.len())
     };
     let detail = format!(
-        "{risks} would be left without a methodology. Approve another one for them, and name this \
+        "{risks} would be left without a methodology. Approve another one for them that names this \
             one in `replaces`."
     );
     Err(Problem::new(Code::InUse, detail).needed_by(shown.into_iter().map(|(_, found)| found.code)))

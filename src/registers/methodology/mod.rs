@@ -81,7 +81,7 @@ fn slug(text: &str) -> Result<(), validator::ValidationError> {
     } else {
         Err(crate::records::spine::fault(
             "slug",
-            "lower-case letters, digits and _ are needed",
+            "must have lower-case letters, digits and _ only",
         ))
     }
 }
@@ -96,7 +96,7 @@ fn colour(text: &str) -> Result<(), validator::ValidationError> {
     } else {
         Err(crate::records::spine::fault(
             "colour",
-            "a colour is written #rrggbb in lower case",
+            "a colour must be written as #rrggbb in lower case",
         ))
     }
 }
@@ -232,7 +232,7 @@ impl RiskMethodology {
                 };
                 left = *rank;
                 let words =
-                    |axis: &str| format!("a lower level than for the lower {axis} beside it");
+                    |axis: &str| format!("is a lower level than for the lower {axis} beside it");
                 faults.extend(
                     falls.map(|axis| {
                         Invalid::body(format!("/matrix/{n}/{k}"), "falls", words(axis))
@@ -326,7 +326,7 @@ impl Resource for RiskMethodology {
                 faults.push(Invalid::body(
                     format!("/{name}"),
                     "order",
-                    "the values are 1, 2, … in order",
+                    "the values must be 1, 2, … in order",
                 ));
             }
         }
@@ -339,7 +339,7 @@ impl Resource for RiskMethodology {
             faults.push(Invalid::body(
                 "/matrix",
                 "shape",
-                "one row for each likelihood, with one level for each impact",
+                "must have one row for each likelihood, with one level for each impact",
             ));
         }
         let slugs: BTreeSet<&str> = self
@@ -351,7 +351,7 @@ impl Resource for RiskMethodology {
             faults.push(Invalid::body(
                 "/levels",
                 "twice",
-                "each level has a slug of its own",
+                "each level must have a different slug",
             ));
         }
         if self
@@ -363,7 +363,7 @@ impl Resource for RiskMethodology {
             faults.push(Invalid::body(
                 "/levels",
                 "order",
-                "the levels that meet the acceptance criteria come first",
+                "the levels that meet the acceptance criteria must come first",
             ));
         }
         for (n, row) in self.matrix.iter().enumerate() {
@@ -372,11 +372,7 @@ impl Resource for RiskMethodology {
                 .enumerate()
                 .filter(|(_, slug)| !slugs.contains(slug.as_str()));
             faults.extend(unknown.map(|(k, _)| {
-                Invalid::body(
-                    format!("/matrix/{n}/{k}"),
-                    "unknown_level",
-                    "there is no such level",
-                )
+                Invalid::body(format!("/matrix/{n}/{k}"), "unknown_level", "unknown level")
             }));
         }
         if faults.is_empty() && shape {
@@ -392,7 +388,7 @@ impl Resource for RiskMethodology {
             faults.push(Invalid::body(
                 "/impact_dimensions",
                 "slug",
-                "each dimension has a slug of its own: lower-case letters, digits and _",
+                "each dimension must have a different slug of lower-case letters, digits and _",
             ));
         }
         faults

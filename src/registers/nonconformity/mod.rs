@@ -255,7 +255,7 @@ impl Resource for Nonconformity {
         match record.spine.status.as_str() {
             "closed" => Err(Problem::new(
                 Code::IllegalTransition,
-                "What is closed stays as it is; record a recurrence.",
+                "A closed nonconformity cannot change. Record a recurrence instead.",
             )),
             _ => Ok(()),
         }

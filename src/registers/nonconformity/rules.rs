@@ -137,7 +137,7 @@ pub fn planned(actions: &[Led], iteration: i32) -> Result<()> {
         true => Ok(()),
         false => Err(Problem::new(
             Code::IllegalTransition,
-            "A plan needs an action: create one with this nonconformity as `origin_id`.",
+            "A plan requires an action. Create one with this nonconformity as `origin_id`.",
         )
         .allowing(["return"])),
     }
@@ -151,13 +151,14 @@ pub fn implemented(actions: &[Led]) -> Result<()> {
         .count();
     match (open, actions.iter().any(|action| action.status == "done")) {
         (0, true) => Ok(()),
-        (0, false) => Err(
-            Problem::new(Code::IllegalTransition, "None of its actions is done.")
-                .allowing(["return"]),
-        ),
+        (0, false) => Err(Problem::new(
+            Code::IllegalTransition,
+            "None of its actions is done. Complete one first.",
+        )
+        .allowing(["return"])),
         (n, _) => Err(Problem::new(
             Code::IllegalTransition,
-            format!("{n} of its actions are not done."),
+            format!("{n} of its actions are not done. Complete or cancel them first."),
         )
         .allowing(["return"])),
     }

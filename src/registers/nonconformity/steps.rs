@@ -97,8 +97,8 @@ async fn analyse(
 ) -> Result<Answer> {
     let change = |_: &mut Tx<'_, _>, record: &mut Record<Nonconformity>, said: Analysis| {
         if record.state.analysis_due && said.root_cause.is_none() && said.comment.is_none() {
-            let why = "what was done did not help: give the root cause anew, or a comment that \
-                says why it still holds";
+            let why = "the actions did not help: give the root cause again, or a comment that says \
+                why it still holds";
             return Err(Problem::invalid_one("/root_cause", "required", why));
         }
         record.state.analysis_due = false;
@@ -116,7 +116,7 @@ async fn analyse(
                 crate::core::Invalid::body(
                     *at,
                     "required",
-                    "is needed, or a comment that says why not",
+                    "is required, or a comment that says why not",
                 )
             })
             .collect();
@@ -146,7 +146,7 @@ async fn plan(
         |tx: &mut Tx<'_, Plan<Nonconformity>>, record: &mut Record<Nonconformity>, _: Comment| {
             if record.state.analysis_due {
                 let detail =
-                    "What was done did not help: analyse its cause again (`analyse`), then plan.";
+                    "The actions did not help. Analyse the cause again (`analyse`), then plan.";
                 let missing = Invalid::body("/root_cause", "required", "analyse the cause again");
                 return Err(Problem::new(Code::NotReady, detail)
                     .listing(vec![missing])
@@ -225,7 +225,7 @@ async fn verify(
         {
             true => Err(Problem::new(
                 Code::SegregationOfDuties,
-                "You own one of its actions: another person has to verify it.",
+                "You own one of its actions. Another person has to verify it.",
             )),
             false => Ok(()),
         }
@@ -290,7 +290,7 @@ fn given(there: bool, pointer: &str) -> Result<()> {
         Err(Problem::invalid_one(
             pointer,
             "required",
-            "is needed, or a comment that says why not",
+            "is required, or a comment that says why not",
         ))
     }
 }

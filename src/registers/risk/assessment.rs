@@ -107,7 +107,7 @@ fn scored(
             false => faults.push(Invalid::body(
                 at,
                 "unknown_dimension",
-                "the methodology has no such dimension",
+                "the methodology does not have this dimension",
             )),
             true if !(1..=impacts).contains(value) => {
                 faults.push(Invalid::body(at, "range", format!("1 to {impacts}")))
@@ -119,7 +119,7 @@ fn scored(
         (Some(_), Some(_)) => Err(Invalid::body(
             "/impacts",
             "either",
-            "either impact or impacts is given",
+            "send either impact or impacts",
         )),
         (Some(impact), None) if !(1..=impacts).contains(&impact) => {
             Err(Invalid::body("/impact", "range", format!("1 to {impacts}")))
@@ -128,7 +128,7 @@ fn scored(
         (None, None) => Err(Invalid::body(
             "/impact",
             "required",
-            "is needed, or impacts by dimension",
+            "is required, or impacts by dimension",
         )),
     };
     let impact = impact
@@ -207,14 +207,14 @@ fn above_inherent(risk: &Record<Risk>, stage: Stage) -> Result<()> {
         Stage::Current => (
             "above_inherent",
             format!(
-                "The current score ({now}) is above the inherent one ({before}): assess the \
+                "The current score ({now}) is above the inherent one ({before}). Assess the \
                     inherent one first."
             ),
         ),
         Stage::Inherent => (
             "below_current",
             format!(
-                "The inherent score ({before}) is below the current one ({now}): assess the \
+                "The inherent score ({before}) is below the current one ({now}). Assess the \
                     current one first."
             ),
         ),
@@ -239,7 +239,7 @@ async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) 
                 return Err(Problem::invalid_one(
                     "/review_due_on",
                     "in_the_past",
-                    "the next review lies in the future",
+                    "the next review must be in the future",
                 ));
             }
             let at = tx.now().max(stored.spine.updated_at.plus_millis(1));
@@ -299,7 +299,7 @@ async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest) -> 
         at.of(&Risk::KIND)?,
     );
     let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
-    let before = then.parsed::<i64>("cursor", "`next_cursor` of the page before")?;
+    let before = then.parsed::<i64>("cursor", "`next_cursor` of the previous page")?;
     guard
         .view(then.as_of, move |reader| {
             let id = reader.row::<Risk>(&selector, then.archived_too)?.id;

@@ -204,7 +204,7 @@ pub fn scope_asked(then: &Then) -> Result<Option<Selector>> {
         Problem::parameters(vec![Invalid::query(
             "scope_id",
             "invalid_parameter",
-            "an id or a code is needed",
+            "must be an id or a code",
         )])
     };
     then.get("scope_id")

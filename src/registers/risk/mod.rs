@@ -199,7 +199,7 @@ impl Resource for Risk {
             "open" => Ok(()),
             status => Err(Problem::new(
                 Code::IllegalTransition,
-                "A closed risk is reopened before it changes.",
+                "The risk is closed. Reopen it before you change it.",
             )
             .allowing(Self::KIND.allowed(status))),
         }
@@ -437,7 +437,7 @@ async fn close(guard: Guard<Close<Risk>>, at: At, known: Known, input: Input) ->
     let change = |tx: &mut Tx<'_, _>, record: &mut Record<Risk>, said: Comment| {
         let silent = said.comment.is_none_or(|text| text.trim().is_empty());
         if record.state.current.is_none() && silent {
-            let why = "the risk was never assessed: say why it is closed all the same";
+            let why = "the risk was never assessed: say why you close it anyway";
             return Err(Problem::invalid_one("/comment", "required", why));
         }
         let above = record
@@ -448,7 +448,7 @@ async fn close(guard: Guard<Close<Risk>>, at: At, known: Known, input: Input) ->
         match above && !standing::settled(&mut tx.reader(), record)? {
             true => Err(Problem::new(
                 Code::IllegalTransition,
-                "The current level is above the acceptance criteria: accept the risk, or complete \
+                "The current level is above the acceptance criteria. Accept the risk, or complete \
                     a treatment.",
             )),
             false => Ok(()),

@@ -57,7 +57,7 @@ impl RescoreInput {
         let long = named
             .map(|(n, _)| Invalid::body(format!("/risk_ids/{n}"), "length", "1 to 64 characters"));
         let both = (self.all == self.risk_ids.is_some())
-            .then(|| Invalid::body("/risk_ids", "either", "either risk_ids or all is given"));
+            .then(|| Invalid::body("/risk_ids", "either", "send either risk_ids or all"));
         long.chain(both).collect()
     }
 }
@@ -111,7 +111,7 @@ fn carried(was: &RiskScore, old: &RiskMethodology, new: &RiskMethodology) -> Res
         Problem::invalid_one(
             at,
             "outside_scale",
-            "the scale in force has no such step: assess the risk anew",
+            "the scale in force does not have this step: assess the risk again",
         )
     };
     let likelihood = mapped(was.likelihood, &old.likelihood_scale, &new.likelihood_scale)
@@ -332,7 +332,7 @@ fn one(
     let was = place.clone().ok_or_else(|| {
         Problem::new(
             Code::IllegalTransition,
-            "It has no score of this stage: assess it.",
+            "The risk has no score of this stage. Assess it first.",
         )
     })?;
     if is_of(&was, method) {

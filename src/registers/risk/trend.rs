@@ -103,12 +103,12 @@ async fn get_trend(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Ans
                 Problem::parameters(vec![Invalid::query(name, "invalid_parameter", what)])
             };
             if to > reader.today {
-                return Err(bad("to", "the day has not come yet"));
+                return Err(bad("to", "is in the future"));
             }
             let days = days(from, to, step).ok_or_else(|| {
                 bad(
                     "from",
-                    "a day up to `to`, with up to 400 steps between them, is needed",
+                    "must be a date up to `to`, with at most 400 steps between them",
                 )
             })?;
             Answer::of(&RiskTrend {

@@ -38,7 +38,7 @@ fn unjustified(applicable: bool, justification: Option<&str>, at: &str) -> Optio
         Invalid::body(
             format!("{at}/justification"),
             "required",
-            "an exclusion needs a justification",
+            "an exclusion requires a justification",
         )
     })
 }

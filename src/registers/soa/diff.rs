@@ -274,7 +274,7 @@ fn side(then: &Then, name: &'static str, otherwise: Side) -> Result<Side> {
         Some(text) if text.bytes().all(|digit| digit.is_ascii_digit()) => text
             .parse()
             .map(Side::Version)
-            .map_err(|_| bad("the number of a version is needed")),
+            .map_err(|_| bad("must be the number of a version")),
         Some(text) => text
             .parse()
             .map(Side::Then)
@@ -304,7 +304,7 @@ fn statement(
             let (record, _) = versions::numbered(reader, scope, number)?;
             if record.own.framework != framework.slug {
                 let detail = format!(
-                    "version {number} is of {}; ask with that `framework`",
+                    "version {number} is of {}; send that `framework`",
                     record.own.framework
                 );
                 return Err(Problem::parameters(vec![Invalid::query(

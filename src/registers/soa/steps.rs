@@ -74,7 +74,7 @@ async fn freeze(
                 return Err(Problem::invalid_one(
                     "/comment",
                     "required",
-                    "say why it is frozen incomplete",
+                    "say why you freeze it incomplete",
                 ));
             }
             tx.because(said.comment);

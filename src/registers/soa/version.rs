@@ -168,10 +168,11 @@ impl Resource for SoaVersion {
         json!({"name": "Statement of applicability 1", "framework": "iso-27001-2022"})
     }
     fn changeable(record: &Record<Self>) -> Result<()> {
-        Err(
-            Problem::new(Code::IllegalTransition, "A frozen statement never changes.")
-                .allowing(Self::KIND.allowed(&record.spine.status)),
+        Err(Problem::new(
+            Code::IllegalTransition,
+            "A frozen statement cannot change. Freeze a new version instead.",
         )
+        .allowing(Self::KIND.allowed(&record.spine.status)))
     }
 }
 
@@ -273,7 +274,7 @@ pub fn whole(caller: &Caller) -> Result<()> {
     let refused = || {
         Err(Problem::new(
             Code::OutsideLimits,
-            "This key sees only a part of what a frozen statement says.",
+            "Your key can see only a part of this frozen statement.",
         ))
     };
     if cut { refused() } else { Ok(()) }

@@ -241,7 +241,7 @@ pub fn number_in_force(reader: &mut Reader<'_>, scope: Id, framework: &str) -> R
     let none = || {
         Problem::new(
             crate::core::Code::NotFound,
-            "No version was approved yet; say `from` what to compare.",
+            "No version has been approved yet. Send `from` to say what to compare.",
         )
     };
     all.iter()

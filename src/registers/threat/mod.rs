@@ -56,7 +56,7 @@ fn attack_ids(ids: &[String]) -> Result<(), validator::ValidationError> {
     } else {
         Err(crate::records::spine::fault(
             "attack_id",
-            "a technique is written T1566 or T1566.001",
+            "a technique must be written as T1566 or T1566.001",
         ))
     }
 }
@@ -119,7 +119,7 @@ impl Resource for Threat {
             Invalid::body(
                 format!("/attack_ids/{n}"),
                 "unknown_reference",
-                "there is no such technique",
+                "unknown technique",
             )
         };
         self.attack_ids
@@ -133,7 +133,7 @@ impl Resource for Threat {
         if record.state.built_in {
             Err(Problem::new(
                 Code::ReadOnly,
-                "Built-in threats are the same for everyone.",
+                "Built-in threats cannot be changed: they are the same for everyone.",
             ))
         } else {
             Ok(())

@@ -262,7 +262,7 @@ impl Resource for RiskTreatment {
             "draft" => Ok(()),
             status => Err(Problem::new(
                 Code::IllegalTransition,
-                format!("It cannot change while it is `{status}`."),
+                format!("The record cannot change while it is `{status}`."),
             )
             .allowing(Self::KIND.allowed(status))),
         }
@@ -272,7 +272,7 @@ impl Resource for RiskTreatment {
             "draft" | "completed" | "cancelled" | "revoked" => Ok(()),
             status => Err(Problem::new(
                 Code::IllegalTransition,
-                format!("It stays in the lists while it is `{status}`."),
+                format!("The record cannot be archived while it is `{status}`."),
             )
             .allowing(Self::KIND.allowed(status))),
         }

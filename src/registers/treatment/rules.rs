@@ -19,7 +19,7 @@ pub fn faults(own: &RiskTreatment) -> Vec<Invalid> {
         needs(
             own.expected.is_some(),
             "/expected",
-            "what the risk is expected to be afterwards",
+            "give the expected score of the risk",
         )
     };
     let all = match own.option {
@@ -27,19 +27,19 @@ pub fn faults(own: &RiskTreatment) -> Vec<Invalid> {
             needs(
                 own.justification.is_some(),
                 "/justification",
-                "an acceptance says why the risk may be borne",
+                "an acceptance requires a justification",
             ),
             needs(
                 own.expires_on.is_some(),
                 "/expires_on",
-                "an acceptance has an end",
+                "an acceptance requires an end date",
             ),
         ],
         TreatmentOption::Transfer => vec![
             needs(
                 own.counterparty.is_some(),
                 "/counterparty",
-                "who takes the risk over",
+                "say who takes over the risk",
             ),
             expected(),
         ],
@@ -60,13 +60,7 @@ pub fn linked_faults(own: &RiskTreatment, references: &References) -> Vec<Invali
     let missing = own.option == TreatmentOption::Mitigate && !controls && !planned;
     let either = ["/control_ids", "/plan"].into_iter().filter(|_| missing);
     either
-        .map(|at| {
-            Invalid::body(
-                at,
-                "required",
-                "a mitigation applies controls, or has a plan",
-            )
-        })
+        .map(|at| Invalid::body(at, "required", "a mitigation requires controls or a plan"))
         .collect()
 }
 
@@ -95,12 +89,12 @@ pub fn basis(
     let of_risk: Vec<String> = [
         owner
             .is_none()
-            .then(|| format!("{code} has no owner who could sign.")),
+            .then(|| format!("{code} has no owner who could sign. Assign one first.")),
         current
             .is_none()
-            .then(|| format!("{code} is not assessed: assess its current level first.")),
+            .then(|| format!("{code} is not assessed. Assess its current level first.")),
         outdated.then(|| {
-            format!("The current score of {code} is of an earlier methodology: assess it again.")
+            format!("The current score of {code} is from an earlier methodology. Assess it again.")
         }),
     ]
     .into_iter()
@@ -120,8 +114,8 @@ pub fn basis(
                 .into_iter()
                 .map(|why| Invalid::body("/risk_id", "not_ready", why)),
         );
-        let detail =
-            "Complete the treatment before you submit it: `errors` names all that is missing.";
+        let detail = "Complete the treatment before you submit it: `errors` names everything that \
+            is missing.";
         return Err(Problem::new(Code::NotReady, detail).listing(missing));
     }
     let (Some(owner), Some(current), true) = (owner, current, of_risk.is_empty()) else {
@@ -174,32 +168,32 @@ fn missing(
             mitigates && treatment.links.one("owner_id").is_none(),
             "/owner_id",
             "required",
-            "a mitigation needs an owner who carries it out",
+            "a mitigation requires an owner who carries it out",
         ),
         lacks(
             mitigates && common.due_on.is_none(),
             "/due_on",
             "required",
-            "a mitigation needs a day by which it is done",
+            "a mitigation requires a due date",
         ),
         lacks(
             !accepts && own.expected.is_none(),
             "/expected",
             "required",
-            "say what the risk is expected to be afterwards",
+            "give the expected score of the risk",
         ),
         lacks(
             !accepts && own.expected.is_some() && expected.is_none(),
             "/expected",
             "range",
-            "lies outside the scales of the methodology in force",
+            "is outside the scales of the methodology in force",
         ),
         lacks(!accepts && above, "/expected", "above_current", &present),
         lacks(
             accepts && other,
             "/expected",
             "not_current",
-            "an acceptance leaves the risk at its current score: leave this out",
+            "an acceptance leaves the risk at its current score: remove this member",
         ),
     ];
     all.into_iter().flatten().collect()
@@ -220,7 +214,8 @@ pub fn unchanged(submitted: &TreatmentBasis, now: &TreatmentBasis) -> Result<()>
     match key(submitted) == key(now) {
         true => Ok(()),
         false => Err(not_now(
-            "The risk, its owner or the methodology has changed since it was submitted: return it.",
+            "The risk, its owner or the methodology has changed since the treatment was submitted. \
+                Return it and submit it again.",
             &["return", "cancel"],
         )),
     }
@@ -239,13 +234,13 @@ pub fn capacity(
         .iter()
         .any(|given| given.person.person_id == Some(me))
     {
-        return duties("Who has signed does not sign again; another person has to.");
+        return duties("You have already signed. Another person has to give the second signature.");
     }
     match basis.authority {
         _ if me == basis.risk_owner_id => Ok(Capacity::Owner),
         None => Err(Problem::new(
             Code::NotAssigned,
-            "Only the owner of the risk signs this.",
+            "Only the owner of the risk can sign this.",
         )),
         Some(authority) if !has(authority, roles) => {
             let needed = if authority == AcceptBy::Manager {
@@ -255,7 +250,7 @@ pub fn capacity(
             };
             Err(Problem::new(
                 Code::NotAssigned,
-                format!("The owner of the risk signs this, and {needed}."),
+                format!("Only the owner of the risk and {needed} can sign this."),
             ))
         }
         Some(_)
@@ -264,7 +259,7 @@ pub fn capacity(
                 .iter()
                 .any(|given| given.capacity == Capacity::Authority) =>
         {
-            duties("It is signed with authority; the owner of the risk has to sign.")
+            duties("It is already signed with authority. The owner of the risk has to sign now.")
         }
         Some(_) => Ok(Capacity::Authority),
     }
@@ -301,7 +296,8 @@ pub fn completed(treatment: &Record<RiskTreatment>, risk: &Record<Risk>) -> Resu
     {
         true => {
             let detail = format!(
-                "Assess the current level of {} first: it was not since the treatment began.",
+                "Assess the current level of {} first: it was not assessed since the treatment \
+                    began.",
                 risk.spine.code
             );
             Err(not_now(

@@ -43,7 +43,7 @@ fn basis(
         true => Err(Problem::invalid_one(
             "/expires_on",
             "in_the_past",
-            "the acceptance would be over",
+            "the acceptance would already have ended",
         )),
         false => rules::basis(
             treatment,
@@ -62,7 +62,7 @@ fn decides(tx: &Writing<'_>, treatment: &Record<RiskTreatment>, risk: &Record<Ri
     match tx.caller().contributes() && !mine {
         true => Err(Problem::new(
             Code::NotAssigned,
-            "A contributor decides on treatments of their own risks.",
+            "Contributors can decide only on treatments of their own risks.",
         )),
         false => Ok(()),
     }
