@@ -62,11 +62,10 @@ struct Words {
 
 impl Words {
     fn of(of: &Description) -> Self {
-        let singular = of.kind.name.replace('_', " ");
         Words {
             one: of.name.clone(),
             many: pascal(of.kind.path),
-            a: format!("{} {singular}", describe::article(&singular)),
+            a: of.kind.one(),
             some: of.kind.path.replace('-', " "),
             about: of.kind.about,
         }

@@ -277,13 +277,6 @@ pub fn pascal(path: &str) -> String {
         })
         .collect()
 }
-pub(super) fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'e', 'i', 'o']) {
-        "an"
-    } else {
-        "a"
-    }
-}
 /// A reference to a schema.
 pub fn schema(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})

@@ -134,6 +134,16 @@ impl<'a> Api<'a> {
     ) -> &mut Operation {
         self.mount("delete", path, web::route().to(handler), A::NEEDS)
     }
+    /// A POST whose permission is said as data.
+    pub(super) fn step(
+        &mut self,
+        path: &str,
+        route: Route,
+        kind: &'static str,
+        action: &'static str,
+    ) -> &mut Operation {
+        self.mount("post", path, route, Needs::Permission { kind, action })
+    }
     fn mount(
         &mut self,
         method: &'static str,

@@ -22,10 +22,28 @@ pub struct Guard<P> {
     house: Data<House>,
     caller: Arc<Caller>,
     request: HttpRequest,
+    may: May,
     permission: PhantomData<P>,
 }
 
-impl<P: Permission> Guard<P> {
+impl<P: 'static> Guard<P> {
+    /// For a permission that is said as data: `P` covers the records that it is about.
+    pub(super) fn enter(
+        request: &HttpRequest,
+        kind: &'static str,
+        action: &'static str,
+    ) -> Result<Self> {
+        let may = May { kind, action };
+        let (house, caller) = enter(request, may)?;
+        let (request, permission) = (request.clone(), PhantomData);
+        Ok(Guard {
+            house,
+            caller,
+            request,
+            may,
+            permission,
+        })
+    }
     /// Who calls.
     pub fn caller(&self) -> &Arc<Caller> {
         &self.caller
@@ -69,7 +87,7 @@ impl<P: Permission> Guard<P> {
             self.house.recognise(text, || Ok(())).await?;
         }
         let caller = self.house.caller(authorization)?;
-        match P::KIND.is_empty() || allows(&caller.roles, P::KIND, P::ACTION) {
+        match self.may.kind.is_empty() || allows(&caller.roles, self.may.kind, self.may.action) {
             true => Ok(Guard { caller, ..self }),
             false => Err(Problem::new(
                 Code::Forbidden,
@@ -210,10 +228,7 @@ impl<P: Permission> Guard<P> {
             caller: &self.caller,
             request: &self.request,
         };
-        let may = May {
-            kind: P::KIND,
-            action: P::ACTION,
-        };
+        let may = self.may;
         let answer = asked
             .effect(
                 may,
@@ -221,7 +236,7 @@ impl<P: Permission> Guard<P> {
                 Box::new(move |writing| work(&mut Tx::of(writing))),
             )
             .await;
-        if ["user", "api_key", "person", "organization"].contains(&P::KIND) {
+        if ["user", "api_key", "person", "organization"].contains(&may.kind) {
             self.house.forget(self.caller.tenant);
         }
         answer
@@ -404,11 +419,11 @@ impl<P: Permission> FromRequest for Guard<P> {
     type Error = Problem;
     type Future = Ready<Result<Self>>;
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(enter(request))
+        ready(Guard::enter(request, P::KIND, P::ACTION))
     }
 }
 
-fn enter<P: Permission>(request: &HttpRequest) -> Result<Guard<P>> {
+fn enter(request: &HttpRequest, may: May) -> Result<(Data<House>, Arc<Caller>)> {
     let house = request
         .app_data::<Data<House>>()
         .ok_or_else(|| Problem::internal("no house"))?
@@ -429,18 +444,9 @@ fn enter<P: Permission>(request: &HttpRequest) -> Result<Guard<P>> {
         .extensions_mut()
         .insert(Account(caller.actor.kind, caller.actor.id));
     within(request, house.limiter.take(caller.actor.id))?;
-    May {
-        kind: P::KIND,
-        action: P::ACTION,
-    }
-    .asked(&caller)?;
+    may.asked(&caller)?;
     threshold(request)?;
-    Ok(Guard {
-        house,
-        caller,
-        request: request.clone(),
-        permission: PhantomData,
-    })
+    Ok((house, caller))
 }
 
 /// A permission, as the policy names it.

@@ -142,7 +142,8 @@ pub struct Comment {
     pub comment: Option<String>,
 }
 
-impl super::transit::Said for Comment {
+impl super::workflow::Said for Comment {
+    const OPTIONAL: bool = true;
     fn comment(&self) -> Option<&str> {
         self.comment.as_deref()
     }

@@ -28,7 +28,7 @@ pub mod permission;
 pub mod poll;
 pub mod pool;
 pub mod query;
-pub mod transit;
+pub mod workflow;
 
 pub use answer::Answer;
 pub use client::client_address;
@@ -40,4 +40,4 @@ pub use house::House;
 pub use input::{At, Input, Then};
 pub use operation::Operation;
 pub use permission::*;
-pub use transit::{Because, transit};
+pub use workflow::{Because, Step, Steps, With};

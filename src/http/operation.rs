@@ -274,6 +274,14 @@ impl Operation {
         self
     }
 
+    /// The body is required, though each of its members may be left out.
+    pub fn required(&mut self) -> &mut Self {
+        if let Some(body) = self.body.as_mut().and_then(Value::as_object_mut) {
+            body.insert("required".into(), json!(true));
+        }
+        self
+    }
+
     /// 200 with this type.
     pub fn answers<T: ToSchema>(&mut self, about: &str) -> &mut Self {
         let schema = self.named::<T>();

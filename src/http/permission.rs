@@ -11,18 +11,7 @@ pub trait Permission: 'static {
 }
 
 /// The verbs of the product, each on any register: `Guard<Contain<Nonconformity>>`. `verbs! {
-/// Contain "contain" }` expands to the unit type `Contain<R>`, its `Permission`, and `Covers<R>`:
-/// with it, records of `R` can be written, and of no other kind.
-macro_rules! verbs {
-    ($($(#[$doc:meta])* $verb:ident $action:literal),+ $(,)?) => { $(
-        $(#[$doc])*
-        pub struct $verb<R>(PhantomData<fn() -> R>);
-        impl<R: Resource> Permission for $verb<R> {
-            const KIND: &'static str = R::KIND.name;
-            const ACTION: &'static str = $action;
-        }
-        impl<R: Resource> Covers<R> for $verb<R> {}
-    )+ };
+
 }
 verbs! {
     /// See records and their history.

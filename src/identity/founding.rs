@@ -199,7 +199,7 @@ fn methodology(tx: &mut Tx<'_, Founding>) -> Result<()> {
     )?)?)?;
     let (draft, mut record) = (made.get().clone(), made.get().clone());
     record.spine.status = "approved".into();
-    revision::approved(
+    revision::in_force(
         &mut record.state,
         &Actor::system(tx.caller().tenant),
         tx.now(),

@@ -10,13 +10,13 @@ use crate::db::schema::{api_keys as k, links as l, versions as v};
 use crate::http::describe::{self, Description, schema};
 use crate::http::handlers::Comment;
 use crate::http::{
-    Answer, At, Because, Change, Guard, Input, Operations, Revoke, Rotate, collection, input,
-    transit,
+    Answer, At, Because, Change, Guard, Input, Operations, Rotate, Step, With, collection, input,
+    workflow,
 };
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Comment as Needs, Condition, Draft, Kind, Known, Limit, MergePatch, Record, Relation,
-    Resource, Stored, Transition, Tx, Writing, unasked,
+    By, Condition, Draft, Kind, Known, Limit, MergePatch, Record, Relation, Resource, Stored,
+    Transition, Writing, unasked,
 };
 use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};
@@ -67,12 +67,7 @@ impl Resource for ApiKey {
         path: "api-keys",
         code: "KEY",
         about: "API keys: for machines, and for people who read (A.5.17).",
-        transitions: &[Transition {
-            verb: "revoke",
-            from: &["active"],
-            to: "revoked",
-            comment: Needs::Required,
-        }],
+        transitions: &STATES,
         done: &["revoked"],
         counted: false,
         relations: &[Relation::new("user_id", "user").freed_when(&["revoked"])],
@@ -200,19 +195,6 @@ async fn update(
         .await
 }
 
-async fn revoke(
-    guard: Guard<Revoke<ApiKey>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let end = |tx: &mut Tx<'_, _>, record: &mut Record<ApiKey>, _: Because| {
-        record.state.revoked_at = Some(tx.now());
-        Ok(())
-    };
-    transit::transit(guard, (at, known, input), "revoke", transit::anyone, end).await
-}
-
 async fn rotate(
     guard: Guard<Rotate<ApiKey>>,
     at: At,
@@ -243,6 +225,18 @@ async fn rotate(
         })
         .await
 }
+
+const STEPS: &[Step<ApiKey>] = &[Step::to("revoke", &["active"], "revoked")
+    .says(
+        "Revoke an API key",
+        "It ends at once; the comment says why.",
+    )
+    .body(&With::<ApiKey, Because>(|tx, record, _| {
+        record.state.revoked_at = Some(tx.now());
+        Ok(())
+    }))
+    .commented()];
+const STATES: [Transition; 1] = workflow::transitions(STEPS);
 
 /// Mounts keys.
 pub fn mount(api: &mut crate::http::Api<'_>) {
@@ -291,14 +285,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         )
         .changes::<ApiKey>()
         .patch_named("ApiKeyPatch");
-    api.post("/v1/api-keys/{id}/revoke", revoke)
-        .id("revokeApiKey")
-        .says(
-            "Revoke an API key",
-            "It ends at once; the comment says why.",
-        )
-        .changes::<ApiKey>()
-        .body::<Because>();
+    workflow::mount(api, STEPS);
     api.post("/v1/api-keys/{id}/rotate", rotate)
         .id("rotateApiKey")
         .says(

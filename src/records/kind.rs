@@ -99,6 +99,16 @@ impl Kind {
         upcast: first_schema,
         erased: erased_name,
     };
+    /// `an asset`: one of it, in a sentence.
+    pub fn one(&self) -> String {
+        let name = self.name.replace('_', " ");
+        let article = if name.starts_with(['a', 'e', 'i', 'o']) {
+            "an"
+        } else {
+            "a"
+        };
+        format!("{article} {name}")
+    }
     /// Its own table.
     pub fn table(&self) -> String {
         if self.table.is_empty() {

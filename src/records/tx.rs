@@ -44,6 +44,20 @@ impl<'a, P> Tx<'a, P> {
     {
         self.writing.load(selector, known)
     }
+    /// The same where another rule says who may change it than that it is theirs.
+    pub fn load_of_anyone<R: Resource>(
+        &mut self,
+        selector: &Selector,
+        known: &Known,
+    ) -> Result<Record<R>>
+    where
+        P: Covers<R>,
+    {
+        let record = self.reader().load::<R>(selector, false)?;
+        known.check(record.spine.version)?;
+        self.within(&record)?;
+        Ok(record)
+    }
     /// The same, archived or not.
     pub fn load_any<R: Resource>(
         &mut self,

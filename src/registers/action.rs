@@ -3,12 +3,11 @@
 use crate::access::Actor;
 use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::actions as a, schema::versions as v};
-use crate::http::handlers::Comment;
-use crate::http::{Answer, At, Because, Cancel, Complete, Guard, Input, Start, transit};
+use crate::http::{Api, Step, With, workflow};
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Known, Limit, Part, Record, Relation, Resource, SCOPED,
-    Stored, Transition, Tx, Writing,
+    By, Condition, Kind, Limit, Part, Record, Relation, Resource, SCOPED, Stored, Transition,
+    Writing,
 };
 use crate::registers::nonconformity::unverify;
 use diesel::{dsl::exists, prelude::*};
@@ -49,26 +48,24 @@ pub struct ActionCourse {
     pub completed_by: Option<Actor>,
 }
 
-const STATES: &[Transition] = &[
-    Transition {
-        verb: "start",
-        from: &["open"],
-        to: "in_progress",
-        comment: Needs::Optional,
-    },
-    Transition {
-        verb: "complete",
-        from: &["open", "in_progress"],
-        to: "done",
-        comment: Needs::Optional,
-    },
-    Transition {
-        verb: "cancel",
-        from: &["open", "in_progress"],
-        to: "cancelled",
-        comment: Needs::Required,
-    },
+const STEPS: &[Step<Action>] = &[
+    Step::to("start", &["open"], "in_progress").says("Start {a}", "Someone has begun."),
+    Step::to("complete", &["open", "in_progress"], "done")
+        .says(
+            "Complete {a}",
+            "It is done; a result says what came of it. Whoever completes an action of a \
+                nonconformity cannot verify that nonconformity.",
+        )
+        .body(&With::<Action, Completion>(|tx, record, said| {
+            record.state.completed_by = Some(tx.caller().actor.clone());
+            (record.own.result, record.own.progress) = (Some(said.result), Some(100));
+            Ok(())
+        })),
+    Step::to("cancel", &["open", "in_progress"], "cancelled")
+        .says("Cancel {a}", "It will not be done; the comment says why.")
+        .because(),
 ];
+const STATES: [Transition; 3] = workflow::transitions(STEPS);
 
 impl Resource for Action {
     const KIND: Kind = Kind {
@@ -78,7 +75,7 @@ impl Resource for Action {
         code: "ACT",
         about: "Actions: what someone has to do by when (10.1, 10.2).",
         initial: "open",
-        transitions: STATES,
+        transitions: &STATES,
         done: &["done", "cancelled"],
         relations: &[Relation::new("origin_id", "")],
         limited_by: &[
@@ -155,76 +152,13 @@ pub struct Completion {
     pub comment: Option<String>,
 }
 
-impl transit::Said for Completion {
+impl workflow::Said for Completion {
     fn comment(&self) -> Option<&str> {
         self.comment.as_deref()
     }
 }
 
-async fn start(guard: Guard<Start<Action>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Action, _, Comment>(
-        guard,
-        (at, known, input),
-        "start",
-        transit::anyone,
-        transit::nothing,
-    )
-    .await
-}
-
-async fn complete(
-    guard: Guard<Complete<Action>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let done = |tx: &mut Tx<'_, _>, record: &mut Record<Action>, said: Completion| {
-        record.state.completed_by = Some(tx.caller().actor.clone());
-        (record.own.result, record.own.progress) = (Some(said.result), Some(100));
-        Ok(())
-    };
-    transit::transit(guard, (at, known, input), "complete", transit::anyone, done).await
-}
-
-async fn cancel(
-    guard: Guard<Cancel<Action>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    transit::transit::<Action, _, Because>(
-        guard,
-        (at, known, input),
-        "cancel",
-        transit::anyone,
-        transit::nothing,
-    )
-    .await
-}
-
 /// Mounts what is particular to actions.
-pub fn actions(api: &mut crate::http::Api<'_>) {
-    api.post("/v1/actions/{id}/start", start)
-        .id("startAction")
-        .says("Start an action", "Someone has begun.")
-        .changes::<Action>()
-        .body::<Comment>()
-        .optional();
-    api.post("/v1/actions/{id}/complete", complete)
-        .id("completeAction")
-        .says(
-            "Complete an action",
-            "It is done; a result says what came of it. Whoever completes \
-            an action of a nonconformity does not verify that.",
-        )
-        .changes::<Action>()
-        .body::<Completion>();
-    api.post("/v1/actions/{id}/cancel", cancel)
-        .id("cancelAction")
-        .says(
-            "Cancel an action",
-            "It will not be done; the comment says why.",
-        )
-        .changes::<Action>()
-        .body::<Because>();
+pub fn actions(api: &mut Api<'_>) {
+    workflow::mount(api, STEPS);
 }

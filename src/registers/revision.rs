@@ -5,14 +5,10 @@
 use crate::access::Actor;
 use crate::core::{Code, Instant, Problem, Result};
 use crate::db::schema::ledger_entries as e;
-use crate::http::{
-    Answer, Approve, At, Because, Guard, Input, Read, Return, Revise, Submit, Then,
-    handlers::Comment, transit,
-};
+use crate::http::handlers::Comment;
+use crate::http::{Answer, Api, At, Because, Guard, Read, Step, Steps, Then, With, workflow};
 use crate::records::history::{self, Entry};
-use crate::records::{
-    Comment as Needs, Deed, Known, Reader, Record, Resource, Transition, Tx, Writing,
-};
+use crate::records::{Deed, Reader, Record, Resource, Tx};
 use actix_web::HttpRequest;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -50,41 +46,59 @@ impl Default for Revised {
 }
 
 /// draft → in_review.
-pub const SUBMIT: Transition = Transition {
-    verb: "submit",
-    from: &["draft"],
-    to: "in_review",
-    comment: Needs::Optional,
-};
+pub const fn submit<R: Resource<State = Revised>>() -> Step<R> {
+    Step::to("submit", &["draft"], "in_review")
+        .says(
+            "Ask for approval of {a}",
+            "The draft goes into review; another person approves it.",
+        )
+        .by(workflow::a_person)
+        .body(&With::<R, Comment>(|tx, record, _| submitted(tx, record)))
+}
 /// in_review → approved.
-pub const APPROVE: Transition = Transition {
-    verb: "approve",
-    from: &["in_review"],
-    to: "approved",
-    comment: Needs::Optional,
-};
+pub const fn approve<R: Resource<State = Revised>>() -> Step<R> {
+    Step::to("approve", &["in_review"], "approved")
+        .says(
+            "Approve {a}",
+            "Puts the revision in force. Whoever submitted it cannot approve it: persons are \
+                compared, not credentials.",
+        )
+        .decides()
+        .by(another)
+        .body(&With::<R, Comment>(|tx, record, _| approved(tx, record)))
+}
 /// in_review → draft, with the reason.
-pub const RETURN: Transition = Transition {
-    verb: "return",
-    from: &["in_review"],
-    to: "draft",
-    comment: Needs::Required,
-};
-/// approved → draft of the next revision.
-pub const REVISE: Transition = Transition {
-    verb: "revise",
-    from: &["approved"],
-    to: "draft",
-    comment: Needs::Optional,
-};
-
+pub const fn return_to_draft<R: Resource<State = Revised>>() -> Step<R> {
+    Step::to("return", &["in_review"], "draft")
+        .says("Return {a}", "Sends it back to draft, with the reason.")
+        .commented()
+        .body(&With::<R, Because>(|_, record, _| {
+            record.state.submitted_by = None;
+            Ok(())
+        }))
+}
+/// approved → draft of the next revision; the one in force stays in force.
+pub const fn revise<R: Resource<State = Revised>>() -> Step<R> {
+    Step::to("revise", &["approved"], "draft")
+        .says(
+            "Revise {a}",
+            "Opens the next revision as a draft; the one in force stays in force.",
+        )
+        .body(&With::<R, Comment>(|_, record, _| {
+            record.state.revision += 1;
+            record.state.submitted_by = None;
+            Ok(())
+        }))
+}
 /// draft or approved → retired, out of force.
-pub const RETIRE: Transition = Transition {
-    verb: "retire",
-    from: &["draft", "approved"],
-    to: "retired",
-    comment: Needs::Optional,
-};
+pub const fn retire<R: Resource<State = Revised>>() -> Step<R> {
+    Step::to("retire", &["draft", "approved"], "retired")
+        .says("Retire {a}", "It is out of force for good.")
+        .body(&With::<R, Comment>(|_, record, _| {
+            record.state.revision_in_force = None;
+            Ok(())
+        }))
+}
 
 /// What is in force stays in the lists, also while its next revision is a draft: it is retired
 /// first.
@@ -120,72 +134,38 @@ pub fn changeable<R: Resource>(record: &Record<R>) -> Result<()> {
     }
 }
 
-/// Asks for approval of the draft.
-pub async fn submit<R: Resource<State = Revised>>(
-    guard: Guard<Submit<R>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    submit_with(guard, at, known, input, |_, _| Ok(())).await
-}
-/// The same, after what else has to be so.
-pub async fn submit_with<R: Resource<State = Revised>>(
-    guard: Guard<Submit<R>>,
-    at: At,
-    known: Known,
-    input: Input,
-    ready: impl FnOnce(&mut Writing<'_>, &Record<R>) -> Result<()> + Send + 'static,
-) -> Result<Answer> {
-    let asked = |tx: &mut Tx<'_, _>, record: &mut Record<R>, _: Comment| {
-        ready(tx, record)?;
-        record.state.submitted_by = Some(tx.caller().actor.clone());
-        Ok(())
-    };
-    transit::transit(
-        guard,
-        (at, known, input),
-        "submit",
-        transit::a_person,
-        asked,
-    )
-    .await
-}
+type Life<'a, R> = Tx<'a, Steps<R>>;
 
-/// Puts the draft in force; by a person who neither asked for it nor wrote a part of it.
-pub async fn approve<R: Resource<State = Revised>>(
-    guard: Guard<Approve<R>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    approve_with(guard, at, known, input, |_, _, _: Comment| Ok(())).await
+/// Who asked for approval is kept.
+pub fn submitted<R: Resource<State = Revised>>(
+    tx: &mut Life<'_, R>,
+    record: &mut Record<R>,
+) -> Result<()> {
+    record.state.submitted_by = Some(tx.caller().actor.clone());
+    Ok(())
 }
-/// The same, with what else has to happen with it.
-pub async fn approve_with<R: Resource<State = Revised>, B: transit::Said>(
-    guard: Guard<Approve<R>>,
-    at: At,
-    known: Known,
-    input: Input,
-    more: impl FnOnce(&mut Tx<'_, Approve<R>>, &mut Record<R>, B) -> Result<()> + Send + 'static,
-) -> Result<Answer> {
-    let another = |tx: &mut Tx<'_, _>, stored: &Record<R>| {
-        let asked = stored.state.submitted_by.as_ref().map(|by| Deed {
-            by,
-            record: stored.spine.id,
-            action: "submit",
-            what: "submitted it",
-        });
-        tx.another_than(asked.as_slice())?;
-        tx.another_than_editors(stored.spine.id)
-    };
-    let in_force = |tx: &mut Tx<'_, _>, record: &mut Record<R>, said: B| {
-        more(tx, record, said)?;
-        looked_at(tx, record)?;
-        approved(&mut record.state, &tx.caller().actor, tx.now());
-        Ok(())
-    };
-    transit::transit(guard, (at, known, input), "approve", another, in_force).await
+/// Whoever asked for it, or wrote a part of it, does not approve it.
+pub fn another<R: Resource<State = Revised>>(
+    tx: &mut Life<'_, R>,
+    stored: &Record<R>,
+) -> Result<()> {
+    let asked = stored.state.submitted_by.as_ref().map(|by| Deed {
+        by,
+        record: stored.spine.id,
+        action: "submit",
+        what: "submitted it",
+    });
+    tx.another_than(asked.as_slice())?;
+    tx.another_than_editors(stored.spine.id)
+}
+/// It is in force from now on, and was looked at.
+pub fn approved<R: Resource<State = Revised>>(
+    tx: &mut Life<'_, R>,
+    record: &mut Record<R>,
+) -> Result<()> {
+    looked_at(tx, record)?;
+    in_force(&mut record.state, &tx.caller().actor, tx.now());
+    Ok(())
 }
 
 /// What is approved was looked at: its next review is due an interval from today, unless its author
@@ -205,38 +185,9 @@ fn looked_at<R: Resource<State = Revised>, P>(
 }
 
 /// Pure: what approving changes.
-pub fn approved(state: &mut Revised, by: &Actor, at: Instant) {
+pub fn in_force(state: &mut Revised, by: &Actor, at: Instant) {
     state.revision_in_force = Some(state.revision);
     (state.approved_at, state.approved_by) = (Some(at), Some(by.clone()));
-}
-
-/// Sends it back to its author.
-pub async fn return_to_draft<R: Resource<State = Revised>>(
-    guard: Guard<Return<R>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let back = |_: &mut Tx<'_, _>, record: &mut Record<R>, _: Because| {
-        record.state.submitted_by = None;
-        Ok(())
-    };
-    transit::transit(guard, (at, known, input), "return", transit::anyone, back).await
-}
-
-/// Opens the next revision as a draft; the one in force stays in force.
-pub async fn revise<R: Resource<State = Revised>>(
-    guard: Guard<Revise<R>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let next = |_: &mut Tx<'_, _>, record: &mut Record<R>, _: Comment| {
-        record.state.revision += 1;
-        record.state.submitted_by = None;
-        Ok(())
-    };
-    transit::transit(guard, (at, known, input), "revise", transit::anyone, next).await
 }
 
 /// The entries that approved a record, oldest first.
@@ -298,7 +249,7 @@ pub struct Revisions {
 }
 
 /// The approved revisions, newest first.
-pub async fn list<R: Resource<State = Revised>>(
+async fn list<R: Resource<State = Revised>>(
     guard: Guard<Read<R>>,
     at: At,
     request: HttpRequest,
@@ -328,7 +279,7 @@ pub async fn list<R: Resource<State = Revised>>(
 }
 
 /// One approved revision: the record as it was approved.
-pub async fn get<R: Resource<State = Revised>>(
+async fn get<R: Resource<State = Revised>>(
     guard: Guard<Read<R>>,
     at: At,
     request: HttpRequest,
@@ -368,11 +319,25 @@ pub async fn get<R: Resource<State = Revised>>(
         .await
 }
 
-/// The schemas of revisions.
-pub fn schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
-    to.push((
-        Revisions::name().into(),
-        <Revisions as utoipa::PartialSchema>::schema(),
-    ));
-    <Revisions as ToSchema>::schemas(to);
+/// Mounts the steps of a register with revisions, and its revisions.
+pub fn mount<R: Resource<State = Revised>>(api: &mut Api<'_>, steps: &'static [Step<R>]) {
+    workflow::mount(api, steps);
+    let (one, a) = (R::name(), R::KIND.one());
+    let path = format!("/v1/{}/{{id}}/revisions", R::KIND.path);
+    api.get(&path, list::<R>)
+        .id(format!("list{one}Revisions"))
+        .says(
+            format!("List the revisions of {a}"),
+            "Every revision that was approved, newest first.",
+        )
+        .past()
+        .answers::<Revisions>("The revisions.");
+    api.get(&format!("{path}/{{n}}"), get::<R>)
+        .id(format!("get{one}Revision"))
+        .says(
+            format!("Get a revision of {a}"),
+            "The record as it was approved.",
+        )
+        .past()
+        .record(&one, "The record.");
 }

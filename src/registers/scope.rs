@@ -2,17 +2,13 @@
 //! leaves out, each with a justification. Several scopes may stand side by side.
 use crate::core::{Result, VersionKey};
 use crate::db::{Conn, schema::scopes as s, schema::versions as v};
-use crate::http::handlers::Comment;
-use crate::http::{
-    Answer, Approve, At, Because, Guard, Input, Read, Retire, Return, Revise, Submit, transit,
-};
+use crate::http::{Api, Step, workflow};
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Condition, Kind, Known, Limit, Part, Record, Resource, Stored, Tx, unasked,
+    By, Condition, Kind, Limit, Part, Record, Resource, Stored, Transition, unasked,
 };
 use crate::registers::revision;
 use crate::registers::revision::Revised;
-use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -136,13 +132,7 @@ impl Resource for Scope {
                 By::ReadOnly("evidence is read with the name of its scope"),
             ),
         ],
-        transitions: &[
-            revision::SUBMIT,
-            revision::APPROVE,
-            revision::RETURN,
-            revision::REVISE,
-            revision::RETIRE,
-        ],
+        transitions: &STATES,
         done: &["retired"],
         reviewed: true,
         ..Kind::PLAIN
@@ -166,9 +156,6 @@ impl Resource for Scope {
     }
     fn archivable(record: &Record<Self>, _: chrono::NaiveDate) -> Result<()> {
         revision::archivable(record)
-    }
-    fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
-        revision::schemas(to);
     }
 }
 
@@ -212,101 +199,16 @@ impl Stored for Scope {
     }
 }
 
-async fn submit(guard: Guard<Submit<Scope>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    revision::submit(guard, at, known, input).await
-}
-
-async fn approve(
-    guard: Guard<Approve<Scope>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    revision::approve(guard, at, known, input).await
-}
-
-async fn return_scope(
-    guard: Guard<Return<Scope>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    revision::return_to_draft(guard, at, known, input).await
-}
-
-async fn revise(guard: Guard<Revise<Scope>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    revision::revise(guard, at, known, input).await
-}
-
-async fn retire(guard: Guard<Retire<Scope>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let out = |_: &mut Tx<'_, _>, record: &mut Record<Scope>, _: Comment| {
-        record.state.revision_in_force = None;
-        Ok(())
-    };
-    transit::transit(guard, (at, known, input), "retire", transit::anyone, out).await
-}
-
-async fn revisions(guard: Guard<Read<Scope>>, at: At, request: HttpRequest) -> Result<Answer> {
-    revision::list(guard, at, request).await
-}
-
-async fn revision_of(guard: Guard<Read<Scope>>, at: At, request: HttpRequest) -> Result<Answer> {
-    revision::get(guard, at, request).await
-}
+const STEPS: &[Step<Scope>] = &[
+    revision::submit(),
+    revision::approve(),
+    revision::return_to_draft(),
+    revision::revise(),
+    revision::retire(),
+];
+const STATES: [Transition; 5] = workflow::transitions(STEPS);
 
 /// Mounts what is particular to scopes.
-pub fn actions(api: &mut crate::http::Api<'_>) {
-    api.post("/v1/scopes/{id}/submit", submit)
-        .id("submitScope")
-        .says(
-            "Ask for approval of a scope",
-            "The draft goes into review; another person approves \
-            it.",
-        )
-        .changes::<Scope>()
-        .body::<Comment>()
-        .optional();
-    api.post("/v1/scopes/{id}/approve", approve)
-        .id("approveScope")
-        .says(
-            "Approve a scope",
-            "Puts the revision in force. Whoever submitted it cannot approve \
-            it: persons are compared, not credentials.",
-        )
-        .decides::<Scope>()
-        .body::<Comment>()
-        .optional();
-    api.post("/v1/scopes/{id}/return", return_scope)
-        .id("returnScope")
-        .says("Return a scope", "Sends it back to draft, with the reason.")
-        .changes::<Scope>()
-        .body::<Because>();
-    api.post("/v1/scopes/{id}/revise", revise)
-        .id("reviseScope")
-        .says(
-            "Revise a scope",
-            "Opens the next revision as a draft; the one in force stays.",
-        )
-        .changes::<Scope>()
-        .body::<Comment>()
-        .optional();
-    api.post("/v1/scopes/{id}/retire", retire)
-        .id("retireScope")
-        .says("Retire a scope", "The scope is no longer in use.")
-        .changes::<Scope>()
-        .body::<Comment>()
-        .optional();
-    api.get("/v1/scopes/{id}/revisions", revisions)
-        .id("listScopeRevisions")
-        .says(
-            "List the revisions of a scope",
-            "What was approved, newest first.",
-        )
-        .past()
-        .answers::<revision::Revisions>("The revisions.");
-    api.get("/v1/scopes/{id}/revisions/{n}", revision_of)
-        .id("getScopeRevision")
-        .says("Get a revision of a scope", "The scope as it was approved.")
-        .past()
-        .record(&Scope::name(), "The record.");
+pub fn actions(api: &mut Api<'_>) {
+    revision::mount(api, STEPS);
 }

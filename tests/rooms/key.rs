@@ -599,7 +599,10 @@ async fn a_key_shrinks_with_its_user(app: &TestApp) {
         .await
         .problem(403, "forbidden");
     assert!(
-        refused["detail"].as_str().unwrap().contains("no role that its user still has"),
+        refused["detail"]
+            .as_str()
+            .unwrap()
+            .contains("no role that its user still has"),
         "{refused}"
     );
     assert_eq!(

@@ -13,12 +13,12 @@ use crate::core::{Code, Id, Instant, Problem, Result, VersionKey, text::hex};
 use crate::db::Conn;
 use crate::db::proof::Fresh;
 use crate::db::schema::{evidence as ev, ledger_entries as e, versions as v};
-use crate::http::{Answer, At, Because, Guard, Hold, Input, Release, transit};
+use crate::http::{Api, Step, With, workflow};
 use crate::records::ask::Moments;
 use crate::records::limit::{self, Facts};
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Known, Limit, Reader, Record, Relation, Resource, Row,
-    SCOPED, Stored, Transition, sight, unasked, unasked_flag,
+    By, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stored,
+    Transition, sight, unasked, unasked_flag,
 };
 use crate::registers::asset::Classification;
 use crate::registers::control::proof as support;
@@ -184,26 +184,7 @@ impl Resource for Evidence {
         path: "evidence",
         code: "EVD",
         about: "Evidence: what proves that it is done (7.5.3, 9.1).",
-        transitions: &[
-            Transition {
-                verb: "hold",
-                from: &["active"],
-                to: "on_hold",
-                comment: Needs::Required,
-            },
-            Transition {
-                verb: "release",
-                from: &["on_hold"],
-                to: "active",
-                comment: Needs::Required,
-            },
-            Transition {
-                verb: "retain",
-                from: &["active"],
-                to: "active",
-                comment: Needs::Required,
-            },
-        ],
+        transitions: &STATES,
         relations: &[
             Relation::new("control_ids", "control"),
             Relation::new("subject_ids", "").freed_when(&["active", "on_hold"]),
@@ -543,51 +524,31 @@ fn freshness(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Fresh
     Ok(found.into_iter().filter_map(of).collect())
 }
 
-async fn hold(guard: Guard<Hold<Evidence>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Evidence, _, Because>(
-        guard,
-        (at, known, input),
-        "hold",
-        transit::anyone,
-        transit::nothing,
-    )
-    .await
-}
-
-async fn release(
-    guard: Guard<Release<Evidence>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    transit::transit::<Evidence, _, Because>(
-        guard,
-        (at, known, input),
-        "release",
-        transit::anyone,
-        transit::nothing,
-    )
-    .await
-}
-
-/// Mounts what is particular to evidence.
-pub fn actions(api: &mut crate::http::Api<'_>) {
-    push::mount(api);
-    content::mount(api);
-    api.post("/v1/evidence/{id}/hold", hold)
-        .id("holdEvidence")
+const STEPS: &[Step<Evidence>] = &[
+    Step::to("hold", &["active"], "on_hold")
         .says(
             "Put evidence on hold",
-            "Until it is released, it cannot be archived, superseded or \
-            changed; only links to controls, requirements and subjects can be added. The comment \
-            says why.",
+            "Until it is released, it cannot be archived, superseded or changed; only links to \
+                controls, requirements and subjects can be added. The comment says why.",
         )
-        .changes::<Evidence>()
-        .body::<Because>();
-    api.post("/v1/evidence/{id}/release", release)
-        .id("releaseEvidence")
+        .because(),
+    Step::to("release", &["on_hold"], "active")
         .says("Release evidence from hold", "The comment says why.")
-        .changes::<Evidence>()
-        .body::<Because>();
-    retention::mount(api);
+        .because(),
+    Step::to("retain", &["active"], "active")
+        .says(
+            "Change how long evidence must be kept",
+            "Until that day it cannot be archived; a sooner one, or none, ends it earlier. The \
+                comment says why. What is on hold is released first.",
+        )
+        .commented()
+        .body(&With::<Evidence, retention::Retention>(retention::retained)),
+];
+const STATES: [Transition; 3] = workflow::transitions(STEPS);
+
+/// Mounts what is particular to evidence.
+pub fn actions(api: &mut Api<'_>) {
+    push::mount(api);
+    content::mount(api);
+    workflow::mount(api, STEPS);
 }

@@ -1,9 +1,9 @@
 //! How long evidence must be kept (ISO/IEC 27001:2022 7.5.3 f): said with the push, and changed by
 //! a manager who says why. A machine says nothing of it: a day that it set could not be taken back
 //! by those who answer for the evidence.
-use crate::core::{Invalid, Result};
-use crate::http::{Answer, At, Guard, Input, Retain, transit};
-use crate::records::{Known, Record, Tx};
+use crate::core::{Invalid, Problem, Result};
+use crate::http::{Steps, workflow};
+use crate::records::{Record, Tx};
 use crate::registers::evidence::Evidence;
 use chrono::{Months, NaiveDate};
 use serde::Deserialize;
@@ -27,7 +27,7 @@ pub struct Retention {
     pub comment: String,
 }
 
-impl transit::Said for Retention {
+impl workflow::Said for Retention {
     fn comment(&self) -> Option<&str> {
         Some(&self.comment)
     }
@@ -44,32 +44,15 @@ pub fn too_long(until: Option<NaiveDate>, today: NaiveDate) -> Option<Invalid> {
         .map(|_| Invalid::body("/retain_until_on", "too_long", words()))
 }
 
-async fn retain(
-    guard: Guard<Retain<Evidence>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let until = |tx: &mut Tx<'_, _>, record: &mut Record<Evidence>, said: Retention| {
-        if let Some(fault) = too_long(said.retain_until_on, tx.today()) {
-            return Err(crate::core::Problem::invalid(vec![fault]));
-        }
-        record.state.retain_until_on = said.retain_until_on;
-        Ok(())
-    };
-    transit::transit(guard, (at, known, input), "retain", transit::anyone, until).await
-}
-
-/// Mounts them.
-pub fn mount(api: &mut crate::http::Api<'_>) {
-    api.post("/v1/evidence/{id}/retain", retain)
-        .id("retainEvidence")
-        .says(
-            "Change how long evidence must be kept",
-            "Until that day it cannot be archived; a \
-            sooner one, or none, ends it earlier. The comment says why. What is on hold is \
-            released first.",
-        )
-        .changes::<Evidence>()
-        .body::<Retention>();
+/// Says anew until when it must be kept.
+pub fn retained(
+    tx: &mut Tx<'_, Steps<Evidence>>,
+    record: &mut Record<Evidence>,
+    said: Retention,
+) -> Result<()> {
+    if let Some(fault) = too_long(said.retain_until_on, tx.today()) {
+        return Err(Problem::invalid(vec![fault]));
+    }
+    record.state.retain_until_on = said.retain_until_on;
+    Ok(())
 }

@@ -6,7 +6,7 @@ use crate::db::dialect::at;
 use crate::db::schema::{
     ledger_entries as e, links as l, risk_methodologies as m, risks as r, versions as v,
 };
-use crate::http::transit::Said;
+use crate::http::workflow::Said;
 use crate::records::history::Entry;
 use crate::records::{Covers, Reader, Record, Resource, Selector, Tx, Writing};
 use crate::registers::methodology::RiskMethodology;
@@ -257,6 +257,7 @@ pub struct Approval {
     pub replaces: Option<String>,
 }
 impl Said for Approval {
+    const OPTIONAL: bool = true;
     fn comment(&self) -> Option<&str> {
         self.comment.as_deref()
     }

@@ -300,13 +300,7 @@ impl Resource for RiskMethodology {
                 By::ReadOnly("a period limits evidence alone"),
             ),
         ],
-        transitions: &[
-            revision::SUBMIT,
-            revision::APPROVE,
-            revision::RETURN,
-            revision::REVISE,
-            revision::RETIRE,
-        ],
+        transitions: &steps::STATES,
         done: &["retired"],
         reviewed: true,
         ..Kind::PLAIN

@@ -13,8 +13,8 @@ use crate::core::{Code, Instant, Problem, Result, VersionKey};
 use crate::db::{Conn, schema::nonconformities as n, schema::versions as v};
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Limit, Part, Record, Relation, Resource, SCOPED, Stored,
-    Transition, Writing, unasked, unasked_flag,
+    By, Condition, Kind, Limit, Part, Record, Relation, Resource, SCOPED, Stored, Writing, unasked,
+    unasked_flag,
 };
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
@@ -145,77 +145,6 @@ pub struct NonconformityFilter {
     pub detected_on_before: Option<NaiveDate>,
 }
 
-/// The state machine. `verify` leads to verified when it helped; when it did not,
-/// [`rules::verified`] sends it back to analysed, and it is analysed again before it is planned.
-const STATES: &[Transition] = &[
-    Transition {
-        verb: "contain",
-        from: &["open"],
-        to: "contained",
-        comment: Needs::Optional,
-    },
-    Transition {
-        verb: "analyse",
-        from: &["contained", "analysed"],
-        to: "analysed",
-        comment: Needs::Optional,
-    },
-    Transition {
-        verb: "plan",
-        from: &["analysed"],
-        to: "action_planned",
-        comment: Needs::Optional,
-    },
-    Transition {
-        verb: "implement",
-        from: &["action_planned"],
-        to: "implemented",
-        comment: Needs::Optional,
-    },
-    Transition {
-        verb: "verify",
-        from: &["implemented"],
-        to: "verified",
-        comment: Needs::Optional,
-    },
-    Transition {
-        verb: "close",
-        from: &["verified"],
-        to: "closed",
-        comment: Needs::Optional,
-    },
-    Transition {
-        verb: "return",
-        from: &["contained"],
-        to: "open",
-        comment: Needs::Required,
-    },
-    Transition {
-        verb: "return",
-        from: &["analysed"],
-        to: "contained",
-        comment: Needs::Required,
-    },
-    Transition {
-        verb: "return",
-        from: &["action_planned"],
-        to: "analysed",
-        comment: Needs::Required,
-    },
-    Transition {
-        verb: "return",
-        from: &["implemented"],
-        to: "action_planned",
-        comment: Needs::Required,
-    },
-    Transition {
-        verb: "return",
-        from: &["verified"],
-        to: "implemented",
-        comment: Needs::Required,
-    },
-];
-
 impl Resource for Nonconformity {
     const KIND: Kind = Kind {
         part: Part::Act,
@@ -224,7 +153,7 @@ impl Resource for Nonconformity {
         code: "NCR",
         about: "Nonconformities and their correction (10.2).",
         initial: "open",
-        transitions: STATES,
+        transitions: &steps::STATES,
         done: &["closed"],
         relations: &[
             Relation::new("identified_in_id", ""),

@@ -1,11 +1,8 @@
 //! The steps of a nonconformity's life, as clients take them.
 use crate::core::{Code, Invalid, Problem, Result};
 use crate::http::handlers::Comment;
-use crate::http::{
-    Analyse, Answer, At, Because, Close, Contain, Guard, Implement, Input, Plan, Return, Verify,
-    transit,
-};
-use crate::records::{Deed, Known, Record, Tx};
+use crate::http::{Api, Because, Step, Steps, With, workflow};
+use crate::records::{Deed, Record, Transition, Tx};
 use crate::registers::nonconformity::Nonconformity;
 use crate::registers::nonconformity::rules::{
     actions_of, ever_led, implemented, planned, verified,
@@ -28,7 +25,7 @@ macro_rules! steps {
             #[schema(max_length = 2000)]
             pub comment: Option<String>,
         }
-        impl transit::Said for $name {
+        impl workflow::Said for $name {
             fn comment(&self) -> Option<&str> { self.comment.as_deref() }
         }
     )+ };
@@ -60,309 +57,207 @@ pub struct Verification {
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
 }
-impl transit::Said for Verification {
+impl workflow::Said for Verification {
     fn comment(&self) -> Option<&str> {
         self.comment.as_deref()
     }
 }
 
-async fn contain(
-    guard: Guard<Contain<Nonconformity>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let change = |_: &mut Tx<'_, _>, record: &mut Record<Nonconformity>, said: Containment| {
-        record.own.correction = said.correction.or(record.own.correction.take());
-        given(
-            record.own.correction.is_some() || said.comment.is_some(),
-            "/correction",
+/// The life of a nonconformity. `verify` leads to verified when what was done helped; when it did
+/// not, [`verified`] sends it back to analysed, and it is analysed again before it is planned.
+const STEPS: &[Step<Nonconformity>] = &[
+    Step::to("contain", &["open"], "contained")
+        .says(
+            "Contain {a}",
+            "Says what was done at once (`correction`); it may be skipped with a comment that \
+                says why.",
         )
-    };
-    transit::transit(
-        guard,
-        (at, known, input),
-        "contain",
-        transit::anyone,
-        change,
-    )
-    .await
-}
-
-async fn analyse(
-    guard: Guard<Analyse<Nonconformity>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let change = |_: &mut Tx<'_, _>, record: &mut Record<Nonconformity>, said: Analysis| {
-        if record.state.analysis_due && said.root_cause.is_none() && said.comment.is_none() {
-            let why = "the actions did not help: give the root cause again, or a comment that says \
-                why it still holds";
-            return Err(Problem::invalid_one("/root_cause", "required", why));
-        }
-        record.state.analysis_due = false;
-        let own = &mut record.own;
-        own.root_cause = said.root_cause.or(own.root_cause.take());
-        own.similar_cases = said.similar_cases.or(own.similar_cases.take());
-        let explained = said.comment.is_some();
-        let missing = [
-            (own.root_cause.is_some(), "/root_cause"),
-            (own.similar_cases.is_some(), "/similar_cases"),
-        ];
-        let faults = missing.iter().filter(|(there, _)| !there && !explained);
-        let faults: Vec<_> = faults
-            .map(|(_, at)| {
-                crate::core::Invalid::body(
-                    *at,
-                    "required",
-                    "is required, or a comment that says why not",
-                )
-            })
-            .collect();
-        if faults.is_empty() {
+        .body(&With::<Nonconformity, Containment>(contained)),
+    Step::to("analyse", &["contained", "analysed"], "analysed")
+        .says(
+            "Analyse {a}",
+            "Says why it happened and where else it is (`root_cause`, `similar_cases`), or why no \
+                cause need be removed. Once what was done did not help (`analysis_due`), give a \
+                new `root_cause`, or a comment that says why the old one still holds.",
+        )
+        .body(&With::<Nonconformity, Analysis>(analysed)),
+    Step::to("plan", &["analysed"], "action_planned")
+        .says(
+            "Plan what is done about {a}",
+            "At least one open action must have this nonconformity as its `origin_id`.",
+        )
+        .body(&With::<Nonconformity, Comment>(|tx, record, _| {
+            plan(tx, record)
+        })),
+    Step::to("implement", &["action_planned"], "implemented")
+        .says(
+            "Say that the actions of {a} are done",
+            "Every action that was planned is done (or cancelled, with one done at least). A \
+                person says so, no service key.",
+        )
+        .by(workflow::a_person)
+        .body(&With::<Nonconformity, Comment>(|tx, record, _| {
+            record.state.implemented_by = Some(tx.caller().actor.clone());
+            implemented(&actions_of(tx, record.spine.id)?)
+        })),
+    Step::to("verify", &["implemented"], "verified")
+        .says(
+            "Verify what was done about {a}",
+            "By a person who implemented none of it, nor completed one of its actions. What \
+                changes afterwards, it or an action of it, takes the verification away. What did \
+                not help goes back to analysed, the iteration grows, and its cause has to be \
+                analysed again before it is planned.",
+        )
+        .decides()
+        .by(another)
+        .body(&With::<Nonconformity, Verification>(|tx, record, said| {
+            let by = tx.caller().actor.clone();
+            record.spine.status = verified(&mut record.state, said.effective, by).to_owned();
+            record.state.verified_at = Some(tx.now().max(record.spine.updated_at.plus_millis(1)));
+            record.state.verification = said.comment;
             Ok(())
-        } else {
-            Err(Problem::invalid(faults))
-        }
-    };
-    transit::transit(
-        guard,
-        (at, known, input),
-        "analyse",
-        transit::anyone,
-        change,
-    )
-    .await
-}
-
-async fn plan(
-    guard: Guard<Plan<Nonconformity>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let change =
-        |tx: &mut Tx<'_, Plan<Nonconformity>>, record: &mut Record<Nonconformity>, _: Comment| {
-            if record.state.analysis_due {
-                let detail =
-                    "The actions did not help. Analyse the cause again (`analyse`), then plan.";
-                let missing = Invalid::body("/root_cause", "required", "analyse the cause again");
-                return Err(Problem::new(Code::NotReady, detail)
-                    .listing(vec![missing])
-                    .allowing(["analyse", "return"]));
-            }
-            planned(&actions_of(tx, record.spine.id)?, record.state.iteration)
-        };
-    transit::transit(guard, (at, known, input), "plan", transit::anyone, change).await
-}
-
-async fn implement(
-    guard: Guard<Implement<Nonconformity>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let change = |tx: &mut Tx<'_, Implement<Nonconformity>>,
-                  record: &mut Record<Nonconformity>,
-                  _: Comment| {
-        record.state.implemented_by = Some(tx.caller().actor.clone());
-        implemented(&actions_of(tx, record.spine.id)?)
-    };
-    transit::transit(
-        guard,
-        (at, known, input),
-        "implement",
-        transit::a_person,
-        change,
-    )
-    .await
-}
-
-async fn verify(
-    guard: Guard<Verify<Nonconformity>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let another = |tx: &mut Tx<'_, Verify<Nonconformity>>, stored: &Record<Nonconformity>| {
-        let (me, led) = (tx.person()?, ever_led(tx, stored.spine.id)?);
-        let said = stored.state.implemented_by.iter();
-        let said = said.map(|by| Deed {
-            by,
-            record: stored.spine.id,
-            action: "implement",
-            what: "said that it was implemented",
-        });
-        let done = led.iter().filter_map(|action| {
-            let by = action.state.completed_by.as_ref()?;
-            Some(Deed {
-                by,
-                record: action.spine.id,
-                action: "complete",
-                what: "completed one of its actions",
-            })
-        });
-        tx.another_than(&said.chain(done).collect::<Vec<_>>())?;
-        tx.another_than_editors_since(
-            stored.spine.id,
-            "implement",
-            "changed it since it was implemented",
-        )?;
-        for action in led
-            .iter()
-            .filter(|action| action.state.completed_by.is_some())
-        {
-            tx.another_than_editors_since(
-                action.spine.id,
-                "complete",
-                "changed one of its completed actions",
-            )?;
-        }
-        match led
-            .iter()
-            .any(|action| action.links.one("owner_id") == Some(me))
-        {
-            true => Err(Problem::new(
-                Code::SegregationOfDuties,
-                "You own one of its actions. Another person has to verify it.",
-            )),
-            false => Ok(()),
-        }
-    };
-    let change = |tx: &mut Tx<'_, Verify<Nonconformity>>,
-                  record: &mut Record<Nonconformity>,
-                  said: Verification| {
-        let by = tx.caller().actor.clone();
-        record.spine.status = verified(&mut record.state, said.effective, by).to_owned();
-        (record.state.verified_at, record.state.verification) = (
-            Some(tx.now().max(record.spine.updated_at.plus_millis(1))),
-            said.comment,
-        );
-        Ok(())
-    };
-    transit::transit(guard, (at, known, input), "verify", another, change).await
-}
-
-async fn close(
-    guard: Guard<Close<Nonconformity>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let change =
-        |tx: &mut Tx<'_, Close<Nonconformity>>, record: &mut Record<Nonconformity>, _: Comment| {
-            let (by, at) = (
-                tx.caller().actor.clone(),
-                tx.now().max(record.spine.updated_at.plus_millis(1)),
-            );
-            (record.state.closed_by, record.state.closed_at) = (Some(by), Some(at));
+        })),
+    Step::to("close", &["verified"], "closed")
+        .says(
+            "Close {a}",
+            "What was verified is closed and stays as it is.",
+        )
+        .decides()
+        .by(workflow::a_person)
+        .body(&With::<Nonconformity, Comment>(|tx, record, _| {
+            let at = tx.now().max(record.spine.updated_at.plus_millis(1));
+            (record.state.closed_by, record.state.closed_at) =
+                (Some(tx.caller().actor.clone()), Some(at));
             Ok(())
-        };
-    transit::transit(
-        guard,
-        (at, known, input),
-        "close",
-        transit::a_person,
-        change,
-    )
-    .await
-}
-
-async fn return_nonconformity(
-    guard: Guard<Return<Nonconformity>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let back =
-        |_: &mut Tx<'_, Return<Nonconformity>>, record: &mut Record<Nonconformity>, _: Because| {
+        })),
+    Step::to("return", &["contained"], "open")
+        .or(&[
+            (&["analysed"], "contained"),
+            (&["action_planned"], "analysed"),
+            (&["implemented"], "action_planned"),
+            (&["verified"], "implemented"),
+        ])
+        .says("Send {a} one step back", "The comment says why.")
+        .body(&With::<Nonconformity, Because>(|_, record, _| {
             record.state.unverified();
             Ok(())
-        };
-    transit::transit(guard, (at, known, input), "return", transit::anyone, back).await
+        }))
+        .commented(),
+];
+/// The state machine.
+pub const STATES: [Transition; 11] = workflow::transitions(STEPS);
+
+type Life<'a> = Tx<'a, Steps<Nonconformity>>;
+
+fn contained(
+    _: &mut Life<'_>,
+    record: &mut Record<Nonconformity>,
+    said: Containment,
+) -> Result<()> {
+    record.own.correction = said.correction.or(record.own.correction.take());
+    given(
+        record.own.correction.is_some() || said.comment.is_some(),
+        "/correction",
+    )
 }
+
+fn analysed(_: &mut Life<'_>, record: &mut Record<Nonconformity>, said: Analysis) -> Result<()> {
+    if record.state.analysis_due && said.root_cause.is_none() && said.comment.is_none() {
+        let why = "what was done did not help: give the root cause anew, or a comment that says \
+            why it still holds";
+        return Err(Problem::invalid_one("/root_cause", "required", why));
+    }
+    record.state.analysis_due = false;
+    let own = &mut record.own;
+    own.root_cause = said.root_cause.or(own.root_cause.take());
+    own.similar_cases = said.similar_cases.or(own.similar_cases.take());
+    let explained = said.comment.is_some();
+    let missing = [
+        (&own.root_cause, "/root_cause"),
+        (&own.similar_cases, "/similar_cases"),
+    ];
+    let faults = missing
+        .into_iter()
+        .filter(|(given, _)| given.is_none() && !explained);
+    let faults: Vec<_> = faults
+        .map(|(_, at)| Invalid::body(at, "required", MISSING))
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::invalid(faults))
+    }
+}
+
+fn plan(tx: &mut Life<'_>, record: &mut Record<Nonconformity>) -> Result<()> {
+    if record.state.analysis_due {
+        let detail = "What was done did not help: analyse its cause again (`analyse`), then plan.";
+        let missing = Invalid::body("/root_cause", "required", "analyse the cause again");
+        return Err(Problem::new(Code::NotReady, detail)
+            .listing(vec![missing])
+            .allowing(["analyse", "return"]));
+    }
+    planned(&actions_of(tx, record.spine.id)?, record.state.iteration)
+}
+
+/// Whoever did a part of it does not verify it.
+fn another(tx: &mut Life<'_>, stored: &Record<Nonconformity>) -> Result<()> {
+    let (me, led) = (tx.person()?, ever_led(tx, stored.spine.id)?);
+    let said = stored.state.implemented_by.iter();
+    let said = said.map(|by| Deed {
+        by,
+        record: stored.spine.id,
+        action: "implement",
+        what: "said that it was implemented",
+    });
+    let done = led.iter().filter_map(|action| {
+        let by = action.state.completed_by.as_ref()?;
+        Some(Deed {
+            by,
+            record: action.spine.id,
+            action: "complete",
+            what: "completed one of its actions",
+        })
+    });
+    tx.another_than(&said.chain(done).collect::<Vec<_>>())?;
+    tx.another_than_editors_since(
+        stored.spine.id,
+        "implement",
+        "changed it since it was implemented",
+    )?;
+    for action in led
+        .iter()
+        .filter(|action| action.state.completed_by.is_some())
+    {
+        tx.another_than_editors_since(
+            action.spine.id,
+            "complete",
+            "changed one of its completed actions",
+        )?;
+    }
+    match led
+        .iter()
+        .any(|action| action.links.one("owner_id") == Some(me))
+    {
+        true => Err(Problem::new(
+            Code::SegregationOfDuties,
+            "You own one of its actions. Another person has to verify it.",
+        )),
+        false => Ok(()),
+    }
+}
+
+const MISSING: &str = "is required, or a comment that says why not";
 
 fn given(there: bool, pointer: &str) -> Result<()> {
     if there {
         Ok(())
     } else {
-        Err(Problem::invalid_one(
-            pointer,
-            "required",
-            "is required, or a comment that says why not",
-        ))
+        Err(Problem::invalid_one(pointer, "required", MISSING))
     }
 }
 
 /// Mounts the steps.
-pub fn actions(api: &mut crate::http::Api<'_>) {
-    api.post("/v1/nonconformities/{id}/contain", contain)
-        .id("containNonconformity")
-        .says(
-            "Contain a nonconformity",
-            "Says what was done at once (`correction`); it may be \
-            skipped with a comment that says why.",
-        )
-        .changes::<Nonconformity>()
-        .body::<Containment>();
-    api.post("/v1/nonconformities/{id}/analyse", analyse)
-        .id("analyseNonconformity")
-        .says(
-            "Analyse a nonconformity",
-            "Says why it happened and where else it is \
-            (`root_cause`, `similar_cases`), or why no cause need be removed. Once what was done \
-            did not help (`analysis_due`), a new `root_cause` is given, or a comment that says \
-            why the old one still holds.",
-        )
-        .changes::<Nonconformity>()
-        .body::<Analysis>();
-    api.post("/v1/nonconformities/{id}/plan", plan)
-        .id("planNonconformity")
-        .says(
-            "Plan what is done about a nonconformity",
-            "At least one action whose `origin_id` \
-            is this nonconformity has to stand.",
-        )
-        .changes::<Nonconformity>()
-        .body::<Comment>()
-        .optional();
-    api.post("/v1/nonconformities/{id}/implement", implement)
-        .id("implementNonconformity")
-        .says(
-            "Say that a nonconformity's actions are done",
-            "Every action that was planned is \
-            done (or cancelled, with one done at least). A person says so, no service key.",
-        )
-        .changes::<Nonconformity>()
-        .body::<Comment>()
-        .optional();
-    api.post("/v1/nonconformities/{id}/verify", verify)
-        .id("verifyNonconformity")
-        .says(
-            "Verify what was done about a nonconformity",
-            "By a person who implemented none of \
-            it, nor completed one of its actions. What changes afterwards, it or an action of it, \
-            takes the verification away. What did not help goes back to analysed, the iteration \
-            grows, and its cause has to be analysed again before it is planned.",
-        )
-        .decides::<Nonconformity>()
-        .body::<Verification>();
-    api.post("/v1/nonconformities/{id}/close", close)
-        .id("closeNonconformity")
-        .says(
-            "Close a nonconformity",
-            "What was verified is closed and stays as it is.",
-        )
-        .decides::<Nonconformity>()
-        .body::<Comment>()
-        .optional();
-    api.post("/v1/nonconformities/{id}/return", return_nonconformity)
-        .id("returnNonconformity")
-        .says(
-            "Send a nonconformity one step back",
-            "The comment says why.",
-        )
-        .changes::<Nonconformity>()
-        .body::<Because>();
+pub fn actions(api: &mut Api<'_>) {
+    workflow::mount(api, STEPS);
 }

@@ -14,12 +14,12 @@ use crate::db::Conn;
 use crate::db::acceptance::{Accepted, Treated};
 use crate::db::schema::{risks as r, versions as v};
 use crate::http::handlers::Comment;
-use crate::http::{Answer, At, Because, Close, Guard, Input, Reopen, transit};
+use crate::http::{Api, Step, Steps, With, workflow};
 use crate::records::ask::Moments;
 use crate::records::list::Again;
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Known, Limit, Part, Reader, Record, Relation, Resource,
-    Row, SCOPED, Stored, Transition, Tx, sight, unasked,
+    By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stored,
+    Transition, Tx, sight, unasked,
 };
 use crate::registers::treatment::standing;
 use crate::registers::treatment::standing::Standing;
@@ -144,20 +144,7 @@ impl Resource for Risk {
         code: "RSK",
         about: "Risks, their scores and their evaluation (6.1.2, 8.2).",
         initial: "open",
-        transitions: &[
-            Transition {
-                verb: "close",
-                from: &["open"],
-                to: "closed",
-                comment: Needs::Optional,
-            },
-            Transition {
-                verb: "reopen",
-                from: &["closed"],
-                to: "open",
-                comment: Needs::Required,
-            },
-        ],
+        transitions: &STATES,
         done: &["closed"],
         reviewed: true,
         relations: &[
@@ -433,63 +420,50 @@ impl Stored for Risk {
     }
 }
 
-async fn close(guard: Guard<Close<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let change = |tx: &mut Tx<'_, _>, record: &mut Record<Risk>, said: Comment| {
-        let silent = said.comment.is_none_or(|text| text.trim().is_empty());
-        if record.state.current.is_none() && silent {
-            let why = "the risk was never assessed: say why you close it anyway";
-            return Err(Problem::invalid_one("/comment", "required", why));
-        }
-        let above = record
-            .state
-            .current
-            .as_ref()
-            .is_some_and(|score| !score.acceptable);
-        match above && !standing::settled(&mut tx.reader(), record)? {
-            true => Err(Problem::new(
-                Code::IllegalTransition,
-                "The current level is above the acceptance criteria. Accept the risk, or complete \
-                    a treatment.",
-            )),
-            false => Ok(()),
-        }
-    };
-    transit::transit(guard, (at, known, input), "close", transit::anyone, change).await
-}
+const STEPS: &[Step<Risk>] = &[
+    Step::to("close", &["open"], "closed")
+        .says(
+            "Close {a}",
+            "It is dealt with. One above the acceptance criteria is closed only with an \
+                acceptance that holds, or after a completed treatment; one that was never \
+                assessed only with a comment that says why.",
+        )
+        .decides()
+        .body(&With::<Risk, Comment>(closed)),
+    Step::to("reopen", &["closed"], "open")
+        .says("Reopen {a}", "It is there again; the comment says why.")
+        .because(),
+];
+const STATES: [Transition; 2] = workflow::transitions(STEPS);
 
-async fn reopen(guard: Guard<Reopen<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    transit::transit::<Risk, _, Because>(
-        guard,
-        (at, known, input),
-        "reopen",
-        transit::anyone,
-        transit::nothing,
-    )
-    .await
+fn closed(tx: &mut Tx<'_, Steps<Risk>>, record: &mut Record<Risk>, said: Comment) -> Result<()> {
+    let silent = said.comment.is_none_or(|text| text.trim().is_empty());
+    if record.state.current.is_none() && silent {
+        let why = "the risk was never assessed: say why you close it anyway";
+        return Err(Problem::invalid_one("/comment", "required", why));
+    }
+    let above = record
+        .state
+        .current
+        .as_ref()
+        .is_some_and(|score| !score.acceptable);
+    match above && !standing::settled(&mut tx.reader(), record)? {
+        true => Err(Problem::new(
+            Code::IllegalTransition,
+            "The current level is above the acceptance criteria. Accept the risk, or complete a \
+                treatment.",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Mounts what is particular to risks.
-pub fn actions(api: &mut crate::http::Api<'_>) {
+pub fn actions(api: &mut Api<'_>) {
     matrix::mount(api);
     trend::mount(api);
     assessment::mount(api);
     rescore::mount(api);
-    api.post("/v1/risks/{id}/close", close)
-        .id("closeRisk")
-        .says(
-            "Close a risk",
-            "It is dealt with. One above the acceptance criteria is closed only \
-            with an acceptance that holds, or after a completed treatment; one that was never \
-            assessed only with a comment that says why.",
-        )
-        .decides::<Risk>()
-        .body::<Comment>()
-        .optional();
-    api.post("/v1/risks/{id}/reopen", reopen)
-        .id("reopenRisk")
-        .says("Reopen a risk", "It is there again; the comment says why.")
-        .changes::<Risk>()
-        .body::<Because>();
+    workflow::mount(api, STEPS);
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! ready, or say for ever what it lacks; another person than who froze it approves it.
 use crate::core::{Code, Id, Invalid, Problem, Result, catalogue, json, packed};
 use crate::http::handlers::Comment;
-use crate::http::transit::Said;
+use crate::http::workflow::Said;
 use crate::http::{Answer, Approve, At, Guard, Input, Permission, Return, Submit, Withdraw, input};
 use crate::records::{Covers, Deed, Draft, Known, Record, Resource, Selector, Tx, record::members};
 use crate::registers::framework::catalogue_list as shelf;

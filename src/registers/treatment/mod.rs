@@ -21,8 +21,8 @@ use crate::db::{Conn, schema::risk_treatments as t, schema::versions as v};
 use crate::records::ask::Moments;
 use crate::records::links::References;
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row,
-    SCOPED, Stored, Transition, sight,
+    By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stored,
+    sight,
 };
 use crate::records::{unasked, unasked_flag};
 use crate::registers::methodology::AcceptBy;
@@ -167,53 +167,6 @@ pub struct TreatmentFilter {
     pub expires_on_before: Option<NaiveDate>,
 }
 
-/// The state machine. The last signature that `sign` needs leads to approved, that of an acceptance
-/// to accepted.
-const STATES: &[Transition] = &[
-    Transition {
-        verb: "submit",
-        from: &["draft"],
-        to: "in_review",
-        comment: Needs::Optional,
-    },
-    Transition {
-        verb: "sign",
-        from: &["in_review"],
-        to: "in_review",
-        comment: Needs::Optional,
-    },
-    Transition {
-        verb: "return",
-        from: &["in_review"],
-        to: "draft",
-        comment: Needs::Required,
-    },
-    Transition {
-        verb: "start",
-        from: &["approved"],
-        to: "in_progress",
-        comment: Needs::Optional,
-    },
-    Transition {
-        verb: "complete",
-        from: &["in_progress"],
-        to: "completed",
-        comment: Needs::Optional,
-    },
-    Transition {
-        verb: "cancel",
-        from: &["draft", "in_review", "approved", "in_progress"],
-        to: "cancelled",
-        comment: Needs::Required,
-    },
-    Transition {
-        verb: "revoke",
-        from: &["accepted"],
-        to: "revoked",
-        comment: Needs::Required,
-    },
-];
-
 impl Resource for RiskTreatment {
     const KIND: Kind = Kind {
         part: Part::Plan,
@@ -223,7 +176,7 @@ impl Resource for RiskTreatment {
         about: "Risk treatments: what is done about risks, signed by those who answer for them \
             (6.1.3, 8.3).",
         initial: "draft",
-        transitions: STATES,
+        transitions: &steps::STATES,
         done: &["completed", "cancelled", "accepted", "revoked"],
         relations: &[
             Relation {

@@ -2,11 +2,8 @@
 //! one transaction: the treatment, and on its risk what is left of it.
 use crate::core::{Code, Problem, Result};
 use crate::http::handlers::Comment;
-use crate::http::{
-    Answer, At, Cancel, Complete, Guard, Input, Permission, Return, Revoke, Start, Submit, input,
-    transit,
-};
-use crate::records::{Covers, Deed, Known, Record, Resource, Selector, Tx, Writing};
+use crate::http::{Answer, Api, At, Guard, Input, Permission, Step, Steps, With, input, workflow};
+use crate::records::{Covers, Deed, Known, Record, Resource, Selector, Transition, Tx, Writing};
 use crate::registers::methodology::in_force;
 use crate::registers::risk::{Risk, RiskScore};
 use crate::registers::treatment::rules;
@@ -68,57 +65,92 @@ fn decides(tx: &Writing<'_>, treatment: &Record<RiskTreatment>, risk: &Record<Ri
     }
 }
 
-/// Makes a transition that the owner of the risk may make, too.
-async fn decided<P: Permission + Covers<RiskTreatment>>(
-    guard: Guard<P>,
-    (at, known, input): (At, Known, Input),
-    verb: &'static str,
-    change: impl FnOnce(&mut Tx<'_, P>, &mut Record<RiskTreatment>) -> Result<()> + Send + 'static,
-) -> Result<Answer> {
-    input::no_parameters(guard.request())?;
-    let (selector, said) = (
-        at.of(&RiskTreatment::KIND)?,
-        input.clone().read::<Comment>(),
-    );
-    guard
-        .write(&input, move |tx| {
-            let stored = tx.reader().load::<RiskTreatment>(&selector, false)?;
-            known.check(stored.spine.version)?;
-            tx.within(&stored)?;
-            let risk = risk_of(tx, &stored)?;
-            decides(tx, &stored, &risk)?;
-            let said = said?;
-            let mut record = stored.clone();
-            tx.step(&mut record, verb, said.comment.as_deref())?;
-            change(tx, &mut record)?;
-            let saved = tx.save(&stored, record, verb)?;
-            Ok(tx.shown(saved)?.map(Answer::shown))
-        })
-        .await
+/// Whoever may decide on it: a contributor, on what is theirs.
+fn theirs(tx: &mut Life<'_>, stored: &Record<RiskTreatment>) -> Result<()> {
+    let risk = risk_of(tx, stored)?;
+    decides(tx, stored, &risk)
 }
 
-async fn submit(
-    guard: Guard<Submit<RiskTreatment>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let asked =
-        |tx: &mut Tx<'_, Submit<RiskTreatment>>, record: &mut Record<RiskTreatment>, _: Comment| {
+/// The life of a treatment. The last signature that `sign` needs leads to approved, that of an
+/// acceptance to accepted.
+const STEPS: &[Step<RiskTreatment>] = &[
+    Step::to("submit", &["draft"], "in_review")
+        .says(
+            "Put {a} before those who sign",
+            "The risk has an owner and a current \
+            score under the methodology in force. A mitigation has an owner and a due day, and \
+            what is expected is not above the current score (409 `not_ready` names all that is \
+            missing). `basis` says what is signed, and by whom. Whoever submits signs nothing of \
+            it: where the level needs authority, three persons take part, the one who submits, \
+            the owner, and one with authority.",
+        )
+        .by(workflow::a_person)
+        .body(&With::<RiskTreatment, Comment>(|tx, record, _| {
             let risk = risk_of(tx, record)?;
             record.state.basis = Some(basis(tx, record, &risk)?);
             record.state.submitted_by = Some(tx.caller().actor.clone());
             Ok(())
-        };
-    transit::transit(
-        guard,
-        (at, known, input),
-        "submit",
-        transit::a_person,
-        asked,
+        })),
+    Step::to("sign", &["in_review"], "in_review").apart(),
+    Step::to("return", &["in_review"], "draft")
+        .says(
+            "Return {a}",
+            "Sends it back to draft, with the reason; its signatures \
+            are gone.",
+        )
+        .by_right(theirs)
+        .commented()
+        .body(&With::<RiskTreatment, Comment>(|_, record, _| {
+            record.state = Default::default();
+            Ok(())
+        })),
+    Step::to("start", &["approved"], "in_progress")
+        .says("Start {a}", "The work has begun.")
+        .body(&With::<RiskTreatment, Comment>(|tx, record, _| {
+            record.state.started_at = Some(tx.now());
+            Ok(())
+        })),
+    Step::to("complete", &["in_progress"], "completed")
+        .says(
+            "Complete {a}",
+            "A mitigation is completed when the current level of \
+            its risk was assessed again since it began (409 otherwise).",
+        )
+        .body(&With::<RiskTreatment, Comment>(|tx, record, _| {
+            let risk = risk_of(tx, record)?;
+            rules::completed(record, &risk)?;
+            record.state.outcome = risk.state.current;
+            Ok(())
+        })),
+    Step::to(
+        "cancel",
+        &["draft", "in_review", "approved", "in_progress"],
+        "cancelled",
     )
-    .await
-}
+    .says(
+        "Cancel {a}",
+        "It will not be done; the comment says why. An \
+            acceptance that is in force is revoked instead.",
+    )
+    .commented(),
+    Step::to("revoke", &["accepted"], "revoked")
+        .says(
+            "Revoke the acceptance of a risk",
+            "It holds no more from now on; the comment says \
+            why.",
+        )
+        .by_right(theirs)
+        .commented()
+        .body(&With::<RiskTreatment, Comment>(|tx, record, _| {
+            tx.person()?;
+            record.state.revoked_at = Some(tx.now());
+            Ok(())
+        })),
+];
+/// The state machine.
+pub const STATES: [Transition; 7] = workflow::transitions(STEPS);
+
+type Life<'a> = Tx<'a, Steps<RiskTreatment>>;
 
 async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Result<Answer> {
     input::no_parameters(guard.request())?;
@@ -207,94 +239,10 @@ async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Result<
         .await
 }
 
-async fn return_treatment(
-    guard: Guard<Return<RiskTreatment>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let back = |_: &mut Tx<'_, _>, record: &mut Record<RiskTreatment>| {
-        record.state = Default::default();
-        Ok(())
-    };
-    decided(guard, (at, known, input), "return", back).await
-}
-
-async fn start(
-    guard: Guard<Start<RiskTreatment>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let begun = |tx: &mut Tx<'_, _>, record: &mut Record<RiskTreatment>, _: Comment| {
-        record.state.started_at = Some(tx.now());
-        Ok(())
-    };
-    transit::transit(guard, (at, known, input), "start", transit::anyone, begun).await
-}
-
-async fn complete(
-    guard: Guard<Complete<RiskTreatment>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let done = |tx: &mut Tx<'_, _>, record: &mut Record<RiskTreatment>, _: Comment| {
-        let risk = risk_of(tx, record)?;
-        rules::completed(record, &risk)?;
-        record.state.outcome = risk.state.current;
-        Ok(())
-    };
-    transit::transit(guard, (at, known, input), "complete", transit::anyone, done).await
-}
-
-async fn cancel(
-    guard: Guard<Cancel<RiskTreatment>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    transit::transit::<RiskTreatment, _, Comment>(
-        guard,
-        (at, known, input),
-        "cancel",
-        transit::anyone,
-        transit::nothing,
-    )
-    .await
-}
-
-async fn revoke(
-    guard: Guard<Revoke<RiskTreatment>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    let over = |tx: &mut Tx<'_, Revoke<RiskTreatment>>, record: &mut Record<RiskTreatment>| {
-        tx.person()?;
-        record.state.revoked_at = Some(tx.now());
-        Ok(())
-    };
-    decided(guard, (at, known, input), "revoke", over).await
-}
-
 /// Mounts the steps.
-pub fn actions(api: &mut crate::http::Api<'_>) {
+pub fn actions(api: &mut Api<'_>) {
     super::plan::mount(api);
-    api.post("/v1/risk-treatments/{id}/submit", submit)
-        .id("submitRiskTreatment")
-        .says(
-            "Put a risk treatment before those who sign",
-            "The risk has an owner and a current \
-            score under the methodology in force. A mitigation has an owner and a due day, and \
-            what is expected is not above the current score (409 `not_ready` names all that is \
-            missing). `basis` says what is signed, and by whom. Whoever submits signs nothing of \
-            it: where the level needs authority, three persons take part, the one who submits, \
-            the owner, and one with authority.",
-        )
-        .changes::<RiskTreatment>()
-        .body::<Comment>()
-        .optional();
+    workflow::mount(api, STEPS);
     api.post("/v1/risk-treatments/{id}/sign", sign)
         .id("signRiskTreatment")
         .says(
@@ -308,47 +256,4 @@ pub fn actions(api: &mut crate::http::Api<'_>) {
         .decides::<RiskTreatment>()
         .body::<Comment>()
         .optional();
-    api.post("/v1/risk-treatments/{id}/return", return_treatment)
-        .id("returnRiskTreatment")
-        .says(
-            "Return a risk treatment",
-            "Sends it back to draft, with the reason; its signatures \
-            are gone.",
-        )
-        .changes::<RiskTreatment>()
-        .body::<Comment>();
-    api.post("/v1/risk-treatments/{id}/start", start)
-        .id("startRiskTreatment")
-        .says("Start a risk treatment", "The work has begun.")
-        .changes::<RiskTreatment>()
-        .body::<Comment>()
-        .optional();
-    api.post("/v1/risk-treatments/{id}/complete", complete)
-        .id("completeRiskTreatment")
-        .says(
-            "Complete a risk treatment",
-            "A mitigation is completed when the current level of \
-            its risk was assessed again since it began (409 otherwise).",
-        )
-        .changes::<RiskTreatment>()
-        .body::<Comment>()
-        .optional();
-    api.post("/v1/risk-treatments/{id}/cancel", cancel)
-        .id("cancelRiskTreatment")
-        .says(
-            "Cancel a risk treatment",
-            "It will not be done; the comment says why. An \
-            acceptance that is in force is revoked instead.",
-        )
-        .changes::<RiskTreatment>()
-        .body::<Comment>();
-    api.post("/v1/risk-treatments/{id}/revoke", revoke)
-        .id("revokeRiskTreatment")
-        .says(
-            "Revoke the acceptance of a risk",
-            "It holds no more from now on; the comment says \
-            why.",
-        )
-        .changes::<RiskTreatment>()
-        .body::<Comment>();
 }
