@@ -53,7 +53,7 @@ fn open_operations(to: &mut Document) {
     let any = json!({"type": "object", "description": "An OpenAPI 3.1 document.",
         "additionalProperties": true, "maxProperties": 100});
     to.schema("OpenApiDocument", any);
-    let found = json!({"description": "The document.",
+    let found = json!({"description": "The document.", "headers": describe::headers(&["ETag"]),
         "content": {"application/json": {"schema": describe::schema("OpenApiDocument"),
             "example": {"openapi": "3.1.0"}}}});
     to.operation(
@@ -61,8 +61,10 @@ fn open_operations(to: &mut Document) {
         "get",
         json!({"operationId": "getOpenApi",
         "tags": ["service"], "summary": "Get this document", "description": "OpenAPI 3.1, as it \
-            is committed with the source.", "security": [], "responses": {"200": found,
-                "304": {"description": "Unchanged since the tag that was sent."},
+            is committed with the source.", "security": [],
+            "parameters": [describe::parameter("IfNoneMatch")], "responses": {"200": found,
+                "304": {"description": "Unchanged since the tag that you sent.",
+                    "headers": describe::headers(&["ETag"])},
                     "400": refused(400), "429": refused(429), "500": refused(500)}}),
     );
 }

@@ -11,7 +11,18 @@ pub trait Permission: 'static {
 }
 
 /// The verbs of the product, each on any register: `Guard<Contain<Nonconformity>>`. `verbs! {
-
+/// Contain "contain" }` expands to the unit type `Contain<R>`, its `Permission`, and `Covers<R>`:
+/// with it, records of `R` can be written, and of no other kind.
+macro_rules! verbs {
+    ($($(#[$doc:meta])* $verb:ident $action:literal),+ $(,)?) => { $(
+        $(#[$doc])*
+        pub struct $verb<R>(PhantomData<fn() -> R>);
+        impl<R: Resource> Permission for $verb<R> {
+            const KIND: &'static str = R::KIND.name;
+            const ACTION: &'static str = $action;
+        }
+        impl<R: Resource> Covers<R> for $verb<R> {}
+    )+ };
 }
 verbs! {
     /// See records and their history.
@@ -26,54 +37,18 @@ verbs! {
     Approve "approve",
     /// Send back.
     Return "return",
-    /// Open a new revision.
-    Revise "revise",
-    /// Put out of force.
-    Retire "retire",
     /// Record that it was looked at.
     Review "review",
     /// Score a risk.
     Assess "assess",
     /// Score risks again under the methodology in force.
     Rescore "rescore",
-    /// Close.
-    Close "close",
-    /// Open again.
-    Reopen "reopen",
     /// Push evidence.
     Push "push",
     /// Hand in what a scanner found.
     Report "report",
-    /// Say that it is mended.
-    Fix "fix",
-    /// Say that it is none.
-    Dismiss "dismiss",
-    /// Keep evidence from being removed.
-    Hold "hold",
-    /// End that.
-    Release "release",
-    /// Say how long evidence must be kept.
-    Retain "retain",
-    /// Stop a nonconformity from spreading.
-    Contain "contain",
-    /// Find its cause.
-    Analyse "analyse",
-    /// Say what will be done.
-    Plan "plan",
-    /// Say that it was done.
-    Implement "implement",
-    /// Say whether it helped.
-    Verify "verify",
-    /// Begin.
-    Start "start",
-    /// Finish.
-    Complete "complete",
-    /// Give up.
-    Cancel "cancel",
     /// Take back what waits for approval.
     Withdraw "withdraw",
-    /// End a key.
-    Revoke "revoke",
     /// Replace a key.
     Rotate "rotate",
     /// Take a password away, for another one.

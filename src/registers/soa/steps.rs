@@ -308,6 +308,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         .tag("soa-versions")
         .shared("IfMatchMaybe")
         .retried()
+        .refuses(&[428])
         .body::<SoaFreeze>()
         .optional()
         .makes::<SoaVersionShown>("The version.");
