@@ -1,10 +1,11 @@
 //! The OpenAPI document, generated from what is mounted.
 use super::{app, complete::finished};
-use crate::core::{Code, problem};
+use crate::core::{Code, Schemas, problem};
 use crate::http::{Api, Document, describe};
 use crate::registers::ROOMS;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use utoipa::{PartialSchema, ToSchema};
 
 /// The whole document.
@@ -22,6 +23,11 @@ pub fn document() -> Value {
     let mut whole = finished(document.framed(frame()));
     super::permits::publish(&mut whole);
     whole
+}
+
+/// The schemas that bodies are held to: those of the document.
+pub fn schemas() -> Arc<Schemas> {
+    Arc::new(Schemas::of(&document()))
 }
 
 /// What needs no key.

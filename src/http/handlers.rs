@@ -2,7 +2,7 @@
 use super::format::{chosen, format_of};
 use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, Then, bulk, input};
 use crate::core::{Code, Id, Problem, Result};
-use crate::records::{Ask, Known, MergePatch, Relation, Resource, Selector, history, veil};
+use crate::records::{Ask, Known, Patch, Relation, Resource, Selector, history, veil};
 use actix_web::{HttpRequest, HttpResponse, Responder, web::Path};
 use chrono::NaiveDate;
 use serde::Deserialize;
@@ -315,10 +315,9 @@ pub(super) async fn link_to<R: Resource>(
                 .iter()
                 .map(Id::to_string)
                 .collect();
-            let patch = MergePatch(Map::from_iter([(
-                relation.member.to_owned(),
-                json!([before, vec![link.to]].concat()),
-            )]));
+            let links = json!([before, vec![link.to]].concat());
+            let patch = Map::from_iter([(relation.member.to_owned(), links)]);
+            let patch = Patch::read(tx.schemas(), patch);
             let saved = tx
                 .patch(stored, patch)
                 .map_err(|problem| of_link(&problem, relation).unwrap_or(problem))?;
@@ -365,7 +364,8 @@ pub(super) async fn unlink<R: Resource>(
                 .iter()
                 .filter(|id| **id != gone)
                 .collect();
-            let patch = MergePatch(Map::from_iter([(relation.member.to_owned(), json!(rest))]));
+            let patch = Map::from_iter([(relation.member.to_owned(), json!(rest))]);
+            let patch = Patch::read(tx.schemas(), patch);
             let saved = tx.patch(stored, patch)?;
             Ok(tx.shown(saved)?.map(Answer::shown))
         })

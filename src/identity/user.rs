@@ -12,7 +12,7 @@ use crate::http::{Answer, At, Change, Collection, Guard, Input, Operations, Rese
 use crate::records::accounts::Written;
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored, Writing,
+    Body, By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored, Writing,
     unasked,
 };
 use actix_web::{HttpRequest, post};
@@ -217,9 +217,10 @@ pub async fn create(
             .map(|email| ("name".to_owned(), email));
         body.extend(name);
     }
+    let body = Body::<User>::read(&input.schemas(), body);
     guard
         .write(&input, move |tx| {
-            let draft = tx.draft::<User>(body)?;
+            let draft = tx.draft(body)?;
             let made = tx.create(draft)?;
             let account = (tx.caller().tenant, made.get().spine.id);
             let (by, now) = (tx.caller().actor.clone(), tx.now());

@@ -8,7 +8,8 @@ use crate::db::dialect::standing;
 use crate::db::files::{Files, Incoming};
 use crate::db::schema::versions as v;
 use crate::http::{Answer, Document, Guard, Push, describe, input};
-use crate::records::{Draft, Record, Tx, sight};
+use crate::records::body::{held, part};
+use crate::records::{Body, Record, Sound, Tx, sight};
 use crate::registers::evidence::identity::{Side, other, superseded};
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::receive;
@@ -146,23 +147,16 @@ pub async fn push(
 /// What was told, and what every record has; every fault is named.
 fn read(
     guard: &Guard<Push<Evidence>>,
-    metadata: Map<String, Value>,
-) -> Result<(Told, Draft<Evidence>)> {
+    mut metadata: Map<String, Value>,
+) -> Result<(Told, Sound<Evidence>)> {
+    let schema = guard.house().schemas().sent("EvidenceMetadata")?;
+    let mut faults = held(Some(schema), &mut metadata);
     let (told, rest): (Map<_, _>, Map<_, _>) = metadata
         .into_iter()
         .partition(|(name, _)| TOLD.contains(&name.as_str()));
-    let (told, draft) = (
-        crate::records::read_part::<Told>(told),
-        Draft::<Evidence>::read(rest),
-    );
-    let faults: Vec<Invalid> = [told.as_ref().err(), draft.as_ref().err()]
-        .into_iter()
-        .flatten()
-        .flat_map(|p| p.errors().to_vec())
-        .collect();
-    let (Ok(mut told), Ok(draft)) = (told, draft) else {
-        return Err(Problem::invalid(faults));
-    };
+    let told = part::<Told>(told, Map::new, &mut faults);
+    let sound = Body::<Evidence>::taken(rest, faults).sound()?;
+    let mut told = told.ok_or_else(|| Problem::internal("a push that says nothing"))?;
     let limits = &guard.caller().limits;
     if told.source.is_none() {
         told.source = Some(if let [only] = limits.sources.as_slice() {
@@ -213,7 +207,7 @@ fn read(
         now.utc().date_naive(),
     ));
     if faults.is_empty() {
-        Ok((told, draft))
+        Ok((told, sound))
     } else {
         Err(Problem::invalid(faults))
     }
@@ -249,7 +243,7 @@ fn for_people(told: &Told) -> Result<()> {
 /// Enters the evidence: once for an identity, superseding what came before it.
 fn enter(
     tx: &mut Tx<'_, Push<Evidence>>,
-    mut draft: Draft<Evidence>,
+    mut draft: Sound<Evidence>,
     mut said: Pushed,
     collected_at: Option<Instant>,
     (files, file): (&Files, Incoming),
@@ -289,6 +283,7 @@ fn enter(
     }
     let sha256 = said.sha256.clone();
     said.superseded_by_id = after.map(|after| after.id);
+    let draft = tx.draft(draft)?;
     let made = tx.create_as(id, draft, said, "active")?;
     let answer = tx
         .shown(made)?
@@ -312,7 +307,7 @@ const INHERITED: [&str; 3] = ["control_ids", "subject_ids", "scope_ids"];
 /// them.
 fn inherit(
     tx: &mut Tx<'_, Push<Evidence>>,
-    draft: &mut Draft<Evidence>,
+    draft: &mut Sound<Evidence>,
     before: &Record<Evidence>,
 ) -> Result<()> {
     let named = INHERITED.iter().any(|member| {

@@ -1,10 +1,11 @@
 //! The rows of an import, as JSON or as CSV: read and validated one by one, so that every fault is
 //! named with its row.
 use crate::core::catalogue::{self, MappingKind, Relationship, Requirement, RequirementAttributes};
+use crate::core::schema::Schema;
 use crate::core::{Code, Invalid, Problem, Result};
 use crate::ledger::in_time;
 use crate::records::frameworks::OwnMapping;
-use crate::records::read_part;
+use crate::records::read_as;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
@@ -100,9 +101,14 @@ pub struct Rows<T> {
     taken: usize,
 }
 
-impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
+impl<T: DeserializeOwned + Validate + ToSchema> Rows<T> {
     /// From an array of a JSON body.
-    pub fn of_json(member: &'static str, value: Value, most: usize) -> Rows<T> {
+    pub fn of_json(
+        schema: &Schema,
+        member: &'static str,
+        value: Value,
+        most: usize,
+    ) -> Rows<T> {
         let mut all = Rows {
             rows: vec![],
             faults: vec![],
@@ -112,7 +118,7 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
         };
         match value {
             Value::Array(items) if items.len() <= most => {
-                items.into_iter().for_each(|item| all.take(item))
+                items.into_iter().for_each(|item| all.take(schema, item))
             }
             _ => all.faults.push(Invalid::body(
                 format!("/{member}"),
@@ -125,6 +131,7 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
     /// From a CSV body, whose header names the members; other columns are attributes, where rows
     /// have such.
     pub fn of_csv(
+        schema: &Schema,
         member: &'static str,
         bytes: &[u8],
         most: usize,
@@ -211,16 +218,16 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
             if !more.is_empty() {
                 item.insert("attributes".into(), Value::Object(more));
             }
-            all.take(Value::Object(item));
+            all.take(schema, Value::Object(item));
         }
         Ok(all)
     }
-    fn take(&mut self, item: Value) {
+    fn take(&mut self, schema: &Schema, item: Value) {
         let n = self.taken;
         self.taken += 1;
         let read = match item {
             Value::Object(members) => {
-                read_part::<T>(members).map_err(|problem| problem.errors().to_vec())
+                read_as::<T>(schema, members).map_err(|problem| problem.errors().to_vec())
             }
             _ => Err(vec![Invalid::body("", "invalid", "an object is needed")]),
         };

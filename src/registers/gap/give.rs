@@ -4,7 +4,7 @@ use crate::core::{Id, Invalid, Problem, Result};
 use crate::http::describe::{Preconditions, Rejections};
 use crate::http::{Answer, At, Change, Guard, Input, input};
 use crate::ledger::Recorded;
-use crate::records::{About, Covers, Known, Record, Resource, Selector, Tx, about, read_part};
+use crate::records::{About, Covers, Known, Record, Resource, Selector, Tx, about};
 use crate::registers::gap::GapAssessment;
 use crate::registers::gap::answers::{
     GapAnswer, GapAnswerShown, GapAnswers, GapState, GapTarget, answered, asks, shown, unknown,
@@ -111,7 +111,7 @@ pub async fn put(
     input::no_parameters(&request)?;
     let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
-    let said = read_part::<GapAnswerInput>(input.members());
+    let said = input.read::<GapAnswerInput>();
     guard
         .effect(&[], move |tx| {
             let (assessment, framework) = assessed(tx, &selector)?;

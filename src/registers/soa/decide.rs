@@ -3,7 +3,7 @@ use crate::core::{Id, Invalid, Problem, Result};
 use crate::http::describe::{Preconditions, Rejections};
 use crate::http::{Answer, At, Change, Guard, Input, input};
 use crate::ledger::Recorded;
-use crate::records::{About, Known, Resource, Selector, Tx, about, read_part};
+use crate::records::{About, Known, Resource, Selector, Tx, about};
 use crate::registers::framework::catalogue_list::Shelf;
 use crate::registers::scope::Scope;
 use crate::registers::soa::applicability::{
@@ -118,7 +118,7 @@ pub async fn put(
     input::no_parameters(&request)?;
     let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
-    let said = read_part::<ApplicabilityInput>(input.members());
+    let said = input.read::<ApplicabilityInput>();
     guard
         .effect(&[], move |tx| {
             known(&mut tx.reader(), &requirement)?;

@@ -5,7 +5,7 @@ use crate::http::describe::{Preconditions, Rejections};
 use crate::http::handlers::Comment;
 use crate::http::transit::Said;
 use crate::http::{Answer, Approve, At, Guard, Input, Permission, Return, Submit, Withdraw, input};
-use crate::records::{Covers, Deed, Draft, Known, Record, Resource, Selector, Tx, record::members};
+use crate::records::{Body, Covers, Deed, Known, Record, Resource, Selector, Tx, record::members};
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::scope::Scope;
@@ -125,12 +125,8 @@ pub async fn freeze(
                 ("name".to_owned(), json!(name)),
                 ("scope_ids".to_owned(), json!([scope.spine.id])),
             ]);
-            let made = tx.create_as(
-                Id::new(),
-                Draft::<SoaVersion>::read(draft)?,
-                frozen,
-                SoaVersion::KIND.initial,
-            )?;
+            let draft = tx.draft(Body::<SoaVersion>::held(None, draft))?;
+            let made = tx.create_as(Id::new(), draft, frozen, SoaVersion::KIND.initial)?;
             let all = soa_version::of_scope(&mut tx.reader(), scope.spine.id)?;
             let shown = SoaVersionShown::of(made.get().clone(), &all, Some(statement))?;
             let location = Some(format!(
