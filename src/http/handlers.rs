@@ -137,7 +137,6 @@ pub(super) async fn restore<R: Resource>(
 #[schema(as = Remark, example = json!({"comment": "As discussed in the ISMS meeting."}))]
 pub struct Comment {
     /// Why; it stands in the history.
-    #[validate(length(max = 2000))]
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
 }
@@ -155,11 +154,9 @@ impl super::transit::Said for Comment {
     "review_due_on": "2027-03-01"}))]
 pub struct Reviewed {
     /// What was looked at, and what was found; it stands in the history.
-    #[validate(length(max = 2000))]
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
     /// What follows from it.
-    #[validate(length(max = 200))]
     #[schema(max_length = 200)]
     pub outcome: Option<String>,
     /// When to look again. When absent: as the level of a risk says, else as the organization's
@@ -277,11 +274,9 @@ impl Backwards {
 #[schema(example = json!({"relation": "scope_ids", "to": "SCO-1"}))]
 pub struct NewLink {
     /// The member that holds it, such as `control_ids`.
-    #[validate(length(min = 1, max = 64))]
     #[schema(min_length = 1, max_length = 64)]
     pub relation: String,
     /// The record to link with: its id or its code.
-    #[validate(length(min = 1, max = 64))]
     #[schema(min_length = 1, max_length = 64)]
     pub to: String,
 }

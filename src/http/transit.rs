@@ -20,7 +20,6 @@ pub trait Said: DeserializeOwned + Validate + ToSchema + Send + 'static {
 #[schema(example = json!({"comment": "As decided in the ISMS meeting."}))]
 pub struct Because {
     /// Why; it stands in the history.
-    #[validate(length(min = 1, max = 2000))]
     #[schema(min_length = 1, max_length = 2000)]
     pub comment: String,
 }

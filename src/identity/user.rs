@@ -29,11 +29,9 @@ use validator::Validate;
 #[serde(deny_unknown_fields)]
 pub struct User {
     /// What they log in with.
-    #[validate(email, length(max = 254))]
     #[schema(max_length = 254, format = "email")]
     pub email: String,
     /// What they may do.
-    #[validate(length(min = 1, max = 7))]
     #[schema(min_items = 1, max_items = 7)]
     pub roles: Vec<Role>,
     /// From when on they cannot come in, now or later; null lets them.

@@ -32,12 +32,12 @@ use validator::Validate;
 pub struct Told {
     /// Where it comes from; a key that is limited to one source need not say.
     #[serde(default, deserialize_with = "crate::core::text::composed_name")]
-    #[validate(length(min = 1, max = 200), custom(function = crate::core::text::legible))]
+    #[validate(custom(function = crate::core::text::legible))]
     #[schema(min_length = 1, max_length = 200)]
     pub source: Option<String>,
     /// What the source calls it.
     #[serde(default, deserialize_with = "crate::core::text::composed_name")]
-    #[validate(length(min = 1, max = 200), custom(function = crate::core::text::legible))]
+    #[validate(custom(function = crate::core::text::legible))]
     #[schema(min_length = 1, max_length = 200)]
     pub external_id: Option<String>,
     /// When it was collected; now, when absent.

@@ -24,19 +24,16 @@ const FAULTS: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub struct ImportedRequirement {
     /// Its reference in the framework; stands once.
-    #[validate(length(min = 1, max = 40))]
     #[schema(min_length = 1, max_length = 40, pattern = "^[A-Za-z0-9().,-]{1,40}$")]
     pub r#ref: String,
     /// Its short title.
-    #[validate(length(min = 1, max = 300), custom(function = crate::records::spine::said))]
+    #[validate(custom(function = crate::records::spine::said))]
     #[schema(min_length = 1, max_length = 300)]
     pub title: String,
     /// The one that it belongs to.
-    #[validate(length(min = 1, max = 40))]
     #[schema(min_length = 1, max_length = 40)]
     pub parent_ref: Option<String>,
     /// What it is in the framework's words; `requirement`, when absent.
-    #[validate(length(min = 1, max = 40))]
     #[schema(min_length = 1, max_length = 40)]
     pub kind: Option<String>,
     /// Is it asked for by itself? When absent: where nothing stands under it.
@@ -75,11 +72,9 @@ fn attributes_are_flat(all: &Map<String, Value>) -> Result<(), validator::Valida
 #[serde(deny_unknown_fields)]
 pub struct ImportedMapping {
     /// A readable requirement id, or a reference of this framework.
-    #[validate(length(min = 1, max = 120))]
     #[schema(min_length = 1, max_length = 120)]
     pub source: String,
     /// A readable requirement id, or a reference of this framework.
-    #[validate(length(min = 1, max = 120))]
     #[schema(min_length = 1, max_length = 120)]
     pub target: String,
     /// How they overlap, seen from the source.
@@ -87,7 +82,6 @@ pub struct ImportedMapping {
     /// `published` needs a provenance; `composed`, when absent: a suggestion.
     pub kind: Option<MappingKind>,
     /// Where the pair stands, or what it was composed of.
-    #[validate(length(min = 1, max = 300))]
     #[schema(min_length = 1, max_length = 300)]
     pub provenance: Option<String>,
 }

@@ -38,17 +38,15 @@ const MOST: usize = 100;
 #[serde(deny_unknown_fields)]
 pub struct ImportedFramework {
     /// Its readable id; none of the built-in ones.
-    #[validate(length(min = 2, max = 64), custom(function = slug))]
+    #[validate(custom(function = slug))]
     #[schema(min_length = 2, max_length = 64, pattern = "^[a-z0-9.-]{2,64}$")]
     pub slug: String,
     /// Which edition.
     #[serde(default)]
-    #[validate(length(max = 100))]
     #[schema(max_length = 100)]
     pub edition: String,
     /// Who publishes it.
     #[serde(default)]
-    #[validate(length(max = 100))]
     #[schema(max_length = 100)]
     pub publisher: String,
 }
@@ -57,7 +55,7 @@ fn slug(text: &str) -> Result<(), validator::ValidationError> {
     match catalogue::is_slug(text) {
         false => Err(fault(
             "pattern",
-            "2 to 64 small letters, digits, points and hyphens are needed",
+            "begin with a lower-case letter or a digit, and go on with these, points and hyphens",
         )),
         true => catalogue::framework(text).map_or(Ok(()), |_| {
             Err(fault("taken", "a built-in framework has this slug"))

@@ -32,11 +32,9 @@ pub struct GapAnswerInput {
     /// By when.
     pub due_on: Option<NaiveDate>,
     /// Who answers for it: the id or the code of a person.
-    #[validate(length(min = 1, max = 64))]
     #[schema(min_length = 1, max_length = 64)]
     pub owner_id: Option<String>,
     /// What was seen, and what is missing; needed where it is not applicable.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub note: Option<String>,
 }
@@ -57,7 +55,7 @@ fn unexplained(state: GapState, note: Option<&str>, at: &str) -> Option<Invalid>
 #[schema(example = json!({"items": [{"requirement": "iso-27001-2022:A.5.1", "state": "met"}]}))]
 pub struct GapAnswerBatch {
     /// Up to 1,000; all are made, or none.
-    #[validate(length(min = 1, max = 1000), nested)]
+    #[validate(nested)]
     #[schema(min_items = 1, max_items = 1000)]
     pub items: Vec<GapAnswerItem>,
 }
@@ -66,11 +64,9 @@ pub struct GapAnswerBatch {
 #[serde(deny_unknown_fields)]
 pub struct GapAnswerItem {
     /// The requirement.
-    #[validate(length(min = 1, max = 120))]
     #[schema(min_length = 1, max_length = 120)]
     pub requirement: String,
     /// The version that was read; when sent, it has to match.
-    #[validate(range(min = 0))]
     #[schema(minimum = 0)]
     pub if_match: Option<i32>,
     /// How far it is met.
@@ -80,11 +76,9 @@ pub struct GapAnswerItem {
     /// By when.
     pub due_on: Option<NaiveDate>,
     /// Who answers for it: the id or the code of a person.
-    #[validate(length(min = 1, max = 64))]
     #[schema(min_length = 1, max_length = 64)]
     pub owner_id: Option<String>,
     /// What was seen, and what is missing; needed where it is not applicable.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub note: Option<String>,
 }

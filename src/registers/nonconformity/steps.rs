@@ -26,7 +26,6 @@ macro_rules! steps {
             $($(#[$member_doc])* #[validate(length(max =
                 4000))] #[schema(max_length = 4000)] pub $member: Option<String>,)+
             /// Why; it stands in the history.
-            #[validate(length(max = 2000))]
             #[schema(max_length = 2000)]
             pub comment: Option<String>,
         }
@@ -58,7 +57,6 @@ pub struct Verification {
     /// Did it help? If not, the nonconformity goes back to its analysis.
     pub effective: bool,
     /// What was looked at.
-    #[validate(length(max = 2000))]
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
 }

@@ -23,12 +23,10 @@ pub struct ApplicabilityInput {
     /// Does it apply?
     pub applicable: bool,
     /// Why, or why not; needed where it does not apply.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub justification: Option<String>,
     /// What asks for it.
     #[serde(default, deserialize_with = "crate::core::text::or_default")]
-    #[validate(length(max = 3))]
     #[schema(max_items = 3)]
     pub reasons: Vec<Reason>,
 }
@@ -51,7 +49,7 @@ fn unjustified(applicable: bool, justification: Option<&str>, at: &str) -> Optio
     "justification": "No premises of its own."}]}))]
 pub struct ApplicabilityBatch {
     /// Up to 1,000; all are made, or none.
-    #[validate(length(min = 1, max = 1000), nested)]
+    #[validate(nested)]
     #[schema(min_items = 1, max_items = 1000)]
     pub items: Vec<ApplicabilityItem>,
 }
@@ -60,22 +58,18 @@ pub struct ApplicabilityBatch {
 #[serde(deny_unknown_fields)]
 pub struct ApplicabilityItem {
     /// The requirement.
-    #[validate(length(min = 1, max = 120))]
     #[schema(min_length = 1, max_length = 120)]
     pub requirement: String,
     /// The version that was read; when sent, it has to match.
-    #[validate(range(min = 0))]
     #[schema(minimum = 0)]
     pub if_match: Option<i32>,
     /// Does it apply?
     pub applicable: bool,
     /// Why, or why not; needed where it does not apply.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub justification: Option<String>,
     /// What asks for it.
     #[serde(default, deserialize_with = "crate::core::text::or_default")]
-    #[validate(length(max = 3))]
     #[schema(max_items = 3)]
     pub reasons: Vec<Reason>,
 }

@@ -28,11 +28,9 @@ use validator::Validate;
     "allow_incomplete": true}))]
 pub struct SoaFreeze {
     /// The framework; ISO/IEC 27001:2022 when absent.
-    #[validate(length(min = 1, max = 64))]
     #[schema(min_length = 1, max_length = 64)]
     pub framework: Option<String>,
     /// Why; required with `allow_incomplete`.
-    #[validate(length(max = 2000))]
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
     /// Freeze it though requirements are undecided, unjustified or contradicted? The version shows
