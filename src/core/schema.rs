@@ -272,9 +272,7 @@ impl Faults {
                     self.push(below(&at, name), code, words);
                 }
             }
-            Kind::Required { .. }
-            | Kind::MinItems { .. }
-            | Kind::MinProperties { .. }
+            Kind::Required { .. } | Kind::MinItems { .. } | Kind::MinProperties { .. }
                 if self.cut => {}
             Kind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
@@ -362,16 +360,133 @@ fn types(kind: &TypeKind) -> String {
         TypeKind::Single(one) => word(one.as_str()).to_owned(),
         TypeKind::Multiple(several) => {
             let words: Vec<_> = several.iter().map(|one| word(one.as_str())).collect();
-            words.into_iter().filter(|word| *word != "null").collect::<Vec<_>>().join(", or ")
+            words
+                .into_iter()
+                .filter(|word| *word != "null")
+                .collect::<Vec<_>>()
+                .join(", or ")
         }
     }
 }
 fn any(options: &Value) -> String {
     let words = options.as_array().into_iter().flatten();
-    let words: Vec<_> = words.filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
+    let words: Vec<_> = words
+        .filter_map(Value::as_str)
+        .map(|word| format!("`{word}`"))
+        .collect();
     match words.split_last() {
         None => "one of the accepted values".into(),
         Some((only, [])) => only.clone(),
         Some((last, others)) => format!("{} or {last}", others.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schemas() -> Schemas {
+        let step = json!({"type": "object", "additionalProperties": false, "required": ["label"],
+            "properties": {"label": {"type": "string", "minLength": 1, "maxLength": 3}}});
+        let thing = json!({"type": "object", "additionalProperties": false, "required": ["name"],
+            "properties": {"name": {"type": "string", "minLength": 1}, "day": {"type": ["string",
+                "null"], "format": "date"}, "rank": {"type": "integer", "maximum": 5},
+                "word": {"oneOf": [{"enum": ["a", "b"], "type": "string"}, {"type": "null"}]},
+                "one": {"oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/Step"}]},
+                "steps": {"type": "array", "maxItems": 2,
+                    "items": {"$ref": "#/components/schemas/Step"}},
+                "free": {"type": "object", "additionalProperties": {"type": "string"}}}});
+        Schemas::of(
+            &json!({"paths": {"/things": {"post": {"requestBody": {"content":
+            {"application/json": {"schema": {"$ref": "#/components/schemas/ThingInput"}}}}}}},
+            "components": {"schemas": {"ThingInput": thing, "Step": step, "Unused": true}}}),
+        )
+    }
+    fn faults(body: Value) -> Vec<(String, String)> {
+        let Value::Object(mut members) = body else {
+            return vec![];
+        };
+        let schemas = schemas();
+        let found = schemas
+            .sent("Thing")
+            .map(|schema| schema.faults(&mut members));
+        let said = |fault: Invalid| (fault.pointer, fault.code);
+        let mut all: Vec<_> = found.unwrap_or_default().into_iter().map(said).collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn what_is_right_has_no_fault() {
+        let body = json!({"name": "x", "day": "0001-01-01", "rank": 5, "word": null,
+            "one": {"label": "äöü"}, "steps": [{"label": "y"}], "free": {"a": "-4713-01-01"}});
+        assert_eq!(faults(body), []);
+    }
+
+    #[test]
+    fn every_fault_is_named_at_its_place() {
+        for (more, at, code) in [
+            (json!({"a/b": 1}), "/a~1b", "unknown_member"),
+            (
+                json!({"one": {"lable": 1, "label": "x"}}),
+                "/one/lable",
+                "unknown_member",
+            ),
+            (json!({"one": {}}), "/one/label", "required"),
+            (json!({"one": 7}), "/one", "invalid"),
+            (json!({"name": null}), "/name", "required"),
+            (json!({"name": ""}), "/name", "length"),
+            (json!({"name": "a\0"}), "/name", "invalid"),
+            (json!({"free": {"a\0": "x"}}), "/free", "invalid"),
+            (json!({"day": "0000-01-01"}), "/day", "invalid"),
+            (json!({"day": "-4713-01-01"}), "/day", "invalid"),
+            (json!({"day": "+12026-01-01"}), "/day", "invalid"),
+            (json!({"rank": 6}), "/rank", "range"),
+            (json!({"rank": 1.5}), "/rank", "invalid"),
+            (json!({"word": "c"}), "/word", "invalid"),
+            (
+                json!({"steps": [{"label": "four"}]}),
+                "/steps/0/label",
+                "length",
+            ),
+            (json!({"steps": [["x"]]}), "/steps/0", "invalid"),
+            (
+                json!({"steps": [{"label": "a"}, {"label": "b"}, {"label": "c"}]}),
+                "/steps",
+                "length",
+            ),
+        ] {
+            let mut body = json!({"name": "x"});
+            if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
+                body.extend(more.clone());
+            }
+            assert_eq!(faults(body), [(at.to_owned(), code.to_owned())], "{more}");
+        }
+        assert_eq!(
+            faults(json!({})),
+            [("/name".to_owned(), "required".to_owned())]
+        );
+    }
+
+    #[test]
+    fn many_faults_cost_one_pass() {
+        let many: Map<String, Value> = (0..100_000).map(|n| (format!("m{n}"), json!(n))).collect();
+        let began = std::time::Instant::now();
+        for body in [
+            Value::Object(many.clone()),
+            json!({"name": "x", "free": many}),
+            json!({"name": "x", "steps": vec![1; 100_000]}),
+        ] {
+            assert_eq!(faults(body).len(), Problem::LISTED + 1);
+        }
+        let late: Vec<Value> = (0..100_000)
+            .map(|n| json!({"label": if n < 99_999 { "x" } else { "" }}))
+            .collect();
+        assert!(!faults(json!({"name": "x", "steps": late})).is_empty());
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(20),
+            "{:?}",
+            began.elapsed()
+        );
     }
 }

@@ -258,7 +258,11 @@ impl House {
                 reason: None,
             };
             work(&mut Tx::of(Writing::open(
-                conn, head, &caller, stamp, (settings, &schemas),
+                conn,
+                head,
+                &caller,
+                stamp,
+                (settings, &schemas),
             )))
         };
         self.writer.submit(tenant, run).await

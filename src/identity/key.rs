@@ -15,8 +15,8 @@ use crate::http::{
 };
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Known, Limit, Patch, Record, Relation,
-    Resource, Stored, Transition, Tx, Writing, unasked,
+    By, Comment as Needs, Condition, Kind, Known, Limit, Patch, Record, Relation, Resource, Stored,
+    Transition, Tx, Writing, unasked,
 };
 use actix_web::{HttpRequest, patch, post};
 use diesel::{dsl::exists, prelude::*};

@@ -12,8 +12,8 @@ use crate::http::{Answer, At, Change, Collection, Guard, Input, Operations, Rese
 use crate::records::accounts::Written;
 use crate::records::ask::Moments;
 use crate::records::{
-    Body, By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored, Writing,
-    unasked,
+    Body, By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored,
+    Writing, unasked,
 };
 use actix_web::{HttpRequest, post};
 use diesel::{dsl::exists, prelude::*};

@@ -60,7 +60,10 @@ impl<R: Resource> Body<R> {
         let (sound, mut more) = (faults.is_empty(), Vec::new());
         let references = links::take(&mut body, &R::KIND, &mut more);
         let named: BTreeSet<String> = faults.iter().map(|fault| top(&fault.pointer)).collect();
-        faults.extend(more.into_iter().filter(|fault| !named.contains(&top(&fault.pointer))));
+        faults.extend(
+            more.into_iter()
+                .filter(|fault| !named.contains(&top(&fault.pointer))),
+        );
         let (common, own): (Map<_, _>, Map<_, _>) = body
             .into_iter()
             .partition(|(name, _)| Common::MEMBERS.contains(&name.as_str()));
@@ -79,6 +82,10 @@ impl<R: Resource> Body<R> {
             references,
             faults,
         }
+    }
+    /// Is nothing wrong with it?
+    pub fn is_sound(&self) -> bool {
+        self.faults.is_empty()
     }
     /// The same, with what else is wrong.
     pub fn with(mut self, faults: Vec<Invalid>) -> Self {
@@ -129,14 +136,25 @@ impl<R: Resource> Patch<R> {
         let schema = schemas.patch(&R::name());
         let faults = schema.map_or_else(Vec::new, |schema| schema.faults(&mut members));
         Patch {
-            members,
             faults,
+            ..Patch::of(members)
+        }
+    }
+    /// Of members in which nothing is wrong.
+    pub(super) fn of(members: Map<String, Value>) -> Self {
+        Patch {
+            members,
+            faults: vec![],
             kind: PhantomData,
         }
     }
     /// A whole body that has it applied. The members at fault are left as they were, so that the
     /// rest can still be looked at.
-    pub(super) fn over(mut self, schemas: &Schemas, mut body: Map<String, Value>) -> Result<Body<R>> {
+    pub(super) fn over(
+        mut self,
+        schemas: &Schemas,
+        mut body: Map<String, Value>,
+    ) -> Result<Body<R>> {
         if self.faults.len() > Problem::LISTED {
             return Err(Problem::invalid(self.faults));
         }

@@ -196,11 +196,17 @@ impl<R: Resource> Upsert<R> {
             Some(Value::String(_)) => By::Unreadable,
             _ => By::Nothing,
         };
+        let whole = Body::read(schemas, body.clone());
+        // What is a whole record is a patch, too.
+        let patch = match whole.is_sound() {
+            true => Patch::of(body),
+            false => Patch::read(schemas, body),
+        };
         Upsert {
             by,
             needed: "an upsert goes by it",
-            whole: Body::read(schemas, body.clone()),
-            patch: Patch::read(schemas, body),
+            whole,
+            patch,
         }
     }
     /// By its code where that is given, else by its `external_ref`: a row of a table.

@@ -164,7 +164,12 @@ impl<'a> Writing<'a> {
             mut faults,
         } = body;
         if let Some(own) = own.as_ref().filter(|_| faults.len() < Problem::LISTED) {
-            faults.extend(uncited(self.conn, self.caller, own, before.map(|it| &it.own))?);
+            faults.extend(uncited(
+                self.conn,
+                self.caller,
+                own,
+                before.map(|it| &it.own),
+            )?);
         }
         if faults.len() >= Problem::LISTED {
             return Err(Problem::invalid(faults));
@@ -173,14 +178,17 @@ impl<'a> Writing<'a> {
         let linked = before.map_or(&none, |before| &before.links);
         let found = links::resolve(self.conn, self.caller, &R::KIND, &references, linked, today);
         match (common, own, found) {
-            (Some(common), Some(own), Ok(links)) if faults.is_empty() => Ok(Draft {
-                common,
-                own,
-                links,
-            }),
+            (Some(common), Some(own), Ok(links)) if faults.is_empty() => {
+                Ok(Draft { common, own, links })
+            }
             (_, _, Err(problem)) if !problem.is(Code::ValidationFailed) => Err(problem),
             (_, _, found) => {
-                faults.extend(found.err().iter().flat_map(|unknown| unknown.errors().to_vec()));
+                faults.extend(
+                    found
+                        .err()
+                        .iter()
+                        .flat_map(|unknown| unknown.errors().to_vec()),
+                );
                 Err(Problem::invalid(faults))
             }
         }

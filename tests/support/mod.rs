@@ -23,8 +23,8 @@ use isms::http::{House, house::Plan};
 use isms::records::known::DECISIONS;
 use serde_json::{Value, json};
 use std::rc::Rc;
-use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 pub use template::{Keys, PASSWORD};
 
 /// When every test begins: a Friday morning.

@@ -68,7 +68,9 @@ fn ready<R: Resource>(schemas: &Schemas, item: Item) -> Ready<R> {
     match item {
         Item::Create(body) => Ready::Create(Body::read(schemas, body)),
         Item::Upsert(body) => Ready::Upsert(Upsert::read(schemas, body)),
-        Item::Patch(selector, known, body) => Ready::Patch(selector, known, Patch::read(schemas, body)),
+        Item::Patch(selector, known, body) => {
+            Ready::Patch(selector, known, Patch::read(schemas, body))
+        }
     }
 }
 

@@ -97,12 +97,7 @@ pub struct Rows<T> {
 
 impl<T: DeserializeOwned + Validate + ToSchema> Rows<T> {
     /// From an array of a JSON body.
-    pub fn of_json(
-        schema: &Schema,
-        member: &'static str,
-        value: Value,
-        most: usize,
-    ) -> Rows<T> {
+    pub fn of_json(schema: &Schema, member: &'static str, value: Value, most: usize) -> Rows<T> {
         let mut all = Rows {
             rows: vec![],
             faults: vec![],

@@ -277,12 +277,7 @@ fn head(schemas: &Schemas, mut members: Map<String, Value>) -> Result<Sound<Impo
 }
 
 /// Pure: a whole import; the faults of all its parts.
-fn read(
-    schemas: &Schemas,
-    csv: bool,
-    bytes: &[u8],
-    query: Map<String, Value>,
-) -> Result<Read> {
+fn read(schemas: &Schemas, csv: bool, bytes: &[u8], query: Map<String, Value>) -> Result<Read> {
     let (requirement, mapping) = (
         schemas.sent("ImportedRequirement")?,
         schemas.sent("ImportedMapping")?,
@@ -307,8 +302,8 @@ fn read(
             let mut members = json::object(bytes)?;
             let mut part = |name: &str| members.remove(name).filter(|value| !value.is_null());
             let (requirements, mappings) = (part("requirements"), part("mappings"));
-            let requirements =
-                requirements.map(|rows| Rows::of_json(requirement, "requirements", rows, REQUIREMENTS));
+            let requirements = requirements
+                .map(|rows| Rows::of_json(requirement, "requirements", rows, REQUIREMENTS));
             (
                 members,
                 requirements,
@@ -432,7 +427,9 @@ pub async fn import_mappings(
         let faults = schemas.sent("MappingImport")?.faults(&mut members);
         let rows = rows.unwrap_or_default();
         match faults.is_empty() {
-            true => Ok(Rows::<ImportedMapping>::of_json(schema, "mappings", rows, MAPPINGS)),
+            true => Ok(Rows::<ImportedMapping>::of_json(
+                schema, "mappings", rows, MAPPINGS,
+            )),
             false => Err(Problem::invalid(faults)),
         }
     };
