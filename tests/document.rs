@@ -629,3 +629,19 @@ fn words_of_answers_may_grow_and_words_of_requests_are_closed() {
         });
     }
 }
+
+#[test]
+fn every_body_has_a_schema_that_it_is_held_to() {
+    let (schemas, document) = (isms::api::document::schemas(), document());
+    assert_eq!(schemas.prepare(), Vec::<&str>::new());
+    let sent = reached(&document, &mut |at| at.contains("/requestBody/"));
+    assert!(sent.len() > 70);
+    for name in sent {
+        schemas.sent(&name).unwrap();
+        if let Some(kind) = name.strip_suffix("Patch") {
+            // `ExpectedRiskPatch` is a part of one.
+            let of_a_record = document["components"]["schemas"][format!("{kind}Page")].is_object();
+            assert!(!of_a_record || schemas.whole(kind).is_some(), "{name}");
+        }
+    }
+}

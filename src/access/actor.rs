@@ -49,22 +49,18 @@ impl Actor {
 pub struct Limits {
     /// Only records of these scopes, and of the whole organization.
     #[serde(deserialize_with = "crate::core::text::or_default")]
-    #[validate(length(max = 100))]
     #[schema(max_items = 100)]
     pub scope_ids: Vec<Id>,
     /// Only these frameworks.
     #[serde(deserialize_with = "crate::core::text::or_default")]
-    #[validate(length(max = 100), custom(function = slugs))]
     #[schema(max_items = 100, max_length = 64)]
     pub framework_slugs: Vec<String>,
     /// Only these controls, and evidence of these controls.
     #[serde(deserialize_with = "crate::core::text::or_default")]
-    #[validate(length(max = 200))]
     #[schema(max_items = 200)]
     pub control_ids: Vec<Id>,
     /// Only evidence of these sources.
     #[serde(deserialize_with = "crate::core::text::or_default")]
-    #[validate(length(max = 100), custom(function = sources))]
     #[schema(max_items = 100, max_length = 200)]
     pub sources: Vec<String>,
     /// Only evidence collected on this day or later.
@@ -107,9 +103,6 @@ impl Limits {
     }
 }
 
-fn slugs(all: &[String]) -> Result<(), ValidationError> {
-    within(all, 64, "a slug may have at most 64 characters")
-}
 fn period(limits: &Limits) -> Result<(), ValidationError> {
     match limits
         .period_start_on
@@ -121,17 +114,6 @@ fn period(limits: &Limits) -> Result<(), ValidationError> {
                 .with_message("the period ends before it begins".into()))
         }
         false => Ok(()),
-    }
-}
-fn sources(all: &[String]) -> Result<(), ValidationError> {
-    within(all, 200, "a source may have at most 200 characters")
-}
-fn within(all: &[String], most: usize, needed: &'static str) -> Result<(), ValidationError> {
-    let fits = all.iter().all(|text| text.chars().count() <= most);
-    if fits {
-        Ok(())
-    } else {
-        Err(ValidationError::new("too_long").with_message(needed.into()))
     }
 }
 

@@ -1,10 +1,11 @@
 //! The OpenAPI document, generated from what is mounted.
 use super::{app, complete::finished};
-use crate::core::{Code, problem};
+use crate::core::{Code, Schemas, problem};
 use crate::http::{Api, Document, describe};
 use crate::registers::ROOMS;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use utoipa::{PartialSchema, ToSchema};
 
 /// The whole document.
@@ -20,6 +21,11 @@ pub fn document() -> Value {
         log::error!("two schemas are called {name}");
     }
     finished(document.framed(frame()))
+}
+
+/// The schemas that bodies are held to: those of the document.
+pub fn schemas() -> Arc<Schemas> {
+    Arc::new(Schemas::of(&document()))
 }
 
 /// What needs no key.

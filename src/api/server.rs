@@ -34,6 +34,7 @@ pub fn house(config: &Config, clock: Clock) -> Outcome<Data<House>> {
         rate_limit: config.rate_limit,
         file_limit: config.file_limit,
         clock,
+        schemas: super::document::schemas(),
     };
     let house = House::open(&plan)?;
     narrow(config)?; // With what opening it has made.
@@ -105,6 +106,9 @@ pub async fn serve(
 ) -> Outcome<()> {
     house.tidy()?;
     super::app::prepare();
+    if let [broken, ..] = house.schemas().prepare().as_slice() {
+        return Err(format!("the schema {broken} of the document cannot be read").into());
+    }
     let metrics = Data::new(Metrics::new().map_err(|e| e.to_string())?);
     let counted = counted(config, &metrics, &house)?;
     let founded = house.founded().map_err(|e| e.to_string())?;

@@ -91,7 +91,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
             )))
         }
     }
+    // 1.0 and 1 are one number, and RFC 8785 writes both as 1.
     fn visit_f64<E: serde::de::Error>(self, v: f64) -> Result<Value, E> {
+        if v.fract() == 0.0 && v.abs() <= SAFE as f64 {
+            return Ok((v as i64).into());
+        }
         Number::from_f64(v)
             .map(Value::Number)
             .ok_or_else(|| E::custom("not a number"))
@@ -177,6 +181,10 @@ mod tests {
         assert_eq!(
             strict(br#"{"a":[1,2.5,"x",null,true]}"#).ok(),
             Some(json!({"a": [1, 2.5, "x", null, true]}))
+        );
+        assert_eq!(
+            strict(b"[1.0, -2e3, 0.5, 1e300]").ok(),
+            Some(json!([1, -2000, 0.5, 1e300]))
         );
     }
 }

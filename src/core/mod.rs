@@ -7,6 +7,7 @@ pub mod json;
 pub mod merge;
 pub mod packed;
 pub mod problem;
+pub mod schema;
 pub mod sql;
 pub mod text;
 
@@ -14,3 +15,4 @@ pub use clock::{Clock, Instant};
 pub use code::Code;
 pub use id::{Id, TenantId, VersionKey};
 pub use problem::{Invalid, Problem, Result};
+pub use schema::Schemas;

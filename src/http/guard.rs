@@ -339,10 +339,8 @@ impl Asked<'_> {
             .caller_again(self.request.headers().get(header::AUTHORIZATION))
             .await?;
         may.asked(&known)?;
-        let (clock, settings) = (
-            self.house.clock.clone(),
-            self.house.settings(known.tenant).await?,
-        );
+        let (clock, schemas) = (self.house.clock.clone(), self.house.schemas.clone());
+        let settings = self.house.settings(known.tenant).await?;
         let (tenant, request, reason) = (known.tenant, self.request_id(), self.reason()?);
         let run = move |conn: &mut crate::db::Conn, head: &mut Head| {
             let (now, first) = (clock.now(), head.next());
@@ -361,7 +359,7 @@ impl Asked<'_> {
                 at,
                 reason,
             };
-            let mut writing = Writing::open(conn, head, &caller, stamp, settings);
+            let mut writing = Writing::open(conn, head, &caller, stamp, (settings, &schemas));
             if let Some(stored) = replay {
                 stored.allowed(&mut writing.reader())?;
                 return writing

@@ -2,7 +2,7 @@
 use super::format::{chosen, format_of};
 use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, Then, bulk, input};
 use crate::core::{Code, Id, Problem, Result};
-use crate::records::{Ask, Known, MergePatch, Relation, Resource, Selector, history, veil};
+use crate::records::{Ask, Known, Patch, Relation, Resource, Selector, history, veil};
 use actix_web::{HttpRequest, HttpResponse, Responder, web::Path};
 use chrono::NaiveDate;
 use serde::Deserialize;
@@ -137,7 +137,6 @@ pub(super) async fn restore<R: Resource>(
 #[schema(as = Remark, example = json!({"comment": "As discussed in the ISMS meeting."}))]
 pub struct Comment {
     /// Why; it stands in the history.
-    #[validate(length(max = 2000))]
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
 }
@@ -156,11 +155,9 @@ impl super::workflow::Said for Comment {
     "review_due_on": "2027-03-01"}))]
 pub struct Reviewed {
     /// What was looked at, and what was found; it stands in the history.
-    #[validate(length(max = 2000))]
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
     /// What follows from it.
-    #[validate(length(max = 200))]
     #[schema(max_length = 200)]
     pub outcome: Option<String>,
     /// When to look again. When absent: as the level of a risk says, else as the organization's
@@ -278,11 +275,9 @@ impl Backwards {
 #[schema(example = json!({"relation": "scope_ids", "to": "SCO-1"}))]
 pub struct NewLink {
     /// The member that holds it, such as `control_ids`.
-    #[validate(length(min = 1, max = 64))]
     #[schema(min_length = 1, max_length = 64)]
     pub relation: String,
     /// The record to link with: its id or its code.
-    #[validate(length(min = 1, max = 64))]
     #[schema(min_length = 1, max_length = 64)]
     pub to: String,
 }
@@ -316,10 +311,9 @@ pub(super) async fn link_to<R: Resource>(
                 .iter()
                 .map(Id::to_string)
                 .collect();
-            let patch = MergePatch(Map::from_iter([(
-                relation.member.to_owned(),
-                json!([before, vec![link.to]].concat()),
-            )]));
+            let links = json!([before, vec![link.to]].concat());
+            let patch = Map::from_iter([(relation.member.to_owned(), links)]);
+            let patch = Patch::read(tx.schemas(), patch);
             let saved = tx
                 .patch(stored, patch)
                 .map_err(|problem| of_link(&problem, relation).unwrap_or(problem))?;
@@ -366,7 +360,8 @@ pub(super) async fn unlink<R: Resource>(
                 .iter()
                 .filter(|id| **id != gone)
                 .collect();
-            let patch = MergePatch(Map::from_iter([(relation.member.to_owned(), json!(rest))]));
+            let patch = Map::from_iter([(relation.member.to_owned(), json!(rest))]);
+            let patch = Patch::read(tx.schemas(), patch);
             let saved = tx.patch(stored, patch)?;
             Ok(tx.shown(saved)?.map(Answer::shown))
         })

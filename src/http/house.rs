@@ -9,7 +9,7 @@ use super::poll::Polls;
 use super::pool::Pool;
 use crate::access::token::Tokens;
 use crate::access::{Actor, Caller, Role};
-use crate::core::{Clock, Id, Instant, Problem, Result, TenantId};
+use crate::core::{Clock, Id, Instant, Problem, Result, Schemas, TenantId};
 use crate::db::files::Compared;
 use crate::db::store::Opening;
 use crate::db::{
@@ -39,6 +39,8 @@ pub struct Plan<'a> {
     pub file_limit: u64,
     /// The source of time.
     pub clock: Clock,
+    /// The schemas of bodies.
+    pub schemas: Arc<Schemas>,
 }
 
 /// Databases, writers, files and credentials of one process.
@@ -49,6 +51,7 @@ pub struct House {
     pub(super) limiter: Limiter,
     pub(super) kept: Kept,
     pub(super) clock: Clock,
+    pub(super) schemas: Arc<Schemas>,
     pub(super) polls: Polls,
     tokens: Tokens,
     pub(super) files: Files,
@@ -90,6 +93,7 @@ impl House {
             limiter,
             kept: Kept::default(),
             clock,
+            schemas: plan.schemas.clone(),
             tokens,
             logins,
             files,
@@ -104,6 +108,10 @@ impl House {
     /// The source of time.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+    /// The schemas of bodies.
+    pub fn schemas(&self) -> &Arc<Schemas> {
+        &self.schemas
     }
     /// Signs and checks access tokens.
     pub fn tokens(&self) -> &Tokens {
@@ -239,7 +247,7 @@ impl House {
         settings: Settings,
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<T>> + Send + 'static,
     ) -> Result<T> {
-        let (clock, tenant) = (self.clock.clone(), caller.tenant);
+        let (clock, tenant, schemas) = (self.clock.clone(), caller.tenant, self.schemas.clone());
         let run = move |conn: &mut Conn, head: &mut Head| {
             let at = clock.now().max(head.last_at());
             let stamp = Stamp {
@@ -250,7 +258,11 @@ impl House {
                 reason: None,
             };
             work(&mut Tx::of(Writing::open(
-                conn, head, &caller, stamp, settings,
+                conn,
+                head,
+                &caller,
+                stamp,
+                (settings, &schemas),
             )))
         };
         self.writer.submit(tenant, run).await

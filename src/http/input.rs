@@ -1,15 +1,17 @@
 //! What comes in: bodies, places, moments. Each fault is a problem of its own kind, in the order
 //! that the contract gives.
+use super::House;
 use super::aside::by_size;
-use crate::core::{Code, Invalid, Problem, Result, clock, json};
+use crate::core::{Code, Invalid, Problem, Result, Schemas, clock, json};
 use crate::ledger::AsOf;
 use crate::records::{Body, Kind, Known, Patch, Resource, Selector, read_part};
 use actix_web::http::{Method, header};
-use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
 use futures_util::{StreamExt, TryFutureExt, future::LocalBoxFuture};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::future::{Ready, ready};
+use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
 use validator::Validate;
@@ -26,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Input {
     members: Map<String, Value>,
     size: usize,
+    schemas: Arc<Schemas>,
 }
 
 impl Input {
@@ -36,16 +39,28 @@ impl Input {
     /// As a whole record of a kind: read before the writer's queue, where it does not hold up
     /// others.
     pub async fn body<R: Resource>(self) -> Result<Body<R>> {
-        by_size(self.size, move || Body::read(self.members)).await
+        by_size(self.size, move || Body::read(&self.schemas, self.members)).await
     }
     /// As a merge patch of a kind, likewise.
     pub async fn patch<R: Resource>(self) -> Result<Patch<R>> {
-        by_size(self.size, move || Patch::read(self.members)).await
+        by_size(self.size, move || Patch::read(&self.schemas, self.members)).await
     }
     /// As the body of an action, validated. Call it before the write begins and ask for the outcome
     /// inside of it, after what comes before 422.
-    pub fn read<T: DeserializeOwned + Validate + ToSchema + 'static>(self) -> Result<T> {
-        read_part(self.members)
+    pub fn read<T: DeserializeOwned + Validate + ToSchema>(self) -> Result<T> {
+        read_part(&self.schemas, self.members)
+    }
+    /// The members, held to the schema of that name.
+    pub fn checked(mut self, name: &str) -> Result<Map<String, Value>> {
+        let faults = self.schemas.sent(name)?.faults(&mut self.members);
+        match faults.is_empty() {
+            true => Ok(self.members),
+            false => Err(Problem::invalid(faults)),
+        }
+    }
+    /// The schemas of bodies.
+    pub fn schemas(&self) -> Arc<Schemas> {
+        self.schemas.clone()
     }
     /// Bytes that it came in.
     pub fn size(&self) -> usize {
@@ -85,20 +100,20 @@ fn receive(
     let accepted = ["application/json", "application/merge-patch+json"];
     let may_be_empty = request.method() == Method::POST && request.match_info().get("id").is_some();
     let bytes = bytes(request, payload, &accepted, limit);
+    let house = request.app_data::<Data<House>>();
+    let schemas = house.map(|house| house.schemas().clone());
     Box::pin(async move {
-        let bytes = bytes.await?;
-        match bytes.is_empty() && may_be_empty {
-            true => Ok(Input {
-                members: Map::new(),
-                size: 0,
-            }),
-            false => {
-                let size = bytes.len();
-                by_size(size, move || json::object(&bytes))
-                    .await?
-                    .map(|members| Input { members, size })
-            }
-        }
+        let (bytes, schemas) = (bytes.await?, schemas.unwrap_or_default());
+        let size = bytes.len();
+        let members = match bytes.is_empty() && may_be_empty {
+            true => Map::new(),
+            false => by_size(size, move || json::object(&bytes)).await??,
+        };
+        Ok(Input {
+            members,
+            size,
+            schemas,
+        })
     })
 }
 

@@ -25,11 +25,9 @@ use validator::Validate;
     staple"}))]
 pub struct Login {
     /// The user's address.
-    #[validate(length(min = 1, max = 254))]
     #[schema(min_length = 1, max_length = 254)]
     pub email: String,
     /// The user's password.
-    #[validate(length(min = 1, max = 128))]
     #[schema(min_length = 1, max_length = 128, format = "password")]
     pub password: String,
     /// Which organization; needed where the address has an account in several.
@@ -57,7 +55,6 @@ pub struct TokenPair {
 #[schema(as = RefreshTokenInput, example = json!({"refresh_token": "3b1f…"}))]
 pub struct RefreshToken {
     /// As the last answer had it.
-    #[validate(length(min = 1, max = 200))]
     #[schema(min_length = 1, max_length = 200)]
     pub refresh_token: String,
 }

@@ -7,7 +7,7 @@ use crate::access::{Actor, password};
 use crate::core::{Code, Id, Invalid, Problem, Result, TenantId, catalogue};
 use crate::http::House;
 use crate::http::house::Founding;
-use crate::records::{Draft, Stateless, Tx};
+use crate::records::{Body, Stateless, Tx};
 use crate::registers::methodology::RiskMethodology;
 use crate::registers::organization::Organization;
 use crate::registers::person::Person;
@@ -91,13 +91,14 @@ pub async fn found(house: &House, plan: Plan) -> Result<Founded> {
     }
     let body = members(json!({"name": organization, "time_zone": time_zone}))?;
     let organization = renamed(
-        Draft::<Organization>::read(body),
+        Body::<Organization>::read(house.schemas(), body).sound(),
         "/name",
         "/organization",
         &mut faults,
     );
     let body = members(json!({"name": name, "email": email}))?;
-    let person = renamed(Draft::<Person>::read(body), "", "", &mut faults);
+    let person = Body::<Person>::read(house.schemas(), body);
+    let person = renamed(person.sound(), "", "", &mut faults);
     let (Some(organization), Some(person), true) = (organization, person, faults.is_empty()) else {
         return Err(Problem::invalid(faults));
     };
@@ -108,14 +109,17 @@ pub async fn found(house: &House, plan: Plan) -> Result<Founded> {
     let (tenant, (user_id, api_key)) = house
         .found(move |tx| {
             let (tenant, now) = (tx.caller().tenant, tx.now());
+            let organization = tx.draft(organization)?;
             let _organization =
                 tx.create_as(tenant.record(), organization, Stateless {}, "active")?;
             threats(tx)?;
             methodology(tx)?;
+            let person = tx.draft(person)?;
             let person = tx.create(person)?;
             let body = json!({"name": name, "email": email, "roles": ["admin", "manager"],
                 "person_id": person.get().spine.id});
-            let made = tx.create(Draft::<User>::read(members(body)?)?)?;
+            let user = tx.draft_of::<User>(members(body)?)?;
+            let made = tx.create(user)?;
             let user_id = made.get().spine.id;
             credential::set_by_system(tx.conn(), (tenant, user_id), &hash, now)?;
             let secret = if api_key {
@@ -174,7 +178,8 @@ fn manager_key(tx: &mut Tx<'_, Founding>, tenant: TenantId, user: Id) -> Result<
         .ok_or_else(|| Problem::internal("the end of time"))?;
     let body = json!({"name": "First key", "role": "manager", "user_id": user,
         "expires_at": crate::core::Instant::new(until)});
-    let (id, draft) = (Id::new(), Draft::<ApiKey>::read(members(body)?)?);
+    let draft = tx.draft_of::<ApiKey>(members(body)?)?;
+    let id = Id::new();
     let (until, now) = (draft.own.expires_at, tx.now());
     let _key = tx.create_as(id, draft, KeyState::default(), "active")?;
     secrets::issue(tx.conn(), (tenant, id), until, now)
@@ -183,20 +188,17 @@ fn manager_key(tx: &mut Tx<'_, Founding>, tenant: TenantId, user: Id) -> Result<
 fn threats(tx: &mut Tx<'_, Founding>) -> Result<()> {
     for threat in catalogue::THREATS.iter() {
         let body = json!({"name": threat.name, "external_ref": threat.id, "origin": threat.origin});
-        let _threat = tx.create_as(
-            Id::new(),
-            Draft::<Threat>::read(members(body)?)?,
-            ThreatState { built_in: true },
-            "active",
-        )?;
+        let draft = tx.draft_of::<Threat>(members(body)?)?;
+        let state = ThreatState { built_in: true };
+        let _threat = tx.create_as(Id::new(), draft, state, "active")?;
     }
     Ok(())
 }
 
 fn methodology(tx: &mut Tx<'_, Founding>) -> Result<()> {
-    let made = tx.create(Draft::<RiskMethodology>::read(members(
-        json!({"name": "Default 5 × 5"}),
-    )?)?)?;
+    let body = members(json!({"name": "Default 5 × 5"}))?;
+    let draft = tx.draft_of::<RiskMethodology>(body)?;
+    let made = tx.create(draft)?;
     let (draft, mut record) = (made.get().clone(), made.get().clone());
     record.spine.status = "approved".into();
     revision::in_force(

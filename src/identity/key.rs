@@ -15,7 +15,7 @@ use crate::http::{
 };
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Condition, Draft, Kind, Known, Limit, MergePatch, Record, Relation, Resource, Stored,
+    By, Condition, Kind, Known, Limit, Patch, Record, Relation, Resource, Stored,
     Transition, Writing, unasked,
 };
 use actix_web::HttpRequest;
@@ -155,12 +155,12 @@ async fn create(
     input: Input,
 ) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let mut body = input.clone().members();
+    let body = input.clone().checked("ApiKeyInput");
     guard
         .write(&input, move |tx| {
-            let tenant = tx.caller().tenant;
+            let (tenant, mut body) = (tx.caller().tenant, body?);
             rules::resolved(tx.conn(), tenant, &mut body)?;
-            let draft = Draft::<ApiKey>::read(body)?;
+            let draft = tx.draft_of::<ApiKey>(body)?;
             let (id, until, now) = (Id::new(), draft.own.expires_at, tx.now());
             let made = tx.create_as(id, draft, KeyState::default(), "active")?;
             let secret = secrets::issue(tx.conn(), (tenant, id), until, now)?;
@@ -179,13 +179,15 @@ async fn update(
     input: Input,
 ) -> Result<Answer> {
     input::no_parameters(&request)?;
-    let (selector, mut patch) = (at.of(&ApiKey::KIND)?, input.members());
+    let (selector, patch) = (at.of(&ApiKey::KIND)?, input.checked("ApiKeyPatch"));
     guard
         .effect(&[], move |tx| {
             let stored = tx.load::<ApiKey>(&selector, &known)?;
             let (tenant, id, before) = (tx.caller().tenant, stored.spine.id, stored.own.expires_at);
+            let mut patch = patch?;
             rules::resolved(tx.conn(), tenant, &mut patch)?;
-            let saved = tx.patch(stored, MergePatch(patch))?;
+            let patch = Patch::read(tx.schemas(), patch);
+            let saved = tx.patch(stored, patch)?;
             let (until, now) = (saved.get().own.expires_at, tx.now());
             if until != before {
                 secrets::end(tx.conn(), (tenant, id), until, now)?;

@@ -74,11 +74,9 @@ impl Covers<User> for OwnLogin {}
     "new_password": "another long sentence of mine"}))]
 pub struct PasswordChange {
     /// The one that is good now.
-    #[validate(length(min = 1, max = 128))]
     #[schema(min_length = 1, max_length = 128, format = "password")]
     pub current_password: String,
     /// The one to come.
-    #[validate(length(min = 12, max = 128))]
     #[schema(min_length = 12, max_length = 128, format = "password")]
     pub new_password: String,
 }

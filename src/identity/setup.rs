@@ -25,11 +25,9 @@ impl Covers<User> for Holding {}
     "password": "a long sentence of mine"}))]
 pub struct Setup {
     /// The token that the administrator handed over.
-    #[validate(length(min = 1, max = 200))]
     #[schema(min_length = 1, max_length = 200)]
     pub setup_token: String,
     /// The password to log in with from now on.
-    #[validate(length(min = 12, max = 128))]
     #[schema(min_length = 12, max_length = 128, format = "password")]
     pub password: String,
 }

@@ -12,8 +12,8 @@ use crate::http::{Answer, At, Change, Guard, Input, Operations, ResetPassword, c
 use crate::records::accounts::Written;
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored, Writing,
-    unasked,
+    Body, By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored,
+    Writing, unasked,
 };
 use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};
@@ -27,11 +27,9 @@ use validator::Validate;
 #[serde(deny_unknown_fields)]
 pub struct User {
     /// What they log in with.
-    #[validate(email, length(max = 254))]
     #[schema(max_length = 254, format = "email")]
     pub email: String,
     /// What they may do.
-    #[validate(length(min = 1, max = 7))]
     #[schema(min_items = 1, max_items = 7)]
     pub roles: Vec<Role>,
     /// From when on they cannot come in, now or later; null lets them.
@@ -207,9 +205,10 @@ async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Input) 
             .map(|email| ("name".to_owned(), email));
         body.extend(name);
     }
+    let body = Body::<User>::read(&input.schemas(), body);
     guard
         .write(&input, move |tx| {
-            let draft = tx.draft::<User>(body)?;
+            let draft = tx.draft(body)?;
             let made = tx.create(draft)?;
             let account = (tx.caller().tenant, made.get().spine.id);
             let (by, now) = (tx.caller().actor.clone(), tx.now());

@@ -2,9 +2,7 @@
 //! assessment found it met. Found by what it is about; where nothing is stored yet, its version is
 //! 0.
 use super::history::Entry;
-use super::{
-    Covers, Draft, Reader, Record, Resource, Selector, Tx, frameworks, links, record::members,
-};
+use super::{Body, Covers, Reader, Record, Resource, Selector, Tx, frameworks, record::members};
 use crate::access::Caller;
 use crate::core::{Id, Invalid, Problem, Result, catalogue};
 use crate::db::schema::ledger_entries as e;
@@ -108,21 +106,14 @@ impl<P> Tx<'_, P> {
         let mut body = members(&own)?;
         body.insert("name".to_owned(), json!(requirement));
         body.extend(beside);
-        let draft = Draft::<R>::read(body)?;
+        let body = Body::<R>::held(None, body);
         let Some(id) = stored else {
+            let draft = self.draft(body)?;
             return self.create(draft);
         };
         let before = self.reader().load::<R>(&Selector::Id(id), false)?;
-        let (caller, today) = (self.caller(), self.today());
-        let links = links::resolve(
-            self.conn(),
-            caller,
-            &R::KIND,
-            &draft.references,
-            &before.links,
-            today,
-        )?;
-        let record = before.clone().with(draft, links);
+        let draft = self.draft_over(body, Some(&before))?;
+        let record = before.clone().with(draft);
         if record.body()? == before.body()? {
             self.kept(before)
         } else {

@@ -1,19 +1,32 @@
-//! What clients write: one struct per kind, taken apart and validated whole, for create and for
-//! patch alike. Every fault is named. All of this happens before the writer's queue; what only the
-//! database knows is looked up in the transaction.
-use super::links::{self, References};
-use super::shape::{Faults, shape, sift};
+//! What clients write: one struct per kind. It is held to the schema that the document publishes
+//! and read whole, for create and for patch alike, before the writer's queue; every fault is named.
+//! What only the database knows is looked up in the transaction, which makes a draft of it.
+use super::links::{self, Links, References};
 use super::{Common, Resource};
-use crate::core::{Invalid, Problem, Result, catalogue, merge::merge};
+use crate::core::schema::{Schema, below};
+use crate::core::{Invalid, Problem, Result, Schemas, catalogue, merge::merge};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use utoipa::ToSchema;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
-/// The writable part of a record: what all have, what this kind has, and what it refers to.
+/// The writable part of a record, with all that it refers to: ready to be stored. Only a write
+/// transaction makes one.
 #[derive(Debug, Clone)]
 pub struct Draft<R> {
+    /// What every record has.
+    pub common: Common,
+    /// What this kind has.
+    pub own: R,
+    /// What it refers to.
+    pub(super) links: Links,
+}
+
+/// A whole body in which nothing is wrong, as far as it says itself.
+#[derive(Debug, Clone)]
+pub struct Sound<R> {
     /// What every record has.
     pub common: Common,
     /// What this kind has.
@@ -22,46 +35,46 @@ pub struct Draft<R> {
     pub references: References,
 }
 
-impl<R: Resource> Draft<R> {
-    /// Reads and validates a whole body.
-    ///
-    /// What only the database knows is looked up when the record is written: references, and the
-    /// organization's own requirements.
-    pub fn read(body: Map<String, Value>) -> Result<Self> {
-        Body::<R>::read(body).settled(
-            &mut |own| Ok(own_unknown(own, &mut built_in, &|_| true)),
-            &mut |_| vec![],
-        )
-    }
-}
-
-/// A whole body that was read: a draft, or what is wrong with it.
+/// A whole body that was read, and what is wrong with it.
 #[derive(Debug, Clone)]
 pub struct Body<R> {
-    common: Option<Common>,
-    own: Option<R>,
-    references: References,
-    faults: Vec<Invalid>,
+    pub(super) common: Option<Common>,
+    pub(super) own: Option<R>,
+    pub(super) references: References,
+    pub(super) faults: Vec<Invalid>,
 }
 
 impl<R: Resource> Body<R> {
-    /// Reads it; no database is asked. (`flatten` and `deny_unknown_fields` do not go together in
-    /// serde, so the members are dealt out by name.)
-    pub fn read(mut body: Map<String, Value>) -> Self {
-        let (common, own, mut faults) = (shape::<Common>(), shape::<R>(), Faults::default());
-        sift(
-            &mut body,
-            &[&common, &own],
-            &|name| R::KIND.relation(name).is_some(),
-            &mut faults,
+    /// Reads it; no database is asked.
+    pub fn read(schemas: &Schemas, body: Map<String, Value>) -> Self {
+        Body::held(schemas.whole(&R::name()), body)
+    }
+    /// The same by another schema, or by none where the server wrote it.
+    pub fn held(to: Option<&Schema>, mut body: Map<String, Value>) -> Self {
+        let faults = held(to, &mut body);
+        Body::taken(body, faults)
+    }
+    /// Of members that were held to their schema. (`flatten` and `deny_unknown_fields` do not go
+    /// together in serde, so the members are dealt out by name.)
+    pub fn taken(mut body: Map<String, Value>, mut faults: Vec<Invalid>) -> Self {
+        let (sound, mut more) = (faults.is_empty(), Vec::new());
+        let references = links::take(&mut body, &R::KIND, &mut more);
+        let named: BTreeSet<String> = faults.iter().map(|fault| top(&fault.pointer)).collect();
+        faults.extend(
+            more.into_iter()
+                .filter(|fault| !named.contains(&top(&fault.pointer))),
         );
-        let Faults(mut faults) = faults;
-        let references = links::take(&mut body, &R::KIND, &mut faults);
-        body.retain(|_, value| !value.is_null());
-        let (common, own) = parts::<R>(body, &mut faults);
+        let (common, own): (Map<_, _>, Map<_, _>) = body
+            .into_iter()
+            .partition(|(name, _)| Common::MEMBERS.contains(&name.as_str()));
+        let common = part::<Common>(common, example::<R>, &mut faults);
+        let own = part::<R>(own, example::<R>, &mut faults);
         if let Some(own) = &own {
             faults.extend(own.faults());
             faults.extend(own.linked_faults(&references));
+        }
+        if !sound {
+            once(&mut faults);
         }
         Body {
             common,
@@ -70,60 +83,38 @@ impl<R: Resource> Body<R> {
             faults,
         }
     }
-    /// What is wrong with it, whatever the database says.
-    pub fn faults(&self) -> &[Invalid] {
-        &self.faults
+    /// Is nothing wrong with it?
+    pub fn is_sound(&self) -> bool {
+        self.faults.is_empty()
     }
-    /// A draft, when nothing is wrong with it: `uncited` adds the faults of frameworks and
-    /// requirements, and `unknown` those of references, where there are faults anyway.
-    pub(super) fn settled(
-        self,
-        uncited: &mut dyn FnMut(&R) -> Result<Vec<Invalid>>,
-        unknown: &mut dyn FnMut(&References) -> Vec<Invalid>,
-    ) -> Result<Draft<R>> {
-        let Body {
-            common,
-            own,
-            references,
-            mut faults,
-        } = self;
-        if let Some(own) = own.as_ref().filter(|_| faults.len() < Problem::LISTED) {
-            faults.extend(uncited(own)?);
-        }
-        match (common, own) {
-            (Some(common), Some(own)) if faults.is_empty() => Ok(Draft {
+    /// The same, with what else is wrong.
+    pub fn with(mut self, faults: Vec<Invalid>) -> Self {
+        self.faults.extend(faults);
+        self
+    }
+    /// What is read, when nothing is wrong with it.
+    pub fn sound(self) -> Result<Sound<R>> {
+        match (self.common, self.own) {
+            (Some(common), Some(own)) if self.faults.is_empty() => Ok(Sound {
                 common,
                 own,
-                references,
+                references: self.references,
             }),
-            _ => {
-                if faults.len() < Problem::LISTED {
-                    faults.extend(unknown(&references));
-                }
-                Err(Problem::invalid(faults))
-            }
+            _ => Err(Problem::invalid(self.faults)),
         }
     }
 }
-impl<R: Resource> From<Map<String, Value>> for Body<R> {
-    fn from(body: Map<String, Value>) -> Self {
-        Body::read(body)
+impl<R> From<Sound<R>> for Body<R> {
+    fn from(sound: Sound<R>) -> Self {
+        Body {
+            common: Some(sound.common),
+            own: Some(sound.own),
+            references: sound.references,
+            faults: vec![],
+        }
     }
 }
 
-/// The members that every record has, and those of this kind.
-fn parts<R: Resource>(
-    body: Map<String, Value>,
-    faults: &mut Vec<Invalid>,
-) -> (Option<Common>, Option<R>) {
-    let (common, own): (Map<_, _>, Map<_, _>) = body
-        .into_iter()
-        .partition(|(name, _)| Common::MEMBERS.contains(&name.as_str()));
-    (
-        part::<Common>(common, &example::<R>, faults),
-        part::<R>(own, &example::<R>, faults),
-    )
-}
 fn example<R: Resource>() -> Map<String, Value> {
     match R::example() {
         Value::Object(members) => members,
@@ -131,12 +122,7 @@ fn example<R: Resource>() -> Map<String, Value> {
     }
 }
 
-/// A merge patch, not yet applied and not looked at.
-#[derive(Debug, Clone)]
-pub struct MergePatch(pub Map<String, Value>);
-
-/// A merge patch of a kind that was looked at: what it says member by member was validated; the
-/// whole is validated when it is applied.
+/// A merge patch of a kind, held to its schema; the whole is read when it is applied.
 #[derive(Debug, Clone)]
 pub struct Patch<R> {
     members: Map<String, Value>,
@@ -145,160 +131,123 @@ pub struct Patch<R> {
 }
 
 impl<R: Resource> Patch<R> {
-    /// Looks at it; no database is asked. What it clears has to be there to be cleared.
-    pub fn read(mut members: Map<String, Value>) -> Self {
-        let (common, own, mut faults) = (shape::<Common>(), shape::<R>(), Faults::default());
-        sift(
-            &mut members,
-            &[&common, &own],
-            &|name| R::KIND.relation(name).is_some(),
-            &mut faults,
-        );
-        let Faults(mut faults) = faults;
-        // What replaces a member is held to its rules on its own; what merges into one, and what
-        // goes with another, only the whole can tell.
-        let merges = |name: &str| common.is_object(name) || own.is_object(name);
-        let alone = |name: &str, value: &Value| {
-            !value.is_null() && R::KIND.relation(name).is_none() && !merges(name)
-        };
-        let said: Map<String, Value> = members
-            .iter()
-            .filter(|(name, value)| alone(name, value))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        if !said.is_empty() {
-            let mut body = example::<R>();
-            body.retain(|name, value| R::KIND.relation(name).is_none() && !value.is_null());
-            body.extend(said.clone());
-            let mut found = Vec::new();
-            parts::<R>(body, &mut found);
-            faults.extend(
-                found
-                    .into_iter()
-                    .filter(|fault| said.contains_key(top(&fault.pointer))),
-            );
+    /// Looks at it; no database is asked.
+    pub fn read(schemas: &Schemas, mut members: Map<String, Value>) -> Self {
+        let schema = schemas.patch(&R::name());
+        let faults = schema.map_or_else(Vec::new, |schema| schema.faults(&mut members));
+        Patch {
+            faults,
+            ..Patch::of(members)
         }
+    }
+    /// Of members in which nothing is wrong.
+    pub(super) fn of(members: Map<String, Value>) -> Self {
         Patch {
             members,
-            faults,
+            faults: vec![],
             kind: PhantomData,
         }
     }
-    /// What is wrong with it, whatever it is applied to.
-    pub fn faults(&self) -> &[Invalid] {
-        &self.faults
-    }
-    /// What is written when it is applied to `body`, and what is wrong with it already; then the
-    /// members at fault are left as they were, so that the rest can still be looked at.
-    pub(super) fn apply(self, body: &mut Map<String, Value>) -> Vec<Invalid> {
-        let Patch {
-            mut members,
-            faults,
-            ..
-        } = self;
-        for fault in &faults {
-            members.remove(top(&fault.pointer));
+    /// A whole body that has it applied. The members at fault are left as they were, so that the
+    /// rest can still be looked at.
+    pub(super) fn over(
+        mut self,
+        schemas: &Schemas,
+        mut body: Map<String, Value>,
+    ) -> Result<Body<R>> {
+        if self.faults.len() > Problem::LISTED {
+            return Err(Problem::invalid(self.faults));
         }
-        merge(body, members);
-        faults
+        for fault in &self.faults {
+            self.members.remove(&top(&fault.pointer));
+        }
+        merge(&mut body, self.members);
+        Ok(Body::read(schemas, body).with(self.faults))
     }
-}
-impl<R: Resource> From<MergePatch> for Patch<R> {
-    fn from(MergePatch(members): MergePatch) -> Self {
-        Patch::read(members)
-    }
-}
-/// The member that a place lies in.
-fn top(pointer: &str) -> &str {
-    pointer.split('/').nth(1).unwrap_or_default()
 }
 
-/// Reads and validates the body of an action; unknown members and every invalid value are named.
-pub fn read_part<T: DeserializeOwned + Validate + ToSchema + 'static>(
+/// What is wrong by the schema, if there is one. What is null is as good as absent from then on.
+pub fn held(to: Option<&Schema>, body: &mut Map<String, Value>) -> Vec<Invalid> {
+    let faults = to.map_or_else(Vec::new, |schema| schema.faults(body));
+    body.retain(|name, value| {
+        !value.is_null() && to.is_none_or(|schema| schema.member(name).is_some())
+    });
+    faults
+}
+
+/// The member that a place lies in.
+fn top(pointer: &str) -> String {
+    let name = pointer.split('/').nth(1).unwrap_or_default();
+    name.replace("~1", "/").replace("~0", "~")
+}
+
+/// Reads and validates the body of an action; every fault is named.
+pub fn read_part<T: DeserializeOwned + Validate + ToSchema>(
+    schemas: &Schemas,
+    body: Map<String, Value>,
+) -> Result<T> {
+    read_as(schemas.sent(&T::name())?, body)
+}
+/// The same by a schema of another name.
+pub fn read_as<T: DeserializeOwned + Validate>(
+    schema: &Schema,
     mut body: Map<String, Value>,
 ) -> Result<T> {
-    let mut faults = Faults::default();
-    sift(&mut body, &[&shape::<T>()], &|_| false, &mut faults);
-    let Faults(mut faults) = faults;
-    body.retain(|_, value| !value.is_null());
-    let read = part::<T>(body, &Map::new, &mut faults);
+    let mut faults = held(Some(schema), &mut body);
+    let read = part::<T>(body, Map::new, &mut faults);
+    once(&mut faults);
     read.filter(|_| faults.is_empty())
         .ok_or_else(|| Problem::invalid(faults))
 }
 
-/// Reads a part. After a fault the member is set aside and reading goes on, so that each faulty
-/// member is found: as often as the type has members, for what is unknown was taken out before.
-/// Where a required one is missing or set aside, the example stands in for it meanwhile.
-fn part<T: DeserializeOwned + Validate + ToSchema + 'static>(
+/// Reads a part of a body whose faults by the schema are known. Where they do not let it be read,
+/// the members that they lie in are left out, or taken from the example, so that what is wrong with
+/// the others is named as well.
+pub fn part<T: DeserializeOwned + Validate>(
     members: Map<String, Value>,
-    example: &dyn Fn() -> Map<String, Value>,
+    example: impl FnOnce() -> Map<String, Value>,
     faults: &mut Vec<Invalid>,
 ) -> Option<T> {
-    let (before, mut aside, mut whole) =
-        (faults.len(), Vec::<String>::new(), Value::Object(members));
-    loop {
-        let error = match T::deserialize(&whole) {
-            Ok(part) => {
-                if let Err(errors) = part.validate() {
-                    flatten("", &errors, faults);
-                }
-                return Some(part);
+    let mut whole = Value::Object(members);
+    match T::deserialize(&whole) {
+        Ok(part) => {
+            validated(&part, faults);
+            return Some(part);
+        }
+        Err(_) if faults.is_empty() => {
+            // Rare: the type is narrower than its schema. Once more, for the place.
+            let place = serde_path_to_error::deserialize::<_, T>(&whole)
+                .err()
+                .map(|error| (pointer(error.path()), error.into_inner().to_string()));
+            let (at, words) = place.unwrap_or_default();
+            faults.push(Invalid::body(at, "invalid", words));
+        }
+        Err(_) => {
+            let aside: BTreeSet<String> = faults.iter().map(|fault| top(&fault.pointer)).collect();
+            if let Value::Object(members) = &mut whole {
+                let instead = example().into_iter();
+                members.retain(|name, _| !aside.contains(name));
+                members.extend(instead.filter(|(name, _)| aside.contains(name)));
             }
-            // Once more, for the place of the fault.
-            Err(_) => match serde_path_to_error::deserialize::<_, T>(&whole) {
-                Ok(_) => break,
-                Err(error) => error,
-            },
-        };
-        let (path, words) = (error.path().clone(), error.inner().to_string());
-        let pointer = pointer(&path);
-        let (unread, Value::Object(members)) = (top(&pointer).to_owned(), &mut whole) else {
-            break;
-        };
-        match quoted(&words).filter(|name| {
-            words.starts_with("unknown field")
-                && pointer.matches('/').count() <= 1
-                && members.contains_key(*name)
-        }) {
-            Some(name) => {
-                faults.push(Invalid::body(
-                    format!("/{name}"),
-                    "unknown_member",
-                    "unknown member, or one that clients cannot write",
-                ));
-                members.remove(name);
+            if let Ok(part) = T::deserialize(&whole) {
+                validated(&part, faults);
             }
-            None if members.remove(&unread).is_some() => {
-                faults.push(Invalid::body(pointer, "invalid", words));
-                aside.push(unread);
-            }
-            None => break,
         }
-    }
-    // Something required is missing.
-    let Value::Object(members) = &mut whole else {
-        return None;
-    };
-    for name in shape::<T>().required.iter() {
-        if members.contains_key(name) {
-            continue;
-        }
-        if !aside.contains(name) {
-            faults.push(Invalid::body(format!("/{name}"), "required", "is required"));
-        }
-        if let Some(value) = example().remove(name) {
-            members.insert(name.clone(), value);
-        }
-    }
-    if let Ok(part) = T::deserialize(&whole)
-        && let Err(errors) = part.validate()
-    {
-        flatten("", &errors, faults);
-    }
-    if faults.len() == before {
-        faults.push(Invalid::body("", "invalid", "the body cannot be read"));
     }
     None
+}
+fn validated(part: &impl Validate, faults: &mut Vec<Invalid>) {
+    if let Err(errors) = part.validate() {
+        flatten("", &errors, faults);
+    }
+}
+
+/// Each place once: what the schema says of it, unless a rule says more than that it does not match
+/// a pattern.
+fn once(faults: &mut Vec<Invalid>) {
+    faults.sort_by_key(|fault| fault.code == "pattern");
+    let mut named = BTreeSet::new();
+    faults.retain(|fault| named.insert(fault.pointer.clone()));
 }
 
 /// A place in a body as a JSON Pointer (RFC 6901).
@@ -308,15 +257,10 @@ pub fn pointer(path: &serde_path_to_error::Path) -> String {
 fn segment(segment: &serde_path_to_error::Segment) -> String {
     match segment {
         serde_path_to_error::Segment::Seq { index } => format!("/{index}"),
-        serde_path_to_error::Segment::Map { key } => {
-            format!("/{}", key.replace('~', "~0").replace('/', "~1"))
-        }
+        serde_path_to_error::Segment::Map { key } => below("", key),
         serde_path_to_error::Segment::Enum { variant } => format!("/{variant}"),
         serde_path_to_error::Segment::Unknown => String::new(),
     }
-}
-fn quoted(words: &str) -> Option<&str> {
-    words.split('`').nth(1)
 }
 
 fn flatten(at: &str, errors: &ValidationErrors, into: &mut Vec<Invalid>) {
@@ -333,24 +277,11 @@ fn flatten(at: &str, errors: &ValidationErrors, into: &mut Vec<Invalid>) {
         }
     }
 }
-
 fn said(pointer: &str, error: &validator::ValidationError) -> Invalid {
-    let limit = |name: &str| error.params.get(name).map(Value::to_string);
-    let words = error
-        .message
-        .as_ref()
-        .map(ToString::to_string)
-        .unwrap_or_else(|| {
-            let bounds: Vec<_> = [("min", "at least"), ("max", "at most")]
-                .iter()
-                .filter_map(|(name, words)| limit(name).map(|n| format!("{words} {n}")))
-                .collect();
-            match (error.code.as_ref(), bounds.is_empty()) {
-                ("length", false) => format!("the length must be {}", bounds.join(" and ")),
-                ("range", false) => bounds.join(" and "),
-                (code, _) => format!("is not a valid {code}"),
-            }
-        });
+    let words = match &error.message {
+        Some(words) => words.to_string(),
+        None => format!("does not meet the rule `{}`", error.code),
+    };
     Invalid::body(pointer, error.code.to_string(), words)
 }
 
@@ -358,12 +289,12 @@ fn said(pointer: &str, error: &validator::ValidationError) -> Invalid {
 /// (`iso-27001-2022:A.5.1`) that are not `known`; suggestions are of frameworks that are `seen`.
 pub fn own_unknown<R: Resource>(
     own: &R,
-    known: &mut dyn FnMut(Cited<'_>) -> bool,
+    known: &mut dyn FnMut(Cited<'_>) -> Result<bool>,
     seen: &dyn Fn(&str) -> bool,
-) -> Vec<Invalid> {
+) -> Result<Vec<Invalid>> {
     let mut faults = Vec::new();
     for (pointer, slug) in own.frameworks() {
-        if !known(Cited::Framework(slug)) {
+        if !known(Cited::Framework(slug))? {
             faults.push(Invalid::body(
                 pointer,
                 "unknown_reference",
@@ -377,7 +308,7 @@ pub fn own_unknown<R: Resource>(
         if faults.len() > Problem::LISTED {
             break;
         }
-        if !known(Cited::Requirement(text)) {
+        if !known(Cited::Requirement(text))? {
             faults.push(Invalid::body(
                 format!("/requirements/{n}"),
                 "unknown_reference",
@@ -385,7 +316,7 @@ pub fn own_unknown<R: Resource>(
             ));
         }
     }
-    faults
+    Ok(faults)
 }
 /// What a record says of frameworks.
 #[derive(Debug, Clone, Copy)]
@@ -394,16 +325,4 @@ pub enum Cited<'a> {
     Framework(&'a str),
     /// A readable requirement id.
     Requirement(&'a str),
-}
-/// Known, or perhaps the organization's own.
-fn built_in(cited: Cited<'_>) -> bool {
-    match cited {
-        Cited::Framework(slug) => catalogue::is_slug(slug),
-        Cited::Requirement(id) => {
-            catalogue::parts(id).is_some_and(|(slug, reference)| match catalogue::framework(slug) {
-                Some(framework) => framework.place(reference).is_some(),
-                None => catalogue::is_slug(slug) && catalogue::is_reference(reference),
-            })
-        }
-    }
 }

@@ -19,7 +19,6 @@ pub mod rebuild;
 pub mod record;
 pub mod replay;
 pub mod several;
-pub mod shape;
 pub mod sight;
 pub mod spine;
 pub mod tx;
@@ -28,7 +27,7 @@ mod writing;
 
 pub use about::About;
 pub use ask::Ask;
-pub use body::{Body, Draft, MergePatch, Patch, read_part};
+pub use body::{Body, Draft, Patch, Sound, read_as, read_part};
 pub use duties::Deed;
 pub use kind::{Comment, Kind, Part, Relation, Transition};
 pub use known::Known;

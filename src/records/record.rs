@@ -243,8 +243,8 @@ impl<R: Resource> Record<R> {
         })
     }
     /// The same record with another writable part.
-    pub fn with(mut self, draft: Draft<R>, links: Links) -> Self {
-        (self.common, self.own, self.links) = (draft.common, draft.own, links);
+    pub fn with(mut self, draft: Draft<R>) -> Self {
+        (self.common, self.own, self.links) = (draft.common, draft.own, draft.links);
         self
     }
 }

@@ -1,7 +1,7 @@
 //! Several changes in one write: each in a savepoint of its own, so that one that fails leaves the
 //! others alone.
 use super::{Body, Covers, Known, Patch, Record, Resource, Selector, Tx, Writing};
-use crate::core::{Code, Id, Invalid, Problem, Result};
+use crate::core::{Code, Id, Invalid, Problem, Result, Schemas};
 use crate::db::{Conn, schema::versions as v};
 use crate::ledger::{Head, Recorded, Stamp};
 use diesel::connection::{Connection, TransactionManager};
@@ -188,7 +188,7 @@ enum By {
 
 impl<R: Resource> Upsert<R> {
     /// By its `external_ref`.
-    pub fn read(body: Map<String, Value>) -> Self {
+    pub fn read(schemas: &Schemas, body: Map<String, Value>) -> Self {
         let by = match body.get("external_ref") {
             Some(Value::String(reference)) if !reference.contains('\0') => {
                 By::Reference(reference.clone())
@@ -196,16 +196,22 @@ impl<R: Resource> Upsert<R> {
             Some(Value::String(_)) => By::Unreadable,
             _ => By::Nothing,
         };
+        let whole = Body::read(schemas, body.clone());
+        // What is a whole record is a patch, too.
+        let patch = match whole.is_sound() {
+            true => Patch::of(body),
+            false => Patch::read(schemas, body),
+        };
         Upsert {
             by,
-            needed: "is required for an upsert",
-            whole: Body::read(body.clone()),
-            patch: Patch::read(body),
+            needed: "an upsert goes by it",
+            whole,
+            patch,
         }
     }
     /// By its code where that is given, else by its `external_ref`: a row of a table.
-    pub fn row(code: Option<Selector>, body: Map<String, Value>) -> Self {
-        let read = Upsert::read(body);
+    pub fn row(schemas: &Schemas, code: Option<Selector>, body: Map<String, Value>) -> Self {
+        let read = Upsert::read(schemas, body);
         match code {
             Some(Selector::Number(_, number)) => {
                 let reference = if let By::Reference(reference) = read.by {

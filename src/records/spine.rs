@@ -17,13 +17,13 @@ use validator::Validate;
 #[serde(deny_unknown_fields)]
 pub struct Common {
     /// What people call it.
-    #[validate(length(min = 1, max = 200), custom(function = said))]
+    #[validate(custom(function = said))]
     #[schema(min_length = 1, max_length = 200)]
     pub name: String,
     /// An importer's own identifier; unique within the register. It is kept in Unicode's composed
     /// form (NFC).
     #[serde(default, deserialize_with = "crate::core::text::composed_name")]
-    #[validate(length(min = 1, max = 200), custom(function = crate::core::text::legible))]
+    #[validate(custom(function = crate::core::text::legible))]
     #[schema(min_length = 1, max_length = 200)]
     pub external_ref: Option<String>,
     /// The day by which something has to be done.
@@ -32,12 +32,11 @@ pub struct Common {
     pub review_due_on: Option<NaiveDate>,
     /// Words to find it by.
     #[serde(default)]
-    #[validate(length(max = 50), custom(function = tags_are_words))]
+    #[validate(custom(function = tags_are_words))]
     #[schema(max_items = 50, min_length = 1, max_length = 50)]
     pub tags: Vec<String>,
     /// The organization's own members: up to 50 names with a string, a number, a boolean or null.
     #[serde(default)]
-    #[validate(custom(function = custom_is_flat))]
     #[schema(value_type = CustomFields)]
     pub custom: Map<String, Value>,
 }
@@ -79,35 +78,9 @@ impl utoipa::PartialSchema for CustomFields {
 impl ToSchema for CustomFields {}
 
 fn tags_are_words(tags: &[String]) -> Result<(), validator::ValidationError> {
-    let fits = |tag: &String| {
-        (1..=50).contains(&tag.chars().count()) && !tag.chars().any(char::is_control)
-    };
-    if tags.iter().all(fits) {
-        Ok(())
-    } else {
-        Err(fault(
-            "tags",
-            "a tag must have 1 to 50 characters and no control characters",
-        ))
-    }
-}
-fn custom_is_flat(custom: &Map<String, Value>) -> Result<(), validator::ValidationError> {
-    let plain = |value: &Value| match value {
-        Value::String(text) => text.chars().count() <= 1000,
-        other => !other.is_object() && !other.is_array(),
-    };
-    let named = |name: &String| (1..=100).contains(&name.chars().count());
-    match custom.len() <= 50
-        && custom
-            .iter()
-            .all(|(name, value)| named(name) && plain(value))
-    {
-        true => Ok(()),
-        false => Err(fault(
-            "custom",
-            "at most 50 names of at most 100 characters, each a string of at most 1,000, a number, \
-                a boolean or null",
-        )),
+    match tags.iter().any(|tag| tag.chars().any(char::is_control)) {
+        false => Ok(()),
+        true => Err(fault("tags", "remove the control characters")),
     }
 }
 /// A validator's error with a sentence.

@@ -107,7 +107,7 @@ impl<'a, P> Tx<'a, P> {
     pub fn patch<R: Resource>(
         &mut self,
         before: Record<R>,
-        patch: impl Into<Patch<R>>,
+        patch: Patch<R>,
     ) -> Result<Recorded<Record<R>>>
     where
         P: Covers<R>,

@@ -1,15 +1,16 @@
 //! A write of one organization. Whatever it changes, it gives back the proof of the ledger entry.
-use super::body::{Body, Cited, Patch, own_unknown};
+use super::body::{Body, Cited, Draft, Patch, own_unknown};
 use super::frameworks::{self, Library};
 use super::kind::Comment;
 use super::known::Known;
 use super::record::{Record, Shown};
-use super::{Draft, Reader, Resource, Row, Selector, Settings, limit, links, spine};
+use super::{Reader, Resource, Row, Selector, Settings, limit, links, spine};
 use crate::access::Caller;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result, Schemas};
 use crate::db::{Conn, dialect::NOW, schema::versions as v};
 use crate::ledger::{self, Change, Head, Recorded, Stamp};
 use diesel::prelude::*;
+use serde_json::{Map, Value};
 
 /// A write transaction behind the organization's lock. Rooms get it as a [`Tx`](super::Tx), which
 /// knows what the caller may write; what is here for all rooms asks for no permission. It has no
@@ -20,6 +21,7 @@ pub struct Writing<'a> {
     caller: &'a Caller,
     pub(super) stamp: Stamp,
     settings: Settings,
+    schemas: &'a Schemas,
     pub(super) began: i64,
     pub(super) written: Option<Row>,
 }
@@ -31,7 +33,7 @@ impl<'a> Writing<'a> {
         head: &'a mut Head,
         caller: &'a Caller,
         stamp: Stamp,
-        settings: Settings,
+        (settings, schemas): (Settings, &'a Schemas),
     ) -> Self {
         let began = head.next();
         Writing {
@@ -40,6 +42,7 @@ impl<'a> Writing<'a> {
             caller,
             stamp,
             settings,
+            schemas,
             began,
             written: None,
         }
@@ -64,6 +67,10 @@ impl<'a> Writing<'a> {
     /// The organization's settings.
     pub fn settings(&self) -> Settings {
         self.settings
+    }
+    /// The schemas of bodies, for what a room puts together.
+    pub fn schemas(&self) -> &'a Schemas {
+        self.schemas
     }
     /// Who writes.
     pub fn caller(&self) -> &'a Caller {
@@ -139,26 +146,52 @@ impl<'a> Writing<'a> {
     pub fn draft<R: Resource>(&mut self, body: impl Into<Body<R>>) -> Result<Draft<R>> {
         self.draft_over(body.into(), None)
     }
-    fn draft_over<R: Resource>(&mut self, body: Body<R>, before: Option<&R>) -> Result<Draft<R>> {
+    /// The same of members that a room put together.
+    pub fn draft_of<R: Resource>(&mut self, members: Map<String, Value>) -> Result<Draft<R>> {
+        self.draft(Body::read(self.schemas, members))
+    }
+    /// The same of a body that changes a record: what that refers to may stay.
+    pub(super) fn draft_over<R: Resource>(
+        &mut self,
+        body: Body<R>,
+        before: Option<&Record<R>>,
+    ) -> Result<Draft<R>> {
         ledger::in_time()?;
-        let (caller, today) = (self.caller, self.today());
-        // The two look at the database one after the other.
-        let conn = std::cell::RefCell::new(&mut *self.conn);
-        let unknown = &mut |references: &links::References| match links::resolve(
-            *conn.borrow_mut(),
-            caller,
-            &R::KIND,
+        let Body {
+            common,
+            own,
             references,
-            &spine::no_links(),
-            today,
-        ) {
-            Ok(_) => vec![],
-            Err(problem) => problem.errors().to_vec(),
-        };
-        body.settled(
-            &mut |own| uncited(*conn.borrow_mut(), caller, own, before),
-            unknown,
-        )
+            mut faults,
+        } = body;
+        if let Some(own) = own.as_ref().filter(|_| faults.len() < Problem::LISTED) {
+            faults.extend(uncited(
+                self.conn,
+                self.caller,
+                own,
+                before.map(|it| &it.own),
+            )?);
+        }
+        if faults.len() >= Problem::LISTED {
+            return Err(Problem::invalid(faults));
+        }
+        let (none, today) = (spine::no_links(), self.today());
+        let linked = before.map_or(&none, |before| &before.links);
+        let found = links::resolve(self.conn, self.caller, &R::KIND, &references, linked, today);
+        match (common, own, found) {
+            (Some(common), Some(own), Ok(links)) if faults.is_empty() => {
+                Ok(Draft { common, own, links })
+            }
+            (_, _, Err(problem)) if !problem.is(Code::ValidationFailed) => Err(problem),
+            (_, _, found) => {
+                faults.extend(
+                    found
+                        .err()
+                        .iter()
+                        .flat_map(|unknown| unknown.errors().to_vec()),
+                );
+                Err(Problem::invalid(faults))
+            }
+        }
     }
     /// A new record.
     pub(super) fn create<R: Resource>(&mut self, draft: Draft<R>) -> Result<Recorded<Record<R>>> {
@@ -172,19 +205,7 @@ impl<'a> Writing<'a> {
         state: R::State,
         status: &str,
     ) -> Result<Recorded<Record<R>>> {
-        let today = self.today();
-        let mut links = links::resolve(
-            self.conn,
-            self.caller,
-            &R::KIND,
-            &draft.references,
-            &spine::no_links(),
-            today,
-        )?;
-        match uncited(self.conn, self.caller, &draft.own, None)? {
-            faults if faults.is_empty() => {}
-            faults => return Err(Problem::invalid(faults)),
-        }
+        let mut links = draft.links;
         if self.caller.contributes() && links.one("owner_id").is_none() {
             links.set(
                 "owner_id",
@@ -253,47 +274,16 @@ impl<'a> Writing<'a> {
     pub(super) fn patch<R: Resource>(
         &mut self,
         before: Record<R>,
-        patch: impl Into<Patch<R>>,
+        patch: Patch<R>,
     ) -> Result<Recorded<Record<R>>> {
         R::changeable(&before)?;
-        let mut body = before.body()?;
-        let faults = patch.into().apply(&mut body);
-        let draft = match self.draft_over::<R>(Body::read(body), Some(&before.own)) {
-            Ok(draft) if faults.is_empty() => draft,
-            Ok(draft) => {
-                let looked_up = links::resolve(
-                    self.conn,
-                    self.caller,
-                    &R::KIND,
-                    &draft.references,
-                    &before.links,
-                    self.today(),
-                )
-                .err();
-                let unknown = looked_up
-                    .map(|problem| problem.errors().to_vec())
-                    .unwrap_or_default();
-                return Err(Problem::invalid([faults, unknown].concat()));
-            }
-            Err(problem) if problem.is(Code::ValidationFailed) => {
-                return Err(Problem::invalid(
-                    [faults.as_slice(), problem.errors()].concat(),
-                ));
-            }
-            Err(problem) => return Err(problem),
-        };
-        let links = links::resolve(
-            self.conn,
-            self.caller,
-            &R::KIND,
-            &draft.references,
-            &before.links,
-            self.today(),
-        )?;
-        let mut record = before.clone().with(draft, links);
+        let was = before.body()?;
+        let body = patch.over(self.schemas, was.clone())?;
+        let draft = self.draft_over(body, Some(&before))?;
+        let mut record = before.clone().with(draft);
         R::settle(&mut record, Some(&before), self.today());
         R::checked(&record, Some(&before), self.today())?;
-        match record.body()? == before.body()? {
+        match record.body()? == was {
             true => ledger::unchanged(self.head, self.began, before),
             false => self.save(&before, record, "update"),
         }
@@ -483,22 +473,17 @@ fn uncited<R: Resource>(
     own: &R,
     before: Option<&R>,
 ) -> Result<Vec<Invalid>> {
-    let (mut library, mut failed) = (Library::new(conn, caller, NOW), None);
+    let mut library = Library::new(conn, caller, NOW);
     let mut known = |cited: Cited<'_>| {
         let named = |before: &R| match cited {
             Cited::Framework(slug) => before.frameworks().iter().any(|(_, known)| *known == slug),
             Cited::Requirement(id) => before.requirements().iter().any(|known| known == id),
         };
-        let found = match cited {
+        match cited {
             _ if before.is_some_and(named) => Ok(true),
             Cited::Framework(slug) => library.framework(slug).map(|found| found.is_some()),
             Cited::Requirement(id) => library.has(id),
-        };
-        found.unwrap_or_else(|problem| {
-            failed = Some(problem);
-            true
-        })
+        }
     };
-    let faults = own_unknown(own, &mut known, &|slug| frameworks::seen(caller, slug));
-    failed.map_or(Ok(faults), Err)
+    own_unknown(own, &mut known, &|slug| frameworks::seen(caller, slug))
 }

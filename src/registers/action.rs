@@ -22,15 +22,12 @@ use validator::Validate;
 #[serde(deny_unknown_fields)]
 pub struct Action {
     /// What is to be done.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub description: Option<String>,
     /// How far it is, in percent.
-    #[validate(range(min = 0, max = 100))]
     #[schema(minimum = 0, maximum = 100)]
     pub progress: Option<i32>,
     /// What came of it.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub result: Option<String>,
 }
@@ -143,11 +140,10 @@ impl Stored for Action {
 #[schema(example = json!({"result": "The directory is connected; access ends with the contract."}))]
 pub struct Completion {
     /// What came of it.
-    #[validate(length(min = 1, max = 4000), custom(function = crate::records::spine::said))]
+    #[validate(custom(function = crate::records::spine::said))]
     #[schema(min_length = 1, max_length = 4000)]
     pub result: String,
     /// Why; it stands in the history.
-    #[validate(length(max = 2000))]
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
 }

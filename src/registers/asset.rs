@@ -39,7 +39,6 @@ crate::vocabulary! {
 #[serde(deny_unknown_fields)]
 pub struct Asset {
     /// What it is and why it matters.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub description: Option<String>,
     /// Which type of asset.
@@ -47,19 +46,15 @@ pub struct Asset {
     /// How widely it may be known.
     pub classification: Classification,
     /// Harm if it is disclosed, 1 to 5.
-    #[validate(range(min = 1, max = 5))]
     #[schema(minimum = 1, maximum = 5)]
     pub confidentiality: Option<i32>,
     /// Harm if it is wrong, 1 to 5.
-    #[validate(range(min = 1, max = 5))]
     #[schema(minimum = 1, maximum = 5)]
     pub integrity: Option<i32>,
     /// Harm if it is gone, 1 to 5.
-    #[validate(range(min = 1, max = 5))]
     #[schema(minimum = 1, maximum = 5)]
     pub availability: Option<i32>,
     /// Where it is.
-    #[validate(length(max = 200))]
     #[schema(max_length = 200)]
     pub location: Option<String>,
     /// Does it hold personal data?

@@ -23,23 +23,19 @@ use validator::Validate;
 pub struct Organization {
     /// IANA name of the time zone where its days begin and end.
     #[serde(default = "utc")]
-    #[validate(length(max = 64))]
     #[schema(max_length = 64, example = "Europe/Berlin")]
     pub time_zone: String,
     /// BCP 47 tag of its language.
     #[serde(default = "english")]
-    #[validate(length(min = 2, max = 35))]
     #[schema(min_length = 2, max_length = 35, example = "en")]
     pub locale: String,
     /// Days that evidence is current which names no period and no expiry.
     #[serde(default = "a_year")]
-    #[validate(range(min = 1, max = 3650))]
     #[schema(minimum = 1, maximum = 3650)]
     pub evidence_default_valid_days: i32,
     /// Days until a record that is reviewed at intervals is looked at again, where neither its
     /// level nor the request says so.
     #[serde(default = "a_year")]
-    #[validate(range(min = 1, max = 3650))]
     #[schema(minimum = 1, maximum = 3650)]
     pub review_every_days: i32,
 }

@@ -25,15 +25,12 @@ crate::vocabulary! {
 #[serde(deny_unknown_fields)]
 pub struct Person {
     /// Where mail reaches them.
-    #[validate(email, length(max = 254))]
     #[schema(max_length = 254, format = "email")]
     pub email: Option<String>,
     /// What they do.
-    #[validate(length(max = 200))]
     #[schema(max_length = 200)]
     pub job_title: Option<String>,
     /// Where they do it.
-    #[validate(length(max = 200))]
     #[schema(max_length = 200)]
     pub department: Option<String>,
     /// How they work for the organization.

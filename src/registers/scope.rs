@@ -20,47 +20,39 @@ use validator::Validate;
 #[serde(deny_unknown_fields)]
 pub struct Scope {
     /// What the ISMS covers, in one statement.
-    #[validate(length(min = 1, max = 10000))]
     #[schema(min_length = 1, max_length = 10000)]
     pub statement: String,
     /// Parts of the organization.
     #[serde(default)]
-    #[validate(length(max = 200), custom(function = lines))]
     #[schema(max_items = 200, min_length = 1, max_length = 500)]
     pub business_units: Vec<String>,
     /// What is done there.
     #[serde(default)]
-    #[validate(length(max = 200), custom(function = lines))]
     #[schema(max_items = 200, min_length = 1, max_length = 500)]
     pub processes: Vec<String>,
     /// Where.
     #[serde(default)]
-    #[validate(length(max = 200), custom(function = lines))]
     #[schema(max_items = 200, min_length = 1, max_length = 500)]
     pub locations: Vec<String>,
     /// With which systems.
     #[serde(default)]
-    #[validate(length(max = 200), custom(function = lines))]
     #[schema(max_items = 200, min_length = 1, max_length = 500)]
     pub systems: Vec<String>,
     /// On which cloud services it relies.
     #[serde(default)]
-    #[validate(length(max = 200), custom(function = lines))]
     #[schema(max_items = 200, min_length = 1, max_length = 500)]
     pub cloud_services: Vec<String>,
     /// Interfaces and dependencies with what lies outside.
     #[serde(default)]
-    #[validate(length(max = 200), custom(function = lines))]
     #[schema(max_items = 200, min_length = 1, max_length = 500)]
     pub interfaces: Vec<String>,
     /// What is left out, and why.
     #[serde(default)]
-    #[validate(length(max = 200), nested)]
+    #[validate(nested)]
     #[schema(max_items = 200)]
     pub exclusions: Vec<Exclusion>,
     /// The frameworks that it answers to.
     #[serde(default)]
-    #[validate(length(max = 50))]
     #[schema(max_items = 50, max_length = 64)]
     pub frameworks: Vec<String>,
 }
@@ -70,26 +62,11 @@ pub struct Scope {
 #[serde(deny_unknown_fields)]
 pub struct Exclusion {
     /// What.
-    #[validate(length(min = 1, max = 500))]
     #[schema(min_length = 1, max_length = 500)]
     pub item: String,
     /// Why it may be.
-    #[validate(length(min = 1, max = 4000))]
     #[schema(min_length = 1, max_length = 4000)]
     pub justification: String,
-}
-
-/// Each entry is a line of 1 to 500 characters.
-pub fn lines(entries: &[String]) -> Result<(), validator::ValidationError> {
-    let fits = |line: &String| (1..=500).contains(&line.chars().count());
-    if entries.iter().all(fits) {
-        Ok(())
-    } else {
-        Err(crate::records::spine::fault(
-            "lines",
-            "each entry must have 1 to 500 characters",
-        ))
-    }
 }
 
 /// What a list of scopes can be filtered by.

@@ -23,8 +23,8 @@ use isms::http::{House, house::Plan};
 use isms::records::known::DECISIONS;
 use serde_json::{Value, json};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 pub use template::{Keys, PASSWORD};
 
 /// When every test begins: a Friday morning.
@@ -131,6 +131,9 @@ impl Reply {
     }
 }
 
+/// Compiled once for all tests.
+static SCHEMAS: LazyLock<Arc<isms::core::Schemas>> = LazyLock::new(isms::api::document::schemas);
+
 impl TestApp {
     pub async fn sqlite() -> TestApp {
         TestApp::sqlite_with(Settings::default()).await
@@ -195,6 +198,7 @@ impl TestApp {
             clock: Clock::from_fn(move || {
                 DateTime::from_timestamp_millis(hands.load(Ordering::SeqCst)).unwrap()
             }),
+            schemas: SCHEMAS.clone(),
         };
         let house = Data::new(House::open(&plan).unwrap());
         let (metrics, frame) = (

@@ -1,6 +1,6 @@
 //! Batches: up to 1,000 creations, upserts and patches in one request and one commit, one ledger
 //! entry each. Each item has its own outcome; with `atomic=true` all of them are made or none.
-use crate::core::{Code, Invalid, Problem, Result};
+use crate::core::{Code, Invalid, Problem, Result, Schemas};
 use crate::http::aside::by_size;
 use crate::http::input::Large;
 use crate::http::{Answer, Change, Guard, Operations};
@@ -39,7 +39,7 @@ pub async fn batch<R: Resource>(
 ) -> Result<Answer> {
     let atomic = super::flag(&request, "atomic")?;
     let kept = request.headers().contains_key("Idempotency-Key");
-    let size = input.0.size();
+    let (size, schemas) = (input.0.size(), input.0.schemas());
     let read = move || -> Result<_> {
         let content = if kept { input.0.content()? } else { vec![] };
         let items = items(input.0.members(), does)?;
@@ -47,7 +47,7 @@ pub async fn batch<R: Resource>(
             content,
             items
                 .into_iter()
-                .map(|said| read(said, &R::KIND, does).map(ready::<R>))
+                .map(|said| Ok(ready::<R>(&schemas, read(said, &R::KIND, does)?)))
                 .collect::<Vec<_>>(),
         ))
     };
@@ -64,11 +64,13 @@ enum Ready<R> {
     Upsert(Upsert<R>),
     Patch(Selector, Known, Patch<R>),
 }
-fn ready<R: Resource>(item: Item) -> Ready<R> {
+fn ready<R: Resource>(schemas: &Schemas, item: Item) -> Ready<R> {
     match item {
-        Item::Create(body) => Ready::Create(Body::read(body)),
-        Item::Upsert(body) => Ready::Upsert(Upsert::read(body)),
-        Item::Patch(selector, known, body) => Ready::Patch(selector, known, Patch::read(body)),
+        Item::Create(body) => Ready::Create(Body::read(schemas, body)),
+        Item::Upsert(body) => Ready::Upsert(Upsert::read(schemas, body)),
+        Item::Patch(selector, known, body) => {
+            Ready::Patch(selector, known, Patch::read(schemas, body))
+        }
     }
 }
 

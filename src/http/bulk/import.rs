@@ -2,7 +2,7 @@
 //! or changed. All rows are stored or none; a dry run tells what would come of it. Faults name
 //! their row, where the headings are row 1.
 use super::table::{self, Column};
-use crate::core::{Code, Id, Invalid, Problem, Result};
+use crate::core::{Code, Id, Invalid, Problem, Result, Schemas};
 use crate::http::aside::by_size;
 use crate::http::describe::Description;
 use crate::http::format::plain;
@@ -94,8 +94,9 @@ pub async fn import<R: Resource>(
     table: Table,
 ) -> Result<Answer> {
     let dry_run = super::flag(&request, "dry_run")?;
+    let schemas = guard.house().schemas().clone();
     let (rows, content) = by_size(table.0.len(), move || {
-        read::<R>(&table.0).map(|rows| (rows, table.0))
+        read::<R>(&schemas, &table.0).map(|rows| (rows, table.0))
     })
     .await??;
     guard
@@ -235,7 +236,7 @@ fn refused(first: Problem, faults: Vec<Invalid>) -> Problem {
 
 /// Reads a table into upserts; a cell that is empty clears, a column that is not there leaves.
 /// Columns that the server writes are passed over, so that an export can be changed and imported.
-fn read<R: Resource>(bytes: &[u8]) -> Result<Vec<Row<R>>> {
+fn read<R: Resource>(schemas: &Schemas, bytes: &[u8]) -> Result<Vec<Row<R>>> {
     let text = std::str::from_utf8(bytes).map_err(|broken| {
         let row = bytes
             .iter()
@@ -326,7 +327,7 @@ fn read<R: Resource>(bytes: &[u8]) -> Result<Vec<Row<R>>> {
         rows.push(Row {
             number: row,
             faults: of_cells,
-            said: Upsert::row(selector, body),
+            said: Upsert::row(schemas, selector, body),
         });
     }
     if rows.is_empty() && faults.is_empty() {

@@ -50,16 +50,13 @@ crate::vocabulary! {
 #[serde(deny_unknown_fields)]
 pub struct Control {
     /// What is really done.
-    #[validate(length(max = 10000))]
     #[schema(max_length = 10000)]
     pub description: Option<String>,
     /// What it is for.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub objective: Option<String>,
     /// When it works.
     #[serde(default)]
-    #[validate(length(max = 3))]
     #[schema(max_items = 3)]
     pub control_types: Vec<ControlType>,
     /// By people or by machines.
@@ -75,16 +72,13 @@ pub struct Control {
     #[serde(default = "own")]
     pub responsibility: Responsibility,
     /// Who provides it, where it is shared or provided.
-    #[validate(length(max = 200))]
     #[schema(max_length = 200)]
     pub provider: Option<String>,
     /// What remains for the organization to do then.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub customer_part: Option<String>,
     /// The requirements that it meets.
     #[serde(default)]
-    #[validate(length(max = 200))]
     #[schema(max_items = 200, max_length = 120)]
     pub requirements: Vec<String>,
 }

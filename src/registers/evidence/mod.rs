@@ -48,7 +48,6 @@ pub struct Evidence {
     /// The requirements that it proves, beside those of its controls. (Other records that it proves
     /// are its `subject_ids`.)
     #[serde(default)]
-    #[validate(length(max = 200))]
     #[schema(max_items = 200, max_length = 120)]
     pub requirements: Vec<String>,
 }

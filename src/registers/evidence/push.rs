@@ -9,7 +9,8 @@ use crate::db::files::{Files, Incoming};
 use crate::db::schema::versions as v;
 use crate::http::describe::schema;
 use crate::http::{Answer, Document, Guard, Push, describe, input};
-use crate::records::{Draft, Record, Tx, sight};
+use crate::records::body::{held, part};
+use crate::records::{Body, Record, Sound, Tx, sight};
 use crate::registers::evidence::identity::{Side, other, superseded};
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::receive;
@@ -33,12 +34,12 @@ use validator::Validate;
 pub struct Told {
     /// Where it comes from; a key that is limited to one source need not say.
     #[serde(default, deserialize_with = "crate::core::text::composed_name")]
-    #[validate(length(min = 1, max = 200), custom(function = crate::core::text::legible))]
+    #[validate(custom(function = crate::core::text::legible))]
     #[schema(min_length = 1, max_length = 200)]
     pub source: Option<String>,
     /// What the source calls it.
     #[serde(default, deserialize_with = "crate::core::text::composed_name")]
-    #[validate(length(min = 1, max = 200), custom(function = crate::core::text::legible))]
+    #[validate(custom(function = crate::core::text::legible))]
     #[schema(min_length = 1, max_length = 200)]
     pub external_id: Option<String>,
     /// When it was collected; now, when absent.
@@ -147,23 +148,16 @@ pub async fn push(
 /// What was told, and what every record has; every fault is named.
 fn read(
     guard: &Guard<Push<Evidence>>,
-    metadata: Map<String, Value>,
-) -> Result<(Told, Draft<Evidence>)> {
+    mut metadata: Map<String, Value>,
+) -> Result<(Told, Sound<Evidence>)> {
+    let schema = guard.house().schemas().sent("EvidenceMetadata")?;
+    let mut faults = held(Some(schema), &mut metadata);
     let (told, rest): (Map<_, _>, Map<_, _>) = metadata
         .into_iter()
         .partition(|(name, _)| TOLD.contains(&name.as_str()));
-    let (told, draft) = (
-        crate::records::read_part::<Told>(told),
-        Draft::<Evidence>::read(rest),
-    );
-    let faults: Vec<Invalid> = [told.as_ref().err(), draft.as_ref().err()]
-        .into_iter()
-        .flatten()
-        .flat_map(|p| p.errors().to_vec())
-        .collect();
-    let (Ok(mut told), Ok(draft)) = (told, draft) else {
-        return Err(Problem::invalid(faults));
-    };
+    let told = part::<Told>(told, Map::new, &mut faults);
+    let sound = Body::<Evidence>::taken(rest, faults).sound()?;
+    let mut told = told.ok_or_else(|| Problem::internal("a push that says nothing"))?;
     let limits = &guard.caller().limits;
     if told.source.is_none() {
         told.source = Some(if let [only] = limits.sources.as_slice() {
@@ -214,7 +208,7 @@ fn read(
         now.utc().date_naive(),
     ));
     if faults.is_empty() {
-        Ok((told, draft))
+        Ok((told, sound))
     } else {
         Err(Problem::invalid(faults))
     }
@@ -250,7 +244,7 @@ fn for_people(told: &Told) -> Result<()> {
 /// Enters the evidence: once for an identity, superseding what came before it.
 fn enter(
     tx: &mut Tx<'_, Push<Evidence>>,
-    mut draft: Draft<Evidence>,
+    mut draft: Sound<Evidence>,
     mut said: Pushed,
     collected_at: Option<Instant>,
     (files, file): (&Files, Incoming),
@@ -291,6 +285,7 @@ fn enter(
     }
     let sha256 = said.sha256.clone();
     said.superseded_by_id = after.map(|after| after.id);
+    let draft = tx.draft(draft)?;
     let made = tx.create_as(id, draft, said, "active")?;
     let answer = tx
         .shown(made)?
@@ -314,7 +309,7 @@ const INHERITED: [&str; 3] = ["control_ids", "subject_ids", "scope_ids"];
 /// them.
 fn inherit(
     tx: &mut Tx<'_, Push<Evidence>>,
-    draft: &mut Draft<Evidence>,
+    draft: &mut Sound<Evidence>,
     before: &Record<Evidence>,
 ) -> Result<()> {
     let named = INHERITED.iter().any(|member| {

@@ -22,7 +22,6 @@ pub struct Retention {
     /// The day; null where it need not be kept.
     pub retain_until_on: Option<NaiveDate>,
     /// Why; it stands in the history.
-    #[validate(length(min = 1, max = 2000))]
     #[schema(min_length = 1, max_length = 2000)]
     pub comment: String,
 }

@@ -1,10 +1,11 @@
 //! The rows of an import, as JSON or as CSV: read and validated one by one, so that every fault is
 //! named with its row.
 use crate::core::catalogue::{self, MappingKind, Relationship, Requirement, RequirementAttributes};
+use crate::core::schema::Schema;
 use crate::core::{Code, Invalid, Problem, Result};
 use crate::ledger::in_time;
 use crate::records::frameworks::OwnMapping;
-use crate::records::read_part;
+use crate::records::read_as;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
@@ -23,19 +24,16 @@ const FAULTS: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub struct ImportedRequirement {
     /// Its reference in the framework; stands once.
-    #[validate(length(min = 1, max = 40))]
     #[schema(min_length = 1, max_length = 40, pattern = "^[A-Za-z0-9().,-]{1,40}$")]
     pub r#ref: String,
     /// Its short title.
-    #[validate(length(min = 1, max = 300), custom(function = crate::records::spine::said))]
+    #[validate(custom(function = crate::records::spine::said))]
     #[schema(min_length = 1, max_length = 300)]
     pub title: String,
     /// The one that it belongs to.
-    #[validate(length(min = 1, max = 40))]
     #[schema(min_length = 1, max_length = 40)]
     pub parent_ref: Option<String>,
     /// What it is in the framework's words; `requirement`, when absent.
-    #[validate(length(min = 1, max = 40))]
     #[schema(min_length = 1, max_length = 40)]
     pub kind: Option<String>,
     /// Is it asked for by itself? When absent: where nothing stands under it.
@@ -74,11 +72,9 @@ fn attributes_are_flat(all: &Map<String, Value>) -> Result<(), validator::Valida
 #[serde(deny_unknown_fields)]
 pub struct ImportedMapping {
     /// A readable requirement id, or a reference of this framework.
-    #[validate(length(min = 1, max = 120))]
     #[schema(min_length = 1, max_length = 120)]
     pub source: String,
     /// A readable requirement id, or a reference of this framework.
-    #[validate(length(min = 1, max = 120))]
     #[schema(min_length = 1, max_length = 120)]
     pub target: String,
     /// How they overlap, seen from the source.
@@ -86,7 +82,6 @@ pub struct ImportedMapping {
     /// `published` needs a provenance; `composed`, when absent: a suggestion.
     pub kind: Option<MappingKind>,
     /// Where the pair stands, or what it was composed of.
-    #[validate(length(min = 1, max = 300))]
     #[schema(min_length = 1, max_length = 300)]
     pub provenance: Option<String>,
 }
@@ -100,9 +95,9 @@ pub struct Rows<T> {
     taken: usize,
 }
 
-impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
+impl<T: DeserializeOwned + Validate + ToSchema> Rows<T> {
     /// From an array of a JSON body.
-    pub fn of_json(member: &'static str, value: Value, most: usize) -> Rows<T> {
+    pub fn of_json(schema: &Schema, member: &'static str, value: Value, most: usize) -> Rows<T> {
         let mut all = Rows {
             rows: vec![],
             faults: vec![],
@@ -112,7 +107,7 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
         };
         match value {
             Value::Array(items) if items.len() <= most => {
-                items.into_iter().for_each(|item| all.take(item))
+                items.into_iter().for_each(|item| all.take(schema, item))
             }
             _ => all.faults.push(Invalid::body(
                 format!("/{member}"),
@@ -125,6 +120,7 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
     /// From a CSV body, whose header names the members; other columns are attributes, where rows
     /// have such.
     pub fn of_csv(
+        schema: &Schema,
         member: &'static str,
         bytes: &[u8],
         most: usize,
@@ -211,16 +207,16 @@ impl<T: DeserializeOwned + Validate + ToSchema + 'static> Rows<T> {
             if !more.is_empty() {
                 item.insert("attributes".into(), Value::Object(more));
             }
-            all.take(Value::Object(item));
+            all.take(schema, Value::Object(item));
         }
         Ok(all)
     }
-    fn take(&mut self, item: Value) {
+    fn take(&mut self, schema: &Schema, item: Value) {
         let n = self.taken;
         self.taken += 1;
         let read = match item {
             Value::Object(members) => {
-                read_part::<T>(members).map_err(|problem| problem.errors().to_vec())
+                read_as::<T>(schema, members).map_err(|problem| problem.errors().to_vec())
             }
             _ => Err(vec![Invalid::body("", "invalid", "must be an object")]),
         };

@@ -2,7 +2,7 @@
 //! next revision; what was answered about requirements refers to their ids, and stays.
 use crate::access::Limits;
 use crate::core::catalogue::{self, Requirement};
-use crate::core::{Code, Id, Invalid, Problem, Result, VersionKey, json, packed};
+use crate::core::{Code, Id, Invalid, Problem, Result, Schemas, VersionKey, json, packed};
 use crate::db::Conn;
 use crate::db::dialect::NOW;
 use crate::db::schema::{frameworks as f, versions as v};
@@ -12,8 +12,7 @@ use crate::records::ask::Moments;
 use crate::records::frameworks::{self, Content, Head, OwnMapping};
 use crate::records::limit::Facts;
 use crate::records::{
-    By, Condition, Draft, Kind, Known, Limit, Record, Resource, SCOPED, Selector, Stored, Tx,
-    read_part,
+    Body, By, Condition, Kind, Known, Limit, Record, Resource, SCOPED, Selector, Sound, Stored, Tx,
 };
 use crate::registers::framework::FrameworkShown;
 use crate::registers::framework::catalogue_list::seen;
@@ -38,17 +37,15 @@ const MOST: usize = 100;
 #[serde(deny_unknown_fields)]
 pub struct ImportedFramework {
     /// Its readable id; none of the built-in ones.
-    #[validate(length(min = 2, max = 64), custom(function = slug))]
+    #[validate(custom(function = slug))]
     #[schema(min_length = 2, max_length = 64, pattern = "^[a-z0-9.-]{2,64}$")]
     pub slug: String,
     /// Which edition.
     #[serde(default)]
-    #[validate(length(max = 100))]
     #[schema(max_length = 100)]
     pub edition: String,
     /// Who publishes it.
     #[serde(default)]
-    #[validate(length(max = 100))]
     #[schema(max_length = 100)]
     pub publisher: String,
 }
@@ -57,7 +54,7 @@ fn slug(text: &str) -> Result<(), validator::ValidationError> {
     match catalogue::is_slug(text) {
         false => Err(fault(
             "pattern",
-            "must have 2 to 64 lower-case letters, digits, points and hyphens",
+            "begin with a lower-case letter or a digit, and go on with these, points and hyphens",
         )),
         true => catalogue::framework(text).map_or(Ok(()), |_| {
             Err(fault(
@@ -224,7 +221,7 @@ pub struct MappingImport {
 
 /// An import that was read: what it says of itself, its rows, and what marks a retry.
 struct Read {
-    head: Option<Draft<ImportedFramework>>,
+    head: Option<Sound<ImportedFramework>>,
     requirements: Option<Vec<Requirement>>,
     mappings: Option<Rows<ImportedMapping>>,
 }
@@ -261,46 +258,39 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'sta
 }
 
 /// Pure: the framework's own members; `title` is the name that every record has.
-fn head(mut members: Map<String, Value>) -> Result<Draft<ImportedFramework>> {
-    let named = |fault: &Invalid| Invalid {
-        pointer: fault.pointer.replacen("/name", "/title", 1),
-        ..fault.clone()
+fn head(schemas: &Schemas, mut members: Map<String, Value>) -> Result<Sound<ImportedFramework>> {
+    let renamed = |faults: &[Invalid], from: &str, to: &str| -> Vec<Invalid> {
+        let named = |fault: &Invalid| Invalid {
+            pointer: fault.pointer.replacen(from, to, 1),
+            ..fault.clone()
+        };
+        faults.iter().map(named).collect()
     };
-    let unknown: Vec<Invalid> = members
-        .keys()
-        .filter(|name| !["slug", "title", "edition", "publisher"].contains(&name.as_str()))
-        .map(|name| {
-            Invalid::body(
-                format!("/{name}"),
-                "unknown_member",
-                "unknown member, or one that clients cannot write",
-            )
-        })
-        .collect();
-    members.retain(|name, _| ["slug", "title", "edition", "publisher"].contains(&name.as_str()));
+    let faults = schemas.sent("FrameworkImport")?.faults(&mut members);
+    members.retain(|name, value| {
+        !value.is_null() && ["slug", "title", "edition", "publisher"].contains(&name.as_str())
+    });
     if let Some(title) = members.remove("title") {
         members.insert("name".into(), title);
     }
-    let read = Draft::<ImportedFramework>::read(members);
-    let faults = read
-        .as_ref()
-        .err()
-        .map(|problem| problem.errors().iter().map(named).collect())
-        .unwrap_or_default();
-    match (read, [unknown, faults].concat()) {
-        (Ok(draft), faults) if faults.is_empty() => Ok(draft),
-        (_, faults) => Err(Problem::invalid(faults)),
-    }
+    Body::taken(members, renamed(&faults, "/title", "/name"))
+        .sound()
+        .map_err(|problem| Problem::invalid(renamed(problem.errors(), "/name", "/title")))
 }
 
 /// Pure: a whole import; the faults of all its parts.
-fn read(csv: bool, bytes: &[u8], query: Map<String, Value>) -> Result<Read> {
+fn read(schemas: &Schemas, csv: bool, bytes: &[u8], query: Map<String, Value>) -> Result<Read> {
+    let (requirement, mapping) = (
+        schemas.sent("ImportedRequirement")?,
+        schemas.sent("ImportedMapping")?,
+    );
     let (mut members, requirements, mappings) = match csv {
         true => {
             let members = ["ref", "title", "parent_ref", "kind", "assessable"];
             (
                 query,
                 Some(Rows::<ImportedRequirement>::of_csv(
+                    requirement,
                     "requirements",
                     bytes,
                     REQUIREMENTS,
@@ -314,12 +304,12 @@ fn read(csv: bool, bytes: &[u8], query: Map<String, Value>) -> Result<Read> {
             let mut members = json::object(bytes)?;
             let mut part = |name: &str| members.remove(name).filter(|value| !value.is_null());
             let (requirements, mappings) = (part("requirements"), part("mappings"));
-            let requirements =
-                requirements.map(|rows| Rows::of_json("requirements", rows, REQUIREMENTS));
+            let requirements = requirements
+                .map(|rows| Rows::of_json(requirement, "requirements", rows, REQUIREMENTS));
             (
                 members,
                 requirements,
-                mappings.map(|rows| Rows::of_json("mappings", rows, MAPPINGS)),
+                mappings.map(|rows| Rows::of_json(mapping, "mappings", rows, MAPPINGS)),
             )
         }
     };
@@ -329,7 +319,7 @@ fn read(csv: bool, bytes: &[u8], query: Map<String, Value>) -> Result<Read> {
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    let (head, mut faults) = match head(members) {
+    let (head, mut faults) = match head(schemas, members) {
         Ok(head) => (Some(head), vec![]),
         Err(problem) => (None, problem.errors().to_vec()),
     };
@@ -386,7 +376,8 @@ async fn import(
         .into_iter()
         .map(|(name, value)| (name, json!(value)))
         .collect();
-    let read = apart(move || read(csv, &bytes, query)).await?;
+    let schemas = guard.house().schemas().clone();
+    let read = apart(move || read(&schemas, csv, &bytes, query)).await?;
     let head = read
         .head
         .ok_or_else(|| Problem::internal("an import without a head"))?;
@@ -411,21 +402,24 @@ async fn import_mappings(
         .ok_or_else(Problem::not_found)?;
     read_only(&slug)?;
     let mark = mark(&bytes, &Value::Null);
-    let read = move || match csv {
-        true => Rows::of_csv(
-            "mappings",
-            &bytes,
-            MAPPINGS,
-            &["source", "target", "relationship", "kind", "provenance"],
-            false,
-        ),
-        false => {
-            let mut members = json::object(&bytes)?;
-            let rows = members
-                .remove("mappings")
-                .ok_or_else(|| Problem::invalid_one("/mappings", "required", "is required"))?;
-            read_part::<Nothing>(members)?;
-            Ok(Rows::<ImportedMapping>::of_json("mappings", rows, MAPPINGS))
+    let schemas = guard.house().schemas().clone();
+    let read = move || {
+        let schema = schemas.sent("ImportedMapping")?;
+        if csv {
+            let members = ["source", "target", "relationship", "kind", "provenance"];
+            return Rows::of_csv(schema, "mappings", &bytes, MAPPINGS, &members, false);
+        }
+        // The rows are read one by one.
+        let mut members = json::object(&bytes)?;
+        let rows = members.get_mut("mappings");
+        let rows = rows.map(|rows| std::mem::replace(rows, json!([])));
+        let faults = schemas.sent("MappingImport")?.faults(&mut members);
+        let rows = rows.unwrap_or_default();
+        match faults.is_empty() {
+            true => Ok(Rows::<ImportedMapping>::of_json(
+                schema, "mappings", rows, MAPPINGS,
+            )),
+            false => Err(Problem::invalid(faults)),
         }
     };
     let rows = apart(read).await?;
@@ -441,21 +435,17 @@ async fn import_mappings(
                 publisher,
                 ..
             } = own.head.clone();
-            let head = head(Map::from_iter([
+            let members = Map::from_iter([
                 ("slug".to_owned(), json!(slug)),
                 ("title".to_owned(), json!(title)),
                 ("edition".to_owned(), json!(edition)),
                 ("publisher".to_owned(), json!(publisher)),
-            ]))?;
+            ]);
+            let head = head(tx.schemas(), members)?;
             enter(tx, head, None, Some(rows), &known)
         })
         .await
 }
-/// A body without members.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
 /// What a retry is known by.
 fn mark(bytes: &[u8], query: &Value) -> Vec<u8> {
     let content = packed::digest(bytes);
@@ -474,12 +464,12 @@ pub(crate) fn read_only(slug: &str) -> Result<()> {
 /// The next revision, or the first; the same content again is no change.
 fn enter(
     tx: &mut Tx<'_, Change<ImportedFramework>>,
-    draft: Draft<ImportedFramework>,
+    head: Sound<ImportedFramework>,
     requirements: Option<Vec<Requirement>>,
     mappings: Option<Rows<ImportedMapping>>,
     known: &Known,
 ) -> Result<Recorded<Answer>> {
-    let (tenant, slug) = (tx.caller().tenant, draft.own.slug.clone());
+    let (tenant, slug) = (tx.caller().tenant, head.own.slug.clone());
     if !seen(tx.caller(), &slug) {
         return Err(Problem::new(
             Code::OutsideLimits,
@@ -552,11 +542,14 @@ fn enter(
         sha256,
     };
     let recorded = match before {
-        None => tx.create_as(Id::new(), draft, state, ImportedFramework::KIND.initial)?,
+        None => {
+            let draft = tx.draft(head)?;
+            tx.create_as(Id::new(), draft, state, ImportedFramework::KIND.initial)?
+        }
         Some(own) => {
             let stored = tx.load::<ImportedFramework>(&Selector::Id(own.head.id), &Known::any())?;
             let mut record = stored.clone();
-            (record.common.name, record.own, record.state) = (draft.common.name, draft.own, state);
+            (record.common.name, record.own, record.state) = (head.common.name, head.own, state);
             if record.state.sha256 == stored.state.sha256 && record.body()? == stored.body()? {
                 let answer = shown(&stored, StatusCode::OK)?;
                 return tx.unchanged(answer);

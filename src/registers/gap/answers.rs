@@ -64,7 +64,6 @@ pub struct GapAnswer {
     /// How far it should be.
     pub target_state: Option<GapTarget>,
     /// What was seen, and what is missing.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub note: Option<String>,
 }

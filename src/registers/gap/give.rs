@@ -3,7 +3,7 @@ use crate::core::catalogue::Framework;
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::http::{Answer, At, Change, Guard, Input, input};
 use crate::ledger::Recorded;
-use crate::records::{About, Covers, Known, Record, Resource, Selector, Tx, about, read_part};
+use crate::records::{About, Covers, Known, Record, Resource, Selector, Tx, about};
 use crate::registers::gap::GapAssessment;
 use crate::registers::gap::answers::{
     GapAnswer, GapAnswerShown, GapAnswers, GapState, GapTarget, answered, asks, shown, unknown,
@@ -31,11 +31,9 @@ pub struct GapAnswerInput {
     /// By when.
     pub due_on: Option<NaiveDate>,
     /// Who answers for it: the id or the code of a person.
-    #[validate(length(min = 1, max = 64))]
     #[schema(min_length = 1, max_length = 64)]
     pub owner_id: Option<String>,
     /// What was seen, and what is missing; needed where it is not applicable.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub note: Option<String>,
 }
@@ -56,7 +54,7 @@ fn unexplained(state: GapState, note: Option<&str>, at: &str) -> Option<Invalid>
 #[schema(example = json!({"items": [{"requirement": "iso-27001-2022:A.5.1", "state": "met"}]}))]
 pub struct GapAnswerBatch {
     /// Up to 1,000; all are made, or none.
-    #[validate(length(min = 1, max = 1000), nested)]
+    #[validate(nested)]
     #[schema(min_items = 1, max_items = 1000)]
     pub items: Vec<GapAnswerItem>,
 }
@@ -65,11 +63,9 @@ pub struct GapAnswerBatch {
 #[serde(deny_unknown_fields)]
 pub struct GapAnswerItem {
     /// The requirement.
-    #[validate(length(min = 1, max = 120))]
     #[schema(min_length = 1, max_length = 120)]
     pub requirement: String,
     /// The version that was read; when sent, it has to match.
-    #[validate(range(min = 0))]
     #[schema(minimum = 0)]
     pub if_match: Option<i32>,
     /// How far it is met.
@@ -79,11 +75,9 @@ pub struct GapAnswerItem {
     /// By when.
     pub due_on: Option<NaiveDate>,
     /// Who answers for it: the id or the code of a person.
-    #[validate(length(min = 1, max = 64))]
     #[schema(min_length = 1, max_length = 64)]
     pub owner_id: Option<String>,
     /// What was seen, and what is missing; needed where it is not applicable.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub note: Option<String>,
 }
@@ -98,7 +92,7 @@ async fn put(
     input::no_parameters(&request)?;
     let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
-    let said = read_part::<GapAnswerInput>(input.members());
+    let said = input.read::<GapAnswerInput>();
     guard
         .effect(&[], move |tx| {
             let (assessment, framework) = assessed(tx, &selector)?;

@@ -30,11 +30,9 @@ use validator::Validate;
 #[serde(deny_unknown_fields)]
 pub struct GapAssessment {
     /// Why it is made, and how.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub description: Option<String>,
     /// The framework that it is made against: its slug.
-    #[validate(length(min = 2, max = 64))]
     #[schema(min_length = 2, max_length = 64)]
     pub framework: String,
 }

@@ -247,12 +247,10 @@ fn still_covered(tx: &mut Writing<'_>, before: &InForce, after: &InForce) -> Res
     "replaces": "MET-1"}))]
 pub struct Approval {
     /// Why; it stands in the history.
-    #[validate(length(max = 2000))]
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
     /// The methodology that is in force for the same scopes, or for the whole organization: its id
     /// or its code. It is retired in the same step.
-    #[validate(length(min = 1, max = 64))]
     #[schema(min_length = 1, max_length = 64)]
     pub replaces: Option<String>,
 }

@@ -31,16 +31,13 @@ crate::vocabulary! {
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// 1, 2, … in order.
-    #[validate(range(min = 1, max = 10))]
     #[schema(minimum = 1, maximum = 10)]
     pub value: i32,
     /// What it is called.
-    #[validate(length(min = 1, max = 100))]
     #[schema(min_length = 1, max_length = 100)]
     pub label: String,
     /// How to tell it from the others.
     #[serde(default, deserialize_with = "crate::core::text::or_default")]
-    #[validate(length(max = 1000))]
     #[schema(max_length = 1000)]
     pub criteria: String,
 }
@@ -50,11 +47,9 @@ pub struct Step {
 #[serde(deny_unknown_fields)]
 pub struct Level {
     /// How scores name it.
-    #[validate(length(min = 1, max = 32), custom(function = slug))]
     #[schema(min_length = 1, max_length = 32, pattern = "^[a-z][a-z0-9_]{0,31}$")]
     pub slug: String,
     /// What people call it.
-    #[validate(length(min = 1, max = 100))]
     #[schema(min_length = 1, max_length = 100)]
     pub name: String,
     /// Does it meet the acceptance criteria?
@@ -62,43 +57,11 @@ pub struct Level {
     /// Who may accept it.
     pub accept_by: AcceptBy,
     /// Days between reviews.
-    #[validate(range(min = 1, max = 3650))]
     #[schema(minimum = 1, maximum = 3650)]
     pub review_every_days: i32,
     /// Its colour in drawings, `#rrggbb`.
-    #[validate(custom(function = colour))]
     #[schema(pattern = "^#[0-9a-f]{6}$", max_length = 7, example = "#2e7d32")]
     pub colour: String,
-}
-
-fn slug(text: &str) -> Result<(), validator::ValidationError> {
-    let formed = text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    if formed {
-        Ok(())
-    } else {
-        Err(crate::records::spine::fault(
-            "slug",
-            "must have lower-case letters, digits and _ only",
-        ))
-    }
-}
-fn colour(text: &str) -> Result<(), validator::ValidationError> {
-    let digits = text.strip_prefix('#').unwrap_or_default();
-    let formed = digits.len() == 6
-        && digits
-            .bytes()
-            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    if formed {
-        Ok(())
-    } else {
-        Err(crate::records::spine::fault(
-            "colour",
-            "a colour must be written as #rrggbb in lower case",
-        ))
-    }
 }
 
 /// What clients say about a risk methodology. What is left out is taken from the default 5 × 5.
@@ -106,22 +69,20 @@ fn colour(text: &str) -> Result<(), validator::ValidationError> {
 #[serde(deny_unknown_fields)]
 pub struct RiskMethodology {
     /// How risks are found, analysed and evaluated.
-    #[validate(length(max = 10000))]
     #[schema(max_length = 10000)]
     pub description: Option<String>,
     /// How likely, 3 to 10 steps.
     #[serde(default = "likelihoods")]
-    #[validate(length(min = 3, max = 10), nested)]
+    #[validate(nested)]
     #[schema(min_items = 3, max_items = 10)]
     pub likelihood_scale: Vec<Step>,
     /// How bad, 3 to 10 steps.
     #[serde(default = "impacts")]
-    #[validate(length(min = 3, max = 10), nested)]
+    #[validate(nested)]
     #[schema(min_items = 3, max_items = 10)]
     pub impact_scale: Vec<Step>,
     /// Kinds of impact that are rated one by one; the highest counts. Empty: one rating.
     #[serde(default)]
-    #[validate(length(max = 20))]
     #[schema(max_items = 20, max_length = 32, pattern = "^[a-z][a-z0-9_]{0,31}$")]
     pub impact_dimensions: Vec<String>,
     /// The level of each pair: `matrix[likelihood - 1][impact - 1]`.
@@ -130,7 +91,7 @@ pub struct RiskMethodology {
     pub matrix: Vec<Vec<String>>,
     /// The levels, lowest first.
     #[serde(default = "levels")]
-    #[validate(length(min = 2, max = 10), nested)]
+    #[validate(nested)]
     #[schema(min_items = 2, max_items = 10)]
     pub levels: Vec<Level>,
 }
@@ -374,15 +335,11 @@ impl Resource for RiskMethodology {
             faults.extend(self.boundless());
         }
         let dimensions: BTreeSet<&String> = self.impact_dimensions.iter().collect();
-        if dimensions.len() != self.impact_dimensions.len()
-            || dimensions
-                .iter()
-                .any(|name| slug(name).is_err() || name.len() > 32)
-        {
+        if dimensions.len() != self.impact_dimensions.len() {
             faults.push(Invalid::body(
                 "/impact_dimensions",
                 "slug",
-                "each dimension must have a different slug of lower-case letters, digits and _",
+                "name each dimension once",
             ));
         }
         faults

@@ -38,7 +38,6 @@ crate::vocabulary! {
 #[serde(deny_unknown_fields)]
 pub struct Nonconformity {
     /// What was found.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub description: Option<String>,
     /// How it was found.
@@ -47,25 +46,20 @@ pub struct Nonconformity {
     pub severity: Severity,
     /// The requirements that are not met.
     #[serde(default)]
-    #[validate(length(max = 200))]
     #[schema(max_items = 200, max_length = 120)]
     pub requirements: Vec<String>,
     /// The day on which it was found.
     pub detected_on: NaiveDate,
     /// What was done about it at once.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub correction: Option<String>,
     /// Why it happened.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub root_cause: Option<String>,
     /// Where else it is, or may be.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub similar_cases: Option<String>,
     /// What it led to.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub consequences: Option<String>,
 }

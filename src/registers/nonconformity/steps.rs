@@ -18,10 +18,9 @@ macro_rules! steps {
         #[derive(Debug, Deserialize, Validate, ToSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
-            $($(#[$member_doc])* #[validate(length(max =
+            $($(#[$member_doc])* 
                 4000))] #[schema(max_length = 4000)] pub $member: Option<String>,)+
             /// Why; it stands in the history.
-            #[validate(length(max = 2000))]
             #[schema(max_length = 2000)]
             pub comment: Option<String>,
         }
@@ -53,7 +52,6 @@ pub struct Verification {
     /// Did it help? If not, the nonconformity goes back to its analysis.
     pub effective: bool,
     /// What was looked at.
-    #[validate(length(max = 2000))]
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
 }

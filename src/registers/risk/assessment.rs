@@ -33,17 +33,15 @@ pub struct AssessmentInput {
     /// Before controls, or with those that are in place.
     pub stage: Stage,
     /// How likely, on the methodology's scale.
-    #[validate(range(min = 1, max = 10))]
     #[schema(minimum = 1, maximum = 10)]
     pub likelihood: i32,
     /// How bad, on the methodology's scale; or `impacts`.
-    #[validate(range(min = 1, max = 10))]
     #[schema(minimum = 1, maximum = 10)]
     pub impact: Option<i32>,
     /// How bad in each of the methodology's dimensions; the highest counts.
     pub impacts: Option<BTreeMap<String, i32>>,
     /// Why so; it stands in the history.
-    #[validate(length(min = 1, max = 2000), custom(function = crate::records::spine::said))]
+    #[validate(custom(function = crate::records::spine::said))]
     #[schema(min_length = 1, max_length = 2000)]
     pub rationale: String,
     /// When to look again, after today; as the level says when absent.

@@ -46,20 +46,16 @@ crate::vocabulary! {
 #[serde(deny_unknown_fields)]
 pub struct Risk {
     /// What may happen.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub description: Option<String>,
     /// What it would lead to.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub consequence: Option<String>,
     /// The organization's own grouping.
-    #[validate(length(min = 1, max = 100))]
     #[schema(min_length = 1, max_length = 100)]
     pub category: Option<String>,
     /// What is at risk.
     #[serde(default)]
-    #[validate(length(max = 3))]
     #[schema(max_items = 3)]
     pub affected_properties: Vec<Property>,
 }

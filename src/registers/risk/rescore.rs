@@ -32,7 +32,6 @@ const MOST: usize = 1000;
     methodology came into force."}))]
 pub struct RescoreInput {
     /// These risks: ids or codes.
-    #[validate(length(min = 1, max = 1000))]
     #[schema(min_items = 1, max_items = 1000, min_length = 1, max_length = 64)]
     pub risk_ids: Option<Vec<String>>,
     /// Or every open risk whose score is of an earlier revision: up to 1,000 with each request.
@@ -41,7 +40,7 @@ pub struct RescoreInput {
     /// Which of their scores.
     pub stage: Stage,
     /// Why; it stands in the history of each.
-    #[validate(length(min = 1, max = 2000), custom(function = crate::records::spine::said))]
+    #[validate(custom(function = crate::records::spine::said))]
     #[schema(min_length = 1, max_length = 2000)]
     pub rationale: String,
 }

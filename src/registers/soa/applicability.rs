@@ -41,12 +41,10 @@ pub struct Applicability {
     /// Does it apply?
     pub applicable: bool,
     /// Why, or why not.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub justification: Option<String>,
     /// What asks for it.
     #[serde(default)]
-    #[validate(length(max = 3))]
     #[schema(max_items = 3)]
     pub reasons: Vec<Reason>,
 }

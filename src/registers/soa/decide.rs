@@ -2,7 +2,7 @@
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::http::{Answer, At, Change, Guard, Input, input};
 use crate::ledger::Recorded;
-use crate::records::{About, Known, Resource, Selector, Tx, about, read_part};
+use crate::records::{About, Known, Resource, Selector, Tx, about};
 use crate::registers::framework::catalogue_list::Shelf;
 use crate::registers::scope::Scope;
 use crate::registers::soa::applicability::{
@@ -22,12 +22,10 @@ pub struct ApplicabilityInput {
     /// Does it apply?
     pub applicable: bool,
     /// Why, or why not; needed where it does not apply.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub justification: Option<String>,
     /// What asks for it.
     #[serde(default, deserialize_with = "crate::core::text::or_default")]
-    #[validate(length(max = 3))]
     #[schema(max_items = 3)]
     pub reasons: Vec<Reason>,
 }
@@ -50,7 +48,7 @@ fn unjustified(applicable: bool, justification: Option<&str>, at: &str) -> Optio
     "justification": "No premises of its own."}]}))]
 pub struct ApplicabilityBatch {
     /// Up to 1,000; all are made, or none.
-    #[validate(length(min = 1, max = 1000), nested)]
+    #[validate(nested)]
     #[schema(min_items = 1, max_items = 1000)]
     pub items: Vec<ApplicabilityItem>,
 }
@@ -59,22 +57,18 @@ pub struct ApplicabilityBatch {
 #[serde(deny_unknown_fields)]
 pub struct ApplicabilityItem {
     /// The requirement.
-    #[validate(length(min = 1, max = 120))]
     #[schema(min_length = 1, max_length = 120)]
     pub requirement: String,
     /// The version that was read; when sent, it has to match.
-    #[validate(range(min = 0))]
     #[schema(minimum = 0)]
     pub if_match: Option<i32>,
     /// Does it apply?
     pub applicable: bool,
     /// Why, or why not; needed where it does not apply.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub justification: Option<String>,
     /// What asks for it.
     #[serde(default, deserialize_with = "crate::core::text::or_default")]
-    #[validate(length(max = 3))]
     #[schema(max_items = 3)]
     pub reasons: Vec<Reason>,
 }
@@ -105,7 +99,7 @@ async fn put(
     input::no_parameters(&request)?;
     let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
-    let said = read_part::<ApplicabilityInput>(input.members());
+    let said = input.read::<ApplicabilityInput>();
     guard
         .effect(&[], move |tx| {
             known(&mut tx.reader(), &requirement)?;

@@ -4,7 +4,7 @@ use crate::core::{Code, Id, Invalid, Problem, Result, catalogue, json, packed};
 use crate::http::handlers::Comment;
 use crate::http::workflow::Said;
 use crate::http::{Answer, Approve, At, Guard, Input, Permission, Return, Submit, Withdraw, input};
-use crate::records::{Covers, Deed, Draft, Known, Record, Resource, Selector, Tx, record::members};
+use crate::records::{Body, Covers, Deed, Known, Record, Resource, Selector, Tx, record::members};
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::scope::Scope;
@@ -27,11 +27,9 @@ use validator::Validate;
     "allow_incomplete": true}))]
 pub struct SoaFreeze {
     /// The framework; ISO/IEC 27001:2022 when absent.
-    #[validate(length(min = 1, max = 64))]
     #[schema(min_length = 1, max_length = 64)]
     pub framework: Option<String>,
     /// Why; required with `allow_incomplete`.
-    #[validate(length(max = 2000))]
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
     /// Freeze it though requirements are undecided, unjustified or contradicted? The version shows
@@ -110,12 +108,8 @@ async fn freeze(
                 ("name".to_owned(), json!(name)),
                 ("scope_ids".to_owned(), json!([scope.spine.id])),
             ]);
-            let made = tx.create_as(
-                Id::new(),
-                Draft::<SoaVersion>::read(draft)?,
-                frozen,
-                SoaVersion::KIND.initial,
-            )?;
+            let draft = tx.draft(Body::<SoaVersion>::held(None, draft))?;
+            let made = tx.create_as(Id::new(), draft, frozen, SoaVersion::KIND.initial)?;
             let all = soa_version::of_scope(&mut tx.reader(), scope.spine.id)?;
             let shown = SoaVersionShown::of(made.get().clone(), &all, Some(statement))?;
             let location = Some(format!(

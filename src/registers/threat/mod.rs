@@ -28,7 +28,6 @@ crate::vocabulary! {
 #[serde(deny_unknown_fields)]
 pub struct Threat {
     /// What may happen, and how.
-    #[validate(length(max = 4000))]
     #[schema(max_length = 4000)]
     pub description: Option<String>,
     /// Where it comes from.
@@ -37,28 +36,8 @@ pub struct Threat {
     pub position: Option<Position>,
     /// MITRE ATT&CK techniques and their sub-techniques, such as `T1566` and `T1566.001`.
     #[serde(default)]
-    #[validate(length(max = 50), custom(function = attack_ids))]
     #[schema(max_items = 50, max_length = 12, pattern = "^T[0-9]{4}(\\.[0-9]{3})?$")]
     pub attack_ids: Vec<String>,
-}
-
-fn attack_ids(ids: &[String]) -> Result<(), validator::ValidationError> {
-    let digits = |text: &str, n: usize| text.len() == n && text.bytes().all(|b| b.is_ascii_digit());
-    let formed = |id: &String| {
-        let rest = id.strip_prefix('T').unwrap_or_default();
-        rest.split_once('.')
-            .map_or(digits(rest, 4), |(technique, sub)| {
-                digits(technique, 4) && digits(sub, 3)
-            })
-    };
-    if ids.iter().all(formed) {
-        Ok(())
-    } else {
-        Err(crate::records::spine::fault(
-            "attack_id",
-            "a technique must be written as T1566 or T1566.001",
-        ))
-    }
 }
 
 /// What the server says about a threat.

@@ -53,11 +53,9 @@ crate::vocabulary! {
 #[serde(deny_unknown_fields)]
 pub struct ExpectedRisk {
     /// How likely.
-    #[validate(range(min = 1, max = 10))]
     #[schema(minimum = 1, maximum = 10)]
     pub likelihood: i32,
     /// How bad.
-    #[validate(range(min = 1, max = 10))]
     #[schema(minimum = 1, maximum = 10)]
     pub impact: i32,
 }
@@ -69,11 +67,9 @@ pub struct RiskTreatment {
     /// What is done about the risk.
     pub option: TreatmentOption,
     /// What is to be done; a mitigation has this, or controls.
-    #[validate(length(max = 10000))]
     #[schema(max_length = 10000)]
     pub plan: Option<String>,
     /// What it costs, in whole units of the organization's currency.
-    #[validate(range(min = 0, max = 1_000_000_000_000_i64))]
     #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     pub cost: Option<i64>,
     /// What the risk is expected to be afterwards, not above its current score; required by all
@@ -81,14 +77,14 @@ pub struct RiskTreatment {
     #[validate(nested)]
     pub expected: Option<ExpectedRisk>,
     /// Why the risk may be borne; needed for `accept`.
-    #[validate(length(min = 1, max = 4000), custom(function = crate::records::spine::said))]
+    #[validate(custom(function = crate::records::spine::said))]
     #[schema(min_length = 1, max_length = 4000)]
     pub justification: Option<String>,
     /// The last day of an acceptance; needed for `accept`.
     pub expires_on: Option<NaiveDate>,
     /// Who takes the risk over: the insurer, the partner to a contract, the supplier; needed for
     /// `transfer`.
-    #[validate(length(min = 1, max = 200), custom(function = crate::records::spine::said))]
+    #[validate(custom(function = crate::records::spine::said))]
     #[schema(min_length = 1, max_length = 200)]
     pub counterparty: Option<String>,
 }
