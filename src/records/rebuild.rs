@@ -4,7 +4,7 @@
 use super::history::Entry;
 use super::{Kind, Record, Resource, links, spine};
 use crate::core::{Id, Result, TenantId};
-use crate::db::schema::{ledger_entries as e, records as r, tenants as t};
+use crate::db::schema::{ledger_entries as e, records as r, tenants as t, unfilled as un};
 use crate::db::{Conn, Database, derived};
 use crate::ledger::Head;
 use diesel::prelude::*;
@@ -18,6 +18,7 @@ pub struct Replay {
     /// The kind.
     pub kind: Kind,
     record: fn(&mut Conn, TenantId, Id) -> Result<()>,
+    together: fn(&mut Conn, TenantId) -> Result<()>,
     /// Reads an image of it, written in this schema, and gives it back as it would be written
     /// today.
     pub read: fn(i16, &str, Option<&str>) -> Result<Image>,
@@ -29,6 +30,7 @@ impl Replay {
         Replay {
             kind: R::KIND,
             record: record::<R>,
+            together: R::refilled,
             read: |schema, body, personal| Record::<R>::of_image(schema, body, personal)?.image(),
         }
     }
@@ -97,6 +99,23 @@ pub fn rebuild(database: &Database, kinds: &[Replay]) -> Result<usize> {
     Ok(count)
 }
 
+/// Computes what the last migrations have left to compute, before anything is read.
+pub fn fill(database: &Database, kinds: impl Iterator<Item = Replay>) -> Result<()> {
+    let mut conn = database.connect()?;
+    let left: Vec<String> = un::table.select(un::kind).load(&mut conn)?;
+    for replay in kinds.filter(|replay| left.iter().any(|kind| kind == replay.kind.name)) {
+        conn.writing(|conn| -> Result<()> {
+            for tenant in t::table.select(t::id).load::<TenantId>(conn)? {
+                Head::lock(conn, tenant)?; // Nobody writes meanwhile.
+                (replay.together)(conn, tenant)?;
+            }
+            diesel::delete(un::table.find(replay.kind.name)).execute(conn)?;
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 fn one(conn: &mut Conn, tenant: TenantId, replay: &Replay) -> Result<usize> {
     Head::lock(conn, tenant)?; // Nobody writes meanwhile.
     derived::clear(conn, tenant, replay.kind.name, &replay.kind.table())?;
@@ -106,5 +125,6 @@ fn one(conn: &mut Conn, tenant: TenantId, replay: &Replay) -> Result<usize> {
         .load(conn)?;
     ids.iter()
         .try_for_each(|id| (replay.record)(conn, tenant, *id))?;
+    (replay.together)(conn, tenant)?;
     Ok(ids.len())
 }

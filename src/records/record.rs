@@ -2,7 +2,7 @@
 use super::ask::Moments;
 use super::limit::{self, Facts};
 use super::{Common, Draft, Kind, Reader, Writing, links::Links, links::References, spine::Spine};
-use crate::core::{Problem, Result, VersionKey, json::canonical};
+use crate::core::{Id, Problem, Result, TenantId, VersionKey, json::canonical};
 use crate::db::{Backend, Conn, schema::versions};
 use diesel::{BoxableExpression, IntoSql, QueryResult, helper_types::AsExprOf, sql_types::Bool};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -74,6 +74,20 @@ pub trait Resource:
         _before: Option<&Record<Self>>,
         _after: &Record<Self>,
     ) -> Result<()> {
+        Ok(())
+    }
+    /// What else is derived from an entry, beside its own rows and links, which are written: of
+    /// the organization, the record and the position in this key.
+    fn entered(
+        _conn: &mut Conn,
+        _key: (TenantId, Id, i64),
+        _before: Option<&Record<Self>>,
+        _after: &Record<Self>,
+    ) -> Result<()> {
+        Ok(())
+    }
+    /// The same from every entry that there has been.
+    fn refilled(_conn: &mut Conn, _tenant: TenantId) -> Result<()> {
         Ok(())
     }
     /// The requirements of frameworks that it refers to.
@@ -279,7 +293,7 @@ pub fn members(part: &impl Serialize) -> Result<Map<String, Value>> {
 #[derive(Debug, Clone)]
 pub struct Row {
     /// The record.
-    pub id: crate::core::Id,
+    pub id: Id,
     /// Which version.
     pub version: i32,
     /// Its state then.
@@ -328,7 +342,7 @@ impl Row {
 #[derive(Debug, Clone)]
 pub struct Shown {
     /// The record.
-    pub id: crate::core::Id,
+    pub id: Id,
     /// Its version.
     pub version: i32,
     /// Its entity tag: `"7.1f3a…"`, the version and a digest of what is computed and of the names

@@ -408,6 +408,7 @@ impl<'a> Writing<'a> {
         )?;
         let old = before.map_or(no_requirements.as_slice(), |b| b.own.requirements());
         links::replace_requirements(self.conn, tenant, id, old, record.own.requirements(), seq)?;
+        R::entered(self.conn, (tenant, id, seq), before, &record)?;
         let (body, personal) = record.image()?;
         let (kind, version) = (R::KIND.name, record.spine.version);
         let (status, archived) = (

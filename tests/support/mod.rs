@@ -196,6 +196,7 @@ impl TestApp {
                 DateTime::from_timestamp_millis(hands.load(Ordering::SeqCst)).unwrap()
             }),
         };
+        api::server::up_to_date(&url).unwrap();
         let house = Data::new(House::open(&plan).unwrap());
         let (metrics, frame) = (
             Data::new(Metrics::new().unwrap()),
