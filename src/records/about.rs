@@ -3,7 +3,7 @@
 //! 0.
 use super::history::Entry;
 use super::{
-    Covers, Draft, Reader, Record, Resource, Selector, Tx, frameworks, links, record::members,
+    Covers, Draft, Reader, Record, Resource, Selector, Tx, frameworks, record::members,
 };
 use crate::access::Caller;
 use crate::core::{Id, Invalid, Problem, Result, catalogue};
@@ -113,15 +113,7 @@ impl<P> Tx<'_, P> {
             return self.create(draft);
         };
         let before = self.reader().load::<R>(&Selector::Id(id), false)?;
-        let (caller, today) = (self.caller(), self.today());
-        let links = links::resolve(
-            self.conn(),
-            caller,
-            &R::KIND,
-            &draft.references,
-            &before.links,
-            today,
-        )?;
+        let links = self.resolve(&R::KIND, &draft.references, &before.links)?;
         let record = before.clone().with(draft, links);
         if record.body()? == before.body()? {
             self.kept(before)

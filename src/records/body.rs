@@ -70,6 +70,13 @@ impl<R: Resource> Body<R> {
             faults,
         }
     }
+    /// What the database will be asked about it: whose its external reference is, and what it
+    /// refers to.
+    pub(super) fn asks(&self) -> (Option<&str>, &References) {
+        let common = self.common.as_ref();
+        let external_ref = common.and_then(|common| common.external_ref.as_deref());
+        (external_ref, &self.references)
+    }
     /// What is wrong with it, whatever the database says.
     pub fn faults(&self) -> &[Invalid] {
         &self.faults
@@ -183,6 +190,10 @@ impl<R: Resource> Patch<R> {
             faults,
             kind: PhantomData,
         }
+    }
+    /// The members among which are those that the database will be asked about.
+    pub(super) fn asks(&self) -> &Map<String, Value> {
+        &self.members
     }
     /// What is wrong with it, whatever it is applied to.
     pub fn faults(&self) -> &[Invalid] {

@@ -1,6 +1,7 @@
 //! Floor 3: what a record is and how it is kept; written once, for every register.
 pub mod about;
 pub mod accounts;
+mod ahead;
 pub mod ask;
 pub mod body;
 pub mod duties;
@@ -19,6 +20,7 @@ pub mod rebuild;
 pub mod record;
 pub mod replay;
 pub mod several;
+mod rows;
 pub mod shape;
 pub mod sight;
 pub mod spine;
@@ -27,6 +29,7 @@ pub mod veil;
 mod writing;
 
 pub use about::About;
+pub use ahead::Ahead;
 pub use ask::Ask;
 pub use body::{Body, Draft, MergePatch, Patch, read_part};
 pub use duties::Deed;

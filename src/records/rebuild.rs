@@ -2,7 +2,8 @@
 //! table. For a new column of a filter, after a restore, and to see that nothing stands in them
 //! that the ledger does not say.
 use super::history::Entry;
-use super::{Kind, Record, Resource, links, spine};
+use super::rows::Rows;
+use super::{Kind, Record, Resource};
 use crate::core::{Id, Result, TenantId};
 use crate::db::schema::{ledger_entries as e, records as r, tenants as t, unfilled as un};
 use crate::db::{Conn, Database, derived};
@@ -60,26 +61,10 @@ fn record<R: Resource>(conn: &mut Conn, tenant: TenantId, id: Id) -> Result<()> 
         last = end;
         for entry in entries {
             let now: Record<R> = entry.record()?;
-            spine::insert(conn, tenant, &now, entry.seq, entry.schema)?;
-            R::insert((tenant, id, now.spine.version), &now, conn)?;
-            let (no_links, old) = (spine::no_links(), before.as_ref());
-            links::replace(
-                conn,
-                tenant,
-                id,
-                old.map_or(&no_links, |old| &old.links),
-                &now.links,
-                entry.seq,
-            )?;
-            let cited = old.map_or(&[][..], |old| old.own.requirements());
-            links::replace_requirements(
-                conn,
-                tenant,
-                id,
-                cited,
-                now.own.requirements(),
-                entry.seq,
-            )?;
+            let mut rows = Rows::default();
+            rows.version(&now, before.as_ref(), entry.seq, entry.schema)?;
+            rows.own((tenant, id, now.spine.version), now.clone());
+            rows.derive(conn, tenant)?;
             before = Some(now);
         }
     }

@@ -76,11 +76,10 @@ pub trait Resource:
     ) -> Result<()> {
         Ok(())
     }
-    /// What else is derived from an entry, beside its own rows and links, which are written: of
-    /// the organization, the record and the position in this key.
+    /// What else follows from the entry at a position, beside its own rows and links.
     fn entered(
-        _conn: &mut Conn,
-        _key: (TenantId, Id, i64),
+        _tx: &mut Writing<'_>,
+        _seq: i64,
         _before: Option<&Record<Self>>,
         _after: &Record<Self>,
     ) -> Result<()> {
@@ -155,6 +154,14 @@ pub trait Stored: Sized {
     fn insert(key: VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize>
     where
         Self: Resource;
+    /// Adds the rows of several versions; in one statement, where the kind is written in numbers.
+    fn insert_all(rows: &[(VersionKey, Record<Self>)], conn: &mut Conn) -> QueryResult<()>
+    where
+        Self: Resource,
+    {
+        rows.iter()
+            .try_for_each(|(key, record)| Self::insert(*key, record, conn).map(drop))
+    }
     /// The versions that its own filters leave.
     fn matching(filter: &Self::Filter, then: &Moments) -> Condition;
 }

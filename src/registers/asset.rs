@@ -12,12 +12,12 @@ use crate::records::ask::Moments;
 use crate::records::reader::Ref;
 use crate::records::{
     By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless,
-    Stored, unasked,
+    Stored, Writing, unasked,
 };
 use actix_web::{HttpRequest, get};
 use diesel::{dsl::exists, prelude::*};
 use passed_on::Passed;
-pub use ratings::Ratings;
+pub use passed_on::Ratings;
 use ratings::{along, effective, pass_on, refill};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -140,12 +140,17 @@ impl Resource for Asset {
         effective(reader, rows)?.into_iter().map(text).collect()
     }
     fn entered(
-        conn: &mut Conn,
-        key: (TenantId, Id, i64),
+        tx: &mut Writing<'_>,
+        seq: i64,
         before: Option<&Record<Self>>,
         after: &Record<Self>,
     ) -> Result<()> {
-        pass_on(conn, key, before.map(passed).as_ref(), &passed(after))
+        let (old, new) = (before.map(passed), passed(after));
+        if !Passed::matters(old.as_ref(), &new) {
+            return Ok(());
+        }
+        let key = (tx.caller().tenant, after.spine.id, seq);
+        pass_on(tx.conn(), key, old.as_ref(), &new)
     }
     fn refilled(conn: &mut Conn, tenant: TenantId) -> Result<()> {
         refill(conn, tenant)
@@ -188,6 +193,34 @@ impl Stored for Asset {
             a::personal_data.eq(own.personal_data),
         );
         diesel::insert_into(a::table).values(row).execute(conn)
+    }
+    fn insert_all(rows: &[(VersionKey, Record<Self>)], conn: &mut Conn) -> QueryResult<()> {
+        let row = |((tenant, id, version), record): &(VersionKey, Record<Self>)| {
+            let own = &record.own;
+            (
+                (
+                    a::tenant_id.eq(*tenant),
+                    a::id.eq(*id),
+                    a::version.eq(*version),
+                ),
+                (
+                    a::asset_type.eq(own.asset_type),
+                    a::classification.eq(own.classification),
+                    a::lifecycle.eq(own.lifecycle),
+                ),
+                (
+                    a::confidentiality.eq(own.confidentiality),
+                    a::integrity.eq(own.integrity),
+                    a::availability.eq(own.availability),
+                ),
+                a::personal_data.eq(own.personal_data),
+            )
+        };
+        let rows: Vec<_> = rows.iter().map(row).collect();
+        crate::each!(conn, |c| diesel::insert_into(a::table)
+            .values(rows)
+            .execute(c))
+        .map(drop)
     }
     fn matching(filter: &AssetFilter, _: &Moments) -> Condition {
         let own = a::table.filter(

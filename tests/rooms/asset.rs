@@ -43,7 +43,7 @@ async fn both_ways(app: &TestApp, limited: &str) {
 async fn what_is_stored_is_what_follows(app: &TestApp) {
     let (key, mut dice) = (&app.keys.manager, Dice(7));
     let scope = made(app, "scopes", "A", json!({"statement": "All of it."})).await;
-    let limited = super::key(app, "reader", None, json!({"scope_ids": [scope["id"]]})).await;
+    let limited = super::key(app, "auditor", None, json!({"scope_ids": [scope["id"]]})).await;
     let mut assets: Vec<Value> = Vec::new();
     let mut turn = async |n: usize, assets: &mut Vec<Value>| {
         let mut rating = || match dice.below(6) {

@@ -1,8 +1,45 @@
 //! Pure: how ratings are passed on from assets to what they depend on, one write after the other.
-use super::ratings::Ratings;
 use crate::core::{Id, Result};
 use crate::db::dialect::OPEN;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use utoipa::ToSchema;
+
+/// Ratings, 1 to 5 each; null where nothing was rated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ratings {
+    /// Harm if it is disclosed.
+    #[schema(required, minimum = 1, maximum = 5)]
+    pub confidentiality: Option<i32>,
+    /// Harm if it is wrong.
+    #[schema(required, minimum = 1, maximum = 5)]
+    pub integrity: Option<i32>,
+    /// Harm if it is gone.
+    #[schema(required, minimum = 1, maximum = 5)]
+    pub availability: Option<i32>,
+}
+
+impl Ratings {
+    /// The higher of each.
+    pub fn max(self, other: Self) -> Self {
+        Ratings {
+            confidentiality: self.confidentiality.max(other.confidentiality),
+            integrity: self.integrity.max(other.integrity),
+            availability: self.availability.max(other.availability),
+        }
+    }
+    /// Where it is rated lower than before, was that as high as this? Then something else has to
+    /// be looked for that is.
+    pub fn misses(self, before: Self, high: Self) -> bool {
+        let lost = |now: Option<i32>, before: Option<i32>, high| now < before && before >= high;
+        lost(
+            self.confidentiality,
+            before.confidentiality,
+            high.confidentiality,
+        ) || lost(self.integrity, before.integrity, high.integrity)
+            || lost(self.availability, before.availability, high.availability)
+    }
+}
 
 /// What an asset passes on.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,6 +54,14 @@ impl Passed<'_> {
     /// What is archived counts for itself alone.
     pub fn counted(own: Ratings, archived: bool) -> Ratings {
         if archived { Ratings::default() } else { own }
+    }
+    /// Can a change from the one to the other matter to what is below?
+    pub fn matters(before: Option<&Passed<'_>>, after: &Passed<'_>) -> bool {
+        match before {
+            Some(before) if before.on.is_empty() && after.on.is_empty() => false,
+            Some(before) => before.own != after.own || before.on != after.on,
+            None => !after.on.is_empty() && after.own != Ratings::default(),
+        }
     }
 }
 
@@ -38,21 +83,20 @@ pub fn changes(
     before: Option<&Passed<'_>>,
     after: &Passed<'_>,
 ) -> Result<Vec<(Id, Ratings)>> {
+    if !Passed::matters(before, after) {
+        return Ok(vec![]);
+    }
     // Nothing depends on what has only just begun.
     let up = match before {
-        Some(before) if before.own == after.own && before.on == after.on => return Ok(vec![]),
-        Some(before) if !before.on.is_empty() || !after.on.is_empty() => {
-            around.raised(&[id])?.remove(&id).unwrap_or_default()
-        }
-        _ => Ratings::default(),
+        Some(_) => around.raised(&[id])?.remove(&id).unwrap_or_default(),
+        None => Ratings::default(),
     };
     let before = before.copied().unwrap_or_default();
     let (was, is) = (before.own.max(up), after.own.max(up));
-    let unrated = was == Ratings::default() && is == Ratings::default();
-    let next: BTreeSet<Id> = before.on.iter().chain(after.on).copied().collect();
-    if unrated || next.is_empty() {
+    if was == Ratings::default() && is == Ratings::default() {
         return Ok(vec![]);
     }
+    let next: BTreeSet<Id> = before.on.iter().chain(after.on).copied().collect();
     let links = around.below(&next.iter().copied().collect::<Vec<_>>())?;
     let below: BTreeSet<Id> = next
         .iter()

@@ -1,7 +1,7 @@
 //! What an asset is worth: at least as much as what depends on it. What its dependents raise it to
 //! is stored, valid from one ledger entry to the next, and written by the write that changes it.
 //! For a caller that does not see every asset it is computed from those that the caller sees.
-use super::passed_on::{self, Around, Passed};
+use super::passed_on::{self, Around, Passed, Ratings};
 use crate::core::{Id, Problem, Result, TenantId};
 use crate::db::Conn;
 use crate::db::among::among;
@@ -10,50 +10,12 @@ use crate::db::schema::{assets as a, links as l, raised_assets as ra, versions a
 use crate::db::walk::Walk;
 use crate::records::{Reader, Row};
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use utoipa::ToSchema;
 
 /// The relation along which ratings are passed on.
 const ALONG: &str = "depends_on_ids";
 /// What depends on what is a matter of assets alone.
 const KIND: &str = "asset";
-
-/// Ratings, 1 to 5 each; null where nothing was rated.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Ratings {
-    /// Harm if it is disclosed.
-    #[schema(required, minimum = 1, maximum = 5)]
-    pub confidentiality: Option<i32>,
-    /// Harm if it is wrong.
-    #[schema(required, minimum = 1, maximum = 5)]
-    pub integrity: Option<i32>,
-    /// Harm if it is gone.
-    #[schema(required, minimum = 1, maximum = 5)]
-    pub availability: Option<i32>,
-}
-
-impl Ratings {
-    /// The higher of each.
-    pub fn max(self, other: Self) -> Self {
-        Ratings {
-            confidentiality: self.confidentiality.max(other.confidentiality),
-            integrity: self.integrity.max(other.integrity),
-            availability: self.availability.max(other.availability),
-        }
-    }
-    /// Where it is rated lower than before, was that as high as this? Then something else has to
-    /// be looked for that is.
-    pub fn misses(self, before: Self, high: Self) -> bool {
-        let lost = |now: Option<i32>, before: Option<i32>, high| now < before && before >= high;
-        lost(
-            self.confidentiality,
-            before.confidentiality,
-            high.confidentiality,
-        ) || lost(self.integrity, before.integrity, high.integrity)
-            || lost(self.availability, before.availability, high.availability)
-    }
-}
 
 /// Ratings as they are stored.
 type Three = (Option<i32>, Option<i32>, Option<i32>);
