@@ -327,7 +327,9 @@ pub fn store(conn: &mut Conn, head: &mut Head, entries: &[Entry]) -> Result<()> 
     };
     for some in entries.chunks(TOGETHER) {
         match some {
-            [one] => diesel::insert_into(e::table).values(row(one)).execute(conn)?,
+            [one] => diesel::insert_into(e::table)
+                .values(row(one))
+                .execute(conn)?,
             some => {
                 let rows: Vec<_> = some.iter().map(row).collect();
                 crate::each!(conn, |c| diesel::insert_into(e::table)

@@ -2,9 +2,7 @@
 //! assessment found it met. Found by what it is about; where nothing is stored yet, its version is
 //! 0.
 use super::history::Entry;
-use super::{
-    Covers, Draft, Reader, Record, Resource, Selector, Tx, frameworks, record::members,
-};
+use super::{Covers, Draft, Reader, Record, Resource, Selector, Tx, frameworks, record::members};
 use crate::access::Caller;
 use crate::core::{Id, Invalid, Problem, Result, catalogue};
 use crate::db::schema::ledger_entries as e;

@@ -63,10 +63,18 @@ pub(super) struct Memory {
 impl Memory {
     /// For writes of a kind.
     pub fn of(caller: &Caller, kind: &Kind) -> Self {
-        let kinds: Vec<&'static str> = super::kind::all().iter().map(|kind| kind.name).collect();
+        let every = || super::kind::all().iter().filter(|kind| !kind.account);
+        let mut kinds = vec![kind.name];
+        for relation in kind.all_relations() {
+            match relation.to {
+                "" => kinds.extend(every().map(|kind| kind.name)),
+                to => kinds.push(to),
+            }
+        }
+        // Of those that every record names, people may leave meanwhile.
+        let named = Relation::COMMON.iter().any(|common| common.to == kind.name);
         Memory {
-            // People of whom one is written may leave meanwhile.
-            kept: kind.name != "person" && sight::shown(caller, &kinds, NOW).is_none(),
+            kept: !named && sight::shown(caller, &kinds, NOW).is_none(),
             kind: kind.name,
             ..Memory::default()
         }

@@ -120,7 +120,13 @@ impl Writing<'_> {
     ) -> Result<()> {
         let (tenant, caller) = (self.stamp.tenant, self.caller());
         let issued = issued(self.look(), tenant)?;
-        let circle = circle(self.look(), tenant, of.into_iter().collect(), since, &issued)?;
+        let circle = circle(
+            self.look(),
+            tenant,
+            of.into_iter().collect(),
+            since,
+            &issued,
+        )?;
         let me = [
             Some(caller.actor.id),
             caller.actor.person_id,

@@ -370,7 +370,12 @@ pub fn insert(conn: &mut Conn, tenant: TenantId, rows: &[Turn]) -> QueryResult<(
             .values(some)
             .execute(c))?;
     }
-    for some in rows.iter().filter_map(cited).collect::<Vec<_>>().chunks(500) {
+    for some in rows
+        .iter()
+        .filter_map(cited)
+        .collect::<Vec<_>>()
+        .chunks(500)
+    {
         crate::each!(conn, |c| diesel::insert_into(rl::table)
             .values(some)
             .execute(c))?;

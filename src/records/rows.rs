@@ -30,7 +30,9 @@ impl Rows {
     ) -> Result<()> {
         let (id, none) = (record.spine.id, spine::no_links());
         self.versions.push(VersionRow::of(record, seq, schema)?);
-        let linked = record.links.since(before.map_or(&none, |before| &before.links));
+        let linked = record
+            .links
+            .since(before.map_or(&none, |before| &before.links));
         let old = before.map_or(&[][..], |before| before.own.requirements());
         let cited = links::cited_since(record.own.requirements(), old);
         let turn = |which| Turn { id, which, seq };

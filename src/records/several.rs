@@ -61,7 +61,7 @@ impl<P> Tx<'_, P> {
     ) -> Result<T> {
         self.begin_together::<R>(ahead)?;
         let done = work(self);
-        self.end_together()?;
+        self.end_together(done.is_ok())?;
         done
     }
     /// Creates the record with this `external_ref`, or patches the one that is there: absent
@@ -188,7 +188,11 @@ impl Writing<'_> {
         let mut conditions: Vec<Condition> = Vec::new();
         for some in references.chunks(500) {
             let same = v::table
-                .filter(v::tenant_id.eq(self.caller.tenant).and(v::kind.eq(R::KIND.name)))
+                .filter(
+                    v::tenant_id
+                        .eq(self.caller.tenant)
+                        .and(v::kind.eq(R::KIND.name)),
+                )
                 .filter(v::external_ref.eq_any(some.iter().map(|reference| reference.as_str())))
                 .filter(crate::db::dialect::standing())
                 .select((v::external_ref.assume_not_null(), v::id, v::number));
@@ -204,7 +208,9 @@ impl Writing<'_> {
                     .insert((*reference).clone(), other);
             }
             let ids: Vec<Id> = found.into_values().map(|(id, _)| id).collect();
-            conditions.push(Box::new(among(v::id, &ids)));
+            if !ids.is_empty() {
+                conditions.push(Box::new(among(v::id, &ids)));
+            }
         }
         let (mut ids, mut numbers) = (Vec::new(), Vec::new());
         for selector in &ahead.selectors {
@@ -226,8 +232,10 @@ impl Writing<'_> {
         }
         self.find(&ahead.references)
     }
-    fn end_together(&mut self) -> Result<()> {
-        self.settle(false);
+    fn end_together(&mut self, keep: bool) -> Result<()> {
+        if keep {
+            self.settle(false);
+        }
         self.memory = Memory::default();
         match std::mem::take(&mut self.held).failed {
             Some(problem) => Err(problem),
@@ -411,7 +419,9 @@ impl<R: Resource> Upsert<R> {
     pub fn ahead(&self, ahead: &mut Ahead) {
         match &self.by {
             By::Code(number, reference) => {
-                ahead.selectors.push(Selector::Number(R::KIND.name, *number));
+                ahead
+                    .selectors
+                    .push(Selector::Number(R::KIND.name, *number));
                 ahead.external_refs.extend(reference.clone());
             }
             By::Reference(reference) => drop(ahead.external_refs.insert(reference.clone())),

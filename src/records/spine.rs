@@ -296,9 +296,13 @@ pub fn identify<'r>(
     };
     let rows: Vec<_> = rows.map(identity).collect();
     for some in rows.chunks(TOGETHER) {
-        crate::each!(conn, |c| diesel::insert_into(r::table)
-            .values(some)
-            .execute(c))?;
+        // One alone stays prepared.
+        match some {
+            [one] => diesel::insert_into(r::table).values(*one).execute(conn)?,
+            some => crate::each!(conn, |c| diesel::insert_into(r::table)
+                .values(some)
+                .execute(c))?,
+        };
     }
     Ok(())
 }

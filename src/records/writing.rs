@@ -1,14 +1,16 @@
 //! A write of one organization. Whatever it changes, it gives back the proof of the ledger entry.
+use super::ahead::Memory;
 use super::body::{Body, Cited, Patch, own_unknown};
 use super::frameworks::{self, Library};
 use super::kind::Comment;
 use super::known::Known;
-use super::ahead::Memory;
 use super::reader::record_of;
 use super::record::{Record, Shown};
 use super::rows::Rows;
 use super::several::Held;
-use super::{Draft, Kind, Reader, Relation, Resource, Row, Selector, Settings, limit, links, spine};
+use super::{
+    Draft, Kind, Reader, Relation, Resource, Row, Selector, Settings, limit, links, spine,
+};
 use crate::access::Caller;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
 use crate::db::{Conn, dialect::NOW, schema::versions as v};
@@ -168,7 +170,9 @@ impl<'a> Writing<'a> {
             let resolved = this
                 .borrow_mut()
                 .resolve(&R::KIND, references, &spine::no_links());
-            resolved.err().map_or(vec![], |problem| problem.errors().to_vec())
+            resolved
+                .err()
+                .map_or(vec![], |problem| problem.errors().to_vec())
         };
         body.settled(
             &mut |own| {
@@ -442,8 +446,7 @@ impl<'a> Writing<'a> {
         let mut rows = Rows::default();
         rows.version(&record, before, seq, schema)?;
         rows.own((tenant, id, version), record.clone());
-        let recorded =
-            ledger::append(&mut rows.entries, self.head, &self.stamp, change, record)?;
+        let recorded = ledger::append(&mut rows.entries, self.head, &self.stamp, change, record)?;
         if self.held.on {
             self.held.item.append(rows);
         } else {

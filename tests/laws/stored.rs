@@ -259,7 +259,7 @@ const SHARED: [&str; 5] = [
     "raised_assets",
 ];
 /// Every row of every derived table.
-fn derived(app: &TestApp) -> BTreeMap<String, Vec<String>> {
+pub fn derived(app: &TestApp) -> BTreeMap<String, Vec<String>> {
     let conn = &mut app.conn();
     let own = isms::api::kinds().map(|kind| kind.table());
     let tables =
