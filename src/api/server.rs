@@ -36,6 +36,7 @@ pub fn house(config: &Config, clock: Clock) -> Outcome<Data<House>> {
         clock,
         schemas: super::document::schemas(),
     };
+    up_to_date(plan.database_url)?;
     let house = House::open(&plan)?;
     narrow(config)?; // With what opening it has made.
     Ok(Data::new(house))
@@ -45,7 +46,14 @@ pub fn house(config: &Config, clock: Clock) -> Outcome<Data<House>> {
 pub fn migrate(config: &Config) -> Outcome<Vec<String>> {
     folder(config)?;
     narrow(config)?;
-    crate::db::store::migrate(&config.database_url)
+    up_to_date(&config.database_url)
+}
+
+/// Migrates a database, and fills in what that leaves to be computed.
+pub fn up_to_date(url: &str) -> Outcome<Vec<String>> {
+    let ran = crate::db::store::migrate(url)?;
+    rebuild::fill(&Database::open(url, 1)?, super::replays())?;
+    Ok(ran)
 }
 
 /// Refuses data that others on this machine can read.

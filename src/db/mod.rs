@@ -5,6 +5,7 @@ pub mod among;
 pub mod connection;
 pub mod derived;
 pub mod dialect;
+pub mod ending;
 pub mod files;
 pub mod migrate;
 pub mod modes;

@@ -83,6 +83,20 @@ table! {
 }
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
+    raised_assets (tenant_id, id, to_seq) {
+        tenant_id -> DbUuid, id -> DbUuid, from_seq -> BigInt, to_seq -> BigInt,
+            confidentiality -> Nullable<Integer>, integrity -> Nullable<Integer>,
+            availability -> Nullable<Integer>,
+    }
+}
+table! {
+    use diesel::sql_types::*; use crate::core::sql::*;
+    unfilled (kind) {
+        kind -> Text,
+    }
+}
+table! {
+    use diesel::sql_types::*; use crate::core::sql::*;
     threats (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, origin -> Nullable<Text>,
             position -> Nullable<Text>, built_in -> Bool,
@@ -317,6 +331,7 @@ allow_tables_to_appear_in_same_query!(links, controls);
 allow_tables_to_appear_in_same_query!(links, records);
 allow_tables_to_appear_in_same_query!(links, evidence);
 allow_tables_to_appear_in_same_query!(links, assets);
+allow_tables_to_appear_in_same_query!(links, raised_assets);
 allow_tables_to_appear_in_same_query!(links, requirement_links);
 allow_tables_to_appear_in_same_query!(requirement_links, evidence);
 allow_tables_to_appear_in_same_query!(requirement_links, controls);

@@ -1,6 +1,7 @@
 //! The pool of readers, and the migrations.
 use super::{Conn, Manager};
 use crate::core::{Code, Problem, Result};
+use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Integer, Text};
 use diesel::{QueryableByName, RunQueryDsl};
 use std::sync::Arc;
@@ -38,6 +39,23 @@ impl Spent {
     }
 }
 
+/// How long a question may take on PostgreSQL; then its reader is free again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bounds the questions of readers.
+#[derive(Debug)]
+struct Bounded;
+impl r2d2::CustomizeConnection<Conn, diesel::r2d2::Error> for Bounded {
+    fn on_acquire(&self, conn: &mut Conn) -> std::result::Result<(), diesel::r2d2::Error> {
+        match conn {
+            Conn::Pg(pg) => pg
+                .batch_execute(&format!("SET statement_timeout = {}", PATIENCE.as_millis()))
+                .map_err(diesel::r2d2::Error::QueryError),
+            Conn::Sqlite(_) => Ok(()),
+        }
+    }
+}
+
 impl Database {
     /// Brings the schema up to date and connects up to `readers` readers.
     pub fn open(url: &str, readers: u32) -> Opening<Self> {
@@ -48,6 +66,7 @@ impl Database {
             .min_idle(Some(1))
             .test_on_check_out(matches!(manager, Manager::Pg(_)));
         let pool = builder
+            .connection_customizer(Box::new(Bounded))
             .connection_timeout(Duration::from_secs(5))
             .build(manager.clone())?;
         Ok(Database {
@@ -125,7 +144,10 @@ fn kept<T: Send + 'static>(
 ) -> (Look, oneshot::Receiver<T>) {
     let (tell, found) = oneshot::channel();
     let look = move |conn: &mut Conn| {
-        // Whoever asked may have gone.
+        // Whoever asked may have gone, before it begins or meanwhile.
+        if tell.is_closed() {
+            return Ok(());
+        }
         let _gone = tell.send(work(conn)?);
         Ok(())
     };

@@ -9,6 +9,9 @@ use serde_json::json;
 use sha2::Sha256;
 use std::collections::BTreeMap;
 
+/// Rows of one statement.
+pub const TOGETHER: usize = 200;
+
 /// Proof that a change is in the ledger (or that there was none to make); holds what the change
 /// made.
 #[must_use = "a write without its ledger entry is not a write"]
@@ -58,15 +61,15 @@ pub struct Change<'a> {
     /// `create`, `update`, `archive`, `restore`, or the word of a workflow.
     pub action: &'a str,
     /// The register.
-    pub kind: &'a str,
+    pub kind: &'static str,
     /// The record.
     pub record: Id,
     /// Its version after the change.
     pub version: i32,
     /// The whole record after the change but its personal members, canonical JSON (RFC 8785).
-    pub body: &'a str,
+    pub body: String,
     /// Its personal members, canonical JSON: the half that can be erased.
-    pub personal: Option<&'a str>,
+    pub personal: Option<String>,
     /// The shape of the two: [`crate::records::Kind::schema`].
     pub schema: i16,
     /// Is the record an account, whose name answers put in?
@@ -82,7 +85,29 @@ pub struct Head {
     numbers: BTreeMap<String, i64>,
     accounts: i64,
     changed: bool,
+    /// The position before which all entries are stored.
+    stored: i64,
 }
+
+/// An entry that is made but not stored yet.
+#[derive(Debug)]
+pub struct Entry {
+    by: Stamp,
+    seq: i64,
+    action: String,
+    kind: &'static str,
+    record: Id,
+    version: i32,
+    schema: i16,
+    body: String,
+    body_salt: Salt,
+    personal: Option<String>,
+    personal_salt: Option<Salt>,
+    reason_salt: Option<Salt>,
+    leaf: String,
+    leaf_hash: [u8; 32],
+}
+type Salt = [u8; 32];
 
 impl Head {
     /// Locks the organization's log: the first statement of every write. (SQLite's transaction is
@@ -110,10 +135,15 @@ impl Head {
             numbers,
             accounts,
             changed: false,
+            stored: size,
         })
     }
-    /// Writes it back, once for a batch; nothing where nothing was appended.
+    /// Writes it back, once for a batch; nothing where nothing was appended. An entry that was
+    /// made and not stored stops the commit.
     pub fn save(&self, conn: &mut Conn) -> Result<()> {
+        if self.stored != self.next() {
+            return Err(Problem::internal("an entry was not stored"));
+        }
         if !self.changed {
             return Ok(());
         }
@@ -132,6 +162,10 @@ impl Head {
             .set(set)
             .execute(conn)?;
         Ok(())
+    }
+    /// What was made so far is stored, whatever is undone from here on.
+    pub(crate) fn all_stored(&mut self) {
+        self.stored = self.next();
     }
     /// The position that the next entry gets.
     pub fn next(&self) -> i64 {
@@ -185,12 +219,13 @@ pub(crate) fn kept<T>(value: T) -> Recorded<T> {
     Recorded { value }
 }
 
-/// Appends one entry and gives the proof of it.
+/// Appends one entry and gives the proof of it. The entry is [stored](store) before the
+/// transaction ends: without it the head cannot be saved.
 pub fn append<T>(
-    conn: &mut Conn,
+    entries: &mut Vec<Entry>,
     head: &mut Head,
     by: &Stamp,
-    change: &Change<'_>,
+    change: Change<'_>,
     value: T,
 ) -> Result<Recorded<T>> {
     if by.tenant != head.tenant {
@@ -202,11 +237,14 @@ pub fn append<T>(
         text.map(|text| salt().and_then(|salt| Ok((salt, commitment(&salt, text)?))))
             .transpose()
     };
-    let (reason, personal) = (erasable(by.reason.as_deref())?, erasable(change.personal)?);
+    let (reason, personal) = (
+        erasable(by.reason.as_deref())?,
+        erasable(change.personal.as_deref())?,
+    );
     let leaf = json!({
         "action": change.action,
         "actor": {"id": by.actor.id, "kind": by.actor.kind, "person_id": by.actor.person_id},
-        "body": commitment(&body_salt, change.body)?,
+        "body": commitment(&body_salt, &change.body)?,
         "format": "isms.leaf.1",
         "kind": change.kind,
         "personal": personal.as_ref().map(|(_, commitment)| commitment),
@@ -221,43 +259,22 @@ pub fn append<T>(
     });
     let leaf = crate::core::json::canonical(&leaf)?;
     let leaf_hash = merkle::leaf(leaf.as_bytes());
-    let row = (
-        (
-            e::tenant_id.eq(by.tenant),
-            e::seq.eq(seq),
-            e::at.eq(by.at),
-            e::request_id.eq(by.request),
-        ),
-        (
-            e::actor_kind.eq(by.actor.kind),
-            e::actor_id.eq(by.actor.id),
-            e::person_id.eq(by.actor.person_id),
-        ),
-        (
-            e::reason.eq(by.reason.as_deref()),
-            e::reason_salt.eq(reason.as_ref().map(|(salt, _)| salt.as_slice())),
-        ),
-        (
-            e::action.eq(change.action),
-            e::kind.eq(change.kind),
-            e::record_id.eq(change.record),
-            e::record_version.eq(change.version),
-        ),
-        (
-            e::body.eq(change.body),
-            e::body_salt.eq(body_salt.as_slice()),
-        ),
-        (
-            e::personal.eq(change.personal),
-            e::personal_salt.eq(personal.as_ref().map(|(salt, _)| salt.as_slice())),
-        ),
-        (
-            e::leaf.eq(&leaf),
-            e::leaf_hash.eq(leaf_hash.as_slice()),
-            e::schema.eq(change.schema),
-        ),
-    );
-    diesel::insert_into(e::table).values(row).execute(conn)?;
+    entries.push(Entry {
+        by: by.clone(),
+        seq,
+        action: change.action.to_owned(),
+        kind: change.kind,
+        record: change.record,
+        version: change.version,
+        schema: change.schema,
+        body: change.body,
+        body_salt,
+        personal: change.personal,
+        personal_salt: personal.map(|(salt, _)| salt),
+        reason_salt: reason.map(|(salt, _)| salt),
+        leaf,
+        leaf_hash,
+    });
     head.peaks.push(leaf_hash);
     head.last_at = by.at.max(head.last_at);
     if change.account {
@@ -267,7 +284,65 @@ pub fn append<T>(
     Ok(Recorded { value })
 }
 
-fn salt() -> Result<[u8; 32]> {
+/// Stores entries, in the order in which they were made.
+pub fn store(conn: &mut Conn, head: &mut Head, entries: &[Entry]) -> Result<()> {
+    let row = |entry: &'_ Entry| {
+        let Entry { by, .. } = entry;
+        (
+            (
+                e::tenant_id.eq(by.tenant),
+                e::seq.eq(entry.seq),
+                e::at.eq(by.at),
+                e::request_id.eq(by.request),
+            ),
+            (
+                e::actor_kind.eq(by.actor.kind),
+                e::actor_id.eq(by.actor.id),
+                e::person_id.eq(by.actor.person_id),
+            ),
+            (
+                e::reason.eq(by.reason.clone()),
+                e::reason_salt.eq(entry.reason_salt.map(Vec::from)),
+            ),
+            (
+                e::action.eq(entry.action.clone()),
+                e::kind.eq(entry.kind),
+                e::record_id.eq(entry.record),
+                e::record_version.eq(entry.version),
+            ),
+            (
+                e::body.eq(entry.body.clone()),
+                e::body_salt.eq(Vec::from(entry.body_salt)),
+            ),
+            (
+                e::personal.eq(entry.personal.clone()),
+                e::personal_salt.eq(entry.personal_salt.map(Vec::from)),
+            ),
+            (
+                e::leaf.eq(entry.leaf.clone()),
+                e::leaf_hash.eq(Vec::from(entry.leaf_hash)),
+                e::schema.eq(entry.schema),
+            ),
+        )
+    };
+    for some in entries.chunks(TOGETHER) {
+        match some {
+            [one] => diesel::insert_into(e::table)
+                .values(row(one))
+                .execute(conn)?,
+            some => {
+                let rows: Vec<_> = some.iter().map(row).collect();
+                crate::each!(conn, |c| diesel::insert_into(e::table)
+                    .values(rows)
+                    .execute(c))?
+            }
+        };
+    }
+    head.stored += entries.len() as i64;
+    Ok(())
+}
+
+fn salt() -> Result<Salt> {
     let mut salt = [0; 32];
     getrandom::fill(&mut salt).map_err(Problem::internal)?;
     Ok(salt)

@@ -8,7 +8,7 @@ pub mod read;
 pub mod writer;
 
 pub(crate) use append::kept;
-pub use append::{Change, Head, Recorded, Stamp, append, found, unchanged};
+pub use append::{Change, Entry, Head, Recorded, Stamp, TOGETHER, append, found, store, unchanged};
 pub use position::Positions;
 pub use read::{AsOf, Moment};
 pub use writer::{Writer, in_time};

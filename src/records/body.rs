@@ -87,6 +87,17 @@ impl<R: Resource> Body<R> {
     pub fn is_sound(&self) -> bool {
         self.faults.is_empty()
     }
+    /// What the database will be asked about it: whose its external reference is, and what it
+    /// refers to.
+    pub(super) fn asks(&self) -> (Option<&str>, &References) {
+        let common = self.common.as_ref();
+        let external_ref = common.and_then(|common| common.external_ref.as_deref());
+        (external_ref, &self.references)
+    }
+    /// What is wrong with it, whatever the database says.
+    pub fn faults(&self) -> &[Invalid] {
+        &self.faults
+    }
     /// The same, with what else is wrong.
     pub fn with(mut self, faults: Vec<Invalid>) -> Self {
         self.faults.extend(faults);
@@ -147,6 +158,14 @@ impl<R: Resource> Patch<R> {
             faults: vec![],
             kind: PhantomData,
         }
+    }
+    /// The members among which are those that the database will be asked about.
+    pub(super) fn asks(&self) -> &Map<String, Value> {
+        &self.members
+    }
+    /// What is wrong with it, whatever it is applied to.
+    pub fn faults(&self) -> &[Invalid] {
+        &self.faults
     }
     /// A whole body that has it applied. The members at fault are left as they were, so that the
     /// rest can still be looked at.

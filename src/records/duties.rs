@@ -65,7 +65,7 @@ impl Writing<'_> {
             let entries = entries.filter(e::actor_id.eq(deed.by.id).and(e::action.eq(deed.action)));
             let since: Option<i64> = entries
                 .select(diesel::dsl::max(e::seq))
-                .get_result(self.conn)?;
+                .get_result(self.look())?;
             self.none_of(
                 [deed.by.id].into_iter().chain(deed.by.person_id),
                 since.unwrap_or(-1),
@@ -87,24 +87,19 @@ impl Writing<'_> {
         what: &str,
     ) -> Result<()> {
         self.person()?;
-        let entries = || {
-            e::table.filter(
-                e::tenant_id
-                    .eq(self.stamp.tenant)
-                    .and(e::record_id.eq(record)),
-            )
-        };
+        let tenant = self.stamp.tenant;
+        let entries = || e::table.filter(e::tenant_id.eq(tenant).and(e::record_id.eq(record)));
         let before: Option<i64> = entries()
             .filter(e::action.eq(action))
             .select(diesel::dsl::max(e::seq))
-            .get_result(&mut *self.conn)?;
+            .get_result(self.look())?;
         let edits = entries()
             .filter(e::seq.gt(before.unwrap_or(-1)))
             .filter(e::action.eq_any(EDITS))
             .order(e::seq);
         let edits: Vec<(i64, Id, Option<Id>)> = edits
             .select((e::seq, e::actor_id, e::person_id))
-            .load(&mut *self.conn)?;
+            .load(self.look())?;
         let Some((first, ..)) = edits.first().copied() else {
             return Ok(());
         };
@@ -124,8 +119,14 @@ impl Writing<'_> {
         what: &str,
     ) -> Result<()> {
         let (tenant, caller) = (self.stamp.tenant, self.caller());
-        let issued = issued(self.conn, tenant)?;
-        let circle = circle(self.conn, tenant, of.into_iter().collect(), since, &issued)?;
+        let issued = issued(self.look(), tenant)?;
+        let circle = circle(
+            self.look(),
+            tenant,
+            of.into_iter().collect(),
+            since,
+            &issued,
+        )?;
         let me = [
             Some(caller.actor.id),
             caller.actor.person_id,
@@ -146,7 +147,7 @@ impl Writing<'_> {
         let Some(account) = caller.user_id else {
             return Ok(());
         };
-        match opened(self.conn, tenant, account, (&circle, &issued), since)? {
+        match opened(self.look(), tenant, account, (&circle, &issued), since)? {
             true => {
                 let why = "created your account or reset your password, and your password was set \
                     afterwards";

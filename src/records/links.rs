@@ -4,6 +4,7 @@ use super::{Kind, Relation, Selector, sight};
 use crate::access::Caller;
 use crate::core::{Code, Id, Invalid, Problem, Result, TenantId};
 use crate::db::dialect::{NOW, OPEN};
+use crate::db::ending::{Turn, Which};
 use crate::db::walk::{self, Walk};
 use crate::db::{
     Conn, schema::links as l, schema::records as r, schema::requirement_links as rl,
@@ -12,7 +13,7 @@ use crate::db::{
 use diesel::dsl::not;
 use diesel::prelude::*;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a body says about references, before they are looked up: ids or codes, by member.
 pub type References = BTreeMap<&'static str, Vec<String>>;
@@ -103,120 +104,157 @@ pub fn take(body: &mut Map<String, Value>, kind: &Kind, faults: &mut Vec<Invalid
     found
 }
 
-/// Looks the references up: 422 with a place for each that is not a live record of the right kind.
-/// What was linked before may stay linked though it was archived since. Nothing more is given to a
-/// person whose last day has passed.
-pub fn resolve(
-    conn: &mut Conn,
-    caller: &Caller,
-    kind: &Kind,
-    wanted: &References,
-    before: &Links,
-    today: chrono::NaiveDate,
-) -> Result<Links> {
-    let (mut links, mut faults) = (Links::default(), Vec::new());
-    for relation in kind.all_relations() {
-        let Some(texts) = wanted
-            .get(relation.member)
-            .filter(|texts| !texts.is_empty())
-        else {
-            continue;
-        };
-        let known = known(conn, caller, relation, texts)?;
-        let mut ids = Vec::with_capacity(texts.len());
-        for (n, text) in texts.iter().enumerate() {
-            match known
-                .get(text.as_str())
-                .copied()
-                .or_else(|| Id::parse(text).filter(|id| before.many(relation.member).contains(id)))
-            {
-                Some(id) => ids.push(id),
-                None => {
-                    let pointer = if relation.many() {
-                        format!("/{}/{n}", relation.member)
-                    } else {
-                        format!("/{}", relation.member)
-                    };
-                    let what = if relation.to.is_empty() {
-                        "record"
-                    } else {
-                        relation.to
-                    };
-                    faults.push(Invalid::body(
-                        pointer,
-                        "unknown_reference",
-                        format!("unknown {what}"),
-                    ));
-                }
+/// What was looked up of references: the records that texts name, by the kind that is meant, and
+/// the people who have left, by the number in their code (none for those who have not).
+#[derive(Debug, Default)]
+pub struct Found {
+    named: HashMap<&'static str, HashMap<String, Id>>,
+    left: HashMap<Id, Option<i64>>,
+}
+
+impl Found {
+    /// Looks up what is not known yet. What was linked before is not asked for: it may stay linked
+    /// though it was archived since.
+    pub fn look(
+        &mut self,
+        conn: &mut Conn,
+        caller: &Caller,
+        wanted: &[(&'static Relation, String)],
+        today: chrono::NaiveDate,
+    ) -> Result<()> {
+        let mut texts: BTreeMap<&'static str, BTreeSet<&String>> = BTreeMap::new();
+        for (relation, text) in wanted {
+            if self.one(relation, text).is_none() {
+                texts.entry(relation.to).or_default().insert(text);
             }
         }
-        if relation.to == "person" {
-            faults.extend(given_to_who_left(
-                conn,
-                caller,
-                relation,
-                (&ids, before.many(relation.member)),
-                today,
-            )?);
+        for (to, texts) in texts {
+            let texts: Vec<String> = texts.into_iter().cloned().collect();
+            for some in texts.chunks(500) {
+                let found = known(conn, caller, to, some)?.into_iter();
+                self.named
+                    .entry(to)
+                    .or_default()
+                    .extend(found.map(|(text, id)| (text.to_owned(), id)));
+            }
         }
-        links.set(relation.member, ids);
+        let people: BTreeSet<Id> = wanted
+            .iter()
+            .filter(|(relation, _)| relation.to == "person")
+            .filter_map(|(relation, text)| self.one(relation, text))
+            .filter(|id| !self.left.contains_key(id))
+            .collect();
+        for some in people.into_iter().collect::<Vec<_>>().chunks(500) {
+            self.left.extend(some.iter().map(|id| (*id, None)));
+            let left = super::accounts::left(conn, caller.tenant, some, today)?;
+            self.left
+                .extend(left.into_iter().map(|(id, number)| (id, Some(number))));
+        }
+        Ok(())
     }
-    if faults.is_empty() {
-        Ok(links)
-    } else {
-        Err(Problem::invalid(faults))
+    fn one(&self, relation: &Relation, text: &str) -> Option<Id> {
+        self.named.get(relation.to)?.get(text).copied()
+    }
+    /// What has to be looked up for a body.
+    pub fn missing(
+        &self,
+        kind: &Kind,
+        wanted: &References,
+        before: &Links,
+    ) -> Vec<(&'static Relation, String)> {
+        let mut missing = Vec::new();
+        for relation in kind.all_relations() {
+            let old = before.many(relation.member);
+            let stays = |text: &String| Id::parse(text).is_some_and(|id| old.contains(&id));
+            let texts = wanted.get(relation.member).into_iter().flatten();
+            missing.extend(
+                texts
+                    .filter(|text| !stays(text) && self.one(relation, text).is_none())
+                    .map(|text| (relation, text.clone())),
+            );
+        }
+        missing
+    }
+    /// The links of a body: 422 with a place for each reference that is not a live record of the
+    /// right kind. Nothing more is given to a person whose last day has passed.
+    pub fn links(&self, kind: &Kind, wanted: &References, before: &Links) -> Result<Links> {
+        let (mut links, mut faults) = (Links::default(), Vec::new());
+        for relation in kind.all_relations() {
+            let (texts, old) = (wanted.get(relation.member), before.many(relation.member));
+            let Some(texts) = texts.filter(|texts| !texts.is_empty()) else {
+                continue;
+            };
+            let mut ids = Vec::with_capacity(texts.len());
+            for (n, text) in texts.iter().enumerate() {
+                let stays = || Id::parse(text).filter(|id| old.contains(id));
+                match self.one(relation, text).or_else(stays) {
+                    Some(id) => ids.push(id),
+                    None => {
+                        let what = if relation.to.is_empty() {
+                            "record"
+                        } else {
+                            relation.to
+                        };
+                        faults.push(Invalid::body(
+                            place(relation, n),
+                            "unknown_reference",
+                            format!("unknown {what}"),
+                        ));
+                    }
+                }
+            }
+            if relation.to == "person" {
+                faults.extend(self.given_to_who_left(relation, &ids, old));
+            }
+            links.set(relation.member, ids);
+        }
+        if faults.is_empty() {
+            Ok(links)
+        } else {
+            Err(Problem::invalid(faults))
+        }
+    }
+    /// A fault for each person that is named anew and has left.
+    fn given_to_who_left(&self, relation: &Relation, ids: &[Id], before: &[Id]) -> Vec<Invalid> {
+        let code = super::kind::prefix_of(relation.to);
+        let fault = |(n, id): (usize, &Id)| {
+            let number = self.left.get(id).copied().flatten()?;
+            let first = ids.iter().position(|known| known == id) == Some(n);
+            (first && !before.contains(id)).then(|| {
+                Invalid::body(
+                    place(relation, n),
+                    "person_left",
+                    format!("{code}-{number} has left; choose another person"),
+                )
+            })
+        };
+        ids.iter().enumerate().filter_map(fault).collect()
     }
 }
 
-/// A fault for each person that is named anew and has left.
-fn given_to_who_left(
-    conn: &mut Conn,
-    caller: &Caller,
-    relation: &Relation,
-    (ids, before): (&[Id], &[Id]),
-    today: chrono::NaiveDate,
-) -> Result<Vec<Invalid>> {
-    let fresh: Vec<Id> = ids
-        .iter()
-        .filter(|id| !before.contains(id))
-        .copied()
-        .collect();
-    if fresh.is_empty() {
-        return Ok(vec![]);
+/// Where a reference stands in a body.
+fn place(relation: &Relation, n: usize) -> String {
+    if relation.many() {
+        format!("/{}/{n}", relation.member)
+    } else {
+        format!("/{}", relation.member)
     }
-    let left = super::accounts::left(conn, caller.tenant, &fresh, today)?;
-    let fault = |(id, number): (Id, i64)| {
-        let place = ids
-            .iter()
-            .position(|known| *known == id)
-            .unwrap_or_default();
-        let pointer = if relation.many() {
-            format!("/{}/{place}", relation.member)
-        } else {
-            format!("/{}", relation.member)
-        };
-        let code = super::kind::prefix_of(relation.to);
-        Invalid::body(
-            pointer,
-            "person_left",
-            format!("{code}-{number} has left; choose another person"),
-        )
-    };
-    Ok(left.into_iter().map(fault).collect())
 }
+
 /// What a relation to any kind does not name.
 const ACCOUNTS: [&str; 2] = ["user", "api_key"];
 
-/// Which of these texts name live records of the relation's kind that the caller sees.
+/// Which of these texts name live records of a kind (of any when that is empty) that the caller
+/// sees.
 fn known<'t>(
     conn: &mut Conn,
     caller: &Caller,
-    relation: &Relation,
+    kind: &'static str,
     texts: &'t [String],
 ) -> Result<BTreeMap<&'t str, Id>> {
     let named: Vec<(&str, Selector)> = texts
         .iter()
-        .filter_map(|text| Some((text.as_str(), Selector::parse(text, relation.to)?)))
+        .filter_map(|text| Some((text.as_str(), Selector::parse(text, kind)?)))
         .collect();
     let ids: Vec<Id> = named
         .iter()
@@ -243,7 +281,7 @@ fn known<'t>(
         .filter(crate::db::dialect::standing())
         .filter(v::archived_at.is_null())
         .into_boxed();
-    let kinds: Vec<&'static str> = match relation.to {
+    let kinds: Vec<&'static str> = match kind {
         // Accounts and keys are no subjects, and who does not read them does not learn that they
         // are there.
         "" => super::kind::all()
@@ -253,7 +291,7 @@ fn known<'t>(
             .collect(),
         to => vec![to],
     };
-    live = match relation.to {
+    live = match kind {
         "" => live.filter(v::kind.ne_all(ACCOUNTS.to_vec())),
         to => live.filter(v::kind.eq(to)),
     };
@@ -278,80 +316,62 @@ fn known<'t>(
         .collect())
 }
 
-/// Makes the rows what the record says; what stays is not touched.
-pub fn replace(
-    conn: &mut Conn,
-    tenant: TenantId,
-    from: Id,
-    before: &Links,
-    now: &Links,
-    seq: i64,
-) -> Result<()> {
-    let (old, new) = (before.pairs(), now.pairs());
-    for (member, to) in old.difference(&new) {
-        let row = l::table.filter(
-            l::tenant_id
-                .eq(tenant)
-                .and(l::from_id.eq(from))
-                .and(l::relation.eq(*member))
-                .and(l::to_id.eq(*to)),
-        );
-        diesel::update(row.filter(l::to_seq.eq(OPEN)))
-            .set(l::to_seq.eq(seq))
-            .execute(conn)?;
-    }
-    let row = |(member, to): &(&'static str, Id)| {
+impl Links {
+    /// What begins and what ends where a record that was linked as before comes to be linked so.
+    pub fn since(&self, before: &Links) -> (Vec<Which>, Vec<Which>) {
+        let (old, new) = (before.pairs(), self.pairs());
+        let which = |(member, to): &(&'static str, Id)| Which::Link(member, *to);
         (
+            new.difference(&old).map(which).collect(),
+            old.difference(&new).map(which).collect(),
+        )
+    }
+}
+
+/// The same of requirements.
+pub fn cited_since(now: &[String], before: &[String]) -> (Vec<Which>, Vec<Which>) {
+    let (old, new): (BTreeSet<_>, BTreeSet<_>) = (before.iter().collect(), now.iter().collect());
+    let which = |text: &&String| Which::Requirement((*text).clone());
+    (
+        new.difference(&old).map(which).collect(),
+        old.difference(&new).map(which).collect(),
+    )
+}
+
+/// Adds rows of links and of requirements.
+pub fn insert(conn: &mut Conn, tenant: TenantId, rows: &[Turn]) -> QueryResult<()> {
+    let link = |row: &Turn| match &row.which {
+        Which::Link(member, to) => Some((
             l::tenant_id.eq(tenant),
-            l::from_id.eq(from),
+            l::from_id.eq(row.id),
             l::relation.eq(*member),
             l::to_id.eq(*to),
-            l::from_seq.eq(seq),
+            l::from_seq.eq(row.seq),
             l::to_seq.eq(OPEN),
-        )
+        )),
+        _ => None,
     };
-    let rows: Vec<_> = new.difference(&old).map(row).collect();
-    for some in rows.chunks(500) {
+    let cited = |row: &Turn| match &row.which {
+        Which::Requirement(requirement) => Some((
+            rl::tenant_id.eq(tenant),
+            rl::from_id.eq(row.id),
+            rl::requirement.eq(requirement.clone()),
+            rl::from_seq.eq(row.seq),
+            rl::to_seq.eq(OPEN),
+        )),
+        _ => None,
+    };
+    for some in rows.iter().filter_map(link).collect::<Vec<_>>().chunks(500) {
         crate::each!(conn, |c| diesel::insert_into(l::table)
             .values(some)
             .execute(c))?;
     }
-    Ok(())
-}
-
-/// The same for requirements.
-pub fn replace_requirements(
-    conn: &mut Conn,
-    tenant: TenantId,
-    from: Id,
-    before: &[String],
-    now: &[String],
-    seq: i64,
-) -> Result<()> {
-    let (old, new): (BTreeSet<_>, BTreeSet<_>) = (before.iter().collect(), now.iter().collect());
-    for gone in old.difference(&new) {
-        let row = rl::table.filter(
-            rl::tenant_id
-                .eq(tenant)
-                .and(rl::from_id.eq(from))
-                .and(rl::requirement.eq(*gone)),
-        );
-        diesel::update(row.filter(rl::to_seq.eq(OPEN)))
-            .set(rl::to_seq.eq(seq))
-            .execute(conn)?;
-    }
-    let row = |requirement: &&String| {
-        let requirement = rl::requirement.eq((*requirement).clone());
-        (
-            rl::tenant_id.eq(tenant),
-            rl::from_id.eq(from),
-            requirement,
-            rl::from_seq.eq(seq),
-            rl::to_seq.eq(OPEN),
-        )
-    };
-    let rows: Vec<_> = new.difference(&old).map(row).collect();
-    for some in rows.chunks(500) {
+    for some in rows
+        .iter()
+        .filter_map(cited)
+        .collect::<Vec<_>>()
+        .chunks(500)
+    {
         crate::each!(conn, |c| diesel::insert_into(rl::table)
             .values(some)
             .execute(c))?;

@@ -1,6 +1,7 @@
 //! Floor 3: what a record is and how it is kept; written once, for every register.
 pub mod about;
 pub mod accounts;
+mod ahead;
 pub mod ask;
 pub mod body;
 pub mod duties;
@@ -18,6 +19,7 @@ pub mod reader;
 pub mod rebuild;
 pub mod record;
 pub mod replay;
+mod rows;
 pub mod several;
 pub mod sight;
 pub mod spine;
@@ -26,6 +28,7 @@ pub mod veil;
 mod writing;
 
 pub use about::About;
+pub use ahead::Ahead;
 pub use ask::Ask;
 pub use body::{Body, Draft, Patch, Sound, read_as, read_part};
 pub use duties::Deed;

@@ -2,9 +2,10 @@
 //! table. For a new column of a filter, after a restore, and to see that nothing stands in them
 //! that the ledger does not say.
 use super::history::Entry;
-use super::{Kind, Record, Resource, links, spine};
+use super::rows::Rows;
+use super::{Kind, Record, Resource};
 use crate::core::{Id, Result, TenantId};
-use crate::db::schema::{ledger_entries as e, records as r, tenants as t};
+use crate::db::schema::{ledger_entries as e, records as r, tenants as t, unfilled as un};
 use crate::db::{Conn, Database, derived};
 use crate::ledger::Head;
 use diesel::prelude::*;
@@ -18,6 +19,7 @@ pub struct Replay {
     /// The kind.
     pub kind: Kind,
     record: fn(&mut Conn, TenantId, Id) -> Result<()>,
+    together: fn(&mut Conn, TenantId) -> Result<()>,
     /// Reads an image of it, written in this schema, and gives it back as it would be written
     /// today.
     pub read: fn(i16, &str, Option<&str>) -> Result<Image>,
@@ -29,6 +31,7 @@ impl Replay {
         Replay {
             kind: R::KIND,
             record: record::<R>,
+            together: R::refilled,
             read: |schema, body, personal| Record::<R>::of_image(schema, body, personal)?.image(),
         }
     }
@@ -58,26 +61,10 @@ fn record<R: Resource>(conn: &mut Conn, tenant: TenantId, id: Id) -> Result<()> 
         last = end;
         for entry in entries {
             let now: Record<R> = entry.record()?;
-            spine::insert(conn, tenant, &now, entry.seq, entry.schema)?;
-            R::insert((tenant, id, now.spine.version), &now, conn)?;
-            let (no_links, old) = (spine::no_links(), before.as_ref());
-            links::replace(
-                conn,
-                tenant,
-                id,
-                old.map_or(&no_links, |old| &old.links),
-                &now.links,
-                entry.seq,
-            )?;
-            let cited = old.map_or(&[][..], |old| old.own.requirements());
-            links::replace_requirements(
-                conn,
-                tenant,
-                id,
-                cited,
-                now.own.requirements(),
-                entry.seq,
-            )?;
+            let mut rows = Rows::default();
+            rows.version(&now, before.as_ref(), entry.seq, entry.schema)?;
+            rows.own((tenant, id, now.spine.version), now.clone());
+            rows.derive(conn, tenant)?;
             before = Some(now);
         }
     }
@@ -97,6 +84,23 @@ pub fn rebuild(database: &Database, kinds: &[Replay]) -> Result<usize> {
     Ok(count)
 }
 
+/// Computes what the last migrations have left to compute, before anything is read.
+pub fn fill(database: &Database, kinds: impl Iterator<Item = Replay>) -> Result<()> {
+    let mut conn = database.connect()?;
+    let left: Vec<String> = un::table.select(un::kind).load(&mut conn)?;
+    for replay in kinds.filter(|replay| left.iter().any(|kind| kind == replay.kind.name)) {
+        conn.writing(|conn| -> Result<()> {
+            for tenant in t::table.select(t::id).load::<TenantId>(conn)? {
+                Head::lock(conn, tenant)?; // Nobody writes meanwhile.
+                (replay.together)(conn, tenant)?;
+            }
+            diesel::delete(un::table.find(replay.kind.name)).execute(conn)?;
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 fn one(conn: &mut Conn, tenant: TenantId, replay: &Replay) -> Result<usize> {
     Head::lock(conn, tenant)?; // Nobody writes meanwhile.
     derived::clear(conn, tenant, replay.kind.name, &replay.kind.table())?;
@@ -106,5 +110,6 @@ fn one(conn: &mut Conn, tenant: TenantId, replay: &Replay) -> Result<usize> {
         .load(conn)?;
     ids.iter()
         .try_for_each(|id| (replay.record)(conn, tenant, *id))?;
+    (replay.together)(conn, tenant)?;
     Ok(ids.len())
 }

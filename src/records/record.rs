@@ -2,7 +2,7 @@
 use super::ask::Moments;
 use super::limit::{self, Facts};
 use super::{Common, Draft, Kind, Reader, Writing, links::Links, links::References, spine::Spine};
-use crate::core::{Problem, Result, VersionKey, json::canonical};
+use crate::core::{Id, Problem, Result, TenantId, VersionKey, json::canonical};
 use crate::db::{Backend, Conn, schema::versions};
 use diesel::{BoxableExpression, IntoSql, QueryResult, helper_types::AsExprOf, sql_types::Bool};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -76,6 +76,19 @@ pub trait Resource:
     ) -> Result<()> {
         Ok(())
     }
+    /// What else follows from the entry at a position, beside its own rows and links.
+    fn entered(
+        _tx: &mut Writing<'_>,
+        _seq: i64,
+        _before: Option<&Record<Self>>,
+        _after: &Record<Self>,
+    ) -> Result<()> {
+        Ok(())
+    }
+    /// The same from every entry that there has been.
+    fn refilled(_conn: &mut Conn, _tenant: TenantId) -> Result<()> {
+        Ok(())
+    }
     /// The requirements of frameworks that it refers to.
     fn requirements(&self) -> &[String] {
         &[]
@@ -141,6 +154,14 @@ pub trait Stored: Sized {
     fn insert(key: VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize>
     where
         Self: Resource;
+    /// Adds the rows of several versions; in one statement, where the kind is written in numbers.
+    fn insert_all(rows: &[(VersionKey, Record<Self>)], conn: &mut Conn) -> QueryResult<()>
+    where
+        Self: Resource,
+    {
+        rows.iter()
+            .try_for_each(|(key, record)| Self::insert(*key, record, conn).map(drop))
+    }
     /// The versions that its own filters leave.
     fn matching(filter: &Self::Filter, then: &Moments) -> Condition;
 }
@@ -279,7 +300,7 @@ pub fn members(part: &impl Serialize) -> Result<Map<String, Value>> {
 #[derive(Debug, Clone)]
 pub struct Row {
     /// The record.
-    pub id: crate::core::Id,
+    pub id: Id,
     /// Which version.
     pub version: i32,
     /// Its state then.
@@ -328,7 +349,7 @@ impl Row {
 #[derive(Debug, Clone)]
 pub struct Shown {
     /// The record.
-    pub id: crate::core::Id,
+    pub id: Id,
     /// Its version.
     pub version: i32,
     /// Its entity tag: `"7.1f3a…"`, the version and a digest of what is computed and of the names

@@ -1,12 +1,19 @@
-//! Several changes in one write: each in a savepoint of its own, so that one that fails leaves the
-//! others alone.
-use super::{Body, Covers, Known, Patch, Record, Resource, Selector, Tx, Writing};
+//! Several changes in one write: each apart, so that one that fails leaves the others alone. In a
+//! batch their rows are held and stored together; a savepoint is made only where a change has to see
+//! its own rows before it is known to succeed.
+use super::ahead::Memory;
+use super::rows::Rows;
+use super::{
+    Ahead, Body, Condition, Covers, Known, Patch, Record, Resource, Selector, Tx, Writing,
+};
 use crate::core::{Code, Id, Invalid, Problem, Result, Schemas};
+use crate::db::among::among;
 use crate::db::{Conn, schema::versions as v};
 use crate::ledger::{Head, Recorded, Stamp};
 use diesel::connection::{Connection, TransactionManager};
 use diesel::prelude::*;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 type Manager = <Conn as Connection>::TransactionManager;
@@ -32,11 +39,30 @@ impl<P> Tx<'_, P> {
         self.apart(false, work)
     }
     fn apart<T>(&mut self, keep: bool, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if keep && self.held.on && self.held.before.is_none() {
+            self.begin_item();
+            let outcome = tried(self, work);
+            return self.end_item(outcome);
+        }
+        self.settle(true);
+        let on = std::mem::take(&mut self.held.on);
         let before = self.set_apart()?;
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(self)))
-            .unwrap_or_else(|_| Err(Problem::internal("a change panicked")));
+        let outcome = tried(self, work);
         self.join(before, keep && outcome.is_ok())?;
+        self.held.on = on;
         outcome
+    }
+    /// Makes changes of a kind whose rows are stored together; what they will ask for is looked up
+    /// before.
+    pub fn together<R: Resource, T>(
+        &mut self,
+        ahead: &Ahead,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.begin_together::<R>(ahead)?;
+        let done = work(self);
+        self.end_together(done.is_ok())?;
+        done
     }
     /// Creates the record with this `external_ref`, or patches the one that is there: absent
     /// leaves, null clears.
@@ -51,6 +77,12 @@ impl<P> Tx<'_, P> {
     }
 }
 
+/// Does the work; a panic is a fault of it alone.
+fn tried<W, T>(tx: &mut W, work: impl FnOnce(&mut W) -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(|| work(tx)))
+        .unwrap_or_else(|_| Err(Problem::internal("a change panicked")))
+}
+
 /// What a write was before a part of it was set apart.
 struct Before {
     head: Head,
@@ -58,7 +90,158 @@ struct Before {
     began: i64,
 }
 
+/// Rows that wait to be stored with others.
+#[derive(Default)]
+pub(super) struct Held {
+    /// Do they wait?
+    pub on: bool,
+    /// Of the changes that were made.
+    made: Rows,
+    /// Of the change that is being made.
+    pub item: Rows,
+    /// What was before that change.
+    before: Option<Before>,
+    /// Does it have a savepoint?
+    apart: bool,
+    /// The external references that it gave or took.
+    pub named: Vec<String>,
+    /// Why rows could not be stored: then nothing is.
+    failed: Option<Problem>,
+}
+
+impl Held {
+    /// Does a version of this record wait?
+    pub fn rows(&self, id: Id) -> bool {
+        self.made.of(id) || self.item.of(id)
+    }
+}
+
 impl Writing<'_> {
+    /// Stores what waits, so that it can be seen; with a savepoint where the change that is being
+    /// made has written or is about to.
+    pub(super) fn settle(&mut self, writes: bool) {
+        if self.held.failed.is_none()
+            && let Err(problem) = self.stored(writes)
+        {
+            self.held.failed = Some(problem);
+        }
+    }
+    fn stored(&mut self, writes: bool) -> Result<()> {
+        let tenant = self.stamp.tenant;
+        if !self.held.made.is_empty() {
+            std::mem::take(&mut self.held.made).store(self.conn, tenant, self.head)?;
+            if let Some(before) = &mut self.held.before {
+                before.head.all_stored();
+            }
+        }
+        let begun = self.held.before.is_some() && !self.held.apart;
+        if begun && (writes || !self.held.item.is_empty()) {
+            Manager::begin_transaction(self.conn)?;
+            self.held.apart = true;
+        }
+        if !self.held.item.is_empty() {
+            std::mem::take(&mut self.held.item).store(self.conn, tenant, self.head)?;
+        }
+        Ok(())
+    }
+    fn begin_item(&mut self) {
+        self.held.before = Some(Before {
+            head: self.head.clone(),
+            stamp: self.stamp.clone(),
+            began: self.began,
+        });
+        self.held.named.clear();
+        self.began = self.head.next();
+    }
+    fn end_item<T>(&mut self, outcome: Result<T>) -> Result<T> {
+        let (item, apart) = (
+            std::mem::take(&mut self.held.item),
+            std::mem::take(&mut self.held.apart),
+        );
+        let Some(before) = self.held.before.take() else {
+            return outcome;
+        };
+        self.began = before.began;
+        if outcome.is_ok() {
+            self.held.made.append(item);
+            if apart {
+                Manager::commit_transaction(self.conn)?;
+            }
+            return outcome;
+        }
+        if apart {
+            Manager::rollback_transaction(self.conn)?;
+        }
+        for reference in std::mem::take(&mut self.held.named) {
+            self.memory.external_refs.remove(&reference);
+        }
+        (*self.head, self.stamp, self.written) = (before.head, before.stamp, None);
+        outcome
+    }
+    fn begin_together<R: Resource>(&mut self, ahead: &Ahead) -> Result<()> {
+        self.held.on = true;
+        self.memory = Memory::of(self.caller, &R::KIND);
+        if !self.memory.keeps() {
+            return Ok(());
+        }
+        let references: Vec<&String> = ahead.external_refs.iter().collect();
+        let mut conditions: Vec<Condition> = Vec::new();
+        for some in references.chunks(500) {
+            let same = v::table
+                .filter(
+                    v::tenant_id
+                        .eq(self.caller.tenant)
+                        .and(v::kind.eq(R::KIND.name)),
+                )
+                .filter(v::external_ref.eq_any(some.iter().map(|reference| reference.as_str())))
+                .filter(crate::db::dialect::standing())
+                .select((v::external_ref.assume_not_null(), v::id, v::number));
+            let found = same.load::<(String, Id, i64)>(self.conn)?;
+            let found: BTreeMap<String, (Id, i64)> = found
+                .into_iter()
+                .map(|(reference, id, number)| (reference, (id, number)))
+                .collect();
+            for reference in some {
+                let other = found.get(*reference).copied();
+                self.memory
+                    .external_refs
+                    .insert((*reference).clone(), other);
+            }
+            let ids: Vec<Id> = found.into_values().map(|(id, _)| id).collect();
+            if !ids.is_empty() {
+                conditions.push(Box::new(among(v::id, &ids)));
+            }
+        }
+        let (mut ids, mut numbers) = (Vec::new(), Vec::new());
+        for selector in &ahead.selectors {
+            match selector {
+                Selector::Id(id) => ids.push(*id),
+                Selector::Number(_, number) => numbers.push(*number),
+            }
+        }
+        for some in ids.chunks(500) {
+            conditions.push(Box::new(among(v::id, some)));
+        }
+        for some in numbers.chunks(500) {
+            conditions.push(Box::new(v::number.eq_any(some.to_vec())));
+        }
+        for condition in conditions {
+            for (number, row) in self.reader().rows::<R>(condition)? {
+                self.memory.keep(number, row);
+            }
+        }
+        self.find(&ahead.references)
+    }
+    fn end_together(&mut self, keep: bool) -> Result<()> {
+        if keep {
+            self.settle(false);
+        }
+        self.memory = Memory::default();
+        match std::mem::take(&mut self.held).failed {
+            Some(problem) => Err(problem),
+            None => Ok(()),
+        }
+    }
     fn set_apart(&mut self) -> Result<Before> {
         let before = Before {
             head: self.head.clone(),
@@ -147,6 +330,9 @@ impl Writing<'_> {
     }
     /// The record with this external reference, archived or not, as far as the caller sees it.
     fn of_reference<R: Resource>(&mut self, reference: &str) -> Result<Option<Id>> {
+        if let Some(known) = self.memory.referred(&R::KIND, reference) {
+            return Ok(known.map(|(id, _)| id));
+        }
         let reader = self.reader();
         let same = v::table
             .filter(reader.seen(R::KIND.name))
@@ -155,6 +341,10 @@ impl Writing<'_> {
     }
     /// The record with this number, likewise.
     fn coded<R: Resource>(&mut self, number: i64) -> Result<Option<Id>> {
+        let selector = Selector::Number(R::KIND.name, number);
+        if let Some(row) = self.memory.row(&R::KIND, &selector) {
+            return Ok(Some(row.id));
+        }
         let reader = self.reader();
         let same = v::table
             .filter(reader.seen(R::KIND.name))
@@ -230,6 +420,20 @@ impl<R: Resource> Upsert<R> {
                 ..read
             },
         }
+    }
+    /// What it will ask for.
+    pub fn ahead(&self, ahead: &mut Ahead) {
+        match &self.by {
+            By::Code(number, reference) => {
+                ahead
+                    .selectors
+                    .push(Selector::Number(R::KIND.name, *number));
+                ahead.external_refs.extend(reference.clone());
+            }
+            By::Reference(reference) => drop(ahead.external_refs.insert(reference.clone())),
+            By::Unreadable | By::Nothing => {}
+        }
+        ahead.body(&self.whole);
     }
     fn differs(&self, own: &str) -> bool {
         matches!(&self.by, By::Code(_, Some(reference)) if reference != own)

@@ -5,6 +5,7 @@ use crate::access::{Actor, Caller};
 use crate::core::{Id, Instant, Invalid, Result, TenantId, text::folded};
 use crate::db::dialect::{NOW, OPEN};
 use crate::db::{Conn, schema::records as r, schema::versions as v};
+use crate::ledger::TOGETHER;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -196,126 +197,176 @@ fn words<R: Resource>(record: &Record<R>, own: &Map<String, Value>) -> String {
     texts.map(|text| format!(" {}", folded(text))).collect()
 }
 
-/// Makes the identity of a new record, which stays for good.
-pub fn identify<R: Resource>(
-    conn: &mut Conn,
-    tenant: TenantId,
-    spine: &Spine,
-) -> QueryResult<usize> {
-    let identity = (
-        r::tenant_id.eq(tenant),
-        r::id.eq(spine.id),
-        r::kind.eq(R::KIND.name),
-        r::number.eq(spine.number),
-    );
-    diesel::insert_into(r::table).values(identity).execute(conn)
-}
-
-/// Adds the row of a version whose image was written at `seq` in `schema`, and closes the one
-/// before.
-pub fn insert<R: Resource>(
-    conn: &mut Conn,
-    tenant: TenantId,
-    record: &Record<R>,
+/// The row of a version.
+#[derive(Debug)]
+pub struct VersionRow {
+    pub(super) id: Id,
+    pub(super) kind: &'static str,
+    number: i64,
+    version: i32,
+    external_ref: Option<String>,
+    name: String,
+    status: String,
+    owner_id: Option<Id>,
+    due_on: Option<NaiveDate>,
+    review_due_on: Option<NaiveDate>,
+    rank: Option<i32>,
+    tags: String,
+    words: String,
+    at: (Instant, Instant, Option<Instant>),
     seq: i64,
     schema: i16,
-) -> Result<()> {
-    let (spine, common) = (&record.spine, &record.common);
-    if spine.version > 1 {
-        close(conn, tenant, spine.id, spine.version - 1, seq)?;
+}
+
+impl VersionRow {
+    /// Is it the first version of its record?
+    pub fn begins(&self) -> bool {
+        self.version == 1
     }
-    let own = super::record::members(&record.own)?;
-    let tags = if common.tags.is_empty() {
-        String::new()
-    } else {
-        format!("\n{}\n", common.tags.join("\n"))
+    /// Of the version whose image is written at `seq` in `schema`.
+    pub fn of<R: Resource>(record: &Record<R>, seq: i64, schema: i16) -> Result<Self> {
+        let (spine, common) = (&record.spine, &record.common);
+        let own = super::record::members(&record.own)?;
+        let tags = if common.tags.is_empty() {
+            String::new()
+        } else {
+            format!("\n{}\n", common.tags.join("\n"))
+        };
+        Ok(VersionRow {
+            id: spine.id,
+            kind: R::KIND.name,
+            number: spine.number,
+            version: spine.version,
+            external_ref: common.external_ref.clone(),
+            name: common.name.clone(),
+            status: spine.status.clone(),
+            owner_id: record.links.one("owner_id"),
+            due_on: common.due_on,
+            review_due_on: common.review_due_on,
+            rank: R::rank(record),
+            tags,
+            words: words(record, &own),
+            at: (spine.created_at, spine.updated_at, spine.archived_at),
+            seq,
+            schema,
+        })
+    }
+}
+
+/// Makes the identities of the records that begin with these versions; they stay for good.
+pub fn identify<'r>(
+    conn: &mut Conn,
+    tenant: TenantId,
+    rows: impl Iterator<Item = &'r VersionRow>,
+) -> QueryResult<()> {
+    let identity = |row: &VersionRow| {
+        (
+            r::tenant_id.eq(tenant),
+            r::id.eq(row.id),
+            r::kind.eq(row.kind),
+            r::number.eq(row.number),
+        )
     };
-    let row = (
-        (
-            v::tenant_id.eq(tenant),
-            v::id.eq(spine.id),
-            v::version.eq(spine.version),
-            v::kind.eq(R::KIND.name),
-            v::number.eq(spine.number),
-        ),
-        (
-            v::external_ref.eq(&common.external_ref),
-            v::name.eq(&common.name),
-            v::status.eq(&spine.status),
-        ),
-        (
-            v::owner_id.eq(record.links.one("owner_id")),
-            v::due_on.eq(common.due_on),
-            v::review_due_on.eq(common.review_due_on),
-        ),
-        (
-            v::rank.eq(R::rank(record)),
-            v::tags.eq(tags),
-            v::words.eq(words(record, &own)),
-        ),
-        (
-            v::created_at.eq(spine.created_at),
-            v::updated_at.eq(spine.updated_at),
-            v::archived_at.eq(spine.archived_at),
-        ),
-        (
-            v::from_seq.eq(seq),
-            v::to_seq.eq(OPEN),
-            v::schema.eq(schema),
-        ),
-    );
-    diesel::insert_into(v::table).values(row).execute(conn)?;
+    let rows: Vec<_> = rows.map(identity).collect();
+    for some in rows.chunks(TOGETHER) {
+        // One alone stays prepared.
+        match some {
+            [one] => diesel::insert_into(r::table).values(*one).execute(conn)?,
+            some => crate::each!(conn, |c| diesel::insert_into(r::table)
+                .values(some)
+                .execute(c))?,
+        };
+    }
     Ok(())
 }
 
-fn close(conn: &mut Conn, tenant: TenantId, id: Id, version: i32, seq: i64) -> Result<()> {
-    let before = v::table
-        .find((tenant, id, version))
-        .filter(v::to_seq.eq(OPEN));
-    match diesel::update(before)
-        .set(v::to_seq.eq(seq))
-        .execute(conn)?
-    {
-        1 => Ok(()),
-        _ => Err(crate::core::Problem::internal(
-            "a version was lost behind the lock",
-        )),
+/// Adds the rows of versions.
+pub fn insert(conn: &mut Conn, tenant: TenantId, rows: &[VersionRow]) -> QueryResult<()> {
+    let version = |row: &VersionRow| {
+        let (created_at, updated_at, archived_at) = row.at;
+        (
+            (
+                v::tenant_id.eq(tenant),
+                v::id.eq(row.id),
+                v::version.eq(row.version),
+                v::kind.eq(row.kind),
+                v::number.eq(row.number),
+            ),
+            (
+                v::external_ref.eq(row.external_ref.clone()),
+                v::name.eq(row.name.clone()),
+                v::status.eq(row.status.clone()),
+            ),
+            (
+                v::owner_id.eq(row.owner_id),
+                v::due_on.eq(row.due_on),
+                v::review_due_on.eq(row.review_due_on),
+            ),
+            (
+                v::rank.eq(row.rank),
+                v::tags.eq(row.tags.clone()),
+                v::words.eq(row.words.clone()),
+            ),
+            (
+                v::created_at.eq(created_at),
+                v::updated_at.eq(updated_at),
+                v::archived_at.eq(archived_at),
+            ),
+            (
+                v::from_seq.eq(row.seq),
+                v::to_seq.eq(OPEN),
+                v::schema.eq(row.schema),
+            ),
+        )
+    };
+    for some in rows.chunks(TOGETHER) {
+        if let [one] = some {
+            diesel::insert_into(v::table)
+                .values(version(one))
+                .execute(conn)?;
+            continue;
+        }
+        let rows: Vec<_> = some.iter().map(version).collect();
+        crate::each!(conn, |c| diesel::insert_into(v::table)
+            .values(rows)
+            .execute(c))?;
     }
+    Ok(())
 }
 
-/// Is this external reference free within the register? The record that has it is named where the
-/// caller sees it.
-pub fn free_reference<R: Resource>(
+/// The record of a kind that has this external reference now: its id, and the number in its code.
+pub fn referred(
+    conn: &mut Conn,
+    tenant: TenantId,
+    kind: &str,
+    reference: &str,
+) -> QueryResult<Option<(Id, i64)>> {
+    let same = v::table
+        .filter(v::tenant_id.eq(tenant).and(v::kind.eq(kind)))
+        .filter(v::external_ref.eq(reference))
+        .filter(crate::db::dialect::standing());
+    same.select((v::id, v::number)).get_result(conn).optional()
+}
+
+/// That an external reference is taken; the record that has it is named where the caller sees it.
+pub fn taken(
     conn: &mut Conn,
     caller: &Caller,
-    record: &Record<R>,
-) -> Result<()> {
-    let Some(reference) = &record.common.external_ref else {
-        return Ok(());
-    };
-    let same = || {
-        let same = v::table.filter(
-            v::tenant_id
-                .eq(caller.tenant)
-                .and(v::kind.eq(R::KIND.name))
-                .and(v::external_ref.eq(reference)),
-        );
-        same.filter(crate::db::dialect::standing())
-            .filter(v::id.ne(record.spine.id))
-            .select(v::number)
-    };
-    let Some(number) = same().get_result::<i64>(conn).optional()? else {
-        return Ok(());
-    };
-    let seen = match sight::limits(caller, R::KIND.name, NOW) {
+    kind: &'static Kind,
+    (id, number): (Id, i64),
+) -> Result<crate::core::Problem> {
+    let seen = match sight::limits(caller, kind.name, NOW) {
         None => true,
-        Some(limits) => same()
+        Some(limits) => v::table
+            .filter(v::tenant_id.eq(caller.tenant).and(v::id.eq(id)))
+            .filter(crate::db::dialect::standing())
             .filter(limits)
+            .select(v::number)
             .get_result::<i64>(conn)
             .optional()?
             .is_some(),
     };
-    let code = seen.then(|| format!("{}-{number}", R::KIND.code));
+    let code = seen.then(|| format!("{}-{number}", kind.code));
     let taken = code.as_ref().map_or_else(
         || "taken".to_owned(),
         |code| format!("already used by {code}"),
@@ -324,7 +375,7 @@ pub fn free_reference<R: Resource>(
         crate::core::Code::Conflict,
         format!("external_ref is {taken}."),
     );
-    Err(problem
+    Ok(problem
         .listing(vec![Invalid::body("/external_ref", "taken", taken)])
         .needed_by(code))
 }

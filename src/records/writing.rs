@@ -1,10 +1,14 @@
 //! A write of one organization. Whatever it changes, it gives back the proof of the ledger entry.
+use super::ahead::Memory;
 use super::body::{Body, Cited, Draft, Patch, own_unknown};
 use super::frameworks::{self, Library};
 use super::kind::Comment;
 use super::known::Known;
+use super::reader::record_of;
 use super::record::{Record, Shown};
-use super::{Reader, Resource, Row, Selector, Settings, limit, links, spine};
+use super::rows::Rows;
+use super::several::Held;
+use super::{Kind, Reader, Relation, Resource, Row, Selector, Settings, limit, links, spine};
 use crate::access::Caller;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, Schemas};
 use crate::db::{Conn, dialect::NOW, schema::versions as v};
@@ -18,12 +22,16 @@ use serde_json::{Map, Value};
 pub struct Writing<'a> {
     pub(super) conn: &'a mut Conn,
     pub(super) head: &'a mut Head,
-    caller: &'a Caller,
+    pub(super) caller: &'a Caller,
     pub(super) stamp: Stamp,
     settings: Settings,
     schemas: &'a Schemas,
     pub(super) began: i64,
     pub(super) written: Option<Row>,
+    /// Rows that are stored together with others.
+    pub(super) held: Held,
+    /// What is known of the database meanwhile.
+    pub(super) memory: Memory,
 }
 
 impl<'a> Writing<'a> {
@@ -45,6 +53,8 @@ impl<'a> Writing<'a> {
             schemas,
             began,
             written: None,
+            held: Held::default(),
+            memory: Memory::default(),
         }
     }
     /// When this write happens.
@@ -78,10 +88,17 @@ impl<'a> Writing<'a> {
     }
     /// The connection, for the store functions of a room.
     pub fn conn(&mut self) -> &mut Conn {
+        self.settle(true);
+        self.conn
+    }
+    /// The connection for a question, once what was written is there.
+    pub(super) fn look(&mut self) -> &mut Conn {
+        self.settle(false);
         self.conn
     }
     /// What stands, this transaction's changes included.
     pub fn reader(&mut self) -> Reader<'_> {
+        self.settle(false);
         Reader::within(
             self.conn,
             self.caller,
@@ -117,7 +134,11 @@ impl<'a> Writing<'a> {
         archived_too: bool,
     ) -> Result<Record<R>> {
         ledger::in_time()?;
-        let record = self.reader().load::<R>(selector, archived_too)?;
+        let record = match self.memory.row(&R::KIND, selector) {
+            Some(row) if row.archived && !archived_too => return Err(Problem::not_found()),
+            Some(row) => record_of::<R>(row)?,
+            None => self.reader().load::<R>(selector, archived_too)?,
+        };
         known.check(record.spine.version)?;
         self.within(&record)?;
         self.assigned(&record)?;
@@ -174,9 +195,9 @@ impl<'a> Writing<'a> {
         if faults.len() >= Problem::LISTED {
             return Err(Problem::invalid(faults));
         }
-        let (none, today) = (spine::no_links(), self.today());
+        let none = spine::no_links();
         let linked = before.map_or(&none, |before| &before.links);
-        let found = links::resolve(self.conn, self.caller, &R::KIND, &references, linked, today);
+        let found = self.resolve(&R::KIND, &references, linked);
         match (common, own, found) {
             (Some(common), Some(own), Ok(links)) if faults.is_empty() => {
                 Ok(Draft { common, own, links })
@@ -192,6 +213,28 @@ impl<'a> Writing<'a> {
                 Err(Problem::invalid(faults))
             }
         }
+    }
+    /// The links of a body: 422 with a place for each reference that names no live record which the
+    /// caller sees.
+    pub(super) fn resolve(
+        &mut self,
+        kind: &Kind,
+        references: &links::References,
+        before: &links::Links,
+    ) -> Result<links::Links> {
+        let missing = self.memory.missing(kind, references, before);
+        if !missing.is_empty() {
+            self.find(&missing)?;
+        }
+        let links = self.memory.found.links(kind, references, before);
+        self.memory.settle();
+        links
+    }
+    /// Looks these references up.
+    pub(super) fn find(&mut self, references: &[(&'static Relation, String)]) -> Result<()> {
+        let (caller, today) = (self.caller, self.today());
+        self.settle(false);
+        self.memory.found.look(self.conn, caller, references, today)
     }
     /// A new record.
     pub(super) fn create<R: Resource>(&mut self, draft: Draft<R>) -> Result<Recorded<Record<R>>> {
@@ -330,7 +373,8 @@ impl<'a> Writing<'a> {
         before: Record<R>,
     ) -> Result<Recorded<Record<R>>> {
         R::archivable(&before, self.today())?;
-        links::free(self.conn, self.caller, before.spine.id)?;
+        let caller = self.caller;
+        links::free(self.look(), caller, before.spine.id)?;
         let mut record = before.clone();
         record.spine.archived_at = Some(self.stamp.at.max(before.spine.updated_at.plus_millis(1)));
         self.save(&before, record, "archive")
@@ -369,7 +413,7 @@ impl<'a> Writing<'a> {
         action: &str,
     ) -> Result<Recorded<Record<R>>> {
         let (tenant, id, seq) = (self.stamp.tenant, record.spine.id, self.head.next());
-        spine::free_reference(self.conn, self.caller, &record)?;
+        self.referred_alone(&record, before)?;
         ledger::in_time()?;
         for relation in R::KIND.relations.iter().filter(|relation| relation.acyclic) {
             let before = before.map_or(&[][..], |before| before.links.many(relation.member));
@@ -380,53 +424,88 @@ impl<'a> Writing<'a> {
                 .filter(|to| !before.contains(to))
                 .copied()
                 .collect();
-            links::acyclic(self.conn, tenant, id, relation, &new)?;
+            if !new.is_empty() {
+                links::acyclic(self.look(), tenant, id, relation, &new)?;
+            }
         }
-        if before.is_none() {
-            spine::identify::<R>(self.conn, tenant, &record.spine)?;
+        if self.held.rows(id) {
+            self.settle(true); // The version that this one ends is to be stored before.
         }
-        spine::insert(self.conn, tenant, &record, seq, R::KIND.schema)?;
-        R::insert((tenant, id, record.spine.version), &record, self.conn)?;
-        let (no_links, no_requirements) = (spine::no_links(), Vec::new());
-        links::replace(
-            self.conn,
-            tenant,
-            id,
-            before.map_or(&no_links, |b| &b.links),
-            &record.links,
-            seq,
-        )?;
-        let old = before.map_or(no_requirements.as_slice(), |b| b.own.requirements());
-        links::replace_requirements(self.conn, tenant, id, old, record.own.requirements(), seq)?;
+        let (kind, version, schema) = (R::KIND.name, record.spine.version, R::KIND.schema);
         let (body, personal) = record.image()?;
-        let (kind, version) = (R::KIND.name, record.spine.version);
-        let (status, archived) = (
-            record.spine.status.clone(),
-            record.spine.archived_at.is_some(),
-        );
-        let (schema, account) = (R::KIND.schema, R::KIND.account);
+        let row = Row {
+            id,
+            version,
+            status: record.spine.status.clone(),
+            archived: record.spine.archived_at.is_some(),
+            body: body.clone(),
+            personal: personal.clone(),
+            schema,
+            names: 0,
+        };
         let change = Change {
             action,
             kind,
             record: id,
             version,
-            body: &body,
-            personal: personal.as_deref(),
-            schema,
-            account,
-        };
-        let recorded = ledger::append(self.conn, self.head, &self.stamp, &change, record)?;
-        self.written = Some(Row {
-            id,
-            version,
-            status,
-            archived,
             body,
             personal,
             schema,
-            names: 0,
-        });
+            account: R::KIND.account,
+        };
+        let mut rows = Rows::default();
+        rows.version(&record, before, seq, schema)?;
+        rows.own((tenant, id, version), record.clone());
+        let recorded = ledger::append(&mut rows.entries, self.head, &self.stamp, change, record)?;
+        if self.held.on {
+            self.held.item.append(rows);
+        } else {
+            rows.store(self.conn, tenant, self.head)?;
+        }
+        R::entered(self, seq, before, recorded.get())?;
+        self.remember(before, recorded.get());
+        self.written = Some(row);
         Ok(recorded)
+    }
+    /// 409 where another record has this external reference.
+    fn referred_alone<R: Resource>(
+        &mut self,
+        record: &Record<R>,
+        before: Option<&Record<R>>,
+    ) -> Result<()> {
+        let Some(reference) = &record.common.external_ref else {
+            return Ok(());
+        };
+        if before.is_some_and(|before| before.common.external_ref.as_ref() == Some(reference)) {
+            return Ok(());
+        }
+        let (caller, kind) = (self.caller, &R::KIND);
+        let other = match self.memory.referred(kind, reference) {
+            Some(known) => known,
+            None => spine::referred(self.look(), caller.tenant, kind.name, reference)?,
+        };
+        match other.filter(|(id, _)| *id != record.spine.id) {
+            None => Ok(()),
+            Some(other) => Err(spine::taken(self.look(), caller, kind, other)?),
+        }
+    }
+    /// What a write changes in what is known.
+    fn remember<R: Resource>(&mut self, before: Option<&Record<R>>, record: &Record<R>) {
+        if !self.memory.keeps() {
+            return;
+        }
+        let (id, number) = (record.spine.id, record.spine.number);
+        self.memory.forget(id);
+        let reference = |record: &Record<R>| record.common.external_ref.clone();
+        for (reference, other) in [
+            (before.and_then(reference), None),
+            (reference(record), Some((id, number))),
+        ] {
+            if let Some(reference) = reference {
+                self.memory.external_refs.insert(reference.clone(), other);
+                self.held.named.push(reference);
+            }
+        }
     }
     /// 403 unless the record lies wholly within the limits of the caller's key.
     pub fn within<R: Resource>(&self, record: &Record<R>) -> Result<()> {
@@ -443,6 +522,7 @@ impl<'a> Writing<'a> {
     }
     /// The frameworks that the caller can refer to now.
     pub fn library(&mut self) -> Library<'_> {
+        self.settle(false);
         Library::new(self.conn, self.caller, NOW)
     }
     /// The record as it is answered.
@@ -460,7 +540,10 @@ impl<'a> Writing<'a> {
             .filter(|row| row.id == id && row.version == version)
         {
             Some(row) => Ok(row),
-            None => self.reader().row::<R>(&Selector::Id(id), true),
+            None => match self.memory.row(&R::KIND, &Selector::Id(id)) {
+                Some(row) if row.version == version => Ok(row.clone()),
+                _ => self.reader().row::<R>(&Selector::Id(id), true),
+            },
         }
     }
 }

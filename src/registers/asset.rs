@@ -1,23 +1,26 @@
 //! Assets: what the ISMS protects (ISO/IEC 27001:2022 A.5.9), rated for confidentiality, integrity
 //! and availability, and what depends on what. An asset is worth at least as much as what depends
 //! on it: the effective ratings, and the walk of what an outage would reach.
-use crate::core::{Id, Problem, Result, VersionKey};
-use crate::db::among::among;
-use crate::db::dialect::at;
-use crate::db::walk::{Walk, distances};
+mod passed_on;
+mod ratings;
+
+use crate::core::{Id, Problem, Result, TenantId, VersionKey};
+use crate::db::walk::distances;
 use crate::db::{Conn, schema::assets as a, schema::versions as v};
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::ask::Moments;
 use crate::records::reader::Ref;
 use crate::records::{
     By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless,
-    Stored, unasked,
+    Stored, Writing, unasked,
 };
 use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};
+use passed_on::Passed;
+pub use passed_on::Ratings;
+use ratings::{along, effective, pass_on, refill};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
 use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
@@ -124,23 +127,28 @@ impl Resource for Asset {
         own.confidentiality.max(own.integrity).max(own.availability)
     }
     fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
-        let own = rows.iter().map(|row| {
-            Ok((
-                row.id,
-                (
-                    serde_json::from_str(&row.body).map_err(Problem::internal)?,
-                    row.archived,
-                ),
-            ))
-        });
-        let effective = effective(reader, own.collect::<Result<_>>()?)?;
-        let text = |row: &Row| match effective.get(&row.id) {
-            Some(ratings) => serde_json::to_string(ratings)
+        let text = |ratings: Ratings| {
+            serde_json::to_string(&ratings)
                 .map(|text| format!("\"effective\":{text}"))
-                .map_err(Problem::internal),
-            None => Err(Problem::internal("an asset without its ratings")),
+                .map_err(Problem::internal)
         };
-        rows.iter().map(text).collect()
+        effective(reader, rows)?.into_iter().map(text).collect()
+    }
+    fn entered(
+        tx: &mut Writing<'_>,
+        seq: i64,
+        before: Option<&Record<Self>>,
+        after: &Record<Self>,
+    ) -> Result<()> {
+        let (old, new) = (before.map(passed), passed(after));
+        if !Passed::matters(old.as_ref(), &new) {
+            return Ok(());
+        }
+        let key = (tx.caller().tenant, after.spine.id, seq);
+        pass_on(tx.conn(), key, old.as_ref(), &new)
+    }
+    fn refilled(conn: &mut Conn, tenant: TenantId) -> Result<()> {
+        refill(conn, tenant)
     }
     fn computed_schemas() -> Vec<(&'static str, Value)> {
         vec![("effective", json!({"$ref": "#/components/schemas/Ratings"}))]
@@ -181,6 +189,34 @@ impl Stored for Asset {
         );
         diesel::insert_into(a::table).values(row).execute(conn)
     }
+    fn insert_all(rows: &[(VersionKey, Record<Self>)], conn: &mut Conn) -> QueryResult<()> {
+        let row = |((tenant, id, version), record): &(VersionKey, Record<Self>)| {
+            let own = &record.own;
+            (
+                (
+                    a::tenant_id.eq(*tenant),
+                    a::id.eq(*id),
+                    a::version.eq(*version),
+                ),
+                (
+                    a::asset_type.eq(own.asset_type),
+                    a::classification.eq(own.classification),
+                    a::lifecycle.eq(own.lifecycle),
+                ),
+                (
+                    a::confidentiality.eq(own.confidentiality),
+                    a::integrity.eq(own.integrity),
+                    a::availability.eq(own.availability),
+                ),
+                a::personal_data.eq(own.personal_data),
+            )
+        };
+        let rows: Vec<_> = rows.iter().map(row).collect();
+        crate::each!(conn, |c| diesel::insert_into(a::table)
+            .values(rows)
+            .execute(c))
+        .map(drop)
+    }
     fn matching(filter: &AssetFilter, _: &Moments) -> Condition {
         let own = a::table.filter(
             a::tenant_id
@@ -213,189 +249,17 @@ impl Stored for Asset {
     }
 }
 
-/// Ratings, 1 to 5 each; null where nothing was rated.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Ratings {
-    /// Harm if it is disclosed.
-    #[schema(required, minimum = 1, maximum = 5)]
-    pub confidentiality: Option<i32>,
-    /// Harm if it is wrong.
-    #[schema(required, minimum = 1, maximum = 5)]
-    pub integrity: Option<i32>,
-    /// Harm if it is gone.
-    #[schema(required, minimum = 1, maximum = 5)]
-    pub availability: Option<i32>,
-}
-
-impl Ratings {
-    /// The higher of each.
-    fn max(self, other: Self) -> Self {
-        Ratings {
-            confidentiality: self.confidentiality.max(other.confidentiality),
-            integrity: self.integrity.max(other.integrity),
-            availability: self.availability.max(other.availability),
-        }
-    }
-}
-
-/// What depends on these assets, or what they depend on: the links on the way, in one query
-/// whatever the depth.
-fn along(reader: &mut Reader<'_>, from: &[Id], back: bool) -> Result<Vec<(Id, Id)>> {
-    let walk = Walk {
-        tenant: reader.tenant(),
-        relation: "depends_on_ids",
-        seq: reader.moment.seq,
-        back,
-        from,
+/// What an asset passes on to those that it depends on.
+fn passed(record: &Record<Asset>) -> Passed<'_> {
+    let own = Ratings {
+        confidentiality: record.own.confidentiality,
+        integrity: record.own.integrity,
+        availability: record.own.availability,
     };
-    let mut links = walk.links(reader.conn())?;
-    // What the caller does not see raises nothing, and leads nowhere.
-    let hidden = hidden(reader, links.iter().map(|(_, far)| *far).collect())?;
-    if !hidden.is_empty() {
-        let mut onward: BTreeMap<Id, Vec<Id>> = BTreeMap::new();
-        links
-            .iter()
-            .filter(|(_, far)| !hidden.contains(far))
-            .for_each(|(near, far)| onward.entry(*near).or_default().push(*far));
-        let (mut reached, mut open) = (BTreeSet::from_iter(from.iter().copied()), from.to_vec());
-        while let Some(near) = open.pop() {
-            open.extend(
-                onward
-                    .get(&near)
-                    .into_iter()
-                    .flatten()
-                    .copied()
-                    .filter(|far| reached.insert(*far)),
-            );
-        }
-        links.retain(|(near, far)| reached.contains(near) && !hidden.contains(far));
+    Passed {
+        own: Passed::counted(own, record.spine.archived_at.is_some()),
+        on: record.links.many("depends_on_ids"),
     }
-    Ok(links)
-}
-
-/// Those of these assets that the caller does not see: no query for one that sees all.
-fn hidden(reader: &mut Reader<'_>, ids: BTreeSet<Id>) -> Result<BTreeSet<Id>> {
-    let mut hidden = if reader.limited(Asset::KIND.name) {
-        ids
-    } else {
-        BTreeSet::new()
-    };
-    for some in hidden.iter().copied().collect::<Vec<_>>().chunks(500) {
-        let seen = v::table
-            .filter(reader.seen(Asset::KIND.name))
-            .filter(among(v::id, some))
-            .select(v::id);
-        for id in seen.load::<Id>(reader.conn())? {
-            hidden.remove(&id);
-        }
-    }
-    Ok(hidden)
-}
-
-/// Own ratings of these assets, and whether they are archived.
-fn own_ratings(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, (Ratings, bool)>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let mut all = BTreeMap::new();
-    for some in ids.chunks(500) {
-        let rated = a::table.inner_join(
-            v::table.on(v::tenant_id
-                .eq(a::tenant_id)
-                .and(v::id.eq(a::id))
-                .and(v::version.eq(a::version))),
-        );
-        let rated = rated
-            .filter(v::tenant_id.eq(tenant).and(among(v::id, some)))
-            .filter(at(seq));
-        type Found = (Id, bool, Option<i32>, Option<i32>, Option<i32>);
-        let columns = (
-            a::id,
-            v::archived_at.is_not_null(),
-            a::confidentiality,
-            a::integrity,
-            a::availability,
-        );
-        for (id, archived, confidentiality, integrity, availability) in
-            rated.select(columns).load::<Found>(reader.conn())?
-        {
-            all.insert(
-                id,
-                (
-                    Ratings {
-                        confidentiality,
-                        integrity,
-                        availability,
-                    },
-                    archived,
-                ),
-            );
-        }
-    }
-    Ok(all)
-}
-
-/// The highest of an asset's own ratings and, transitively, of what depends on it: one query more
-/// where nothing depends on any of them.
-fn effective(
-    reader: &mut Reader<'_>,
-    mut own: BTreeMap<Id, (Ratings, bool)>,
-) -> Result<BTreeMap<Id, Ratings>> {
-    let wanted: Vec<Id> = own.keys().copied().collect();
-    let edges = along(reader, &wanted, true)?;
-    let others: BTreeSet<Id> = edges
-        .iter()
-        .map(|(_, above)| *above)
-        .filter(|id| !own.contains_key(id))
-        .collect();
-    own.extend(own_ratings(
-        reader,
-        &others.into_iter().collect::<Vec<_>>(),
-    )?);
-    Ok(rolled_up(&own, &edges, &wanted))
-}
-
-/// Pure: ratings rolled down from what depends to what it depends on, each asset once. What is
-/// archived counts for itself alone.
-fn rolled_up(
-    own: &BTreeMap<Id, (Ratings, bool)>,
-    edges: &[(Id, Id)],
-    wanted: &[Id],
-) -> BTreeMap<Id, Ratings> {
-    let mut above: BTreeMap<Id, Vec<Id>> = BTreeMap::new();
-    edges
-        .iter()
-        .for_each(|(below, up)| above.entry(*below).or_default().push(*up));
-    let counted = |id: &Id| {
-        own.get(id)
-            .copied()
-            .filter(|(_, archived)| !archived)
-            .map(|(ratings, _)| ratings)
-            .unwrap_or_default()
-    };
-    let (mut from_above, mut open): (BTreeMap<Id, Ratings>, BTreeSet<Id>) =
-        (BTreeMap::new(), BTreeSet::new());
-    let mut stack: Vec<(Id, bool)> = wanted.iter().map(|id| (*id, false)).collect();
-    while let Some((id, done)) = stack.pop() {
-        let ups = above.get(&id).map(Vec::as_slice).unwrap_or_default();
-        if done {
-            let of = |up: &Id| counted(up).max(from_above.get(up).copied().unwrap_or_default());
-            let best = ups.iter().map(of).fold(Ratings::default(), Ratings::max);
-            from_above.insert(id, best);
-        } else if open.insert(id) {
-            stack.push((id, true));
-            stack.extend(
-                ups.iter()
-                    .filter(|up| !open.contains(up))
-                    .map(|up| (*up, false)),
-            );
-        }
-    }
-    let one = |id: &Id| {
-        own.get(id)
-            .map(|(ratings, _)| *ratings)
-            .unwrap_or_default()
-            .max(from_above.get(id).copied().unwrap_or_default())
-    };
-    wanted.iter().map(|id| (*id, one(id))).collect()
 }
 
 /// What an asset's loss would reach, and what it stands on.
@@ -467,60 +331,4 @@ pub fn actions(api: &mut crate::http::Api<'_>) {
         )
         .past()
         .answers::<AssetImpact>("Both ways.");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_depends_on_an_asset_raises_it() {
-        let ids: Vec<Id> = (0..4).map(|_| Id::new()).collect();
-        let [server, database, shop, other] = ids.as_slice() else {
-            return;
-        };
-        let rated = |c, i| Ratings {
-            confidentiality: Some(c),
-            integrity: Some(i),
-            availability: None,
-        };
-        let own = [
-            (*server, rated(1, 1)),
-            (*database, rated(5, 2)),
-            (*shop, rated(2, 4)),
-            (*other, rated(3, 3)),
-        ];
-        let own = BTreeMap::from(own.map(|(id, ratings)| (id, (ratings, false))));
-        let edges = [(*server, *database), (*database, *shop), (*server, *shop)];
-        let all = rolled_up(&own, &edges, &ids);
-        assert_eq!(all.get(server), Some(&rated(5, 4)));
-        assert_eq!(all.get(database), Some(&rated(5, 4)));
-        assert_eq!(
-            (all.get(shop), all.get(other)),
-            (Some(&rated(2, 4)), Some(&rated(3, 3)))
-        );
-    }
-
-    #[test]
-    fn what_is_archived_raises_nothing_and_still_leads_on() {
-        let ids: Vec<Id> = (0..3).map(|_| Id::new()).collect();
-        let [server, old, shop] = ids.as_slice() else {
-            return;
-        };
-        let rated = |c| Ratings {
-            confidentiality: Some(c),
-            integrity: None,
-            availability: None,
-        };
-        let own = BTreeMap::from([
-            (*server, (rated(1), false)),
-            (*old, (rated(5), true)),
-            (*shop, (rated(3), false)),
-        ]);
-        let all = rolled_up(&own, &[(*server, *old), (*old, *shop)], &ids);
-        assert_eq!(
-            (all.get(server), all.get(old), all.get(shop)),
-            (Some(&rated(3)), Some(&rated(5)), Some(&rated(3)))
-        );
-    }
 }

@@ -18,6 +18,7 @@ mod query;
 mod record;
 mod settings;
 mod stored;
+mod together;
 mod versions;
 mod wall;
 mod wire;

@@ -250,12 +250,20 @@ fn lines(conn: &mut Conn, sql: &str) -> Vec<String> {
         .map(|row| row.line)
         .collect()
 }
+/// The derived tables that are not of one kind, and what is derived of several records.
+const SHARED: [&str; 5] = [
+    "versions",
+    "links",
+    "requirement_links",
+    "records",
+    "raised_assets",
+];
 /// Every row of every derived table.
-fn derived(app: &TestApp) -> BTreeMap<String, Vec<String>> {
+pub fn derived(app: &TestApp) -> BTreeMap<String, Vec<String>> {
     let conn = &mut app.conn();
     let own = isms::api::kinds().map(|kind| kind.table());
     let tables =
-        own.chain(["versions", "links", "requirement_links", "records"].map(str::to_owned));
+        own.chain(SHARED.map(str::to_owned));
     let rows = |table: String| {
         let sql = match app.embedded() {
             true => {

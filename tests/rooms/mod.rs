@@ -1,6 +1,7 @@
 //! What is particular to each room.
 mod account;
 mod admins;
+mod asset;
 mod control;
 mod coverage;
 mod evidence;

@@ -200,6 +200,7 @@ impl TestApp {
             }),
             schemas: SCHEMAS.clone(),
         };
+        api::server::up_to_date(&url).unwrap();
         let house = Data::new(House::open(&plan).unwrap());
         let (metrics, frame) = (
             Data::new(Metrics::new().unwrap()),

@@ -7,7 +7,7 @@ use crate::http::{Answer, Change, Guard, Operations};
 use crate::ledger::{self, Recorded};
 use crate::records::record::assemble;
 use crate::records::{
-    Body, Covers, Known, Patch, Record, Resource, Row, Selector, Tx, Upsert, Upserted,
+    Ahead, Body, Covers, Known, Patch, Record, Resource, Row, Selector, Tx, Upsert, Upserted,
 };
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, ResponseError};
@@ -162,6 +162,25 @@ fn said(item: Value, does: Operations, at: &str, faults: &mut Vec<Invalid>) -> S
 }
 
 fn run<R: Resource, P: Covers<R>>(
+    tx: &mut Tx<'_, P>,
+    items: Vec<Result<Ready<R>>>,
+    atomic: bool,
+) -> Result<Recorded<Answer>> {
+    let mut ahead = Ahead::default();
+    for item in items.iter().flatten() {
+        match item {
+            Ready::Create(body) => ahead.body(body),
+            Ready::Upsert(body) => body.ahead(&mut ahead),
+            Ready::Patch(selector, _, patch) => {
+                ahead.selectors.push(*selector);
+                ahead.patch(patch);
+            }
+        }
+    }
+    tx.together::<R, _>(&ahead, |tx| made(tx, items, atomic))
+}
+
+fn made<R: Resource, P: Covers<R>>(
     tx: &mut Tx<'_, P>,
     items: Vec<Result<Ready<R>>>,
     atomic: bool,

@@ -9,7 +9,7 @@ use crate::http::format::plain;
 use crate::http::input::{BULK_LIMIT, bytes};
 use crate::http::{Answer, Change, Guard};
 use crate::ledger::{self, Recorded};
-use crate::records::{Covers, Record, Resource, Selector, Tx, Upsert, Upserted};
+use crate::records::{Ahead, Covers, Record, Resource, Selector, Tx, Upsert, Upserted};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::{TryFutureExt, future::LocalBoxFuture};
@@ -153,6 +153,14 @@ fn summed(data: Vec<ImportedRow>, dry_run: bool) -> ImportResult {
 /// Stores the rows; every row with a fault is named, with all of its faults, before all are given
 /// up.
 fn upserted<R: Resource, P: Covers<R>>(
+    tx: &mut Tx<'_, P>,
+    rows: Vec<Row<R>>,
+) -> Result<(Vec<ImportedRow>, Proof<R>)> {
+    let mut ahead = Ahead::default();
+    rows.iter().for_each(|row| row.said.ahead(&mut ahead));
+    tx.together::<R, _>(&ahead, |tx| each(tx, rows))
+}
+fn each<R: Resource, P: Covers<R>>(
     tx: &mut Tx<'_, P>,
     rows: Vec<Row<R>>,
 ) -> Result<(Vec<ImportedRow>, Proof<R>)> {

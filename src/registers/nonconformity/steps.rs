@@ -18,8 +18,7 @@ macro_rules! steps {
         #[derive(Debug, Deserialize, Validate, ToSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
-            $($(#[$member_doc])* 
-                4000))] #[schema(max_length = 4000)] pub $member: Option<String>,)+
+            $($(#[$member_doc])* #[schema(max_length = 4000)] pub $member: Option<String>,)+
             /// Why; it stands in the history.
             #[schema(max_length = 2000)]
             pub comment: Option<String>,

@@ -1,0 +1,2 @@
+DROP TABLE raised_assets;
+DROP TABLE unfilled;
