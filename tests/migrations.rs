@@ -137,7 +137,8 @@ async fn the_tables_are_those_that_the_code_knows(app: &TestApp) {
     assert!(more.is_empty(), "the database has more: {more:?}");
     if !app.embedded() {
         // Text is ordered by its bytes on both.
-        let other = "SELECT table_name || '.' || column_name AS line FROM information_schema.columns
+        let other =
+            "SELECT table_name || '.' || column_name AS line FROM information_schema.columns
                      WHERE table_schema =
                          'public' AND table_name NOT LIKE '\\_\\_diesel%' AND data_type =
                              'text' AND collation_name IS DISTINCT FROM 'C'";

@@ -139,10 +139,14 @@ async fn holds(release: &Release, app: &TestApp) {
     rebuild::rebuild(&database, &isms::api::replays().collect::<Vec<_>>()).unwrap();
     check().await;
     // And it goes on.
-    app.post(key, "/v1/assets", &json!({"name": "New", "asset_type": "service",
-        "classification": "internal", "personal_data": false}))
-        .await
-        .expect(201);
+    app.post(
+        key,
+        "/v1/assets",
+        &json!({"name": "New", "asset_type": "service",
+        "classification": "internal", "personal_data": false}),
+    )
+    .await
+    .expect(201);
 }
 
 /// `ISMS_WRITE_RELEASE=0.1.0 cargo test write_release` keeps the databases of this state, both of

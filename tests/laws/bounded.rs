@@ -163,8 +163,10 @@ async fn a_batch_lists_fifty_faults_in_all(app: &TestApp) {
 
 /// So many assets, each of which depends on the one before it, from `first` on.
 async fn chain(app: &TestApp, first: &Value, count: usize) -> (Vec<Value>, Vec<Value>) {
-    let create = |n: usize| json!({"create": {"name": format!("Link {n}"),
-        "asset_type": "software", "classification": "internal"}});
+    let create = |n: usize| {
+        json!({"create": {"name": format!("Link {n}"),
+        "asset_type": "software", "classification": "internal"}})
+    };
     let path = "/v1/assets/batch";
     let made = app
         .post(
@@ -182,8 +184,10 @@ async fn chain(app: &TestApp, first: &Value, count: usize) -> (Vec<Value>, Vec<V
         .map(|one| one["record"]["id"].clone())
         .collect();
     let before = std::iter::once(&first["id"]).chain(&ids);
-    let link = |(id, on): (&Value, &Value)| json!({"id": id, "if_match": "*",
-        "patch": {"depends_on_ids": [on]}});
+    let link = |(id, on): (&Value, &Value)| {
+        json!({"id": id, "if_match": "*",
+        "patch": {"depends_on_ids": [on]}})
+    };
     let items: Vec<Value> = ids.iter().zip(before).map(link).collect();
     let linked = app
         .post(&app.keys.manager, path, &json!({"items": items}))

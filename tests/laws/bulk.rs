@@ -615,8 +615,7 @@ fn as_table(room: &isms::registers::Room, rows: usize, mark: &str) -> String {
 async fn the_documented_table_is_imported(app: &TestApp) {
     let document = isms::api::document::document();
     for room in importing() {
-        let table = &document["paths"][format!("{}/import",
-            all(room))]["post"]["requestBody"]["content"]
+        let table = &document["paths"][format!("{}/import", all(room))]["post"]["requestBody"]["content"]
             ["text/csv"]["example"];
         let made = import(app, room, "", table.as_str().unwrap())
             .await

@@ -174,10 +174,15 @@ async fn the_image_is_what_is_answered_but_for_computed_members(app: &TestApp) {
     for room in rooms() {
         let record = make(app, room).await;
         let path = one(room, &record);
-        app.patch(key, &path, "*", &json!({"owner_id": app.keys.person, "custom": {"π": 3.5,
-            "a": null, "z": "\u{1F600}"}}))
-            .await
-            .expect(200);
+        app.patch(
+            key,
+            &path,
+            "*",
+            &json!({"owner_id": app.keys.person, "custom": {"π": 3.5,
+            "a": null, "z": "\u{1F600}"}}),
+        )
+        .await
+        .expect(200);
         let row = entries(app, last(app) - 1).pop().unwrap();
         let mut answered = app
             .get(key, &path)

@@ -54,9 +54,13 @@ async fn populated(app: &TestApp) -> Vec<Value> {
         json!({"depends_on_ids": [of("AST", 1)], "scope_ids": [of("SCO", 0)], "tags": ["x"]}),
     )
     .await;
-    patch("risks", of("RSK", 0), json!({"asset_ids": [of("AST", 0)],
-        "existing_control_ids": [of("CTL", 0)], "scope_ids": [of("SCO", 0)]}))
-        .await;
+    patch(
+        "risks",
+        of("RSK", 0),
+        json!({"asset_ids": [of("AST", 0)],
+        "existing_control_ids": [of("CTL", 0)], "scope_ids": [of("SCO", 0)]}),
+    )
+    .await;
     patch(
         "evidence",
         of("EVD", 0),

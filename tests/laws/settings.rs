@@ -53,8 +53,10 @@ async fn changes(app: &TestApp) -> Vec<Change> {
         .await
         .expect(201)
         .json();
-    let own = |title: &str| json!({"slug": "own", "title": title, "requirements": [{"ref": "1",
-        "title": "One"}]});
+    let own = |title: &str| {
+        json!({"slug": "own", "title": title, "requirements": [{"ref": "1",
+        "title": "One"}]})
+    };
     app.post(&manager, "/v1/frameworks", &own("Own"))
         .await
         .expect(201);

@@ -34,9 +34,14 @@ async fn a_control_operates_while_its_evidence_is_fresh(app: &TestApp) {
     )
     .await;
     assert_eq!(operation(app, &control).await, ("unproven".into(), 0, 0));
-    let evidence =
-        made(app, "evidence", "Q3", json!({"payload": 1, "source": "s",
-            "control_ids": [control["id"]], "expires_on": "2026-11-25"})).await;
+    let evidence = made(
+        app,
+        "evidence",
+        "Q3",
+        json!({"payload": 1, "source": "s",
+            "control_ids": [control["id"]], "expires_on": "2026-11-25"}),
+    )
+    .await;
     assert_eq!(
         operation(app, &control).await,
         ("unproven".into(), 1, 0),

@@ -280,8 +280,14 @@ async fn scopes_and_moments_have_their_own(app: &TestApp) {
         json!({"implementation": "implemented", "requirements": ["dora:Art.5"]}),
     )
     .await;
-    made(app, "evidence", "c", json!({"payload": 1, "source": "c", "control_ids": [control["id"]],
-        "expires_on": "2026-12-01"})).await;
+    made(
+        app,
+        "evidence",
+        "c",
+        json!({"payload": 1, "source": "c", "control_ids": [control["id"]],
+        "expires_on": "2026-12-01"}),
+    )
+    .await;
     app.patch(
         key,
         &at("controls", &control),

@@ -505,8 +505,10 @@ async fn evidence_expires_by_the_clock(app: &TestApp) {
 async fn names_that_look_the_same_are_the_same(app: &TestApp) {
     let key = &app.keys.manager;
     let (typed, composed) = ("Pru\u{308}fung", "Pr\u{fc}fung");
-    let body = |name: &str, at: &str| json!({"name": "x", "source": name, "external_id": name,
-        "collected_at": at, "payload": at});
+    let body = |name: &str, at: &str| {
+        json!({"name": "x", "source": name, "external_id": name,
+        "collected_at": at, "payload": at})
+    };
     let first = app
         .post(key, "/v1/evidence", &body(typed, FIRST))
         .await

@@ -354,8 +354,10 @@ async fn the_feed_has_an_end(app: &TestApp) {
 }
 
 async fn a_running_export_ends_with_its_key(app: &TestApp) {
-    let create = |n: usize| json!({"create": {"name": format!("Asset {n}"),
-        "asset_type": "software", "classification": "internal"}});
+    let create = |n: usize| {
+        json!({"create": {"name": format!("Asset {n}"),
+        "asset_type": "software", "classification": "internal"}})
+    };
     let items: Vec<Value> = (0..600).map(create).collect();
     app.post(
         &app.keys.manager,

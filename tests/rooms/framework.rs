@@ -813,10 +813,14 @@ async fn a_later_revision_keeps_what_was_answered(app: &TestApp) {
 
 async fn each_fault_of_an_import_names_its_row(app: &TestApp) {
     let before = last(app);
-    let row = |reference: &str, parent: Value| json!({"ref": reference, "title": "t",
-        "parent_ref": parent});
-    let of = |requirements: Value, mappings: Value| json!({"slug": "mine", "title": "Mine",
-        "requirements": requirements, "mappings": mappings});
+    let row = |reference: &str, parent: Value| {
+        json!({"ref": reference, "title": "t",
+        "parent_ref": parent})
+    };
+    let of = |requirements: Value, mappings: Value| {
+        json!({"slug": "mine", "title": "Mine",
+        "requirements": requirements, "mappings": mappings})
+    };
     for (body, pointers) in [
         (
             json!({"slug": "mine", "title": "Mine"}),
@@ -1005,9 +1009,12 @@ async fn an_import_has_limits(app: &TestApp) {
     );
     let larger = json!({"slug": "large", "title": "Large", "requirements": many(5001)});
     assert_eq!(import(app, &larger).await.pointers(), ["/requirements"]);
-    let pairs: Vec<Value> =
-        (0..20_001).map(|n| json!({"source": (n % 5000).to_string(), "target": "dora:Art.5",
-            "relationship": "equal"})).collect();
+    let pairs: Vec<Value> = (0..20_001)
+        .map(|n| {
+            json!({"source": (n % 5000).to_string(), "target": "dora:Art.5",
+            "relationship": "equal"})
+        })
+        .collect();
     assert_eq!(
         app.post(
             key,

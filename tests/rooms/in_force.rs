@@ -23,9 +23,11 @@ fn small() -> Value {
             .map(|(value, label)| json!({"value": value, "label": label}))
             .collect::<Value>()
     };
-    let level = |slug: &str, name: &str, acceptable: bool, days: i64, colour: &str| json!({
+    let level = |slug: &str, name: &str, acceptable: bool, days: i64, colour: &str| {
+        json!({
         "slug": slug, "name": name, "acceptable": acceptable, "accept_by": "manager",
-            "review_every_days": days, "colour": colour});
+            "review_every_days": days, "colour": colour})
+    };
     let cell = |l: i64, i: i64| json!(if l * i >= 6 { "grave" } else { "fine" });
     let matrix: Value = (1..=3)
         .map(|l| (1..=3).map(|i| cell(l, i)).collect::<Value>())

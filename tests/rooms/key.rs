@@ -398,8 +398,10 @@ async fn no_key_lives_for_ever(app: &TestApp) {
 
 async fn a_key_of_a_person_is_made_by_that_person(app: &TestApp) {
     let (admin, user) = (&app.keys.admin, &app.keys.approver_user);
-    let body = |role: &str, user: Value| json!({"name": "x", "role": role, "user_id": user,
-        "expires_at": "2027-11-20T00:00:00Z"});
+    let body = |role: &str, user: Value| {
+        json!({"name": "x", "role": role, "user_id": user,
+        "expires_at": "2027-11-20T00:00:00Z"})
+    };
     // Nobody makes a key for somebody else, administrators included.
     app.post(admin, "/v1/api-keys", &body("approver", json!(user)))
         .await
@@ -633,8 +635,10 @@ async fn a_limited_key_makes_nothing_wider(app: &TestApp) {
         (json!({"period_end_on": "2026-12-31"}), "period_end_on"),
     ] {
         let robot = key(app, "admin", None, limits.clone()).await;
-        let body = |limits: &Value| json!({"name": "x", "role": "manager",
-            "expires_at": "2027-01-01T00:00:00Z", "limits": limits});
+        let body = |limits: &Value| {
+            json!({"name": "x", "role": "manager",
+            "expires_at": "2027-01-01T00:00:00Z", "limits": limits})
+        };
         let refused = app
             .post(&robot, "/v1/api-keys", &body(&json!({})))
             .await

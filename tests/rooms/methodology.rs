@@ -54,9 +54,11 @@ pub async fn revise(app: &TestApp, patch: Value) {
 }
 
 async fn a_methodology_is_checked_as_a_whole(app: &TestApp) {
-    let level = |slug: &str, acceptable: bool| json!({"slug": slug, "name": slug,
+    let level = |slug: &str, acceptable: bool| {
+        json!({"slug": slug, "name": slug,
         "acceptable": acceptable, "accept_by": "manager", "review_every_days": 90,
-            "colour": "#2e7d32"});
+            "colour": "#2e7d32"})
+    };
     let two = scale(&["a", "b"]);
     let eleven = scale(&["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"]);
     for (body, pointers) in [
@@ -237,8 +239,12 @@ async fn scores_are_carried_over_deliberately(app: &TestApp) {
     app.pass(60);
     // Six likelihoods: the old labels but for the highest, and a new one below. Fire becomes high.
     let labels = ["never", "rare", "unlikely", "possible", "likely", "daily"];
-    revise(app, json!({"likelihood_scale": scale(&labels), "matrix": matrix(6, 5, |l,
-        i| if l * i > 10 { "high" } else { "low" })})).await;
+    revise(
+        app,
+        json!({"likelihood_scale": scale(&labels), "matrix": matrix(6, 5, |l,
+        i| if l * i > 10 { "high" } else { "low" })}),
+    )
+    .await;
     let old = app
         .get(manager, &at("risks", &bad))
         .await
@@ -422,9 +428,11 @@ async fn the_trend_counts_what_stood_then(app: &TestApp) {
             .json()["points"]
             .clone()
     };
-    let point = |on: &str, levels: Value, not_assessed: i64, above: i64, open: i64| json!({
+    let point = |on: &str, levels: Value, not_assessed: i64, above: i64, open: i64| {
+        json!({
         "on": on, "levels": levels, "not_assessed": not_assessed, "above_criteria": above,
-            "open": open});
+            "open": open})
+    };
     let monthly = trend(manager, "from=2026-11-01").await;
     let wanted = [
         point(
@@ -511,8 +519,12 @@ async fn the_matrix_is_drawn_for_light_and_dark(app: &TestApp) {
         "<b>&",
         "a label that is far longer than a cell is wide",
     ]);
-    revise(app, json!({"impact_scale": labels, "matrix": matrix(5, 3, |l,
-        i| if l * i > 10 { "high" } else { "low" })})).await;
+    revise(
+        app,
+        json!({"impact_scale": labels, "matrix": matrix(5, 3, |l,
+        i| if l * i > 10 { "high" } else { "low" })}),
+    )
+    .await;
     let drawn = app
         .get(&app.keys.manager, "/v1/risk-matrix?format=svg")
         .await

@@ -44,10 +44,14 @@ async fn evidence_is_of_the_day_it_was_collected_on(app: &TestApp) {
         ),
     ] {
         zone(app, name).await;
-        let control =
-            made(app, "controls", name, json!({"implementation": "implemented",
-                "implemented_on": "2026-11-18", "frequency": "daily"}))
-                .await;
+        let control = made(
+            app,
+            "controls",
+            name,
+            json!({"implementation": "implemented",
+                "implemented_on": "2026-11-18", "frequency": "daily"}),
+        )
+        .await;
         let push = async |at: &str| {
             let body = json!({"name": at, "source": name, "payload": at, "collected_at": at,
                 "control_ids": [control["id"]]});

@@ -63,8 +63,10 @@ async fn a_missed_review_is_missing(app: &TestApp) {
         json!({"frequency": "monthly", "implemented_on": "2026-06-15"}),
     )
     .await;
-    let month = |start: &str, end: &str, collected: &str| json!({"period_start_on": start,
-        "period_end_on": end, "collected_at": format!("{collected}T10:00:00Z")});
+    let month = |start: &str, end: &str, collected: &str| {
+        json!({"period_start_on": start,
+        "period_end_on": end, "collected_at": format!("{collected}T10:00:00Z")})
+    };
     let june = push(
         app,
         &review,
@@ -425,8 +427,10 @@ async fn a_provider_is_proven_by_its_attestation(app: &TestApp) {
         let soa = app.get(&app.keys.manager, &path).await.expect(200).json();
         super::soa::entry(&soa, requirement)["operation"].clone()
     };
-    let of = |responsibility: &str, requirement: &str| json!({"responsibility": responsibility,
-        "requirements": [format!("iso-27001-2022:{requirement}")]});
+    let of = |responsibility: &str, requirement: &str| {
+        json!({"responsibility": responsibility,
+        "requirements": [format!("iso-27001-2022:{requirement}")]})
+    };
     let provided = control(app, "Power of the data centre", of("provider", "A.7.11")).await;
     let shared = control(app, "Backups in the cloud", of("shared", "A.8.13")).await;
     for control in [&provided, &shared] {
@@ -540,7 +544,13 @@ async fn computed_members_are_filters(app: &TestApp) {
             .enumerate()
             .take(number % 4)
             {
-                push(app, &control, &format!("{frequency} {responsibility} {n}"), more).await;
+                push(
+                    app,
+                    &control,
+                    &format!("{frequency} {responsibility} {n}"),
+                    more,
+                )
+                .await;
             }
             number += 1;
         }

@@ -153,8 +153,14 @@ async fn what_comes_next_is_more_than_due_days(app: &TestApp) {
     let manager = &app.keys.manager;
     let bear = risk(app, "Fire", 4, 5).await;
     accepted(app, &bear, "2026-11-27").await;
-    made(app, "assets", "Server", json!({"asset_type": "hardware", "classification": "internal",
-        "review_due_on": "2026-11-21"})).await;
+    made(
+        app,
+        "assets",
+        "Server",
+        json!({"asset_type": "hardware", "classification": "internal",
+        "review_due_on": "2026-11-21"}),
+    )
+    .await;
     let control = made(
         app,
         "controls",
@@ -361,8 +367,13 @@ async fn evidence_is_counted_within_the_scope(app: &TestApp) {
             json!({"implementation": "implemented", "scope_ids": scopes}),
         )
         .await;
-        pushed(app, name, json!({"control_ids": [control["id"]], "scope_ids": scopes,
-            "expires_on": "2026-11-30"})).await;
+        pushed(
+            app,
+            name,
+            json!({"control_ids": [control["id"]], "scope_ids": scopes,
+            "expires_on": "2026-11-30"}),
+        )
+        .await;
     }
     let numbers = async |query: &str| {
         let evidence = overview(app, query).await["evidence"].clone();
@@ -434,17 +445,26 @@ async fn numbers_are_those_of_the_lists(app: &TestApp) {
     )
     .await;
     let plain = control("plain", json!({"implementation": "implemented"})).await;
-    pushed(app, "a", json!({"control_ids": [hidden, planned, provided], "scope_ids": [shop["id"]],
-        "outcome": "failed"})).await;
+    pushed(
+        app,
+        "a",
+        json!({"control_ids": [hidden, planned, provided], "scope_ids": [shop["id"]],
+        "outcome": "failed"}),
+    )
+    .await;
     pushed(
         app,
         "b",
         json!({"control_ids": [plain, provided], "scope_ids": [shop["id"]], "outcome": "passed"}),
     )
     .await;
-    pushed(app, "c", json!({"control_ids": [control("open", json!({
-        "implementation": "implemented"})).await], "outcome": "inconclusive"}))
-        .await;
+    pushed(
+        app,
+        "c",
+        json!({"control_ids": [control("open", json!({
+        "implementation": "implemented"})).await], "outcome": "inconclusive"}),
+    )
+    .await;
     let limited = key(app, "auditor", None, json!({"scope_ids": [shop["id"]]})).await;
     for who in [&app.keys.manager, &app.keys.auditor, &limited] {
         let evidence = app.get(who, "/v1/overview").await.expect(200).json()["evidence"].clone();

@@ -602,8 +602,10 @@ async fn evidence_proves_any_record(app: &TestApp) {
 
 async fn a_later_piece_keeps_its_subjects(app: &TestApp) {
     let risk = made(app, "risks", "r", json!({})).await;
-    let body = |n: u32| json!({"name": "Scan", "source": "scan", "external_id": "weekly",
-        "payload": n, "collected_at": format!("2026-11-1{n}T00:00:00Z")});
+    let body = |n: u32| {
+        json!({"name": "Scan", "source": "scan", "external_id": "weekly",
+        "payload": n, "collected_at": format!("2026-11-1{n}T00:00:00Z")})
+    };
     let mut first = body(1);
     first["subject_ids"] = json!([risk["id"]]);
     app.post(&app.keys.manager, "/v1/evidence", &first)

@@ -40,9 +40,11 @@ async fn seed(app: &TestApp, size: Size) -> Vec<String> {
             "implementation": "implemented", "frequency": "monthly", "requirements": met})
     };
     let controls = batch(app, "controls", size.controls, &control).await;
-    let risk = |n: usize| json!({"name": format!("Risk {n}"),
+    let risk = |n: usize| {
+        json!({"name": format!("Risk {n}"),
         "existing_control_ids": [controls[n % controls.len()],
-            controls[(n * 13 + 5) % controls.len()]]});
+            controls[(n * 13 + 5) % controls.len()]]})
+    };
     batch(app, "risks", size.risks, &risk).await;
     evidence(app, size.evidence);
     controls

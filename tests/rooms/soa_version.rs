@@ -846,8 +846,10 @@ async fn a_treated_risk_is_a_reason_and_contradicts_an_exclusion(app: &TestApp) 
 /// Decides every requirement of Annex A.
 pub async fn decide_all(app: &TestApp, scope: &Value) {
     let annex = isms::core::catalogue::framework(isms::core::catalogue::ISO_27001).unwrap();
-    let item = |requirement: &isms::core::catalogue::Requirement| json!({
-        "requirement": requirement.id, "applicable": true, "reasons": ["business"]});
+    let item = |requirement: &isms::core::catalogue::Requirement| {
+        json!({
+        "requirement": requirement.id, "applicable": true, "reasons": ["business"]})
+    };
     let items: Vec<Value> = annex.decidable().map(item).collect();
     app.post(
         &app.keys.manager,

@@ -352,9 +352,11 @@ async fn a_manager_changes_how_long_it_is_kept(app: &TestApp) {
 }
 
 async fn a_new_key_takes_over_from_the_old(app: &TestApp) {
-    let nightly = |day: u32, n: u32| json!({"name": "Nightly", "source": "backup",
+    let nightly = |day: u32, n: u32| {
+        json!({"name": "Nightly", "source": "backup",
         "external_id": "nightly", "collected_at": format!("2026-11-{day:02}T03:00:00Z"),
-            "payload": n});
+            "payload": n})
+    };
     let control = made(
         app,
         "controls",

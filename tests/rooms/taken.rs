@@ -194,8 +194,10 @@ async fn an_account_with_revoked_keys_is_archived(app: &TestApp) {
 
 async fn limits_are_members_with_a_period_in_order(app: &TestApp) {
     let admin = &app.keys.admin;
-    let body = |limits: Value| json!({"name": "k", "role": "collector", "expires_at": UNTIL,
-        "limits": limits});
+    let body = |limits: Value| {
+        json!({"name": "k", "role": "collector", "expires_at": UNTIL,
+        "limits": limits})
+    };
     let key = app
         .post(admin, "/v1/api-keys", &body(json!({"sources": ["backup"]})))
         .await

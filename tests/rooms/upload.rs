@@ -369,9 +369,11 @@ async fn a_byte_equal_report_renews_freshness(app: &TestApp) {
         json!({"implementation": "implemented", "frequency": "monthly"}),
     )
     .await;
-    let told = |day: &str| json!({"name": "Report", "source": "s", "external_id": "monthly",
+    let told = |day: &str| {
+        json!({"name": "Report", "source": "s", "external_id": "monthly",
         "collected_at": format!("{day}T01:00:00Z"), "period_end_on": day,
-            "control_ids": [control["id"]]});
+            "control_ids": [control["id"]]})
+    };
     upload(app, "b", &[], &told("2026-11-01"), &file)
         .await
         .expect(201);

@@ -211,8 +211,7 @@ async fn a_year_is_told_as_it_was(app: &TestApp) {
         "owner_changed",
         "methodology_revised",
     ];
-    quarters.push(told(app, &risk, "accepted", &[&reasons[..],
-        &["-"]].concat()).await); // 2027-09-29
+    quarters.push(told(app, &risk, "accepted", &[&reasons[..], &["-"]].concat()).await); // 2027-09-29
     // Revoked, treated, assessed again, closed.
     let newest = app
         .get(manager, "/v1/risk-treatments?sort=-code&limit=1")
@@ -248,8 +247,7 @@ async fn a_year_is_told_as_it_was(app: &TestApp) {
         .await
         .expect(200);
     app.pass_days(20);
-    quarters.push(told(app, &risk, "acceptable", &[&reasons[..],
-        &["-"]].concat()).await); // 2027-11-08
+    quarters.push(told(app, &risk, "acceptable", &[&reasons[..], &["-"]].concat()).await); // 2027-11-08
     app.act(
         manager,
         &format!("{}/close", at("risks", &risk)),

@@ -194,7 +194,7 @@ impl Resource for Control {
     }
     fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
         let ids: Vec<Id> = rows.iter().map(|row| row.id).collect();
-        let (said, proven) = (standing(reader, rows)?, proofs(reader, Some(&ids))?);
+        let (said, proven) = (standing(reader, rows)?, proofs(reader, &ids)?);
         let text = |row: &Row| {
             let proofs = proven.get(&row.id).map(Vec::as_slice).unwrap_or_default();
             let word = said

@@ -7,6 +7,7 @@ pub mod drawing;
 pub mod matrix;
 pub mod rescore;
 pub mod trend;
+pub mod turns;
 
 use crate::access::Actor;
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};

@@ -9,9 +9,8 @@ use crate::http::format::{table, texts, wants};
 use crate::http::{Answer, Guard, Read, Then};
 use crate::records::{Condition, Reader, Record, Resource, reader::Ref};
 use crate::registers::risk;
-use crate::registers::risk::matrix::scope_asked;
 use crate::registers::risk::{Evaluation, Risk, RiskScore};
-use crate::registers::scope::Scope;
+use crate::registers::scope::Cut;
 use crate::registers::soa::ControlRef;
 use crate::registers::treatment::lapse;
 use crate::registers::treatment::lapse::{Acceptance, Lapse};
@@ -175,22 +174,16 @@ pub struct RiskTreatmentPlan {
 #[get("/v1/risk-treatment-plan")]
 pub async fn get_plan(guard: Guard<Read<RiskTreatment>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["scope_id", "format"])?;
-    let (csv, scope) = (
+    let (csv, cut) = (
         wants(&request, &then, "csv", "text/csv")?,
-        scope_asked(&then)?,
+        Cut::read(&then)?,
     );
     guard
         .view_as(
             Some(if csv { "csv" } else { "json" }),
             then.as_of,
             move |reader| {
-                let scope = scope
-                    .map(|selector| {
-                        reader
-                            .row::<Scope>(&selector, reader.moment.past())
-                            .map(|row| row.id)
-                    })
-                    .transpose()?;
+                let scope = cut.scope(reader)?;
                 let plan = compute(reader, scope)?;
                 if csv {
                     Ok(Answer::json(as_csv(&plan)?).as_media("text/csv; charset=utf-8"))
@@ -231,8 +224,10 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<RiskTreatmentPl
         .collect();
     let mut risks = risks(reader, &underway)?;
     if let Some(scope) = scope {
-        let elsewhere = crate::insight::overview::elsewhere(reader, Risk::KIND.name, scope)?;
-        risks.retain(|risk| !elsewhere.contains(&risk.spine.id));
+        risks.retain(|risk| {
+            let scopes = risk.links.many("scope_ids");
+            scopes.is_empty() || scopes.contains(&scope)
+        });
     }
     risks.sort_by_key(|risk| (std::cmp::Reverse(Risk::rank(risk)), risk.spine.number));
     let planned_for: BTreeSet<Id> = risks.iter().map(|risk| risk.spine.id).collect();

@@ -115,29 +115,6 @@ fn acceptance(
     })
 }
 
-/// The acceptances among these versions of treatments (id, version, state, since when).
-pub fn acceptances(
-    reader: &mut Reader<'_>,
-    versions: &[(Id, i32, String, Instant)],
-) -> Result<Vec<Acceptance>> {
-    let by: BTreeMap<Id, &(Id, i32, String, Instant)> = versions
-        .iter()
-        .map(|version| (version.0, version))
-        .collect();
-    let (ids, mut all) = (by.keys().copied().collect::<Vec<_>>(), Vec::new());
-    for some in ids.chunks(500) {
-        let own = t::table.filter(t::tenant_id.eq(reader.tenant()).and(among(t::id, some)));
-        let rows: Vec<Decided> = own.select(DECIDED).load(reader.conn())?;
-        let of = |row: Decided| {
-            by.get(&row.0)
-                .filter(|version| version.1 == row.1)
-                .and_then(|(_, _, status, at)| acceptance(row, status, *at))
-        };
-        all.extend(rows.into_iter().filter_map(of));
-    }
-    Ok(all)
-}
-
 /// The versions of these treatments that stand, their states, and since when.
 fn standing(
     reader: &mut Reader<'_>,

@@ -287,9 +287,13 @@ async fn a_framework_outside_is_not_there(app: &TestApp) {
     const MINE: &str = "iso-27001-2022:A.5.1";
     const SECRET: &str = "secret-rules";
     let manager = &app.keys.manager;
-    made(app, "frameworks", json!({"slug": SECRET, "title": "Unheard-of",
-        "requirements": [{"ref": "1", "title": "Unheard-of demand"}]}))
-        .await;
+    made(
+        app,
+        "frameworks",
+        json!({"slug": SECRET, "title": "Unheard-of",
+        "requirements": [{"ref": "1", "title": "Unheard-of demand"}]}),
+    )
+    .await;
     let hidden = format!("{SECRET}:1");
     let limited = key(
         app,

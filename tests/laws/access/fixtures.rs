@@ -240,7 +240,7 @@ impl<'a> Kit<'a> {
                 body
             }
             ("POST", "/v1/risk-methodologies/{id}/approve") => json!({}),
-                // each has a scope of its own, and replaces none
+            // each has a scope of its own, and replaces none
             ("POST", "/v1/frameworks") => framework(&format!("fixture-{n}")),
             ("POST", "/v1/frameworks/{slug}/mappings") => {
                 json!({"mappings": [{"source": format!("{OWN}:1"),

@@ -236,8 +236,10 @@ async fn outside(app: &TestApp, kit: &Kit<'_>, limit: &str) -> Vec<Value> {
             _ => {}
         }
         let record = app.post(admin, &all(room), &body).await.expect(201).json();
-        made.push(json!({"path": all(room), "kind": room.kind.name, "id": record["id"],
-            "code": record["code"]}));
+        made.push(
+            json!({"path": all(room), "kind": room.kind.name, "id": record["id"],
+            "code": record["code"]}),
+        );
         if room.kind.name == "risk" {
             let score =
                 json!({"stage": "current", "likelihood": 5, "impact": 5, "rationale": "outside"});
