@@ -8,7 +8,7 @@ use crate::records::{Kind, Reader, Resource, kind};
 use crate::registers::control::Control;
 use crate::registers::control::proof::Operation;
 use crate::registers::evidence::Evidence;
-use crate::registers::facts::{Fact, Facts, Part, Piece, Proofs, Seen, Stub};
+use crate::registers::facts::{CountsByName, Fact, Facts, Part, Piece, Proofs, Seen, Stub};
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::risk::matrix::MatrixStage;
 use crate::registers::scope::{Cut, Scope};
@@ -41,23 +41,6 @@ pub struct KindCount {
     #[schema(minimum = 0)]
     pub done: i64,
 }
-/// Counts by name.
-pub struct CountsByName;
-impl utoipa::PartialSchema for CountsByName {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, schema::Type};
-        let count = ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-            .minimum(Some(0));
-        let all = ObjectBuilder::new()
-            .additional_properties(Some(count))
-            .max_properties(Some(100));
-        all.description(Some("Counts by name.")).into()
-    }
-}
-impl ToSchema for CountsByName {}
-
 /// Open risks by level, 0 where a level has none.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RiskLevels {

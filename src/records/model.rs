@@ -131,23 +131,34 @@ impl Reader<'_> {
         Ok(model)
     }
     /// The records that were written behind a position, each once; `None` where there are too many
-    /// to follow.
+    /// to follow. Several models of one view ask the same.
     fn changed(&mut self, after: i64, concerns: fn(&str) -> bool) -> Result<Option<Vec<Changed>>> {
-        let since = v::table
-            .filter(v::tenant_id.eq(self.tenant()))
-            .filter(v::from_seq.gt(after).and(v::from_seq.le(self.moment.last)))
-            .limit(FOLLOWED + 1);
-        let found: Vec<(Id, String)> = since.select((v::id, v::kind)).load(self.conn)?;
-        if found.len() as i64 > FOLLOWED {
+        let known = self.behind.clone().filter(|(of, _)| *of == after);
+        let all: Arc<[Changed]> = match known {
+            Some((_, all)) => all,
+            None => {
+                let since = v::table
+                    .filter(v::tenant_id.eq(self.tenant()))
+                    .filter(v::from_seq.gt(after).and(v::from_seq.le(self.moment.last)))
+                    .limit(FOLLOWED + 1);
+                let found: Vec<(Id, String)> = since.select((v::id, v::kind)).load(self.conn)?;
+                found
+                    .into_iter()
+                    .map(|(id, kind)| Changed { id, kind })
+                    .collect()
+            }
+        };
+        self.behind = Some((after, all.clone()));
+        if all.len() as i64 > FOLLOWED {
             return Ok(None);
         }
-        let mut all: Vec<Changed> = found
-            .into_iter()
-            .filter(|(_, kind)| concerns(kind))
-            .map(|(id, kind)| Changed { id, kind })
+        let mut some: Vec<Changed> = all
+            .iter()
+            .filter(|changed| concerns(&changed.kind))
+            .cloned()
             .collect();
-        all.sort_by_key(|changed| changed.id);
-        all.dedup_by_key(|changed| changed.id);
-        Ok(Some(all))
+        some.sort_by_key(|changed| changed.id);
+        some.dedup_by_key(|changed| changed.id);
+        Ok(Some(some))
     }
 }

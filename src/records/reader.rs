@@ -1,5 +1,5 @@
 //! One state of one organization, for reading: now, or as of then. Both are the same queries.
-use super::model::Models;
+use super::model::{Changed, Models};
 use super::record::{Shown, assemble, etag};
 use super::{Condition, Record, Resource, Row, Selector, limit, sight};
 use crate::access::Caller;
@@ -49,6 +49,8 @@ pub struct Reader<'a> {
     pub(super) writes: bool,
     /// What is kept of organizations for views, where it may be used.
     pub(super) models: Option<Arc<Models>>,
+    /// What was written behind a position, once it was asked.
+    pub(super) behind: Option<(i64, Arc<[Changed]>)>,
 }
 
 /// What a record is, in one line.
@@ -100,6 +102,7 @@ impl<'a> Reader<'a> {
             settings,
             writes: false,
             models: None,
+            behind: None,
         }
     }
     /// With the models that this process keeps.

@@ -3,17 +3,18 @@
 use crate::core::{Id, Instant, Result};
 use crate::db::among::among;
 use crate::db::dialect::at;
-use crate::db::proof::{Ages, PROVES};
 use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v};
+use crate::records::Reader;
 use crate::records::ask::Moments;
-use crate::records::{Reader, sight};
+use crate::records::sight::Seen;
 use crate::registers::control::{Frequency, Responsibility};
 use crate::registers::evidence::outcome;
 use crate::registers::evidence::outcome::EvidenceOutcome;
+use crate::registers::evidence::proving::{Ages, PROVES};
 use chrono::{Days, NaiveDate};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 crate::vocabulary! {
@@ -200,7 +201,7 @@ pub fn ages(then: &Moments) -> Ages {
     Ages {
         expires: then.today,
         ended,
-        collected: before(u64::from(then.evidence_days.unsigned_abs())),
+        collected: before(u64::from(then.settings.evidence_days.unsigned_abs())),
     }
 }
 
@@ -209,7 +210,7 @@ pub fn ages(then: &Moments) -> Ages {
 pub fn proofs(reader: &mut Reader<'_>, controls: &[Id]) -> Result<BTreeMap<Id, Vec<Proof>>> {
     let frequencies = frequencies_of(reader, controls)?;
     let mut all: BTreeMap<Id, Vec<Proof>> = BTreeMap::new();
-    let seen = visible(reader, "evidence")?;
+    let seen = Seen::of(reader, "evidence")?;
     let (today, default) = (reader.today, reader.settings.evidence_days);
     let mut failed = false;
     for Piece {
@@ -221,7 +222,7 @@ pub fn proofs(reader: &mut Reader<'_>, controls: &[Id]) -> Result<BTreeMap<Id, V
         outcome,
     } in pieces(reader, controls)?
     {
-        if seen.as_ref().is_none_or(|seen| seen.contains(&evidence)) {
+        if seen.has(evidence) {
             let current =
                 current_until(&span, frequencies.get(&control).copied(), default) >= today;
             let failing = current && outcome == Some(EvidenceOutcome::Failed);
@@ -374,24 +375,6 @@ fn frequencies_of(reader: &mut Reader<'_>, controls: &[Id]) -> Result<BTreeMap<I
         .into_iter()
         .filter_map(|(id, frequency)| Some((id, frequency?)))
         .collect())
-}
-
-/// The records of a kind that a limited caller sees; `None` when it sees all: no query then.
-pub fn visible(reader: &mut Reader<'_>, kind: &'static str) -> Result<Option<BTreeSet<Id>>> {
-    match sight::limits(reader.caller(), kind, reader.moment.seq) {
-        None => Ok(None),
-        Some(_) => {
-            let seen = reader.seen(kind);
-            Ok(Some(
-                v::table
-                    .filter(seen)
-                    .select(v::id)
-                    .load::<Id>(reader.conn())?
-                    .into_iter()
-                    .collect(),
-            ))
-        }
-    }
 }
 
 #[cfg(test)]

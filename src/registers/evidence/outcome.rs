@@ -5,9 +5,9 @@
 use crate::core::{Id, Instant, Result};
 use crate::db::among::among;
 use crate::db::dialect::at;
-use crate::db::proof::PROVES;
 use crate::db::schema::{evidence as ev, links as l, versions as v};
 use crate::records::Reader;
+use crate::registers::evidence::proving::PROVES;
 use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -39,6 +39,7 @@ type SpineRow = (
     Option<NaiveDate>,
     Option<Instant>,
     Instant,
+    Option<i32>,
 );
 type SpineColumns = (
     v::id,
@@ -49,6 +50,7 @@ type SpineColumns = (
     v::review_due_on,
     v::archived_at,
     v::updated_at,
+    v::rank,
 );
 const SPINE: SpineColumns = (
     v::id,
@@ -59,6 +61,7 @@ const SPINE: SpineColumns = (
     v::review_due_on,
     v::archived_at,
     v::updated_at,
+    v::rank,
 );
 
 /// The links and citations of the records that are read, taken out as each is made.
@@ -149,7 +152,8 @@ impl Linked {
         }
     }
     fn stub(&self, statuses: &[&'static str], row: SpineRow) -> Result<Stub> {
-        let (id, number, version, status, due_on, review_due_on, archived_at, updated_at) = row;
+        let (id, number, version, status, due_on, review_due_on, archived_at, updated_at, rank) =
+            row;
         let known = statuses.iter().find(|known| **known == status).copied();
         let unknown = || Problem::internal(format!("no status `{status}`"));
         Ok(Stub {
@@ -160,6 +164,7 @@ impl Linked {
             due_on,
             review_due_on,
             archived: archived_at.is_some(),
+            rank,
             updated_at,
             scopes: self.many(id, "scope_ids"),
         })
@@ -299,20 +304,19 @@ fn risks(
             r::residual_impact,
             r::residual_level,
         ),
-        (r::current_acceptable, r::current_rank),
+        r::current_acceptable,
     );
-    type Own = (ScoreRow, ScoreRow, ScoreRow, (Option<bool>, Option<i32>));
+    type Own = (ScoreRow, ScoreRow, ScoreRow, Option<bool>);
     let rows: Vec<(SpineRow, Own)> = rows!(reader, which, "risk", r, columns);
     made(
         linked,
         "risk",
         rows,
-        |linked, id, (inherent, current, residual, said)| RiskFact {
+        |linked, id, (inherent, current, residual, acceptable)| RiskFact {
             inherent: linked.scored(inherent),
             current: linked.scored(current),
             residual: linked.scored(residual),
-            acceptable: said.0,
-            rank: said.1,
+            acceptable,
             controls: linked.many(id, "existing_control_ids"),
         },
     )

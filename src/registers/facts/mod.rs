@@ -3,20 +3,20 @@
 mod load;
 mod proofs;
 
+pub use crate::records::sight::Seen;
 pub use proofs::Proofs;
 
 use crate::core::{Id, Instant, Result};
-use crate::db::schema::versions as v;
 use crate::records::model::{Changed, Model};
-use crate::records::{Reader, kind, sight};
+use crate::records::{Reader, kind};
 use crate::registers::control::proof::Span;
 use crate::registers::control::{Frequency, Implementation, Responsibility};
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::vulnerability::severity::VulnerabilitySeverity;
 use chrono::NaiveDate;
-use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// A register whose facts a view asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +52,8 @@ pub struct Stub {
     pub review_due_on: Option<NaiveDate>,
     /// Was it archived?
     pub archived: bool,
+    /// How it ranks in lists.
+    pub rank: Option<i32>,
     /// When it was last changed.
     pub updated_at: Instant,
     scopes: Box<[Id]>,
@@ -148,8 +150,6 @@ pub struct RiskFact {
     pub residual: Scored,
     /// Does the present level meet the acceptance criteria?
     pub acceptable: Option<bool>,
-    /// The place of the present level among the levels.
-    pub rank: Option<i32>,
     /// The controls that its present score rests on.
     pub controls: Box<[Id]>,
 }
@@ -340,29 +340,24 @@ impl Model for Facts {
     }
 }
 
-/// Which records of a register a caller sees.
-#[derive(Debug, Clone)]
-pub struct Seen(Option<BTreeSet<Id>>);
-impl Seen {
-    /// None.
-    pub const NOTHING: Seen = Seen(Some(BTreeSet::new()));
-    /// All, without a question, where the caller is not limited.
-    pub fn of(reader: &mut Reader<'_>, kind: &'static str) -> Result<Seen> {
-        if sight::limits(reader.caller(), kind, reader.moment.seq).is_none() {
-            return Ok(Seen(None));
-        }
-        let seen = v::table.filter(reader.seen(kind)).select(v::id);
-        Ok(Seen(Some(
-            seen.load::<Id>(reader.conn())?.into_iter().collect(),
-        )))
-    }
-    /// Does it see this one?
-    pub fn has(&self, id: Id) -> bool {
-        self.0.as_ref().is_none_or(|seen| seen.contains(&id))
-    }
-}
-
 /// The readable identifier of a record.
 pub fn code(kind: &str, number: i64) -> String {
     format!("{}-{number}", kind::prefix_of(kind))
 }
+
+/// Counts by name.
+pub struct CountsByName;
+impl utoipa::PartialSchema for CountsByName {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, schema::Type};
+        let count = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .minimum(Some(0));
+        let all = ObjectBuilder::new()
+            .additional_properties(Some(count))
+            .max_properties(Some(100));
+        all.description(Some("Counts by name.")).into()
+    }
+}
+impl ToSchema for CountsByName {}

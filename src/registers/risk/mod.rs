@@ -12,7 +12,6 @@ pub mod turns;
 use crate::access::Actor;
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
 use crate::db::Conn;
-use crate::db::acceptance::{Accepted, Treated};
 use crate::db::schema::{risks as r, versions as v};
 use crate::http::describe::Changed;
 use crate::http::handlers::Comment;
@@ -23,6 +22,7 @@ use crate::records::{
     By, Comment as Needs, Condition, Kind, Known, Limit, Part, Reader, Record, Relation, Resource,
     Row, SCOPED, Stored, Transition, Tx, sight, unasked,
 };
+use crate::registers::treatment::holding::{Accepted, Treated};
 use crate::registers::treatment::standing;
 use crate::registers::treatment::standing::Standing;
 use actix_web::post;

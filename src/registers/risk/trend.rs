@@ -3,9 +3,8 @@
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, Guard, Read, Then};
-use crate::insight::overview::CountsByName;
 use crate::records::{Reader, Resource};
-use crate::registers::facts::{Facts, Part, Seen};
+use crate::registers::facts::{CountsByName, Facts, Part, Seen};
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::risk::Risk;
 use crate::registers::risk::matrix::MatrixStage;
