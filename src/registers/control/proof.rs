@@ -251,6 +251,7 @@ pub fn proofs(reader: &mut Reader<'_>, controls: &[Id]) -> Result<BTreeMap<Id, V
 /// The shortest frequency of the controls that each of these pieces of evidence proves.
 pub fn frequencies(reader: &mut Reader<'_>, evidence: &[Id]) -> Result<BTreeMap<Id, Frequency>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let [by, about] = PROVES;
     let linked = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::to_id.eq(v::id))))
         .inner_join(
@@ -262,8 +263,8 @@ pub fn frequencies(reader: &mut Reader<'_>, evidence: &[Id]) -> Result<BTreeMap<
     let linked = linked.filter(
         l::tenant_id
             .eq(tenant)
-            .and(l::from_id.eq_any(evidence))
-            .and(l::relation.eq_any(PROVES)),
+            .and(among(l::from_id, evidence))
+            .and(l::relation.eq(by).or(l::relation.eq(about))),
     );
     let linked = linked
         .filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)))
@@ -292,6 +293,7 @@ struct Piece {
 /// Evidence that stands, with the controls it is linked with.
 fn pieces(reader: &mut Reader<'_>, controls: &[Id]) -> Result<Vec<Piece>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let [by, about] = PROVES;
     let linked = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
         .inner_join(
@@ -303,7 +305,7 @@ fn pieces(reader: &mut Reader<'_>, controls: &[Id]) -> Result<Vec<Piece>> {
     let linked = linked.filter(
         l::tenant_id
             .eq(tenant)
-            .and(l::relation.eq_any(PROVES))
+            .and(l::relation.eq(by).or(l::relation.eq(about)))
             .and(l::from_seq.le(seq))
             .and(l::to_seq.gt(seq)),
     );
