@@ -50,7 +50,7 @@ macro_rules! expression {
         }
     };
 }
-pub(super) use expression;
+pub(crate) use expression;
 
 expression!(Words<ST>, ST, |this, out| {
     out.push_sql(this.0);

@@ -1,5 +1,4 @@
 //! Floor 1: the only place that knows there are two databases.
-pub mod acceptance;
 pub mod address;
 pub mod among;
 pub mod connection;
@@ -9,7 +8,6 @@ pub mod ending;
 pub mod files;
 pub mod migrate;
 pub mod modes;
-pub mod proof;
 pub mod schema;
 pub mod sessions;
 pub mod store;

@@ -16,6 +16,7 @@ use crate::db::{
     Conn, Database, Files, dialect::NOW, schema::evidence as ev, schema::tenants as t,
 };
 use crate::ledger::{self, AsOf, Head, Recorded, Stamp, Writer};
+use crate::records::model::Models;
 use crate::records::{Covers, Reader, Settings, Tx, Writing, reader};
 use diesel::prelude::*;
 use std::collections::HashMap;
@@ -50,6 +51,7 @@ pub struct House {
     pub(super) directory: Directory,
     pub(super) limiter: Limiter,
     pub(super) kept: Kept,
+    models: Arc<Models>,
     pub(super) clock: Clock,
     pub(super) schemas: Arc<Schemas>,
     pub(super) polls: Polls,
@@ -92,6 +94,7 @@ impl House {
             directory,
             limiter,
             kept: Kept::default(),
+            models: Arc::default(),
             clock,
             schemas: plan.schemas.clone(),
             tokens,
@@ -275,10 +278,11 @@ impl House {
         as_of: Option<AsOf>,
         work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let caller = caller.clone();
-        self.database
-            .read(move |conn| work(&mut Reader::open(conn, &caller, as_of, now, current)?))
-            .await
+        let (caller, models) = (caller.clone(), self.models.clone());
+        let read = move |conn: &mut Conn| {
+            work(&mut Reader::open(conn, &caller, as_of, now, current)?.keeping(models))
+        };
+        self.database.read(read).await
     }
     /// The organization's settings, at most a few seconds old.
     pub(super) async fn settings(&self, tenant: TenantId) -> Result<Settings> {

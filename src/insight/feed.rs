@@ -3,16 +3,19 @@
 use super::event::LedgerEvent;
 use super::scan::{self, Asked, EFFORT, Found, seen};
 use crate::core::clock::Edge;
-use crate::core::{Code, Id, Invalid, Problem, Result, text::hex};
-use crate::db::schema::{ledger_entries as e, versions as v};
+use crate::core::{Code, Id, Invalid, Problem, Result, json::canonical, text::hex};
+use crate::db::schema::ledger_entries as e;
+use crate::db::schema::ledger_entries;
 use crate::http::{Answer, Guard, Ledger, Permission, Then, View};
 use crate::records::history::{self, Entry};
-use crate::records::{Condition, Kind, Reader, kind};
+use crate::records::{Kind, Reader, kind, limit};
 use actix_web::HttpRequest;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
@@ -161,29 +164,26 @@ fn events(reader: &mut Reader<'_>, asked: &Asked, entries: Vec<Entry>) -> Result
         .map(|entry| ((entry.record_id, entry.record_version), entry))
         .collect();
     let event = |entry: Entry| {
-        let cut = |entry: &Entry| {
-            let mut image = entry.image()?;
-            reader.cut(&mut image);
-            Ok::<_, Problem>(image)
+        let old = before.get(&(entry.record_id, entry.record_version - 1));
+        let (text, old) = (
+            text(reader, &entry)?,
+            old.map(|old| text(reader, old)).transpose()?,
+        );
+        let (image, old) = (members(&text)?, old.as_deref().map(members).transpose()?);
+        let value = |name: &str| match image.get(name) {
+            Some(value) => serde_json::from_str(value.get()).map_err(Problem::internal),
+            None => Ok(Value::Null),
         };
-        let image = cut(&entry)?;
-        let old = before
-            .get(&(entry.record_id, entry.record_version - 1))
-            .map(cut)
-            .transpose()?;
-        let changed = history::changes(old.as_ref(), &image)
-            .into_iter()
-            .map(|change| change.pointer.trim_start_matches('/').to_owned());
-        let text = |name: &str| Some(image.get(name).cloned().unwrap_or(Value::Null));
+        let by = value("updated_by")?;
         Ok(LedgerEvent {
             seq: entry.seq,
             leaf_hash: hex(&entry.leaf_hash),
             hidden: false,
             at: Some(entry.at),
-            actor: Some(entry.actor(&image)),
-            changed: Some(changed.collect()),
-            code: text("code"),
-            name: text("name"),
+            actor: Some(entry.actor(by.get("name").and_then(Value::as_str).unwrap_or_default())),
+            changed: Some(changed(&old.unwrap_or_default(), &image)),
+            code: Some(value("code")?),
+            name: Some(value("name")?),
             action: Some(entry.action),
             kind: Some(entry.kind),
             id: Some(entry.record_id),
@@ -204,29 +204,74 @@ fn events(reader: &mut Reader<'_>, asked: &Asked, entries: Vec<Entry>) -> Result
     Ok(all)
 }
 
+/// The members of a canonical image, each as its text: two are compared without being read.
+type Members<'t> = BTreeMap<&'t str, &'t RawValue>;
+
+fn members(text: &str) -> Result<Members<'_>> {
+    serde_json::from_str(text).map_err(Problem::internal)
+}
+
+/// The canonical image after an entry, as the reader sees it: as it is stored, where nothing has to
+/// be put in or taken out.
+fn text<'e>(reader: &Reader<'_>, entry: &'e Entry) -> Result<Cow<'e, str>> {
+    let present = kind::named(&entry.kind).is_some_and(|kind| kind.schema == entry.schema);
+    if present && entry.personal.is_none() && !limit::cuts(reader.caller()) {
+        return Ok(Cow::Borrowed(&entry.body));
+    }
+    let mut image = entry.image()?;
+    reader.cut(&mut image);
+    Ok(Cow::Owned(canonical(&image)?))
+}
+
+/// The names of the members in which two images differ.
+fn changed(before: &Members<'_>, after: &Members<'_>) -> Vec<String> {
+    let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+    fn said<'t>(image: &Members<'t>, name: &str) -> &'t str {
+        image.get(name).map_or("null", |value| value.get())
+    }
+    let differs =
+        |name: &&str| !history::ALWAYS.contains(name) && said(before, name) != said(after, name);
+    names
+        .into_iter()
+        .filter(differs)
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The entries of the versions just before these: of each record that one, and no other.
 fn previous(reader: &mut Reader<'_>, entries: &[Entry]) -> Result<Vec<Entry>> {
-    let tenant = reader.tenant();
+    let this = diesel::alias!(ledger_entries as this);
     let changes = entries.iter().filter(|entry| entry.record_version > 1);
-    let one = |entry: &Entry| -> Condition {
-        Box::new(
-            v::tenant_id
-                .eq(tenant)
-                .and(v::id.eq(entry.record_id))
-                .and(v::version.eq(entry.record_version - 1)),
-        )
-    };
-    let Some(any) = changes.map(one).reduce(|a, b| Box::new(a.or(b))) else {
+    let seqs: Vec<i64> = changes.map(|entry| entry.seq).collect();
+    let (Some(first), Some(last)) = (seqs.iter().min(), seqs.iter().max()) else {
         return Ok(vec![]);
     };
-    let seqs: Vec<i64> = v::table
-        .filter(any)
-        .select(v::from_seq)
-        .load(reader.conn())?;
-    let before = e::table
-        .filter(e::tenant_id.eq(tenant))
-        .filter(e::seq.eq_any(seqs));
-    Ok(before.select(Entry::as_select()).load(reader.conn())?)
+    let (tenant, version) = (this.field(e::tenant_id), this.field(e::record_version));
+    let before = e::table.inner_join(
+        this.on(e::tenant_id
+            .eq(tenant)
+            .and(e::kind.eq(this.field(e::kind)))
+            .and(e::record_id.eq(this.field(e::record_id)))
+            .and(e::record_version.eq(version - 1))),
+    );
+    let before = before
+        .filter(tenant.eq(reader.tenant()))
+        .select(Entry::as_select());
+    // A page without filters is every entry from one position to another, and its statement stays
+    // prepared.
+    let whole = last - first < 2 * seqs.len() as i64;
+    Ok(match whole {
+        true => before
+            .filter(
+                this.field(e::seq)
+                    .ge(*first)
+                    .and(this.field(e::seq).le(*last)),
+            )
+            .load(reader.conn())?,
+        false => before
+            .filter(this.field(e::seq).eq_any(seqs))
+            .load(reader.conn())?,
+    })
 }
 
 /// How long a poll that was woken for nothing sleeps at least.

@@ -1,30 +1,27 @@
 //! The overview: a dashboard's home in one request (ISO/IEC 27001:2022 9.1). Every number is cut to
 //! what the caller may see.
 use super::upcoming::{self, Upcoming};
-use crate::core::{Id, Instant, Result, catalogue};
-use crate::db::dialect::at;
-use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v};
+use crate::core::{Id, Result, catalogue};
 use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
-use crate::records::{Condition, Reader, Resource, kind, list, sight};
-use crate::registers::control::proof as support;
+use crate::records::{Kind, Reader, Resource, kind};
+use crate::registers::control::Control;
 use crate::registers::control::proof::Operation;
-use crate::registers::control::{Implementation, Responsibility};
+use crate::registers::evidence::Evidence;
+use crate::registers::facts::{CountsByName, Fact, Facts, Part, Piece, Proofs, Seen, Stub};
 use crate::registers::methodology::in_force::InForce;
-use crate::registers::risk::matrix::{self, MatrixStage};
-use crate::registers::scope::Scope;
+use crate::registers::risk::matrix::MatrixStage;
+use crate::registers::scope::{Cut, Scope};
 use crate::registers::soa::applicability::Applicability;
 use crate::registers::soa::{self, SoaSummary};
-use crate::registers::treatment::lapse;
-use crate::registers::treatment::lapse::Acceptance;
-use crate::registers::treatment::standing as against;
-use crate::registers::vulnerability::summary;
-use crate::registers::vulnerability::summary::VulnerabilityNumbers;
+use crate::registers::treatment::RiskTreatment;
+use crate::registers::treatment::lapse::{self, Acceptance};
+use crate::registers::vulnerability::Vulnerability;
+use crate::registers::vulnerability::summary::{self, VulnerabilityNumbers};
 use actix_web::HttpRequest;
 use chrono::{Days, NaiveDate};
-use diesel::dsl::count_star;
-use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
 /// Records by state.
@@ -43,23 +40,6 @@ pub struct KindCount {
     #[schema(minimum = 0)]
     pub done: i64,
 }
-/// Counts by name.
-pub struct CountsByName;
-impl utoipa::PartialSchema for CountsByName {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
-        use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, schema::Type};
-        let count = ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-            .minimum(Some(0));
-        let all = ObjectBuilder::new()
-            .additional_properties(Some(count))
-            .max_properties(Some(100));
-        all.description(Some("Counts by name.")).into()
-    }
-}
-impl ToSchema for CountsByName {}
-
 /// Open risks by level, 0 where a level has none.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RiskLevels {
@@ -174,51 +154,83 @@ struct OverviewQuery {
 
 async fn get_overview(guard: Guard<Viewing<View>>, request: HttpRequest) -> Result<Answer> {
     let then = Then::read(&request, &["scope_id"])?;
-    let scope = matrix::scope_asked(&then)?;
+    let cut = Cut::read(&then)?;
     guard
         .view(then.as_of, move |reader| {
-            let scope = scope
-                .map(|selector| {
-                    reader
-                        .row::<Scope>(&selector, reader.moment.past())
-                        .map(|row| row.id)
-                })
-                .transpose()?;
+            let scope = cut.scope(reader)?;
             Answer::of(&compute(reader, scope)?)
         })
         .await
 }
 
-fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
+/// The facts behind the overview, as its reader sees them.
+pub struct Basis {
+    /// What stands.
+    pub facts: Arc<Facts>,
+    seen: BTreeMap<&'static str, Seen>,
+    scope: Option<Id>,
+    /// The organization's date.
+    pub today: NaiveDate,
+}
+
+impl Basis {
+    fn read(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Self> {
+        const ALL: &[Part] = &[
+            Part::Controls,
+            Part::Evidence,
+            Part::Risks,
+            Part::Treatments,
+            Part::Vulnerabilities,
+            Part::Others,
+        ];
+        let counted = kind::all().iter().filter(|kind| kind.counted);
+        let seen = counted.map(|kind| Ok((kind.name, Seen::of(reader, kind.name)?)));
+        Ok(Basis {
+            seen: seen.collect::<Result<_>>()?,
+            facts: Facts::of(reader, ALL)?,
+            scope,
+            today: reader.today,
+        })
+    }
+    /// Is it seen, in use, and of the scope or of the whole organization?
+    pub fn here(&self, kind: &str, stub: &Stub) -> bool {
+        let seen = self.seen.get(kind).is_some_and(|seen| seen.has(stub.id));
+        // A scope belongs to no scope.
+        let scope = self.scope.filter(|_| kind != Scope::KIND.name);
+        !stub.archived && seen && stub.within(scope)
+    }
+    /// The records of a kind that the overview counts.
+    pub fn stubs<'b>(&'b self, kind: &'b Kind) -> impl Iterator<Item = &'b Stub> {
+        self.facts
+            .stubs(kind.name)
+            .filter(|stub| self.here(kind.name, stub))
+    }
+    /// What the caller sees of a kind, whichever scope it belongs to.
+    fn seen(&self, kind: &Kind) -> &Seen {
+        static NOTHING: Seen = Seen::NOTHING;
+        self.seen.get(kind.name).unwrap_or(&NOTHING)
+    }
+}
+
+/// The overview at the reader's moment.
+pub fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
+    let basis = Basis::read(reader, scope)?;
     let (mut open_by_kind, mut nonconformities) = (Vec::new(), BTreeMap::new());
-    let (mut overdue, mut review_due, mut upcoming) = (0, 0, Vec::new());
+    let (mut overdue, mut review_due, mut next) = (0, 0, upcoming::Nearest::default());
     for kind in kind::all().iter().filter(|kind| kind.counted) {
-        let standing = |reader: &Reader<'_>| standing(reader, kind.name, scope);
-        let counts = v::table
-            .filter(standing(reader))
-            .group_by(v::status)
-            .select((v::status, count_star()))
-            .order(v::status);
-        let all: BTreeMap<String, i64> = counts
-            .load::<(String, i64)>(reader.conn())?
+        let mut all: BTreeMap<&'static str, i64> = BTreeMap::new();
+        for stub in basis.stubs(kind) {
+            *all.entry(stub.status).or_default() += 1;
+            if !kind.finished(stub.status) {
+                overdue += i64::from(stub.due_on.is_some_and(|day| day < basis.today));
+                review_due += i64::from(stub.review_due_on.is_some_and(|day| day <= basis.today));
+                next.take(kind, stub, basis.today);
+            }
+        }
+        let all = all
             .into_iter()
-            .collect();
-        let late = v::table
-            .filter(standing(reader))
-            .filter(list::late(kind, reader.today));
-        overdue += late.select(count_star()).get_result::<i64>(reader.conn())?;
-        let reviews = v::table
-            .filter(standing(reader))
-            .filter(list::unfinished(kind));
-        let reviews = reviews.filter(
-            v::review_due_on
-                .is_not_null()
-                .and(v::review_due_on.assume_not_null().le(reader.today)),
-        );
-        review_due += reviews
-            .select(count_star())
-            .get_result::<i64>(reader.conn())?;
-        upcoming.extend(upcoming::of_kind(reader, kind, scope)?);
+            .map(|(status, count)| (status.to_owned(), count));
+        let all: BTreeMap<String, i64> = all.collect();
         if kind.name == "nonconformity" {
             nonconformities.clone_from(&all);
         }
@@ -233,16 +245,13 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
             done,
         });
     }
-    let soa_scope_id = match scope {
-        Some(scope) => Some(scope),
-        None => only_scope(reader)?,
-    };
+    let soa_scope_id = scope.or_else(|| only_scope(&basis));
     let soa = match (soa_scope_id, catalogue::framework(catalogue::ISO_27001)) {
         // A key whose limits say nothing of decisions has no statement.
         (Some(scope), Some(framework))
             if Applicability::KIND.read_with(&reader.caller().limits) =>
         {
-            Some(soa::compute(reader, scope, framework)?.summary)
+            Some(soa::numbers(reader, scope, framework)?)
         }
         _ => None,
     };
@@ -251,21 +260,19 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
     } else {
         reader.moment.last
     };
-    let ((inherent, inherent_not_assessed), (current, current_not_assessed)) = (
-        levels(reader, MatrixStage::Inherent, scope)?,
-        levels(reader, MatrixStage::Current, scope)?,
-    );
+    let in_force = InForce::seen(reader)?.levels(scope);
+    let levels = |stage| levels(&basis, stage, in_force.clone());
+    let ((inherent, inherent_not_assessed), (current, current_not_assessed)) =
+        (levels(MatrixStage::Inherent), levels(MatrixStage::Current));
     let risk_levels = RiskLevels {
         inherent,
         current,
         inherent_not_assessed,
         current_not_assessed,
     };
-    let (treatments, holding) = treatments(reader, scope)?;
-    let (evidence, vulnerabilities) = (evidence(reader, scope)?, vulnerabilities(reader, scope)?);
-    upcoming.extend(upcoming::of_acceptances(reader, &holding)?);
-    upcoming.extend(upcoming::of_evidence(reader, scope)?);
-    let upcoming = upcoming::nearest(upcoming);
+    let (treatments, holding) = treatments(reader, &basis)?;
+    next.acceptances(&basis, &holding);
+    next.evidence(&basis, reader.settings.evidence_days);
     Ok(Overview {
         open_by_kind,
         overdue,
@@ -274,49 +281,47 @@ fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
         treatments,
         soa,
         soa_scope_id,
-        evidence,
-        vulnerabilities,
+        evidence: evidence(reader, &basis),
+        vulnerabilities: vulnerabilities(&basis),
         nonconformities,
-        upcoming,
+        upcoming: next.named(reader)?,
         position,
     })
 }
 
 /// The scope of the organization, where there is but one in use.
-fn only_scope(reader: &mut Reader<'_>) -> Result<Option<Id>> {
-    let in_use = v::table
-        .filter(standing(reader, Scope::KIND.name, None))
-        .filter(list::unfinished(&Scope::KIND));
-    let some: Vec<Id> = in_use.select(v::id).limit(2).load(reader.conn())?;
-    Ok(some.first().copied().filter(|_| some.len() == 1))
-}
-
-/// What stands of a kind, of a scope and of the whole organization.
-pub fn standing(reader: &Reader<'_>, kind: &'static str, scope: Option<Id>) -> Condition {
-    let living: Condition = Box::new(v::archived_at.is_null());
-    let all = sight::both(reader.seen(kind), living);
-    match scope.filter(|_| kind != "scope") {
-        Some(scope) => sight::both(all, sight::scoped(&[scope], reader.moment.seq)),
-        None => all,
-    }
+fn only_scope(basis: &Basis) -> Option<Id> {
+    let kind = &Scope::KIND;
+    let mut in_use = basis.stubs(kind).filter(|stub| !kind.finished(stub.status));
+    in_use
+        .next()
+        .map(|stub| stub.id)
+        .filter(|_| in_use.next().is_none())
 }
 
 /// The open risks at each level, 0 where a level of a methodology in force has none; and those
 /// without a score.
 fn levels(
-    reader: &mut Reader<'_>,
+    basis: &Basis,
     stage: MatrixStage,
-    scope: Option<Id>,
-) -> Result<(BTreeMap<String, i64>, i64)> {
-    let mut all = InForce::seen(reader)?.levels(scope);
+    mut all: BTreeMap<String, i64>,
+) -> (BTreeMap<String, i64>, i64) {
     let mut not_assessed = 0;
-    for (.., level) in matrix::scores(reader, stage, scope)? {
-        match level {
-            Some(level) => *all.entry(level).or_default() += 1,
+    let open = basis
+        .facts
+        .risks
+        .iter()
+        .filter(|risk| risk.stub.status == "open");
+    for risk in open.filter(|risk| basis.here("risk", &risk.stub)) {
+        match &stage.of(&risk.own).level {
+            Some(level) => match all.get_mut(&**level) {
+                Some(count) => *count += 1,
+                None => drop(all.insert(level.to_string(), 1)),
+            },
             None => not_assessed += 1,
         }
     }
-    Ok((all, not_assessed))
+    (all, not_assessed)
 }
 
 /// Acceptances that end within so many days are expiring.
@@ -325,22 +330,22 @@ const SOON: Days = Days::new(30);
 /// What stands against risks, and the acceptances that hold.
 fn treatments(
     reader: &mut Reader<'_>,
-    scope: Option<Id>,
+    basis: &Basis,
 ) -> Result<(TreatmentNumbers, Vec<Acceptance>)> {
-    let decided = v::table
-        .filter(standing(reader, "risk_treatment", scope))
-        .filter(v::status.eq_any(["approved", "in_progress", "accepted", "revoked"]));
-    let all: Vec<(Id, i32, String, Instant)> = decided
-        .select((v::id, v::version, v::status, v::updated_at))
-        .load(reader.conn())?;
-    let mut holding = against::acceptances(reader, &all)?;
-    let underway = (all.len() - holding.len()) as i64;
+    let kind = RiskTreatment::KIND.name;
+    let here = || {
+        basis
+            .facts
+            .treatments
+            .iter()
+            .filter(|one| basis.here(kind, &one.stub))
+    };
+    let moving = |one: &Stub| ["approved", "in_progress"].contains(&one.status);
+    let underway = here().filter(|one| moving(&one.stub)).count() as i64;
+    let mut holding: Vec<Acceptance> = here().filter_map(Acceptance::of_fact).collect();
     let lapsed = lapse::of(reader, &holding)?;
     holding.retain(|one| !lapsed.contains_key(&one.id));
-    let soon = reader
-        .today
-        .checked_add_days(SOON)
-        .unwrap_or(NaiveDate::MAX);
+    let soon = basis.today.checked_add_days(SOON).unwrap_or(NaiveDate::MAX);
     let expiring = holding.iter().filter(|one| one.expires_on <= soon).count() as i64;
     Ok((
         TreatmentNumbers {
@@ -353,55 +358,36 @@ fn treatments(
     ))
 }
 
-fn evidence(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<EvidenceNumbers> {
-    let superseded = ev::table.filter(
-        ev::tenant_id
-            .eq(v::tenant_id)
-            .and(ev::id.eq(v::id))
-            .and(ev::version.eq(v::version))
-            .and(ev::superseded_by_id.is_not_null()),
-    );
-    let standing = v::table
-        .filter(standing(reader, "evidence", scope))
-        .filter(diesel::dsl::not(diesel::dsl::exists(superseded)));
-    let standing: i64 = standing.select(count_star()).get_result(reader.conn())?;
-    let own = c::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(c::tenant_id)
-            .and(v::id.eq(c::id))
-            .and(v::version.eq(c::version))),
-    );
-    let own = own
-        .filter(v::tenant_id.eq(reader.tenant()))
-        .filter(at(reader.moment.seq))
-        .select((c::id, c::implementation, c::responsibility));
-    let mut controls: Vec<(Id, Implementation, Responsibility)> = own.load(reader.conn())?;
-    let here = v::table
-        .filter(self::standing(reader, "control", scope))
-        .select(v::id);
-    let here: BTreeSet<Id> = here.load(reader.conn())?.into_iter().collect();
-    controls.retain(|(id, ..)| here.contains(id));
-    let proofs = support::proofs(reader, None)?;
-    let operates = |(id, implementation, responsibility): &(Id, Implementation, Responsibility)| {
-        let proofs = proofs.get(id).map(Vec::as_slice).unwrap_or_default();
-        support::operation(
-            *implementation == Implementation::Implemented,
-            *responsibility,
-            proofs,
-        )
+fn evidence(reader: &Reader<'_>, basis: &Basis) -> EvidenceNumbers {
+    let (facts, pieces) = (&basis.facts, &Evidence::KIND);
+    let standing =
+        |piece: &&Fact<Piece>| !piece.own.superseded && basis.here(pieces.name, &piece.stub);
+    let proofs = Proofs::of(facts, reader, basis.seen(pieces));
+    let mut numbers = EvidenceNumbers {
+        standing: facts.evidence.iter().filter(standing).count() as i64,
+        ..EvidenceNumbers::default()
     };
-    let operations: Vec<Operation> = controls.iter().map(operates).collect();
-    let count = |of: Operation| operations.iter().filter(|one| **one == of).count() as i64;
-    Ok(EvidenceNumbers {
-        standing,
-        controls_current: count(Operation::Operating),
-        controls_expired: count(Operation::Stale),
-        controls_failing: count(Operation::Failing),
-    })
+    for (place, control) in facts.controls.iter().enumerate() {
+        if basis.here(Control::KIND.name, &control.stub) {
+            match proofs.operation(place, &control.own) {
+                Operation::Operating => numbers.controls_current += 1,
+                Operation::Stale => numbers.controls_expired += 1,
+                Operation::Failing => numbers.controls_failing += 1,
+                Operation::Unproven => {}
+            }
+        }
+    }
+    numbers
 }
 
-fn vulnerabilities(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<VulnerabilityLevels> {
-    let found = summary::numbers(reader, &|reader| standing(reader, "vulnerability", scope))?;
+fn vulnerabilities(basis: &Basis) -> VulnerabilityLevels {
+    let kind = Vulnerability::KIND.name;
+    let here = basis
+        .facts
+        .vulnerabilities
+        .iter()
+        .filter(|weak| basis.here(kind, &weak.stub));
+    let found = summary::numbers(here, basis.today);
     let some = |count: &dyn Fn(&VulnerabilityNumbers) -> i64| {
         let word =
             |numbers: &VulnerabilityNumbers| <&'static str>::from(numbers.severity).to_owned();
@@ -411,46 +397,10 @@ fn vulnerabilities(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Vulnera
             .filter(|(_, n)| *n > 0)
             .collect()
     };
-    Ok(VulnerabilityLevels {
+    VulnerabilityLevels {
         open: some(&|numbers| numbers.open),
         overdue: some(&|numbers| numbers.overdue),
-    })
-}
-
-/// Records of a kind that belong to other scopes alone.
-pub fn elsewhere(reader: &mut Reader<'_>, kind: &'static str, scope: Id) -> Result<BTreeSet<Id>> {
-    elsewhere_of(reader, &[kind], scope)
-}
-/// The same for several kinds: one query.
-pub fn elsewhere_of(
-    reader: &mut Reader<'_>,
-    kinds: &[&'static str],
-    scope: Id,
-) -> Result<BTreeSet<Id>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let scoped =
-        l::table.inner_join(v::table.on(v::tenant_id.eq(l::tenant_id).and(v::id.eq(l::from_id))));
-    let scoped = scoped.filter(
-        l::tenant_id
-            .eq(tenant)
-            .and(l::relation.eq("scope_ids"))
-            .and(l::from_seq.le(seq))
-            .and(l::to_seq.gt(seq)),
-    );
-    let scoped = scoped
-        .filter(v::kind.eq_any(kinds.to_vec()))
-        .filter(at(seq));
-    let pairs: Vec<(Id, Id)> = scoped.select((l::from_id, l::to_id)).load(reader.conn())?;
-    let here: BTreeSet<Id> = pairs
-        .iter()
-        .filter(|(_, to)| *to == scope)
-        .map(|(id, _)| *id)
-        .collect();
-    Ok(pairs
-        .into_iter()
-        .map(|(id, _)| id)
-        .filter(|id| !here.contains(id))
-        .collect())
+    }
 }
 
 /// Mounts them.

@@ -1,16 +1,19 @@
 //! What comes next: days by which something is done, reviews, and the ends of acceptances and of
 //! evidence (ISO/IEC 27001:2022 9.1).
-use super::overview::standing;
+use super::overview::Basis;
 use crate::core::{Id, Result};
-use crate::db::schema::{evidence as ev, links as l, versions as v};
-use crate::records::{Kind, Reader, kind, list};
-use crate::registers::control::proof as support;
-use crate::registers::control::proof::Span;
+use crate::db::among::among;
+use crate::db::dialect::at;
+use crate::db::schema::versions as v;
+use crate::records::{Kind, Reader, Resource};
+use crate::registers::evidence::Evidence;
+use crate::registers::facts::Stub;
+use crate::registers::treatment::RiskTreatment;
 use crate::registers::treatment::lapse::Acceptance;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
 /// So many are named.
@@ -42,189 +45,98 @@ pub struct Upcoming {
     pub due_on: NaiveDate,
 }
 
-/// The nearest of all, from today on.
-pub fn nearest(mut all: Vec<Upcoming>) -> Vec<Upcoming> {
-    all.sort_by(|a, b| {
-        (a.due_on, &a.code, <&str>::from(a.event)).cmp(&(b.due_on, &b.code, b.event.into()))
-    });
-    all.truncate(MOST);
-    all
+/// A day, in the order in which days are told: by day, code and event.
+type Day = (NaiveDate, String, &'static str);
+
+/// The nearest days so far, from today on.
+#[derive(Debug, Default)]
+pub struct Nearest {
+    days: BTreeMap<Day, (Id, &'static str, UpcomingEvent)>,
 }
 
-type Found = (Id, i64, String, Option<NaiveDate>);
-
-fn upcoming(kind: &Kind, event: UpcomingEvent, (id, number, name, day): Found) -> Option<Upcoming> {
-    Some(Upcoming {
-        id,
-        kind: kind.name.to_owned(),
-        code: format!("{}-{number}", kind.code),
-        name,
-        event,
-        due_on: day?,
-    })
-}
-
-/// The days by which records of a kind are done, and on which they are looked at again.
-pub fn of_kind(
-    reader: &mut Reader<'_>,
-    kind: &'static Kind,
-    scope: Option<Id>,
-) -> Result<Vec<Upcoming>> {
-    let (today, most) = (reader.today, MOST as i64);
-    let open = |reader: &Reader<'_>| {
-        v::table
-            .filter(standing(reader, kind.name, scope))
-            .filter(list::unfinished(kind))
-    };
-    let due = open(reader).filter(
-        v::due_on
-            .is_not_null()
-            .and(v::due_on.assume_not_null().ge(today)),
-    );
-    let due = due.order((v::due_on, v::number)).limit(most).select((
-        v::id,
-        v::number,
-        v::name,
-        v::due_on,
-    ));
-    let due: Vec<Found> = due.load(reader.conn())?;
-    let review = open(reader).filter(
-        v::review_due_on
-            .is_not_null()
-            .and(v::review_due_on.assume_not_null().ge(today)),
-    );
-    let review = review
-        .order((v::review_due_on, v::number))
-        .limit(most)
-        .select((v::id, v::number, v::name, v::review_due_on));
-    let review: Vec<Found> = review.load(reader.conn())?;
-    let of = |event| move |found| upcoming(kind, event, found);
-    Ok(due
-        .into_iter()
-        .filter_map(of(UpcomingEvent::Due))
-        .chain(review.into_iter().filter_map(of(UpcomingEvent::Review)))
-        .collect())
-}
-
-/// The last days of these acceptances, which hold.
-pub fn of_acceptances(reader: &mut Reader<'_>, holding: &[Acceptance]) -> Result<Vec<Upcoming>> {
-    let ends = holding
-        .iter()
-        .filter(|one| one.expires_on >= reader.today)
-        .map(|one| (one.expires_on, one.id))
-        .collect();
-    ending(
-        reader,
-        "risk_treatment",
-        UpcomingEvent::AcceptanceEnds,
-        ends,
-    )
-}
-
-/// The last days of evidence that is current; a piece whose controls are all proven for longer by
-/// other pieces is left out.
-pub fn of_evidence(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Vec<Upcoming>> {
-    let seen: Vec<(Id, i32)> = v::table
-        .filter(standing(reader, "evidence", scope))
-        .select((v::id, v::version))
-        .load(reader.conn())?;
-    let versions: BTreeMap<Id, i32> = seen.into_iter().collect();
-    let ids: Vec<Id> = versions.keys().copied().collect();
-    let (tenant, seq, default) = (
-        reader.tenant(),
-        reader.moment.seq,
-        reader.settings.evidence_days,
-    );
-    let mut ends: Vec<(NaiveDate, Id)> = Vec::new();
-    let mut controls: BTreeMap<Id, Vec<Id>> = BTreeMap::new();
-    for some in ids.chunks(500) {
-        type Dated = (Id, i32, NaiveDate, Option<NaiveDate>, Option<NaiveDate>);
-        let own = ev::table.filter(
-            ev::tenant_id
-                .eq(tenant)
-                .and(ev::id.eq_any(some))
-                .and(ev::superseded_by_id.is_null()),
-        );
-        let columns = (
-            ev::id,
-            ev::version,
-            ev::collected_on,
-            ev::period_end_on,
-            ev::expires_on,
-        );
-        let rows: Vec<Dated> = own.select(columns).load(reader.conn())?;
-        let frequencies = support::frequencies(reader, some)?;
-        for (id, version, collected_on, period_end_on, expires_on) in rows {
-            if versions.get(&id) == Some(&version) {
-                let span = Span {
-                    collected_on,
-                    period_end_on,
-                    expires_on,
-                };
-                ends.push((
-                    support::current_until(&span, frequencies.get(&id).copied(), default),
-                    id,
-                ));
+impl Nearest {
+    fn add(&mut self, on: NaiveDate, (kind, stub): (&Kind, &Stub), event: UpcomingEvent) {
+        let full = self.days.len() >= MOST;
+        if full
+            && self
+                .days
+                .last_key_value()
+                .is_some_and(|((last, ..), _)| on > *last)
+        {
+            return;
+        }
+        let code = format!("{}-{}", kind.code, stub.number);
+        self.days
+            .insert((on, code, event.into()), (stub.id, kind.name, event));
+        if full {
+            self.days.pop_last();
+        }
+    }
+    /// The days by which a record is done, and on which it is looked at again.
+    pub fn take(&mut self, kind: &Kind, stub: &Stub, today: NaiveDate) {
+        for (day, event) in [
+            (stub.due_on, UpcomingEvent::Due),
+            (stub.review_due_on, UpcomingEvent::Review),
+        ] {
+            if let Some(day) = day.filter(|day| *day >= today) {
+                self.add(day, (kind, stub), event);
             }
         }
-        let proves = l::table.filter(
-            l::tenant_id
-                .eq(tenant)
-                .and(l::from_id.eq_any(some))
-                .and(l::relation.eq("control_ids")),
-        );
-        let pairs: Vec<(Id, Id)> = proves
-            .filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)))
-            .select((l::from_id, l::to_id))
-            .load(reader.conn())?;
-        pairs
-            .into_iter()
-            .for_each(|(piece, control)| controls.entry(piece).or_default().push(control));
     }
-    let today = reader.today;
-    ends.retain(|(until, _)| *until >= today);
-    ends.sort();
-    let mut longest: BTreeMap<Id, Id> = BTreeMap::new();
-    for (_, piece) in &ends {
-        longest.extend(
-            controls
-                .get(piece)
-                .into_iter()
-                .flatten()
-                .map(|control| (*control, *piece)),
-        );
+    /// The last days of these acceptances, which hold.
+    pub fn acceptances(&mut self, basis: &Basis, holding: &[Acceptance]) {
+        for one in holding.iter().filter(|one| one.expires_on >= basis.today) {
+            if let Some(fact) = basis.facts.treatments.get(one.id) {
+                let of = (&RiskTreatment::KIND, &fact.stub);
+                self.add(one.expires_on, of, UpcomingEvent::AcceptanceEnds);
+            }
+        }
     }
-    let last = |piece: &Id| match controls.get(piece) {
-        Some(controls) => controls
+    /// The last days of evidence that is current; a piece whose controls are all proven for longer
+    /// by other pieces is left out.
+    pub fn evidence(&mut self, basis: &Basis, default_days: i32) {
+        let (facts, kind) = (&basis.facts, &Evidence::KIND);
+        let mut ends: Vec<_> = facts
+            .evidence
             .iter()
-            .any(|control| longest.get(control) == Some(piece)),
-        None => true,
-    };
-    ends.retain(|(_, piece)| last(piece));
-    ending(reader, "evidence", UpcomingEvent::EvidenceEnds, ends)
-}
-
-/// The nearest of these, with what they are called.
-fn ending(
-    reader: &mut Reader<'_>,
-    of: &'static str,
-    event: UpcomingEvent,
-    mut ends: Vec<(NaiveDate, Id)>,
-) -> Result<Vec<Upcoming>> {
-    let Some(kind) = kind::named(of) else {
-        return Ok(vec![]);
-    };
-    ends.sort();
-    ends.truncate(MOST);
-    let ids: Vec<Id> = ends.iter().map(|(_, id)| *id).collect();
-    let named = v::table
-        .filter(reader.seen(of))
-        .filter(v::id.eq_any(ids))
-        .select((v::id, v::number, v::name));
-    let named: Vec<(Id, i64, String)> = named.load(reader.conn())?;
-    let day = |id: &Id| ends.iter().find(|(_, of)| of == id).map(|(day, _)| *day);
-    Ok(named
-        .into_iter()
-        .filter_map(|(id, number, name)| upcoming(kind, event, (id, number, name, day(&id))))
-        .collect())
+            .filter(|piece| !piece.own.superseded && basis.here(kind.name, &piece.stub))
+            .map(|piece| (facts.current_until(&piece.own, default_days), piece))
+            .filter(|(until, _)| *until >= basis.today)
+            .collect();
+        ends.sort_unstable_by_key(|(until, piece)| (*until, piece.stub.id));
+        // From the last day on: the first piece that is met of a control proves it for longest.
+        let mut proven: BTreeSet<Id> = BTreeSet::new();
+        for (until, piece) in ends.into_iter().rev() {
+            let controls = &piece.own.controls;
+            let longest = controls
+                .iter()
+                .filter(|control| proven.insert(**control))
+                .count();
+            if controls.is_empty() || longest > 0 {
+                self.add(until, (kind, &piece.stub), UpcomingEvent::EvidenceEnds);
+            }
+        }
+    }
+    /// With what the records are called: one query.
+    pub fn named(self, reader: &mut Reader<'_>) -> Result<Vec<Upcoming>> {
+        let ids: Vec<Id> = self.days.values().map(|(id, ..)| *id).collect();
+        let standing = v::table
+            .filter(v::tenant_id.eq(reader.tenant()))
+            .filter(at(reader.moment.seq))
+            .filter(among(v::id, &ids));
+        let names: Vec<(Id, String)> = standing.select((v::id, v::name)).load(reader.conn())?;
+        let names: BTreeMap<Id, String> = names.into_iter().collect();
+        let told = |((due_on, code, _), (id, kind, event)): (Day, (Id, &'static str, _))| {
+            let name = names.get(&id).cloned().unwrap_or_default();
+            Upcoming {
+                id,
+                kind: kind.to_owned(),
+                code,
+                name,
+                event,
+                due_on,
+            }
+        };
+        Ok(self.days.into_iter().map(told).collect())
+    }
 }

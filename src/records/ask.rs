@@ -2,11 +2,11 @@
 //! unknown or invalid parameter is refused.
 pub use super::filters::too_often;
 use super::filters::{filters, longest};
-use super::{Kind, Selector};
+use super::{Kind, Selector, Settings};
+use crate::access::Caller;
 use crate::core::clock::Edge;
 use crate::core::text::composed;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, clock};
-use crate::db::proof::Sight;
 use crate::ledger::AsOf;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::NaiveDate;
@@ -43,7 +43,7 @@ crate::vocabulary! {
     pub enum Archived { False, True, Any }
 }
 
-/// When the values of a list are looked at: its position, its day, its instant.
+/// When the values of a list are looked at: its position, its day, its instant; and by whom.
 #[derive(Debug, Clone)]
 pub struct Moments {
     /// The position.
@@ -52,10 +52,10 @@ pub struct Moments {
     pub today: NaiveDate,
     /// The instant.
     pub at: Instant,
-    /// Days that evidence without a period is current.
-    pub evidence_days: i32,
-    /// Which evidence the caller sees.
-    pub sight: Sight,
+    /// The organization's settings.
+    pub settings: Settings,
+    /// Who asks.
+    pub caller: Caller,
 }
 
 /// Since (inclusive) and before (exclusive).

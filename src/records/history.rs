@@ -126,12 +126,7 @@ impl Entry {
         Record::of_image(self.schema, &self.body, self.personal.as_deref())
     }
     /// Who, with the name that was put into its image.
-    pub fn actor(&self, image: &Map<String, Value>) -> Actor {
-        let name = image
-            .get("updated_by")
-            .and_then(|by| by.get("name"))
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+    pub fn actor(&self, name: &str) -> Actor {
         Actor {
             kind: self.actor_kind,
             id: self.actor_id,
@@ -149,8 +144,14 @@ pub fn name(reader: &mut Reader<'_>, entries: &mut [Entry]) -> Result<()> {
     reader.name_actors(&mut texts).map(drop)
 }
 
+/// What the account that wrote an image is called there.
+fn named(image: &Map<String, Value>) -> &str {
+    let by = image.get("updated_by").and_then(|by| by.get("name"));
+    by.and_then(Value::as_str).unwrap_or_default()
+}
+
 /// What every version changes, and so says nothing.
-const ALWAYS: &[&str] = &["version", "updated_at", "updated_by"];
+pub const ALWAYS: &[&str] = &["version", "updated_at", "updated_by"];
 
 /// The members in which two images differ.
 pub fn changes(
@@ -250,7 +251,7 @@ pub fn of<R: Resource>(
         .map(|(n, (entry, image))| HistoryEntry {
             seq: entry.seq,
             at: entry.at,
-            actor: entry.actor(image),
+            actor: entry.actor(named(image)),
             action: entry.action.clone(),
             reason: entry.reason.clone(),
             version: entry.record_version,

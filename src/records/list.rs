@@ -507,8 +507,8 @@ impl Reader<'_> {
             seq,
             today: self.today,
             at,
-            evidence_days: self.settings.evidence_days,
-            sight: sight::of_evidence(self.caller()),
+            settings: self.settings,
+            caller: self.caller().clone(),
         }
     }
 }

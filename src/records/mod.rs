@@ -13,6 +13,7 @@ pub mod known;
 pub mod limit;
 pub mod links;
 pub mod list;
+pub mod model;
 pub mod names;
 pub mod order;
 pub mod reader;
@@ -35,6 +36,7 @@ pub use duties::Deed;
 pub use kind::{Comment, Kind, Part, Relation, Transition};
 pub use known::Known;
 pub use limit::{By, Limit, SCOPED};
+pub use model::Model;
 pub use reader::{Reader, Settings};
 pub use record::{
     Condition, Record, Resource, Row, Shown, Stateless, Stored, unasked, unasked_flag,

@@ -1,4 +1,5 @@
 //! One state of one organization, for reading: now, or as of then. Both are the same queries.
+use super::model::{Changed, Models};
 use super::record::{Shown, assemble, etag};
 use super::{Condition, Record, Resource, Row, Selector, limit, sight};
 use crate::access::Caller;
@@ -12,6 +13,7 @@ use chrono_tz::Tz;
 use diesel::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// What of an organization decides computed values.
@@ -45,6 +47,10 @@ pub struct Reader<'a> {
     pub settings: Settings,
     /// Is it inside a write, whose changes may still be undone?
     pub(super) writes: bool,
+    /// What is kept of organizations for views, where it may be used.
+    pub(super) models: Option<Arc<Models>>,
+    /// What was written behind a position, once it was asked.
+    pub(super) behind: Option<(i64, Arc<[Changed]>)>,
 }
 
 /// What a record is, in one line.
@@ -95,6 +101,15 @@ impl<'a> Reader<'a> {
             today: moment.at.day(settings.zone),
             settings,
             writes: false,
+            models: None,
+            behind: None,
+        }
+    }
+    /// With the models that this process keeps.
+    pub fn keeping(self, models: Arc<Models>) -> Self {
+        Reader {
+            models: Some(models),
+            ..self
         }
     }
     /// Now, for one record: the position comes with its row.

@@ -4,7 +4,6 @@ use super::limit::{By, Limit};
 use super::{Condition, Reader, kind};
 use crate::access::Caller;
 use crate::core::{Id, Result, TenantId};
-use crate::db::proof::Sight;
 use crate::db::schema::{links as l, requirement_links as rl, versions as v};
 use crate::db::{Conn, dialect::at};
 use diesel::sql_types::Bool;
@@ -168,24 +167,6 @@ pub fn beginning(slug: &str) -> String {
     pattern
 }
 
-/// Which evidence a caller sees, for conditions of other registers on it. (Limits to controls are
-/// left out: who sees a control sees its evidence.)
-pub fn of_evidence(caller: &Caller) -> Sight {
-    let limits = &caller.limits;
-    Sight {
-        scopes: limits.scope_ids.clone(),
-        frameworks: limits
-            .framework_slugs
-            .iter()
-            .map(|slug| beginning(slug))
-            .collect(),
-        sources: limits.sources.clone(),
-        pushed_by: (limits.sources.is_empty() && caller.collects()).then_some(caller.actor.id),
-        since: limits.period_start_on,
-        until: limits.period_end_on,
-    }
-}
-
 /// Which of these entries of the ledger the caller sees: those whose version it saw when it was
 /// written and whose record it sees at the position. Two queries, and none for a caller that sees
 /// all of these kinds.
@@ -234,6 +215,28 @@ fn recorded(
         .select(v::id)
         .load::<Id>(conn)?;
     Ok(rows.into_iter().collect())
+}
+
+/// Which records of a register a caller sees.
+#[derive(Debug, Clone)]
+pub struct Seen(Option<BTreeSet<Id>>);
+impl Seen {
+    /// None.
+    pub const NOTHING: Seen = Seen(Some(BTreeSet::new()));
+    /// All, without a question, where the caller is not limited.
+    pub fn of(reader: &mut Reader<'_>, kind: &'static str) -> Result<Seen> {
+        if limits(reader.caller(), kind, reader.moment.seq).is_none() {
+            return Ok(Seen(None));
+        }
+        let seen = v::table.filter(reader.seen(kind)).select(v::id);
+        Ok(Seen(Some(
+            seen.load::<Id>(reader.conn())?.into_iter().collect(),
+        )))
+    }
+    /// Does it see this one?
+    pub fn has(&self, id: Id) -> bool {
+        self.0.as_ref().is_none_or(|seen| seen.contains(&id))
+    }
 }
 
 impl Reader<'_> {

@@ -3,6 +3,7 @@ pub mod action;
 pub mod asset;
 pub mod control;
 pub mod evidence;
+pub mod facts;
 pub mod framework;
 pub mod gap;
 pub mod methodology;

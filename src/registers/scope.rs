@@ -1,11 +1,12 @@
 //! Scope of the ISMS (ISO/IEC 27001:2022 4.3): what it covers, where its borders are, and what it
 //! leaves out, each with a justification. Several scopes may stand side by side.
-use crate::core::{Result, VersionKey};
+use crate::core::{Id, Invalid, Problem, Result, VersionKey};
 use crate::db::{Conn, schema::scopes as s, schema::versions as v};
-use crate::http::{Api, Step, workflow};
+use crate::http::{Api, Step, Then, workflow};
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Condition, Kind, Limit, Part, Record, Resource, Stored, Transition, unasked,
+    By, Condition, Kind, Limit, Part, Reader, Record, Resource, Selector, Stored, Transition,
+    unasked,
 };
 use crate::registers::revision;
 use crate::registers::revision::Revised;
@@ -188,4 +189,28 @@ const STATES: [Transition; 5] = workflow::transitions(STEPS);
 /// Mounts what is particular to scopes.
 pub fn actions(api: &mut Api<'_>) {
     revision::mount(api, STEPS);
+}
+
+/// The scope that a view is cut to, as `scope_id` names it; none where nothing was asked.
+#[derive(Debug, Clone)]
+pub struct Cut(Option<Selector>);
+
+impl Cut {
+    /// 400 where that is no id and no code.
+    pub fn read(then: &Then) -> Result<Self> {
+        let Some(text) = then.get("scope_id") else {
+            return Ok(Cut(None));
+        };
+        let bad = || Invalid::query("scope_id", "invalid_parameter", "an id or a code is needed");
+        let named = Selector::parse(text, Scope::KIND.name);
+        named
+            .map(|named| Cut(Some(named)))
+            .ok_or_else(|| Problem::parameters(vec![bad()]))
+    }
+    /// 404 where the caller sees no such scope.
+    pub fn scope(&self, reader: &mut Reader<'_>) -> Result<Option<Id>> {
+        let past = reader.moment.past();
+        let row = |named| reader.row::<Scope>(named, past).map(|row| row.id);
+        self.0.as_ref().map(row).transpose()
+    }
 }

@@ -29,6 +29,7 @@ mod superseding;
 mod taken;
 mod treatment;
 mod upload;
+mod views;
 mod vulnerability;
 mod year;
 

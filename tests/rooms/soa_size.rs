@@ -16,15 +16,15 @@ crate::on_both!(queries_do_not_grow_with_records);
 
 /// How many of each.
 #[derive(Clone, Copy)]
-struct Size {
-    controls: usize,
-    risks: usize,
-    evidence: usize,
+pub struct Size {
+    pub controls: usize,
+    pub risks: usize,
+    pub evidence: usize,
 }
 
 /// Controls and risks by batches. Each control meets two requirements of Annex A, but each tenth
 /// none; each risk rests on two controls.
-async fn seed(app: &TestApp, size: Size) -> Vec<String> {
+pub async fn seed(app: &TestApp, size: Size) -> Vec<String> {
     let annex: Vec<String> = catalogue::framework(catalogue::ISO_27001)
         .unwrap()
         .decidable()
@@ -49,7 +49,7 @@ async fn seed(app: &TestApp, size: Size) -> Vec<String> {
     evidence(app, size.evidence);
     controls
 }
-async fn batch(
+pub async fn batch(
     app: &TestApp,
     path: &str,
     count: usize,

@@ -844,6 +844,18 @@ async fn the_plan_names_each_risk_above_the_criteria(app: &TestApp) {
         "worst first; what is acceptable needs no plan: {}",
         fine["code"]
     );
+    let one = plan("?limit=1").await;
+    let next = one["next_cursor"].as_str().unwrap();
+    let rest = plan(&format!("?limit=1&cursor={next}")).await;
+    assert_eq!(
+        (&one["entries"][0], &rest["entries"][0]),
+        (&whole["entries"][0], &whole["entries"][1]),
+        "page by page"
+    );
+    assert_eq!(
+        (&one["summary"], &rest["has_more"], &rest["next_cursor"]),
+        (&whole["summary"], &json!(false), &json!(null))
+    );
     let first = &whole["entries"][0];
     assert_eq!(
         (
@@ -922,7 +934,13 @@ async fn the_plan_names_each_risk_above_the_criteria(app: &TestApp) {
         json!([]),
         "a limited key sees its scopes: {bad}"
     );
-    for bad in ["?format=pdf", "?scope_id=x", "?nmae=x"] {
+    for bad in [
+        "?format=pdf",
+        "?scope_id=x",
+        "?nmae=x",
+        "?format=csv&limit=1",
+        "?cursor=x",
+    ] {
         app.get(manager, &format!("/v1/risk-treatment-plan{bad}"))
             .await
             .expect(400);

@@ -5,9 +5,7 @@ pub mod occurrence;
 pub mod proof;
 
 use crate::core::{Id, Invalid, Problem, Result, VersionKey};
-use crate::db::{
-    Conn, proof::FAILING, proof::Operates, schema::controls as c, schema::versions as v,
-};
+use crate::db::{Conn, schema::controls as c, schema::versions as v};
 use crate::records::ask::Moments;
 use crate::records::{
     By, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stateless, Stored,
@@ -15,6 +13,7 @@ use crate::records::{
 };
 use crate::registers::control::proof::{Operation, Support, ages, operation, proofs};
 use crate::registers::evidence::outcome::EvidenceOutcome;
+use crate::registers::evidence::proving::{FAILING, Operates, Sight};
 use chrono::NaiveDate;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -188,7 +187,7 @@ impl Resource for Control {
     }
     fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
         let ids: Vec<Id> = rows.iter().map(|row| row.id).collect();
-        let (said, proven) = (standing(reader, rows)?, proofs(reader, Some(&ids))?);
+        let (said, proven) = (standing(reader, rows)?, proofs(reader, &ids)?);
         let text = |row: &Row| {
             let proofs = proven.get(&row.id).map(Vec::as_slice).unwrap_or_default();
             let word = said
@@ -346,7 +345,7 @@ impl Stored for Control {
                 seq: then.seq,
                 ranks,
                 ages: ages(then),
-                sight: then.sight.clone(),
+                sight: Sight::of(&then.caller),
             }),
         )
     }

@@ -3,14 +3,15 @@
 //! anybody having entered it.
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::dialect::at;
-use crate::db::proof::PROVES;
 use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v};
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::{Reader, Record, Resource};
 use crate::registers::control::calendar::{MOST, grace, period, periods};
-use crate::registers::control::proof::visible;
 use crate::registers::control::{Control, Frequency, Implementation};
+use crate::registers::evidence::Evidence;
 use crate::registers::evidence::outcome::EvidenceOutcome;
+use crate::registers::evidence::proving::PROVES;
+use crate::registers::facts::{Seen, code};
 use actix_web::HttpRequest;
 use chrono::{Months, NaiveDate};
 use diesel::prelude::*;
@@ -165,7 +166,7 @@ fn became(
 /// first.
 fn pieces(reader: &mut Reader<'_>, control: Id) -> Result<Vec<Piece>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let seen = visible(reader, "evidence")?;
+    let seen = Seen::of(reader, Evidence::KIND.name)?;
     let linked = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
         .inner_join(
@@ -211,7 +212,7 @@ fn pieces(reader: &mut Reader<'_>, control: Id) -> Result<Vec<Piece>> {
             Piece {
                 what: EvidenceRef {
                     id,
-                    code: format!("EVD-{number}"),
+                    code: code(Evidence::KIND.name, number),
                     name,
                     collected_at,
                 },
@@ -224,7 +225,7 @@ fn pieces(reader: &mut Reader<'_>, control: Id) -> Result<Vec<Piece>> {
         };
     Ok(found
         .into_iter()
-        .filter(|row| seen.as_ref().is_none_or(|seen| seen.contains(&row.0.0)))
+        .filter(|row| seen.has(row.0.0))
         .map(piece)
         .collect())
 }

@@ -1,20 +1,20 @@
 //! What proves a control (ISO/IEC 27001:2022 9.1): its evidence, current or expired. Computed at
 //! reading, from the organization's date; right without any job having run.
 use crate::core::{Id, Instant, Result};
+use crate::db::among::among;
 use crate::db::dialect::at;
-use crate::db::proof::{Ages, PROVES};
-use crate::db::schema::{
-    controls as c, evidence as ev, links as l, requirement_links as rl, versions as v,
-};
+use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v};
+use crate::records::Reader;
 use crate::records::ask::Moments;
-use crate::records::{Reader, sight};
+use crate::records::sight::Seen;
 use crate::registers::control::{Frequency, Responsibility};
 use crate::registers::evidence::outcome;
 use crate::registers::evidence::outcome::EvidenceOutcome;
+use crate::registers::evidence::proving::{Ages, PROVES};
 use chrono::{Days, NaiveDate};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 crate::vocabulary! {
@@ -49,11 +49,10 @@ impl Support {
     /// Pure: several proofs in numbers; a piece of evidence that proves in several ways counts
     /// once, and is current when it is so in one.
     pub fn of<'p>(proofs: impl Iterator<Item = &'p Proof>) -> Self {
-        let mut pieces: BTreeMap<Id, (bool, bool)> = BTreeMap::new();
+        let mut pieces: Vec<(Id, bool, bool)> = Vec::new();
         let (mut all, mut tried) = (Support::default(), None);
         for proof in proofs {
-            let (current, failing) = pieces.entry(proof.evidence).or_default();
-            (*current, *failing) = (*current || proof.current, *failing || proof.failing);
+            pieces.push((proof.evidence, proof.current, proof.failing));
             all.latest_collected_at = all.latest_collected_at.max(Some(proof.collected_at));
             let test = proof.outcome.map(|outcome| {
                 (
@@ -67,9 +66,16 @@ impl Support {
                 .chain(test)
                 .max_by_key(|(at, failed, _)| (*at, *failed));
         }
-        all.current = pieces.values().filter(|(current, _)| *current).count() as i64;
-        all.failed = pieces.values().filter(|(_, failing)| *failing).count() as i64;
-        all.expired = pieces.len() as i64 - all.current;
+        pieces.sort_unstable();
+        for piece in pieces.chunk_by(|a, b| a.0 == b.0) {
+            let current = piece.iter().any(|(_, current, _)| *current);
+            *(if current {
+                &mut all.current
+            } else {
+                &mut all.expired
+            }) += 1;
+            all.failed += i64::from(piece.iter().any(|(.., failing)| *failing));
+        }
         all.latest_outcome = tried.map(|(.., outcome)| outcome);
         all
     }
@@ -166,6 +172,12 @@ fn allowance(frequency: Frequency) -> Option<u64> {
     }
 }
 
+/// Pure: the shortest of these frequencies that has periods.
+pub fn shortest(all: impl Iterator<Item = Frequency>) -> Option<Frequency> {
+    all.filter(|frequency| allowance(*frequency).is_some())
+        .min_by_key(|frequency| allowance(*frequency))
+}
+
 /// Pure: the first days that are current still, for filters: what `current_until` says, turned
 /// around.
 pub fn ages(then: &Moments) -> Ages {
@@ -189,36 +201,16 @@ pub fn ages(then: &Moments) -> Ages {
     Ages {
         expires: then.today,
         ended,
-        collected: before(u64::from(then.evidence_days.unsigned_abs())),
+        collected: before(u64::from(then.settings.evidence_days.unsigned_abs())),
     }
 }
 
-/// The evidence of these controls (of all when none are named) in numbers.
-pub fn support(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeMap<Id, Support>> {
-    Ok(proofs(reader, controls)?
-        .into_iter()
-        .map(|(control, proofs)| (control, Support::of(proofs.iter())))
-        .collect())
-}
-
-/// The evidence of these controls (of all when none are named), as far as this caller sees it: two
-/// queries, and one more for a limited caller.
-pub fn proofs(
-    reader: &mut Reader<'_>,
-    controls: Option<&[Id]>,
-) -> Result<BTreeMap<Id, Vec<Proof>>> {
+/// The evidence of these controls, as far as this caller sees it: two queries, and one more for a
+/// limited caller.
+pub fn proofs(reader: &mut Reader<'_>, controls: &[Id]) -> Result<BTreeMap<Id, Vec<Proof>>> {
     let frequencies = frequencies_of(reader, controls)?;
-    proofs_at(reader, controls, &frequencies)
-}
-
-/// The same where it is known how often the controls are done: one query less.
-pub fn proofs_at(
-    reader: &mut Reader<'_>,
-    controls: Option<&[Id]>,
-    frequencies: &BTreeMap<Id, Frequency>,
-) -> Result<BTreeMap<Id, Vec<Proof>>> {
     let mut all: BTreeMap<Id, Vec<Proof>> = BTreeMap::new();
-    let seen = visible(reader, "evidence")?;
+    let seen = Seen::of(reader, "evidence")?;
     let (today, default) = (reader.today, reader.settings.evidence_days);
     let mut failed = false;
     for Piece {
@@ -230,7 +222,7 @@ pub fn proofs_at(
         outcome,
     } in pieces(reader, controls)?
     {
-        if seen.as_ref().is_none_or(|seen| seen.contains(&evidence)) {
+        if seen.has(evidence) {
             let current =
                 current_until(&span, frequencies.get(&control).copied(), default) >= today;
             let failing = current && outcome == Some(EvidenceOutcome::Failed);
@@ -256,84 +248,10 @@ pub fn proofs_at(
     Ok(all)
 }
 
-/// The evidence that names requirements itself, by requirement.
-pub fn by_requirement(reader: &mut Reader<'_>) -> Result<BTreeMap<String, Vec<Proof>>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let seen = visible(reader, "evidence")?;
-    let cited = v::table
-        .inner_join(rl::table.on(rl::tenant_id.eq(v::tenant_id).and(rl::from_id.eq(v::id))))
-        .inner_join(
-            ev::table.on(ev::tenant_id
-                .eq(v::tenant_id)
-                .and(ev::id.eq(v::id))
-                .and(ev::version.eq(v::version))),
-        );
-    let cited = cited
-        .filter(
-            v::tenant_id
-                .eq(tenant)
-                .and(v::kind.eq("evidence"))
-                .and(v::archived_at.is_null()),
-        )
-        .filter(at(seq));
-    let cited = cited
-        .filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq)))
-        .filter(ev::superseded_by_id.is_null());
-    type Found = (
-        String,
-        Id,
-        Instant,
-        (NaiveDate, Option<NaiveDate>, Option<NaiveDate>),
-        bool,
-        Option<EvidenceOutcome>,
-    );
-    let span = (ev::collected_on, ev::period_end_on, ev::expires_on);
-    let columns = (
-        rl::requirement,
-        v::id,
-        ev::collected_at,
-        span,
-        ev::attests,
-        ev::outcome,
-    );
-    let (today, default) = (reader.today, reader.settings.evidence_days);
-    let mut all: BTreeMap<String, Vec<Proof>> = BTreeMap::new();
-    for (
-        requirement,
-        evidence,
-        collected_at,
-        (collected_on, period_end_on, expires_on),
-        attests,
-        outcome,
-    ) in cited.select(columns).load::<Found>(reader.conn())?
-    {
-        if seen.as_ref().is_none_or(|seen| seen.contains(&evidence)) {
-            let current = current_until(
-                &Span {
-                    collected_on,
-                    period_end_on,
-                    expires_on,
-                },
-                None,
-                default,
-            ) >= today;
-            let failing = current && outcome == Some(EvidenceOutcome::Failed);
-            all.entry(requirement).or_default().push(Proof {
-                evidence,
-                current,
-                attests,
-                collected_at,
-                outcome,
-                failing,
-            });
-        }
-    }
-    Ok(all)
-}
-
 /// The shortest frequency of the controls that each of these pieces of evidence proves.
 pub fn frequencies(reader: &mut Reader<'_>, evidence: &[Id]) -> Result<BTreeMap<Id, Frequency>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let [by, about] = PROVES;
     let linked = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::to_id.eq(v::id))))
         .inner_join(
@@ -345,8 +263,8 @@ pub fn frequencies(reader: &mut Reader<'_>, evidence: &[Id]) -> Result<BTreeMap<
     let linked = linked.filter(
         l::tenant_id
             .eq(tenant)
-            .and(l::from_id.eq_any(evidence))
-            .and(l::relation.eq_any(PROVES)),
+            .and(among(l::from_id, evidence))
+            .and(l::relation.eq(by).or(l::relation.eq(about))),
     );
     let linked = linked
         .filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)))
@@ -355,17 +273,12 @@ pub fn frequencies(reader: &mut Reader<'_>, evidence: &[Id]) -> Result<BTreeMap<
     let found: Vec<(Id, Option<Frequency>)> = linked
         .select((l::from_id, c::frequency))
         .load(reader.conn())?;
-    let mut all: BTreeMap<Id, Frequency> = BTreeMap::new();
+    let mut all: BTreeMap<Id, Vec<Frequency>> = BTreeMap::new();
     for (evidence, frequency) in found {
-        let Some(frequency) = frequency.filter(|frequency| allowance(*frequency).is_some()) else {
-            continue;
-        };
-        let shortest = all.entry(evidence).or_insert(frequency);
-        if allowance(frequency) < allowance(*shortest) {
-            *shortest = frequency;
-        }
+        all.entry(evidence).or_default().extend(frequency);
     }
-    Ok(all)
+    let of = |(evidence, all): (Id, Vec<Frequency>)| Some((evidence, shortest(all.into_iter())?));
+    Ok(all.into_iter().filter_map(of).collect())
 }
 
 struct Piece {
@@ -378,8 +291,9 @@ struct Piece {
 }
 
 /// Evidence that stands, with the controls it is linked with.
-fn pieces(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<Vec<Piece>> {
+fn pieces(reader: &mut Reader<'_>, controls: &[Id]) -> Result<Vec<Piece>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let [by, about] = PROVES;
     let linked = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
         .inner_join(
@@ -391,20 +305,16 @@ fn pieces(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<Vec<Piece>
     let linked = linked.filter(
         l::tenant_id
             .eq(tenant)
-            .and(l::relation.eq_any(PROVES))
+            .and(l::relation.eq(by).or(l::relation.eq(about)))
             .and(l::from_seq.le(seq))
             .and(l::to_seq.gt(seq)),
     );
     let linked = linked
         .filter(v::kind.eq("evidence").and(v::archived_at.is_null()))
         .filter(at(seq));
-    let linked = linked.filter(ev::superseded_by_id.is_null()).into_boxed();
-    let linked = match controls {
-        Some(ids) => linked.filter(l::to_id.eq_any(ids.to_vec())),
-        // In this order SQLite walks the evidence once, instead of looking each piece up from its
-        // link: half the time of fifty thousand.
-        None => linked.order(v::id),
-    };
+    let linked = linked
+        .filter(ev::superseded_by_id.is_null())
+        .filter(among(l::to_id, controls));
     type Found = (
         Id,
         Id,
@@ -448,48 +358,25 @@ fn pieces(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<Vec<Piece>
     Ok(found.into_iter().map(piece).collect())
 }
 
-fn frequencies_of(
-    reader: &mut Reader<'_>,
-    controls: Option<&[Id]>,
-) -> Result<BTreeMap<Id, Frequency>> {
+fn frequencies_of(reader: &mut Reader<'_>, controls: &[Id]) -> Result<BTreeMap<Id, Frequency>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let standing = c::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(c::tenant_id)
-            .and(v::id.eq(c::id))
-            .and(v::version.eq(c::version))),
-    );
-    let standing = standing
+    let standing = c::table
+        .inner_join(
+            v::table.on(v::tenant_id
+                .eq(c::tenant_id)
+                .and(v::id.eq(c::id))
+                .and(v::version.eq(c::version))),
+        )
         .filter(v::tenant_id.eq(tenant).and(v::kind.eq("control")))
-        .filter(at(seq));
-    let mut standing = standing.filter(c::frequency.is_not_null()).into_boxed();
-    if let Some(ids) = controls {
-        standing = standing.filter(v::id.eq_any(ids.to_vec()));
-    }
+        .filter(at(seq))
+        .filter(c::frequency.is_not_null())
+        .filter(among(v::id, controls));
     let found: Vec<(Id, Option<Frequency>)> =
         standing.select((c::id, c::frequency)).load(reader.conn())?;
     Ok(found
         .into_iter()
         .filter_map(|(id, frequency)| Some((id, frequency?)))
         .collect())
-}
-
-/// The records of a kind that a limited caller sees; `None` when it sees all: no query then.
-pub fn visible(reader: &mut Reader<'_>, kind: &'static str) -> Result<Option<BTreeSet<Id>>> {
-    match sight::limits(reader.caller(), kind, reader.moment.seq) {
-        None => Ok(None),
-        Some(_) => {
-            let seen = reader.seen(kind);
-            Ok(Some(
-                v::table
-                    .filter(seen)
-                    .select(v::id)
-                    .load::<Id>(reader.conn())?
-                    .into_iter()
-                    .collect(),
-            ))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -87,7 +87,12 @@ fn page(tx: &mut Writing<'_>, said: &Pushed, side: Side, time: i64) -> Result<Ve
     let same = same
         .filter(v::to_seq.eq(OPEN).and(v::archived_at.is_null()))
         .select((ev::id, v::number, ev::sha256));
-    let mut same = same.limit(AT_ONCE).offset(time * AT_ONCE).into_boxed();
+    // Of neighbours, whoever sees all continues the nearest.
+    let some = match side {
+        Side::Before | Side::After if sees_all(tx.caller()) => 1,
+        _ => AT_ONCE,
+    };
+    let mut same = same.limit(some).offset(time * AT_ONCE).into_boxed();
     same = match &said.external_id {
         Some(name) => same.filter(ev::external_id.eq(name)),
         None => same

@@ -5,13 +5,14 @@ pub mod content;
 pub mod identity;
 pub mod limits;
 pub mod outcome;
+pub mod proving;
 pub mod push;
 pub mod receive;
 pub mod retention;
 
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey, text::hex};
 use crate::db::Conn;
-use crate::db::proof::Fresh;
+use crate::db::among::among;
 use crate::db::schema::{evidence as ev, ledger_entries as e, versions as v};
 use crate::http::{Api, Step, With, workflow};
 use crate::records::ask::Moments;
@@ -25,11 +26,12 @@ use crate::registers::control::proof as support;
 use crate::registers::control::proof::Span;
 use crate::registers::evidence::limits::{of_period, of_sources, own_pushes};
 use crate::registers::evidence::outcome::EvidenceOutcome;
+use crate::registers::evidence::proving::Fresh;
 use chrono::NaiveDate;
 use diesel::{dsl::exists, dsl::not, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 use validator::Validate;
 
@@ -437,7 +439,7 @@ fn receipts(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, Receipt>
     let first = e::table
         .filter(e::tenant_id.eq(reader.tenant()))
         .filter(e::kind.eq("evidence"))
-        .filter(e::record_id.eq_any(ids))
+        .filter(among(e::record_id, ids))
         .filter(e::record_version.eq(1));
     let found: Vec<(Id, i64, Vec<u8>, Instant)> = first
         .select((e::record_id, e::seq, e::leaf_hash, e::at))
@@ -475,52 +477,48 @@ fn fresh(word: Freshness, then: &Moments) -> Condition {
     }
 }
 
-/// Whether these versions are current on the organization's date.
+/// Whether these versions are current on the organization's date. How often controls are done is
+/// asked only where a period depends on it.
 fn freshness(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Freshness>> {
-    let (ids, versions): (Vec<Id>, Vec<i32>) = rows.iter().map(|row| (row.id, row.version)).unzip();
-    let frequencies = support::frequencies(reader, &ids)?;
+    let ids: Vec<Id> = rows.iter().map(|row| row.id).collect();
     let own = ev::table
         .filter(ev::tenant_id.eq(reader.tenant()))
-        .filter(ev::id.eq_any(&ids))
-        .filter(ev::version.eq_any(versions));
-    type Found = (
-        Id,
-        i32,
-        NaiveDate,
-        Option<NaiveDate>,
-        Option<NaiveDate>,
-        bool,
-    );
+        .filter(among(ev::id, &ids));
+    type Days = (NaiveDate, Option<NaiveDate>, Option<NaiveDate>);
     let columns = (
-        ev::id,
-        ev::version,
-        ev::collected_on,
-        ev::period_end_on,
-        ev::expires_on,
+        (ev::id, ev::version),
+        (ev::collected_on, ev::period_end_on, ev::expires_on),
         ev::superseded_by_id.is_not_null(),
     );
-    let found: Vec<Found> = own.select(columns).load(reader.conn())?;
+    let mut found: Vec<((Id, i32), Days, bool)> = own.select(columns).load(reader.conn())?;
+    let asked: BTreeSet<(Id, i32)> = rows.iter().map(|row| (row.id, row.version)).collect();
+    found.retain(|(key, ..)| asked.contains(key));
+    let by_period: Vec<Id> = found
+        .iter()
+        .filter(|(_, (_, period, expires), _)| period.is_some() && expires.is_none())
+        .map(|((id, _), ..)| *id)
+        .collect();
+    let frequencies = match by_period.is_empty() {
+        true => BTreeMap::new(),
+        false => support::frequencies(reader, &by_period)?,
+    };
     let (today, default) = (reader.today, reader.settings.evidence_days);
-    let of = |(id, version, collected_on, period_end_on, expires_on, superseded): Found| {
-        rows.iter()
-            .find(|row| row.id == id && row.version == version)?;
-        let until = support::current_until(
-            &Span {
-                collected_on,
-                period_end_on,
-                expires_on,
-            },
-            frequencies.get(&id).copied(),
-            default,
-        );
+    let word = |((id, _), days, superseded): ((Id, i32), Days, bool)| {
+        let (collected_on, period_end_on, expires_on) = days;
+        let span = Span {
+            collected_on,
+            period_end_on,
+            expires_on,
+        };
+        let until = support::current_until(&span, frequencies.get(&id).copied(), default);
         let word = match (superseded, until >= today) {
             (true, _) => Freshness::Superseded,
             (false, true) => Freshness::Current,
             (false, false) => Freshness::Expired,
         };
-        Some((id, word))
+        (id, word)
     };
-    Ok(found.into_iter().filter_map(of).collect())
+    Ok(found.into_iter().map(word).collect())
 }
 
 const STEPS: &[Step<Evidence>] = &[

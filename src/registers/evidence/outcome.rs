@@ -3,10 +3,11 @@
 //! what has the same source and external id (or none, both times); where it has an external id, the
 //! later piece supersedes the one before, whatever it shows.
 use crate::core::{Id, Instant, Result};
+use crate::db::among::among;
 use crate::db::dialect::at;
-use crate::db::proof::PROVES;
 use crate::db::schema::{evidence as ev, links as l, versions as v};
 use crate::records::Reader;
+use crate::registers::evidence::proving::PROVES;
 use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,9 +25,8 @@ struct Tried {
     outcome: Option<EvidenceOutcome>,
 }
 
-/// Which failed tests of these controls (of all when none are named) a later one of their series
-/// has answered. What a caller sees of them does not matter, as it does not for what is superseded.
-pub fn answered(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTreeSet<(Id, Id)>> {
+/// Which failed tests of these controls a later one of their series has answered. What a caller sees of them does not matter, as it does not for what is superseded.
+pub fn answered(reader: &mut Reader<'_>, controls: &[Id]) -> Result<BTreeSet<(Id, Id)>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let tried = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
@@ -51,12 +51,9 @@ pub fn answered(reader: &mut Reader<'_>, controls: Option<&[Id]>) -> Result<BTre
             .is_null()
             .and(ev::external_id.is_null()),
     );
-    let mut tried = tried
+    let tried = tried
         .filter(ev::outcome.eq_any([EvidenceOutcome::Passed, EvidenceOutcome::Failed]))
-        .into_boxed();
-    if let Some(ids) = controls {
-        tried = tried.filter(l::to_id.eq_any(ids.to_vec()));
-    }
+        .filter(among(l::to_id, controls));
     type Found = (Id, Id, String, bool, Instant, Option<EvidenceOutcome>);
     let columns = (
         l::to_id,

@@ -7,6 +7,7 @@ use crate::http::Then;
 use crate::records::frameworks::{self, Own};
 use crate::records::{Reader, history};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::iter::Peekable;
 use std::sync::Arc;
 
 pub use crate::records::frameworks::seen;
@@ -187,17 +188,31 @@ impl Walk {
                 .find(|one| key(one) == *after)
                 .ok_or_else(foreign)?;
         }
+        Ok(self.cut(rest, key))
+    }
+    /// The same of what may change from page to page: it goes on behind the place, whether what
+    /// was there still is or not. The keys rise.
+    pub fn behind<T>(&self, all: impl Iterator<Item = T>, key: impl Fn(&T) -> String) -> Page<T> {
+        let after = self.after.as_ref();
+        let rest = all.skip_while(|one| after.is_some_and(|after| key(one) <= *after));
+        self.cut(rest.peekable(), &key)
+    }
+    fn cut<T>(
+        &self,
+        mut rest: Peekable<impl Iterator<Item = T>>,
+        key: impl Fn(&T) -> String,
+    ) -> Page<T> {
         let data: Vec<T> = rest.by_ref().take(self.limit).collect();
         let has_more = rest.peek().is_some();
         let next = data
             .last()
             .filter(|_| has_more)
             .map(|last| URL_SAFE_NO_PAD.encode(format!("{} {}", self.question, key(last))));
-        Ok(Page {
+        Page {
             data,
             next_cursor: next,
             has_more,
-        })
+        }
     }
 }
 fn foreign() -> Problem {

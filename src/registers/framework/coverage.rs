@@ -2,22 +2,20 @@
 //! covers what it refers to, and by one mapping what another framework asks for as well; each
 //! requirement shows its paths. Composed mappings are suggestions, and never count.
 use crate::core::catalogue::{self, Framework, MappingKind, Requirement};
-use crate::core::{Id, Invalid, Problem, Result};
-use crate::db::dialect::at;
-use crate::db::schema::{controls as c, requirement_links as rl, versions as v};
+use crate::core::{Id, Problem, Result};
 use crate::http::format::{CSV, table, texts, wants};
 use crate::http::{Answer, Frameworks, Guard, Then, View};
-use crate::records::{Reader, Resource, Selector, sight};
-use crate::registers::control::proof as support;
+use crate::records::{Reader, Resource};
 use crate::registers::control::proof::Operation;
-use crate::registers::control::{Implementation, Responsibility};
+use crate::registers::control::{Control, Implementation};
+use crate::registers::evidence::Evidence;
+use crate::registers::facts::{ControlFact, Fact, Facts, Part, Proofs, Seen, code};
 use crate::registers::framework::RequirementMapping;
 use crate::registers::framework::catalogue_list::Shelf;
-use crate::registers::scope::Scope;
+use crate::registers::scope::Cut;
 use actix_web::{HttpRequest, web::Path};
-use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// Controls that a path names; all of them are counted.
@@ -132,10 +130,7 @@ pub fn compute(reader: &mut Reader<'_>, slug: &str, scope: Option<Id>) -> Result
         .framework(slug)
         .cloned()
         .ok_or_else(Problem::not_found)?;
-    let controls = controls(reader, scope)?;
-    let mut citing: HashMap<String, Vec<usize>> = HashMap::new();
-    cited(reader, &controls, &mut citing)?;
-    let controls: Vec<CoverageControl> = controls.into_iter().map(|(_, control)| control).collect();
+    let (controls, citing) = controls(reader, scope)?;
     let mut paths: Vec<Vec<CoveragePath>> = vec![Vec::new(); framework.requirements().len()];
     let told = |cited: &str, mapping: Option<RequirementMapping>, whole: bool| {
         let by: Vec<&CoverageControl> = citing
@@ -289,103 +284,37 @@ fn summary(entries: &[CoverageEntry]) -> CoverageSummary {
 }
 
 /// The controls that stand in a scope (its own, and those of the whole organization), retired ones
-/// left out, in the order of their codes.
-fn controls(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Vec<(Id, CoverageControl)>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let limited = sight::limits(reader.caller(), "control", seq).is_some();
-    let here = match scope {
-        Some(scope) => Some(sight::both(
-            reader.seen("control"),
-            sight::scoped(&[scope], seq),
-        )),
-        None => limited.then(|| reader.seen("control")),
-    };
-    let seen: Option<HashSet<Id>> = here
-        .map(|here| v::table.filter(here).select(v::id).load(reader.conn()))
-        .transpose()?
-        .map(|ids| ids.into_iter().collect());
-    let mut proven = support::proofs(reader, None)?;
-    let own = c::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(c::tenant_id)
-            .and(v::id.eq(c::id))
-            .and(v::version.eq(c::version))),
-    );
-    let own = own
-        .filter(
-            v::tenant_id
-                .eq(tenant)
-                .and(v::kind.eq("control"))
-                .and(v::archived_at.is_null()),
-        )
-        .filter(at(seq));
-    let own = own.filter(c::implementation.ne(Implementation::Retired));
-    type Found = (Id, i64, String, Implementation, Responsibility);
-    let columns = (
-        v::id,
-        v::number,
-        v::name,
-        c::implementation,
-        c::responsibility,
-    );
-    let rows: Vec<Found> = own.order(v::number).select(columns).load(reader.conn())?;
-    let here = rows
-        .into_iter()
-        .filter(|(id, ..)| seen.as_ref().is_none_or(|seen| seen.contains(id)));
-    let control = |(id, number, name, implementation, responsibility): Found| {
-        let proofs = proven.remove(&id).unwrap_or_default();
-        let operation = support::operation(
-            implementation == Implementation::Implemented,
-            responsibility,
-            &proofs,
-        );
-        (
-            id,
-            CoverageControl {
-                id,
-                code: format!("CTL-{number}"),
-                name,
-                implementation,
-                operation,
-            },
-        )
-    };
-    Ok(here.map(control).collect())
-}
-
-/// Which of these controls refer to which requirement, by their places.
-fn cited(
+/// left out, in the order of their codes; and which of them refer to which requirement, by their
+/// places.
+fn controls(
     reader: &mut Reader<'_>,
-    controls: &[(Id, CoverageControl)],
-    citing: &mut HashMap<String, Vec<usize>>,
-) -> Result<()> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let places: HashMap<Id, usize> = controls
-        .iter()
-        .enumerate()
-        .map(|(n, (id, _))| (*id, n))
-        .collect();
-    let met = rl::table
-        .inner_join(v::table.on(v::tenant_id.eq(rl::tenant_id).and(v::id.eq(rl::from_id))));
-    let met = met.filter(
-        rl::tenant_id
-            .eq(tenant)
-            .and(rl::from_seq.le(seq))
-            .and(rl::to_seq.gt(seq)),
-    );
-    let met = met
-        .filter(v::kind.eq("control"))
-        .filter(at(seq))
-        .select((rl::from_id, rl::requirement));
-    for (id, requirement) in met.load::<(Id, String)>(reader.conn())? {
-        if let Some(place) = places.get(&id) {
-            citing.entry(requirement).or_default().push(*place);
+    scope: Option<Id>,
+) -> Result<(Vec<CoverageControl>, HashMap<String, Vec<usize>>)> {
+    let facts = Facts::of(reader, &[Part::Controls, Part::Evidence])?;
+    let seen = Seen::of(reader, Control::KIND.name)?;
+    let evidence = Seen::of(reader, Evidence::KIND.name)?;
+    let proofs = Proofs::of(&facts, reader, &evidence);
+    let here = facts.controls.iter().enumerate().filter(|(_, control)| {
+        let (stub, own) = (&control.stub, &control.own);
+        let retired = own.stage == Implementation::Retired;
+        !stub.archived && !retired && stub.within(scope) && seen.has(stub.id)
+    });
+    let mut here: Vec<_> = here.collect();
+    here.sort_by_key(|(_, control)| control.stub.number);
+    let mut citing: HashMap<String, Vec<usize>> = HashMap::new();
+    for (n, (_, control)) in here.iter().enumerate() {
+        for requirement in &control.own.requirements {
+            citing.entry(requirement.clone()).or_default().push(n);
         }
     }
-    citing
-        .values_mut()
-        .for_each(|places| places.sort_unstable());
-    Ok(())
+    let told = |(place, control): (usize, &Fact<ControlFact>)| CoverageControl {
+        id: control.stub.id,
+        code: code(Control::KIND.name, control.stub.number),
+        name: control.own.name.to_string(),
+        implementation: control.own.stage,
+        operation: proofs.operation(place, &control.own),
+    };
+    Ok((here.into_iter().map(told).collect(), citing))
 }
 
 /// A row for each way; a requirement without any has one, too.
@@ -474,29 +403,13 @@ async fn get_coverage(
 ) -> Result<Answer> {
     let then = Then::read(&request, &["scope_id", "format"])?;
     let csv = wants(&request, &then, "csv", "text/csv")?;
-    let unknown = || {
-        Problem::parameters(vec![Invalid::query(
-            "scope_id",
-            "invalid_parameter",
-            "must be an id or a code",
-        )])
-    };
-    let scope = then
-        .get("scope_id")
-        .map(|text| Selector::parse(text, Scope::KIND.name).ok_or_else(unknown))
-        .transpose()?;
+    let cut = Cut::read(&then)?;
     guard
         .view_as(
             Some(if csv { "csv" } else { "json" }),
             then.as_of,
             move |reader| {
-                let scope = scope
-                    .map(|selector| {
-                        reader
-                            .row::<Scope>(&selector, reader.moment.past())
-                            .map(|row| row.id)
-                    })
-                    .transpose()?;
+                let scope = cut.scope(reader)?;
                 let coverage = compute(reader, &slug, scope)?;
                 if csv {
                     Ok(Answer::json(as_csv(&coverage)?).as_media(CSV))

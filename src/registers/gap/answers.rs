@@ -16,8 +16,9 @@ use crate::records::{
     By, Condition, Kind, Limit, Part, Reader, Record, Resource, SCOPED, Selector, Stateless,
     Stored, sight,
 };
-use crate::registers::control::proof as support;
 use crate::registers::control::proof::Support;
+use crate::registers::evidence::Evidence;
+use crate::registers::facts::{self, Proofs, Seen};
 use crate::registers::framework::coverage;
 use crate::registers::framework::coverage::CoverageState;
 use crate::registers::gap::GapAssessment;
@@ -469,13 +470,15 @@ fn supported<'a>(
         .into_iter()
         .map(|entry| (entry.requirement.clone(), entry))
         .collect();
-    let proofs = support::by_requirement(reader)?;
+    let facts = facts::Facts::of(reader, &[facts::Part::Controls, facts::Part::Evidence])?;
+    let seen = Seen::of(reader, Evidence::KIND.name)?;
+    let proofs = Proofs::of(&facts, reader, &seen).direct(&seen, None);
     for answer in answers {
         let Some(entry) = covered.remove(&answer.requirement) else {
             continue;
         };
         let current_evidence = proofs
-            .get(&answer.requirement)
+            .get(answer.requirement.as_str())
             .map_or(0, |proofs| Support::of(proofs.iter()).current);
         let said = matches!(answer.state, GapState::Met | GapState::PartiallyMet);
         let unsupported = said && entry.state == CoverageState::NotCovered && current_evidence == 0;

@@ -8,7 +8,9 @@ use crate::db::schema::{
 };
 use crate::http::workflow::Said;
 use crate::records::history::Entry;
+use crate::records::model::{Changed, Model};
 use crate::records::{Covers, Reader, Record, Resource, Selector, Tx, Writing};
+use crate::registers::facts::Seen;
 use crate::registers::methodology::RiskMethodology;
 use crate::registers::risk::Risk;
 use diesel::prelude::*;
@@ -21,9 +23,35 @@ use validator::Validate;
 #[derive(Debug, Clone)]
 pub struct InForce(Vec<Record<RiskMethodology>>);
 
+/// The same as a model: it changes with methodologies alone.
+#[derive(Clone, Default)]
+struct Known(Option<InForce>);
+impl Model for Known {
+    type Want = ();
+    fn concerns(kind: &str) -> bool {
+        kind == RiskMethodology::KIND.name
+    }
+    fn has(&self, (): ()) -> bool {
+        self.0.is_some()
+    }
+    fn bring(&mut self, reader: &mut Reader<'_>, (): (), _: &[Changed]) -> Result<()> {
+        self.0 = Some(InForce::load(reader)?);
+        Ok(())
+    }
+    fn rows(&self) -> usize {
+        // Each is as large as some rows of other models.
+        self.0.as_ref().map_or(0, |all| 50 * all.0.len())
+    }
+}
+
 impl InForce {
-    /// Found by the records (there are few), never by walking the ledger.
+    /// At the reader's moment.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self> {
+        let known = reader.model::<Known>(())?;
+        Ok(known.0.clone().unwrap_or(InForce(vec![])))
+    }
+    /// Found by the records (there are few), never by walking the ledger.
+    fn load(reader: &mut Reader<'_>) -> Result<Self> {
         let (tenant, seq, kind) = (
             reader.tenant(),
             reader.moment.seq,
@@ -72,11 +100,8 @@ impl InForce {
     /// Those that this caller sees, for what is shown; what scores a risk is looked for among all.
     pub fn seen(reader: &mut Reader<'_>) -> Result<Self> {
         let InForce(mut all) = InForce::read(reader)?;
-        let seen = v::table
-            .filter(reader.seen(RiskMethodology::KIND.name))
-            .select(v::id);
-        let seen: Vec<Id> = seen.load(reader.conn())?;
-        all.retain(|one| seen.contains(&one.spine.id));
+        let seen = Seen::of(reader, RiskMethodology::KIND.name)?;
+        all.retain(|one| seen.has(one.spine.id));
         Ok(InForce(all))
     }
     /// Is this one among them?

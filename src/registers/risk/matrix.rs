@@ -1,20 +1,18 @@
 //! The risk matrix (ISO/IEC 27001:2022 6.1.2): how many risks stand in each pair of likelihood and
 //! impact, as JSON or as a drawing.
 use crate::core::{Id, Invalid, Problem, Result};
-use crate::db::dialect::at;
-use crate::db::schema::{risks as r, versions as v};
 use crate::http::format::wants;
 use crate::http::{Answer, Guard, Read, Then};
-use crate::records::{Reader, Record, Resource, Selector, reader::Ref};
-use crate::registers::methodology::in_force::{InForce, scopes_of};
+use crate::records::{Reader, Record, Resource, reader::Ref};
+use crate::registers::facts::{Fact, Facts, Part, RiskFact, Scored, Seen};
+use crate::registers::methodology::in_force::InForce;
 use crate::registers::methodology::{Level, RiskMethodology, Step};
 use crate::registers::risk::Risk;
 use crate::registers::risk::drawing::drawn;
-use crate::registers::scope::Scope;
+use crate::registers::scope::Cut;
 use actix_web::HttpRequest;
-use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// Risks that a cell names.
@@ -148,7 +146,7 @@ async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<An
     let stage = then
         .parsed("stage", "inherent, current or residual")?
         .unwrap_or(MatrixStage::Current);
-    let scope = scope_asked(&then)?;
+    let cut = Cut::read(&then)?;
     let named = match then.get("include") {
         None => false,
         Some("refs") => true,
@@ -165,13 +163,7 @@ async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<An
             Some(if svg { "svg" } else { "json" }),
             then.as_of,
             move |reader| {
-                let scope = scope
-                    .map(|selector| {
-                        reader
-                            .row::<Scope>(&selector, reader.moment.past())
-                            .map(|row| row.id)
-                    })
-                    .transpose()?;
+                let scope = cut.scope(reader)?;
                 reader.knows(&Risk::KIND)?;
                 let (in_force, seen) = (InForce::read(reader)?, InForce::seen(reader)?);
                 let method = in_force
@@ -198,82 +190,15 @@ async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<An
         .await
 }
 
-/// The scope that a view is cut to.
-pub fn scope_asked(then: &Then) -> Result<Option<Selector>> {
-    let bad = || {
-        Problem::parameters(vec![Invalid::query(
-            "scope_id",
-            "invalid_parameter",
-            "must be an id or a code",
-        )])
-    };
-    then.get("scope_id")
-        .map(|text| Selector::parse(text, Scope::KIND.name).ok_or_else(bad))
-        .transpose()
-}
-
-type Scored = (Id, Option<i32>, Option<i32>, Option<String>);
-
-/// The scores of the open risks that this caller sees, of a scope and of the whole organization.
-pub fn scores(
-    reader: &mut Reader<'_>,
-    stage: MatrixStage,
-    scope: Option<Id>,
-) -> Result<Vec<Scored>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let open = v::table
-        .filter(reader.seen("risk"))
-        .filter(v::archived_at.is_null())
-        .filter(v::status.eq("open"));
-    let mut seen: BTreeSet<Id> = open
-        .select(v::id)
-        .load(reader.conn())?
-        .into_iter()
-        .collect();
-    if let Some(scope) = scope {
-        let elsewhere = crate::insight::overview::elsewhere(reader, "risk", scope)?;
-        seen.retain(|id| !elsewhere.contains(id));
+impl MatrixStage {
+    /// The score of this stage.
+    pub fn of(self, risk: &RiskFact) -> &Scored {
+        match self {
+            MatrixStage::Inherent => &risk.inherent,
+            MatrixStage::Current => &risk.current,
+            MatrixStage::Residual => &risk.residual,
+        }
     }
-    let own = r::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(r::tenant_id)
-            .and(v::id.eq(r::id))
-            .and(v::version.eq(r::version))),
-    );
-    let own = own
-        .filter(v::tenant_id.eq(tenant).and(v::kind.eq("risk")))
-        .filter(at(seq))
-        .order(v::number);
-    let rows: Vec<Scored> = match stage {
-        MatrixStage::Inherent => own
-            .select((
-                r::id,
-                r::inherent_likelihood,
-                r::inherent_impact,
-                r::inherent_level,
-            ))
-            .load(reader.conn())?,
-        MatrixStage::Current => own
-            .select((
-                r::id,
-                r::current_likelihood,
-                r::current_impact,
-                r::current_level,
-            ))
-            .load(reader.conn())?,
-        MatrixStage::Residual => own
-            .select((
-                r::id,
-                r::residual_likelihood,
-                r::residual_impact,
-                r::residual_level,
-            ))
-            .load(reader.conn())?,
-    };
-    Ok(rows
-        .into_iter()
-        .filter(|row| seen.contains(&row.0))
-        .collect())
 }
 
 fn compute(
@@ -283,19 +208,24 @@ fn compute(
     stage: MatrixStage,
     scope: Option<Id>,
 ) -> Result<RiskMatrix> {
-    let mut scores = scores(reader, stage, scope)?;
-    let all = scores.len();
+    let (facts, seen) = (
+        Facts::of(reader, &[Part::Risks])?,
+        Seen::of(reader, Risk::KIND.name)?,
+    );
+    let open = facts.risks.iter().filter(|risk| {
+        let stub = &risk.stub;
+        stub.status == "open" && !stub.archived && stub.within(scope) && seen.has(stub.id)
+    });
+    let mut open: Vec<&Fact<RiskFact>> = open.collect();
+    open.sort_by_key(|risk| risk.stub.number);
+    let all = open.len();
     if in_force.divided() {
-        let scopes = scopes_of(reader, Risk::KIND.name)?;
-        let of = |id: &Id| {
-            in_force
-                .of(scopes.get(id).map(Vec::as_slice).unwrap_or_default())
-                .map(|one| one.spine.id)
-        };
-        scores.retain(|row| of(&row.0) == Some(method.spine.id));
+        let of = |risk: &Fact<RiskFact>| in_force.of(risk.stub.scopes()).map(|one| one.spine.id);
+        open.retain(|risk| of(risk) == Some(method.spine.id));
     }
-    let other_methodology = (all - scores.len()) as i64;
-    let (cells, outside, not_assessed) = arranged(&scores, &method.own);
+    let other_methodology = (all - open.len()) as i64;
+    let scores = open.iter().map(|risk| (risk.stub.id, stage.of(&risk.own)));
+    let (cells, outside, not_assessed) = arranged(scores, &method.own);
     let own = &method.own;
     let level = |(rank, level): (i32, &Level)| MatrixLevel {
         slug: level.slug.clone(),
@@ -322,17 +252,19 @@ fn compute(
 }
 
 /// Pure: the risks in their cells.
-fn arranged(scores: &[Scored], method: &RiskMethodology) -> (Vec<MatrixCell>, i64, i64) {
+fn arranged<'s>(
+    scores: impl Iterator<Item = (Id, &'s Scored)>,
+    method: &RiskMethodology,
+) -> (Vec<MatrixCell>, i64, i64) {
     let mut at: BTreeMap<(i32, i32), Vec<Id>> = BTreeMap::new();
     let (mut outside, mut not_assessed) = (0, 0);
-    for (id, likelihood, impact, given) in scores {
+    for (id, score) in scores {
         let same = |(l, i)| {
-            method
-                .level(l, i)
-                .is_some_and(|level| Some(&level.slug) == given.as_ref())
+            let level = method.level(l, i).map(|level| level.slug.as_str());
+            level.is_some() && level == score.level.as_deref()
         };
-        match likelihood.zip(*impact) {
-            Some(pair) if same(pair) => at.entry(pair).or_default().push(*id),
+        match score.likelihood.zip(score.impact) {
+            Some(pair) if same(pair) => at.entry(pair).or_default().push(id),
             Some(_) => outside += 1,
             None => not_assessed += 1,
         }
@@ -383,19 +315,19 @@ mod tests {
     #[test]
     fn every_risk_is_counted_once() {
         let method: RiskMethodology = serde_json::from_str("{}").unwrap_or_else(|e| panic!("{e}"));
-        let score =
-            |l: i32, i: i32, level: &str| (Id::new(), Some(l), Some(i), Some(level.to_owned()));
+        let score = |l: i32, i: i32, level: &str| Scored {
+            likelihood: Some(l),
+            impact: Some(i),
+            level: Some(level.into()),
+        };
         let (worst, low) = (
             [score(4, 5, "critical"), score(4, 5, "critical")],
             score(1, 1, "low"),
         );
         let (outside, other) = (score(7, 1, "low"), score(1, 2, "grave"));
-        let scores = [
-            worst.as_slice(),
-            &[low, outside, other, (Id::new(), None, None, None)],
-        ]
-        .concat();
-        let (cells, outside, not_assessed) = arranged(&scores, &method);
+        let scores = [worst.as_slice(), &[low, outside, other, Scored::default()]].concat();
+        let (cells, outside, not_assessed) =
+            arranged(scores.iter().map(|score| (Id::new(), score)), &method);
         assert_eq!(
             (cells.len(), outside, not_assessed),
             (25, 2, 1),

@@ -7,11 +7,11 @@ pub mod drawing;
 pub mod matrix;
 pub mod rescore;
 pub mod trend;
+pub mod turns;
 
 use crate::access::Actor;
 use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
 use crate::db::Conn;
-use crate::db::acceptance::{Accepted, Treated};
 use crate::db::schema::{risks as r, versions as v};
 use crate::http::handlers::Comment;
 use crate::http::{Api, Step, Steps, With, workflow};
@@ -21,6 +21,7 @@ use crate::records::{
     By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stored,
     Transition, Tx, sight, unasked,
 };
+use crate::registers::treatment::holding::{Accepted, Treated};
 use crate::registers::treatment::standing;
 use crate::registers::treatment::standing::Standing;
 use diesel::dsl::{exists, not};

@@ -1,20 +1,18 @@
 //! The trend of risks (ISO/IEC 27001:2022 9.1): how many open ones stood at which level, at the end
-//! of each step of a period. Read from the spine in one pass: a version stands until the next one
-//! of its record.
+//! of each step of a period. Counted in one pass: a version stands until the next one of its record.
 use crate::core::{Id, Instant, Invalid, Problem, Result};
-use crate::db::schema::{risks as r, versions as v};
 use crate::http::{Answer, Guard, Read, Then};
-use crate::insight::overview::{CountsByName, elsewhere};
-use crate::records::{Reader, Resource, sight};
+use crate::records::{Reader, Resource};
+use crate::registers::facts::{CountsByName, Facts, Part, Seen};
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::risk::Risk;
-use crate::registers::risk::matrix::{MatrixStage, scope_asked};
-use crate::registers::scope::Scope;
+use crate::registers::risk::matrix::MatrixStage;
+use crate::registers::risk::turns::{Turn, Turns};
+use crate::registers::scope::Cut;
 use actix_web::HttpRequest;
 use chrono::{Datelike, Days, Months, NaiveDate};
-use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// Points of one trend.
@@ -85,16 +83,10 @@ async fn get_trend(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Ans
     let stage = then
         .parsed("stage", "inherent, current or residual")?
         .unwrap_or(MatrixStage::Current);
-    let scope = scope_asked(&then)?;
+    let cut = Cut::read(&then)?;
     guard
         .view(then.as_of, move |reader| {
-            let scope = scope
-                .map(|selector| {
-                    reader
-                        .row::<Scope>(&selector, reader.moment.past())
-                        .map(|row| row.id)
-                })
-                .transpose()?;
+            let scope = cut.scope(reader)?;
             let to = to.unwrap_or(reader.today);
             let from = from
                 .or_else(|| to.checked_sub_months(Months::new(12)))
@@ -150,42 +142,31 @@ fn days(from: NaiveDate, to: NaiveDate, step: TrendStep) -> Option<Vec<NaiveDate
     (!all.is_empty()).then_some(all)
 }
 
-/// A version of a risk, as the trend counts it.
-#[derive(Debug, Clone, Queryable)]
-struct Turn {
-    id: Id,
-    at: Instant,
-    open: bool,
-    archived: bool,
-    level: Option<String>,
-    acceptable: Option<bool>,
-}
-
 fn compute(
     reader: &mut Reader<'_>,
     stage: MatrixStage,
     scope: Option<Id>,
     days: &[NaiveDate],
 ) -> Result<Vec<TrendPoint>> {
+    let kind = Risk::KIND.name;
     let ends: Vec<(NaiveDate, Instant)> = days
         .iter()
         .filter_map(|day| Some((*day, Instant::end_of(*day, reader.settings.zone)?)))
         .collect();
-    let mut turns = turns(reader, stage)?;
-    if sight::limits(reader.caller(), Risk::KIND.name, reader.moment.seq).is_some() {
-        let seen: BTreeSet<Id> = v::table
-            .filter(reader.seen(Risk::KIND.name))
-            .select(v::id)
-            .load(reader.conn())?
-            .into_iter()
-            .collect();
-        turns.retain(|turn| seen.contains(&turn.id));
-    }
-    if let Some(scope) = scope {
-        let elsewhere = elsewhere(reader, Risk::KIND.name, scope)?;
-        turns.retain(|turn| !elsewhere.contains(&turn.id));
-    }
-    let mut points = counted(&turns, &ends, stage);
+    let (turns, seen) = (Turns::of(reader)?, Seen::of(reader, kind)?);
+    // As long as a risk lay outside of what the caller sees, it counts as one that had left the
+    // lists.
+    let past = reader.all_past_seen(kind)?;
+    let hidden = |turn: &Turn| past.as_ref().is_some_and(|seen| !seen.contains(&turn.seq));
+    let facts = match scope {
+        Some(_) => Some(Facts::of(reader, &[Part::Risks])?),
+        None => None,
+    };
+    let here = |id: Id| {
+        let risk = facts.as_ref().and_then(|facts| facts.risks.get(id));
+        seen.has(id) && risk.is_none_or(|risk| risk.stub.within(scope))
+    };
+    let mut points = counted(&turns, &ends, stage, &here, &hidden);
     let mut levels = InForce::seen(reader)?.levels(scope);
     levels.extend(
         points
@@ -200,83 +181,61 @@ fn compute(
     Ok(points)
 }
 
+/// How many risks stand now, kept as one version after another comes.
+#[derive(Default)]
+struct Tally<'t> {
+    levels: BTreeMap<&'t str, i64>,
+    not_assessed: i64,
+    above: i64,
+    open: i64,
+}
+impl<'t> Tally<'t> {
+    fn add(&mut self, turn: &'t Turn, stage: MatrixStage, n: i64) {
+        self.open += n;
+        match turn.level(stage) {
+            Some(level) => *self.levels.entry(level).or_default() += n,
+            None => self.not_assessed += n,
+        }
+        self.above += if turn.acceptable == Some(false) { n } else { 0 };
+    }
+}
+
 /// Pure: what stood at each of these ends; the versions come in the order of time.
-fn counted(turns: &[Turn], ends: &[(NaiveDate, Instant)], stage: MatrixStage) -> Vec<TrendPoint> {
-    let mut standing: BTreeMap<Id, &Turn> = BTreeMap::new();
-    let mut next = turns.iter().peekable();
+fn counted(
+    turns: &Turns,
+    ends: &[(NaiveDate, Instant)],
+    stage: MatrixStage,
+    here: &dyn Fn(Id) -> bool,
+    hidden: &dyn Fn(&Turn) -> bool,
+) -> Vec<TrendPoint> {
+    let counts = |turn: &Turn| turn.open && !hidden(turn);
+    let mut standing: Vec<Option<&Turn>> = vec![None; turns.risks()];
+    let whole: Vec<bool> = turns.ids().map(|id| here(id)).collect();
+    let (mut tally, mut next) = (Tally::default(), turns.iter().peekable());
     let point = |(on, end): &(NaiveDate, Instant)| {
         while let Some(turn) = next.next_if(|turn| turn.at <= *end) {
-            standing.insert(turn.id, turn);
+            if whole.get(turn.risk).copied().unwrap_or_default()
+                && let Some(place) = standing.get_mut(turn.risk)
+            {
+                let before = place.replace(turn);
+                if let Some(before) = before.filter(|turn| counts(turn)) {
+                    tally.add(before, stage, -1);
+                }
+                if counts(turn) {
+                    tally.add(turn, stage, 1);
+                }
+            }
         }
-        let open = || standing.values().filter(|turn| turn.open && !turn.archived);
-        let mut levels: BTreeMap<String, i64> = BTreeMap::new();
-        open()
-            .filter_map(|turn| turn.level.as_ref())
-            .for_each(|level| *levels.entry(level.clone()).or_default() += 1);
+        let levels = tally.levels.iter().filter(|(_, n)| **n > 0);
         TrendPoint {
             on: *on,
-            levels,
-            not_assessed: open().filter(|turn| turn.level.is_none()).count() as i64,
-            above_criteria: (stage == MatrixStage::Current)
-                .then(|| open().filter(|turn| turn.acceptable == Some(false)).count() as i64),
-            open: open().count() as i64,
+            levels: levels.map(|(level, n)| ((*level).to_owned(), *n)).collect(),
+            not_assessed: tally.not_assessed,
+            above_criteria: (stage == MatrixStage::Current).then_some(tally.above),
+            open: tally.open,
         }
     };
     ends.iter().map(point).collect()
-}
-
-/// Every version of every risk until the reader's moment, in the order of time.
-fn turns(reader: &mut Reader<'_>, stage: MatrixStage) -> Result<Vec<Turn>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let own = || {
-        let own = r::table.inner_join(
-            v::table.on(v::tenant_id
-                .eq(r::tenant_id)
-                .and(v::id.eq(r::id))
-                .and(v::version.eq(r::version))),
-        );
-        own.filter(r::tenant_id.eq(tenant))
-    };
-    macro_rules! of {
-        ($level:path) => {{
-            let spine = (
-                v::updated_at,
-                v::status.eq("open"),
-                v::archived_at.is_not_null(),
-            );
-            own()
-                .select((v::from_seq, (r::id, spine, $level, r::current_acceptable)))
-                .load(reader.conn())?
-        }};
-    }
-    type Found = (
-        i64,
-        (Id, (Instant, bool, bool), Option<String>, Option<bool>),
-    );
-    let mut found: Vec<Found> = match stage {
-        MatrixStage::Inherent => of!(r::inherent_level),
-        MatrixStage::Current => of!(r::current_level),
-        MatrixStage::Residual => of!(r::residual_level),
-    };
-    found.retain(|(from, _)| *from <= seq);
-    if let Some(seen) = reader.all_past_seen(Risk::KIND.name)? {
-        // As long as a risk lay outside of what the caller sees, it counts as one that had left the
-        // lists.
-        found
-            .iter_mut()
-            .filter(|(from, _)| !seen.contains(from))
-            .for_each(|(_, (_, (_, _, archived), ..))| *archived = true);
-    }
-    found.sort_by_key(|(from, _)| *from);
-    let turn = |(_, (id, (at, open, archived), level, acceptable)): Found| Turn {
-        id,
-        at,
-        open,
-        archived,
-        level,
-        acceptable,
-    };
-    Ok(found.into_iter().map(turn).collect())
 }
 
 /// Mounts them.
@@ -343,28 +302,24 @@ mod tests {
     fn a_version_counts_until_the_next() {
         let (one, other) = (Id::new(), Id::new());
         let at = |n: i64| Instant::from_millis(n).unwrap_or_else(|| panic!("{n}"));
-        let turn = |id, n, open, level: &str| {
+        let mut turns = Turns::default();
+        for (id, n, open, level) in [
+            (one, 1, true, ""),
+            (other, 2, true, "low"),
+            (one, 3, true, "high"),
+            (other, 5, false, "low"),
+        ] {
             let level = Some(level.to_owned()).filter(|level| !level.is_empty());
-            Turn {
-                id,
-                at: at(n),
-                open,
-                archived: false,
-                acceptable: level.as_ref().map(|_| false),
-                level,
-            }
-        };
-        let turns = [
-            turn(one, 1, true, ""),
-            turn(other, 2, true, "low"),
-            turn(one, 3, true, "high"),
-            turn(other, 5, false, "low"),
-        ];
+            let acceptable = level.as_ref().map(|_| false);
+            turns.add(id, (n, at(n), open, acceptable), [None, level, None]);
+        }
         let on = day("2026-01-01");
         let points = counted(
             &turns,
             &[(on, at(0)), (on, at(2)), (on, at(4)), (on, at(9))],
             MatrixStage::Current,
+            &|_| true,
+            &|_| false,
         );
         let seen: Vec<_> = points
             .iter()

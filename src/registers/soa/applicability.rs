@@ -4,12 +4,14 @@
 use crate::access::{Actor, Limits, actor::ActorKind};
 use crate::core::{Id, Instant, Problem, Result, VersionKey, catalogue};
 use crate::db::Conn;
+use crate::db::among::among;
 use crate::db::dialect::at;
 use crate::db::schema::{applicability as a, ledger_entries as e, versions as v};
 use crate::http::{Answer, At, Guard, Read, Then, handlers::Backwards};
 use crate::records::ask::Moments;
 use crate::records::history::HistoryPage;
 use crate::records::limit::{self, Facts};
+use crate::records::model::{Changed, Model};
 use crate::records::record::etag;
 use crate::records::{
     By, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Selector, Stateless, Stored,
@@ -22,7 +24,8 @@ use actix_web::{HttpRequest, web::Path};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
@@ -225,42 +228,72 @@ pub struct Verdict {
     pub reasons: Vec<Reason>,
     /// When it was decided so.
     pub at: Instant,
-    /// By whom.
+    /// By whom; the name is looked up by whoever shows it.
     pub by: Actor,
 }
 
-/// What was decided for a scope, by requirement: two queries.
-pub fn verdicts(reader: &mut Reader<'_>, scope: Id) -> Result<BTreeMap<String, Verdict>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let standing = a::table
-        .inner_join(
-            v::table.on(v::tenant_id
-                .eq(a::tenant_id)
-                .and(v::id.eq(a::id))
-                .and(v::version.eq(a::version))),
-        )
-        .inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq))));
-    let standing = standing
-        .filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope)))
-        .filter(at(seq));
-    type Said = (String, bool, Option<String>, String);
-    type Found = (Said, (Instant, ActorKind, Id, Option<Id>));
-    let said = (a::requirement, a::applicable, a::justification, a::reasons);
-    let found: Vec<Found> = standing
-        .select((
-            said,
+/// What was decided, by scope and requirement.
+#[derive(Debug, Clone, Default)]
+pub struct Verdicts {
+    loaded: bool,
+    all: BTreeMap<Id, BTreeMap<String, Verdict>>,
+}
+
+impl Verdicts {
+    /// At the reader's moment.
+    pub fn of(reader: &mut Reader<'_>) -> Result<Arc<Verdicts>> {
+        reader.model::<Verdicts>(())
+    }
+    /// What was decided for a requirement of a scope.
+    pub fn on(&self, scope: Id, requirement: &str) -> Option<&Verdict> {
+        self.all.get(&scope)?.get(requirement)
+    }
+    /// What those who decided for a scope are called.
+    pub fn names(&self, reader: &mut Reader<'_>, scope: Id) -> Result<HashMap<Id, String>> {
+        let all = self.all.get(&scope).into_iter().flat_map(BTreeMap::values);
+        let accounts = all.filter(|verdict| verdict.by.kind != ActorKind::System);
+        reader.account_names(accounts.map(|verdict| verdict.by.id).collect())
+    }
+    fn read(&mut self, reader: &mut Reader<'_>, only: Option<&[Id]>) -> Result<()> {
+        let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+        let standing = a::table
+            .inner_join(
+                v::table.on(v::tenant_id
+                    .eq(a::tenant_id)
+                    .and(v::id.eq(a::id))
+                    .and(v::version.eq(a::version))),
+            )
+            .inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq))))
+            .filter(
+                v::tenant_id
+                    .eq(tenant)
+                    .and(v::kind.eq(Applicability::KIND.name)),
+            )
+            .filter(at(seq));
+        type Said = (Id, String, bool, Option<String>, String);
+        type Found = (Said, (Instant, ActorKind, Id, Option<Id>));
+        let columns = (
+            (
+                a::scope_id,
+                a::requirement,
+                a::applicable,
+                a::justification,
+                a::reasons,
+            ),
             (v::updated_at, e::actor_kind, e::actor_id, e::person_id),
-        ))
-        .load(reader.conn())?;
-    let accounts = found
-        .iter()
-        .filter(|(_, (_, kind, ..))| *kind != ActorKind::System);
-    let names = reader.account_names(accounts.map(|(_, (_, _, id, _))| *id).collect())?;
-    let verdict =
-        |((requirement, applicable, justification, reasons), (at, kind, id, person_id)): Found| {
+        );
+        let found: Vec<Found> = match only {
+            None => standing.select(columns).load(reader.conn())?,
+            Some(ids) => standing
+                .filter(among(v::id, ids))
+                .select(columns)
+                .load(reader.conn())?,
+        };
+        for ((scope, requirement, applicable, justification, reasons), by) in found {
+            let (at, kind, id, person_id) = by;
             let name = match kind {
                 ActorKind::System => Actor::system(tenant).name,
-                _ => names.get(&id).cloned().unwrap_or_default(),
+                _ => String::new(),
             };
             let by = Actor {
                 kind,
@@ -268,19 +301,45 @@ pub fn verdicts(reader: &mut Reader<'_>, scope: Id) -> Result<BTreeMap<String, V
                 name,
                 person_id,
             };
-            (
-                requirement,
-                Verdict {
-                    applicable,
-                    justification,
-                    reasons: words(&reasons),
-                    at,
-                    by,
-                },
-            )
-        };
-    Ok(found.into_iter().map(verdict).collect())
+            let reasons = words(&reasons);
+            let verdict = Verdict {
+                applicable,
+                justification,
+                reasons,
+                at,
+                by,
+            };
+            self.all
+                .entry(scope)
+                .or_default()
+                .insert(requirement, verdict);
+        }
+        Ok(())
+    }
 }
+
+impl Model for Verdicts {
+    type Want = ();
+    fn concerns(kind: &str) -> bool {
+        kind == Applicability::KIND.name
+    }
+    fn has(&self, (): ()) -> bool {
+        self.loaded
+    }
+    fn bring(&mut self, reader: &mut Reader<'_>, (): (), changed: &[Changed]) -> Result<()> {
+        if !self.loaded {
+            self.loaded = true;
+            return self.read(reader, None);
+        }
+        let ids: Vec<Id> = changed.iter().map(|changed| changed.id).collect();
+        ids.chunks(500)
+            .try_for_each(|some| self.read(reader, Some(some)))
+    }
+    fn rows(&self) -> usize {
+        self.all.values().map(BTreeMap::len).sum()
+    }
+}
+
 fn words(reasons: &str) -> Vec<Reason> {
     reasons
         .split(',')

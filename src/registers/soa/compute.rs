@@ -1,26 +1,22 @@
 //! How a statement comes about: what was decided, the controls of the scope, the risks that rest on
-//! them, and the evidence behind them, read at one moment by as many queries whatever their number.
+//! them, and the evidence behind them, all of one moment.
 use crate::core::catalogue::{Framework, Requirement};
 use crate::core::{Id, Result};
-use crate::db::dialect::at;
-use crate::db::schema::{controls as c, links as l, requirement_links as rl, versions as v};
-use crate::insight::overview::elsewhere_of;
 use crate::records::{Reader, Resource};
-use crate::registers::control::proof as support;
 use crate::registers::control::proof::{Operation, Proof, Support};
-use crate::registers::control::{Frequency, Implementation as Stage, Responsibility};
+use crate::registers::control::{Control, Implementation as Stage};
+use crate::registers::evidence::Evidence;
+use crate::registers::facts::{Facts, Part, Proofs, Seen, code};
 use crate::registers::risk::Risk;
-use crate::registers::soa::applicability;
-use crate::registers::soa::applicability::{Applicability, Verdict};
+use crate::registers::soa::applicability::{Applicability, Verdict, Verdicts};
 use crate::registers::soa::contradiction::speaks_against;
 use crate::registers::soa::{
     ControlRef, ImplementationState, OwnControl, SoaEntry, SoaReason, SoaSummary,
     StatementOfApplicability,
 };
-use crate::registers::treatment;
 use crate::registers::treatment::RiskTreatment;
-use diesel::prelude::*;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// Controls that an entry names at most; `control_count` has all.
 const NAMED: usize = 200;
@@ -32,19 +28,19 @@ const CODES: usize = 50;
 const ROOM: usize = 960_000;
 
 /// A control as the statement needs it.
-struct Standing {
+struct Standing<'f> {
     what: ControlRef,
     stage: Stage,
-    requirements: Vec<String>,
-    proofs: Vec<Proof>,
+    requirements: &'f [String],
+    proofs: &'f [Proof],
     operation: Operation,
     /// The numbers of the risks that rest on it.
-    risks: BTreeSet<i64>,
+    risks: Vec<i64>,
     /// The numbers of the approved treatments that apply it.
-    treatments: BTreeSet<i64>,
+    treatments: Vec<i64>,
 }
 
-impl Standing {
+impl Standing<'_> {
     /// Bytes of its line, about.
     fn line(&self) -> usize {
         75 + self.what.code.len() + self.what.name.len()
@@ -67,12 +63,169 @@ impl Standing {
 }
 
 /// The first codes of these numbers.
-fn codes<'n>(prefix: &str, numbers: impl IntoIterator<Item = &'n i64>, most: usize) -> Vec<String> {
+fn codes(prefix: &str, numbers: &[i64], most: usize) -> Vec<String> {
     numbers
-        .into_iter()
+        .iter()
         .take(most)
         .map(|number| format!("{prefix}-{number}"))
         .collect()
+}
+/// Each number once, in order.
+fn once(numbers: impl Iterator<Item = i64>) -> Vec<i64> {
+    let mut all: Vec<i64> = numbers.collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// What a statement is made of, as its reader sees it.
+struct Basis {
+    facts: Arc<Facts>,
+    verdicts: Arc<Verdicts>,
+    controls: Seen,
+    evidence: Seen,
+    risks: Seen,
+    treatments: Seen,
+    scope: Id,
+}
+
+impl Basis {
+    fn read(reader: &mut Reader<'_>, scope: Id) -> Result<Self> {
+        const PARTS: &[Part] = &[
+            Part::Controls,
+            Part::Evidence,
+            Part::Risks,
+            Part::Treatments,
+        ];
+        reader.knows(&Applicability::KIND)?;
+        Ok(Basis {
+            facts: Facts::of(reader, PARTS)?,
+            verdicts: Verdicts::of(reader)?,
+            controls: Seen::of(reader, Control::KIND.name)?,
+            evidence: Seen::of(reader, Evidence::KIND.name)?,
+            risks: Seen::of(reader, Risk::KIND.name)?,
+            treatments: Seen::of(reader, RiskTreatment::KIND.name)?,
+            scope,
+        })
+    }
+    /// The controls of the scope (its own, and those of the whole organization), in the order of
+    /// their codes, with what rests on them and proves them.
+    fn standing<'f>(&'f self, proofs: &'f Proofs<'f>) -> Vec<Standing<'f>> {
+        let mut relying = self.relying();
+        let here = self
+            .facts
+            .controls
+            .iter()
+            .enumerate()
+            .filter(|(_, control)| {
+                let stub = &control.stub;
+                !stub.archived && stub.within(Some(self.scope)) && self.controls.has(stub.id)
+            });
+        let mut all: Vec<(i64, Standing<'f>)> = here
+            .map(|(place, control)| {
+                let (stub, own) = (&control.stub, &control.own);
+                let (risks, treatments) = relying
+                    .get_mut(place)
+                    .map(std::mem::take)
+                    .unwrap_or_default();
+                let standing = Standing {
+                    what: ControlRef {
+                        id: stub.id,
+                        code: code(Control::KIND.name, stub.number),
+                        name: own.name.to_string(),
+                    },
+                    stage: own.stage,
+                    requirements: &own.requirements,
+                    proofs: proofs.at(place),
+                    operation: proofs.operation(place, own),
+                    risks: once(risks.into_iter()),
+                    treatments: once(treatments.into_iter()),
+                };
+                (stub.number, standing)
+            })
+            .collect();
+        all.sort_by_key(|(number, _)| *number);
+        all.into_iter().map(|(_, standing)| standing).collect()
+    }
+    /// The numbers of the risks of the scope, and of their approved treatments, that rest on each
+    /// control, by its place.
+    fn relying(&self) -> Vec<(Vec<i64>, Vec<i64>)> {
+        let facts = &self.facts;
+        let mut all = vec![(vec![], vec![]); facts.controls.len()];
+        let mut rest = |control: Id, risk: i64, treatment: Option<i64>| {
+            let place = facts.controls.place(control);
+            if let Some((risks, treatments)) = place.and_then(|place| all.get_mut(place)) {
+                risks.push(risk);
+                treatments.extend(treatment);
+            }
+        };
+        for risk in facts.risks.iter().filter(|risk| !risk.stub.archived) {
+            if risk.stub.within(Some(self.scope)) && self.risks.has(risk.stub.id) {
+                risk.own
+                    .controls
+                    .iter()
+                    .for_each(|id| rest(*id, risk.stub.number, None));
+            }
+        }
+        let signed = facts.treatments.iter().filter(|one| {
+            ["approved", "in_progress", "completed"].contains(&one.stub.status)
+                && !one.stub.archived
+                && self.treatments.has(one.stub.id)
+        });
+        for one in signed {
+            // A treatment of a risk that was archived was signed all the same.
+            let Some(risk) = facts.risks.get(one.own.risk) else {
+                continue;
+            };
+            if risk.stub.within(Some(self.scope)) && self.risks.has(risk.stub.id) {
+                let (risk, treatment) = (risk.stub.number, one.stub.number);
+                one.own
+                    .controls
+                    .iter()
+                    .for_each(|id| rest(*id, risk, Some(treatment)));
+            }
+        }
+        all
+    }
+    fn verdict(&self, requirement: &Requirement) -> Option<&Verdict> {
+        self.verdicts.on(self.scope, &requirement.id)
+    }
+}
+
+/// The controls by the requirements of a framework, in its order, and the necessary ones outside of
+/// it.
+struct Met<'s, 'f> {
+    by: Vec<(&'f Requirement, Vec<&'s Standing<'f>>)>,
+    outside: Vec<&'s Standing<'f>>,
+}
+impl<'s, 'f> Met<'s, 'f> {
+    fn of(controls: &'s [Standing<'f>], framework: &'f Framework) -> Self {
+        let mut by: Vec<(&'f Requirement, Vec<&'s Standing<'f>>)> = framework
+            .decidable()
+            .map(|requirement| (requirement, vec![]))
+            .collect();
+        let places: HashMap<&str, usize> = by
+            .iter()
+            .enumerate()
+            .map(|(n, (one, _))| (one.id.as_str(), n))
+            .collect();
+        let mut outside = Vec::new();
+        for control in controls {
+            let mut necessary = control.living();
+            for place in control
+                .requirements
+                .iter()
+                .filter_map(|met| places.get(met.as_str()))
+            {
+                necessary = false;
+                if let Some((_, controls)) = by.get_mut(*place) {
+                    controls.push(control);
+                }
+            }
+            outside.extend(necessary.then_some(control));
+        }
+        Met { by, outside }
+    }
 }
 
 /// The statement at the reader's moment.
@@ -81,94 +234,87 @@ pub fn compute(
     scope: Id,
     framework: &Framework,
 ) -> Result<StatementOfApplicability> {
-    reader.knows(&Applicability::KIND)?;
-    let mut decided = applicability::verdicts(reader, scope)?;
-    let elsewhere = elsewhere_of(reader, &["control", "evidence", "risk"], scope)?;
-    let controls = standing_controls(reader, &elsewhere)?;
-    let mut direct = support::by_requirement(reader)?;
-    direct
-        .values_mut()
-        .for_each(|proofs| proofs.retain(|proof| !elsewhere.contains(&proof.evidence)));
-    let mut by_requirement: HashMap<&str, Vec<&Standing>> = HashMap::new();
-    controls.iter().for_each(|control| {
-        control
-            .requirements
-            .iter()
-            .for_each(|requirement| by_requirement.entry(requirement).or_default().push(control))
-    });
-    let annex = || framework.decidable();
-    let met: BTreeSet<&str> = annex().map(|requirement| requirement.id.as_str()).collect();
-    let outside = controls.iter().filter(|control| {
-        control.living()
-            && !control
-                .requirements
-                .iter()
-                .any(|r| met.contains(r.as_str()))
-    });
-    let outside: Vec<&Standing> = outside.collect();
-    let lists: Vec<&[&Standing]> = annex()
-        .map(|r| {
-            by_requirement
-                .get(r.id.as_str())
-                .map(Vec::as_slice)
-                .unwrap_or_default()
+    let basis = Basis::read(reader, scope)?;
+    let names = basis.verdicts.names(reader, scope)?;
+    let proofs = Proofs::of(&basis.facts, reader, &basis.evidence);
+    let direct = proofs.direct(&basis.evidence, Some(scope));
+    let controls = basis.standing(&proofs);
+    let met = Met::of(&controls, framework);
+    let lists: Vec<&[&Standing<'_>]> = met.by.iter().map(|(_, list)| list.as_slice()).collect();
+    let verdicts: Vec<Option<Verdict>> = met
+        .by
+        .iter()
+        .map(|(requirement, _)| {
+            let mut verdict = basis.verdict(requirement).cloned()?;
+            if let Some(name) = names.get(&verdict.by.id) {
+                verdict.by.name.clone_from(name);
+            }
+            Some(verdict)
         })
         .collect();
     let said = |verdict: &Verdict| {
         200 + verdict.by.name.len() + verdict.justification.as_ref().map_or(0, String::len)
     };
-    let words = annex().map(|r| 690 + r.title.len() + decided.get(&r.id).map_or(0, said));
-    let words: usize = words.sum();
-    let excluded = |r: &Requirement| {
-        decided
-            .get(&r.id)
-            .is_some_and(|verdict| !verdict.applicable)
-    };
-    let twice: Vec<bool> = annex().map(excluded).collect();
-    let (named, owned) = fitting(&lists, &twice, &outside, ROOM.saturating_sub(words));
-    let entries: Vec<SoaEntry> = annex()
-        .zip(&lists)
-        .map(|(requirement, controls)| {
+    let both = || met.by.iter().zip(&verdicts);
+    let words: usize = both()
+        .map(|((r, _), verdict)| 690 + r.title.len() + verdict.as_ref().map_or(0, said))
+        .sum();
+    let twice: Vec<bool> = verdicts
+        .iter()
+        .map(|verdict| verdict.as_ref().is_some_and(|verdict| !verdict.applicable))
+        .collect();
+    let (named, owned) = fitting(&lists, &twice, &met.outside, ROOM.saturating_sub(words));
+    let judged: Vec<Judged> = both()
+        .map(|((_, controls), verdict)| Judged::of(verdict.as_ref(), controls))
+        .collect();
+    let summary = summary(&judged, met.outside.len());
+    let entries = met.by.iter().zip(verdicts).zip(judged).map(
+        |(((requirement, controls), verdict), judged)| {
             let direct = direct
-                .get(&requirement.id)
+                .get(requirement.id.as_str())
                 .map(Vec::as_slice)
                 .unwrap_or_default();
-            entry(
-                requirement,
-                decided.remove(&requirement.id),
-                controls,
-                direct,
-                named,
-            )
-        })
-        .collect();
-    let own_controls: Vec<OwnControl> = owned
-        .into_iter()
-        .map(|control| own(control, named))
-        .collect();
-    let summary = summary(&entries, outside.len());
+            entry(requirement, (verdict, judged), controls, direct, named)
+        },
+    );
     Ok(StatementOfApplicability {
         scope_id: scope,
         framework: framework.slug.to_owned(),
-        entries,
-        own_controls,
+        entries: entries.collect(),
+        own_controls: owned
+            .into_iter()
+            .map(|control| own(control, named))
+            .collect(),
         summary,
     })
+}
+
+/// The statement in numbers alone.
+pub fn numbers(reader: &mut Reader<'_>, scope: Id, framework: &Framework) -> Result<SoaSummary> {
+    let basis = Basis::read(reader, scope)?;
+    let proofs = Proofs::of(&basis.facts, reader, &basis.evidence);
+    let controls = basis.standing(&proofs);
+    let met = Met::of(&controls, framework);
+    let judged = met
+        .by
+        .iter()
+        .map(|(requirement, controls)| Judged::of(basis.verdict(requirement), controls));
+    Ok(summary(&judged.collect::<Vec<_>>(), met.outside.len()))
 }
 
 /// Pure: how many controls each entry names, and which own controls are named, so that both fit
 /// into so many bytes. Where an entry is excluded, what speaks against it is named `twice`. Own
 /// controls that approved treatments apply come first when not all fit.
 fn fitting<'c>(
-    lists: &[&[&Standing]],
+    lists: &[&[&Standing<'_>]],
     twice: &[bool],
-    outside: &[&'c Standing],
+    outside: &[&'c Standing<'c>],
     room: usize,
-) -> (usize, Vec<&'c Standing>) {
-    let line = |control: &&Standing| 350 + control.line() + control.codes(CODES);
+) -> (usize, Vec<&'c Standing<'c>>) {
+    let line = |control: &&Standing<'_>| 350 + control.line() + control.codes(CODES);
     let own: usize = outside.iter().map(line).sum();
     let left = room.saturating_sub(own).max(room / 2);
-    let entry = |(list, twice): (&&[&Standing], &bool), most: usize| {
+    let entry = |(list, twice): (&&[&Standing<'_>], &bool), most: usize| {
         let lines: usize = list.iter().take(most).map(|control| control.line()).sum();
         let codes: usize = list
             .iter()
@@ -246,45 +392,84 @@ fn operating(controls: impl Iterator<Item = (Stage, Operation)>) -> Operation {
     }
 }
 
+/// What a decision and the controls for a requirement come to.
+#[derive(Debug, Clone, Copy)]
+struct Judged {
+    decided: bool,
+    applicable: bool,
+    /// Is it included without any reason?
+    unjustified: bool,
+    /// Is it excluded although something speaks against that?
+    contradicted: bool,
+    implementation: Option<ImplementationState>,
+}
+impl Judged {
+    fn of(verdict: Option<&Verdict>, controls: &[&Standing<'_>]) -> Self {
+        let applicable = verdict.is_none_or(|verdict| verdict.applicable);
+        let said = verdict.is_some_and(|verdict| {
+            let words = verdict.justification.as_deref().unwrap_or_default();
+            !verdict.reasons.is_empty() || !words.trim().is_empty()
+        });
+        let relied_on = controls.iter().any(|control| control.relied_on());
+        Judged {
+            decided: verdict.is_some(),
+            applicable,
+            unjustified: applicable && !said && !relied_on,
+            contradicted: !applicable && controls.iter().any(|control| control.against()),
+            implementation: applicable
+                .then(|| implementation(controls.iter().map(|control| control.stage))),
+        }
+    }
+}
+
 fn entry(
     requirement: &Requirement,
-    verdict: Option<Verdict>,
-    controls: &[&Standing],
+    (verdict, judged): (Option<Verdict>, Judged),
+    controls: &[&Standing<'_>],
     direct: &[Proof],
     named: usize,
 ) -> SoaEntry {
-    let (decided, applicable) = (
-        verdict.is_some(),
-        verdict.as_ref().is_none_or(|verdict| verdict.applicable),
+    let Judged {
+        decided,
+        applicable,
+        ..
+    } = judged;
+    let (justification, said, decided_at, decided_by) = match verdict {
+        Some(Verdict {
+            justification,
+            reasons,
+            at,
+            by,
+            ..
+        }) => (justification, reasons, Some(at), Some(by)),
+        None => (None, vec![], None, None),
+    };
+    let risks = once(controls.iter().flat_map(|control| &control.risks).copied());
+    let treatments = once(
+        controls
+            .iter()
+            .flat_map(|control| &control.treatments)
+            .copied(),
     );
-    let (decided_at, decided_by) = verdict
-        .as_ref()
-        .map(|verdict| (verdict.at, verdict.by.clone()))
-        .unzip();
-    let (justification, said) = verdict.map_or((None, vec![]), |verdict| {
-        (verdict.justification, verdict.reasons)
-    });
-    let risks: BTreeSet<i64> = controls
-        .iter()
-        .flat_map(|control| &control.risks)
-        .copied()
-        .collect();
-    let treatments: BTreeSet<i64> = controls
-        .iter()
-        .flat_map(|control| &control.treatments)
-        .copied()
-        .collect();
     let risk = (!risks.is_empty()).then_some(SoaReason::Risk);
-    let reasons: Vec<SoaReason> = risk
+    let reasons = risk
         .into_iter()
-        .chain(said.into_iter().map(SoaReason::from))
-        .collect();
+        .chain(said.into_iter().map(SoaReason::from));
     let against = controls
         .iter()
         .filter(|control| !applicable && control.against());
-    let contradicting = against
-        .take(named.max(1))
-        .map(|control| control.what.clone());
+    let what = |control: &&Standing<'_>| control.what.clone();
+    let theme = requirement
+        .attributes
+        .get("theme")
+        .and_then(|theme| theme.as_str());
+    let works = || {
+        operating(
+            controls
+                .iter()
+                .map(|control| (control.stage, control.operation)),
+        )
+    };
     let mut entry = SoaEntry {
         lacks: None,
         decided,
@@ -292,34 +477,15 @@ fn entry(
         decided_by,
         requirement: requirement.id.clone(),
         title: requirement.title.clone(),
-        theme: requirement
-            .attributes
-            .get("theme")
-            .and_then(|theme| theme.as_str())
-            .map(str::to_owned),
+        theme: theme.map(str::to_owned),
         applicable,
-        justification_missing: applicable
-            && reasons.is_empty()
-            && justification
-                .as_deref()
-                .is_none_or(|text| text.trim().is_empty()),
-        contradicted_by: contradicting.collect(),
+        justification_missing: judged.unjustified,
+        contradicted_by: against.take(named.max(1)).map(what).collect(),
         justification,
-        reasons,
-        implementation: applicable
-            .then(|| implementation(controls.iter().map(|control| control.stage))),
-        operation: applicable.then(|| {
-            operating(
-                controls
-                    .iter()
-                    .map(|control| (control.stage, control.operation)),
-            )
-        }),
-        controls: controls
-            .iter()
-            .take(named)
-            .map(|control| control.what.clone())
-            .collect(),
+        reasons: reasons.collect(),
+        implementation: judged.implementation,
+        operation: applicable.then(works),
+        controls: controls.iter().take(named).map(what).collect(),
         control_count: controls.len() as i64,
         risk_codes: codes(Risk::KIND.code, &risks, named.min(CODES)),
         risk_count: risks.len() as i64,
@@ -328,7 +494,7 @@ fn entry(
         evidence: Support::of(
             controls
                 .iter()
-                .flat_map(|control| &control.proofs)
+                .flat_map(|control| control.proofs)
                 .chain(direct),
         ),
     };
@@ -336,8 +502,9 @@ fn entry(
     entry
 }
 
-fn own(control: &Standing, named: usize) -> OwnControl {
+fn own(control: &Standing<'_>, named: usize) -> OwnControl {
     let ControlRef { id, code, name } = control.what.clone();
+    let most = named.min(CODES);
     OwnControl {
         id,
         code,
@@ -349,20 +516,16 @@ fn own(control: &Standing, named: usize) -> OwnControl {
             .collect(),
         implementation: implementation([control.stage].into_iter()),
         operation: control.operation,
-        risk_codes: codes(Risk::KIND.code, &control.risks, named.min(CODES)),
+        risk_codes: codes(Risk::KIND.code, &control.risks, most),
         risk_count: control.risks.len() as i64,
-        treatment_codes: codes(
-            RiskTreatment::KIND.code,
-            &control.treatments,
-            named.min(CODES),
-        ),
+        treatment_codes: codes(RiskTreatment::KIND.code, &control.treatments, most),
         treatment_count: control.treatments.len() as i64,
         evidence: Support::of(control.proofs.iter()),
     }
 }
 
 /// Pure: the entries in numbers.
-fn summary(entries: &[SoaEntry], own_controls: usize) -> SoaSummary {
+fn summary(entries: &[Judged], own_controls: usize) -> SoaSummary {
     let mut all = SoaSummary {
         own_controls: own_controls as i64,
         ..SoaSummary::default()
@@ -374,8 +537,8 @@ fn summary(entries: &[SoaEntry], own_controls: usize) -> SoaSummary {
             &mut all.excluded
         }) += 1;
         all.undecided += i64::from(!entry.decided);
-        all.justification_missing += i64::from(entry.justification_missing);
-        all.contradicted += i64::from(!entry.contradicted_by.is_empty());
+        all.justification_missing += i64::from(entry.unjustified);
+        all.contradicted += i64::from(entry.contradicted);
         let by = &mut all.by_implementation;
         match entry.implementation {
             Some(ImplementationState::NotImplemented) => by.not_implemented += 1,
@@ -386,119 +549,6 @@ fn summary(entries: &[SoaEntry], own_controls: usize) -> SoaSummary {
         }
     }
     all
-}
-
-/// The controls of a scope (its own, and those of the whole organization), in the order of their
-/// codes, with what rests on them and proves them.
-fn standing_controls(reader: &mut Reader<'_>, elsewhere: &BTreeSet<Id>) -> Result<Vec<Standing>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let seen = support::visible(reader, "control")?;
-    let own = c::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(c::tenant_id)
-            .and(v::id.eq(c::id))
-            .and(v::version.eq(c::version))),
-    );
-    let own = own
-        .filter(
-            v::tenant_id
-                .eq(tenant)
-                .and(v::kind.eq("control"))
-                .and(v::archived_at.is_null()),
-        )
-        .filter(at(seq));
-    type Found = (Id, i64, String, Stage, Responsibility, Option<Frequency>);
-    let columns = (
-        v::id,
-        v::number,
-        v::name,
-        c::implementation,
-        c::responsibility,
-        c::frequency,
-    );
-    let mut rows: Vec<Found> = own.order(v::number).select(columns).load(reader.conn())?;
-    rows.retain(|(id, ..)| {
-        seen.as_ref().is_none_or(|seen| seen.contains(id)) && !elsewhere.contains(id)
-    });
-    let met = rl::table
-        .inner_join(v::table.on(v::tenant_id.eq(rl::tenant_id).and(v::id.eq(rl::from_id))));
-    let met = met.filter(
-        rl::tenant_id
-            .eq(tenant)
-            .and(rl::from_seq.le(seq))
-            .and(rl::to_seq.gt(seq)),
-    );
-    let met = met
-        .filter(v::kind.eq("control"))
-        .filter(at(seq))
-        .select((rl::from_id, rl::requirement));
-    let mut requirements: HashMap<Id, Vec<String>> = HashMap::new();
-    for (id, requirement) in met.load::<(Id, String)>(reader.conn())? {
-        requirements.entry(id).or_default().push(requirement);
-    }
-    let frequencies = rows
-        .iter()
-        .filter_map(|row| Some((row.0, row.5?)))
-        .collect();
-    let mut proofs = support::proofs_at(reader, None, &frequencies)?;
-    let mut relying = relying(reader, elsewhere)?;
-    let standing = |(id, number, name, stage, responsibility, _): Found| {
-        let proofs = proofs.remove(&id).unwrap_or_default();
-        let (risks, treatments) = relying.remove(&id).unwrap_or_default();
-        Standing {
-            risks,
-            treatments,
-            operation: support::operation(stage == Stage::Implemented, responsibility, &proofs),
-            what: ControlRef {
-                id,
-                code: format!("CTL-{number}"),
-                name,
-            },
-            stage,
-            requirements: requirements.remove(&id).unwrap_or_default(),
-            proofs,
-        }
-    };
-    Ok(rows.into_iter().map(standing).collect())
-}
-
-/// The numbers of the risks, and of the approved treatments, that rest on a control.
-type Relying = HashMap<Id, (BTreeSet<i64>, BTreeSet<i64>)>;
-
-/// Which risks of the scope rest on which controls, or are treated by them.
-fn relying(reader: &mut Reader<'_>, elsewhere: &BTreeSet<Id>) -> Result<Relying> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let seen = support::visible(reader, "risk")?;
-    let here = |risk: &Id| {
-        !elsewhere.contains(risk) && seen.as_ref().is_none_or(|seen| seen.contains(risk))
-    };
-    let existing =
-        l::table.inner_join(v::table.on(v::tenant_id.eq(l::tenant_id).and(v::id.eq(l::from_id))));
-    let existing = existing.filter(
-        l::tenant_id
-            .eq(tenant)
-            .and(l::relation.eq("existing_control_ids")),
-    );
-    let existing = existing.filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)));
-    let existing = existing
-        .filter(v::kind.eq("risk").and(v::archived_at.is_null()))
-        .filter(at(seq));
-    let existing: Vec<(Id, Id, i64)> = existing
-        .select((l::to_id, l::from_id, v::number))
-        .load(reader.conn())?;
-    let mut all = Relying::new();
-    for (control, _, number) in existing.into_iter().filter(|(_, risk, _)| here(risk)) {
-        all.entry(control).or_default().0.insert(number);
-    }
-    for applied in treatment::applications(reader)?
-        .into_iter()
-        .filter(|applied| here(&applied.risk))
-    {
-        let (risks, treatments) = all.entry(applied.control).or_default();
-        risks.insert(applied.risk_number);
-        treatments.insert(applied.treatment_number);
-    }
-    Ok(all)
 }
 
 #[cfg(test)]
@@ -543,7 +593,7 @@ mod tests {
         assert_eq!(of(&[(Stage::Planned, Unproven)]), Unproven);
     }
 
-    fn control(name: &str, applied: bool) -> Standing {
+    fn control(name: &str, applied: bool) -> Standing<'static> {
         Standing {
             what: ControlRef {
                 id: Id::new(),
@@ -551,22 +601,18 @@ mod tests {
                 name: name.into(),
             },
             stage: Stage::Implemented,
-            requirements: vec![],
-            proofs: vec![],
+            requirements: &[],
+            proofs: &[],
             operation: Operation::Unproven,
-            risks: BTreeSet::new(),
-            treatments: if applied {
-                BTreeSet::from([1])
-            } else {
-                BTreeSet::new()
-            },
+            risks: vec![],
+            treatments: if applied { vec![1] } else { vec![] },
         }
     }
 
     #[test]
     fn what_does_not_fit_is_not_named() {
         let (plain, applied) = (control("a", false), control("b", true));
-        let many: Vec<&Standing> = std::iter::repeat_n(&plain, 1000).collect();
+        let many: Vec<&Standing<'_>> = std::iter::repeat_n(&plain, 1000).collect();
         let (named, own) = fitting(&[&many], &[false], &[&plain, &applied], ROOM);
         assert_eq!((named, own.len()), (200, 2));
         let (named, own) = fitting(&[&many, &many], &[false, false], &[&plain, &applied], 4200);

@@ -17,7 +17,7 @@ pub mod versions;
 
 pub use crate::registers::soa::contradiction::ControlRef;
 pub use crate::registers::soa::version::{ByImplementation, SoaIncomplete, SoaSummary};
-pub use compute::compute;
+pub use compute::{compute, numbers};
 
 use crate::access::Actor;
 use crate::core::{Id, Instant, Result};

@@ -6,6 +6,7 @@
 use crate::core::{Id, Instant, Result};
 use crate::db::schema::{risks as r, versions as v};
 use crate::records::{Reader, Record, Row, reader};
+use crate::registers::facts::{Approval, Fact, TreatmentFact};
 use crate::registers::treatment::{LapseReason, RiskTreatment, methods};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -49,6 +50,28 @@ impl Acceptance {
             revoked_at: state.revoked_at,
         };
         accepted.then_some(acceptance)
+    }
+    /// The same of its facts.
+    pub fn of_fact(fact: &Fact<TreatmentFact>) -> Option<Self> {
+        let (stub, own) = (&fact.stub, &fact.own);
+        let Approval {
+            expires_on,
+            seq,
+            owner,
+            rank,
+            methodology,
+        } = own.approval?;
+        let revoked = stub.status == "revoked";
+        (revoked || stub.status == "accepted").then_some(Acceptance {
+            id: stub.id,
+            risk: own.risk,
+            expires_on,
+            seq,
+            owner,
+            rank,
+            methodology,
+            revoked_at: revoked.then_some(stub.updated_at),
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod plan;
 
 pub mod applied;
+pub mod holding;
 pub mod lapse;
 pub mod methods;
 pub mod rules;
@@ -16,7 +17,6 @@ pub use steps::actions;
 
 use crate::access::Actor;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, VersionKey};
-use crate::db::acceptance::Stands;
 use crate::db::{Conn, schema::risk_treatments as t, schema::versions as v};
 use crate::records::ask::Moments;
 use crate::records::links::References;
@@ -27,6 +27,7 @@ use crate::records::{
 use crate::records::{unasked, unasked_flag};
 use crate::registers::methodology::AcceptBy;
 use crate::registers::risk::RiskScore;
+use crate::registers::treatment::holding::Stands;
 use chrono::NaiveDate;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;

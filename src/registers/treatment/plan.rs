@@ -1,16 +1,18 @@
 //! The risk treatment plan (ISO/IEC 27001:2022 6.1.3 e, 8.3): each open risk above the acceptance
 //! criteria, or with a treatment under way, and what is done about it, by whom, until when, and
 //! signed by whom. One computation for JSON and CSV, at any moment.
-use crate::core::{Id, Instant, Problem, Result};
-use crate::db::dialect::body_of;
-use crate::db::schema::{risks as r, versions as v};
+use crate::core::{Id, Instant, Invalid, Problem, Result};
+use crate::db::among::among;
+use crate::db::dialect::{at, body_of};
+use crate::db::schema::versions as v;
 use crate::http::format::{table, texts, wants};
 use crate::http::{Answer, Guard, Read, Then};
-use crate::records::{Condition, Reader, Record, Resource, reader::Ref};
+use crate::records::{Reader, Record, Resource, reader::Ref};
+use crate::registers::facts::{Fact, Facts, Part, RiskFact, Seen, TreatmentFact};
+use crate::registers::framework::catalogue_list::{Page, Walk};
 use crate::registers::risk;
-use crate::registers::risk::matrix::scope_asked;
 use crate::registers::risk::{Evaluation, Risk, RiskScore};
-use crate::registers::scope::Scope;
+use crate::registers::scope::Cut;
 use crate::registers::soa::ControlRef;
 use crate::registers::treatment::lapse;
 use crate::registers::treatment::lapse::{Acceptance, Lapse};
@@ -20,10 +22,10 @@ use crate::registers::treatment::{
 };
 use actix_web::HttpRequest;
 use chrono::NaiveDate;
-use diesel::dsl::exists;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// Someone who answers for something.
@@ -149,10 +151,15 @@ pub struct TreatmentPlanSummary {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RiskTreatmentPlan {
     /// Worst risks first, then by code.
-    #[schema(max_items = 100000)]
+    #[schema(max_items = 200)]
     pub entries: Vec<TreatmentPlanEntry>,
-    /// The plan in numbers.
+    /// The whole plan in numbers.
     pub summary: TreatmentPlanSummary,
+    /// Ask with it for the next page; null on the last.
+    #[schema(required, max_length = 2000)]
+    pub next_cursor: Option<String>,
+    /// Is there a next page?
+    pub has_more: bool,
 }
 
 /// What can be asked of `getRiskTreatmentPlan`.
@@ -163,27 +170,37 @@ struct RiskTreatmentPlanQuery {
     /// Only risks of this scope and of the whole organization: id or code.
     #[param(max_length = 64)]
     scope_id: Option<String>,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<i32>,
+    /// `next_cursor` of the page before.
+    #[param(max_length = 2000)]
+    cursor: Option<String>,
 }
 
 async fn get_plan(guard: Guard<Read<RiskTreatment>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["scope_id", "format"])?;
-    let (csv, scope) = (
+    let then = Then::read(&request, &["scope_id", "format", "limit", "cursor"])?;
+    let (csv, cut, walk) = (
         wants(&request, &then, "csv", "text/csv")?,
-        scope_asked(&then)?,
+        Cut::read(&then)?,
+        Walk::read(&then)?,
     );
+    let paged = |(name, _): &&(String, String)| Walk::PARAMETERS.contains(&name.as_str());
+    if let Some((name, _)) = then.own.iter().find(paged).filter(|_| csv) {
+        let fault = "the table has the whole plan; remove this parameter";
+        return Err(Problem::parameters(vec![Invalid::query(
+            name,
+            "invalid_parameter",
+            fault,
+        )]));
+    }
     guard
         .view_as(
             Some(if csv { "csv" } else { "json" }),
             then.as_of,
             move |reader| {
-                let scope = scope
-                    .map(|selector| {
-                        reader
-                            .row::<Scope>(&selector, reader.moment.past())
-                            .map(|row| row.id)
-                    })
-                    .transpose()?;
-                let plan = compute(reader, scope)?;
+                let scope = cut.scope(reader)?;
+                let plan = compute(reader, scope, (!csv).then_some(&walk))?;
                 if csv {
                     Ok(Answer::json(as_csv(&plan)?).as_media("text/csv; charset=utf-8"))
                 } else {
@@ -194,120 +211,131 @@ async fn get_plan(guard: Guard<Read<RiskTreatment>>, request: HttpRequest) -> Re
         .await
 }
 
-/// The plan at the reader's moment: as many queries whatever its size.
-fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<RiskTreatmentPlan> {
-    let mut treatments: BTreeMap<Id, Vec<Record<RiskTreatment>>> = BTreeMap::new();
-    for treatment in standing::treatments(reader, None)?
-        .into_iter()
-        .filter(|treatment| treatment.spine.status != "cancelled")
-    {
-        treatments
-            .entry(
-                treatment
-                    .links
-                    .one("risk_id")
-                    .ok_or_else(|| Problem::internal("a treatment without a risk"))?,
-            )
-            .or_default()
-            .push(treatment);
+/// A page of the plan at the reader's moment, or all of it: as many queries whatever its size.
+fn compute(
+    reader: &mut Reader<'_>,
+    scope: Option<Id>,
+    walk: Option<&Walk>,
+) -> Result<RiskTreatmentPlan> {
+    let facts = Facts::of(reader, &[Part::Risks, Part::Treatments])?;
+    let (seen, treatments_seen) = (
+        Seen::of(reader, Risk::KIND.name)?,
+        Seen::of(reader, RiskTreatment::KIND.name)?,
+    );
+    let mut planned: BTreeMap<Id, Vec<&Fact<TreatmentFact>>> = BTreeMap::new();
+    for one in facts.treatments.iter() {
+        let stub = &one.stub;
+        if !stub.archived && stub.status != "cancelled" && treatments_seen.has(stub.id) {
+            planned.entry(one.own.risk).or_default().push(one);
+        }
     }
-    let moving = |all: &Vec<Record<RiskTreatment>>| {
-        all.iter().any(|one| {
-            ["in_review", "approved", "in_progress"].contains(&one.spine.status.as_str())
-        })
+    let moving = |one: &&Fact<TreatmentFact>| {
+        ["in_review", "approved", "in_progress"].contains(&one.stub.status)
     };
-    let underway: Vec<Id> = treatments
-        .iter()
-        .filter(|(_, all)| moving(all))
-        .map(|(risk, _)| *risk)
+    let treated = |id: Id| planned.get(&id).map(Vec::as_slice).unwrap_or_default();
+    let here = facts.risks.iter().filter(|risk| {
+        let stub = &risk.stub;
+        stub.status == "open" && !stub.archived && stub.within(scope) && seen.has(stub.id)
+    });
+    let mut risks: Vec<&Fact<RiskFact>> = here
+        .filter(|risk| {
+            risk.own.acceptable == Some(false) || treated(risk.stub.id).iter().any(moving)
+        })
         .collect();
-    let mut risks = risks(reader, &underway)?;
-    if let Some(scope) = scope {
-        let elsewhere = crate::insight::overview::elsewhere(reader, Risk::KIND.name, scope)?;
-        risks.retain(|risk| !elsewhere.contains(&risk.spine.id));
-    }
-    risks.sort_by_key(|risk| (std::cmp::Reverse(Risk::rank(risk)), risk.spine.number));
-    let planned_for: BTreeSet<Id> = risks.iter().map(|risk| risk.spine.id).collect();
-    treatments.retain(|id, _| planned_for.contains(id));
-    let accepted: Vec<Acceptance> = treatments
-        .values()
-        .flatten()
-        .filter_map(Acceptance::of)
-        .collect();
+    risks.sort_by_key(|risk| (Reverse(risk.stub.rank), risk.stub.number));
+    let all = || risks.iter().flat_map(|risk| treated(risk.stub.id));
+    let accepted: Vec<Acceptance> = all().filter_map(|one| Acceptance::of_fact(one)).collect();
     let lapsed = lapse::of(reader, &accepted)?;
-    let stands = standing::of_risks(
-        reader,
-        &risks.iter().map(|risk| risk.spine.id).collect::<Vec<_>>(),
-    )?;
-    let refs = named(reader, &risks, &treatments)?;
     let today = reader.today;
-    let entry = |risk: Record<Risk>| {
-        let id = risk.spine.id;
+    let late = |one: &&&Fact<TreatmentFact>| {
+        one.stub.due_on.is_some_and(|due| due < today)
+            && !RiskTreatment::KIND.finished(one.stub.status)
+    };
+    let summary = TreatmentPlanSummary {
+        risks: risks.len() as i64,
+        untreated: risks
+            .iter()
+            .filter(|risk| treated(risk.stub.id).is_empty())
+            .count() as i64,
+        overdue: all().filter(late).count() as i64,
+        lapsed: lapsed.len() as i64,
+    };
+    let page = match walk {
+        Some(walk) => walk.behind(risks.iter(), |risk| place(risk)),
+        None => Page {
+            data: risks.iter().collect(),
+            next_cursor: None,
+            has_more: false,
+        },
+    };
+    let ids: Vec<Id> = page.data.iter().map(|risk| risk.stub.id).collect();
+    let mut under: Vec<&Fact<TreatmentFact>> =
+        ids.iter().flat_map(|id| treated(*id)).copied().collect();
+    under.sort_by_key(|one| one.stub.number);
+    let under: Vec<Id> = under.iter().map(|one| one.stub.id).collect();
+    let (mut risks, mut written) = (
+        records::<Risk>(reader, &ids)?,
+        records::<RiskTreatment>(reader, &under)?,
+    );
+    let mut treatments: BTreeMap<Id, Vec<Record<RiskTreatment>>> = BTreeMap::new();
+    for one in under.iter().filter_map(|id| written.remove(id)) {
+        let risk = one.links.one("risk_id");
+        let risk = risk.ok_or_else(|| Problem::internal("a treatment without a risk"))?;
+        treatments.entry(risk).or_default().push(one);
+    }
+    let stands = standing::of_risks(reader, &ids)?;
+    let refs = named(reader, risks.values(), &treatments)?;
+    let entry = |id: &Id| {
+        let risk = risks.remove(id)?;
         let planned = treatments
-            .remove(&id)
+            .remove(id)
             .unwrap_or_default()
             .into_iter()
-            .map(|one| planned(one, &refs, &lapsed, today));
-        TreatmentPlanEntry {
-            risk_id: id,
+            .map(|one| self::planned(one, &refs, &lapsed, today));
+        Some(TreatmentPlanEntry {
+            risk_id: *id,
             code: risk.spine.code,
             name: risk.common.name,
             owner: owner(risk.links.one("owner_id"), &refs),
             evaluation: risk::evaluation(
                 risk.state.current.as_ref().map(|score| score.acceptable),
-                stands.get(&id).copied().unwrap_or_default(),
+                stands.get(id).copied().unwrap_or_default(),
             ),
             current: risk.state.current,
             treatments: planned.collect(),
-        }
+        })
     };
-    let entries: Vec<TreatmentPlanEntry> = risks.into_iter().map(entry).collect();
-    let all = || entries.iter().flat_map(|entry| &entry.treatments);
-    let summary = TreatmentPlanSummary {
-        risks: entries.len() as i64,
-        untreated: entries
-            .iter()
-            .filter(|entry| entry.treatments.is_empty())
-            .count() as i64,
-        overdue: all().filter(|one| one.overdue).count() as i64,
-        lapsed: all().filter(|one| one.lapsed_on.is_some()).count() as i64,
-    };
-    Ok(RiskTreatmentPlan { entries, summary })
+    Ok(RiskTreatmentPlan {
+        entries: ids.iter().filter_map(entry).collect(),
+        summary,
+        next_cursor: page.next_cursor,
+        has_more: page.has_more,
+    })
 }
 
-/// The open risks that this caller sees: above the criteria, or among these.
-fn risks(reader: &mut Reader<'_>, underway: &[Id]) -> Result<Vec<Record<Risk>>> {
-    let own = r::table.filter(
-        r::tenant_id
-            .eq(v::tenant_id)
-            .and(r::id.eq(v::id))
-            .and(r::version.eq(v::version)),
-    );
-    let above = || {
-        exists(
-            own.filter(
-                r::current_acceptable
-                    .is_not_null()
-                    .and(r::current_acceptable.assume_not_null().eq(false)),
-            ),
-        )
-    };
-    let mut parts: Vec<Condition> = vec![Box::new(above())];
-    parts.extend(underway.chunks(500).map(|some| -> Condition {
-        Box::new(v::id.eq_any(some.to_vec()).and(diesel::dsl::not(above())))
-    }));
-    let mut all = Vec::new();
-    for part in parts {
-        let open = v::table
-            .filter(reader.seen(Risk::KIND.name))
-            .filter(v::archived_at.is_null())
-            .filter(v::status.eq("open"));
-        let rows: Vec<(i16, String)> = open
-            .filter(part)
-            .select((v::schema, body_of()))
-            .load(reader.conn())?;
-        for (schema, body) in rows {
-            all.push(Record::of_image(schema, &body, None)?);
+/// Where a risk stands in the plan: a text that rises along it.
+fn place(risk: &Fact<RiskFact>) -> String {
+    let rank = i64::from(risk.stub.rank.unwrap_or(i32::MIN));
+    format!(
+        "{:010}.{:019}",
+        i64::from(i32::MAX) - rank,
+        risk.stub.number
+    )
+}
+
+/// These records, with their images.
+fn records<R: Resource>(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, Record<R>>> {
+    let mut all = BTreeMap::new();
+    for some in ids.chunks(500) {
+        let of = v::table
+            .filter(v::tenant_id.eq(reader.tenant()))
+            .filter(at(reader.moment.seq))
+            .filter(among(v::id, some))
+            .select((v::id, v::schema, body_of()));
+        let mut rows: Vec<(Id, i16, String)> = of.load(reader.conn())?;
+        reader.name_actors(&mut rows.iter_mut().map(|row| &mut row.2).collect::<Vec<_>>())?;
+        for (id, schema, body) in rows {
+            all.insert(id, Record::of_image(schema, &body, None)?);
         }
     }
     Ok(all)
@@ -316,13 +344,12 @@ fn risks(reader: &mut Reader<'_>, underway: &[Id]) -> Result<Vec<Record<Risk>>> 
 type Refs = BTreeMap<Id, Ref>;
 
 /// What the people and controls of the plan are called.
-fn named(
+fn named<'r>(
     reader: &mut Reader<'_>,
-    risks: &[Record<Risk>],
+    risks: impl Iterator<Item = &'r Record<Risk>>,
     treatments: &BTreeMap<Id, Vec<Record<RiskTreatment>>>,
 ) -> Result<Refs> {
     let mut ids: Vec<Id> = risks
-        .iter()
         .filter_map(|risk| risk.links.one("owner_id"))
         .collect();
     for one in treatments.values().flatten() {

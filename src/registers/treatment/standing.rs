@@ -115,29 +115,6 @@ fn acceptance(
     })
 }
 
-/// The acceptances among these versions of treatments (id, version, state, since when).
-pub fn acceptances(
-    reader: &mut Reader<'_>,
-    versions: &[(Id, i32, String, Instant)],
-) -> Result<Vec<Acceptance>> {
-    let by: BTreeMap<Id, &(Id, i32, String, Instant)> = versions
-        .iter()
-        .map(|version| (version.0, version))
-        .collect();
-    let (ids, mut all) = (by.keys().copied().collect::<Vec<_>>(), Vec::new());
-    for some in ids.chunks(500) {
-        let own = t::table.filter(t::tenant_id.eq(reader.tenant()).and(among(t::id, some)));
-        let rows: Vec<Decided> = own.select(DECIDED).load(reader.conn())?;
-        let of = |row: Decided| {
-            by.get(&row.0)
-                .filter(|version| version.1 == row.1)
-                .and_then(|(_, _, status, at)| acceptance(row, status, *at))
-        };
-        all.extend(rows.into_iter().filter_map(of));
-    }
-    Ok(all)
-}
-
 /// The versions of these treatments that stand, their states, and since when.
 fn standing(
     reader: &mut Reader<'_>,
@@ -166,32 +143,28 @@ fn standing(
     Ok(all)
 }
 
-/// The treatments that stand now, of one risk or of all that this caller sees, with their images;
-/// what is archived is left out.
-pub fn treatments(reader: &mut Reader<'_>, of: Option<Id>) -> Result<Vec<Record<RiskTreatment>>> {
-    let mut own = v::table
-        .into_boxed()
+/// The treatments of a risk that stand now and that this caller sees, with their images; what is
+/// archived is left out.
+fn treatments(reader: &mut Reader<'_>, risk: Id) -> Result<Vec<Record<RiskTreatment>>> {
+    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+    let linked = l::table.filter(
+        l::tenant_id
+            .eq(tenant)
+            .and(l::to_id.eq(risk))
+            .and(l::relation.eq("risk_id")),
+    );
+    let linked: Vec<Id> = linked
+        .filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)))
+        .select(l::from_id)
+        .load(reader.conn())?;
+    let own = v::table
         .filter(reader.seen(RiskTreatment::KIND.name))
-        .filter(v::archived_at.is_null());
-    if let Some(risk) = of {
-        let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-        let linked = l::table.filter(
-            l::tenant_id
-                .eq(tenant)
-                .and(l::to_id.eq(risk))
-                .and(l::relation.eq("risk_id")),
-        );
-        let linked: Vec<Id> = linked
-            .filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)))
-            .select(l::from_id)
-            .load(reader.conn())?;
-        own = own.filter(v::id.eq_any(linked));
-    }
-    let mut rows: Vec<(i16, String)> = own
+        .filter(v::archived_at.is_null())
+        .filter(v::id.eq_any(linked));
+    let rows: Vec<(i16, String)> = own
         .order(v::number)
         .select((v::schema, body_of()))
         .load(reader.conn())?;
-    reader.name_actors(&mut rows.iter_mut().map(|(_, body)| body).collect::<Vec<_>>())?;
     rows.into_iter()
         .map(|(schema, body)| Record::of_image(schema, &body, None))
         .collect()
@@ -213,5 +186,5 @@ pub fn settled(reader: &mut Reader<'_>, risk: &Record<Risk>) -> Result<bool> {
     Ok(of_risks(reader, &[id])?
         .get(&id)
         .is_some_and(|standing| standing.accepted)
-        || treatments(reader, Some(id))?.iter().any(done))
+        || treatments(reader, id)?.iter().any(done))
 }

@@ -3,8 +3,8 @@
 //! owner changed, its level rose above the one that was accepted, or a new revision of the
 //! methodology that it was scored by (or one for the risk's own scope) came into force, or that
 //! methodology was retired; nothing of that is stored.
-use super::Backend;
-use super::dialect::expression;
+use crate::db::Backend;
+use crate::db::dialect::expression;
 use chrono::NaiveDate;
 use diesel::QueryResult;
 use diesel::expression::{

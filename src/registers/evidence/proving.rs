@@ -1,9 +1,11 @@
 //! What evidence says of controls, as conditions on the spine: SQL that both databases read alike.
 //! Nothing of it is stored; the days of evidence are compared with those since which it is current.
-use super::Backend;
-use super::dialect::expression;
+use crate::access::Caller;
 use crate::core::Id;
 use crate::core::sql::DbUuid;
+use crate::db::Backend;
+use crate::db::dialect::expression;
+use crate::records::sight::beginning;
 use chrono::NaiveDate;
 use diesel::QueryResult;
 use diesel::expression::{
@@ -45,6 +47,21 @@ pub struct Sight {
     pub since: Option<NaiveDate>,
     /// Collected on this day or earlier.
     pub until: Option<NaiveDate>,
+}
+impl Sight {
+    /// Of this caller. (Limits to controls are left out: who sees a control sees its evidence.)
+    pub fn of(caller: &Caller) -> Self {
+        let limits = &caller.limits;
+        let slugs = limits.framework_slugs.iter();
+        Sight {
+            scopes: limits.scope_ids.clone(),
+            frameworks: slugs.map(|slug| beginning(slug)).collect(),
+            sources: limits.sources.clone(),
+            pushed_by: (limits.sources.is_empty() && caller.collects()).then_some(caller.actor.id),
+            since: limits.period_start_on,
+            until: limits.period_end_on,
+        }
+    }
 }
 
 /// Does this control operate so? As ranks: 0 unproven, 1 stale, 2 operating, 9 failing; both parts

@@ -1,0 +1,164 @@
+//! Read models: what views ask of an organization, kept in memory as of a position of its ledger and
+//! brought forward by what was written since. A view is a function of models, so that after a write
+//! it costs what was written, not what there is.
+use super::Reader;
+use crate::core::{Id, Result, TenantId};
+use crate::db::schema::versions as v;
+use diesel::prelude::*;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A part of an organization's state that views are made of.
+pub trait Model: Clone + Default + Send + Sync + 'static {
+    /// Which parts of it a view asks for.
+    type Want: Copy;
+    /// Does a record of this kind change it?
+    fn concerns(kind: &str) -> bool;
+    /// Is all that is wanted loaded?
+    fn has(&self, want: Self::Want) -> bool;
+    /// Loads what is wanted and missing, and reads again what changed.
+    fn bring(
+        &mut self,
+        reader: &mut Reader<'_>,
+        want: Self::Want,
+        changed: &[Changed],
+    ) -> Result<()>;
+    /// How many rows it holds: the measure of what may be kept.
+    fn rows(&self) -> usize;
+}
+
+/// A record that has been written.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// The record.
+    pub id: Id,
+    /// Its register.
+    pub kind: String,
+}
+
+/// More changes than this are not followed: the model is loaded anew.
+const FOLLOWED: i64 = 2_000;
+/// Rows of all models together, about a hundred bytes each.
+const ROWS: usize = 500_000;
+
+/// The models of all organizations, shared by all readers of a process.
+#[derive(Default)]
+pub struct Models(Mutex<HashMap<(TenantId, TypeId), Arc<Mutex<Slot>>>>);
+
+#[derive(Default)]
+struct Slot {
+    /// The position that the model stands at.
+    seq: i64,
+    model: Option<Arc<dyn Any + Send + Sync>>,
+    rows: usize,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Models {
+    fn slot<M: Model>(&self, tenant: TenantId) -> Arc<Mutex<Slot>> {
+        let mut all = locked(&self.0);
+        all.entry((tenant, TypeId::of::<M>())).or_default().clone()
+    }
+    /// Gives up the models of other organizations until the rest fits.
+    fn fit(&self, tenant: TenantId) {
+        let mut all = locked(&self.0);
+        // A slot that is in use is passed over, so nobody waits here.
+        let rows = |slot: &Arc<Mutex<Slot>>| slot.try_lock().map_or(0, |held| held.rows);
+        let mut sum: usize = all.values().map(rows).sum();
+        all.retain(|(of, _), slot| {
+            let goes = sum > ROWS && *of != tenant;
+            if goes {
+                sum -= rows(slot).min(sum);
+            }
+            !goes
+        });
+    }
+}
+
+impl Reader<'_> {
+    /// The model at this reader's moment. What is asked of the past, or inside a write, is loaded
+    /// for it alone.
+    pub fn model<M: Model>(&mut self, want: M::Want) -> Result<Arc<M>> {
+        let models = self.models.clone();
+        match models.filter(|_| !self.moment.past() && !self.writes) {
+            Some(models) => self.kept(&models, want),
+            None => self.fresh(want),
+        }
+    }
+    fn fresh<M: Model>(&mut self, want: M::Want) -> Result<Arc<M>> {
+        let mut model = M::default();
+        model.bring(self, want, &[])?;
+        Ok(Arc::new(model))
+    }
+    fn kept<M: Model>(&mut self, models: &Models, want: M::Want) -> Result<Arc<M>> {
+        let (tenant, last) = (self.tenant(), self.moment.last);
+        let slot = models.slot::<M>(tenant);
+        let mut held = locked(&slot);
+        if held.model.is_some() && held.seq > last {
+            // Another reader has seen more already; this one's snapshot has to be of one position.
+            drop(held);
+            return self.fresh(want);
+        }
+        // Where something fails below, the slot stays empty, and the next reader loads it anew.
+        let known = held
+            .model
+            .take()
+            .and_then(|model| model.downcast::<M>().ok());
+        let changed = match known {
+            Some(_) if held.seq < last => self.changed(held.seq, M::concerns)?,
+            _ => Some(vec![]),
+        };
+        let (mut model, changed) = match (known, changed) {
+            (Some(model), Some(changed)) => (model, changed),
+            _ => (Arc::new(M::default()), vec![]),
+        };
+        if !changed.is_empty() || !model.has(want) {
+            Arc::make_mut(&mut model).bring(self, want, &changed)?;
+        }
+        let grown = model.rows() > held.rows;
+        (held.seq, held.rows) = (last, model.rows());
+        if held.rows <= ROWS {
+            held.model = Some(model.clone());
+        }
+        drop(held);
+        if grown {
+            models.fit(tenant);
+        }
+        Ok(model)
+    }
+    /// The records that were written behind a position, each once; `None` where there are too many
+    /// to follow. Several models of one view ask the same.
+    fn changed(&mut self, after: i64, concerns: fn(&str) -> bool) -> Result<Option<Vec<Changed>>> {
+        let known = self.behind.clone().filter(|(of, _)| *of == after);
+        let all: Arc<[Changed]> = match known {
+            Some((_, all)) => all,
+            None => {
+                let since = v::table
+                    .filter(v::tenant_id.eq(self.tenant()))
+                    .filter(v::from_seq.gt(after).and(v::from_seq.le(self.moment.last)))
+                    .limit(FOLLOWED + 1);
+                let found: Vec<(Id, String)> = since.select((v::id, v::kind)).load(self.conn)?;
+                found
+                    .into_iter()
+                    .map(|(id, kind)| Changed { id, kind })
+                    .collect()
+            }
+        };
+        self.behind = Some((after, all.clone()));
+        if all.len() as i64 > FOLLOWED {
+            return Ok(None);
+        }
+        let mut some: Vec<Changed> = all
+            .iter()
+            .filter(|changed| concerns(&changed.kind))
+            .cloned()
+            .collect();
+        some.sort_by_key(|changed| changed.id);
+        some.dedup_by_key(|changed| changed.id);
+        Ok(Some(some))
+    }
+}
