@@ -201,7 +201,7 @@ impl Cut {
         let Some(text) = then.get("scope_id") else {
             return Ok(Cut(None));
         };
-        let bad = || Invalid::query("scope_id", "invalid_parameter", "an id or a code is needed");
+        let bad = || Invalid::query("scope_id", "invalid_parameter", "must be an id or a code");
         let named = Selector::parse(text, Scope::KIND.name);
         named
             .map(|named| Cut(Some(named)))

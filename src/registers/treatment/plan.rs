@@ -568,9 +568,9 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         .id("getRiskTreatmentPlan")
         .says(
             "Get the risk treatment plan",
-            "Open risks above the acceptance criteria, or with a \
-            treatment that is in review, approved or in progress. `format=csv` (or `Accept: \
-            text/csv`) is the same computation, a row for each risk and treatment.",
+            "Open risks above the acceptance criteria, or with a treatment that is in review, \
+                approved or in progress, page by page. `format=csv` (or `Accept: text/csv`) is \
+                the whole plan, a row for each risk and treatment.",
         )
         .as_of()
         .query::<RiskTreatmentPlanQuery>()
