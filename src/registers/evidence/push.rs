@@ -8,13 +8,14 @@ use crate::db::dialect::standing;
 use crate::db::files::{Files, Incoming};
 use crate::db::schema::versions as v;
 use crate::http::{Answer, Document, Guard, Push, describe, input};
-use crate::records::{Draft, Record, Tx, sight};
+use crate::records::{Draft, Record, Resource, Tx, sight};
 use crate::registers::evidence::identity::{Side, other, superseded};
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::receive;
 use crate::registers::evidence::receive::Content;
 use crate::registers::evidence::retention;
 use crate::registers::evidence::{Evidence, Pushed};
+use crate::registers::facts::code;
 use actix_web::http::header;
 use actix_web::{HttpRequest, post, web};
 use chrono::NaiveDate;
@@ -263,7 +264,7 @@ fn enter(
                 Code::EvidenceDiffers,
                 "This source has pushed other content under this name and moment.",
             );
-            return Err(problem.needed_by([format!("EVD-{}", first.number)]));
+            return Err(problem.needed_by([code(Evidence::KIND.name, first.number)]));
         }
         // It is there already; should the store have lost it, this brings it back.
         files.keep(tenant, &said.sha256, file)?;
@@ -368,7 +369,7 @@ fn living(tx: &mut Tx<'_, Push<Evidence>>, ids: &[Id]) -> Result<BTreeSet<Id>> {
 
 /// Describes the push: one operation with two media types.
 pub fn describe(to: &mut Document) {
-    use crate::records::{Common, Resource};
+    use crate::records::Common;
     use serde_json::json;
     let nullable = |(name, schema): (String, Value)| {
         if name == "name" {
