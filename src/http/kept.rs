@@ -13,7 +13,7 @@ const ALL: u64 = 8 * 1024 * 1024;
 /// Bytes of one.
 const ONE: usize = 512 * 1024;
 /// What is found sooner is found again.
-const LONG: Duration = Duration::from_micros(500);
+const LONG: Duration = Duration::from_micros(100);
 
 /// What was asked, and by whom: the whole of what an answer depends on, but for the state that its
 /// entity tag names.

@@ -10,13 +10,14 @@ use crate::db::schema::versions as v;
 use crate::http::describe::schema;
 use crate::http::{Answer, Document, Guard, Push, describe, input};
 use crate::records::body::{held, part};
-use crate::records::{Body, Record, Sound, Tx, sight};
+use crate::records::{Body, Record, Resource, Sound, Tx, sight};
 use crate::registers::evidence::identity::{Side, other, superseded};
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::receive;
 use crate::registers::evidence::receive::Content;
 use crate::registers::evidence::retention;
 use crate::registers::evidence::{Evidence, Pushed};
+use crate::registers::facts::code;
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use chrono::NaiveDate;
@@ -259,7 +260,7 @@ fn enter(
                 "This source has already pushed different content with this external id and time \
                     of collection. Send a new `collected_at` with new content.",
             );
-            return Err(problem.needed_by([format!("EVD-{}", first.number)]));
+            return Err(problem.needed_by([code(Evidence::KIND.name, first.number)]));
         }
         // It is there already; should the store have lost it, this brings it back.
         files.keep(tenant, &said.sha256, file)?;
@@ -365,7 +366,7 @@ fn living(tx: &mut Tx<'_, Push<Evidence>>, ids: &[Id]) -> Result<BTreeSet<Id>> {
 
 /// What can be pushed.
 fn schemas(to: &mut Document) {
-    use crate::records::{Common, Resource};
+    use crate::records::Common;
     let nullable = |(name, schema): (String, Value)| {
         if name == "name" {
             (name, schema)
