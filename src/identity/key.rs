@@ -15,8 +15,8 @@ use crate::http::{
 };
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Condition, Kind, Known, Limit, Patch, Record, Relation, Resource, Stored,
-    Transition, Writing, unasked,
+    By, Condition, Kind, Known, Limit, Patch, Record, Relation, Resource, Stored, Transition,
+    Writing, unasked,
 };
 use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};

@@ -205,18 +205,20 @@ pub fn read_part<T: DeserializeOwned + Validate + ToSchema>(
     schemas: &Schemas,
     body: Map<String, Value>,
 ) -> Result<T> {
-    read_as(schemas.sent(&T::name())?, body)
+    match read_as(schemas.sent(&T::name())?, body) {
+        (Some(read), faults) if faults.is_empty() => Ok(read),
+        (_, faults) => Err(Problem::invalid(faults)),
+    }
 }
-/// The same by a schema of another name.
+/// The same by this schema: what could be read, and what is wrong with it.
 pub fn read_as<T: DeserializeOwned + Validate>(
     schema: &Schema,
     mut body: Map<String, Value>,
-) -> Result<T> {
+) -> (Option<T>, Vec<Invalid>) {
     let mut faults = held(Some(schema), &mut body);
     let read = part::<T>(body, Map::new, &mut faults);
     once(&mut faults);
-    read.filter(|_| faults.is_empty())
-        .ok_or_else(|| Problem::invalid(faults))
+    (read, faults)
 }
 
 /// Reads a part of a body whose faults by the schema are known. Where they do not let it be read,

@@ -76,7 +76,7 @@ async fn a_patch_leaves_clears_replaces_and_names_each_fault(app: &TestApp) {
                 json!({"scope_ids": [app.keys.person]}),
                 vec!["/scope_ids/0"],
             ),
-            (json!({"custom": {"a": {"b": 1}}}), vec!["/custom"]),
+            (json!({"custom": {"a": {"b": 1}}}), vec!["/custom/a"]),
             (
                 json!({"nmae": "x", "tags": 3, "due_on": "soon", "owner_id": 7}),
                 vec!["/due_on", "/nmae", "/owner_id", "/tags"],

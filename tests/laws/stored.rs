@@ -262,8 +262,7 @@ const SHARED: [&str; 5] = [
 pub fn derived(app: &TestApp) -> BTreeMap<String, Vec<String>> {
     let conn = &mut app.conn();
     let own = isms::api::kinds().map(|kind| kind.table());
-    let tables =
-        own.chain(SHARED.map(str::to_owned));
+    let tables = own.chain(SHARED.map(str::to_owned));
     let rows = |table: String| {
         let sql = match app.embedded() {
             true => {

@@ -214,18 +214,21 @@ impl<T: DeserializeOwned + Validate + ToSchema> Rows<T> {
     fn take(&mut self, schema: &Schema, item: Value) {
         let n = self.taken;
         self.taken += 1;
-        let read = match item {
-            Value::Object(members) => {
-                read_as::<T>(schema, members).map_err(|problem| problem.errors().to_vec())
+        let (row, faults) = match item {
+            Value::Object(members) => read_as::<T>(schema, members),
+            _ => {
+                let fault = Invalid::body("", "invalid", "send an object with members, in braces");
+                (None, vec![fault])
             }
-            _ => Err(vec![Invalid::body("", "invalid", "must be an object")]),
         };
-        match read {
-            Ok(row) => self.rows.push(row),
-            Err(faults) => faults
-                .into_iter()
-                .for_each(|fault| self.fault(n, &fault.pointer, fault.code.clone(), fault.detail)),
-        }
+        self.rows.extend(row);
+        faults
+            .into_iter()
+            .for_each(|fault| self.fault(n, &fault.pointer, fault.code.clone(), fault.detail));
+    }
+    /// Could every row be read? Only then one row can be compared with another.
+    fn read_all(&self) -> bool {
+        self.rows.len() == self.taken
     }
     fn fault(&mut self, n: usize, pointer: &str, code: String, detail: String) {
         let detail = if self.lines {
@@ -271,7 +274,7 @@ pub fn refused(mut faults: Vec<Invalid>) -> Result<()> {
 impl Rows<ImportedRequirement> {
     /// The requirements of a framework: each reference once, each parent there, no circles.
     pub fn requirements(mut self, slug: &str) -> (Vec<Requirement>, Vec<Invalid>) {
-        if self.faulty() {
+        if !self.read_all() {
             return (vec![], self.faults);
         }
         let rows = std::mem::take(&mut self.rows);
@@ -282,14 +285,7 @@ impl Rows<ImportedRequirement> {
             .collect();
         let above: HashSet<&str> = parents.values().flatten().copied().collect();
         for (n, row) in rows.iter().enumerate() {
-            if !catalogue::is_reference(&row.r#ref) {
-                self.fault(
-                    n,
-                    "/ref",
-                    "pattern".into(),
-                    "must have 1 to 40 letters, digits and ().,-".into(),
-                );
-            } else if !seen.insert(row.r#ref.as_str()) {
+            if !seen.insert(row.r#ref.as_str()) {
                 self.fault(
                     n,
                     "/ref",
