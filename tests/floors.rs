@@ -51,7 +51,7 @@ const CIRCLES: [&str; 18] = [
         registers::plan::vulnerability::findings::store",
 ];
 
-fn files() -> Vec<(PathBuf, String)> {
+pub fn files() -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, all: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder)
             .unwrap()

@@ -8,6 +8,7 @@ pub mod dialect;
 pub mod files;
 pub mod migrate;
 pub mod modes;
+pub mod own;
 pub mod proof;
 pub mod schema;
 pub mod sessions;

@@ -4,25 +4,23 @@
 use super::key_rules as rules;
 use super::secrets;
 use crate::access::{Caller, Limits, Role};
-use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
-use crate::db::Conn;
-use crate::db::schema::{api_keys as k, links as l, versions as v};
+use crate::core::{Code, Id, Instant, Problem, Result};
+use crate::db::schema::{api_keys, links as l, versions as v};
 use crate::http::describe::{self, Changed, Rejections};
 use crate::http::handlers::Comment;
 use crate::http::{
     Answer, At, Because, Change, Collection, Guard, Input, Operations, Revoke, Rotate, input,
     transit,
 };
-use crate::records::ask::Moments;
 use crate::records::{
     By, Comment as Needs, Condition, Draft, Kind, Known, Limit, MergePatch, Record, Relation,
-    Resource, Stored, Transition, Tx, Writing, unasked,
+    Resource, Transition, Tx, Writing,
 };
 use actix_web::{HttpRequest, patch, post};
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 /// What is said about a key.
@@ -46,16 +44,6 @@ pub struct KeyState {
     /// When it was ended.
     #[schema(required)]
     pub revoked_at: Option<Instant>,
-}
-
-/// What a list of keys can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ApiKeyFilter {
-    /// Any of these roles.
-    #[param(max_items = 7)]
-    pub role: Vec<Role>,
 }
 
 /// What a limited key may make of other keys.
@@ -117,40 +105,17 @@ fn own_keys(caller: &Caller) -> Option<Condition> {
     })
 }
 
-impl Stored for ApiKey {
-    type Filter = ApiKeyFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let key = (
-            k::tenant_id.eq(tenant),
-            k::id.eq(id),
-            k::version.eq(version),
-        );
-        let row = (
-            key,
-            k::role.eq(record.own.role),
-            k::expires_at.eq(record.own.expires_at),
-            k::revoked_at.eq(record.state.revoked_at),
-        );
-        diesel::insert_into(k::table).values(row).execute(conn)
+crate::columns! {
+    api_keys of ApiKey as key {
+        role,
+        expires_at,
+        revoked_at = key.state.revoked_at,
     }
-    fn matching(filter: &ApiKeyFilter, _: &Moments) -> Condition {
-        let own = k::table.filter(
-            k::tenant_id
-                .eq(v::tenant_id)
-                .and(k::id.eq(v::id))
-                .and(k::version.eq(v::version)),
-        );
-        Box::new(exists(
-            own.filter(
-                k::role
-                    .eq_any(filter.role.clone())
-                    .or(unasked(&filter.role)),
-            ),
-        ))
+    /// What a list of keys can be filtered by.
+    pub struct ApiKeyFilter {
+        /// Any of these roles.
+        #[param(max_items = 7)]
+        role: Vec<Role> => any(role),
     }
 }
 

@@ -25,8 +25,6 @@ pub struct Kind {
     pub name: &'static str,
     /// `risk-treatments`: in URLs.
     pub path: &'static str,
-    /// Its own table, where that is not called as its path.
-    pub table: &'static str,
     /// `RTR`: before the number in codes; part of the contract.
     pub code: &'static str,
     /// What it is, and the clause that asks for it.
@@ -80,7 +78,6 @@ impl Kind {
         part: Part::Do,
         name: "",
         path: "",
-        table: "",
         code: "",
         about: "",
         initial: "active",
@@ -99,14 +96,6 @@ impl Kind {
         upcast: first_schema,
         erased: erased_name,
     };
-    /// Its own table.
-    pub fn table(&self) -> String {
-        if self.table.is_empty() {
-            self.path.replace('-', "_")
-        } else {
-            self.table.to_owned()
-        }
-    }
     /// Every relation that a record of it has.
     pub fn all_relations(&self) -> impl Iterator<Item = &'static Relation> {
         Relation::COMMON.iter().chain(self.relations)

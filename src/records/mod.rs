@@ -3,6 +3,7 @@ pub mod about;
 pub mod accounts;
 pub mod ask;
 pub mod body;
+pub mod columns;
 pub mod duties;
 mod filters;
 pub mod frameworks;
@@ -29,14 +30,13 @@ mod writing;
 pub use about::About;
 pub use ask::Ask;
 pub use body::{Body, Draft, MergePatch, Patch, read_part};
+pub use columns::NoFilter;
 pub use duties::Deed;
 pub use kind::{Comment, Kind, Part, Relation, Transition};
 pub use known::Known;
 pub use limit::{By, Limit, SCOPED};
 pub use reader::{Reader, Settings};
-pub use record::{
-    Condition, Record, Resource, Row, Shown, Stateless, Stored, unasked, unasked_flag,
-};
+pub use record::{Condition, Record, Resource, Row, Shown, Stateless, Stored};
 pub use several::{Upsert, Upserted};
 pub use spine::{Common, Selector};
 pub use tx::{Covers, Tx};

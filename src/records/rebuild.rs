@@ -17,6 +17,7 @@ pub type Image = (String, Option<String>);
 pub struct Replay {
     /// The kind.
     pub kind: Kind,
+    table: Option<&'static str>,
     record: fn(&mut Conn, TenantId, Id) -> Result<()>,
     /// Reads an image of it, written in this schema, and gives it back as it would be written
     /// today.
@@ -28,6 +29,7 @@ impl Replay {
     pub const fn of<R: Resource>() -> Self {
         Replay {
             kind: R::KIND,
+            table: R::TABLE,
             record: record::<R>,
             read: |schema, body, personal| Record::<R>::of_image(schema, body, personal)?.image(),
         }
@@ -99,7 +101,7 @@ pub fn rebuild(database: &Database, kinds: &[Replay]) -> Result<usize> {
 
 fn one(conn: &mut Conn, tenant: TenantId, replay: &Replay) -> Result<usize> {
     Head::lock(conn, tenant)?; // Nobody writes meanwhile.
-    derived::clear(conn, tenant, replay.kind.name, &replay.kind.table())?;
+    derived::clear(conn, tenant, replay.kind.name, replay.table)?;
     let ids: Vec<Id> = r::table
         .filter(r::tenant_id.eq(tenant).and(r::kind.eq(replay.kind.name)))
         .select(r::id)

@@ -2,9 +2,7 @@
 //! between two; and the end of one.
 use crate::core::catalogue::Requirement;
 use crate::core::{Code, Problem, Result, TenantId};
-use crate::db::schema::{
-    applicability as a, gap_assessments as g, requirement_links as rl, versions as v,
-};
+use crate::db::schema::{applicability as a, requirement_links as rl, versions as v};
 use crate::db::{Conn, dialect::OPEN};
 use crate::http::describe::{Preconditions, Refusals, Rejections};
 use crate::http::{Answer, Archive, Frameworks, Guard, Then, View, input};
@@ -14,6 +12,7 @@ use crate::registers::framework::FrameworkShown;
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::framework::csv_rows::ImportedMapping;
 use crate::registers::framework::import::{ImportedFramework, read_only};
+use crate::registers::gap::gap_assessments as g;
 use actix_web::{HttpRequest, delete, get, web::Path};
 use diesel::prelude::*;
 use serde::Serialize;

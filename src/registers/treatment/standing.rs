@@ -3,12 +3,12 @@
 use crate::core::{Id, Instant, Result};
 use crate::db::among::among;
 use crate::db::dialect::{at, body_of};
-use crate::db::schema::{links as l, risk_treatments as t, versions as v};
+use crate::db::schema::{links as l, versions as v};
 use crate::records::{Reader, Record, Resource};
 use crate::registers::risk::Risk;
-use crate::registers::treatment::RiskTreatment;
 use crate::registers::treatment::lapse;
 use crate::registers::treatment::lapse::Acceptance;
+use crate::registers::treatment::{RiskTreatment, risk_treatments as t};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
