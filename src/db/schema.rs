@@ -133,6 +133,12 @@ table! {
 }
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
+    gap_assessments (tenant_id, id, version) {
+        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, framework -> Text,
+    }
+}
+table! {
+    use diesel::sql_types::*; use crate::core::sql::*;
     users (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, email -> Text, roles -> Text,
             disabled_at -> Nullable<DbInstant>,
@@ -218,6 +224,7 @@ allow_tables_to_appear_in_same_query!(versions, applicability);
 allow_tables_to_appear_in_same_query!(applicability, ledger_entries);
 allow_tables_to_appear_in_same_query!(versions, evidence);
 allow_tables_to_appear_in_same_query!(versions, frameworks);
+allow_tables_to_appear_in_same_query!(versions, gap_assessments);
 allow_tables_to_appear_in_same_query!(versions, api_keys);
 allow_tables_to_appear_in_same_query!(versions, links);
 allow_tables_to_appear_in_same_query!(links, people);

@@ -221,7 +221,7 @@ impl<P: Permission> Guard<P> {
                 Box::new(move |writing| work(&mut Tx::of(writing))),
             )
             .await;
-        if ["user", "api_key", "person", "organization"].contains(&P::KIND) {
+        if kind::named(P::KIND).is_some_and(|kind| kind.remembered) {
             self.house.forget(self.caller.tenant);
         }
         answer

@@ -3,6 +3,7 @@
 //! one role, limits and an end; its secret is shown once.
 use super::key_rules as rules;
 use super::secrets;
+use crate::access::policy::{API_KEY, USER};
 use crate::access::{Caller, Limits, Role};
 use crate::core::{Code, Id, Instant, Problem, Result};
 use crate::db::schema::{api_keys, links as l, versions as v};
@@ -51,7 +52,7 @@ const WITHIN: &str = "a key is written whose limits lie within those of the key 
 
 impl Resource for ApiKey {
     const KIND: Kind = Kind {
-        name: "api_key",
+        name: API_KEY,
         path: "api-keys",
         code: "KEY",
         about: "API keys: for machines, and for people who read (A.5.17).",
@@ -63,7 +64,7 @@ impl Resource for ApiKey {
         }],
         done: &["revoked"],
         counted: false,
-        relations: &[Relation::new("user_id", "user").freed_when(&["revoked"])],
+        relations: &[Relation::new("user_id", USER).freed_when(&["revoked"])],
         limited_by: &[
             (Limit::Scopes, By::Rule(WITHIN)),
             (Limit::Frameworks, By::Rule(WITHIN)),
@@ -73,6 +74,7 @@ impl Resource for ApiKey {
         ],
         personal: &["name"],
         account: true,
+        remembered: true,
         also: Some(own_keys),
         ..Kind::PLAIN
     };

@@ -2,6 +2,7 @@
 //! what is taken away is gone at once.
 use super::credential;
 use crate::access::Role;
+use crate::access::policy::{PERSON, USER};
 use crate::core::{Code, Instant, Invalid, Problem, Result, merge::merge};
 use crate::db::dialect::OPEN;
 use crate::db::own::Test;
@@ -38,11 +39,11 @@ pub struct User {
 
 impl Resource for User {
     const KIND: Kind = Kind {
-        name: "user",
+        name: USER,
         path: "users",
         code: "USR",
         about: "Users: people with a login (A.5.16).",
-        relations: &[Relation::new("person_id", "person")],
+        relations: &[Relation::new("person_id", PERSON)],
         limited_by: &[
             (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
             (
@@ -54,6 +55,7 @@ impl Resource for User {
         personal: &["name", "email"],
         confidential: &["email"],
         account: true,
+        remembered: true,
         erased,
         ..Kind::PLAIN
     };

@@ -60,8 +60,15 @@ impl<'a> Asked<'a> {
 
 /// The versions of a kind whose own row passes a test.
 pub fn own<R: Stored>(test: impl QueryFragment<Backend> + Send + 'static) -> Condition {
+    row_of(R::TABLE.unwrap_or_default(), test)
+}
+/// The same where the table is known, and not the kind.
+pub fn row_of(
+    table: &'static str,
+    test: impl QueryFragment<Backend> + Send + 'static,
+) -> Condition {
     let group: Vec<Test> = vec![Box::new(test)];
-    Box::new(OwnRow::new(R::TABLE.unwrap_or_default(), vec![group]))
+    Box::new(OwnRow::new(table, vec![group]))
 }
 
 /// For a kind that has nothing of its own to filter by.

@@ -2,6 +2,7 @@
 use super::Condition;
 use super::limit::Meaning;
 use crate::access::Caller;
+use crate::access::policy::{PERSON, SCOPE};
 use crate::core::{Code, Problem, Result};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -41,6 +42,8 @@ pub struct Kind {
     pub personal: &'static [&'static str],
     /// The personal members that only administrators see.
     pub confidential: &'static [&'static str],
+    /// The members that `q` looks at, beside code and name.
+    pub searched: &'static [&'static str],
     /// What each limit of a key means for it; with a limit that is not named here it is neither
     /// read nor written.
     pub limited_by: &'static [Meaning],
@@ -55,6 +58,10 @@ pub struct Kind {
     pub reviewed: bool,
     /// Is it an account? Actors are called what their account is called.
     pub account: bool,
+    /// Is something of it kept in memory between requests, that a write has to put out of date?
+    pub remembered: bool,
+    /// Does a machine that pushes name it? Then that machine learns what it is called.
+    pub addressed: bool,
     /// The shape of its images; grows by one when a member is renamed, removed or comes to be
     /// required.
     pub schema: i16,
@@ -86,12 +93,15 @@ impl Kind {
         cites: false,
         personal: &[],
         confidential: &[],
+        searched: &["description"],
         limited_by: &[],
         also: None,
         done: &[],
         counted: true,
         reviewed: false,
         account: false,
+        remembered: false,
+        addressed: false,
         schema: 1,
         upcast: first_schema,
         erased: erased_name,
@@ -183,8 +193,8 @@ pub struct Relation {
 impl Relation {
     /// What every record has: who answers for it, and the scopes it belongs to.
     pub const COMMON: &'static [Relation] = &[
-        Relation::new("owner_id", "person"),
-        Relation::new("scope_ids", "scope"),
+        Relation::new("owner_id", PERSON),
+        Relation::new("scope_ids", SCOPE),
     ];
 
     /// Refers to records of a kind.

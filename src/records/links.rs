@@ -1,7 +1,7 @@
 //! Links between records: rows of one table with foreign keys both ways, each valid from one ledger
 //! entry to another; shown in bodies as `…_ids` arrays, and as `…_id` where there is at most one.
 use super::{Kind, Relation, Selector, sight};
-use crate::access::Caller;
+use crate::access::{Caller, policy::PERSON};
 use crate::core::{Code, Id, Invalid, Problem, Result, TenantId};
 use crate::db::dialect::{NOW, OPEN};
 use crate::db::walk::{self, Walk};
@@ -154,7 +154,7 @@ pub fn resolve(
                 }
             }
         }
-        if relation.to == "person" {
+        if relation.to == PERSON {
             faults.extend(given_to_who_left(
                 conn,
                 caller,
@@ -209,7 +209,12 @@ fn given_to_who_left(
     Ok(left.into_iter().map(fault).collect())
 }
 /// What a relation to any kind does not name.
-const ACCOUNTS: [&str; 2] = ["user", "api_key"];
+fn accounts() -> Vec<&'static str> {
+    let all = super::kind::all().iter();
+    all.filter(|kind| kind.account)
+        .map(|kind| kind.name)
+        .collect()
+}
 
 /// Which of these texts name live records of the relation's kind that the caller sees.
 fn known<'t>(
@@ -253,12 +258,12 @@ fn known<'t>(
         "" => super::kind::all()
             .iter()
             .map(|kind| kind.name)
-            .filter(|kind| !ACCOUNTS.contains(kind))
+            .filter(|kind| !accounts().contains(kind))
             .collect(),
         to => vec![to],
     };
     live = match relation.to {
-        "" => live.filter(v::kind.ne_all(ACCOUNTS.to_vec())),
+        "" => live.filter(v::kind.ne_all(accounts())),
         to => live.filter(v::kind.eq(to)),
     };
     if let Some(shown) = sight::shown(caller, &kinds, NOW) {

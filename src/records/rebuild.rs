@@ -17,7 +17,8 @@ pub type Image = (String, Option<String>);
 pub struct Replay {
     /// The kind.
     pub kind: Kind,
-    table: Option<&'static str>,
+    /// Its own table.
+    pub table: Option<&'static str>,
     record: fn(&mut Conn, TenantId, Id) -> Result<()>,
     /// Reads an image of it, written in this schema, and gives it back as it would be written
     /// today.

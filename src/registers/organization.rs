@@ -77,6 +77,7 @@ impl Resource for Organization {
                 By::ReadOnly("its name and its time zone are needed to read anything"),
             ),
         ],
+        remembered: true,
         counted: false,
         ..Kind::PLAIN
     };

@@ -1,5 +1,6 @@
 //! People: who owns, does, approves and learns (ISO/IEC 27001:2022 5.3, 7.2). A person may have a
 //! login; most have none.
+use crate::access::policy::PERSON;
 use crate::core::Result;
 use crate::db::schema::people;
 use crate::records::accounts::Written;
@@ -44,11 +45,11 @@ pub struct Person {
 impl Resource for Person {
     const KIND: Kind = Kind {
         part: Part::Plan,
-        name: "person",
+        name: PERSON,
         path: "people",
         code: "PER",
         about: "People who own, do, approve and learn (5.3, 7.2).",
-        relations: &[Relation::acyclic("manager_id", "person")],
+        relations: &[Relation::acyclic("manager_id", PERSON)],
         personal: &["name", "email", "job_title"],
         limited_by: &[
             SCOPED,
@@ -69,6 +70,8 @@ impl Resource for Person {
                 By::ReadOnly("a record is read with the name of who answers for it"),
             ),
         ],
+        searched: &["email"],
+        remembered: true,
         counted: false,
         ..Kind::PLAIN
     };

@@ -1,5 +1,6 @@
 //! Scope of the ISMS (ISO/IEC 27001:2022 4.3): what it covers, where its borders are, and what it
 //! leaves out, each with a justification. Several scopes may stand side by side.
+use crate::access::policy::SCOPE;
 use crate::core::Result;
 use crate::http::describe::{Changed, Found, Refusals};
 use crate::http::handlers::Comment;
@@ -95,7 +96,8 @@ pub fn lines(entries: &[String]) -> Result<(), validator::ValidationError> {
 impl Resource for Scope {
     const KIND: Kind = Kind {
         part: Part::Plan,
-        name: "scope",
+        name: SCOPE,
+        searched: &["statement"],
         path: "scopes",
         code: "SCO",
         about: "Scopes of the ISMS (4.3).",

@@ -97,6 +97,8 @@ fn own() -> Responsibility {
 impl Resource for Control {
     const KIND: Kind = Kind {
         name: "control",
+        searched: &["description", "objective"],
+        addressed: true,
         path: "controls",
         code: "CTL",
         about: "Controls: what is done against risks (6.1.3, Annex A).",

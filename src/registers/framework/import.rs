@@ -1,6 +1,6 @@
 //! Frameworks of an organization's own: imported whole, as JSON or CSV. Importing again makes the
 //! next revision; what was answered about requirements refers to their ids, and stays.
-use crate::access::Limits;
+use crate::access::{Limits, policy::FRAMEWORK};
 use crate::core::catalogue::{self, Requirement};
 use crate::core::{Code, Id, Invalid, Problem, Result, json, packed};
 use crate::db::dialect::NOW;
@@ -83,7 +83,7 @@ pub struct ImportedState {
 
 impl Resource for ImportedFramework {
     const KIND: Kind = Kind {
-        name: "framework",
+        name: FRAMEWORK,
         path: "frameworks",
         code: "FRW",
         about: "Plan: catalogues of requirements and the mappings between them (6.1.3 c), built \

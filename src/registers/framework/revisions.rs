@@ -2,17 +2,19 @@
 //! between two; and the end of one.
 use crate::core::catalogue::Requirement;
 use crate::core::{Code, Problem, Result, TenantId};
-use crate::db::schema::{applicability as a, requirement_links as rl, versions as v};
+use crate::db::schema::{
+    applicability as a, gap_assessments as g, requirement_links as rl, versions as v,
+};
 use crate::db::{Conn, dialect::OPEN};
 use crate::http::describe::{Preconditions, Refusals, Rejections};
-use crate::http::{Answer, Archive, Frameworks, Guard, Then, View, input};
+use crate::http::{Answer, Archive, Guard, Then, View, input};
 use crate::records::frameworks::{self, Head, Own, OwnMapping};
 use crate::records::{Known, Reader, Selector};
 use crate::registers::framework::FrameworkShown;
+use crate::registers::framework::Frameworks;
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::framework::csv_rows::ImportedMapping;
 use crate::registers::framework::import::{ImportedFramework, read_only};
-use crate::registers::gap::gap_assessments as g;
 use actix_web::{HttpRequest, delete, get, web::Path};
 use diesel::prelude::*;
 use serde::Serialize;

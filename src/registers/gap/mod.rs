@@ -7,7 +7,7 @@ use crate::access::Limits;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Problem, Result};
 use crate::db::dialect::at;
-use crate::db::schema::versions as v;
+use crate::db::schema::{gap_assessments, versions as v};
 use crate::http::describe::Refusals;
 use crate::http::{Answer, At, Guard, Read, Then};
 use crate::records::columns::own;
@@ -214,8 +214,8 @@ fn of_frameworks(limits: &Limits) -> Condition {
 }
 
 crate::columns! {
-    table gap_assessments of GapAssessment {
-        framework: Text,
+    gap_assessments of GapAssessment {
+        framework,
     }
     /// What a list of gap assessments can be filtered by.
     pub struct GapFilter {
