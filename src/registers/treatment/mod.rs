@@ -309,9 +309,12 @@ crate::columns! {
         option: Text,
         expires_on: Nullable<Date>,
         approved_seq: Nullable<BigInt> = treatment.state.approved_seq,
-        approved_owner_id: Nullable<DbUuid> = treatment.state.approved().map(|basis| basis.risk_owner_id),
-        approved_rank: Nullable<Integer> = treatment.state.approved().map(|basis| basis.score.level_rank),
-        approved_methodology_id: Nullable<DbUuid> = treatment.state.approved().map(|basis| basis.score.methodology_id),
+        approved_owner_id: Nullable<DbUuid> =
+            treatment.state.approved().map(|basis| basis.risk_owner_id),
+        approved_rank: Nullable<Integer> =
+            treatment.state.approved().map(|basis| basis.score.level_rank),
+        approved_methodology_id: Nullable<DbUuid> =
+            treatment.state.approved().map(|basis| basis.score.methodology_id),
     }
     /// What a list of risk treatments can be filtered by.
     pub struct TreatmentFilter {
