@@ -5,7 +5,8 @@ use crate::core::{Invalid, Result};
 use crate::db::schema::organizations;
 use crate::http::describe::{Changed, Found};
 use crate::http::{Answer, Change, Guard, Input, Read, Then};
-use crate::records::{By, Kind, Known, Limit, Part, Resource, Selector, Stateless};
+use crate::records::limit::read_only;
+use crate::records::{By, Kind, Known, Part, Resource, Selector, Stateless};
 use actix_web::{HttpRequest, get, patch};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -48,6 +49,8 @@ fn a_year() -> i32 {
     365
 }
 
+const NEEDED: &str = "its name and its time zone are needed to read anything";
+
 impl Resource for Organization {
     const KIND: Kind = Kind {
         part: Part::Plan,
@@ -55,28 +58,7 @@ impl Resource for Organization {
         path: "organization",
         code: "ORG",
         about: "The organization and its settings (4.1).",
-        limited_by: &[
-            (
-                Limit::Scopes,
-                By::ReadOnly("its name and its time zone are needed to read anything"),
-            ),
-            (
-                Limit::Frameworks,
-                By::ReadOnly("its name and its time zone are needed to read anything"),
-            ),
-            (
-                Limit::Controls,
-                By::ReadOnly("its name and its time zone are needed to read anything"),
-            ),
-            (
-                Limit::Sources,
-                By::ReadOnly("its name and its time zone are needed to read anything"),
-            ),
-            (
-                Limit::Period,
-                By::ReadOnly("its name and its time zone are needed to read anything"),
-            ),
-        ],
+        limited_by: &read_only(By::ReadOnly(NEEDED), NEEDED),
         remembered: true,
         counted: false,
         ..Kind::PLAIN

@@ -4,9 +4,8 @@ use crate::access::policy::PERSON;
 use crate::core::Result;
 use crate::db::schema::people;
 use crate::records::accounts::Written;
-use crate::records::{
-    By, Kind, Limit, Part, Record, Relation, Resource, SCOPED, Stateless, Writing,
-};
+use crate::records::limit::read_only;
+use crate::records::{By, Kind, Part, Record, Relation, Resource, Stateless, Writing};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -51,25 +50,10 @@ impl Resource for Person {
         about: "People who own, do, approve and learn (5.3, 7.2).",
         relations: &[Relation::acyclic("manager_id", PERSON)],
         personal: &["name", "email", "job_title"],
-        limited_by: &[
-            SCOPED,
-            (
-                Limit::Frameworks,
-                By::ReadOnly("a record is read with the name of who answers for it"),
-            ),
-            (
-                Limit::Controls,
-                By::ReadOnly("a record is read with the name of who answers for it"),
-            ),
-            (
-                Limit::Sources,
-                By::ReadOnly("a record is read with the name of who answers for it"),
-            ),
-            (
-                Limit::Period,
-                By::ReadOnly("a record is read with the name of who answers for it"),
-            ),
-        ],
+        limited_by: &read_only(
+            By::Scopes,
+            "a record is read with the name of who answers for it",
+        ),
         searched: &["email"],
         remembered: true,
         counted: false,
