@@ -41,7 +41,13 @@ fn writing<T>(app: &TestApp, conn: &mut Conn, work: impl FnOnce(&mut Tx<'_, Foun
     };
     conn.writing(|conn| -> Result<T, Problem> {
         let mut head = Head::lock(conn, tenant)?;
-        let writing = Writing::open(conn, &mut head, &caller, stamp, Settings::FIRST);
+        let writing = Writing::open(
+            conn,
+            &mut head,
+            &caller,
+            stamp,
+            (Settings::FIRST, app.house.schemas()),
+        );
         let done = work(&mut Tx::of(writing));
         head.save(conn)?;
         Ok(done)
@@ -71,7 +77,7 @@ async fn a_batch_costs_a_few_statements(app: &TestApp) {
                 "classification": "internal", "external_ref": format!("{round}-{n}"),
                 "owner_id": owner["code"], "confidentiality": n % 5 + 1})
             })
-            .map(|body| Body::read(object(body)))
+            .map(|body| Body::read(app.house.schemas(), object(body)))
             .collect();
         let mut ahead = Ahead::default();
         bodies.iter().for_each(|body| ahead.body(body));
@@ -100,7 +106,8 @@ async fn a_batch_costs_a_few_statements(app: &TestApp) {
                     tx.attempt(|tx| {
                         let before = tx.load::<Asset>(&Selector::Id(*id), &Known::any())?;
                         let patch = json!({"name": "changed", "owner_id": null, "integrity": 3});
-                        tx.patch(before, Patch::read(object(patch))).map(drop)
+                        tx.patch(before, Patch::read(tx.schemas(), object(patch)))
+                            .map(drop)
                     })
                 })
             };
