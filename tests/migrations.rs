@@ -58,10 +58,37 @@ fn columns(conn: &mut Conn) -> Columns {
     found.collect()
 }
 
-/// What `schema.rs` says, with the types of either database.
+/// The tables that rooms declare with `columns!`, in the words of `table!`.
+fn of_rooms() -> String {
+    let mut all = String::new();
+    for (_, text) in crate::floors::files() {
+        for declared in text.split("columns! {\n    table ").skip(1) {
+            let (table, rest) = declared.split_once(" of ").unwrap();
+            let columns = rest.split_once("{\n").unwrap().1;
+            let columns = columns.split_once("\n    }").unwrap().0.lines();
+            // Eight spaces, a name, a type; what it holds comes after that or on lines of its own.
+            let columns = columns.filter(|line| !line.starts_with("         "));
+            let columns: String = columns
+                .map(|line| {
+                    let (name, kind) = line.split_once(": ").unwrap();
+                    let kind = kind.split([' ', ',']).next().unwrap();
+                    format!("{name} -> {kind},")
+                })
+                .collect();
+            all.push_str(&format!(
+                "table! {{ core::sql::*; {table} (tenant_id, id, version) {{ tenant_id -> DbUuid,
+                 id -> DbUuid, version -> Integer, {columns} }} }}"
+            ));
+        }
+    }
+    all
+}
+
+/// What `schema.rs` and the rooms say, with the types of either database.
 fn declared(embedded: bool) -> Columns {
     let text =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/db/schema.rs")).unwrap();
+    let text = text + &of_rooms();
     let mut all = Columns::new();
     for part in text
         .split("table! {")

@@ -1,5 +1,5 @@
 //! Who is calling, and for which organization.
-use super::{KnownNames, Role};
+use super::{KnownNames, Role, policy};
 use crate::core::{Id, TenantId};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -179,7 +179,8 @@ impl Caller {
     /// May it read a kind beyond its own records? Feeds and references leave out the keys of those
     /// who see only theirs.
     pub fn follows(&self, kind: &str) -> bool {
-        super::allows(&self.roles, kind, "read") && (kind != "api_key" || self.sees_accounts())
+        super::allows(&self.roles, kind, "read")
+            && (kind != policy::API_KEY || self.sees_accounts())
     }
     /// Is it an administrator?
     pub fn administers(&self) -> bool {

@@ -10,6 +10,18 @@ crate::vocabulary! {
 /// One line of the policy: these roles may do these actions on this kind.
 pub type Row = (&'static str, &'static [&'static str], &'static [Role]);
 
+/// The kinds that the floors below the registers ask for: who does something, with which account
+/// or key, where, and by which catalogue.
+pub const PERSON: &str = "person";
+/// A login.
+pub const USER: &str = "user";
+/// A key.
+pub const API_KEY: &str = "api_key";
+/// A scope.
+pub const SCOPE: &str = "scope";
+/// A catalogue of requirements.
+pub const FRAMEWORK: &str = "framework";
+
 /// Who reads registers.
 const READERS: &[Role] = &[Manager, Contributor, Approver, InternalAuditor, Auditor];
 /// Everyone with a key.

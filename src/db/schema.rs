@@ -1,4 +1,5 @@
-//! The tables, one file for both databases.
+//! The tables that no kind has for itself, and those that several rooms ask: one file for both
+//! databases. What one room alone asks is declared there, with `columns!`.
 #![expect(missing_docs, reason = "the migrations explain each table")]
 use diesel::{allow_tables_to_appear_in_same_query, table};
 
@@ -59,26 +60,9 @@ table! {
 }
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
-    scopes (tenant_id, id, version) {
-        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, revision -> Integer,
-            revision_in_force -> Nullable<Integer>,
-    }
-}
-table! {
-    use diesel::sql_types::*; use crate::core::sql::*;
     risk_methodologies (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, revision -> Integer,
             revision_in_force -> Nullable<Integer>,
-    }
-}
-table! {
-    use diesel::sql_types::*; use crate::core::sql::*;
-    assets (tenant_id, id, version) {
-        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, asset_type -> Text,
-            classification -> Text,
-        confidentiality -> Nullable<Integer>, integrity -> Nullable<Integer>,
-            availability -> Nullable<Integer>, personal_data -> Bool,
-        lifecycle -> Nullable<Text>,
     }
 }
 table! {
@@ -93,14 +77,6 @@ table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     unfilled (kind) {
         kind -> Text,
-    }
-}
-table! {
-    use diesel::sql_types::*; use crate::core::sql::*;
-    threats (tenant_id, id, version) {
-        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, origin -> Nullable<Text>,
-            position -> Nullable<Text>, built_in -> Bool,
-        attack_ids -> Text,
     }
 }
 table! {
@@ -159,13 +135,6 @@ table! {
 }
 table! {
     use diesel::sql_types::*; use crate::core::sql::*;
-    soa_versions (tenant_id, id, version) {
-        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, scope_id -> DbUuid,
-            framework -> Text, number -> Integer,
-    }
-}
-table! {
-    use diesel::sql_types::*; use crate::core::sql::*;
     evidence (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, source -> Text,
             external_id -> Nullable<Text>, collected_at -> DbInstant,
@@ -174,19 +143,6 @@ table! {
         retain_until_on -> Nullable<Date>, confidentiality -> Text, hold -> Bool, attests -> Bool,
             sha256 -> Text, superseded_by_id -> Nullable<DbUuid>,
         pushed_by -> DbUuid, outcome -> Nullable<Text>,
-    }
-}
-table! {
-    use diesel::sql_types::*; use crate::core::sql::*;
-    nonconformities (tenant_id, id, version) {
-        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, identified_through -> Text,
-            severity -> Text, detected_on -> Date,
-    }
-}
-table! {
-    use diesel::sql_types::*; use crate::core::sql::*;
-    actions (tenant_id, id, version) {
-        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, progress -> Nullable<Integer>,
     }
 }
 table! {
@@ -213,14 +169,6 @@ table! {
     use diesel::sql_types::*; use crate::core::sql::*;
     gap_assessments (tenant_id, id, version) {
         tenant_id -> DbUuid, id -> DbUuid, version -> Integer, framework -> Text,
-    }
-}
-table! {
-    use diesel::sql_types::*; use crate::core::sql::*;
-    gap_answers (tenant_id, id, version) {
-        tenant_id -> DbUuid, id -> DbUuid, version -> Integer, assessment_id -> DbUuid,
-            requirement -> Text, state -> Text,
-        target_state -> Nullable<Text>,
     }
 }
 table! {
@@ -303,23 +251,16 @@ table! {
 // Only what is asked together: each register with the spine, and what the views join.
 allow_tables_to_appear_in_same_query!(versions, organizations);
 allow_tables_to_appear_in_same_query!(versions, people);
-allow_tables_to_appear_in_same_query!(versions, scopes);
 allow_tables_to_appear_in_same_query!(versions, risk_methodologies);
-allow_tables_to_appear_in_same_query!(versions, assets);
-allow_tables_to_appear_in_same_query!(versions, threats);
 allow_tables_to_appear_in_same_query!(versions, vulnerabilities);
 allow_tables_to_appear_in_same_query!(versions, risks);
 allow_tables_to_appear_in_same_query!(versions, risk_treatments);
 allow_tables_to_appear_in_same_query!(versions, controls);
 allow_tables_to_appear_in_same_query!(versions, applicability);
-allow_tables_to_appear_in_same_query!(versions, soa_versions);
 allow_tables_to_appear_in_same_query!(applicability, ledger_entries);
 allow_tables_to_appear_in_same_query!(versions, evidence);
-allow_tables_to_appear_in_same_query!(versions, nonconformities);
-allow_tables_to_appear_in_same_query!(versions, actions);
 allow_tables_to_appear_in_same_query!(versions, frameworks);
 allow_tables_to_appear_in_same_query!(versions, gap_assessments);
-allow_tables_to_appear_in_same_query!(versions, gap_answers);
 allow_tables_to_appear_in_same_query!(versions, api_keys);
 allow_tables_to_appear_in_same_query!(versions, links);
 allow_tables_to_appear_in_same_query!(links, people);
@@ -330,7 +271,6 @@ allow_tables_to_appear_in_same_query!(versions, ledger_heads);
 allow_tables_to_appear_in_same_query!(links, controls);
 allow_tables_to_appear_in_same_query!(links, records);
 allow_tables_to_appear_in_same_query!(links, evidence);
-allow_tables_to_appear_in_same_query!(links, assets);
 allow_tables_to_appear_in_same_query!(links, raised_assets);
 allow_tables_to_appear_in_same_query!(links, requirement_links);
 allow_tables_to_appear_in_same_query!(requirement_links, evidence);

@@ -236,7 +236,7 @@ impl<P: 'static> Guard<P> {
                 Box::new(move |writing| work(&mut Tx::of(writing))),
             )
             .await;
-        if ["user", "api_key", "person", "organization"].contains(&may.kind) {
+        if kind::named(may.kind).is_some_and(|kind| kind.remembered) {
             self.house.forget(self.caller.tenant);
         }
         answer

@@ -76,11 +76,6 @@ pub struct Ledger;
 impl Viewed for Ledger {
     const NAME: &'static str = "ledger";
 }
-/// Catalogues of requirements.
-pub struct Frameworks;
-impl Viewed for Frameworks {
-    const NAME: &'static str = "framework";
-}
 
 /// Everyone whose credential is good.
 pub struct Anyone;

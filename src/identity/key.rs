@@ -3,26 +3,24 @@
 //! one role, limits and an end; its secret is shown once.
 use super::key_rules as rules;
 use super::secrets;
+use crate::access::policy::{API_KEY, USER};
 use crate::access::{Caller, Limits, Role};
-use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
-use crate::db::Conn;
-use crate::db::schema::{api_keys as k, links as l, versions as v};
+use crate::core::{Code, Id, Instant, Problem, Result};
+use crate::db::schema::{api_keys, links as l, versions as v};
 use crate::http::describe::{self, Description, schema};
 use crate::http::handlers::Comment;
 use crate::http::{
     Answer, At, Because, Change, Guard, Input, Operations, Rotate, Step, With, collection, input,
     workflow,
 };
-use crate::records::ask::Moments;
 use crate::records::{
-    By, Condition, Kind, Known, Limit, Patch, Record, Relation, Resource, Stored, Transition,
-    Writing, unasked,
+    By, Condition, Kind, Known, Limit, Patch, Record, Relation, Resource, Transition, Writing,
 };
 use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 /// What is said about a key.
@@ -48,29 +46,19 @@ pub struct KeyState {
     pub revoked_at: Option<Instant>,
 }
 
-/// What a list of keys can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ApiKeyFilter {
-    /// Any of these roles.
-    #[param(max_items = 7)]
-    pub role: Vec<Role>,
-}
-
 /// What a limited key may make of other keys.
 const WITHIN: &str = "a key is written whose limits lie within those of the key that writes it";
 
 impl Resource for ApiKey {
     const KIND: Kind = Kind {
-        name: "api_key",
+        name: API_KEY,
         path: "api-keys",
         code: "KEY",
         about: "API keys: for machines, and for people who read (A.5.17).",
         transitions: &STATES,
         done: &["revoked"],
         counted: false,
-        relations: &[Relation::new("user_id", "user").freed_when(&["revoked"])],
+        relations: &[Relation::new("user_id", USER).freed_when(&["revoked"])],
         limited_by: &[
             (Limit::Scopes, By::Rule(WITHIN)),
             (Limit::Frameworks, By::Rule(WITHIN)),
@@ -80,6 +68,7 @@ impl Resource for ApiKey {
         ],
         personal: &["name"],
         account: true,
+        remembered: true,
         also: Some(own_keys),
         ..Kind::PLAIN
     };
@@ -112,40 +101,17 @@ fn own_keys(caller: &Caller) -> Option<Condition> {
     })
 }
 
-impl Stored for ApiKey {
-    type Filter = ApiKeyFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let key = (
-            k::tenant_id.eq(tenant),
-            k::id.eq(id),
-            k::version.eq(version),
-        );
-        let row = (
-            key,
-            k::role.eq(record.own.role),
-            k::expires_at.eq(record.own.expires_at),
-            k::revoked_at.eq(record.state.revoked_at),
-        );
-        diesel::insert_into(k::table).values(row).execute(conn)
+crate::columns! {
+    api_keys of ApiKey as key {
+        role,
+        expires_at,
+        revoked_at = key.state.revoked_at,
     }
-    fn matching(filter: &ApiKeyFilter, _: &Moments) -> Condition {
-        let own = k::table.filter(
-            k::tenant_id
-                .eq(v::tenant_id)
-                .and(k::id.eq(v::id))
-                .and(k::version.eq(v::version)),
-        );
-        Box::new(exists(
-            own.filter(
-                k::role
-                    .eq_any(filter.role.clone())
-                    .or(unasked(&filter.role)),
-            ),
-        ))
+    /// What a list of keys can be filtered by.
+    pub struct ApiKeyFilter {
+        /// Any of these roles.
+        #[param(max_items = 7)]
+        role: Vec<Role> => any(role),
     }
 }
 

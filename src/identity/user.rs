@@ -2,24 +2,23 @@
 //! what is taken away is gone at once.
 use super::credential;
 use crate::access::Role;
-use crate::core::{Code, Instant, Invalid, Problem, Result, VersionKey, merge::merge};
-use crate::db::Conn;
+use crate::access::policy::{PERSON, USER};
+use crate::core::{Code, Instant, Invalid, Problem, Result, merge::merge};
 use crate::db::dialect::OPEN;
-use crate::db::schema::{users as u, versions as v};
+use crate::db::own::Test;
+use crate::db::schema::{users, users as u, versions as v};
 use crate::http::describe::{self, Description, schema};
 use crate::http::handlers::Comment;
 use crate::http::{Answer, At, Change, Guard, Input, Operations, ResetPassword, collection, input};
 use crate::records::accounts::Written;
-use crate::records::ask::Moments;
 use crate::records::{
-    Body, By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored,
-    Writing, unasked,
+    Body, By, Kind, Known, Limit, Record, Relation, Resource, Stateless, Writing,
 };
 use actix_web::HttpRequest;
-use diesel::{dsl::exists, prelude::*};
+use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 /// What an administrator says about a user.
@@ -36,26 +35,13 @@ pub struct User {
     pub disabled_at: Option<Instant>,
 }
 
-/// What a list of users can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct UserFilter {
-    /// With any of these addresses.
-    #[param(max_items = 50, max_length = 254)]
-    pub email: Vec<String>,
-    /// Disabled, or not.
-    #[param(max_items = 2)]
-    pub disabled: Vec<bool>,
-}
-
 impl Resource for User {
     const KIND: Kind = Kind {
-        name: "user",
+        name: USER,
         path: "users",
         code: "USR",
         about: "Users: people with a login (A.5.16).",
-        relations: &[Relation::new("person_id", "person")],
+        relations: &[Relation::new("person_id", PERSON)],
         limited_by: &[
             (Limit::Scopes, By::ReadOnly("accounts act in every scope")),
             (
@@ -67,6 +53,7 @@ impl Resource for User {
         personal: &["name", "email"],
         confidential: &["email"],
         account: true,
+        remembered: true,
         erased,
         ..Kind::PLAIN
     };
@@ -105,46 +92,26 @@ impl Resource for User {
     }
 }
 
-impl Stored for User {
-    type Filter = UserFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let own = &record.own;
-        let roles: Vec<&str> = own.roles.iter().map(|role| role.into()).collect();
-        let key = (
-            u::tenant_id.eq(tenant),
-            u::id.eq(id),
-            u::version.eq(version),
-        );
-        let row = (
-            key,
-            u::email.eq(folded(&own.email)),
-            u::roles.eq(roles.join(",")),
-            u::disabled_at.eq(own.disabled_at),
-        );
-        diesel::insert_into(u::table).values(row).execute(conn)
+crate::columns! {
+    users of User as user {
+        email = folded(&user.own.email),
+        roles = user.own.roles.iter().map(<&str>::from).collect::<Vec<_>>().join(","),
+        disabled_at,
     }
-    fn matching(filter: &UserFilter, _: &Moments) -> Condition {
-        let own = u::table.filter(
-            u::tenant_id
-                .eq(v::tenant_id)
-                .and(u::id.eq(v::id))
-                .and(u::version.eq(v::version)),
-        );
-        let emails: Vec<String> = filter.email.iter().map(|email| folded(email)).collect();
-        let own = own.filter(u::email.eq_any(emails).or(unasked(&filter.email)));
-        Box::new(exists(
-            own.filter(
-                u::disabled_at
-                    .is_not_null()
-                    .eq_any(filter.disabled.clone())
-                    .or(unasked(&filter.disabled)),
-            ),
-        ))
+    /// What a list of users can be filtered by.
+    pub struct UserFilter {
+        /// With any of these addresses.
+        #[param(max_items = 50, max_length = 254)]
+        email: Vec<String> => row(addressed),
+        /// Disabled, or not.
+        #[param(max_items = 2)]
+        disabled: Vec<bool> => set(disabled_at),
     }
+}
+
+fn addressed(emails: &[String]) -> Vec<Test> {
+    let one = |email: &String| -> Test { Box::new(u::email.eq(folded(email))) };
+    emails.iter().map(one).collect()
 }
 
 /// 409 when another account of the organization has this address.

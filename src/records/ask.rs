@@ -3,7 +3,7 @@
 pub use super::filters::too_often;
 use super::filters::{filters, longest};
 use super::{Kind, Selector, Settings};
-use crate::access::Caller;
+use crate::access::{Caller, policy::PERSON};
 use crate::core::clock::Edge;
 use crate::core::text::composed;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, clock};
@@ -267,7 +267,7 @@ impl Ask {
             }
             "owner_id" if value == "me" => self.owners.push(Owner::Me),
             "owner_id" => self.owners.push(Owner::Person(
-                Selector::parse(value, "person")
+                Selector::parse(value, PERSON)
                     .ok_or_else(|| bad("must be an id, a code or `me`"))?,
             )),
             "owner_none" => {

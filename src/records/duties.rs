@@ -2,6 +2,7 @@
 //! it does not decide on it. Persons are compared, not credentials: all accounts and keys of a
 //! person are that person, and so are the persons between whom an account was moved since then.
 use super::Writing;
+use crate::access::policy::{API_KEY, USER};
 use crate::access::{Actor, ActorKind};
 use crate::core::{Code, Id, Problem, Result, TenantId};
 use crate::db::Conn;
@@ -173,7 +174,7 @@ fn opened(
         e::tenant_id
             .eq(tenant)
             .and(e::record_id.eq(account))
-            .and(e::kind.eq("user")),
+            .and(e::kind.eq(USER)),
     );
     let steps: Vec<(i64, String, Id)> = mine
         .filter(e::action.eq_any(OPENINGS))
@@ -203,7 +204,7 @@ fn issued(conn: &mut Conn, tenant: TenantId) -> Result<Vec<(Id, Id)>> {
     let keys = e::table.filter(
         e::tenant_id
             .eq(tenant)
-            .and(e::kind.eq("api_key"))
+            .and(e::kind.eq(API_KEY))
             .and(e::action.eq_any(ISSUES)),
     );
     Ok(keys
@@ -222,8 +223,8 @@ fn circle(
     issued: &[(Id, Id)],
 ) -> Result<BTreeSet<Id>> {
     // A key never changes its user: that it had one at any time is enough.
-    let keys = linked(conn, tenant, "api_key", "user_id", -1)?;
-    let moved = linked(conn, tenant, "user", "person_id", since)?;
+    let keys = linked(conn, tenant, API_KEY, "user_id", -1)?;
+    let moved = linked(conn, tenant, USER, "person_id", since)?;
     loop {
         let before = all.len();
         for (a, b) in keys.iter().chain(&moved) {

@@ -1,7 +1,7 @@
 //! The frameworks that an organization imported: which stand at a position, and what is in them.
 //! Contents lie beside the ledger, under the SHA-256 that its entries name; a version never
 //! changes, so what was read stays in memory, up to a bound.
-use crate::access::Caller;
+use crate::access::{Caller, policy::FRAMEWORK};
 use crate::core::catalogue::{self, Framework, Mapping, MappingKind, Relationship, Requirement};
 use crate::core::{Id, Instant, Problem, Result, TenantId, packed::pack, packed::unpack};
 use crate::db::Conn;
@@ -110,7 +110,7 @@ macro_rules! heads {
             .filter(
                 v::tenant_id
                     .eq($tenant)
-                    .and(v::kind.eq("framework"))
+                    .and(v::kind.eq(FRAMEWORK))
                     .and(v::archived_at.is_null()),
             )
             .select((

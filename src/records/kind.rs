@@ -2,6 +2,7 @@
 use super::Condition;
 use super::limit::Meaning;
 use crate::access::Caller;
+use crate::access::policy::{PERSON, SCOPE};
 use crate::core::{Code, Problem, Result};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -25,8 +26,6 @@ pub struct Kind {
     pub name: &'static str,
     /// `risk-treatments`: in URLs.
     pub path: &'static str,
-    /// Its own table, where that is not called as its path.
-    pub table: &'static str,
     /// `RTR`: before the number in codes; part of the contract.
     pub code: &'static str,
     /// What it is, and the clause that asks for it.
@@ -43,6 +42,8 @@ pub struct Kind {
     pub personal: &'static [&'static str],
     /// The personal members that only administrators see.
     pub confidential: &'static [&'static str],
+    /// The members that `q` looks at, beside code and name.
+    pub searched: &'static [&'static str],
     /// What each limit of a key means for it; with a limit that is not named here it is neither
     /// read nor written.
     pub limited_by: &'static [Meaning],
@@ -57,6 +58,10 @@ pub struct Kind {
     pub reviewed: bool,
     /// Is it an account? Actors are called what their account is called.
     pub account: bool,
+    /// Is something of it kept in memory between requests, that a write has to put out of date?
+    pub remembered: bool,
+    /// Does a machine that pushes name it? Then that machine learns what it is called.
+    pub addressed: bool,
     /// The shape of its images; grows by one when a member is renamed, removed or comes to be
     /// required.
     pub schema: i16,
@@ -80,7 +85,6 @@ impl Kind {
         part: Part::Do,
         name: "",
         path: "",
-        table: "",
         code: "",
         about: "",
         initial: "active",
@@ -89,12 +93,15 @@ impl Kind {
         cites: false,
         personal: &[],
         confidential: &[],
+        searched: &["description"],
         limited_by: &[],
         also: None,
         done: &[],
         counted: true,
         reviewed: false,
         account: false,
+        remembered: false,
+        addressed: false,
         schema: 1,
         upcast: first_schema,
         erased: erased_name,
@@ -108,14 +115,6 @@ impl Kind {
             "a"
         };
         format!("{article} {name}")
-    }
-    /// Its own table.
-    pub fn table(&self) -> String {
-        if self.table.is_empty() {
-            self.path.replace('-', "_")
-        } else {
-            self.table.to_owned()
-        }
     }
     /// Every relation that a record of it has.
     pub fn all_relations(&self) -> impl Iterator<Item = &'static Relation> {
@@ -204,8 +203,8 @@ pub struct Relation {
 impl Relation {
     /// What every record has: who answers for it, and the scopes it belongs to.
     pub const COMMON: &'static [Relation] = &[
-        Relation::new("owner_id", "person"),
-        Relation::new("scope_ids", "scope"),
+        Relation::new("owner_id", PERSON),
+        Relation::new("scope_ids", SCOPE),
     ];
 
     /// Refers to records of a kind.

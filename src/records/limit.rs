@@ -48,6 +48,18 @@ pub type Meaning = (Limit, By);
 /// The meaning that `scope_ids` has for nearly every register.
 pub const SCOPED: Meaning = (Limit::Scopes, By::Scopes);
 
+/// For a register that a key reads with any limit, and with the others than scopes does not write,
+/// because of this.
+pub const fn read_only(scopes: By, why: &'static str) -> [Meaning; 5] {
+    [
+        (Limit::Scopes, scopes),
+        (Limit::Frameworks, By::ReadOnly(why)),
+        (Limit::Controls, By::ReadOnly(why)),
+        (Limit::Sources, By::ReadOnly(why)),
+        (Limit::Period, By::ReadOnly(why)),
+    ]
+}
+
 impl Limit {
     /// Every limit that there is.
     pub const ALL: [Limit; 5] = [

@@ -1,7 +1,7 @@
 //! Links between records: rows of one table with foreign keys both ways, each valid from one ledger
 //! entry to another; shown in bodies as `…_ids` arrays, and as `…_id` where there is at most one.
 use super::{Kind, Relation, Selector, sight};
-use crate::access::Caller;
+use crate::access::{Caller, policy::PERSON};
 use crate::core::{Code, Id, Invalid, Problem, Result, TenantId};
 use crate::db::dialect::{NOW, OPEN};
 use crate::db::ending::{Turn, Which};
@@ -140,7 +140,7 @@ impl Found {
         }
         let people: BTreeSet<Id> = wanted
             .iter()
-            .filter(|(relation, _)| relation.to == "person")
+            .filter(|(relation, _)| relation.to == PERSON)
             .filter_map(|(relation, text)| self.one(relation, text))
             .filter(|id| !self.left.contains_key(id))
             .collect();
@@ -203,7 +203,7 @@ impl Found {
                     }
                 }
             }
-            if relation.to == "person" {
+            if relation.to == PERSON {
                 faults.extend(self.given_to_who_left(relation, &ids, old));
             }
             links.set(relation.member, ids);
@@ -242,7 +242,12 @@ fn place(relation: &Relation, n: usize) -> String {
 }
 
 /// What a relation to any kind does not name.
-const ACCOUNTS: [&str; 2] = ["user", "api_key"];
+fn accounts() -> Vec<&'static str> {
+    let all = super::kind::all().iter();
+    all.filter(|kind| kind.account)
+        .map(|kind| kind.name)
+        .collect()
+}
 
 /// Which of these texts name live records of a kind (of any when that is empty) that the caller
 /// sees.
@@ -286,13 +291,13 @@ fn known<'t>(
         // are there.
         "" => super::kind::all()
             .iter()
+            .filter(|kind| !kind.account)
             .map(|kind| kind.name)
-            .filter(|kind| !ACCOUNTS.contains(kind))
             .collect(),
         to => vec![to],
     };
     live = match kind {
-        "" => live.filter(v::kind.ne_all(ACCOUNTS.to_vec())),
+        "" => live.filter(v::kind.ne_all(accounts())),
         to => live.filter(v::kind.eq(to)),
     };
     if let Some(shown) = sight::shown(caller, &kinds, NOW) {

@@ -27,7 +27,9 @@ pub struct Listed {
 fn condition<R: Resource>(reader: &Reader<'_>, ask: &Ask, targets: &Targets) -> Result<Condition> {
     let common = matching(reader, &R::KIND, ask, targets)?;
     Ok(match ask.own::<R::Filter>()? {
-        Some(own) => sight::both(common, R::matching(&own, &reader.moments())),
+        Some(own) => R::matching(&own, &reader.moments())
+            .into_iter()
+            .fold(common, sight::both),
         None => common,
     })
 }

@@ -4,6 +4,7 @@ pub mod accounts;
 mod ahead;
 pub mod ask;
 pub mod body;
+pub mod columns;
 pub mod duties;
 mod filters;
 pub mod frameworks;
@@ -32,15 +33,14 @@ pub use about::About;
 pub use ahead::Ahead;
 pub use ask::Ask;
 pub use body::{Body, Draft, Patch, Sound, read_as, read_part};
+pub use columns::NoFilter;
 pub use duties::Deed;
 pub use kind::{Comment, Kind, Part, Relation, Transition};
 pub use known::Known;
 pub use limit::{By, Limit, SCOPED};
 pub use model::Model;
 pub use reader::{Reader, Settings};
-pub use record::{
-    Condition, Record, Resource, Row, Shown, Stateless, Stored, unasked, unasked_flag,
-};
+pub use record::{Condition, Record, Resource, Row, Shown, Stateless, Stored};
 pub use several::{Upsert, Upserted};
 pub use spine::{Common, Selector};
 pub use tx::{Covers, Tx};

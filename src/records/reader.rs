@@ -1,7 +1,7 @@
 //! One state of one organization, for reading: now, or as of then. Both are the same queries.
 use super::model::{Changed, Models};
 use super::record::{Shown, assemble, etag};
-use super::{Condition, Record, Resource, Row, Selector, limit, sight};
+use super::{Condition, Kind, Record, Resource, Row, Selector, limit, sight};
 use crate::access::Caller;
 use crate::core::{Id, Problem, Result, TenantId, json::canonical};
 use crate::db::dialect::{accounts_of, at, body_of, personal_of, size_of};
@@ -364,14 +364,14 @@ impl<'a> Reader<'a> {
     }
     /// What these records are, as far as this caller sees them.
     pub fn refs(&mut self, ids: &[Id]) -> Result<Vec<(Id, Ref)>> {
-        // A machine that pushes learns what the controls in its limits are called.
-        let named =
-            |kind: &str| self.caller.follows(kind) || (kind == "control" && self.caller.collects());
+        // A machine that pushes learns what it may name within its limits is called.
+        let named = |kind: &&Kind| {
+            self.caller.follows(kind.name) || (kind.addressed && self.caller.collects())
+        };
         let readable = super::kind::all()
             .iter()
-            .filter(|kind| kind.read_with(&self.caller.limits))
-            .map(|kind| kind.name);
-        let found: Vec<&'static str> = readable.filter(|kind| named(kind)).collect();
+            .filter(|kind| kind.read_with(&self.caller.limits));
+        let found: Vec<&'static str> = readable.filter(named).map(|kind| kind.name).collect();
         let limited = found
             .iter()
             .any(|kind| sight::limits(self.caller, kind, self.moment.seq).is_some());

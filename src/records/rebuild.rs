@@ -18,6 +18,8 @@ pub type Image = (String, Option<String>);
 pub struct Replay {
     /// The kind.
     pub kind: Kind,
+    /// Its own table.
+    pub table: Option<&'static str>,
     record: fn(&mut Conn, TenantId, Id) -> Result<()>,
     together: fn(&mut Conn, TenantId) -> Result<()>,
     /// Reads an image of it, written in this schema, and gives it back as it would be written
@@ -30,6 +32,7 @@ impl Replay {
     pub const fn of<R: Resource>() -> Self {
         Replay {
             kind: R::KIND,
+            table: R::TABLE,
             record: record::<R>,
             together: R::refilled,
             read: |schema, body, personal| Record::<R>::of_image(schema, body, personal)?.image(),
@@ -103,7 +106,7 @@ pub fn fill(database: &Database, kinds: impl Iterator<Item = Replay>) -> Result<
 
 fn one(conn: &mut Conn, tenant: TenantId, replay: &Replay) -> Result<usize> {
     Head::lock(conn, tenant)?; // Nobody writes meanwhile.
-    derived::clear(conn, tenant, replay.kind.name, &replay.kind.table())?;
+    derived::clear(conn, tenant, replay.kind.name, replay.table)?;
     let ids: Vec<Id> = r::table
         .filter(r::tenant_id.eq(tenant).and(r::kind.eq(replay.kind.name)))
         .select(r::id)

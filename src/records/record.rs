@@ -4,7 +4,7 @@ use super::limit::{self, Facts};
 use super::{Common, Draft, Kind, Reader, Writing, links::Links, links::References, spine::Spine};
 use crate::core::{Id, Problem, Result, TenantId, VersionKey, json::canonical};
 use crate::db::{Backend, Conn, schema::versions};
-use diesel::{BoxableExpression, IntoSql, QueryResult, helper_types::AsExprOf, sql_types::Bool};
+use diesel::{BoxableExpression, QueryResult, sql_types::Bool};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -145,35 +145,25 @@ pub trait Resource:
 /// A predicate on the spine.
 pub type Condition = Box<dyn BoxableExpression<versions::table, Backend, SqlType = Bool>>;
 
-/// How a register is asked: concrete diesel, three to eight lines each.
+/// What a kind has in a table of its own; `columns!` writes it. A kind that is neither filtered nor
+/// joined by its own members needs none.
 pub trait Stored: Sized {
     /// Its own filters: members of its body, any of whose values may match; `…_since` and
     /// `…_before` for dates.
     type Filter: Default + Serialize + DeserializeOwned + IntoParams + Send + 'static;
-    /// Adds the row that its filters and the views ask, beside the version's.
-    fn insert(key: VersionKey, record: &Record<Self>, conn: &mut Conn) -> QueryResult<usize>
-    where
-        Self: Resource;
-    /// Adds the rows of several versions; in one statement, where the kind is written in numbers.
-    fn insert_all(rows: &[(VersionKey, Record<Self>)], conn: &mut Conn) -> QueryResult<()>
+    /// Its table.
+    const TABLE: Option<&'static str> = None;
+    /// Adds the rows that its filters and the views ask, beside those of these versions.
+    fn insert(_: &[(VersionKey, Record<Self>)], _: &mut Conn) -> QueryResult<()>
     where
         Self: Resource,
     {
-        rows.iter()
-            .try_for_each(|(key, record)| Self::insert(*key, record, conn).map(drop))
+        Ok(())
     }
-    /// The versions that its own filters leave.
-    fn matching(filter: &Self::Filter, then: &Moments) -> Condition;
-}
-
-/// Was nothing asked? `column.eq_any(wanted).or(unasked(&wanted))` is a filter that may be absent,
-/// in one static query. (A boxed sub-query cannot stand inside another query of the multi-backend.)
-pub fn unasked<T>(wanted: &[T]) -> AsExprOf<bool, Bool> {
-    wanted.is_empty().into_sql::<Bool>()
-}
-/// The same for a filter that is there at most once.
-pub fn unasked_flag<T>(wanted: &Option<T>) -> AsExprOf<bool, Bool> {
-    wanted.is_none().into_sql::<Bool>()
+    /// What its own filters say of the versions; all of it holds.
+    fn matching(_: &Self::Filter, _: &Moments) -> Vec<Condition> {
+        vec![]
+    }
 }
 
 /// The state of a register that the server writes nothing on.

@@ -112,10 +112,8 @@ struct OwnRows<R: Resource>(Vec<(VersionKey, Record<R>)>);
 
 impl<R: Resource> Own for OwnRows<R> {
     fn insert(&self, conn: &mut Conn) -> QueryResult<()> {
-        self.0.chunks(TOGETHER).try_for_each(|some| match some {
-            [(key, record)] => <R as Stored>::insert(*key, record, conn).map(drop),
-            some => R::insert_all(some, conn),
-        })
+        let mut some = self.0.chunks(TOGETHER);
+        some.try_for_each(|some| <R as Stored>::insert(some, conn))
     }
     fn append_to(self: Box<Self>, rows: &mut Rows) {
         for (key, record) in self.0 {

@@ -185,12 +185,12 @@ impl Selector {
     }
 }
 
-/// What `q` searches in an image: code, name, description.
+/// What `q` searches in an image: code, name and what the kind names.
 fn words<R: Resource>(record: &Record<R>, own: &Map<String, Value>) -> String {
-    let said = ["description", "statement", "objective", "email"]
+    let described = R::KIND
+        .searched
         .iter()
-        .filter(|name| !R::KIND.confidential.contains(name));
-    let described = said.filter_map(|name| own.get(*name)?.as_str());
+        .filter_map(|name| own.get(*name)?.as_str());
     let texts = [record.spine.code.as_str(), record.common.name.as_str()]
         .into_iter()
         .chain(described);

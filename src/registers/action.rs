@@ -1,20 +1,16 @@
 //! Actions: one task list for corrective actions, improvements and all else that someone has to do
 //! (ISO/IEC 27001:2022 10.1, 10.2).
 use crate::access::Actor;
-use crate::core::{Result, VersionKey};
-use crate::db::{Conn, schema::actions as a, schema::versions as v};
+use crate::core::Result;
 use crate::http::{Api, Step, With, workflow};
-use crate::records::ask::Moments;
 use crate::records::{
-    By, Condition, Kind, Limit, Part, Record, Relation, Resource, SCOPED, Stored, Transition,
-    Writing,
+    By, Kind, Limit, Part, Record, Relation, Resource, SCOPED, Transition, Writing,
 };
 use crate::registers::nonconformity::unverify;
-use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 /// What clients say about an action.
@@ -31,11 +27,6 @@ pub struct Action {
     #[schema(max_length = 4000)]
     pub result: Option<String>,
 }
-
-/// What a list of actions can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-pub struct ActionFilter {}
 
 /// What the server says about an action.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -106,31 +97,9 @@ impl Resource for Action {
     }
 }
 
-impl Stored for Action {
-    type Filter = ActionFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let key = (
-            a::tenant_id.eq(tenant),
-            a::id.eq(id),
-            a::version.eq(version),
-        );
-        diesel::insert_into(a::table)
-            .values((key, a::progress.eq(record.own.progress)))
-            .execute(conn)
-    }
-    fn matching(_: &ActionFilter, _: &Moments) -> Condition {
-        Box::new(exists(
-            a::table.filter(
-                a::tenant_id
-                    .eq(v::tenant_id)
-                    .and(a::id.eq(v::id))
-                    .and(a::version.eq(v::version)),
-            ),
-        ))
+crate::columns! {
+    table actions of Action {
+        progress: Nullable<Integer>,
     }
 }
 

@@ -4,24 +4,21 @@
 mod passed_on;
 mod ratings;
 
-use crate::core::{Id, Problem, Result, TenantId, VersionKey};
+use crate::core::{Id, Problem, Result, TenantId};
+use crate::db::Conn;
 use crate::db::walk::distances;
-use crate::db::{Conn, schema::assets as a, schema::versions as v};
 use crate::http::{Answer, At, Guard, Read, Then};
-use crate::records::ask::Moments;
 use crate::records::reader::Ref;
 use crate::records::{
-    By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless,
-    Stored, Writing, unasked,
+    By, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless, Writing,
 };
 use actix_web::HttpRequest;
-use diesel::{dsl::exists, prelude::*};
 use passed_on::Passed;
 pub use passed_on::Ratings;
 use ratings::{along, effective, pass_on, refill};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 crate::vocabulary! {
@@ -65,25 +62,6 @@ pub struct Asset {
     pub personal_data: bool,
     /// Where it is in its life.
     pub lifecycle: Option<Lifecycle>,
-}
-
-/// What a list of assets can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct AssetFilter {
-    /// Any of these types.
-    #[param(max_items = 10)]
-    pub asset_type: Vec<AssetType>,
-    /// Any of these classifications.
-    #[param(max_items = 10)]
-    pub classification: Vec<Classification>,
-    /// Any of these stages of life.
-    #[param(max_items = 10)]
-    pub lifecycle: Vec<Lifecycle>,
-    /// With personal data, or without.
-    #[param(max_items = 2)]
-    pub personal_data: Vec<bool>,
 }
 
 impl Resource for Asset {
@@ -161,91 +139,30 @@ impl Resource for Asset {
     }
 }
 
-impl Stored for Asset {
-    type Filter = AssetFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let own = &record.own;
-        let row = (
-            (
-                a::tenant_id.eq(tenant),
-                a::id.eq(id),
-                a::version.eq(version),
-            ),
-            (
-                a::asset_type.eq(own.asset_type),
-                a::classification.eq(own.classification),
-                a::lifecycle.eq(own.lifecycle),
-            ),
-            (
-                a::confidentiality.eq(own.confidentiality),
-                a::integrity.eq(own.integrity),
-                a::availability.eq(own.availability),
-            ),
-            a::personal_data.eq(own.personal_data),
-        );
-        diesel::insert_into(a::table).values(row).execute(conn)
+crate::columns! {
+    table assets of Asset {
+        asset_type: Text,
+        classification: Text,
+        confidentiality: Nullable<Integer>,
+        integrity: Nullable<Integer>,
+        availability: Nullable<Integer>,
+        personal_data: Bool,
+        lifecycle: Nullable<Text>,
     }
-    fn insert_all(rows: &[(VersionKey, Record<Self>)], conn: &mut Conn) -> QueryResult<()> {
-        let row = |((tenant, id, version), record): &(VersionKey, Record<Self>)| {
-            let own = &record.own;
-            (
-                (
-                    a::tenant_id.eq(*tenant),
-                    a::id.eq(*id),
-                    a::version.eq(*version),
-                ),
-                (
-                    a::asset_type.eq(own.asset_type),
-                    a::classification.eq(own.classification),
-                    a::lifecycle.eq(own.lifecycle),
-                ),
-                (
-                    a::confidentiality.eq(own.confidentiality),
-                    a::integrity.eq(own.integrity),
-                    a::availability.eq(own.availability),
-                ),
-                a::personal_data.eq(own.personal_data),
-            )
-        };
-        let rows: Vec<_> = rows.iter().map(row).collect();
-        crate::each!(conn, |c| diesel::insert_into(a::table)
-            .values(rows)
-            .execute(c))
-        .map(drop)
-    }
-    fn matching(filter: &AssetFilter, _: &Moments) -> Condition {
-        let own = a::table.filter(
-            a::tenant_id
-                .eq(v::tenant_id)
-                .and(a::id.eq(v::id))
-                .and(a::version.eq(v::version)),
-        );
-        let own = own.filter(
-            a::asset_type
-                .eq_any(filter.asset_type.clone())
-                .or(unasked(&filter.asset_type)),
-        );
-        let own = own.filter(
-            a::classification
-                .eq_any(filter.classification.clone())
-                .or(unasked(&filter.classification)),
-        );
-        let own = own.filter(
-            a::lifecycle
-                .eq_any(filter.lifecycle.clone())
-                .or(unasked(&filter.lifecycle)),
-        );
-        Box::new(exists(
-            own.filter(
-                a::personal_data
-                    .eq_any(filter.personal_data.clone())
-                    .or(unasked(&filter.personal_data)),
-            ),
-        ))
+    /// What a list of assets can be filtered by.
+    pub struct AssetFilter {
+        /// Any of these types.
+        #[param(max_items = 10)]
+        asset_type: Vec<AssetType> => any(asset_type),
+        /// Any of these classifications.
+        #[param(max_items = 10)]
+        classification: Vec<Classification> => any(classification),
+        /// Any of these stages of life.
+        #[param(max_items = 10)]
+        lifecycle: Vec<Lifecycle> => any(lifecycle),
+        /// With personal data, or without.
+        #[param(max_items = 2)]
+        personal_data: Vec<bool> => any(personal_data),
     }
 }
 

@@ -1,20 +1,17 @@
 //! The organization itself (ISO/IEC 27001:2022 4.1): its name, the time zone that says which day it
 //! is there, its locale. A record like any other, with one of it in each organization; so it is
 //! changed under If-Match and stands in the ledger.
-use crate::core::{Invalid, Result, VersionKey};
-use crate::db::{Conn, schema::organizations as o, schema::versions as v};
+use crate::core::{Invalid, Result};
+use crate::db::schema::organizations;
 use crate::http::Operations;
 use crate::http::describe::{self, Description};
 use crate::http::{Answer, Change, Guard, Input, Read, Then};
-use crate::records::ask::Moments;
-use crate::records::{
-    By, Condition, Kind, Known, Limit, Part, Record, Resource, Selector, Stateless, Stored,
-};
+use crate::records::limit::read_only;
+use crate::records::{By, Kind, Known, Part, Resource, Selector, Stateless};
 use actix_web::HttpRequest;
-use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 /// What clients say about their organization.
@@ -49,41 +46,17 @@ fn a_year() -> i32 {
     365
 }
 
-/// Nothing to filter by: there is one.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-pub struct NoFilter {}
+const NEEDED: &str = "its name and its time zone are needed to read anything";
 
 impl Resource for Organization {
     const KIND: Kind = Kind {
         part: Part::Plan,
         name: "organization",
         path: "organization",
-        table: "organizations",
         code: "ORG",
         about: "The organization and its settings (4.1).",
-        limited_by: &[
-            (
-                Limit::Scopes,
-                By::ReadOnly("its name and its time zone are needed to read anything"),
-            ),
-            (
-                Limit::Frameworks,
-                By::ReadOnly("its name and its time zone are needed to read anything"),
-            ),
-            (
-                Limit::Controls,
-                By::ReadOnly("its name and its time zone are needed to read anything"),
-            ),
-            (
-                Limit::Sources,
-                By::ReadOnly("its name and its time zone are needed to read anything"),
-            ),
-            (
-                Limit::Period,
-                By::ReadOnly("its name and its time zone are needed to read anything"),
-            ),
-        ],
+        limited_by: &read_only(By::ReadOnly(NEEDED), NEEDED),
+        remembered: true,
         counted: false,
         ..Kind::PLAIN
     };
@@ -107,37 +80,11 @@ impl Resource for Organization {
     }
 }
 
-impl Stored for Organization {
-    type Filter = NoFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let (own, key) = (
-            &record.own,
-            (
-                o::tenant_id.eq(tenant),
-                o::id.eq(id),
-                o::version.eq(version),
-            ),
-        );
-        let days = (
-            o::evidence_default_valid_days.eq(own.evidence_default_valid_days),
-            o::review_every_days.eq(own.review_every_days),
-        );
-        let row = (key, o::time_zone.eq(&own.time_zone), days);
-        diesel::insert_into(o::table).values(row).execute(conn)
-    }
-    fn matching(_: &NoFilter, _: &Moments) -> Condition {
-        Box::new(exists(
-            o::table.filter(
-                o::tenant_id
-                    .eq(v::tenant_id)
-                    .and(o::id.eq(v::id))
-                    .and(o::version.eq(v::version)),
-            ),
-        ))
+crate::columns! {
+    organizations of Organization {
+        time_zone,
+        evidence_default_valid_days,
+        review_every_days,
     }
 }
 

@@ -1,18 +1,15 @@
 //! People: who owns, does, approves and learns (ISO/IEC 27001:2022 5.3, 7.2). A person may have a
 //! login; most have none.
-use crate::core::{Result, VersionKey};
-use crate::db::{Conn, schema::people as p, schema::versions as v};
+use crate::access::policy::PERSON;
+use crate::core::Result;
+use crate::db::schema::people;
 use crate::records::accounts::Written;
-use crate::records::ask::Moments;
-use crate::records::{
-    By, Condition, Kind, Limit, Part, Record, Relation, Resource, SCOPED, Stateless, Stored,
-    Writing, unasked, unasked_flag,
-};
+use crate::records::limit::read_only;
+use crate::records::{By, Kind, Part, Record, Relation, Resource, Stateless, Writing};
 use chrono::NaiveDate;
-use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 crate::vocabulary! {
@@ -41,52 +38,21 @@ pub struct Person {
     pub ends_on: Option<NaiveDate>,
 }
 
-/// What a list of people can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct PersonFilter {
-    /// Any of these kinds of work.
-    #[param(max_items = 10)]
-    pub worker_kind: Vec<WorkerKind>,
-    /// Began on this day or later.
-    pub starts_on_since: Option<NaiveDate>,
-    /// Began before this day.
-    pub starts_on_before: Option<NaiveDate>,
-    /// Ends on this day or later.
-    pub ends_on_since: Option<NaiveDate>,
-    /// Ends before this day.
-    pub ends_on_before: Option<NaiveDate>,
-}
-
 impl Resource for Person {
     const KIND: Kind = Kind {
         part: Part::Plan,
-        name: "person",
+        name: PERSON,
         path: "people",
         code: "PER",
         about: "People who own, do, approve and learn (5.3, 7.2).",
-        relations: &[Relation::acyclic("manager_id", "person")],
+        relations: &[Relation::acyclic("manager_id", PERSON)],
         personal: &["name", "email", "job_title"],
-        limited_by: &[
-            SCOPED,
-            (
-                Limit::Frameworks,
-                By::ReadOnly("a record is read with the name of who answers for it"),
-            ),
-            (
-                Limit::Controls,
-                By::ReadOnly("a record is read with the name of who answers for it"),
-            ),
-            (
-                Limit::Sources,
-                By::ReadOnly("a record is read with the name of who answers for it"),
-            ),
-            (
-                Limit::Period,
-                By::ReadOnly("a record is read with the name of who answers for it"),
-            ),
-        ],
+        limited_by: &read_only(
+            By::Scopes,
+            "a record is read with the name of who answers for it",
+        ),
+        searched: &["email"],
+        remembered: true,
         counted: false,
         ..Kind::PLAIN
     };
@@ -125,62 +91,25 @@ impl Resource for Person {
     }
 }
 
-impl Stored for Person {
-    type Filter = PersonFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let own = &record.own;
-        let row = (
-            (
-                p::tenant_id.eq(tenant),
-                p::id.eq(id),
-                p::version.eq(version),
-                p::email.eq(&own.email),
-            ),
-            (
-                p::worker_kind.eq(own.worker_kind),
-                p::starts_on.eq(own.starts_on),
-                p::ends_on.eq(own.ends_on),
-            ),
-        );
-        diesel::insert_into(p::table).values(row).execute(conn)
+crate::columns! {
+    people of Person {
+        email,
+        worker_kind,
+        starts_on,
+        ends_on,
     }
-    fn matching(filter: &PersonFilter, _: &Moments) -> Condition {
-        let own = p::table.filter(
-            p::tenant_id
-                .eq(v::tenant_id)
-                .and(p::id.eq(v::id))
-                .and(p::version.eq(v::version)),
-        );
-        let own = own.filter(
-            p::worker_kind
-                .eq_any(filter.worker_kind.clone())
-                .or(unasked(&filter.worker_kind)),
-        );
-        let own = own.filter(
-            p::starts_on
-                .ge(filter.starts_on_since)
-                .or(unasked_flag(&filter.starts_on_since)),
-        );
-        let own = own.filter(
-            p::starts_on
-                .lt(filter.starts_on_before)
-                .or(unasked_flag(&filter.starts_on_before)),
-        );
-        let own = own.filter(
-            p::ends_on
-                .ge(filter.ends_on_since)
-                .or(unasked_flag(&filter.ends_on_since)),
-        );
-        Box::new(exists(
-            own.filter(
-                p::ends_on
-                    .lt(filter.ends_on_before)
-                    .or(unasked_flag(&filter.ends_on_before)),
-            ),
-        ))
+    /// What a list of people can be filtered by.
+    pub struct PersonFilter {
+        /// Any of these kinds of work.
+        #[param(max_items = 10)]
+        worker_kind: Vec<WorkerKind> => any(worker_kind),
+        /// Began on this day or later.
+        starts_on_since: Option<NaiveDate> => since(starts_on),
+        /// Began before this day.
+        starts_on_before: Option<NaiveDate> => before(starts_on),
+        /// Ends on this day or later.
+        ends_on_since: Option<NaiveDate> => since(ends_on),
+        /// Ends before this day.
+        ends_on_before: Option<NaiveDate> => before(ends_on),
     }
 }

@@ -1,19 +1,14 @@
 //! Scope of the ISMS (ISO/IEC 27001:2022 4.3): what it covers, where its borders are, and what it
 //! leaves out, each with a justification. Several scopes may stand side by side.
-use crate::core::{Id, Invalid, Problem, Result, VersionKey};
-use crate::db::{Conn, schema::scopes as s, schema::versions as v};
+use crate::access::policy::SCOPE;
+use crate::core::{Id, Invalid, Problem, Result};
 use crate::http::{Api, Step, Then, workflow};
-use crate::records::ask::Moments;
-use crate::records::{
-    By, Condition, Kind, Limit, Part, Reader, Record, Resource, Selector, Stored, Transition,
-    unasked,
-};
+use crate::records::{By, Kind, Limit, Part, Reader, Record, Resource, Selector, Transition};
 use crate::registers::revision;
 use crate::registers::revision::Revised;
-use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 /// What clients say about a scope.
@@ -70,20 +65,11 @@ pub struct Exclusion {
     pub justification: String,
 }
 
-/// What a list of scopes can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ScopeFilter {
-    /// With a revision in force, or without.
-    #[param(max_items = 2)]
-    pub in_force: Vec<bool>,
-}
-
 impl Resource for Scope {
     const KIND: Kind = Kind {
         part: Part::Plan,
-        name: "scope",
+        name: SCOPE,
+        searched: &["statement"],
         path: "scopes",
         code: "SCO",
         about: "Scopes of the ISMS (4.3).",
@@ -137,43 +123,16 @@ impl Resource for Scope {
     }
 }
 
-impl Stored for Scope {
-    type Filter = ScopeFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let (state, key) = (
-            &record.state,
-            (
-                s::tenant_id.eq(tenant),
-                s::id.eq(id),
-                s::version.eq(version),
-            ),
-        );
-        let row = (
-            key,
-            s::revision.eq(state.revision),
-            s::revision_in_force.eq(state.revision_in_force),
-        );
-        diesel::insert_into(s::table).values(row).execute(conn)
+crate::columns! {
+    table scopes of Scope as scope {
+        revision: Integer = scope.state.revision,
+        revision_in_force: Nullable<Integer> = scope.state.revision_in_force,
     }
-    fn matching(filter: &ScopeFilter, _: &Moments) -> Condition {
-        let own = s::table.filter(
-            s::tenant_id
-                .eq(v::tenant_id)
-                .and(s::id.eq(v::id))
-                .and(s::version.eq(v::version)),
-        );
-        Box::new(exists(
-            own.filter(
-                s::revision_in_force
-                    .is_not_null()
-                    .eq_any(filter.in_force.clone())
-                    .or(unasked(&filter.in_force)),
-            ),
-        ))
+    /// What a list of scopes can be filtered by.
+    pub struct ScopeFilter {
+        /// With a revision in force, or without.
+        #[param(max_items = 2)]
+        in_force: Vec<bool> => set(revision_in_force),
     }
 }
 

@@ -261,7 +261,8 @@ const SHARED: [&str; 5] = [
 /// Every row of every derived table.
 pub fn derived(app: &TestApp) -> BTreeMap<String, Vec<String>> {
     let conn = &mut app.conn();
-    let own = isms::api::kinds().map(|kind| kind.table());
+    let own = isms::api::replays().filter_map(|replay| replay.table);
+    let own = own.map(str::to_owned);
     let tables = own.chain(SHARED.map(str::to_owned));
     let rows = |table: String| {
         let sql = match app.embedded() {

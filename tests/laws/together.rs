@@ -41,10 +41,13 @@ fn writing<T>(app: &TestApp, conn: &mut Conn, work: impl FnOnce(&mut Tx<'_, Foun
     };
     conn.writing(|conn| -> Result<T, Problem> {
         let mut head = Head::lock(conn, tenant)?;
-        let writing = {
-            let known = (Settings::FIRST, &**app.house.schemas());
-            Writing::open(conn, &mut head, &caller, stamp, known)
-        };
+        let writing = Writing::open(
+            conn,
+            &mut head,
+            &caller,
+            stamp,
+            (Settings::FIRST, app.house.schemas()),
+        );
         let done = work(&mut Tx::of(writing));
         head.save(conn)?;
         Ok(done)
@@ -103,7 +106,7 @@ async fn a_batch_costs_a_few_statements(app: &TestApp) {
                     tx.attempt(|tx| {
                         let before = tx.load::<Asset>(&Selector::Id(*id), &Known::any())?;
                         let patch = json!({"name": "changed", "owner_id": null, "integrity": 3});
-                        tx.patch(before, Patch::read(app.house.schemas(), object(patch)))
+                        tx.patch(before, Patch::read(tx.schemas(), object(patch)))
                             .map(drop)
                     })
                 })

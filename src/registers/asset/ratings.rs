@@ -2,15 +2,18 @@
 //! is stored, valid from one ledger entry to the next, and written by the write that changes it.
 //! For a caller that does not see every asset it is computed from those that the caller sees.
 use super::passed_on::{self, Around, Passed, Ratings};
+use super::{assets, assets as a};
 use crate::core::{Id, Problem, Result, TenantId};
 use crate::db::Conn;
 use crate::db::among::among;
 use crate::db::dialect::{NOW, OPEN, at, standing};
-use crate::db::schema::{assets as a, links as l, raised_assets as ra, versions as v};
+use crate::db::schema::{links, links as l, raised_assets as ra, versions as v};
 use crate::db::walk::Walk;
 use crate::records::{Reader, Row};
 use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+
+diesel::allow_tables_to_appear_in_same_query!(links, assets);
 
 /// The relation along which ratings are passed on.
 const ALONG: &str = "depends_on_ids";

@@ -4,22 +4,21 @@ pub mod calendar;
 pub mod occurrence;
 pub mod proof;
 
-use crate::core::{Id, Invalid, Problem, Result, VersionKey};
-use crate::db::{Conn, schema::controls as c, schema::versions as v};
+use crate::core::{Id, Invalid, Problem, Result};
+use crate::db::{own::Test, schema::controls, schema::controls as c};
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stateless, Stored,
-    sight, unasked, unasked_flag,
+    By, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stateless,
 };
 use crate::registers::control::proof::{Operation, Support, ages, operation, proofs};
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::proving::{FAILING, Operates, Sight};
 use chrono::NaiveDate;
-use diesel::{dsl::exists, prelude::*};
+use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa::{PartialSchema, ToSchema};
 use validator::Validate;
 
 crate::vocabulary! {
@@ -88,38 +87,11 @@ fn own() -> Responsibility {
     Responsibility::Own
 }
 
-/// What a list of controls can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ControlFilter {
-    /// Any of these types.
-    #[param(max_items = 3)]
-    pub control_type: Vec<ControlType>,
-    /// By people or by machines.
-    #[param(max_items = 2)]
-    pub nature: Vec<Nature>,
-    /// Any of these frequencies.
-    #[param(max_items = 10)]
-    pub frequency: Vec<Frequency>,
-    /// Any of these stages.
-    #[param(max_items = 10)]
-    pub implementation: Vec<Implementation>,
-    /// Any of these responsibilities.
-    #[param(max_items = 3)]
-    pub responsibility: Vec<Responsibility>,
-    /// Operating, stale, unproven or failing.
-    #[param(max_items = 4)]
-    pub operation: Vec<Operation>,
-    /// Implemented on this day or later.
-    pub implemented_on_since: Option<NaiveDate>,
-    /// Implemented before this day.
-    pub implemented_on_before: Option<NaiveDate>,
-}
-
 impl Resource for Control {
     const KIND: Kind = Kind {
         name: "control",
+        searched: &["description", "objective"],
+        addressed: true,
         path: "controls",
         code: "CTL",
         about: "Controls: what is done against risks (6.1.3, Annex A).",
@@ -249,104 +221,75 @@ fn standing(
         .collect())
 }
 
-impl Stored for Control {
-    type Filter = ControlFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let own = &record.own;
-        let is = |kind| own.control_types.contains(&kind);
-        let row = (
-            (
-                c::tenant_id.eq(tenant),
-                c::id.eq(id),
-                c::version.eq(version),
-            ),
-            (
-                c::implementation.eq(own.implementation),
-                c::implemented_on.eq(own.implemented_on),
-                c::frequency.eq(own.frequency),
-            ),
-            (
-                c::nature.eq(own.nature),
-                c::responsibility.eq(own.responsibility),
-                c::preventive.eq(is(ControlType::Preventive)),
-            ),
-            (
-                c::detective.eq(is(ControlType::Detective)),
-                c::corrective.eq(is(ControlType::Corrective)),
-            ),
-        );
-        diesel::insert_into(c::table).values(row).execute(conn)
+crate::columns! {
+    controls of Control as control {
+        implementation,
+        implemented_on,
+        frequency,
+        nature,
+        responsibility,
+        preventive = control.own.is(ControlType::Preventive),
+        detective = control.own.is(ControlType::Detective),
+        corrective = control.own.is(ControlType::Corrective),
     }
-    fn matching(filter: &ControlFilter, then: &Moments) -> Condition {
-        let own = c::table.filter(
-            c::tenant_id
-                .eq(v::tenant_id)
-                .and(c::id.eq(v::id))
-                .and(c::version.eq(v::version)),
-        );
-        let own = own.filter(
-            c::nature
-                .eq_any(filter.nature.clone())
-                .or(unasked(&filter.nature)),
-        );
-        let own = own.filter(
-            c::frequency
-                .eq_any(filter.frequency.clone())
-                .or(unasked(&filter.frequency)),
-        );
-        let own = own.filter(
-            c::implementation
-                .eq_any(filter.implementation.clone())
-                .or(unasked(&filter.implementation)),
-        );
-        let own = own.filter(
-            c::responsibility
-                .eq_any(filter.responsibility.clone())
-                .or(unasked(&filter.responsibility)),
-        );
-        let own = own.filter(
-            c::implemented_on
-                .ge(filter.implemented_on_since)
-                .or(unasked_flag(&filter.implemented_on_since)),
-        );
-        let own = own.filter(
-            c::implemented_on
-                .lt(filter.implemented_on_before)
-                .or(unasked_flag(&filter.implemented_on_before)),
-        );
-        let wants = |kind| filter.control_type.contains(&kind);
-        let typed = c::preventive
-            .eq(true)
-            .and(c::preventive.eq(wants(ControlType::Preventive)));
-        let typed = typed.or(c::detective
-            .eq(true)
-            .and(c::detective.eq(wants(ControlType::Detective))));
-        let typed = typed.or(c::corrective
-            .eq(true)
-            .and(c::corrective.eq(wants(ControlType::Corrective))));
-        let own: Condition = Box::new(exists(own.filter(typed.or(unasked(&filter.control_type)))));
-        if filter.operation.is_empty() {
-            return own;
+    /// What a list of controls can be filtered by.
+    pub struct ControlFilter {
+        /// Any of these types.
+        #[param(max_items = 3)]
+        control_type: Vec<ControlType> => row(typed),
+        /// By people or by machines.
+        #[param(max_items = 2)]
+        nature: Vec<Nature> => any(nature),
+        /// Any of these frequencies.
+        #[param(max_items = 10)]
+        frequency: Vec<Frequency> => any(frequency),
+        /// Any of these stages.
+        #[param(max_items = 10)]
+        implementation: Vec<Implementation> => any(implementation),
+        /// Any of these responsibilities.
+        #[param(max_items = 3)]
+        responsibility: Vec<Responsibility> => any(responsibility),
+        /// Operating, stale, unproven or failing.
+        #[param(max_items = 4)]
+        operation: Vec<Operation> => with(operating),
+        /// Implemented on this day or later.
+        implemented_on_since: Option<NaiveDate> => since(implemented_on),
+        /// Implemented before this day.
+        implemented_on_before: Option<NaiveDate> => before(implemented_on),
+    }
+}
+
+impl Control {
+    fn is(&self, control_type: ControlType) -> bool {
+        self.control_types.contains(&control_type)
+    }
+}
+
+fn typed(types: &[ControlType]) -> Vec<Test> {
+    let one = |control_type: &ControlType| -> Test {
+        match control_type {
+            ControlType::Preventive => Box::new(c::preventive.eq(true)),
+            ControlType::Detective => Box::new(c::detective.eq(true)),
+            ControlType::Corrective => Box::new(c::corrective.eq(true)),
         }
-        let rank = |word: &Operation| match word {
-            Operation::Unproven => 0,
-            Operation::Stale => 1,
-            Operation::Operating => 2,
-            Operation::Failing => FAILING,
-        };
-        let ranks = filter.operation.iter().map(rank).collect();
-        sight::both(
-            own,
-            Box::new(Operates {
-                seq: then.seq,
-                ranks,
-                ages: ages(then),
-                sight: Sight::of(&then.caller),
-            }),
-        )
+    };
+    types.iter().map(one).collect()
+}
+
+fn operating(words: &[Operation], then: &Moments) -> Option<Condition> {
+    if words.is_empty() {
+        return None;
     }
+    let rank = |word: &Operation| match word {
+        Operation::Unproven => 0,
+        Operation::Stale => 1,
+        Operation::Operating => 2,
+        Operation::Failing => FAILING,
+    };
+    Some(Box::new(Operates {
+        seq: then.seq,
+        ranks: words.iter().map(rank).collect(),
+        ages: ages(then),
+        sight: Sight::of(&then.caller),
+    }))
 }

@@ -1,38 +1,23 @@
 //! What the limits of a key leave of evidence.
 use crate::access::{Caller, Limits};
-use crate::db::schema::{evidence as ev, versions as v};
+use crate::db::schema::evidence as ev;
+use crate::records::columns::row_of;
 use crate::records::{Condition, sight};
-use diesel::{dsl::exists, prelude::*};
+use diesel::prelude::*;
 
 /// Evidence of these sources.
 pub fn of_sources(limits: &Limits) -> Condition {
-    let own = ev::table.filter(
-        ev::tenant_id
-            .eq(v::tenant_id)
-            .and(ev::id.eq(v::id))
-            .and(ev::version.eq(v::version)),
-    );
-    Box::new(exists(
-        own.filter(ev::source.eq_any(limits.sources.clone())),
-    ))
+    row_of("evidence", ev::source.eq_any(limits.sources.clone()))
 }
 
 /// Evidence that was collected in this period.
 pub fn of_period(limits: &Limits) -> Condition {
-    let own = || {
-        ev::table.filter(
-            ev::tenant_id
-                .eq(v::tenant_id)
-                .and(ev::id.eq(v::id))
-                .and(ev::version.eq(v::version)),
-        )
-    };
     let since = limits
         .period_start_on
-        .map(|day| -> Condition { Box::new(exists(own().filter(ev::collected_on.ge(day)))) });
+        .map(|day| row_of("evidence", ev::collected_on.ge(day)));
     let until = limits
         .period_end_on
-        .map(|day| -> Condition { Box::new(exists(own().filter(ev::collected_on.le(day)))) });
+        .map(|day| row_of("evidence", ev::collected_on.le(day)));
     since
         .into_iter()
         .chain(until)
@@ -42,12 +27,6 @@ pub fn of_period(limits: &Limits) -> Condition {
 
 /// A machine that is limited to no source sees what it pushed itself.
 pub fn own_pushes(caller: &Caller) -> Option<Condition> {
-    let own = ev::table.filter(
-        ev::tenant_id
-            .eq(v::tenant_id)
-            .and(ev::id.eq(v::id))
-            .and(ev::version.eq(v::version)),
-    );
     let only = caller.collects() && caller.limits.sources.is_empty();
-    only.then(|| -> Condition { Box::new(exists(own.filter(ev::pushed_by.eq(caller.actor.id)))) })
+    only.then(|| row_of("evidence", ev::pushed_by.eq(caller.actor.id)))
 }

@@ -10,16 +10,15 @@ pub mod push;
 pub mod receive;
 pub mod retention;
 
-use crate::core::{Code, Id, Instant, Problem, Result, VersionKey, text::hex};
-use crate::db::Conn;
+use crate::core::{Code, Id, Instant, Problem, Result, text::hex};
 use crate::db::among::among;
-use crate::db::schema::{evidence as ev, ledger_entries as e, versions as v};
+use crate::db::schema::{evidence, evidence as ev, ledger_entries as e};
 use crate::http::{Api, Step, With, workflow};
 use crate::records::ask::Moments;
+use crate::records::columns::own;
 use crate::records::limit::{self, Facts};
 use crate::records::{
-    By, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stored,
-    Transition, sight, unasked, unasked_flag,
+    By, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Transition,
 };
 use crate::registers::asset::Classification;
 use crate::registers::control::proof as support;
@@ -28,11 +27,11 @@ use crate::registers::evidence::limits::{of_period, of_sources, own_pushes};
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::proving::Fresh;
 use chrono::NaiveDate;
-use diesel::{dsl::exists, dsl::not, prelude::*};
+use diesel::{dsl::not, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa::{PartialSchema, ToSchema};
 use validator::Validate;
 
 crate::vocabulary! {
@@ -132,51 +131,6 @@ impl Default for Pushed {
             pushed_by_id,
         }
     }
-}
-
-/// What a list of evidence can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct EvidenceFilter {
-    /// From any of these sources.
-    #[param(max_items = 50, max_length = 200)]
-    pub source: Vec<String>,
-    /// With any of these names at the source.
-    #[param(max_items = 50, max_length = 200)]
-    pub external_id: Vec<String>,
-    /// With any of these contents.
-    #[param(max_items = 50, max_length = 64)]
-    pub sha256: Vec<String>,
-    /// Any of these classes.
-    #[param(max_items = 10)]
-    pub confidentiality: Vec<Classification>,
-    /// Current, expired or superseded.
-    #[param(max_items = 3)]
-    pub freshness: Vec<Freshness>,
-    /// Tests with any of these outcomes.
-    #[param(max_items = 3)]
-    pub outcome: Vec<EvidenceOutcome>,
-    /// A provider's attestation, or not.
-    #[param(max_items = 2)]
-    pub attests: Vec<bool>,
-    /// Superseded, or not.
-    #[param(max_items = 2)]
-    pub superseded: Vec<bool>,
-    /// Collected at this moment or later.
-    #[param(value_type = Option<String>, format = DateTime)]
-    pub collected_at_since: Option<Instant>,
-    /// Collected before this moment.
-    #[param(value_type = Option<String>, format = DateTime)]
-    pub collected_at_before: Option<Instant>,
-    /// Expires on this day or later.
-    pub expires_on_since: Option<NaiveDate>,
-    /// Expires before this day.
-    pub expires_on_before: Option<NaiveDate>,
-    /// Its period ends on this day or later.
-    pub period_end_on_since: Option<NaiveDate>,
-    /// Its period ends before this day.
-    pub period_end_on_before: Option<NaiveDate>,
 }
 
 impl Resource for Evidence {
@@ -296,129 +250,72 @@ fn only_links(before: &Record<Evidence>, now: &Record<Evidence>) -> Result<bool>
     Ok(cited && ADDED.iter().all(kept) && bare.body()? == before.body()?)
 }
 
-impl Stored for Evidence {
-    type Filter = EvidenceFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let (own, said) = (&record.own, &record.state);
-        let row = (
-            (
-                ev::tenant_id.eq(tenant),
-                ev::id.eq(id),
-                ev::version.eq(version),
-                ev::source.eq(&said.source),
-            ),
-            (
-                ev::external_id.eq(&said.external_id),
-                ev::collected_at.eq(said.collected_at),
-                ev::collected_on.eq(said.collected_on),
-                ev::outcome.eq(said.outcome),
-            ),
-            (
-                ev::period_start_on.eq(said.period_start_on),
-                ev::period_end_on.eq(said.period_end_on),
-                ev::expires_on.eq(said.expires_on),
-            ),
-            (
-                ev::retain_until_on.eq(said.retain_until_on),
-                ev::confidentiality.eq(own.confidentiality),
-                ev::hold.eq(record.spine.status == "on_hold"),
-                ev::attests.eq(said.attests),
-            ),
-            (
-                ev::sha256.eq(&said.sha256),
-                ev::superseded_by_id.eq(said.superseded_by_id),
-                ev::pushed_by.eq(said.pushed_by_id),
-            ),
-        );
-        diesel::insert_into(ev::table).values(row).execute(conn)
+crate::columns! {
+    evidence of Evidence as piece {
+        source = &piece.state.source,
+        external_id = &piece.state.external_id,
+        collected_at = piece.state.collected_at,
+        collected_on = piece.state.collected_on,
+        period_start_on = piece.state.period_start_on,
+        period_end_on = piece.state.period_end_on,
+        expires_on = piece.state.expires_on,
+        retain_until_on = piece.state.retain_until_on,
+        confidentiality,
+        hold = piece.spine.status == "on_hold",
+        attests = piece.state.attests,
+        sha256 = &piece.state.sha256,
+        superseded_by_id = piece.state.superseded_by_id,
+        pushed_by = piece.state.pushed_by_id,
+        outcome = piece.state.outcome,
     }
-    fn matching(filter: &EvidenceFilter, then: &Moments) -> Condition {
-        let own = ev::table.filter(
-            ev::tenant_id
-                .eq(v::tenant_id)
-                .and(ev::id.eq(v::id))
-                .and(ev::version.eq(v::version)),
-        );
-        let own = own.filter(
-            ev::source
-                .eq_any(filter.source.clone())
-                .or(unasked(&filter.source)),
-        );
-        let own = own.filter(
-            ev::external_id
-                .eq_any(filter.external_id.clone())
-                .or(unasked(&filter.external_id)),
-        );
-        let own = own.filter(
-            ev::sha256
-                .eq_any(filter.sha256.clone())
-                .or(unasked(&filter.sha256)),
-        );
-        let own = own.filter(
-            ev::confidentiality
-                .eq_any(filter.confidentiality.clone())
-                .or(unasked(&filter.confidentiality)),
-        );
-        let own = own.filter(
-            ev::outcome
-                .eq_any(filter.outcome.clone())
-                .or(unasked(&filter.outcome)),
-        );
-        let own = own.filter(
-            ev::attests
-                .eq_any(filter.attests.clone())
-                .or(unasked(&filter.attests)),
-        );
-        let own = own.filter(
-            ev::superseded_by_id
-                .is_not_null()
-                .eq_any(filter.superseded.clone())
-                .or(unasked(&filter.superseded)),
-        );
-        let own = own.filter(
-            ev::collected_at
-                .nullable()
-                .ge(filter.collected_at_since)
-                .or(unasked_flag(&filter.collected_at_since)),
-        );
-        let own = own.filter(
-            ev::collected_at
-                .nullable()
-                .lt(filter.collected_at_before)
-                .or(unasked_flag(&filter.collected_at_before)),
-        );
-        let own = own.filter(
-            ev::expires_on
-                .ge(filter.expires_on_since)
-                .or(unasked_flag(&filter.expires_on_since)),
-        );
-        let own = own.filter(
-            ev::expires_on
-                .lt(filter.expires_on_before)
-                .or(unasked_flag(&filter.expires_on_before)),
-        );
-        let own = own.filter(
-            ev::period_end_on
-                .ge(filter.period_end_on_since)
-                .or(unasked_flag(&filter.period_end_on_since)),
-        );
-        let own = own.filter(
-            ev::period_end_on
-                .lt(filter.period_end_on_before)
-                .or(unasked_flag(&filter.period_end_on_before)),
-        );
-        let own: Condition = Box::new(exists(own));
-        let fresh = filter
-            .freshness
-            .iter()
-            .map(|word| fresh(*word, then))
-            .reduce(|a, b| Box::new(a.or(b)));
-        fresh.into_iter().fold(own, sight::both)
+    /// What a list of evidence can be filtered by.
+    pub struct EvidenceFilter {
+        /// From any of these sources.
+        #[param(max_items = 50, max_length = 200)]
+        source: Vec<String> => any(source),
+        /// With any of these names at the source.
+        #[param(max_items = 50, max_length = 200)]
+        external_id: Vec<String> => any(external_id),
+        /// With any of these contents.
+        #[param(max_items = 50, max_length = 64)]
+        sha256: Vec<String> => any(sha256),
+        /// Any of these classes.
+        #[param(max_items = 10)]
+        confidentiality: Vec<Classification> => any(confidentiality),
+        /// Current, expired or superseded.
+        #[param(max_items = 3)]
+        freshness: Vec<Freshness> => with(any_fresh),
+        /// Tests with any of these outcomes.
+        #[param(max_items = 3)]
+        outcome: Vec<EvidenceOutcome> => any(outcome),
+        /// A provider's attestation, or not.
+        #[param(max_items = 2)]
+        attests: Vec<bool> => any(attests),
+        /// Superseded, or not.
+        #[param(max_items = 2)]
+        superseded: Vec<bool> => set(superseded_by_id),
+        /// Collected at this moment or later.
+        #[param(value_type = Option<String>, format = DateTime)]
+        collected_at_since: Option<Instant> => since(collected_at),
+        /// Collected before this moment.
+        #[param(value_type = Option<String>, format = DateTime)]
+        collected_at_before: Option<Instant> => before(collected_at),
+        /// Expires on this day or later.
+        expires_on_since: Option<NaiveDate> => since(expires_on),
+        /// Expires before this day.
+        expires_on_before: Option<NaiveDate> => before(expires_on),
+        /// Its period ends on this day or later.
+        period_end_on_since: Option<NaiveDate> => since(period_end_on),
+        /// Its period ends before this day.
+        period_end_on_before: Option<NaiveDate> => before(period_end_on),
     }
+}
+
+fn any_fresh(words: &[Freshness], then: &Moments) -> Option<Condition> {
+    words
+        .iter()
+        .map(|word| fresh(*word, then))
+        .reduce(|a, b| Box::new(a.or(b)))
 }
 
 /// Proof of entry: where in the ledger it stands, and the hash that commits to it.
@@ -459,13 +356,7 @@ fn receipts(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, Receipt>
 
 /// Evidence of which this word is true.
 fn fresh(word: Freshness, then: &Moments) -> Condition {
-    let own = ev::table.filter(
-        ev::tenant_id
-            .eq(v::tenant_id)
-            .and(ev::id.eq(v::id))
-            .and(ev::version.eq(v::version)),
-    );
-    let superseded = exists(own.filter(ev::superseded_by_id.is_not_null()));
+    let superseded = own::<Evidence>(ev::superseded_by_id.is_not_null());
     let current = Fresh {
         seq: then.seq,
         ages: support::ages(then),

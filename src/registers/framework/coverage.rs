@@ -4,12 +4,13 @@
 use crate::core::catalogue::{self, Framework, MappingKind, Requirement};
 use crate::core::{Id, Problem, Result};
 use crate::http::format::{CSV, table, texts, wants};
-use crate::http::{Answer, Frameworks, Guard, Then, View};
+use crate::http::{Answer, Guard, Then, View};
 use crate::records::{Reader, Resource};
 use crate::registers::control::proof::Operation;
 use crate::registers::control::{Control, Implementation};
 use crate::registers::evidence::Evidence;
 use crate::registers::facts::{ControlFact, Fact, Facts, Part, Proofs, Seen, code};
+use crate::registers::framework::Frameworks;
 use crate::registers::framework::RequirementMapping;
 use crate::registers::framework::catalogue_list::Shelf;
 use crate::registers::scope::Cut;

@@ -1,18 +1,17 @@
 //! Frameworks of an organization's own: imported whole, as JSON or CSV. Importing again makes the
 //! next revision; what was answered about requirements refers to their ids, and stays.
-use crate::access::Limits;
+use crate::access::{Limits, policy::FRAMEWORK};
 use crate::core::catalogue::{self, Requirement};
-use crate::core::{Code, Id, Invalid, Problem, Result, Schemas, VersionKey, json, packed};
-use crate::db::Conn;
+use crate::core::{Code, Id, Invalid, Problem, Result, Schemas, json, packed};
 use crate::db::dialect::NOW;
-use crate::db::schema::{frameworks as f, versions as v};
+use crate::db::schema::{frameworks, frameworks as f};
 use crate::http::{Answer, Change, Guard, input};
 use crate::ledger::Recorded;
-use crate::records::ask::Moments;
-use crate::records::frameworks::{self, Content, Head, OwnMapping};
+use crate::records::columns::own;
+use crate::records::frameworks::{self as contents, Content, Head, OwnMapping};
 use crate::records::limit::Facts;
 use crate::records::{
-    Body, By, Condition, Kind, Known, Limit, Record, Resource, SCOPED, Selector, Sound, Stored, Tx,
+    Body, By, Condition, Kind, Known, Limit, Record, Resource, SCOPED, Selector, Sound, Tx,
 };
 use crate::registers::framework::FrameworkShown;
 use crate::registers::framework::catalogue_list::seen;
@@ -21,7 +20,7 @@ use crate::registers::framework::csv_rows::{
 };
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, web};
-use diesel::{dsl::exists, prelude::*};
+use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -84,7 +83,7 @@ pub struct ImportedState {
 
 impl Resource for ImportedFramework {
     const KIND: Kind = Kind {
-        name: "framework",
+        name: FRAMEWORK,
         path: "frameworks",
         code: "FRW",
         about: "Plan: catalogues of requirements and the mappings between them (6.1.3 c), built \
@@ -122,54 +121,18 @@ impl Resource for ImportedFramework {
 }
 
 fn of_slugs(limits: &Limits) -> Condition {
-    let own = f::table.filter(
-        f::tenant_id
-            .eq(v::tenant_id)
-            .and(f::id.eq(v::id))
-            .and(f::version.eq(v::version)),
-    );
-    Box::new(exists(
-        own.filter(f::slug.eq_any(limits.framework_slugs.clone())),
-    ))
+    own::<ImportedFramework>(f::slug.eq_any(limits.framework_slugs.clone()))
 }
 
-impl Stored for ImportedFramework {
-    type Filter = crate::registers::organization::NoFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let (own, state) = (&record.own, &record.state);
-        let row = (
-            (
-                f::tenant_id.eq(tenant),
-                f::id.eq(id),
-                f::version.eq(version),
-                f::slug.eq(&own.slug),
-                f::edition.eq(&own.edition),
-            ),
-            (
-                f::publisher.eq(&own.publisher),
-                f::revision.eq(state.revision),
-                f::requirement_count.eq(state.requirement_count),
-            ),
-            (
-                f::mapping_count.eq(state.mapping_count),
-                f::sha256.eq(&state.sha256),
-            ),
-        );
-        diesel::insert_into(f::table).values(row).execute(conn)
-    }
-    fn matching(_: &Self::Filter, _: &Moments) -> Condition {
-        Box::new(exists(
-            f::table.filter(
-                f::tenant_id
-                    .eq(v::tenant_id)
-                    .and(f::id.eq(v::id))
-                    .and(f::version.eq(v::version)),
-            ),
-        ))
+crate::columns! {
+    frameworks of ImportedFramework as framework {
+        slug,
+        edition,
+        publisher,
+        revision = framework.state.revision,
+        requirement_count = framework.state.requirement_count,
+        mapping_count = framework.state.mapping_count,
+        sha256 = &framework.state.sha256,
     }
 }
 
@@ -427,7 +390,7 @@ async fn import_mappings(
         .effect(&mark, move |tx| {
             let tenant = tx.caller().tenant;
             let own =
-                frameworks::find(tx.conn(), tenant, NOW, &slug)?.ok_or_else(Problem::not_found)?;
+                contents::find(tx.conn(), tenant, NOW, &slug)?.ok_or_else(Problem::not_found)?;
             let Head {
                 slug,
                 title,
@@ -476,11 +439,11 @@ fn enter(
             "Your key is limited to other frameworks.",
         ));
     }
-    let before = frameworks::find(tx.conn(), tenant, NOW, &slug)?;
+    let before = contents::find(tx.conn(), tenant, NOW, &slug)?;
     if *known != Known::Missing {
         known.check(before.as_ref().map_or(0, |own| own.head.version))?;
     }
-    if before.is_none() && frameworks::heads(tx.conn(), tenant, NOW)?.len() >= MOST {
+    if before.is_none() && contents::heads(tx.conn(), tenant, NOW)?.len() >= MOST {
         return Err(Problem::new(
             Code::Conflict,
             format!("An organization may import at most {MOST} frameworks."),
@@ -534,7 +497,7 @@ fn enter(
         mappings,
     })?;
     let sha256 = packed::digest(&canonical);
-    frameworks::keep(tx.conn(), tenant, &sha256, &canonical)?;
+    contents::keep(tx.conn(), tenant, &sha256, &canonical)?;
     let state = ImportedState {
         revision: before.as_ref().map_or(0, |own| own.head.revision) + 1,
         requirement_count,

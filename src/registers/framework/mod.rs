@@ -7,9 +7,10 @@ pub mod csv_rows;
 pub mod import;
 pub mod revisions;
 
+use crate::access::policy::FRAMEWORK;
 use crate::core::catalogue::{self, FRAMEWORKS, Framework, MappingKind, Relationship, Requirement};
 use crate::core::{Instant, Invalid, Problem, Result};
-use crate::http::{Answer, Frameworks, Guard, Then, View};
+use crate::http::{Answer, Guard, Then, View, Viewed};
 use crate::records::Reader;
 use crate::records::frameworks::{self, Head};
 use crate::registers::framework::catalogue_list as shelf;
@@ -50,6 +51,12 @@ pub struct FrameworkShown {
     #[schema(required)]
     pub imported_at: Option<Instant>,
 }
+/// The permission to read catalogues.
+pub struct Frameworks;
+impl Viewed for Frameworks {
+    const NAME: &'static str = FRAMEWORK;
+}
+
 /// Frameworks.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FrameworkPage {

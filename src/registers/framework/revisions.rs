@@ -6,10 +6,11 @@ use crate::db::schema::{
     applicability as a, gap_assessments as g, requirement_links as rl, versions as v,
 };
 use crate::db::{Conn, dialect::OPEN};
-use crate::http::{Answer, Archive, Frameworks, Guard, Then, View, input};
+use crate::http::{Answer, Archive, Guard, Then, View, input};
 use crate::records::frameworks::{self, Head, Own, OwnMapping};
 use crate::records::{Known, Reader, Selector};
 use crate::registers::framework::FrameworkShown;
+use crate::registers::framework::Frameworks;
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::framework::csv_rows::ImportedMapping;
 use crate::registers::framework::import::{ImportedFramework, read_only};

@@ -3,18 +3,16 @@
 //! stays, though a later revision of the framework is without the requirement.
 use crate::access::{Actor, Caller, Limits};
 use crate::core::catalogue::Framework;
-use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
-use crate::db::Conn;
+use crate::core::{Code, Id, Instant, Problem, Result};
 use crate::db::dialect::at;
-use crate::db::schema::{gap_answers as ga, versions as v};
+use crate::db::schema::versions as v;
 use crate::http::{Answer, At, Guard, Read, Then, handlers::Backwards};
-use crate::records::ask::Moments;
+use crate::records::columns::own;
 use crate::records::history::HistoryPage;
 use crate::records::limit::{self, Facts};
 use crate::records::record::etag;
 use crate::records::{
-    By, Condition, Kind, Limit, Part, Reader, Record, Resource, SCOPED, Selector, Stateless,
-    Stored, sight,
+    By, Condition, Kind, Limit, Part, Reader, Record, Resource, SCOPED, Selector, Stateless, sight,
 };
 use crate::registers::control::proof::Support;
 use crate::registers::evidence::Evidence;
@@ -24,7 +22,8 @@ use crate::registers::framework::coverage::CoverageState;
 use crate::registers::gap::GapAssessment;
 use actix_web::{HttpRequest, web::Path};
 use chrono::NaiveDate;
-use diesel::{dsl::exists, prelude::*};
+use diesel::prelude::*;
+use gap_answers as ga;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -105,18 +104,9 @@ impl Resource for GapAnswer {
 }
 /// Answers about requirements of these frameworks.
 fn of_frameworks(limits: &Limits) -> Condition {
-    let own = || {
-        ga::table.filter(
-            ga::tenant_id
-                .eq(v::tenant_id)
-                .and(ga::id.eq(v::id))
-                .and(ga::version.eq(v::version)),
-        )
-    };
-    let of_it = |slug: &String| -> Condition {
-        Box::new(exists(own().filter(
-            ga::requirement.like(sight::beginning(slug)).escape('\\'),
-        )))
+    let of_it = |slug: &String| {
+        let within = ga::requirement.like(sight::beginning(slug));
+        own::<GapAnswer>(within.escape('\\'))
     };
     limits
         .framework_slugs
@@ -126,38 +116,12 @@ fn of_frameworks(limits: &Limits) -> Condition {
         .unwrap_or_else(sight::nothing)
 }
 
-impl Stored for GapAnswer {
-    type Filter = crate::registers::organization::NoFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let own = &record.own;
-        let row = (
-            (
-                ga::tenant_id.eq(tenant),
-                ga::id.eq(id),
-                ga::version.eq(version),
-                ga::assessment_id.eq(own.assessment_id),
-            ),
-            (
-                ga::requirement.eq(&own.requirement),
-                ga::state.eq(own.state),
-                ga::target_state.eq(own.target_state),
-            ),
-        );
-        diesel::insert_into(ga::table).values(row).execute(conn)
-    }
-    fn matching(_: &Self::Filter, _: &Moments) -> Condition {
-        Box::new(exists(
-            ga::table.filter(
-                ga::tenant_id
-                    .eq(v::tenant_id)
-                    .and(ga::id.eq(v::id))
-                    .and(ga::version.eq(v::version)),
-            ),
-        ))
+crate::columns! {
+    table gap_answers of GapAnswer {
+        assessment_id: DbUuid,
+        requirement: Text,
+        state: Text,
+        target_state: Nullable<Text>,
     }
 }
 /// How far a requirement is met.
@@ -524,7 +488,6 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         "Who answered what and why, \
             newest first; empty where nobody has looked yet.",
     )
-    .past()
-    .history() /*CHECK*/
-    .answers::<HistoryPage>("The versions.");
+    .history()
+    .shared("ArchivedToo");
 }

@@ -5,24 +5,20 @@ pub mod give;
 
 use crate::access::Limits;
 use crate::core::catalogue::Framework;
-use crate::core::{Id, Problem, Result, VersionKey};
-use crate::db::Conn;
+use crate::core::{Id, Problem, Result};
 use crate::db::dialect::at;
-use crate::db::schema::{gap_answers as ga, gap_assessments as g, versions as v};
+use crate::db::schema::{gap_assessments, versions as v};
 use crate::http::{Answer, At, Guard, Read, Then};
-use crate::records::ask::Moments;
-use crate::records::{
-    By, Condition, Kind, Limit, Part, Reader, Record, Resource, Row, SCOPED, Stateless, Stored,
-    unasked,
-};
-use crate::registers::gap::answers::{GapState, GapTarget};
+use crate::records::columns::own;
+use crate::records::{By, Condition, Kind, Limit, Part, Reader, Resource, Row, SCOPED, Stateless};
+use crate::registers::gap::answers::{GapState, GapTarget, gap_answers as ga};
 use actix_web::HttpRequest;
 use chrono::NaiveDate;
-use diesel::{dsl::exists, prelude::*};
+use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa::{PartialSchema, ToSchema};
 use validator::Validate;
 
 /// What clients say about a gap assessment.
@@ -35,16 +31,6 @@ pub struct GapAssessment {
     /// The framework that it is made against: its slug.
     #[schema(min_length = 2, max_length = 64)]
     pub framework: String,
-}
-
-/// What a list of gap assessments can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct GapFilter {
-    /// Against any of these frameworks.
-    #[param(max_items = 50, max_length = 64)]
-    pub framework: Vec<String>,
 }
 
 /// The requirements of the framework by their states.
@@ -221,46 +207,18 @@ struct Against {
 
 /// Assessments of these frameworks.
 fn of_frameworks(limits: &Limits) -> Condition {
-    let own = g::table.filter(
-        g::tenant_id
-            .eq(v::tenant_id)
-            .and(g::id.eq(v::id))
-            .and(g::version.eq(v::version)),
-    );
-    Box::new(exists(
-        own.filter(g::framework.eq_any(limits.framework_slugs.clone())),
-    ))
+    own::<GapAssessment>(gap_assessments::framework.eq_any(limits.framework_slugs.clone()))
 }
 
-impl Stored for GapAssessment {
-    type Filter = GapFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let row = (
-            g::tenant_id.eq(tenant),
-            g::id.eq(id),
-            g::version.eq(version),
-            g::framework.eq(&record.own.framework),
-        );
-        diesel::insert_into(g::table).values(row).execute(conn)
+crate::columns! {
+    gap_assessments of GapAssessment {
+        framework,
     }
-    fn matching(filter: &GapFilter, _: &Moments) -> Condition {
-        let own = g::table.filter(
-            g::tenant_id
-                .eq(v::tenant_id)
-                .and(g::id.eq(v::id))
-                .and(g::version.eq(v::version)),
-        );
-        Box::new(exists(
-            own.filter(
-                g::framework
-                    .eq_any(filter.framework.clone())
-                    .or(unasked(&filter.framework)),
-            ),
-        ))
+    /// What a list of gap assessments can be filtered by.
+    pub struct GapFilter {
+        /// Against any of these frameworks.
+        #[param(max_items = 50, max_length = 64)]
+        framework: Vec<String> => any(framework),
     }
 }
 

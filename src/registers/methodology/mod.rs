@@ -5,20 +5,15 @@ pub mod in_force;
 pub mod steps;
 
 use crate::access::ActorKind;
-use crate::core::{Invalid, Problem, Result, VersionKey};
-use crate::db::Conn;
-use crate::db::schema::{risk_methodologies as m, versions as v};
-use crate::records::ask::Moments;
-use crate::records::{
-    By, Condition, Kind, Limit, Part, Reader, Record, Resource, Row, SCOPED, Stored, unasked,
-};
+use crate::core::{Invalid, Problem, Result};
+use crate::db::schema::risk_methodologies;
+use crate::records::{By, Kind, Limit, Part, Reader, Record, Resource, Row, SCOPED};
 use crate::registers::revision;
 use crate::registers::revision::Revised;
-use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 crate::vocabulary! {
@@ -232,16 +227,6 @@ impl RiskMethodology {
     }
 }
 
-/// What a list of methodologies can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct MethodologyFilter {
-    /// In force, or not.
-    #[param(max_items = 2)]
-    pub in_force: Vec<bool>,
-}
-
 impl Resource for RiskMethodology {
     const KIND: Kind = Kind {
         part: Part::Plan,
@@ -391,43 +376,16 @@ fn standing(row: &Row) -> Result<String> {
     Ok(format!("\"adopted\":{adopted},\"in_force\":{in_force}"))
 }
 
-impl Stored for RiskMethodology {
-    type Filter = MethodologyFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let (state, key) = (
-            &record.state,
-            (
-                m::tenant_id.eq(tenant),
-                m::id.eq(id),
-                m::version.eq(version),
-            ),
-        );
-        let row = (
-            key,
-            m::revision.eq(state.revision),
-            m::revision_in_force.eq(state.revision_in_force),
-        );
-        diesel::insert_into(m::table).values(row).execute(conn)
+crate::columns! {
+    risk_methodologies of RiskMethodology as methodology {
+        revision = methodology.state.revision,
+        revision_in_force = methodology.state.revision_in_force,
     }
-    fn matching(filter: &MethodologyFilter, _: &Moments) -> Condition {
-        let own = m::table.filter(
-            m::tenant_id
-                .eq(v::tenant_id)
-                .and(m::id.eq(v::id))
-                .and(m::version.eq(v::version)),
-        );
-        Box::new(exists(
-            own.filter(
-                m::revision_in_force
-                    .is_not_null()
-                    .eq_any(filter.in_force.clone())
-                    .or(unasked(&filter.in_force)),
-            ),
-        ))
+    /// What a list of methodologies can be filtered by.
+    pub struct MethodologyFilter {
+        /// In force, or not.
+        #[param(max_items = 2)]
+        in_force: Vec<bool> => set(revision_in_force),
     }
 }
 

@@ -9,18 +9,12 @@ pub use rules::unverify;
 pub use steps::actions;
 
 use crate::access::Actor;
-use crate::core::{Code, Instant, Problem, Result, VersionKey};
-use crate::db::{Conn, schema::nonconformities as n, schema::versions as v};
-use crate::records::ask::Moments;
-use crate::records::{
-    By, Condition, Kind, Limit, Part, Record, Relation, Resource, SCOPED, Stored, Writing, unasked,
-    unasked_flag,
-};
+use crate::core::{Code, Instant, Problem, Result};
+use crate::records::{By, Kind, Limit, Part, Record, Relation, Resource, SCOPED, Writing};
 use chrono::NaiveDate;
-use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 crate::vocabulary! {
@@ -122,23 +116,6 @@ impl Course {
     }
 }
 
-/// What a list of nonconformities can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct NonconformityFilter {
-    /// Found in any of these ways.
-    #[param(max_items = 10)]
-    pub identified_through: Vec<IdentifiedThrough>,
-    /// Any of these severities.
-    #[param(max_items = 10)]
-    pub severity: Vec<Severity>,
-    /// Found on this day or later.
-    pub detected_on_since: Option<NaiveDate>,
-    /// Found before this day.
-    pub detected_on_before: Option<NaiveDate>,
-}
-
 impl Resource for Nonconformity {
     const KIND: Kind = Kind {
         part: Part::Act,
@@ -204,59 +181,23 @@ impl Resource for Nonconformity {
     }
 }
 
-impl Stored for Nonconformity {
-    type Filter = NonconformityFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let (own, key) = (
-            &record.own,
-            (
-                n::tenant_id.eq(tenant),
-                n::id.eq(id),
-                n::version.eq(version),
-            ),
-        );
-        let row = (
-            key,
-            n::identified_through.eq(own.identified_through),
-            n::severity.eq(own.severity),
-            n::detected_on.eq(own.detected_on),
-        );
-        diesel::insert_into(n::table).values(row).execute(conn)
+crate::columns! {
+    table nonconformities of Nonconformity {
+        identified_through: Text,
+        severity: Text,
+        detected_on: Date,
     }
-    fn matching(filter: &NonconformityFilter, _: &Moments) -> Condition {
-        let own = n::table.filter(
-            n::tenant_id
-                .eq(v::tenant_id)
-                .and(n::id.eq(v::id))
-                .and(n::version.eq(v::version)),
-        );
-        let own = own.filter(
-            n::identified_through
-                .eq_any(filter.identified_through.clone())
-                .or(unasked(&filter.identified_through)),
-        );
-        let own = own.filter(
-            n::severity
-                .eq_any(filter.severity.clone())
-                .or(unasked(&filter.severity)),
-        );
-        let own = own.filter(
-            n::detected_on
-                .nullable()
-                .ge(filter.detected_on_since)
-                .or(unasked_flag(&filter.detected_on_since)),
-        );
-        Box::new(exists(
-            own.filter(
-                n::detected_on
-                    .nullable()
-                    .lt(filter.detected_on_before)
-                    .or(unasked_flag(&filter.detected_on_before)),
-            ),
-        ))
+    /// What a list of nonconformities can be filtered by.
+    pub struct NonconformityFilter {
+        /// Found in any of these ways.
+        #[param(max_items = 10)]
+        identified_through: Vec<IdentifiedThrough> => any(identified_through),
+        /// Any of these severities.
+        #[param(max_items = 10)]
+        severity: Vec<Severity> => any(severity),
+        /// Found on this day or later.
+        detected_on_since: Option<NaiveDate> => since(detected_on),
+        /// Found before this day.
+        detected_on_before: Option<NaiveDate> => before(detected_on),
     }
 }

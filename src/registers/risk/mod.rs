@@ -10,26 +10,27 @@ pub mod trend;
 pub mod turns;
 
 use crate::access::Actor;
-use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
-use crate::db::Conn;
-use crate::db::schema::{risks as r, versions as v};
+use crate::core::{Code, Id, Instant, Problem, Result};
+use crate::db::own::Test;
+use crate::db::schema::{risks, risks as r};
 use crate::http::handlers::Comment;
 use crate::http::{Api, Step, Steps, With, workflow};
 use crate::records::ask::Moments;
+use crate::records::columns::own;
 use crate::records::list::Again;
 use crate::records::{
-    By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stored,
-    Transition, Tx, sight, unasked,
+    By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Transition,
+    Tx, sight,
 };
 use crate::registers::treatment::holding::{Accepted, Treated};
 use crate::registers::treatment::standing;
 use crate::registers::treatment::standing::Standing;
-use diesel::dsl::{exists, not};
+use diesel::dsl::not;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 crate::vocabulary! {
@@ -107,30 +108,6 @@ pub struct Scores {
     /// After an approved treatment.
     #[schema(required)]
     pub residual: Option<RiskScore>,
-}
-
-/// What a list of risks can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct RiskFilter {
-    /// Any of these current levels.
-    #[param(max_items = 10, max_length = 32)]
-    pub level: Vec<String>,
-    /// Any of these inherent levels.
-    #[param(max_items = 10, max_length = 32)]
-    pub inherent_level: Vec<String>,
-    /// Any of these evaluations.
-    #[param(max_items = 10)]
-    pub evaluation: Vec<Evaluation>,
-    /// Any of these categories.
-    #[param(max_items = 50, max_length = 100)]
-    pub category: Vec<String>,
-    /// Without any treatment that was not cancelled, or with one.
-    pub treatment_none: Option<bool>,
-    /// Any of these properties at risk.
-    #[param(max_items = 3)]
-    pub affected_property: Vec<Property>,
 }
 
 impl Resource for Risk {
@@ -282,23 +259,9 @@ pub fn evaluation(acceptable: Option<bool>, standing: Standing) -> Evaluation {
 
 /// The same as a condition on the spine.
 fn evaluated(wanted: &[Evaluation], then: &Moments) -> Option<Condition> {
-    let current = |acceptable: Option<bool>| -> Condition {
-        let own = r::table.filter(
-            r::tenant_id
-                .eq(v::tenant_id)
-                .and(r::id.eq(v::id))
-                .and(r::version.eq(v::version)),
-        );
-        match acceptable {
-            None => Box::new(exists(own.filter(r::current_acceptable.is_null()))),
-            Some(said) => Box::new(exists(
-                own.filter(
-                    r::current_acceptable
-                        .is_not_null()
-                        .and(r::current_acceptable.assume_not_null().eq(said)),
-                ),
-            )),
-        }
+    let current = |acceptable: Option<bool>| match acceptable {
+        None => own::<Risk>(r::current_acceptable.is_null()),
+        Some(said) => own::<Risk>(r::current_acceptable.eq(said)),
     };
     let (seq, today) = (then.seq, then.today);
     let (accepted, underway, once) = (
@@ -318,103 +281,69 @@ fn evaluated(wanted: &[Evaluation], then: &Moments) -> Option<Condition> {
     wanted.iter().map(one).reduce(|a, b| Box::new(a.or(b)))
 }
 
-impl Stored for Risk {
-    type Filter = RiskFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let (own, scores) = (&record.own, &record.state);
-        let affects = |property| own.affected_properties.contains(&property);
-        let (inherent, current, residual) = (
-            scores.inherent.as_ref(),
-            scores.current.as_ref(),
-            scores.residual.as_ref(),
-        );
-        let row = (
-            (
-                r::tenant_id.eq(tenant),
-                r::id.eq(id),
-                r::version.eq(version),
-                r::category.eq(&own.category),
-            ),
-            r::affects_confidentiality.eq(affects(Property::Confidentiality)),
-            (
-                r::affects_integrity.eq(affects(Property::Integrity)),
-                r::affects_availability.eq(affects(Property::Availability)),
-            ),
-            (
-                r::inherent_likelihood.eq(inherent.map(|s| s.likelihood)),
-                r::inherent_impact.eq(inherent.map(|s| s.impact)),
-            ),
-            (
-                r::inherent_level.eq(inherent.map(|s| &s.level)),
-                r::current_level.eq(current.map(|s| &s.level)),
-            ),
-            (
-                r::current_likelihood.eq(current.map(|s| s.likelihood)),
-                r::current_impact.eq(current.map(|s| s.impact)),
-            ),
-            (
-                r::current_acceptable.eq(current.map(|s| s.acceptable)),
-                r::current_rank.eq(current.map(|s| s.level_rank)),
-                r::residual_level.eq(residual.map(|s| &s.level)),
-            ),
-            (
-                r::residual_likelihood.eq(residual.map(|s| s.likelihood)),
-                r::residual_impact.eq(residual.map(|s| s.impact)),
-            ),
-        );
-        diesel::insert_into(r::table).values(row).execute(conn)
+crate::columns! {
+    risks of Risk as risk {
+        category,
+        affects_confidentiality = risk.own.affects(Property::Confidentiality),
+        affects_integrity = risk.own.affects(Property::Integrity),
+        affects_availability = risk.own.affects(Property::Availability),
+        inherent_likelihood = risk.state.inherent.as_ref().map(|score| score.likelihood),
+        inherent_impact = risk.state.inherent.as_ref().map(|score| score.impact),
+        inherent_level = risk.state.inherent.as_ref().map(|score| &score.level),
+        current_likelihood = risk.state.current.as_ref().map(|score| score.likelihood),
+        current_impact = risk.state.current.as_ref().map(|score| score.impact),
+        current_level = risk.state.current.as_ref().map(|score| &score.level),
+        current_acceptable = risk.state.current.as_ref().map(|score| score.acceptable),
+        current_rank = risk.state.current.as_ref().map(|score| score.level_rank),
+        residual_likelihood = risk.state.residual.as_ref().map(|score| score.likelihood),
+        residual_impact = risk.state.residual.as_ref().map(|score| score.impact),
+        residual_level = risk.state.residual.as_ref().map(|score| &score.level),
     }
-    fn matching(filter: &RiskFilter, then: &Moments) -> Condition {
-        let own = r::table.filter(
-            r::tenant_id
-                .eq(v::tenant_id)
-                .and(r::id.eq(v::id))
-                .and(r::version.eq(v::version)),
-        );
-        let own = own.filter(
-            r::current_level
-                .eq_any(filter.level.clone())
-                .or(unasked(&filter.level)),
-        );
-        let own = own.filter(
-            r::inherent_level
-                .eq_any(filter.inherent_level.clone())
-                .or(unasked(&filter.inherent_level)),
-        );
-        let own = own.filter(
-            r::category
-                .eq_any(filter.category.clone())
-                .or(unasked(&filter.category)),
-        );
-        let wants = |property| filter.affected_property.contains(&property);
-        let affected = r::affects_confidentiality
-            .eq(true)
-            .and(r::affects_confidentiality.eq(wants(Property::Confidentiality)));
-        let affected = affected.or(r::affects_integrity
-            .eq(true)
-            .and(r::affects_integrity.eq(wants(Property::Integrity))));
-        let affected = affected.or(r::affects_availability
-            .eq(true)
-            .and(r::affects_availability.eq(wants(Property::Availability))));
-        let own = own.filter(affected.or(unasked(&filter.affected_property)));
-        let own: Condition = Box::new(exists(own));
-        let treated: Option<Condition> = filter.treatment_none.map(|none| -> Condition {
-            let some = Treated::at_all(then.seq);
-            if none {
-                Box::new(not(some))
-            } else {
-                Box::new(some)
-            }
-        });
-        evaluated(&filter.evaluation, then)
-            .into_iter()
-            .chain(treated)
-            .fold(own, sight::both)
+    /// What a list of risks can be filtered by.
+    pub struct RiskFilter {
+        /// Any of these current levels.
+        #[param(max_items = 10, max_length = 32)]
+        level: Vec<String> => any(current_level),
+        /// Any of these inherent levels.
+        #[param(max_items = 10, max_length = 32)]
+        inherent_level: Vec<String> => any(inherent_level),
+        /// Any of these evaluations.
+        #[param(max_items = 10)]
+        evaluation: Vec<Evaluation> => with(evaluated),
+        /// Any of these categories.
+        #[param(max_items = 50, max_length = 100)]
+        category: Vec<String> => any(category),
+        /// Without any treatment that was not cancelled, or with one.
+        treatment_none: Option<bool> => with(untreated),
+        /// Any of these properties at risk.
+        #[param(max_items = 3)]
+        affected_property: Vec<Property> => row(affecting),
     }
+}
+
+impl Risk {
+    fn affects(&self, property: Property) -> bool {
+        self.affected_properties.contains(&property)
+    }
+}
+
+fn affecting(properties: &[Property]) -> Vec<Test> {
+    let one = |property: &Property| -> Test {
+        match property {
+            Property::Confidentiality => Box::new(r::affects_confidentiality.eq(true)),
+            Property::Integrity => Box::new(r::affects_integrity.eq(true)),
+            Property::Availability => Box::new(r::affects_availability.eq(true)),
+        }
+    };
+    properties.iter().map(one).collect()
+}
+
+fn untreated(wanted: &Option<bool>, then: &Moments) -> Option<Condition> {
+    let treated = Treated::at_all(then.seq);
+    Some(match (*wanted)? {
+        true => Box::new(not(treated)),
+        false => Box::new(treated),
+    })
 }
 
 const STEPS: &[Step<Risk>] = &[

@@ -2,26 +2,24 @@
 //! and why. Kept like any record, found by its scope and requirement; where nothing is stored, it
 //! applies (`version` 0).
 use crate::access::{Actor, Limits, actor::ActorKind};
-use crate::core::{Id, Instant, Problem, Result, VersionKey, catalogue};
-use crate::db::Conn;
+use crate::core::{Id, Instant, Problem, Result, catalogue};
 use crate::db::among::among;
 use crate::db::dialect::at;
-use crate::db::schema::{applicability as a, ledger_entries as e, versions as v};
+use crate::db::schema::{applicability, applicability as a, ledger_entries as e, versions as v};
 use crate::http::{Answer, At, Guard, Read, Then, handlers::Backwards};
-use crate::records::ask::Moments;
+use crate::records::columns::own;
 use crate::records::history::HistoryPage;
 use crate::records::limit::{self, Facts};
 use crate::records::model::{Changed, Model};
 use crate::records::record::etag;
 use crate::records::{
-    By, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Selector, Stateless, Stored,
-    sight,
+    By, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Selector, Stateless, sight,
 };
 use crate::registers::scope::Scope;
 use crate::registers::soa::contradiction;
 use crate::registers::soa::contradiction::ControlRef;
 use actix_web::{HttpRequest, web::Path};
-use diesel::{dsl::exists, prelude::*};
+use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -87,18 +85,9 @@ impl Resource for Applicability {
 
 /// Decisions about requirements of these frameworks.
 fn of_frameworks(limits: &Limits) -> Condition {
-    let own = || {
-        a::table.filter(
-            a::tenant_id
-                .eq(v::tenant_id)
-                .and(a::id.eq(v::id))
-                .and(a::version.eq(v::version)),
-        )
-    };
-    let of_it = |slug: &String| -> Condition {
-        Box::new(exists(own().filter(
-            a::requirement.like(sight::beginning(slug)).escape('\\'),
-        )))
+    let of_it = |slug: &String| {
+        let within = a::requirement.like(sight::beginning(slug));
+        own::<Applicability>(within.escape('\\'))
     };
     limits
         .framework_slugs
@@ -108,48 +97,13 @@ fn of_frameworks(limits: &Limits) -> Condition {
         .unwrap_or_else(sight::nothing)
 }
 
-impl Stored for Applicability {
-    type Filter = crate::registers::organization::NoFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let (own, scope) = (
-            &record.own,
-            record
-                .links
-                .many("scope_ids")
-                .first()
-                .copied()
-                .unwrap_or(id),
-        );
-        let reasons: Vec<&str> = own.reasons.iter().map(|reason| reason.into()).collect();
-        let row = (
-            (
-                a::tenant_id.eq(tenant),
-                a::id.eq(id),
-                a::version.eq(version),
-                a::scope_id.eq(scope),
-                a::requirement.eq(&own.requirement),
-            ),
-            (
-                a::applicable.eq(own.applicable),
-                a::justification.eq(&own.justification),
-                a::reasons.eq(reasons.join(",")),
-            ),
-        );
-        diesel::insert_into(a::table).values(row).execute(conn)
-    }
-    fn matching(_: &Self::Filter, _: &Moments) -> Condition {
-        Box::new(exists(
-            a::table.filter(
-                a::tenant_id
-                    .eq(v::tenant_id)
-                    .and(a::id.eq(v::id))
-                    .and(a::version.eq(v::version)),
-            ),
-        ))
+crate::columns! {
+    applicability of Applicability as said {
+        scope_id = said.links.many("scope_ids").first().unwrap_or(&said.spine.id),
+        requirement,
+        applicable,
+        justification,
+        reasons = said.own.reasons.iter().map(<&str>::from).collect::<Vec<_>>().join(","),
     }
 }
 
@@ -562,8 +516,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
             where nothing was decided yet.",
         )
         .tag("applicability")
-        .past()
-        .history() /*CHECK*/
-        .answers::<HistoryPage>("The versions.");
+        .history()
+        .shared("ArchivedToo");
     super::decide::mount(api);
 }

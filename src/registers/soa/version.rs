@@ -3,19 +3,18 @@
 //! approved, returned or withdrawn; nothing in it ever changes. How one is made is in `insight`,
 //! where the statement is computed.
 use crate::access::{Actor, Caller, Limits};
-use crate::core::{Code, Id, Instant, Problem, Result, VersionKey};
-use crate::db::Conn;
+use crate::core::{Code, Id, Instant, Problem, Result};
 use crate::db::dialect::at;
-use crate::db::schema::{soa_versions as s, versions as v};
-use crate::records::ask::Moments;
+use crate::db::schema::versions as v;
+use crate::records::columns::own;
 use crate::records::limit::Facts;
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Stored,
-    Transition,
+    By, Comment as Needs, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Transition,
 };
-use diesel::{dsl::exists, prelude::*};
+use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use soa_versions as s;
 use utoipa::ToSchema;
 use validator::Validate;
 
@@ -178,50 +177,14 @@ impl Resource for SoaVersion {
 
 /// Statements of these frameworks.
 fn of_frameworks(limits: &Limits) -> Condition {
-    let own = s::table.filter(
-        s::tenant_id
-            .eq(v::tenant_id)
-            .and(s::id.eq(v::id))
-            .and(s::version.eq(v::version)),
-    );
-    Box::new(exists(
-        own.filter(s::framework.eq_any(limits.framework_slugs.clone())),
-    ))
+    own::<SoaVersion>(s::framework.eq_any(limits.framework_slugs.clone()))
 }
 
-impl Stored for SoaVersion {
-    type Filter = crate::registers::organization::NoFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        // It was made for a scope that was looked up.
-        let Some(scope) = record.links.many("scope_ids").first() else {
-            return Err(diesel::result::Error::NotFound);
-        };
-        let key = (
-            s::tenant_id.eq(tenant),
-            s::id.eq(id),
-            s::version.eq(version),
-        );
-        let row = (
-            key,
-            s::scope_id.eq(*scope),
-            s::framework.eq(&record.own.framework),
-            s::number.eq(record.state.number),
-        );
-        diesel::insert_into(s::table).values(row).execute(conn)
-    }
-    fn matching(_: &Self::Filter, _: &Moments) -> Condition {
-        Box::new(exists(
-            s::table.filter(
-                s::tenant_id
-                    .eq(v::tenant_id)
-                    .and(s::id.eq(v::id))
-                    .and(s::version.eq(v::version)),
-            ),
-        ))
+crate::columns! {
+    table soa_versions of SoaVersion as frozen {
+        scope_id: DbUuid = frozen.links.many("scope_ids").first().ok_or(diesel::NotFound)?,
+        framework: Text,
+        number: Integer = frozen.state.number,
     }
 }
 

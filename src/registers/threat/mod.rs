@@ -2,16 +2,14 @@
 //! organization's own.
 pub mod attack;
 
-use crate::core::{Code, Invalid, Problem, Result, VersionKey, catalogue};
-use crate::db::{Conn, dialect::inside, schema::threats as t, schema::versions as v};
-use crate::records::ask::Moments;
-use crate::records::{
-    By, Condition, Kind, Limit, Part, Record, Resource, SCOPED, Stored, sight, unasked,
-};
-use diesel::{dsl::exists, prelude::*};
+use crate::core::{Code, Invalid, Problem, Result, catalogue};
+use crate::db::dialect::inside;
+use crate::db::own::Test;
+use crate::records::{By, Kind, Limit, Part, Record, Resource, SCOPED};
+use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 crate::vocabulary! {
@@ -45,25 +43,6 @@ pub struct Threat {
 pub struct ThreatState {
     /// Is it one of the built-in ones?
     pub built_in: bool,
-}
-
-/// What a list of threats can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ThreatFilter {
-    /// Any of these origins.
-    #[param(max_items = 10)]
-    pub origin: Vec<Origin>,
-    /// Any of these positions.
-    #[param(max_items = 10)]
-    pub position: Vec<Position>,
-    /// The built-in ones, or the organization's own.
-    #[param(max_items = 2)]
-    pub built_in: Vec<bool>,
-    /// Any of these MITRE ATT&CK techniques; a technique finds its sub-techniques, too.
-    #[param(max_items = 50, max_length = 12)]
-    pub attack_id: Vec<String>,
 }
 
 impl Resource for Threat {
@@ -120,84 +99,46 @@ impl Resource for Threat {
     }
 }
 
-impl Stored for Threat {
-    type Filter = ThreatFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let (own, key) = (
-            &record.own,
-            (
-                t::tenant_id.eq(tenant),
-                t::id.eq(id),
-                t::version.eq(version),
-            ),
-        );
-        // Each with its technique, between line ends, so that either finds it.
-        let found = own.attack_ids.iter().flat_map(|id| {
-            [
-                Some(id.as_str()),
-                id.split_once('.').map(|(technique, _)| technique),
-            ]
-        });
-        let attack_ids: String = found.flatten().map(|id| format!("\n{id}\n")).collect();
-        let told = (
-            t::origin.eq(own.origin),
-            t::position.eq(own.position),
-            t::attack_ids.eq(attack_ids),
-        );
-        let row = (key, told, t::built_in.eq(record.state.built_in));
-        diesel::insert_into(t::table).values(row).execute(conn)
+crate::columns! {
+    table threats of Threat as threat {
+        origin: Nullable<Text>,
+        position: Nullable<Text>,
+        built_in: Bool = threat.state.built_in,
+        attack_ids: Text = findable(&threat.own.attack_ids),
     }
-    fn matching(filter: &ThreatFilter, _: &Moments) -> Condition {
-        let own = t::table.filter(
-            t::tenant_id
-                .eq(v::tenant_id)
-                .and(t::id.eq(v::id))
-                .and(t::version.eq(v::version)),
-        );
-        let own = own.filter(
-            t::origin
-                .eq_any(filter.origin.clone())
-                .or(unasked(&filter.origin)),
-        );
-        let own = own.filter(
-            t::position
-                .eq_any(filter.position.clone())
-                .or(unasked(&filter.position)),
-        );
-        let own: Condition = Box::new(exists(
-            own.filter(
-                t::built_in
-                    .eq_any(filter.built_in.clone())
-                    .or(unasked(&filter.built_in)),
-            ),
-        ));
-        let uses = |id: &String| -> Condition {
-            let row = t::table.filter(
-                t::tenant_id
-                    .eq(v::tenant_id)
-                    .and(t::id.eq(v::id))
-                    .and(t::version.eq(v::version)),
-            );
-            Box::new(exists(
-                row.filter(
-                    t::attack_ids
-                        .like(inside(&format!("\n{id}\n")))
-                        .escape('\\'),
-                ),
-            ))
-        };
-        match filter
-            .attack_id
-            .iter()
-            .map(uses)
-            .reduce(|a, b| Box::new(a.or(b)))
-        {
-            Some(any) => sight::both(own, any),
-            None => own,
-        }
+    /// What a list of threats can be filtered by.
+    pub struct ThreatFilter {
+        /// Any of these origins.
+        #[param(max_items = 10)]
+        origin: Vec<Origin> => any(origin),
+        /// Any of these positions.
+        #[param(max_items = 10)]
+        position: Vec<Position> => any(position),
+        /// The built-in ones, or the organization's own.
+        #[param(max_items = 2)]
+        built_in: Vec<bool> => any(built_in),
+        /// Any of these MITRE ATT&CK techniques; a technique finds its sub-techniques, too.
+        #[param(max_items = 50, max_length = 12)]
+        attack_id: Vec<String> => row(uses),
     }
+}
+
+/// Each with its technique, between line ends, so that either finds it.
+fn findable(attack_ids: &[String]) -> String {
+    let with_technique = attack_ids.iter().flat_map(|id| {
+        let technique = id.split_once('.').map(|(technique, _)| technique);
+        [Some(id.as_str()), technique]
+    });
+    with_technique
+        .flatten()
+        .map(|id| format!("\n{id}\n"))
+        .collect()
+}
+
+fn uses(attack_ids: &[String]) -> Vec<Test> {
+    let one = |id: &String| -> Test {
+        let found = threats::attack_ids.like(inside(&format!("\n{id}\n")));
+        Box::new(found.escape('\\'))
+    };
+    attack_ids.iter().map(one).collect()
 }

@@ -16,24 +16,22 @@ pub use applied::applications;
 pub use steps::actions;
 
 use crate::access::Actor;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result, VersionKey};
-use crate::db::{Conn, schema::risk_treatments as t, schema::versions as v};
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
+use crate::db::schema::{risk_treatments, versions as v};
 use crate::records::ask::Moments;
 use crate::records::links::References;
 use crate::records::{
-    By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stored,
-    sight,
+    By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, sight,
 };
-use crate::records::{unasked, unasked_flag};
 use crate::registers::methodology::AcceptBy;
 use crate::registers::risk::RiskScore;
 use crate::registers::treatment::holding::Stands;
 use chrono::NaiveDate;
-use diesel::dsl::{exists, not};
+use diesel::dsl::not;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa::{PartialSchema, ToSchema};
 use validator::Validate;
 
 crate::vocabulary! {
@@ -147,23 +145,6 @@ pub struct TreatmentCourse {
     pub revoked_at: Option<Instant>,
 }
 
-/// What a list of risk treatments can be filtered by.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct TreatmentFilter {
-    /// Any of these options.
-    #[param(max_items = 4)]
-    pub option: Vec<TreatmentOption>,
-    /// Acceptances that have lapsed, or what has not.
-    #[param(max_items = 2)]
-    pub lapsed: Vec<bool>,
-    /// Accepted until this day or later.
-    pub expires_on_since: Option<NaiveDate>,
-    /// Accepted until before this day.
-    pub expires_on_before: Option<NaiveDate>,
-}
-
 impl Resource for RiskTreatment {
     const KIND: Kind = Kind {
         part: Part::Plan,
@@ -264,85 +245,56 @@ impl RiskTreatment {
     }
 }
 
-impl Stored for RiskTreatment {
-    type Filter = TreatmentFilter;
-    fn insert(
-        (tenant, id, version): VersionKey,
-        record: &Record<Self>,
-        conn: &mut Conn,
-    ) -> QueryResult<usize> {
-        let (own, state) = (&record.own, &record.state);
-        let basis = state
-            .basis
-            .as_ref()
-            .filter(|_| state.approved_seq.is_some());
-        // The links were looked up: a treatment without a risk does not come here.
-        let Some(risk) = record.links.one("risk_id") else {
-            return Err(diesel::result::Error::NotFound);
-        };
-        let row = (
-            (
-                t::tenant_id.eq(tenant),
-                t::id.eq(id),
-                t::version.eq(version),
-                t::risk_id.eq(risk),
-                t::option.eq(own.option),
-            ),
-            (
-                t::expires_on.eq(own.expires_on),
-                t::approved_seq.eq(state.approved_seq),
-            ),
-            (
-                t::approved_owner_id.eq(basis.map(|basis| basis.risk_owner_id)),
-                t::approved_rank.eq(basis.map(|basis| basis.score.level_rank)),
-                t::approved_methodology_id.eq(basis.map(|basis| basis.score.methodology_id)),
-            ),
-        );
-        diesel::insert_into(t::table).values(row).execute(conn)
+impl TreatmentCourse {
+    /// What was signed, once it is approved.
+    fn approved(&self) -> Option<&TreatmentBasis> {
+        self.basis.as_ref().filter(|_| self.approved_seq.is_some())
     }
-    fn matching(filter: &TreatmentFilter, then: &Moments) -> Condition {
-        let own = t::table.filter(
-            t::tenant_id
-                .eq(v::tenant_id)
-                .and(t::id.eq(v::id))
-                .and(t::version.eq(v::version)),
-        );
-        let own = own.filter(
-            t::option
-                .eq_any(filter.option.clone())
-                .or(unasked(&filter.option)),
-        );
-        let own = own.filter(
-            t::expires_on
-                .ge(filter.expires_on_since)
-                .or(unasked_flag(&filter.expires_on_since)),
-        );
-        let own: Condition = Box::new(exists(
-            own.filter(
-                t::expires_on
-                    .lt(filter.expires_on_before)
-                    .or(unasked_flag(&filter.expires_on_before)),
-            ),
-        ));
-        let asked = |wanted| filter.lapsed.contains(&wanted);
-        if asked(true) == asked(false) {
-            return own;
-        }
-        let once: Condition = Box::new(v::status.eq_any(["accepted", "revoked"]));
-        let lapsed = sight::both(
-            once,
-            Box::new(not(Stands {
-                seq: then.seq,
-                today: then.today,
-            })),
-        );
-        sight::both(
-            own,
-            if asked(true) {
-                lapsed
-            } else {
-                Box::new(not(lapsed))
-            },
-        )
+}
+
+crate::columns! {
+    risk_treatments of RiskTreatment as treatment {
+        risk_id = treatment.links.one("risk_id").ok_or(diesel::NotFound)?,
+        option,
+        expires_on,
+        approved_seq = treatment.state.approved_seq,
+        approved_owner_id =
+            treatment.state.approved().map(|basis| basis.risk_owner_id),
+        approved_rank =
+            treatment.state.approved().map(|basis| basis.score.level_rank),
+        approved_methodology_id =
+            treatment.state.approved().map(|basis| basis.score.methodology_id),
     }
+    /// What a list of risk treatments can be filtered by.
+    pub struct TreatmentFilter {
+        /// Any of these options.
+        #[param(max_items = 4)]
+        option: Vec<TreatmentOption> => any(option),
+        /// Acceptances that have lapsed, or what has not.
+        #[param(max_items = 2)]
+        lapsed: Vec<bool> => with(lapsed),
+        /// Accepted until this day or later.
+        expires_on_since: Option<NaiveDate> => since(expires_on),
+        /// Accepted until before this day.
+        expires_on_before: Option<NaiveDate> => before(expires_on),
+    }
+}
+
+/// Acceptances that have lapsed, or all that have not.
+fn lapsed(wanted: &[bool], then: &Moments) -> Option<Condition> {
+    let asked = |wanted_too| wanted.contains(&wanted_too);
+    if asked(true) == asked(false) {
+        return None;
+    }
+    let once: Condition = Box::new(v::status.eq_any(["accepted", "revoked"]));
+    let stands = Stands {
+        seq: then.seq,
+        today: then.today,
+    };
+    let lapsed = sight::both(once, Box::new(not(stands)));
+    Some(if asked(true) {
+        lapsed
+    } else {
+        Box::new(not(lapsed))
+    })
 }
