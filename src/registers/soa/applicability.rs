@@ -8,7 +8,6 @@ use crate::db::dialect::at;
 use crate::db::schema::{applicability, applicability as a, ledger_entries as e, versions as v};
 use crate::http::{Answer, At, Guard, Read, Then, handlers::Backwards};
 use crate::records::columns::own;
-use crate::records::history::HistoryPage;
 use crate::records::limit::{self, Facts};
 use crate::records::model::{Changed, Model};
 use crate::records::record::etag;
