@@ -1,20 +1,16 @@
 //! The application: rooms, document, health, and every error of the framework as a problem.
+use super::frame::Nowhere;
 use super::published::Published;
+use super::rooms::rooms;
 use crate::core::{Code, Problem};
 use crate::http::door::{count, threshold};
 use crate::http::format::quality;
 use crate::http::query::{Parameters, Questions, parameters};
 use crate::http::{Answer, Api, Document, House, open_door};
-use crate::registers::ROOMS;
-use crate::{identity, insight};
 use actix_web::dev::ResourceDef;
 use actix_web::http::header;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, Responder, web};
 use std::sync::LazyLock;
-
-/// There is nothing at the path of this request.
-#[derive(Debug, Clone, Copy)]
-pub struct Nowhere;
 
 /// What each operation may be asked.
 static QUESTIONS: LazyLock<Parameters> = LazyLock::new(|| parameters(&super::document::document()));
@@ -58,14 +54,6 @@ pub fn mount(app: &mut web::ServiceConfig) {
         .route("/v1/openapi.yaml", web::get().to(openapi_yaml))
         .route("/problems/{code}", web::get().to(explained));
     app.default_service(web::to(nowhere));
-}
-
-/// Mounts and describes what is under `/v1`.
-pub fn rooms(mut api: Api<'_>) {
-    ROOMS.iter().for_each(|room| room.mount(&mut api));
-    insight::mount(&mut api);
-    identity::mount(&mut api);
-    api.close();
 }
 
 /// A small constant answer through the same middleware, without the database.

@@ -1,7 +1,7 @@
 //! What the document says of every operation alike and no handler repeats: headers, limits that
 //! follow from formats, the half of a schema that is for requests, words that may become more,
 //! examples; and nothing that is not used.
-use super::example;
+use super::example::{self, SCHEMAS};
 use crate::http::describe;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -260,9 +260,6 @@ fn sent(value: &mut Value, both: &BTreeSet<String>) {
         _ => {}
     }
 }
-
-/// Where schemas are.
-pub const SCHEMAS: &str = "#/components/schemas/";
 
 /// The schemas that one comes to from the places of the document which `from` picks.
 pub fn reached(document: &Value, from: &mut dyn FnMut(&str) -> bool) -> BTreeSet<String> {

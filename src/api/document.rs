@@ -1,5 +1,6 @@
 //! The OpenAPI document, generated from what is mounted.
-use super::{app, complete::finished};
+use super::complete::finished;
+use super::rooms::rooms;
 use crate::core::{Code, Schemas, problem};
 use crate::http::{Api, Document, describe};
 use crate::registers::ROOMS;
@@ -12,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 pub fn document() -> Value {
     super::introduce();
     let mut document = Document::default();
-    let mount = |app: &mut actix_web::web::ServiceConfig| app::rooms(Api::new(app, &mut document));
+    let mount = |app: &mut actix_web::web::ServiceConfig| rooms(Api::new(app, &mut document));
     drop(actix_web::App::new().configure(mount));
     document.schema("Problem", json!(problem::Body::schema()));
     document.named(problem::Body::schemas);

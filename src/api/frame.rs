@@ -1,6 +1,5 @@
 //! What is around every request: its id, its caller made known, security headers, problems with the
 //! request's id, gzip, metrics, the log. One layer, because each costs.
-use super::app::Nowhere;
 use super::lines::Line;
 use super::metrics::Metrics;
 use crate::core::{Id, Problem};
@@ -17,6 +16,10 @@ use actix_web::{Error, HttpMessage, ResponseError, web};
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write;
 use std::time::Instant;
+
+/// There is nothing at the path of this request.
+#[derive(Debug, Clone, Copy)]
+pub struct Nowhere;
 
 /// Bodies of fewer bytes are not worth compressing.
 const WORTH: u64 = 1024;

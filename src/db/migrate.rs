@@ -1,6 +1,6 @@
 //! Migrations: forwards only, by one process at a time, and never by an executable that is older
 //! than the database.
-use super::store::Opening;
+use super::opening::{Opening, new_enough};
 use super::{Conn, Manager};
 use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
@@ -28,7 +28,7 @@ struct Applied {
 pub fn migrate(manager: &Manager) -> Opening<Vec<String>> {
     let mut conn = connect(manager)?;
     if let Conn::Sqlite(sqlite) = &mut conn {
-        super::store::new_enough(sqlite)?;
+        new_enough(sqlite)?;
     }
     if pending(&mut conn)?.is_empty() {
         return Ok(vec![]);

@@ -8,6 +8,7 @@ pub mod ending;
 pub mod files;
 pub mod migrate;
 pub mod modes;
+pub mod opening;
 pub mod own;
 pub mod schema;
 pub mod sessions;

@@ -30,7 +30,7 @@ pub struct Sessions(SyncSender<Work>);
 impl Sessions {
     /// Opens the store and starts its thread. `folder` holds the file where the database is
     /// embedded.
-    pub fn open(database: &Database, folder: &Path) -> super::store::Opening<Self> {
+    pub fn open(database: &Database, folder: &Path) -> super::opening::Opening<Self> {
         let file = Manager::Sqlite(folder.join(FILE).display().to_string());
         let (database, embedded) = (database.clone(), database.embedded());
         let connect = move || {

@@ -11,7 +11,7 @@ use crate::access::token::Tokens;
 use crate::access::{Actor, Caller, Role};
 use crate::core::{Clock, Id, Instant, Problem, Result, Schemas, TenantId};
 use crate::db::files::Compared;
-use crate::db::store::Opening;
+use crate::db::opening::Opening;
 use crate::db::{
     Conn, Database, Files, dialect::NOW, schema::evidence as ev, schema::tenants as t,
 };

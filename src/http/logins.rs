@@ -4,7 +4,7 @@ use super::client::client_address;
 use super::limit::{Limiter, Standing};
 use crate::access::password::Passwords;
 use crate::core::{Code, Problem, Result};
-use crate::db::store::Opening;
+use crate::db::opening::Opening;
 use crate::db::{Database, Sessions};
 use actix_web::HttpRequest;
 use std::path::Path;

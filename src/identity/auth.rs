@@ -353,6 +353,4 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         )
         .body::<RefreshToken>()
         .ends("Ended.");
-    super::setup::mount(api);
-    super::me::mount(api);
 }

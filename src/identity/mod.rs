@@ -22,6 +22,8 @@ pub const KINDS: &[Replay] = &[Replay::of::<user::User>(), Replay::of::<key::Api
 /// Mounts logins and accounts.
 pub fn mount(api: &mut Api<'_>) {
     auth::mount(api);
+    setup::mount(api);
+    me::mount(api);
     user::mount(api);
     key::mount(api);
 }

@@ -1,5 +1,6 @@
 //! Floor 6: what is computed across registers, at any moment: the statement of applicability, the
 //! risk matrix, the overview, the feed.
+pub mod basis;
 pub mod event;
 pub mod feed;
 pub mod overview;

@@ -1,13 +1,14 @@
 //! The overview: a dashboard's home in one request (ISO/IEC 27001:2022 9.1). Every number is cut to
 //! what the caller may see.
+use super::basis::Basis;
 use super::upcoming::{self, Upcoming};
 use crate::core::{Id, Result, catalogue};
 use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
-use crate::records::{Kind, Reader, Resource, kind};
+use crate::records::{Reader, Resource, kind};
 use crate::registers::control::Control;
 use crate::registers::control::proof::Operation;
 use crate::registers::evidence::Evidence;
-use crate::registers::facts::{CountsByName, Fact, Facts, Part, Piece, Proofs, Seen, Stub};
+use crate::registers::facts::{CountsByName, Fact, Piece, Proofs, Stub};
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::risk::matrix::MatrixStage;
 use crate::registers::scope::{Cut, Scope};
@@ -21,7 +22,6 @@ use actix_web::HttpRequest;
 use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
 /// Records by state.
@@ -161,55 +161,6 @@ async fn get_overview(guard: Guard<Viewing<View>>, request: HttpRequest) -> Resu
             Answer::of(&compute(reader, scope)?)
         })
         .await
-}
-
-/// The facts behind the overview, as its reader sees them.
-pub struct Basis {
-    /// What stands.
-    pub facts: Arc<Facts>,
-    seen: BTreeMap<&'static str, Seen>,
-    scope: Option<Id>,
-    /// The organization's date.
-    pub today: NaiveDate,
-}
-
-impl Basis {
-    fn read(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Self> {
-        const ALL: &[Part] = &[
-            Part::Controls,
-            Part::Evidence,
-            Part::Risks,
-            Part::Treatments,
-            Part::Vulnerabilities,
-            Part::Others,
-        ];
-        let counted = kind::all().iter().filter(|kind| kind.counted);
-        let seen = counted.map(|kind| Ok((kind.name, Seen::of(reader, kind.name)?)));
-        Ok(Basis {
-            seen: seen.collect::<Result<_>>()?,
-            facts: Facts::of(reader, ALL)?,
-            scope,
-            today: reader.today,
-        })
-    }
-    /// Is it seen, in use, and of the scope or of the whole organization?
-    pub fn here(&self, kind: &str, stub: &Stub) -> bool {
-        let seen = self.seen.get(kind).is_some_and(|seen| seen.has(stub.id));
-        // A scope belongs to no scope.
-        let scope = self.scope.filter(|_| kind != Scope::KIND.name);
-        !stub.archived && seen && stub.within(scope)
-    }
-    /// The records of a kind that the overview counts.
-    pub fn stubs<'b>(&'b self, kind: &'b Kind) -> impl Iterator<Item = &'b Stub> {
-        self.facts
-            .stubs(kind.name)
-            .filter(|stub| self.here(kind.name, stub))
-    }
-    /// What the caller sees of a kind, whichever scope it belongs to.
-    fn seen(&self, kind: &Kind) -> &Seen {
-        static NOTHING: Seen = Seen::NOTHING;
-        self.seen.get(kind.name).unwrap_or(&NOTHING)
-    }
 }
 
 /// The overview at the reader's moment.

@@ -1,6 +1,6 @@
 //! What comes next: days by which something is done, reviews, and the ends of acceptances and of
 //! evidence (ISO/IEC 27001:2022 9.1).
-use super::overview::Basis;
+use super::basis::Basis;
 use crate::core::{Id, Result};
 use crate::db::among::among;
 use crate::db::dialect::at;
