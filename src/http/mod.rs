@@ -29,6 +29,7 @@ pub mod poll;
 pub mod pool;
 pub mod query;
 pub mod transit;
+pub mod view_query;
 
 pub use answer::Answer;
 pub use client::client_address;
@@ -37,7 +38,8 @@ pub use document::{Api, Document};
 pub use door::{CONDITION, RequestId, open_door};
 pub use guard::Guard;
 pub use house::House;
-pub use input::{At, Input, Then};
+pub use input::{At, Input};
 pub use operation::Operation;
 pub use permission::*;
 pub use transit::{Because, transit};
+pub use view_query::ViewQuery;

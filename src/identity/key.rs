@@ -10,15 +10,13 @@ use crate::db::schema::{api_keys as k, links as l, versions as v};
 use crate::http::describe::{self, Description, schema};
 use crate::http::handlers::Comment;
 use crate::http::{
-    Answer, At, Because, Change, Guard, Input, Operations, Revoke, Rotate, collection, input,
-    transit,
+    Answer, At, Because, Change, Guard, Input, Operations, Revoke, Rotate, collection, transit,
 };
 use crate::records::ask::Moments;
 use crate::records::{
     By, Comment as Needs, Condition, Draft, Kind, Known, Limit, MergePatch, Record, Relation,
     Resource, Stored, Transition, Tx, Writing, unasked,
 };
-use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -154,12 +152,7 @@ impl Stored for ApiKey {
     }
 }
 
-async fn create(
-    guard: Guard<Change<ApiKey>>,
-    request: HttpRequest,
-    input: Input,
-) -> Result<Answer> {
-    input::no_parameters(&request)?;
+async fn create(guard: Guard<Change<ApiKey>>, input: Input) -> Result<Answer> {
     let mut body = input.clone().members();
     guard
         .write(&input, move |tx| {
@@ -180,10 +173,8 @@ async fn update(
     guard: Guard<Change<ApiKey>>,
     at: At,
     known: Known,
-    request: HttpRequest,
     input: Input,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     let (selector, mut patch) = (at.of(&ApiKey::KIND)?, input.members());
     guard
         .effect(&[], move |tx| {

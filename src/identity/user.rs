@@ -8,14 +8,13 @@ use crate::db::dialect::OPEN;
 use crate::db::schema::{users as u, versions as v};
 use crate::http::describe::{self, Description, schema};
 use crate::http::handlers::Comment;
-use crate::http::{Answer, At, Change, Guard, Input, Operations, ResetPassword, collection, input};
+use crate::http::{Answer, At, Change, Guard, Input, Operations, ResetPassword, collection};
 use crate::records::accounts::Written;
 use crate::records::ask::Moments;
 use crate::records::{
     By, Condition, Kind, Known, Limit, Record, Relation, Resource, Stateless, Stored, Writing,
     unasked,
 };
-use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -197,8 +196,7 @@ pub fn folded(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
-async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Input) -> Result<Answer> {
-    input::no_parameters(&request)?;
+async fn create(guard: Guard<Change<User>>, input: Input) -> Result<Answer> {
     let mut body = input.clone().members();
     if body.get("name").is_none_or(Value::is_null) {
         let name = body
@@ -227,10 +225,8 @@ async fn reset(
     guard: Guard<ResetPassword<User>>,
     at: At,
     known: Known,
-    request: HttpRequest,
     input: Input,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     let (selector, body) = (at.of(&User::KIND)?, input.clone());
     let known = known.or_any();
     guard

@@ -4,7 +4,7 @@ use super::upcoming::{self, Upcoming};
 use crate::core::{Id, Instant, Result, catalogue};
 use crate::db::dialect::at;
 use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v};
-use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
+use crate::http::{Answer, Guard, Overview as View, View as Viewing, ViewQuery};
 use crate::records::{Condition, Reader, Resource, kind, list, sight};
 use crate::registers::control::proof as support;
 use crate::registers::control::proof::Operation;
@@ -12,6 +12,7 @@ use crate::registers::control::{Implementation, Responsibility};
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::risk::matrix::{self, MatrixStage};
 use crate::registers::scope::Scope;
+use crate::registers::scope::ScopeRef;
 use crate::registers::soa::applicability::Applicability;
 use crate::registers::soa::{self, SoaSummary};
 use crate::registers::treatment::lapse;
@@ -165,25 +166,16 @@ pub struct Overview {
 #[into_params(parameter_in = Query)]
 struct OverviewQuery {
     /// Only this scope and what belongs to the whole organization: id or code.
-    #[param(
-        max_length = 64,
-        pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"
-    )]
-    scope_id: Option<String>,
+    #[param(inline)]
+    scope_id: Option<ScopeRef>,
 }
 
 async fn get_overview(guard: Guard<Viewing<View>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["scope_id"])?;
-    let scope = matrix::scope_asked(&then)?;
+    let query = ViewQuery::<OverviewQuery>::read(&request)?;
+    let scope = query.own.scope_id;
     guard
-        .view(then.as_of, move |reader| {
-            let scope = scope
-                .map(|selector| {
-                    reader
-                        .row::<Scope>(&selector, reader.moment.past())
-                        .map(|row| row.id)
-                })
-                .transpose()?;
+        .view(query.as_of, move |reader| {
+            let scope = scope.map(|scope| scope.id(reader)).transpose()?;
             Answer::of(&compute(reader, scope)?)
         })
         .await

@@ -6,8 +6,9 @@ use crate::db::among::among;
 use crate::db::dialect::at;
 use crate::db::walk::{Walk, distances};
 use crate::db::{Conn, schema::assets as a, schema::versions as v};
-use crate::http::{Answer, At, Guard, Read, Then};
+use crate::http::{Answer, At, Guard, Read, ViewQuery};
 use crate::records::ask::Moments;
+use crate::records::query::RecordRef;
 use crate::records::reader::Ref;
 use crate::records::{
     By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless,
@@ -87,6 +88,9 @@ pub struct AssetFilter {
     #[param(max_items = 2)]
     pub personal_data: Vec<bool>,
 }
+
+/// An asset in a query.
+pub type AssetRef = RecordRef<Asset>;
 
 impl Resource for Asset {
     const KIND: Kind = Kind {
@@ -427,10 +431,10 @@ pub struct Reached {
 }
 
 async fn impact(guard: Guard<Read<Asset>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &[])?, at.of(&Asset::KIND)?);
+    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&Asset::KIND)?);
     guard
-        .view(then.as_of, move |reader| {
-            let start = reader.row::<Asset>(&selector, then.archived_too)?.id;
+        .view(query.as_of, move |reader| {
+            let start = reader.row::<Asset>(&selector, query.archived_too)?.id;
             let (dependents, dependencies) =
                 (walk(reader, start, true)?, walk(reader, start, false)?);
             Answer::of(&AssetImpact {

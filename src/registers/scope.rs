@@ -7,6 +7,7 @@ use crate::http::{
     Answer, Approve, At, Because, Guard, Input, Read, Retire, Return, Revise, Submit, transit,
 };
 use crate::records::ask::Moments;
+use crate::records::query::RecordRef;
 use crate::records::{
     By, Condition, Kind, Known, Limit, Part, Record, Resource, Stored, Tx, unasked,
 };
@@ -105,6 +106,9 @@ pub struct ScopeFilter {
     #[param(max_items = 2)]
     pub in_force: Vec<bool>,
 }
+
+/// A scope in a query.
+pub type ScopeRef = RecordRef<Scope>;
 
 impl Resource for Scope {
     const KIND: Kind = Kind {

@@ -23,18 +23,20 @@ pub async fn export<R: Resource>(
     if quality(&request, "text/csv").is_none() {
         return Err(Problem::new(Code::NotAcceptable, "Available: text/csv."));
     }
-    table::<R>(guard, &request, request.query_string()).await
+    veil::asked(guard.caller(), &R::KIND, request.query_string())?;
+    let ask = Ask::read::<R::Filter>(&R::KIND, request.query_string())?;
+    table::<R>(guard, &request, ask).await
 }
 
-/// The table that answers this query of a list.
+/// The table that answers this question for a list.
 pub async fn table<R: Resource>(
     guard: Guard<Read<R>>,
     request: &HttpRequest,
-    query: &str,
+    mut ask: Ask,
 ) -> Result<HttpResponse> {
-    veil::asked(guard.caller(), &R::KIND, query)?;
     let unpaged = |name: &str| ["limit", "cursor", "include"].contains(&name);
-    let paged = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| unpaged(name));
+    let paged =
+        form_urlencoded::parse(request.query_string().as_bytes()).filter(|(name, _)| unpaged(name));
     let faults: Vec<_> = paged
         .map(|(name, _)| {
             Invalid::query(
@@ -47,7 +49,6 @@ pub async fn table<R: Resource>(
     if !faults.is_empty() {
         return Err(Problem::parameters(faults));
     }
-    let mut ask = Ask::read::<R::Filter>(&R::KIND, query)?;
     ask.limit = PART;
     let known = |tag: &str| format!("{}-csv\"", tag.trim_end_matches('"'));
     if request.headers().contains_key(header::IF_NONE_MATCH) {

@@ -2,18 +2,18 @@
 //! covers what it refers to, and by one mapping what another framework asks for as well; each
 //! requirement shows its paths. Composed mappings are suggestions, and never count.
 use crate::core::catalogue::{self, Framework, MappingKind, Requirement};
-use crate::core::{Id, Invalid, Problem, Result};
+use crate::core::{Id, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{controls as c, requirement_links as rl, versions as v};
-use crate::http::format::{CSV, table, texts, wants};
-use crate::http::{Answer, Frameworks, Guard, Then, View};
-use crate::records::{Reader, Resource, Selector, sight};
+use crate::http::format::{CSV, table, texts};
+use crate::http::{Answer, Frameworks, Guard, View, ViewQuery};
+use crate::records::{Reader, sight};
 use crate::registers::control::proof as support;
 use crate::registers::control::proof::Operation;
 use crate::registers::control::{Implementation, Responsibility};
 use crate::registers::framework::RequirementMapping;
 use crate::registers::framework::catalogue_list::Shelf;
-use crate::registers::scope::Scope;
+use crate::registers::scope::ScopeRef;
 use actix_web::{HttpRequest, web::Path};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -463,8 +463,8 @@ fn as_csv(coverage: &Coverage) -> Result<String> {
 #[into_params(parameter_in = Query)]
 struct CoverageQuery {
     /// Only controls of this scope, and of the whole organization: id or code.
-    #[param(max_length = 64)]
-    scope_id: Option<String>,
+    #[param(inline)]
+    scope_id: Option<ScopeRef>,
 }
 
 async fn get_coverage(
@@ -472,31 +472,15 @@ async fn get_coverage(
     slug: Path<String>,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let then = Then::read(&request, &["scope_id", "format"])?;
-    let csv = wants(&request, &then, "csv", "text/csv")?;
-    let unknown = || {
-        Problem::parameters(vec![Invalid::query(
-            "scope_id",
-            "invalid_parameter",
-            "must be an id or a code",
-        )])
-    };
-    let scope = then
-        .get("scope_id")
-        .map(|text| Selector::parse(text, Scope::KIND.name).ok_or_else(unknown))
-        .transpose()?;
+    let query = ViewQuery::<CoverageQuery>::read(&request)?;
+    let csv = query.wants(&request, "csv", "text/csv")?;
+    let scope = query.own.scope_id;
     guard
         .view_as(
             Some(if csv { "csv" } else { "json" }),
-            then.as_of,
+            query.as_of,
             move |reader| {
-                let scope = scope
-                    .map(|selector| {
-                        reader
-                            .row::<Scope>(&selector, reader.moment.past())
-                            .map(|row| row.id)
-                    })
-                    .transpose()?;
+                let scope = scope.map(|scope| scope.id(reader)).transpose()?;
                 let coverage = compute(reader, &slug, scope)?;
                 if csv {
                     Ok(Answer::json(as_csv(&coverage)?).as_media(CSV))

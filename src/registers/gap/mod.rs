@@ -9,7 +9,7 @@ use crate::core::{Id, Problem, Result, VersionKey};
 use crate::db::Conn;
 use crate::db::dialect::at;
 use crate::db::schema::{gap_answers as ga, gap_assessments as g, versions as v};
-use crate::http::{Answer, At, Guard, Read, Then};
+use crate::http::{Answer, At, Guard, Read, ViewQuery};
 use crate::records::ask::Moments;
 use crate::records::{
     By, Condition, Kind, Limit, Part, Reader, Record, Resource, Row, SCOPED, Stateless, Stored,
@@ -289,10 +289,10 @@ async fn progress(
     at: At,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &[])?, at.of(&GapAssessment::KIND)?);
+    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&GapAssessment::KIND)?);
     guard
-        .view(then.as_of, move |reader| {
-            let record = reader.load::<GapAssessment>(&selector, then.archived_too)?;
+        .view(query.as_of, move |reader| {
+            let record = reader.load::<GapAssessment>(&selector, query.archived_too)?;
             let (tenant, seq, zone, id) = (
                 reader.tenant(),
                 reader.moment.seq,

@@ -1,16 +1,15 @@
 //! The risk matrix (ISO/IEC 27001:2022 6.1.2): how many risks stand in each pair of likelihood and
 //! impact, as JSON or as a drawing.
-use crate::core::{Id, Invalid, Problem, Result};
+use crate::core::{Id, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{risks as r, versions as v};
-use crate::http::format::wants;
-use crate::http::{Answer, Guard, Read, Then};
-use crate::records::{Reader, Record, Resource, Selector, reader::Ref};
+use crate::http::{Answer, Guard, Read, ViewQuery};
+use crate::records::{Reader, Record, Resource, reader::Ref};
 use crate::registers::methodology::in_force::{InForce, scopes_of};
 use crate::registers::methodology::{Level, RiskMethodology, Step};
 use crate::registers::risk::Risk;
 use crate::registers::risk::drawing::drawn;
-use crate::registers::scope::Scope;
+use crate::registers::scope::ScopeRef;
 use actix_web::HttpRequest;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -132,46 +131,31 @@ struct RiskMatrixQuery {
     /// Which scores; the current ones when absent.
     stage: Option<MatrixStage>,
     /// Only risks of this scope: id or code.
-    #[param(
-        max_length = 64,
-        pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"
-    )]
-    scope_id: Option<String>,
+    #[param(inline)]
+    scope_id: Option<ScopeRef>,
     /// `refs`: what the ids in the cells are.
-    #[param(pattern = "^refs$", max_length = 4)]
-    include: Option<String>,
+    #[param(value_type = Option<String>, pattern = "^refs$", max_length = 4)]
+    include: Option<MatrixPart>,
+}
+
+/// What a matrix has besides.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum MatrixPart {
+    Refs,
 }
 
 async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["stage", "scope_id", "format", "include"])?;
-    let svg = wants(&request, &then, "svg", "image/svg+xml")?;
-    let stage = then
-        .parsed("stage", "inherent, current or residual")?
-        .unwrap_or(MatrixStage::Current);
-    let scope = scope_asked(&then)?;
-    let named = match then.get("include") {
-        None => false,
-        Some("refs") => true,
-        Some(_) => {
-            return Err(Problem::parameters(vec![Invalid::query(
-                "include",
-                "invalid_parameter",
-                "use refs",
-            )]));
-        }
-    };
+    let query = ViewQuery::<RiskMatrixQuery>::read(&request)?;
+    let svg = query.wants(&request, "svg", "image/svg+xml")?;
+    let (as_of, asked) = (query.as_of, query.own);
+    let stage = asked.stage.unwrap_or(MatrixStage::Current);
     guard
         .view_as(
             Some(if svg { "svg" } else { "json" }),
-            then.as_of,
+            as_of,
             move |reader| {
-                let scope = scope
-                    .map(|selector| {
-                        reader
-                            .row::<Scope>(&selector, reader.moment.past())
-                            .map(|row| row.id)
-                    })
-                    .transpose()?;
+                let scope = asked.scope_id.map(|scope| scope.id(reader)).transpose()?;
                 reader.knows(&Risk::KIND)?;
                 let (in_force, seen) = (InForce::read(reader)?, InForce::seen(reader)?);
                 let method = in_force
@@ -179,7 +163,7 @@ async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<An
                     .filter(|method| seen.has(method.spine.id))
                     .ok_or_else(Problem::not_found)?;
                 let mut matrix = compute(reader, &in_force, method, stage, scope)?;
-                if named {
+                if asked.include.is_some() {
                     let ids: Vec<Id> = matrix
                         .cells
                         .iter()
@@ -196,20 +180,6 @@ async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<An
             },
         )
         .await
-}
-
-/// The scope that a view is cut to.
-pub fn scope_asked(then: &Then) -> Result<Option<Selector>> {
-    let bad = || {
-        Problem::parameters(vec![Invalid::query(
-            "scope_id",
-            "invalid_parameter",
-            "must be an id or a code",
-        )])
-    };
-    then.get("scope_id")
-        .map(|text| Selector::parse(text, Scope::KIND.name).ok_or_else(bad))
-        .transpose()
 }
 
 type Scored = (Id, Option<i32>, Option<i32>, Option<String>);

@@ -1,15 +1,15 @@
 //! The trend of risks (ISO/IEC 27001:2022 9.1): how many open ones stood at which level, at the end
 //! of each step of a period. Read from the spine in one pass: a version stands until the next one
 //! of its record.
-use crate::core::{Id, Instant, Invalid, Problem, Result};
+use crate::core::{Id, Instant, Problem, Result};
 use crate::db::schema::{risks as r, versions as v};
-use crate::http::{Answer, Guard, Read, Then};
+use crate::http::{Answer, Guard, Read, ViewQuery};
 use crate::insight::overview::{CountsByName, elsewhere};
 use crate::records::{Reader, Resource, sight};
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::risk::Risk;
-use crate::registers::risk::matrix::{MatrixStage, scope_asked};
-use crate::registers::scope::Scope;
+use crate::registers::risk::matrix::MatrixStage;
+use crate::registers::scope::ScopeRef;
 use actix_web::HttpRequest;
 use chrono::{Datelike, Days, Months, NaiveDate};
 use diesel::prelude::*;
@@ -71,42 +71,33 @@ struct RiskTrendQuery {
     /// Which scores; the current ones when absent.
     stage: Option<MatrixStage>,
     /// Only risks of this scope and of the whole organization: id or code.
-    #[param(max_length = 64)]
-    scope_id: Option<String>,
+    #[param(inline)]
+    scope_id: Option<ScopeRef>,
 }
 
 async fn get_trend(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["from", "to", "step", "stage", "scope_id"])?;
-    let (from, to): (Option<NaiveDate>, Option<NaiveDate>) =
-        (then.parsed("from", "a date")?, then.parsed("to", "a date")?);
-    let step = then
-        .parsed("step", "day, week, month, quarter or year")?
-        .unwrap_or(TrendStep::Month);
-    let stage = then
-        .parsed("stage", "inherent, current or residual")?
-        .unwrap_or(MatrixStage::Current);
-    let scope = scope_asked(&then)?;
+    let query = ViewQuery::<RiskTrendQuery>::read(&request)?;
+    let RiskTrendQuery {
+        from,
+        to,
+        step,
+        stage,
+        scope_id: scope,
+    } = query.own;
+    let step = step.unwrap_or(TrendStep::Month);
+    let stage = stage.unwrap_or(MatrixStage::Current);
     guard
-        .view(then.as_of, move |reader| {
-            let scope = scope
-                .map(|selector| {
-                    reader
-                        .row::<Scope>(&selector, reader.moment.past())
-                        .map(|row| row.id)
-                })
-                .transpose()?;
+        .view(query.as_of, move |reader| {
+            let scope = scope.map(|scope| scope.id(reader)).transpose()?;
             let to = to.unwrap_or(reader.today);
             let from = from
                 .or_else(|| to.checked_sub_months(Months::new(12)))
                 .unwrap_or(to);
-            let bad = |name: &str, what: &str| {
-                Problem::parameters(vec![Invalid::query(name, "invalid_parameter", what)])
-            };
             if to > reader.today {
-                return Err(bad("to", "is in the future"));
+                return Err(Problem::parameter("to", "must not be in the future"));
             }
             let days = days(from, to, step).ok_or_else(|| {
-                bad(
+                Problem::parameter(
                     "from",
                     "must be a date up to `to`, with at most 400 steps between them",
                 )

@@ -4,13 +4,12 @@
 use crate::core::{Id, Instant, Problem, Result};
 use crate::db::dialect::body_of;
 use crate::db::schema::{risks as r, versions as v};
-use crate::http::format::{table, texts, wants};
-use crate::http::{Answer, Guard, Read, Then};
+use crate::http::format::{table, texts};
+use crate::http::{Answer, Guard, Read, ViewQuery};
 use crate::records::{Condition, Reader, Record, Resource, reader::Ref};
 use crate::registers::risk;
-use crate::registers::risk::matrix::scope_asked;
 use crate::registers::risk::{Evaluation, Risk, RiskScore};
-use crate::registers::scope::Scope;
+use crate::registers::scope::ScopeRef;
 use crate::registers::soa::ControlRef;
 use crate::registers::treatment::lapse;
 use crate::registers::treatment::lapse::{Acceptance, Lapse};
@@ -161,28 +160,20 @@ pub struct RiskTreatmentPlan {
 #[into_params(parameter_in = Query)]
 struct RiskTreatmentPlanQuery {
     /// Only risks of this scope and of the whole organization: id or code.
-    #[param(max_length = 64)]
-    scope_id: Option<String>,
+    #[param(inline)]
+    scope_id: Option<ScopeRef>,
 }
 
 async fn get_plan(guard: Guard<Read<RiskTreatment>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["scope_id", "format"])?;
-    let (csv, scope) = (
-        wants(&request, &then, "csv", "text/csv")?,
-        scope_asked(&then)?,
-    );
+    let query = ViewQuery::<RiskTreatmentPlanQuery>::read(&request)?;
+    let csv = query.wants(&request, "csv", "text/csv")?;
+    let scope = query.own.scope_id;
     guard
         .view_as(
             Some(if csv { "csv" } else { "json" }),
-            then.as_of,
+            query.as_of,
             move |reader| {
-                let scope = scope
-                    .map(|selector| {
-                        reader
-                            .row::<Scope>(&selector, reader.moment.past())
-                            .map(|row| row.id)
-                    })
-                    .transpose()?;
+                let scope = scope.map(|scope| scope.id(reader)).transpose()?;
                 let plan = compute(reader, scope)?;
                 if csv {
                     Ok(Answer::json(as_csv(&plan)?).as_media("text/csv; charset=utf-8"))
