@@ -5,7 +5,7 @@ use super::Answer;
 use super::operation::{Entry, Handler, Needs, Operation};
 use crate::core::{Code, Problem};
 use actix_web::guard::{self, Guard};
-use actix_web::{FromRequest, Resource, Route, Scope, web};
+use actix_web::{FromRequest, HttpRequest, Resource, Route, Scope, web};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use utoipa::openapi::{RefOr, Schema};
@@ -198,8 +198,9 @@ impl<'a> Api<'a> {
             methods,
         } in self.places
         {
-            let others = move || {
-                let problem = other_methods(&methods);
+            let others = move |request: HttpRequest| {
+                let counted = super::door::count(&request);
+                let problem = counted.err().unwrap_or_else(|| other_methods(&methods));
                 std::future::ready(Err::<Answer, _>(problem))
             };
             let name = wing(&path).to_owned();
