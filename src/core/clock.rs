@@ -124,7 +124,8 @@ impl utoipa::PartialSchema for Instant {
 impl utoipa::ToSchema for Instant {}
 
 /// A moment, or a day where the organization is: what `…_since` and `…_before` take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Edge {
     /// An RFC 3339 instant.
     At(Instant),
@@ -140,6 +141,13 @@ impl Edge {
             Edge::On(day) => Instant::start_of(day, zone)
                 .unwrap_or_else(|| Instant::new(day.and_time(chrono::NaiveTime::MIN).and_utc())),
         }
+    }
+}
+impl TryFrom<String> for Edge {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        text.parse()
+            .map_err(|_| "must be an RFC 3339 instant or a date")
     }
 }
 impl std::str::FromStr for Edge {

@@ -182,6 +182,10 @@ impl Problem {
         }
         Problem::new(code, words.join("; ")).listing(errors)
     }
+    /// 400 with one fault of the query.
+    pub fn parameter(name: &str, detail: impl Into<String>) -> Self {
+        Problem::parameters(vec![Invalid::query(name, "invalid_parameter", detail)])
+    }
     /// 404 in the one form that tells nothing about other organizations.
     pub fn not_found() -> Self {
         Problem::new(

@@ -1,6 +1,5 @@
 //! Other formats than JSON: which is asked for, and text that is safe in a table.
-use super::Then;
-use crate::core::{Code, Invalid, Problem, Result};
+use crate::core::{Code, Problem, Result};
 use actix_web::HttpRequest;
 use actix_web::http::header::{Accept, Header, Quality};
 use std::cmp::Reverse;
@@ -10,24 +9,14 @@ pub const CSV: &str = "text/csv; charset=utf-8";
 
 /// Is another format of the view asked for, by `format` or by `Accept`? A browser's link cannot set
 /// headers, so the parameter comes first.
-pub fn wants(request: &HttpRequest, then: &Then, format: &str, media: &str) -> Result<bool> {
-    chosen(request, then.get("format"), format, media)
-}
-/// The same for what the query says of it.
-pub fn chosen(
-    request: &HttpRequest,
-    said: Option<&str>,
-    format: &str,
-    media: &str,
-) -> Result<bool> {
+pub fn wants(request: &HttpRequest, said: Option<&str>, format: &str, media: &str) -> Result<bool> {
     match said {
         Some("json") => Ok(false),
         Some(asked) if asked == format => Ok(true),
-        Some(_) => Err(Problem::parameters(vec![Invalid::query(
+        Some(_) => Err(Problem::parameter(
             "format",
-            "invalid_parameter",
             format!("must be json or {format}"),
-        )])),
+        )),
         None => match (
             quality(request, media),
             quality(request, "application/json"),
@@ -76,22 +65,6 @@ pub struct Wanted {
     quality: Option<Quality>,
     exactly: u8,
     place: Option<Reverse<usize>>,
-}
-
-/// What a query says of the format, and the rest of it.
-pub fn format_of(query: &str) -> (Option<String>, String) {
-    let (format, rest): (Vec<_>, Vec<_>) =
-        form_urlencoded::parse(query.as_bytes()).partition(|(name, _)| name == "format");
-    let rest = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(rest)
-        .finish();
-    (
-        format
-            .into_iter()
-            .next_back()
-            .map(|(_, format)| format.into_owned()),
-        rest,
-    )
 }
 
 /// What a spreadsheet may take for the beginning of a formula, in its half-width and its full-width
@@ -211,13 +184,13 @@ mod tests {
                 .insert_header(("Accept", accept))
                 .to_http_request();
             assert_eq!(
-                chosen(&request, None, "csv", "text/csv").ok(),
+                wants(&request, None, "csv", "text/csv").ok(),
                 csv,
                 "{accept}"
             );
         }
         assert_eq!(
-            chosen(
+            wants(
                 &TestRequest::default().to_http_request(),
                 None,
                 "csv",

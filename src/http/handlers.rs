@@ -1,13 +1,13 @@
 //! The handlers of every register.
-use super::format::{chosen, format_of};
-use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, Then, bulk, input};
+use super::format::wants;
+use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, ViewQuery, bulk};
 use crate::core::{Code, Id, Problem, Result};
 use crate::records::{Ask, Known, Patch, Relation, Resource, Selector, history, veil};
 use actix_web::{HttpRequest, HttpResponse, Responder, web::Path};
 use chrono::NaiveDate;
 use serde::Deserialize;
 use serde_json::{Map, json};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
 pub(super) async fn list<R: Resource>(
@@ -15,11 +15,11 @@ pub(super) async fn list<R: Resource>(
     request: HttpRequest,
 ) -> Result<HttpResponse> {
     veil::asked(guard.caller(), &R::KIND, request.query_string())?;
-    let (format, query) = format_of(request.query_string());
-    if chosen(&request, format.as_deref(), "csv", "text/csv")? {
-        return bulk::export::table::<R>(guard, &request, &query).await;
-    }
+    let query = request.query_string().to_owned();
     let ask = Ask::read::<R::Filter>(&R::KIND, &query)?;
+    if wants(&request, ask.format.as_deref(), "csv", "text/csv")? {
+        return bulk::export::table::<R>(guard, &request, ask).await;
+    }
     let as_of = ask.as_of;
     let page = move |reader: &mut crate::records::Reader<'_>| {
         let listed = crate::records::list::page::<R>(reader, &ask)?;
@@ -49,22 +49,17 @@ pub(super) async fn get<R: Resource>(
     at: At,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &[])?, at.of(&R::KIND)?);
+    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&R::KIND)?);
     guard
-        .glance(then.as_of, move |reader| {
+        .glance(query.as_of, move |reader| {
             reader
-                .shown::<R>(&selector, then.archived_too)
+                .shown::<R>(&selector, query.archived_too)
                 .map(Answer::shown)
         })
         .await
 }
 
-pub(super) async fn create<R: Resource>(
-    guard: Guard<Change<R>>,
-    request: HttpRequest,
-    input: Input,
-) -> Result<Answer> {
-    input::no_parameters(&request)?;
+pub(super) async fn create<R: Resource>(guard: Guard<Change<R>>, input: Input) -> Result<Answer> {
     let body = input.clone().body::<R>().await?;
     guard
         .write(&input, move |tx| {
@@ -84,11 +79,11 @@ pub(super) async fn update<R: Resource>(
     request: HttpRequest,
     input: Input,
 ) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &[])?, at.of(&R::KIND)?);
+    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&R::KIND)?);
     let patch = input.patch::<R>().await?;
     guard
         .effect(&[], move |tx| {
-            let stored = tx.load_any::<R>(&selector, &known, then.archived_too)?;
+            let stored = tx.load_any::<R>(&selector, &known, query.archived_too)?;
             let saved = tx.patch(stored, patch)?;
             Ok(tx.shown(saved)?.map(Answer::shown))
         })
@@ -99,9 +94,7 @@ pub(super) async fn delete<R: Resource>(
     guard: Guard<Archive<R>>,
     at: At,
     known: Known,
-    request: HttpRequest,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     let selector = at.of(&R::KIND)?;
     guard
         .effect(&[], move |tx| {
@@ -116,10 +109,8 @@ pub(super) async fn restore<R: Resource>(
     guard: Guard<Archive<R>>,
     at: At,
     known: Known,
-    request: HttpRequest,
     input: Input,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     let (selector, said) = (at.of(&R::KIND)?, input.clone().read::<Comment>());
     guard
         .write(&input, move |tx| {
@@ -169,10 +160,8 @@ pub(super) async fn review<R: Resource>(
     guard: Guard<Review<R>>,
     at: At,
     known: Known,
-    request: HttpRequest,
     input: Input,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     let (selector, said) = (at.of(&R::KIND)?, input.clone().read::<Reviewed>());
     guard
         .write(&input, move |tx| {
@@ -209,57 +198,49 @@ pub(super) async fn history<R: Resource>(
     at: At,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (asked, selector) = (Backwards::read(&request)?, at.of(&R::KIND)?);
+    let (query, selector) = (HistoryView::read(&request)?, at.of(&R::KIND)?);
     guard
-        .view(asked.then.as_of, move |reader| {
-            Answer::of(&asked.of::<R>(reader, Some(&selector))?)
+        .view(query.as_of, move |reader| {
+            Answer::of(&query.history::<R>(reader, Some(&selector))?)
         })
         .await
 }
 
-/// What a history is asked.
-#[derive(Debug, Clone)]
-pub struct Backwards {
-    /// As of when.
-    pub then: Then,
-    limit: i64,
-    before: Option<i64>,
-    with_body: bool,
+/// What a history can be asked.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+pub struct HistoryQuery {
+    /// Only versions before this position.
+    #[param(minimum = 0)]
+    pub before_seq: Option<i64>,
+    /// The whole record with each version.
+    #[param(inline)]
+    pub include: Option<HistoryPart>,
 }
 
-impl Backwards {
-    /// Reads the query.
-    pub fn read(request: &HttpRequest) -> Result<Self> {
-        let then = Then::read(request, &["limit", "before_seq", "include"])?;
-        let limit = history::limit(&then.parsed::<i64>("limit", "a number from 1 to 200")?)?;
-        let before = then.at_least("before_seq", 0)?;
-        let with_body = match then.get("include") {
-            None => false,
-            Some("body") => true,
-            Some(_) => {
-                return Err(Problem::parameters(vec![crate::core::Invalid::query(
-                    "include",
-                    "invalid_parameter",
-                    "send body",
-                )]));
-            }
-        };
-        Ok(Backwards {
-            then,
-            limit,
-            before,
-            with_body,
-        })
-    }
+/// What a history has besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HistoryPart {
+    /// The whole record.
+    Body,
+}
+
+/// A question for a history.
+pub type HistoryView = ViewQuery<HistoryQuery>;
+
+impl HistoryView {
     /// The page of that record; an empty one where there is none yet.
-    pub fn of<R: Resource>(
+    pub fn history<R: Resource>(
         &self,
         reader: &mut crate::records::Reader<'_>,
         record: Option<&Selector>,
     ) -> Result<history::HistoryPage> {
+        let with_body = self.own.include.is_some();
         match record {
             Some(selector) => {
-                history::of::<R>(reader, selector, self.limit, self.before, self.with_body)
+                let before = self.own.before_seq;
+                history::of::<R>(reader, selector, self.page.limit, before, with_body)
             }
             None => Ok(history::HistoryPage {
                 data: vec![],
@@ -286,10 +267,8 @@ pub(super) async fn link_to<R: Resource>(
     guard: Guard<Change<R>>,
     at: At,
     known: Known,
-    request: HttpRequest,
     input: Input,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     let (selector, said) = (at.of(&R::KIND)?, input.clone().read::<NewLink>());
     guard
         .write(&input, move |tx| {
@@ -336,9 +315,7 @@ pub(super) async fn unlink<R: Resource>(
     guard: Guard<Change<R>>,
     place: Path<(String, String, String)>,
     known: Known,
-    request: HttpRequest,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     let (id, member, to) = place.into_inner();
     let selector = Selector::parse(&id, R::KIND.name).ok_or_else(Problem::not_found)?;
     let relation = R::KIND

@@ -2,8 +2,7 @@
 //! that the contract gives.
 use super::House;
 use super::aside::by_size;
-use crate::core::{Code, Invalid, Problem, Result, Schemas, clock, json};
-use crate::ledger::AsOf;
+use crate::core::{Code, Invalid, Problem, Result, Schemas, json};
 use crate::records::{Body, Kind, Known, Patch, Resource, Selector, read_part};
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
@@ -255,128 +254,6 @@ impl FromRequest for Known {
             Known::read(&plain).ok_or_else(bad)
         })
     }
-}
-
-/// Values that a parameter of a view may name at once.
-const ANY_OF: usize = 50;
-
-/// Characters of a parameter of a view, as the document says.
-fn longest(name: &str) -> usize {
-    match name {
-        "cursor" => 2000,
-        "q" | "tactic" | "attribute" | "title" => 200,
-        "requirement" => 120,
-        "edition" | "publisher" => 100,
-        _ => 64,
-    }
-}
-
-/// What a single record or a view may be asked: `as_of`, `archived=any`, and the parameters of its
-/// own.
-#[derive(Debug, Clone, Default)]
-pub struct Then {
-    /// In the past.
-    pub as_of: Option<AsOf>,
-    /// Archived ones too?
-    pub archived_too: bool,
-    /// Its own parameters, in order.
-    pub own: Vec<(String, String)>,
-}
-
-impl Then {
-    /// Reads the query; parameters that are not among `own` are refused.
-    pub fn read(request: &HttpRequest, own: &[&str]) -> Result<Self> {
-        let (mut then, mut faults) = (Then::default(), Vec::new());
-        for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
-            match &*name {
-                "as_of" => match value.parse() {
-                    Ok(as_of) => then.as_of = Some(as_of),
-                    Err(fault) => faults.push(fault),
-                },
-                "archived" if ["any", "false"].contains(&&*value) => {
-                    then.archived_too = value == "any"
-                }
-                "archived" => faults.push(Invalid::query(
-                    "archived",
-                    "invalid_parameter",
-                    "must be any or false",
-                )),
-                name if value.contains('\0') => faults.push(Invalid::query(
-                    name,
-                    "invalid_parameter",
-                    "text cannot contain U+0000",
-                )),
-                name if own.contains(&name) && value.chars().count() > longest(name) => {
-                    faults.push(Invalid::query(
-                        name,
-                        "invalid_parameter",
-                        format!("at most {} characters", longest(name)),
-                    ));
-                }
-                // A day that PostgreSQL does not have; in free text it is no day.
-                name if own.contains(&name)
-                    && longest(name) != 200
-                    && value.parse().is_ok_and(|day| !clock::kept(day)) =>
-                {
-                    faults.push(Invalid::query(
-                        name,
-                        "invalid_parameter",
-                        "must be a date in the years 0001 to 9999, such as 2026-03-31",
-                    ));
-                }
-                name if own.contains(&name) => then.own.push((name.to_owned(), value.into_owned())),
-                name => faults.push(Invalid::query(
-                    name,
-                    "unknown_parameter",
-                    "unknown parameter",
-                )),
-            }
-        }
-        faults.extend(crate::records::ask::too_often(&then.own, ANY_OF));
-        if faults.is_empty() {
-            Ok(then)
-        } else {
-            Err(Problem::parameters(faults))
-        }
-    }
-    /// The value of one of its own parameters; the last one counts.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.own
-            .iter()
-            .rev()
-            .find(|(given, _)| given == name)
-            .map(|(_, value)| value.as_str())
-    }
-    /// That value, parsed.
-    pub fn parsed<T: std::str::FromStr>(&self, name: &str, needed: &str) -> Result<Option<T>> {
-        let bad = || {
-            Problem::parameters(vec![Invalid::query(
-                name,
-                "invalid_parameter",
-                format!("must be {needed}"),
-            )])
-        };
-        self.get(name)
-            .map(|value| value.parse().map_err(|_| bad()))
-            .transpose()
-    }
-    /// That value, a number that is not smaller.
-    pub fn at_least(&self, name: &str, least: i64) -> Result<Option<i64>> {
-        let bad = || {
-            Problem::parameters(vec![Invalid::query(
-                name,
-                "invalid_parameter",
-                format!("must be a number of at least {least}"),
-            )])
-        };
-        self.get(name)
-            .map(|value| value.parse().ok().filter(|n| *n >= least).ok_or_else(bad))
-            .transpose()
-    }
-}
-/// Refuses every query parameter: for operations that take none.
-pub fn no_parameters(request: &HttpRequest) -> Result<()> {
-    super::query::unknown(request.query_string(), |_| false)
 }
 
 /// How long an upload may take before its pace is asked.

@@ -28,6 +28,7 @@ pub mod permission;
 pub mod poll;
 pub mod pool;
 pub mod query;
+pub mod view_query;
 pub mod workflow;
 
 pub use answer::Answer;
@@ -37,7 +38,8 @@ pub use document::{Api, Document};
 pub use door::{CONDITION, RequestId, open_door};
 pub use guard::Guard;
 pub use house::House;
-pub use input::{At, Input, Then};
+pub use input::{At, Input};
 pub use operation::Operation;
 pub use permission::*;
+pub use view_query::ViewQuery;
 pub use workflow::{Because, Step, Steps, With};

@@ -10,6 +10,7 @@
 //!     .body::<Comment>()
 //!     .optional();
 //! ```
+use super::handlers::HistoryQuery;
 use super::{Guard, House, Permission};
 use crate::records::Resource;
 use actix_web::web::Data;
@@ -198,13 +199,16 @@ impl Operation {
     pub fn past(&mut self) -> &mut Self {
         self.shared("AsOf").shared("ArchivedToo")
     }
+    /// It answers in pages.
+    pub fn paged(&mut self) -> &mut Self {
+        self.shared("Limit").shared("Cursor")
+    }
     /// It answers the versions of a record.
     pub fn history(&mut self) -> &mut Self {
         let page = crate::records::history::HistoryPage::name();
         self.as_of()
             .shared("Limit")
-            .shared("BeforeSeq")
-            .shared("IncludeBody")
+            .query::<HistoryQuery>()
             .record(&page, "Newest first.")
     }
     /// It may be sent again with the same `Idempotency-Key`.

@@ -27,10 +27,6 @@ pub fn parameters() -> Value {
             the \
             body, or `*`; when sent, it has to match.", false, json!({"type": "string",
             "maxLength": CONDITION, "pattern": TAGS, "example": "\"1\""})),
-        "BeforeSeq": of("before_seq", "query", "Only versions before this position.", false,
-            json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX})),
-        "IncludeBody": of("include", "query", "The whole record with each version.", false,
-            json!({"type": "string", "enum": ["body"]})),
         "IfNoneMatch": of("If-None-Match", "header", "The ETag of what is there already: 304 when \
             it still stands.", false, json!({"type": "string", "maxLength": CONDITION})),
         "IdempotencyKey": of("Idempotency-Key", "header", "1 to 255 visible ASCII characters: a \

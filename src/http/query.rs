@@ -1,6 +1,7 @@
 //! What every query is held to before anything of it is read: a bounded number of parameters, and
 //! none that the operation does not document.
-use crate::core::{Code, Invalid, Problem, Result};
+use crate::core::{Code, Problem, Result};
+use crate::records::query::stranger;
 use actix_web::HttpRequest;
 use actix_web::web::Data;
 use serde_json::Value;
@@ -105,11 +106,6 @@ pub fn unknown(query: &str, known: impl Fn(&str) -> bool) -> Result<()> {
             names.into_iter().map(stranger).collect(),
         ))
     }
-}
-
-/// A parameter that there is not.
-pub fn stranger(name: impl Into<String>) -> Invalid {
-    Invalid::query(name, "unknown_parameter", "unknown parameter")
 }
 
 #[cfg(test)]

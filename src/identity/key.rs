@@ -10,13 +10,11 @@ use crate::db::schema::{api_keys, links as l, versions as v};
 use crate::http::describe::{self, Description, schema};
 use crate::http::handlers::Comment;
 use crate::http::{
-    Answer, At, Because, Change, Guard, Input, Operations, Rotate, Step, With, collection, input,
-    workflow,
+    Answer, At, Because, Change, Guard, Input, Operations, Rotate, Step, With, collection, workflow,
 };
 use crate::records::{
     By, Condition, Kind, Known, Limit, Patch, Record, Relation, Resource, Transition, Writing,
 };
-use actix_web::HttpRequest;
 use diesel::{dsl::exists, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -115,12 +113,7 @@ crate::columns! {
     }
 }
 
-async fn create(
-    guard: Guard<Change<ApiKey>>,
-    request: HttpRequest,
-    input: Input,
-) -> Result<Answer> {
-    input::no_parameters(&request)?;
+async fn create(guard: Guard<Change<ApiKey>>, input: Input) -> Result<Answer> {
     let body = input.clone().checked("ApiKeyInput");
     guard
         .write(&input, move |tx| {
@@ -141,10 +134,8 @@ async fn update(
     guard: Guard<Change<ApiKey>>,
     at: At,
     known: Known,
-    request: HttpRequest,
     input: Input,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     let (selector, patch) = (at.of(&ApiKey::KIND)?, input.checked("ApiKeyPatch"));
     guard
         .effect(&[], move |tx| {

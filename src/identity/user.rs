@@ -9,12 +9,11 @@ use crate::db::own::Test;
 use crate::db::schema::{users, users as u, versions as v};
 use crate::http::describe::{self, Description, schema};
 use crate::http::handlers::Comment;
-use crate::http::{Answer, At, Change, Guard, Input, Operations, ResetPassword, collection, input};
+use crate::http::{Answer, At, Change, Guard, Input, Operations, ResetPassword, collection};
 use crate::records::accounts::Written;
 use crate::records::{
     Body, By, Kind, Known, Limit, Record, Relation, Resource, Stateless, Writing,
 };
-use actix_web::HttpRequest;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -162,8 +161,7 @@ pub fn folded(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
-async fn create(guard: Guard<Change<User>>, request: HttpRequest, input: Input) -> Result<Answer> {
-    input::no_parameters(&request)?;
+async fn create(guard: Guard<Change<User>>, input: Input) -> Result<Answer> {
     let mut body = input.clone().members();
     if body.get("name").is_none_or(Value::is_null) {
         let name = body
@@ -193,10 +191,8 @@ async fn reset(
     guard: Guard<ResetPassword<User>>,
     at: At,
     known: Known,
-    request: HttpRequest,
     input: Input,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     let (selector, body) = (at.of(&User::KIND)?, input.clone());
     let known = known.or_any();
     guard

@@ -3,11 +3,12 @@
 use super::event::LedgerEvent;
 use super::scan::{self, Asked, EFFORT, Found, seen};
 use crate::core::clock::Edge;
-use crate::core::{Code, Id, Invalid, Problem, Result, json::canonical, text::hex};
+use crate::core::{Code, Id, Problem, Result, json::canonical, text::hex};
 use crate::db::schema::ledger_entries as e;
 use crate::db::schema::ledger_entries;
-use crate::http::{Answer, Guard, Ledger, Permission, Then, View};
+use crate::http::{Answer, Guard, Ledger, Permission, View, ViewQuery};
 use crate::records::history::{self, Entry};
+use crate::records::query::{AccountRef, AnyRef};
 use crate::records::{Kind, Reader, kind, limit};
 use actix_web::HttpRequest;
 use diesel::prelude::*;
@@ -46,24 +47,12 @@ pub struct EntryPage {
 
 /// The kinds that this caller reads, cut to those that were asked for; 403 for one that it does not
 /// read.
-fn kinds<P: Permission>(guard: &Guard<P>, then: &Then) -> Result<(Vec<&'static str>, bool)> {
+fn kinds<P: Permission>(guard: &Guard<P>, asked: &[String]) -> Result<(Vec<&'static str>, bool)> {
     let caller = guard.caller();
     let readable = |kind: &Kind| caller.follows(kind.name) && kind.read_with(&caller.limits);
-    let asked: Vec<&str> = then
-        .own
-        .iter()
-        .filter(|(name, _)| name == "kind")
-        .map(|(_, value)| value.as_str())
-        .collect();
-    for name in &asked {
-        let unknown = || {
-            Invalid::query(
-                "kind",
-                "invalid_parameter",
-                format!("unknown kind `{name}`"),
-            )
-        };
-        let kind = kind::named(name).ok_or_else(|| Problem::parameters(vec![unknown()]))?;
+    for name in asked {
+        let unknown = || Problem::parameter("kind", format!("unknown kind `{name}`"));
+        let kind = kind::named(name).ok_or_else(unknown)?;
         if !caller.follows(kind.name) {
             return Err(Problem::new(
                 Code::Forbidden,
@@ -83,7 +72,7 @@ fn kinds<P: Permission>(guard: &Guard<P>, then: &Then) -> Result<(Vec<&'static s
         .filter(|kind| readable(kind))
         .map(|kind| kind.name);
     Ok((
-        all.filter(|kind| asked.is_empty() || asked.contains(kind))
+        all.filter(|kind| asked.is_empty() || asked.iter().any(|one| one == kind))
             .collect(),
         !asked.is_empty(),
     ))
@@ -287,29 +276,16 @@ struct EventsQuery {
     after: Option<i64>,
     /// Only of these registers.
     #[param(max_items = 50, max_length = 64)]
-    kind: Option<Vec<String>>,
-    /// How many at most.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<i32>,
+    kind: Vec<String>,
     /// Seconds to wait for something.
     #[param(minimum = 0, maximum = 30)]
     wait: Option<i32>,
 }
 
 async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["after", "kind", "limit", "wait"])?;
-    let after = then.at_least("after", -1)?;
-    let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
-    let needed = "a number of seconds from 0 to 30";
-    let wait = then.parsed::<u64>("wait", needed)?.unwrap_or(0);
-    if wait > 30 {
-        return Err(Problem::parameters(vec![Invalid::query(
-            "wait",
-            "invalid_parameter",
-            format!("must be {needed}"),
-        )]));
-    }
-    let (readable, some) = kinds(&guard, &then)?;
+    let query = ViewQuery::<EventsQuery>::read(&request)?;
+    let (limit, EventsQuery { after, kind, wait }) = (query.page.limit, query.own);
+    let (readable, some) = kinds(&guard, &kind)?;
     let asked = Asked {
         after,
         kinds: readable,
@@ -317,7 +293,8 @@ async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result
         limit,
         ..Asked::default()
     };
-    let until = tokio::time::Instant::now() + Duration::from_secs(wait);
+    let wait = Duration::from_secs(wait.unwrap_or(0).unsigned_abs().into());
+    let until = tokio::time::Instant::now() + wait;
     let (mut guard, mut asked, mut poll) = (guard, asked, None);
     loop {
         let question = asked.clone();
@@ -332,11 +309,7 @@ async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result
                 "the ledger ends at {last}, before {after}. It may have been restored from a \
                     backup: start again from its end"
             );
-            return Err(Problem::parameters(vec![Invalid::query(
-                "after",
-                "invalid_parameter",
-                words,
-            )]));
+            return Err(Problem::parameter("after", words));
         }
         if !data.is_empty() || has_more || tokio::time::Instant::now() >= until {
             return Ok(Answer::of(&EventPage {
@@ -355,7 +328,7 @@ async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result
         guard.changed(last, until).await?;
         // Who waited may have lost the key or the role meanwhile.
         guard = guard.refreshed().await?;
-        asked.kinds = kinds(&guard, &then)?.0;
+        asked.kinds = kinds(&guard, &kind)?.0;
     }
 }
 
@@ -366,111 +339,69 @@ async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result
 struct LedgerEntriesQuery {
     /// By these accounts.
     #[param(
+        value_type = Option<Vec<String>>,
         max_items = 50,
         max_length = 36,
         pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
     )]
-    actor_id: Option<Vec<String>>,
+    actor_id: Vec<AccountRef>,
     /// Of these registers.
     #[param(max_items = 50, max_length = 64)]
-    kind: Option<Vec<String>>,
+    kind: Vec<String>,
     /// Of these actions.
     #[param(max_items = 50, max_length = 64)]
-    action: Option<Vec<String>>,
+    action: Vec<String>,
     /// Of these records: ids or codes.
     #[param(
+        value_type = Option<Vec<String>>,
         max_items = 50,
         max_length = 64,
         pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Z]{3}-[0-9]{1,18})$"
     )]
-    record_id: Option<Vec<String>>,
+    record_id: Vec<AnyRef>,
     /// On or after: an RFC 3339 instant, or a date, which begins where the organization is.
     #[param(
+        value_type = Option<String>,
         max_length = 64,
         pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"
     )]
-    at_since: Option<String>,
+    at_since: Option<Edge>,
     /// Earlier.
     #[param(
+        value_type = Option<String>,
         max_length = 64,
         pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"
     )]
-    at_before: Option<String>,
-    /// How many at most.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<i32>,
-    /// `next_cursor` of the page before.
-    #[param(max_length = 2000)]
-    cursor: Option<String>,
+    at_before: Option<Edge>,
 }
 
 async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(
-        &request,
-        &[
-            "actor_id",
-            "kind",
-            "action",
-            "record_id",
-            "at_since",
-            "at_before",
-            "limit",
-            "cursor",
-        ],
-    )?;
-    let many = |name: &str| {
-        then.own
-            .iter()
-            .filter(|(given, _)| given == name)
-            .map(|(_, value)| value.clone())
-            .collect::<Vec<_>>()
-    };
-    let bad = |name: &str, needed: &str| {
-        Problem::parameters(vec![Invalid::query(
-            name,
-            "invalid_parameter",
-            format!("must be {needed}"),
-        )])
-    };
-    let edge = |name: &str| {
-        then.get(name)
-            .map(|text| {
-                text.parse::<Edge>()
-                    .map_err(|_| bad(name, "an RFC 3339 instant or a date"))
-            })
-            .transpose()
-    };
-    let actors = many("actor_id")
-        .iter()
-        .map(|id| Id::parse(id).ok_or_else(|| bad("actor_id", "an id")))
-        .collect::<Result<Vec<_>>>()?;
-    let named = many("record_id")
-        .iter()
-        .map(|id| {
-            crate::records::Selector::parse(id, "")
-                .ok_or_else(|| bad("record_id", "an id or a code"))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let before = then.parsed::<i64>("cursor", "`next_cursor` of the previous page")?;
-    let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
-    let (since, until) = (edge("at_since")?, edge("at_before")?);
-    let (readable, some) = kinds(&guard, &then)?;
+    let query = ViewQuery::<LedgerEntriesQuery>::read(&request)?;
+    let LedgerEntriesQuery {
+        actor_id,
+        kind,
+        action,
+        record_id: named,
+        at_since: since,
+        at_before: until,
+    } = query.own;
+    let (readable, some) = kinds(&guard, &kind)?;
     let asked = Asked {
-        before,
+        before: query.page.before()?,
         kinds: readable,
         some,
-        actors,
-        actions: many("action"),
-        limit,
+        actors: actor_id.into_iter().map(|account| account.0).collect(),
+        actions: action,
+        limit: query.page.limit,
         backwards: true,
         ..Asked::default()
     };
     guard
-        .view(then.as_of, move |reader| {
+        .view(query.as_of, move |reader| {
             let tenant = reader.tenant();
             let records = named
                 .iter()
-                .map(|selector| selector.resolve(reader.conn(), tenant))
+                .map(|record| record.0.resolve(reader.conn(), tenant))
                 .collect::<QueryResult<Vec<_>>>()?;
             let records: Vec<Id> = records.into_iter().flatten().collect();
             if !named.is_empty() && records.is_empty() {
@@ -517,6 +448,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         )
         .tag("ledger")
         .query::<EventsQuery>()
+        .shared("Limit")
         .untagged()
         .answers::<EventPage>("Entries.");
     api.get("/v1/ledger/entries", list_entries)
@@ -530,5 +462,6 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         )
         .as_of()
         .query::<LedgerEntriesQuery>()
+        .paged()
         .answers::<EntryPage>("Entries.");
 }

@@ -3,7 +3,7 @@
 use super::basis::Basis;
 use super::upcoming::{self, Upcoming};
 use crate::core::{Id, Result, catalogue};
-use crate::http::{Answer, Guard, Overview as View, Then, View as Viewing};
+use crate::http::{Answer, Guard, Overview as View, View as Viewing, ViewQuery};
 use crate::records::{Reader, Resource, kind};
 use crate::registers::control::Control;
 use crate::registers::control::proof::Operation;
@@ -11,7 +11,7 @@ use crate::registers::evidence::Evidence;
 use crate::registers::facts::{CountsByName, Fact, Piece, Proofs, Stub};
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::risk::matrix::MatrixStage;
-use crate::registers::scope::{Cut, Scope};
+use crate::registers::scope::{Cut, Scope, ScopeRef};
 use crate::registers::soa::applicability::Applicability;
 use crate::registers::soa::{self, SoaSummary};
 use crate::registers::treatment::RiskTreatment;
@@ -145,18 +145,15 @@ pub struct Overview {
 #[into_params(parameter_in = Query)]
 struct OverviewQuery {
     /// Only this scope and what belongs to the whole organization: id or code.
-    #[param(
-        max_length = 64,
-        pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"
-    )]
-    scope_id: Option<String>,
+    #[param(inline)]
+    scope_id: Option<ScopeRef>,
 }
 
 async fn get_overview(guard: Guard<Viewing<View>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["scope_id"])?;
-    let cut = Cut::read(&then)?;
+    let query = ViewQuery::<OverviewQuery>::read(&request)?;
+    let cut = Cut(query.own.scope_id);
     guard
-        .view(then.as_of, move |reader| {
+        .view(query.as_of, move |reader| {
             let scope = cut.scope(reader)?;
             Answer::of(&compute(reader, scope)?)
         })

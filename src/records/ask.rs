@@ -1,7 +1,6 @@
 //! What a list may be asked: filters, sort, cursor, a moment in the past, what to include. Every
 //! unknown or invalid parameter is refused.
-pub use super::filters::too_often;
-use super::filters::{filters, longest};
+use super::query::{self, Question};
 use super::{Kind, Selector, Settings};
 use crate::access::{Caller, policy::PERSON};
 use crate::core::clock::Edge;
@@ -15,15 +14,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use utoipa::IntoParams;
 
 /// Page size when none is asked for.
 pub const LIMIT: i64 = 50;
 /// Largest page.
 pub const MOST: i64 = 200;
-/// Values that a filter may name at once.
-const ANY_OF: usize = 200;
-
 crate::vocabulary! {
     /// What a list can be sorted by.
     pub enum Key { CreatedAt, UpdatedAt, Name, Code, Status, DueOn, ReviewDueOn, Rank }
@@ -116,6 +111,8 @@ pub struct Ask {
     pub after: Option<Place>,
     /// In the past.
     pub as_of: Option<AsOf>,
+    /// In another format than JSON.
+    pub format: Option<String>,
     /// Any of these states.
     pub status: Vec<String>,
     /// Any of these owners.
@@ -166,10 +163,7 @@ pub struct Ask {
 
 impl Ask {
     /// Reads the query of a list of this kind, whose own filters are `F`; every fault is named.
-    pub fn read<F: DeserializeOwned + IntoParams + 'static>(
-        kind: &Kind,
-        query: &str,
-    ) -> Result<Self> {
+    pub fn read<F: Question>(kind: &Kind, query: &str) -> Result<Self> {
         let mut ask = Ask::empty();
         let (mut faults, mut cursor, mut asked) = (Vec::new(), None, Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -177,7 +171,7 @@ impl Ask {
                 cursor = Some(value.into_owned());
                 continue;
             }
-            if !["limit", "as_of", "include"].contains(&&*name) {
+            if !["limit", "as_of", "include", "format"].contains(&&*name) {
                 asked.push((name.to_string(), value.to_string()));
             }
             match value.contains('\0') {
@@ -189,8 +183,7 @@ impl Ask {
                 false => faults.extend(ask.take(kind, &name, &value).err()),
             }
         }
-        faults.extend(too_often(&asked, ANY_OF));
-        faults.extend(ask.own_faults::<F>());
+        faults.extend(query::read::<F>(&ask.own).err().into_iter().flatten());
         if !faults.is_empty() {
             return Err(Problem::parameters(faults));
         }
@@ -212,6 +205,7 @@ impl Ask {
             },
             after: None,
             as_of: None,
+            format: None,
             status: vec![],
             owners: vec![],
             owner_none: None,
@@ -244,7 +238,7 @@ impl Ask {
             if value.chars().count() <= most {
                 Ok(value)
             } else {
-                Err(bad(&format!("at most {most} characters")))
+                Err(bad(&format!("must have at most {most} characters")))
             }
         };
         match name {
@@ -258,6 +252,7 @@ impl Ask {
             "sort" => self.sort = value.parse()?,
             "as_of" => self.as_of = Some(value.parse()?),
             "include" => self.include(value)?,
+            "format" => self.format = Some(value.to_owned()),
             "status" if kind.statuses().contains(&value) => self.status.push(value.to_owned()),
             "status" => {
                 return Err(bad(&format!(
@@ -291,7 +286,7 @@ impl Ask {
                     .map(str::to_owned)
                     .collect()
             }
-            "q" => return Err(bad("at most 200 characters")),
+            "q" => return Err(bad("must have at most 200 characters")),
             "overdue" => {
                 self.overdue = Some(flag(value).ok_or_else(|| bad("must be true or false"))?)
             }
@@ -331,12 +326,6 @@ impl Ask {
                 "review_due_on" => set(&mut self.review_due_on, since, day().ok_or_else(needed)?),
                 "created_at" => set(&mut self.created_at, since, instant()?),
                 "updated_at" => set(&mut self.updated_at, since, instant()?),
-                _ if value
-                    .parse::<NaiveDate>()
-                    .is_ok_and(|day| !clock::kept(day)) =>
-                {
-                    return Err(needed());
-                }
                 _ => self.own.push((name.to_owned(), value.to_owned())),
             }
             return Ok(());
@@ -387,54 +376,11 @@ impl Ask {
         Ok(())
     }
     /// The filters of this kind; `None` when nothing of its own was asked.
-    pub fn own<F: DeserializeOwned>(&self) -> Result<Option<F>> {
-        if self.own.is_empty() {
-            return Ok(None);
+    pub fn own<F: Question>(&self) -> Result<Option<F>> {
+        match self.own.as_slice() {
+            [] => Ok(None),
+            own => query::read(own).map(Some).map_err(Problem::parameters),
         }
-        filters(&self.own)
-            .map(Some)
-            .map_err(|fault| Problem::parameters(vec![fault]))
-    }
-    /// Sets each faulty parameter aside and reads on, so that all of them are found: unknown names
-    /// in one pass, the others once for each name.
-    fn own_faults<F: DeserializeOwned + IntoParams + 'static>(&self) -> Vec<Invalid> {
-        if self.own.is_empty() {
-            return vec![];
-        }
-        let longest = longest::<F>();
-        let (mut rest, mut faults) = (self.own.clone(), Vec::new());
-        rest.retain(|(name, value)| {
-            let fault = match longest.get(name) {
-                None => Some(Invalid::query(
-                    name,
-                    "unknown_parameter",
-                    "unknown parameter",
-                )),
-                Some(most) if value.len() > *most && value.chars().count() > *most => {
-                    Some(Invalid::query(
-                        name,
-                        "invalid_parameter",
-                        format!("at most {most} characters"),
-                    ))
-                }
-                Some(_) => None,
-            };
-            let good = fault.is_none();
-            faults.extend(fault);
-            good
-        });
-        while !rest.is_empty() {
-            let Err(fault) = filters::<F>(&rest) else {
-                break;
-            };
-            let before = rest.len();
-            rest.retain(|(name, _)| *name != fault.pointer);
-            faults.push(fault);
-            if rest.len() == before {
-                break;
-            }
-        }
-        faults
     }
     /// The cursor for the page that ends here.
     pub fn cursor(&self, last: &Place) -> Result<String> {

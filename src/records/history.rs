@@ -1,7 +1,7 @@
 //! The history of a record: its versions, newest first, each with who, when, why and what changed.
 use super::{Reader, Record, Resource, Selector};
 use crate::access::{Actor, ActorKind};
-use crate::core::{Id, Instant, Invalid, Problem, Result};
+use crate::core::{Id, Instant, Problem, Result};
 use crate::db::schema::ledger_entries as e;
 use diesel::prelude::*;
 use serde::Serialize;
@@ -177,19 +177,6 @@ pub fn changes(
         .map(change)
         .filter(|change| change.from != change.to)
         .collect()
-}
-
-/// A page size.
-pub fn limit(asked: &Option<i64>) -> Result<i64> {
-    match asked {
-        None => Ok(super::ask::LIMIT),
-        Some(n) if (1..=super::ask::MOST).contains(n) => Ok(*n),
-        Some(_) => Err(Problem::parameters(vec![Invalid::query(
-            "limit",
-            "invalid_parameter",
-            "must be a number from 1 to 200",
-        )])),
-    }
 }
 
 /// The last of these positions.

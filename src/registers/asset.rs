@@ -7,7 +7,8 @@ mod ratings;
 use crate::core::{Id, Problem, Result, TenantId};
 use crate::db::Conn;
 use crate::db::walk::distances;
-use crate::http::{Answer, At, Guard, Read, Then};
+use crate::http::{Answer, At, Guard, Read, ViewQuery};
+use crate::records::query::RecordRef;
 use crate::records::reader::Ref;
 use crate::records::{
     By, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless, Writing,
@@ -63,6 +64,9 @@ pub struct Asset {
     /// Where it is in its life.
     pub lifecycle: Option<Lifecycle>,
 }
+
+/// An asset in a query.
+pub type AssetRef = RecordRef<Asset>;
 
 impl Resource for Asset {
     const KIND: Kind = Kind {
@@ -203,10 +207,10 @@ pub struct Reached {
 }
 
 async fn impact(guard: Guard<Read<Asset>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &[])?, at.of(&Asset::KIND)?);
+    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&Asset::KIND)?);
     guard
-        .view(then.as_of, move |reader| {
-            let start = reader.row::<Asset>(&selector, then.archived_too)?.id;
+        .view(query.as_of, move |reader| {
+            let start = reader.row::<Asset>(&selector, query.archived_too)?.id;
             let (dependents, dependencies) =
                 (walk(reader, start, true)?, walk(reader, start, false)?);
             Answer::of(&AssetImpact {

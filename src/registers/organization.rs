@@ -5,7 +5,7 @@ use crate::core::{Invalid, Result};
 use crate::db::schema::organizations;
 use crate::http::Operations;
 use crate::http::describe::{self, Description};
-use crate::http::{Answer, Change, Guard, Input, Read, Then};
+use crate::http::{Answer, Change, Guard, Input, Read, ViewQuery};
 use crate::records::limit::read_only;
 use crate::records::{By, Kind, Known, Part, Resource, Selector, Stateless};
 use actix_web::HttpRequest;
@@ -92,12 +92,12 @@ async fn get_organization(
     guard: Guard<Read<Organization>>,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (then, selector) = (
-        Then::read(&request, &[])?,
+    let (query, selector) = (
+        ViewQuery::plain(&request)?,
         Selector::Id(guard.caller().tenant.record()),
     );
     guard
-        .glance(then.as_of, move |reader| {
+        .glance(query.as_of, move |reader| {
             reader
                 .shown::<Organization>(&selector, true)
                 .map(Answer::shown)

@@ -6,7 +6,7 @@ use crate::access::Actor;
 use crate::core::{Code, Instant, Problem, Result};
 use crate::db::schema::ledger_entries as e;
 use crate::http::handlers::Comment;
-use crate::http::{Answer, Api, At, Because, Guard, Read, Step, Steps, Then, With, workflow};
+use crate::http::{Answer, Api, At, Because, Guard, Read, Step, Steps, ViewQuery, With, workflow};
 use crate::records::history::{self, Entry};
 use crate::records::{Deed, Reader, Record, Resource, Tx};
 use actix_web::HttpRequest;
@@ -254,10 +254,10 @@ async fn list<R: Resource<State = Revised>>(
     at: At,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &[])?, at.of(&R::KIND)?);
+    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&R::KIND)?);
     guard
-        .view(then.as_of, move |reader| {
-            let row = reader.row::<R>(&selector, then.archived_too)?;
+        .view(query.as_of, move |reader| {
+            let row = reader.row::<R>(&selector, query.archived_too)?;
             let in_force = crate::records::reader::record_of::<R>(&row)?
                 .state
                 .revision_in_force;
@@ -284,15 +284,15 @@ async fn get<R: Resource<State = Revised>>(
     at: At,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &[])?, at.of(&R::KIND)?);
+    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&R::KIND)?);
     let wanted: i32 = request
         .match_info()
         .query("n")
         .parse()
         .map_err(|_| Problem::not_found())?;
     guard
-        .read(then.as_of, move |reader| {
-            let id = reader.row::<R>(&selector, then.archived_too)?.id;
+        .read(query.as_of, move |reader| {
+            let id = reader.row::<R>(&selector, query.archived_too)?.id;
             let found = seen_approvals::<R>(reader, id)?
                 .into_iter()
                 .find(|record| record.state.revision == wanted);

@@ -1,9 +1,10 @@
 //! Scope of the ISMS (ISO/IEC 27001:2022 4.3): what it covers, where its borders are, and what it
 //! leaves out, each with a justification. Several scopes may stand side by side.
 use crate::access::policy::SCOPE;
-use crate::core::{Id, Invalid, Problem, Result};
-use crate::http::{Api, Step, Then, workflow};
-use crate::records::{By, Kind, Limit, Part, Reader, Record, Resource, Selector, Transition};
+use crate::core::{Id, Result};
+use crate::http::{Api, Step, workflow};
+use crate::records::query::RecordRef;
+use crate::records::{By, Kind, Limit, Part, Reader, Record, Resource, Transition};
 use crate::registers::revision;
 use crate::registers::revision::Revised;
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,9 @@ pub struct Exclusion {
     #[schema(min_length = 1, max_length = 4000)]
     pub justification: String,
 }
+
+/// A scope in a query.
+pub type ScopeRef = RecordRef<Scope>;
 
 impl Resource for Scope {
     const KIND: Kind = Kind {
@@ -151,25 +155,12 @@ pub fn actions(api: &mut Api<'_>) {
 }
 
 /// The scope that a view is cut to, as `scope_id` names it; none where nothing was asked.
-#[derive(Debug, Clone)]
-pub struct Cut(Option<Selector>);
+#[derive(Debug)]
+pub struct Cut(pub Option<ScopeRef>);
 
 impl Cut {
-    /// 400 where that is no id and no code.
-    pub fn read(then: &Then) -> Result<Self> {
-        let Some(text) = then.get("scope_id") else {
-            return Ok(Cut(None));
-        };
-        let bad = || Invalid::query("scope_id", "invalid_parameter", "must be an id or a code");
-        let named = Selector::parse(text, Scope::KIND.name);
-        named
-            .map(|named| Cut(Some(named)))
-            .ok_or_else(|| Problem::parameters(vec![bad()]))
-    }
     /// 404 where the caller sees no such scope.
     pub fn scope(&self, reader: &mut Reader<'_>) -> Result<Option<Id>> {
-        let past = reader.moment.past();
-        let row = |named| reader.row::<Scope>(named, past).map(|row| row.id);
-        self.0.as_ref().map(row).transpose()
+        self.0.as_ref().map(|scope| scope.id(reader)).transpose()
     }
 }

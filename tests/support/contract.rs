@@ -239,7 +239,7 @@ fn faults(asked: &Asked, reply: &Reply) -> Vec<String> {
     let table = format!("{path}/export");
     let (path, query) = match as_table(asked) && CONTRACT.operation(&asked.method, &table).is_some()
     {
-        true => (table.as_str(), isms::http::format::format_of(query).1),
+        true => (table.as_str(), without_format(query)),
         false => (path, query.to_owned()),
     };
     let Some((place, operation)) = CONTRACT.operation(&asked.method, path) else {
@@ -265,6 +265,14 @@ fn faults(asked: &Asked, reply: &Reply) -> Vec<String> {
         request(&place, operation, asked, &query, &mut faults);
     }
     faults
+}
+
+/// The rest of a query.
+fn without_format(query: &str) -> String {
+    let rest = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "format");
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(rest)
+        .finish()
 }
 
 /// Does it ask for a table?

@@ -3,7 +3,7 @@
 use crate::core::{Code, Invalid, Problem, Result, Schemas};
 use crate::http::aside::by_size;
 use crate::http::input::Large;
-use crate::http::{Answer, Change, Guard, Operations};
+use crate::http::{Answer, Change, Guard, Operations, view_query};
 use crate::ledger::{self, Recorded};
 use crate::records::record::assemble;
 use crate::records::{
@@ -11,7 +11,9 @@ use crate::records::{
 };
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, ResponseError};
+use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::IntoParams;
 
 /// Items of one batch.
 pub const MOST: usize = 1000;
@@ -30,6 +32,16 @@ enum Item {
 /// What became of an item.
 type Outcome = std::result::Result<(StatusCode, Row), Problem>;
 
+/// How a batch is made.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct BatchQuery {
+    /// All or none.
+    #[param(default = false)]
+    atomic: bool,
+}
+
 /// Makes a batch of a register.
 pub async fn batch<R: Resource>(
     guard: Guard<Change<R>>,
@@ -37,7 +49,7 @@ pub async fn batch<R: Resource>(
     input: Large,
     does: Operations,
 ) -> Result<Answer> {
-    let atomic = super::flag(&request, "atomic")?;
+    let BatchQuery { atomic } = view_query::only(&request)?;
     let kept = request.headers().contains_key("Idempotency-Key");
     let (size, schemas) = (input.0.size(), input.0.schemas());
     let read = move || -> Result<_> {

@@ -1,6 +1,6 @@
 //! Batches, imports and tables in OpenAPI.
-use super::batch::MOST;
-use super::import::{ImportOutcome, ImportResult, ImportedRow};
+use super::batch::{BatchQuery, MOST};
+use super::import::{ImportOutcome, ImportQuery, ImportResult, ImportedRow};
 use crate::http::describe::{Description, schema};
 use crate::http::{Document, Operation, Operations};
 use serde_json::{Value, json};
@@ -118,7 +118,7 @@ pub fn batch(op: &mut Operation, of: &Description, many: &str, some: &str) {
         "Up to 1,000 items, one ledger entry for each change. Each item has its own outcome; \
             with `atomic=true` all are done or none. 50 faults are listed in all.",
     );
-    op.parameter(flag("atomic", "All or none."))
+    op.query::<BatchQuery>()
         .shared("ChangeReason")
         .retried()
         .refuses(&[428]);
@@ -139,21 +139,15 @@ pub fn import(op: &mut Operation, of: &Description, many: &str, some: &str) {
             leaves, columns that the server writes are passed over. All rows are stored or \
             none; faults name their row, where the headings are row 1.",
     );
-    op.parameter(flag(
-        "dry_run",
-        "Tell what would come of it, and store nothing.",
-    ));
-    op.shared("ChangeReason").retried().never(&[404, 412]);
+    op.query::<ImportQuery>()
+        .shared("ChangeReason")
+        .retried()
+        .never(&[404, 412]);
     op.content_with(
         "text/csv",
         json!({"schema": schema("Table"), "example": sample(&of.example)}),
     );
     op.record("ImportResult", "What became of each row.");
-}
-
-fn flag(name: &str, about: &str) -> Value {
-    json!({"name": name, "in": "query", "required": false, "description": about,
-        "schema": {"type": "boolean", "default": false}})
 }
 
 /// A table that can be imported: the example of the kind, as far as its members are values, with

@@ -1,9 +1,10 @@
 //! Exports: a list as a table. All of it, read in parts at one position, so that it is complete and
 //! of one state however long it takes, and never in memory as a whole.
 use super::table::{Column, columns, headings, rows};
-use crate::core::{Code, Invalid, Problem, Result};
+use crate::core::{Code, Problem, Result};
 use crate::http::describe::Description;
 use crate::http::format::{CSV, quality};
+use crate::http::view_query::whole;
 use crate::http::{Answer, Guard, Read, answer};
 use crate::ledger::Moment;
 use crate::records::{Ask, Reader, Resource, Settings, ask::Place, list, veil};
@@ -23,31 +24,24 @@ pub async fn export<R: Resource>(
     if quality(&request, "text/csv").is_none() {
         return Err(Problem::new(Code::NotAcceptable, "Available: text/csv."));
     }
-    table::<R>(guard, &request, request.query_string()).await
+    veil::asked(guard.caller(), &R::KIND, request.query_string())?;
+    let ask = Ask::read::<R::Filter>(&R::KIND, request.query_string())?;
+    table::<R>(guard, &request, ask).await
 }
 
-/// The table that answers this query of a list.
+/// The table that answers this question for a list.
 pub async fn table<R: Resource>(
     guard: Guard<Read<R>>,
     request: &HttpRequest,
-    query: &str,
+    mut ask: Ask,
 ) -> Result<HttpResponse> {
-    veil::asked(guard.caller(), &R::KIND, query)?;
-    let unpaged = |name: &str| ["limit", "cursor", "include"].contains(&name);
-    let paged = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| unpaged(name));
-    let faults: Vec<_> = paged
-        .map(|(name, _)| {
-            Invalid::query(
-                name,
-                "unknown_parameter",
-                "exports are not paged; remove this parameter",
-            )
-        })
-        .collect();
-    if !faults.is_empty() {
-        return Err(Problem::parameters(faults));
-    }
-    let mut ask = Ask::read::<R::Filter>(&R::KIND, query)?;
+    let fault = "exports are not paged; remove this parameter";
+    whole(
+        request,
+        &["limit", "cursor", "include"],
+        "unknown_parameter",
+        fault,
+    )?;
     ask.limit = PART;
     let known = |tag: &str| format!("{}-csv\"", tag.trim_end_matches('"'));
     if request.headers().contains_key(header::IF_NONE_MATCH) {

@@ -7,16 +7,16 @@ use crate::http::aside::by_size;
 use crate::http::describe::Description;
 use crate::http::format::plain;
 use crate::http::input::{BULK_LIMIT, bytes};
-use crate::http::{Answer, Change, Guard};
+use crate::http::{Answer, Change, Guard, view_query};
 use crate::ledger::{self, Recorded};
 use crate::records::{Ahead, Covers, Record, Resource, Selector, Tx, Upsert, Upserted};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::{TryFutureExt, future::LocalBoxFuture};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Rows of one import.
 pub const MOST: usize = 5000;
@@ -86,6 +86,16 @@ struct Row<R> {
 /// The last change, where there was one.
 type Proof<R> = Option<Recorded<Record<R>>>;
 
+/// How a table is imported.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ImportQuery {
+    /// Tell what would come of it, and store nothing.
+    #[param(default = false)]
+    dry_run: bool,
+}
+
 /// Imports a table into a register. All of it is read before the write begins; the database is
 /// asked for references alone.
 pub async fn import<R: Resource>(
@@ -93,7 +103,7 @@ pub async fn import<R: Resource>(
     request: HttpRequest,
     table: Table,
 ) -> Result<Answer> {
-    let dry_run = super::flag(&request, "dry_run")?;
+    let ImportQuery { dry_run } = view_query::only(&request)?;
     let schemas = guard.house().schemas().clone();
     let (rows, content) = by_size(table.0.len(), move || {
         read::<R>(&schemas, &table.0).map(|rows| (rows, table.0))

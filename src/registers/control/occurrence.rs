@@ -4,7 +4,7 @@
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v};
-use crate::http::{Answer, At, Guard, Read, Then};
+use crate::http::{Answer, At, Guard, Read, ViewQuery};
 use crate::records::{Reader, Record, Resource};
 use crate::registers::control::calendar::{MOST, grace, period, periods};
 use crate::registers::control::{Control, Frequency, Implementation};
@@ -387,26 +387,18 @@ fn compute(
 #[into_params(parameter_in = Query)]
 struct ControlOccurrencesQuery {
     /// The first day; a year before the last when absent.
-    #[param(format = Date)]
-    period_start_on: Option<String>,
+    period_start_on: Option<NaiveDate>,
     /// The last day; today when absent or later.
-    #[param(format = Date)]
-    period_end_on: Option<String>,
+    period_end_on: Option<NaiveDate>,
 }
 
 async fn list(guard: Guard<Read<Control>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (
-        Then::read(&request, &["period_start_on", "period_end_on"])?,
-        at.of(&Control::KIND)?,
-    );
-    let needed = "a date like 2026-03-31";
-    let asked = (
-        then.parsed::<NaiveDate>("period_start_on", needed)?,
-        then.parsed::<NaiveDate>("period_end_on", needed)?,
-    );
+    let query = ViewQuery::<ControlOccurrencesQuery>::read(&request)?;
+    let selector = at.of(&Control::KIND)?;
+    let asked = (query.own.period_start_on, query.own.period_end_on);
     guard
-        .view(then.as_of, move |reader| {
-            let record: Record<Control> = reader.load(&selector, then.archived_too)?;
+        .view(query.as_of, move |reader| {
+            let record: Record<Control> = reader.load(&selector, query.archived_too)?;
             Answer::of(&compute(reader, &record, asked)?)
         })
         .await

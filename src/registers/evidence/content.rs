@@ -1,7 +1,7 @@
 //! How evidence goes out: the content as it was kept, under its SHA-256, never run by a browser; a
 //! part of it by `Range` (RFC 9110 14).
 use crate::core::{Code, Problem, Result};
-use crate::http::{At, Guard, Read, Then, answer};
+use crate::http::{At, Guard, Read, ViewQuery, answer};
 use crate::http::{describe::schema, document};
 use crate::records::Resource;
 use crate::registers::evidence::Evidence;
@@ -20,10 +20,10 @@ async fn content(
     at: At,
     request: HttpRequest,
 ) -> Result<HttpResponse> {
-    let (then, selector) = (Then::read(&request, &[])?, at.of(&Evidence::KIND)?);
-    let found = guard.read(then.as_of, move |reader| {
+    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&Evidence::KIND)?);
+    let found = guard.read(query.as_of, move |reader| {
         Ok((
-            reader.load::<Evidence>(&selector, then.archived_too)?,
+            reader.load::<Evidence>(&selector, query.archived_too)?,
             reader.moment.last,
         ))
     });

@@ -78,7 +78,6 @@ pub async fn push(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     input::media(&request, &["application/json", "multipart/form-data"])?;
     let media = request
         .headers()

@@ -3,9 +3,10 @@
 use crate::access::Caller;
 use crate::core::catalogue::{self, FRAMEWORKS, Framework, Mapping, Requirement};
 use crate::core::{Code, Problem, Result};
-use crate::http::Then;
+use crate::http::view_query::Page as Part;
+use crate::records::Reader;
 use crate::records::frameworks::{self, Own};
-use crate::records::{Reader, history};
+use actix_web::HttpRequest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::iter::Peekable;
 use std::sync::Arc;
@@ -129,6 +130,8 @@ pub struct Walk {
     limit: usize,
     after: Option<String>,
     question: String,
+    path: String,
+    query: String,
 }
 
 /// One page of it.
@@ -137,20 +140,19 @@ pub struct Page<T> {
     pub data: Vec<T>,
     /// Where the next one begins.
     pub next_cursor: Option<String>,
+    /// The link to it.
+    pub link: Option<String>,
     /// Is there one?
     pub has_more: bool,
 }
 
 impl Walk {
-    /// The parameters that a walk has.
-    pub const PARAMETERS: [&str; 2] = ["limit", "cursor"];
-    /// Reads them; a cursor goes with the question of its page.
-    pub fn read(then: &Then) -> Result<Walk> {
-        let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
-        let mut asked: Vec<_> = then
-            .own
-            .iter()
-            .filter(|(name, _)| !Self::PARAMETERS.contains(&name.as_str()))
+    /// Where this page begins; a cursor goes with the question of its page.
+    pub fn read(page: Part, request: &HttpRequest) -> Result<Walk> {
+        let query = request.query_string();
+        let elsewhere = ["limit", "cursor", "as_of", "archived"];
+        let mut asked: Vec<_> = form_urlencoded::parse(query.as_bytes())
+            .filter(|(name, _)| !elsewhere.contains(&&**name))
             .collect();
         asked.sort();
         let question = format!(
@@ -166,14 +168,16 @@ impl Walk {
                 .filter(|(of, _)| *of == question)
                 .map(|(_, after)| after.to_owned())
         };
-        let after = then
-            .get("cursor")
-            .map(|text| read(text).ok_or_else(foreign))
+        let after = page
+            .cursor
+            .map(|text| read(&text).ok_or_else(foreign))
             .transpose()?;
         Ok(Walk {
-            limit: usize::try_from(limit).unwrap_or(50),
+            limit: usize::try_from(page.limit).unwrap_or(50),
             after,
             question,
+            path: request.path().to_owned(),
+            query: query.to_owned(),
         })
     }
     /// The page that begins there.
@@ -210,11 +214,22 @@ impl Walk {
             .map(|last| URL_SAFE_NO_PAD.encode(format!("{} {}", self.question, key(last))));
         Page {
             data,
+            link: next.as_deref().map(|cursor| self.link(cursor)),
             next_cursor: next,
             has_more,
         }
     }
+    /// `Link` to the next page (RFC 8288).
+    fn link(&self, cursor: &str) -> String {
+        let rest = form_urlencoded::parse(self.query.as_bytes());
+        let next = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(rest.filter(|(name, _)| name != "cursor"))
+            .append_pair("cursor", cursor)
+            .finish();
+        format!("<{}?{next}>; rel=\"next\"", self.path)
+    }
 }
+
 fn foreign() -> Problem {
     Problem::new(
         Code::InvalidCursor,
@@ -222,22 +237,7 @@ fn foreign() -> Problem {
     )
 }
 
-/// `Link` to the next page (RFC 8288).
-pub fn link(path: &str, query: &str, cursor: Option<&String>) -> Option<String> {
-    let rest = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
-    let next = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(rest)
-        .append_pair("cursor", cursor?)
-        .finish();
-    Some(format!("<{path}?{next}>; rel=\"next\""))
-}
-
-/// Is one of the values asked for by this name among these, or was none?
-pub fn any(then: &Then, name: &str, fits: impl Fn(&str) -> bool) -> bool {
-    let mut asked = then
-        .own
-        .iter()
-        .filter(|(given, _)| given == name)
-        .peekable();
-    asked.peek().is_none() || asked.any(|(_, value)| fits(value))
+/// Does one of the values that were asked for fit, or was none asked for?
+pub fn any<T>(asked: &[T], fits: impl Fn(&T) -> bool) -> bool {
+    asked.is_empty() || asked.iter().any(fits)
 }

@@ -3,8 +3,8 @@
 //! requirement shows its paths. Composed mappings are suggestions, and never count.
 use crate::core::catalogue::{self, Framework, MappingKind, Requirement};
 use crate::core::{Id, Problem, Result};
-use crate::http::format::{CSV, table, texts, wants};
-use crate::http::{Answer, Guard, Then, View};
+use crate::http::format::{CSV, table, texts};
+use crate::http::{Answer, Guard, View, ViewQuery};
 use crate::records::{Reader, Resource};
 use crate::registers::control::proof::Operation;
 use crate::registers::control::{Control, Implementation};
@@ -13,7 +13,7 @@ use crate::registers::facts::{ControlFact, Fact, Facts, Part, Proofs, Seen, code
 use crate::registers::framework::Frameworks;
 use crate::registers::framework::RequirementMapping;
 use crate::registers::framework::catalogue_list::Shelf;
-use crate::registers::scope::Cut;
+use crate::registers::scope::{Cut, ScopeRef};
 use actix_web::{HttpRequest, web::Path};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -393,8 +393,8 @@ fn as_csv(coverage: &Coverage) -> Result<String> {
 #[into_params(parameter_in = Query)]
 struct CoverageQuery {
     /// Only controls of this scope, and of the whole organization: id or code.
-    #[param(max_length = 64)]
-    scope_id: Option<String>,
+    #[param(inline)]
+    scope_id: Option<ScopeRef>,
 }
 
 async fn get_coverage(
@@ -402,13 +402,13 @@ async fn get_coverage(
     slug: Path<String>,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let then = Then::read(&request, &["scope_id", "format"])?;
-    let csv = wants(&request, &then, "csv", "text/csv")?;
-    let cut = Cut::read(&then)?;
+    let query = ViewQuery::<CoverageQuery>::read(&request)?;
+    let csv = query.wants(&request, "csv", "text/csv")?;
+    let cut = Cut(query.own.scope_id);
     guard
         .view_as(
             Some(if csv { "csv" } else { "json" }),
-            then.as_of,
+            query.as_of,
             move |reader| {
                 let scope = cut.scope(reader)?;
                 let coverage = compute(reader, &slug, scope)?;

@@ -6,6 +6,7 @@ use crate::core::{Code, Id, Invalid, Problem, Result, Schemas, json, packed};
 use crate::db::dialect::NOW;
 use crate::db::schema::{frameworks, frameworks as f};
 use crate::http::{Answer, Change, Guard, input};
+use crate::http::{query, view_query};
 use crate::ledger::Recorded;
 use crate::records::columns::own;
 use crate::records::frameworks::{self as contents, Content, Head, OwnMapping};
@@ -305,21 +306,25 @@ fn read(schemas: &Schemas, csv: bool, bytes: &[u8], query: Map<String, Value>) -
 }
 
 /// What can be asked of `importFramework`.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct FrameworkQuery {
     /// With CSV: its readable id.
     #[param(max_length = 64)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     slug: Option<String>,
     /// With CSV: what it is called.
     #[param(max_length = 200)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<String>,
     /// With CSV: which edition.
     #[param(max_length = 100)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     edition: Option<String>,
     /// With CSV: who publishes it.
     #[param(max_length = 100)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     publisher: Option<String>,
 }
 
@@ -330,15 +335,17 @@ async fn import(
     payload: web::Payload,
 ) -> Result<Answer> {
     let (csv, bytes) = body(&request, payload).await?;
+    // With JSON, the body says it.
     let query = match csv {
-        true => crate::http::Then::read(&request, &["slug", "title", "edition", "publisher"])?.own,
-        false => input::no_parameters(&request).map(|()| vec![])?,
+        true => view_query::only(&request)?,
+        false => {
+            query::unknown(request.query_string(), |_| false).map(|()| FrameworkQuery::default())?
+        }
+    };
+    let Value::Object(query) = json!(query) else {
+        return Err(Problem::internal("a query without members"));
     };
     let mark = mark(&bytes, &json!(query));
-    let query: Map<String, Value> = query
-        .into_iter()
-        .map(|(name, value)| (name, json!(value)))
-        .collect();
     let schemas = guard.house().schemas().clone();
     let read = apart(move || read(&schemas, csv, &bytes, query)).await?;
     let head = read
@@ -358,7 +365,6 @@ async fn import_mappings(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     let (csv, bytes) = body(&request, payload).await?;
     seen(guard.caller(), &slug)
         .then_some(())

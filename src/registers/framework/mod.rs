@@ -9,12 +9,12 @@ pub mod revisions;
 
 use crate::access::policy::FRAMEWORK;
 use crate::core::catalogue::{self, FRAMEWORKS, Framework, MappingKind, Relationship, Requirement};
-use crate::core::{Instant, Invalid, Problem, Result};
-use crate::http::{Answer, Guard, Then, View, Viewed};
+use crate::core::{Instant, Problem, Result};
+use crate::http::{Answer, Guard, View, ViewQuery, Viewed};
 use crate::records::Reader;
 use crate::records::frameworks::{self, Head};
 use crate::registers::framework::catalogue_list as shelf;
-use crate::registers::framework::catalogue_list::{Shelf, Walk, any, link, seen};
+use crate::registers::framework::catalogue_list::{Shelf, Walk, any, seen};
 use actix_web::{HttpRequest, web::Path};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -173,12 +173,7 @@ pub fn asked(reader: &mut Reader<'_>, slug: Option<&str>) -> Result<Arc<Framewor
             return problem;
         }
         let said = problem.said();
-        Problem::parameters(vec![Invalid::query(
-            "framework",
-            "invalid_parameter",
-            said.detail,
-        )])
-        .allowing(said.allowed)
+        Problem::parameter("framework", said.detail).allowing(said.allowed)
     })
 }
 
@@ -193,20 +188,16 @@ struct FrameworksQuery {
     /// `slug`, `title` (`name` is the same), `edition` or `publisher`; with a minus, backwards.
     #[param(max_length = 64, pattern = "^-?(slug|title|name|edition|publisher)$")]
     sort: Option<String>,
-    /// How many at most.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<i32>,
-    /// `next_cursor` of the page before.
-    #[param(max_length = 2000)]
-    cursor: Option<String>,
 }
 
 async fn list(guard: Guard<View<Frameworks>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["q", "sort", "limit", "cursor"])?;
-    let (walk, order) = (Walk::read(&then)?, then.get("sort").map(order).transpose()?);
-    let (path, query) = (request.path().to_owned(), request.query_string().to_owned());
+    let query = ViewQuery::<FrameworksQuery>::read(&request)?;
+    let asked = query.own;
+    let walk = Walk::read(query.page, &request)?;
+    let order = asked.sort.as_deref().map(order).transpose()?;
+    let words = asked.q.unwrap_or_default();
     guard
-        .view(then.as_of, move |reader| {
+        .view(query.as_of, move |reader| {
             let (tenant, seq) = (reader.tenant(), reader.moment.seq);
             let own = frameworks::heads(reader.conn(), tenant, seq)?;
             let own = own
@@ -226,7 +217,7 @@ async fn list(guard: Guard<View<Frameworks>>, request: HttpRequest) -> Result<An
                     one.slug, one.title, one.edition, one.publisher
                 )
             };
-            all.retain(|one| begins(&texts(one), then.get("q").unwrap_or_default()));
+            all.retain(|one| begins(&texts(one), &words));
             if let Some((member, backwards)) = order {
                 all.sort_by_cached_key(|one| {
                     (crate::core::text::folded(member(one)), one.slug.clone())
@@ -236,13 +227,15 @@ async fn list(guard: Guard<View<Frameworks>>, request: HttpRequest) -> Result<An
                 }
             }
             let page = walk.page(all.into_iter(), |one| one.slug.clone())?;
-            let link = link(&path, &query, page.next_cursor.as_ref());
             let answer = Answer::of(&FrameworkPage {
                 data: page.data,
                 next_cursor: page.next_cursor,
                 has_more: page.has_more,
             })?;
-            Ok(Answer { link, ..answer })
+            Ok(Answer {
+                link: page.link,
+                ..answer
+            })
         })
         .await
 }
@@ -260,15 +253,11 @@ fn order(asked: &str) -> Result<Order> {
         "publisher" => |one| &one.publisher,
         _ => {
             let words = ["slug", "title", "edition", "publisher"];
-            let fault = Invalid::query(
-                "sort",
-                "invalid_parameter",
-                format!(
-                    "must be one of {}, with a minus for descending order",
-                    words.join(", ")
-                ),
+            let detail = format!(
+                "must be one of {}, with a minus for descending order",
+                words.join(", ")
             );
-            return Err(Problem::parameters(vec![fault]).allowing(words));
+            return Err(Problem::parameter("sort", detail).allowing(words));
         }
     };
     Ok((member, backwards))
@@ -279,9 +268,9 @@ async fn get(
     slug: Path<String>,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let then = Then::read(&request, &[])?;
+    let query = ViewQuery::plain(&request)?;
     guard
-        .view(then.as_of, move |reader| {
+        .view(query.as_of, move |reader| {
             match catalogue::framework(&slug).filter(|_| seen(reader.caller(), &slug)) {
                 Some(framework) => Answer::of(&FrameworkShown::built_in(framework)),
                 None => Answer::of(&FrameworkShown::own(&shelf::own(reader, &slug)?.head)),
@@ -296,25 +285,19 @@ async fn get(
 #[into_params(parameter_in = Query)]
 struct RequirementsQuery {
     /// Only of this kind. Repeated: any of them.
-    #[param(max_length = 64)]
-    kind: Option<String>,
+    #[param(value_type = Option<String>, max_length = 64)]
+    kind: Vec<String>,
     /// Only right under this one. Repeated: any of them.
-    #[param(max_length = 64)]
-    parent_ref: Option<String>,
+    #[param(value_type = Option<String>, max_length = 64)]
+    parent_ref: Vec<String>,
     /// Only what is asked for by itself, or only what is not.
     assessable: Option<bool>,
     /// Only with this attribute, as `name:value`. Repeated: any of them.
-    #[param(max_length = 200, example = "baselines:low")]
-    attribute: Option<String>,
+    #[param(value_type = Option<String>, max_length = 200, example = "baselines:low")]
+    attribute: Vec<String>,
     /// Words that begin like this, in reference and title; a reference of ISO/IEC 27001:2013 finds what has become of it.
     #[param(max_length = 200, example = "A.9.2.1")]
     q: Option<String>,
-    /// How many at most.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<i32>,
-    /// `next_cursor` of the page before.
-    #[param(max_length = 2000)]
-    cursor: Option<String>,
 }
 
 async fn requirements(
@@ -322,50 +305,40 @@ async fn requirements(
     slug: Path<String>,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let then = Then::read(
-        &request,
-        &[
-            "kind",
-            "parent_ref",
-            "assessable",
-            "attribute",
-            "q",
-            "limit",
-            "cursor",
-        ],
-    )?;
-    let (walk, assessable) = (
-        Walk::read(&then)?,
-        then.parsed::<bool>("assessable", "true or false")?,
-    );
-    let (path, query) = (request.path().to_owned(), request.query_string().to_owned());
+    let query = ViewQuery::<RequirementsQuery>::read(&request)?;
+    let asked = query.own;
+    let walk = Walk::read(query.page, &request)?;
     guard
-        .view(then.as_of, move |reader| {
+        .view(query.as_of, move |reader| {
             let framework = shelf::framework(reader, &slug)?;
             let fits = |one: &&Requirement| {
-                any(&then, "kind", |kind| one.kind == kind)
-                    && any(&then, "parent_ref", |parent| {
-                        one.parent_ref.as_deref() == Some(parent)
+                any(&asked.kind, |kind| one.kind == *kind)
+                    && any(&asked.parent_ref, |parent| {
+                        one.parent_ref.as_ref() == Some(parent)
                     })
-                    && any(&then, "attribute", |asked| {
+                    && any(&asked.attribute, |asked| {
                         asked
                             .split_once(':')
                             .is_some_and(|(name, value)| has(one, name, value))
                     })
-                    && assessable.is_none_or(|wanted| one.assessable == wanted)
-                    && said(one, then.get("q").unwrap_or_default())
+                    && asked
+                        .assessable
+                        .is_none_or(|wanted| one.assessable == wanted)
+                    && said(one, asked.q.as_deref().unwrap_or_default())
             };
             let page = walk.page(framework.requirements().iter().filter(fits), |one| {
                 one.r#ref.clone()
             })?;
-            let link = link(&path, &query, page.next_cursor.as_ref());
             let data = page.data.into_iter().cloned().collect();
             let answer = Answer::of(&RequirementPage {
                 data,
                 next_cursor: page.next_cursor,
                 has_more: page.has_more,
             })?;
-            Ok(Answer { link, ..answer })
+            Ok(Answer {
+                link: page.link,
+                ..answer
+            })
         })
         .await
 }
@@ -419,23 +392,21 @@ fn begins(text: &str, words: &str) -> bool {
 #[into_params(parameter_in = Query)]
 struct MappingsQuery {
     /// Only with this framework. Repeated: any of them.
-    #[param(max_length = 64, example = "nist-csf-2.0")]
-    target: Option<String>,
+    #[param(value_type = Option<String>, max_length = 64, example = "nist-csf-2.0")]
+    target: Vec<String>,
     /// Only of this requirement, on either side. Repeated: any of them.
-    #[param(max_length = 120)]
-    requirement: Option<String>,
+    #[param(value_type = Option<String>, max_length = 120)]
+    requirement: Vec<String>,
     /// Only of this relationship. Repeated: any of them.
-    #[param(pattern = "^(equal|subset|superset|intersects)$", max_length = 10)]
-    relationship: Option<String>,
+    #[param(
+        value_type = Option<String>,
+        max_length = 10,
+        pattern = "^(equal|subset|superset|intersects)$"
+    )]
+    relationship: Vec<Relationship>,
     /// `published` or `composed`.
-    #[param(pattern = "^(published|composed)$", max_length = 10)]
-    kind: Option<String>,
-    /// How many at most.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<i32>,
-    /// `next_cursor` of the page before.
-    #[param(max_length = 2000)]
-    cursor: Option<String>,
+    #[param(value_type = Option<String>, pattern = "^(published|composed)$", max_length = 10)]
+    kind: Vec<MappingKind>,
 }
 
 async fn mappings(
@@ -443,29 +414,11 @@ async fn mappings(
     slug: Path<String>,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let then = Then::read(
-        &request,
-        &[
-            "target",
-            "requirement",
-            "relationship",
-            "kind",
-            "limit",
-            "cursor",
-        ],
-    )?;
-    let walk = Walk::read(&then)?;
-    let faults: Vec<Invalid> = then
-        .own
-        .iter()
-        .filter_map(|(name, value)| unreadable(name, value))
-        .collect();
-    if !faults.is_empty() {
-        return Err(Problem::parameters(faults));
-    }
-    let (path, query) = (request.path().to_owned(), request.query_string().to_owned());
+    let query = ViewQuery::<MappingsQuery>::read(&request)?;
+    let asked = query.own;
+    let walk = Walk::read(query.page, &request)?;
     guard
-        .view(then.as_of, move |reader| {
+        .view(query.as_of, move |reader| {
             let shelf = Shelf::open(reader)?;
             shelf.framework(&slug).ok_or_else(Problem::not_found)?;
             let target = |id: &str| {
@@ -478,14 +431,12 @@ async fn mappings(
             let mut all: Vec<_> = shelf
                 .mappings(&slug)
                 .filter(|(_, pair)| {
-                    any(&then, "target", |slug| target(pair.target) == slug)
-                        && any(&then, "requirement", |id| {
+                    any(&asked.target, |slug| target(pair.target) == *slug)
+                        && any(&asked.requirement, |id| {
                             pair.source == id || pair.target == id
                         })
-                        && any(&then, "relationship", |word| {
-                            <&str>::from(pair.relationship) == word
-                        })
-                        && any(&then, "kind", |word| <&str>::from(pair.kind) == word)
+                        && any(&asked.relationship, |one| pair.relationship == *one)
+                        && any(&asked.kind, |one| pair.kind == *one)
                 })
                 .collect();
             all.sort_by_cached_key(|(by, pair)| {
@@ -501,7 +452,6 @@ async fn mappings(
                 format!("{} {} {}", pair.source, pair.target, by.unwrap_or_default())
             };
             let page = walk.page(all.into_iter(), key)?;
-            let link = link(&path, &query, page.next_cursor.as_ref());
             let data = page
                 .data
                 .into_iter()
@@ -512,18 +462,12 @@ async fn mappings(
                 next_cursor: page.next_cursor,
                 has_more: page.has_more,
             })?;
-            Ok(Answer { link, ..answer })
+            Ok(Answer {
+                link: page.link,
+                ..answer
+            })
         })
         .await
-}
-
-fn unreadable(name: &str, value: &str) -> Option<Invalid> {
-    let known = match name {
-        "relationship" => value.parse::<Relationship>().is_ok(),
-        "kind" => value.parse::<MappingKind>().is_ok(),
-        _ => true,
-    };
-    (!known).then(|| Invalid::query(name, "invalid_parameter", "unknown word"))
 }
 
 /// Mounts the catalogues.
@@ -537,6 +481,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         )
         .past()
         .query::<FrameworksQuery>()
+        .paged()
         .answers::<FrameworkPage>("The frameworks.");
     api.get("/v1/frameworks/{slug}", get)
         .id("getFramework")
@@ -554,6 +499,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         .place("slug", "The framework.", "iso-27001-2022")
         .past()
         .query::<RequirementsQuery>()
+        .paged()
         .answers::<RequirementPage>("The requirements.");
     api.get("/v1/frameworks/{slug}/mappings", mappings)
         .id("listMappings")
@@ -565,6 +511,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         .place("slug", "The framework.", "iso-27001-2022")
         .past()
         .query::<MappingsQuery>()
+        .paged()
         .answers::<RequirementMappingPage>("The mappings.");
     coverage::mount(api);
     import::mount(api);

@@ -6,7 +6,7 @@ use crate::db::schema::{
     applicability as a, gap_assessments as g, requirement_links as rl, versions as v,
 };
 use crate::db::{Conn, dialect::OPEN};
-use crate::http::{Answer, Archive, Guard, Then, View, input};
+use crate::http::{Answer, Archive, Guard, View, ViewQuery};
 use crate::records::frameworks::{self, Head, Own, OwnMapping};
 use crate::records::{Known, Reader, Selector};
 use crate::registers::framework::FrameworkShown;
@@ -116,9 +116,9 @@ async fn list(
     slug: Path<String>,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let then = Then::read(&request, &[])?;
+    let query = ViewQuery::plain(&request)?;
     guard
-        .view(then.as_of, move |reader| {
+        .view(query.as_of, move |reader| {
             let data = revisions(reader, &slug)?
                 .iter()
                 .map(FrameworkShown::own)
@@ -133,10 +133,10 @@ async fn get(
     place: Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (then, (slug, n)) = (Then::read(&request, &[])?, place.into_inner());
+    let (query, (slug, n)) = (ViewQuery::plain(&request)?, place.into_inner());
     let wanted: i32 = n.parse().map_err(|_| Problem::not_found())?;
     guard
-        .view(then.as_of, move |reader| {
+        .view(query.as_of, move |reader| {
             let heads = revisions(reader, &slug)?;
             let own = whole(reader, &heads, wanted)?;
             let (requirements, mappings) = (
@@ -170,13 +170,10 @@ async fn difference(
     slug: Path<String>,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let then = Then::read(&request, &["from", "to"])?;
-    let (from, to) = (
-        then.parsed::<i32>("from", "a revision")?,
-        then.parsed::<i32>("to", "a revision")?,
-    );
+    let query = ViewQuery::<FrameworkRevisionsQuery>::read(&request)?;
+    let FrameworkRevisionsQuery { from, to } = query.own;
     guard
-        .view(then.as_of, move |reader| {
+        .view(query.as_of, move |reader| {
             let heads = revisions(reader, &slug)?;
             let newest = heads.first().map_or(1, |head| head.revision);
             let to = to.unwrap_or(newest);
@@ -238,9 +235,7 @@ async fn archive(
     guard: Guard<Archive<ImportedFramework>>,
     slug: Path<String>,
     known: Known,
-    request: HttpRequest,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     read_only(&slug)?;
     guard
         .effect(&[], move |tx| {

@@ -6,7 +6,7 @@ use crate::core::catalogue::Framework;
 use crate::core::{Code, Id, Instant, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::versions as v;
-use crate::http::{Answer, At, Guard, Read, Then, handlers::Backwards};
+use crate::http::{Answer, At, Guard, Read, ViewQuery, handlers::HistoryView};
 use crate::records::columns::own;
 use crate::records::limit::{self, Facts};
 use crate::records::record::etag;
@@ -312,24 +312,19 @@ fn unanswered(
 struct GapAnswersQuery {
     /// Only in this state.
     #[param(
+        value_type = Option<String>,
         max_length = 20,
         pattern = "^(not_assessed|not_met|partially_met|met|not_applicable)$"
     )]
-    state: Option<String>,
+    state: Option<GapState>,
 }
 
 async fn list(guard: Guard<Read<GapAssessment>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (
-        Then::read(&request, &["state"])?,
-        at.of(&GapAssessment::KIND)?,
-    );
-    let state = then.parsed::<GapState>(
-        "state",
-        "not_assessed, not_met, partially_met, met or not_applicable",
-    )?;
+    let query = ViewQuery::<GapAnswersQuery>::read(&request)?;
+    let (selector, state) = (at.of(&GapAssessment::KIND)?, query.own.state);
     guard
-        .view(then.as_of, move |reader| {
-            let record = reader.load::<GapAssessment>(&selector, then.archived_too)?;
+        .view(query.as_of, move |reader| {
+            let record = reader.load::<GapAssessment>(&selector, query.archived_too)?;
             let id = record.spine.id;
             let framework = reader.library().framework(&record.own.framework)?;
             let mut answered = answered(reader, framework.as_deref(), id, None)?;
@@ -356,11 +351,11 @@ async fn get(
     path: Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (then, (id, requirement)) = (Then::read(&request, &[])?, path.into_inner());
+    let (query, (id, requirement)) = (ViewQuery::plain(&request)?, path.into_inner());
     let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
     guard
-        .read(then.as_of, move |reader| {
-            let record = reader.load::<GapAssessment>(&selector, then.archived_too)?;
+        .read(query.as_of, move |reader| {
+            let record = reader.load::<GapAssessment>(&selector, query.archived_too)?;
             let id = record.spine.id;
             let framework = reader.library().framework(&record.own.framework)?;
             let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?
@@ -384,11 +379,11 @@ async fn past(
     path: Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (asked, (id, requirement)) = (Backwards::read(&request)?, path.into_inner());
+    let (query, (id, requirement)) = (HistoryView::read(&request)?, path.into_inner());
     let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
     guard
-        .view(asked.then.as_of, move |reader| {
-            let record = reader.load::<GapAssessment>(&selector, asked.then.archived_too)?;
+        .view(query.as_of, move |reader| {
+            let record = reader.load::<GapAssessment>(&selector, query.archived_too)?;
             let id = record.spine.id;
             let framework = reader.library().framework(&record.own.framework)?;
             let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?
@@ -397,7 +392,7 @@ async fn past(
                 return Err(unknown(reader.caller(), &requirement));
             }
             let stored = stored.map(|(id, _)| Selector::Id(id));
-            Answer::of(&asked.of::<GapAnswer>(reader, stored.as_ref())?)
+            Answer::of(&query.history::<GapAnswer>(reader, stored.as_ref())?)
         })
         .await
 }

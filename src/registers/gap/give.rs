@@ -1,14 +1,14 @@
 //! How a gap assessment is answered: one requirement, or several at once.
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Invalid, Problem, Result};
-use crate::http::{Answer, At, Change, Guard, Input, input};
+use crate::http::{Answer, At, Change, Guard, Input};
 use crate::ledger::Recorded;
 use crate::records::{About, Covers, Known, Record, Resource, Selector, Tx, about};
 use crate::registers::gap::GapAssessment;
 use crate::registers::gap::answers::{
     GapAnswer, GapAnswerShown, GapAnswers, GapState, GapTarget, answered, asks, shown, unknown,
 };
-use actix_web::{HttpRequest, web::Path};
+use actix_web::web::Path;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -86,10 +86,8 @@ async fn put(
     guard: Guard<Change<GapAssessment>>,
     path: Path<(String, String)>,
     known: Known,
-    request: HttpRequest,
     input: Input,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
     let said = input.read::<GapAnswerInput>();
@@ -138,13 +136,7 @@ async fn put(
         .await
 }
 
-async fn batch(
-    guard: Guard<Change<GapAssessment>>,
-    at: At,
-    request: HttpRequest,
-    input: Input,
-) -> Result<Answer> {
-    input::no_parameters(&request)?;
+async fn batch(guard: Guard<Change<GapAssessment>>, at: At, input: Input) -> Result<Answer> {
     let (selector, said) = (
         at.of(&GapAssessment::KIND)?,
         input.clone().read::<GapAnswerBatch>(),

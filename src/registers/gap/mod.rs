@@ -8,7 +8,7 @@ use crate::core::catalogue::Framework;
 use crate::core::{Id, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::{gap_assessments, versions as v};
-use crate::http::{Answer, At, Guard, Read, Then};
+use crate::http::{Answer, At, Guard, Read, ViewQuery};
 use crate::records::columns::own;
 use crate::records::{By, Condition, Kind, Limit, Part, Reader, Resource, Row, SCOPED, Stateless};
 use crate::registers::gap::answers::{GapState, GapTarget, gap_answers as ga};
@@ -245,10 +245,10 @@ async fn progress(
     at: At,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &[])?, at.of(&GapAssessment::KIND)?);
+    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&GapAssessment::KIND)?);
     guard
-        .view(then.as_of, move |reader| {
-            let record = reader.load::<GapAssessment>(&selector, then.archived_too)?;
+        .view(query.as_of, move |reader| {
+            let record = reader.load::<GapAssessment>(&selector, query.archived_too)?;
             let (tenant, seq, zone, id) = (
                 reader.tenant(),
                 reader.moment.seq,

@@ -4,7 +4,7 @@
 use crate::access::Actor;
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::schema::ledger_entries as e;
-use crate::http::{Answer, Assess, At, Guard, Input, Read, Then, input};
+use crate::http::{Answer, Assess, At, Guard, Input, Read, ViewQuery};
 use crate::records::history::{self, Entry};
 use crate::records::{Known, Reader, Record, Resource};
 use crate::registers::methodology;
@@ -17,7 +17,7 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use validator::Validate;
 
 crate::vocabulary! {
@@ -221,7 +221,6 @@ fn above_inherent(risk: &Record<Risk>, stage: Stage) -> Result<()> {
 }
 
 async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    input::no_parameters(guard.request())?;
     let (selector, known, said) = (
         at.of(&Risk::KIND)?,
         known.or_any(),
@@ -278,29 +277,12 @@ async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) 
         .await
 }
 
-/// What can be asked of `listRiskAssessments`.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct RiskAssessmentsQuery {
-    /// How many at most.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<i32>,
-    /// `next_cursor` of the page before.
-    #[param(max_length = 2000)]
-    cursor: Option<String>,
-}
-
 async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (
-        Then::read(&request, &["limit", "cursor"])?,
-        at.of(&Risk::KIND)?,
-    );
-    let limit = history::limit(&then.parsed("limit", "a number from 1 to 200")?)?;
-    let before = then.parsed::<i64>("cursor", "`next_cursor` of the previous page")?;
+    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&Risk::KIND)?);
+    let (limit, before) = (query.page.limit, query.page.before()?);
     guard
-        .view(then.as_of, move |reader| {
-            let id = reader.row::<Risk>(&selector, then.archived_too)?.id;
+        .view(query.as_of, move |reader| {
+            let id = reader.row::<Risk>(&selector, query.archived_too)?.id;
             let end = before.map_or(reader.moment.seq, |before| {
                 reader.moment.seq.min(before.saturating_sub(1))
             });
@@ -383,6 +365,6 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
             by whom and why.",
         )
         .past()
-        .query::<RiskAssessmentsQuery>()
+        .paged()
         .answers::<Assessments>("The assessments.");
 }

@@ -1,15 +1,14 @@
 //! The risk matrix (ISO/IEC 27001:2022 6.1.2): how many risks stand in each pair of likelihood and
 //! impact, as JSON or as a drawing.
-use crate::core::{Id, Invalid, Problem, Result};
-use crate::http::format::wants;
-use crate::http::{Answer, Guard, Read, Then};
+use crate::core::{Id, Problem, Result};
+use crate::http::{Answer, Guard, Read, ViewQuery};
 use crate::records::{Reader, Record, Resource, reader::Ref};
 use crate::registers::facts::{Fact, Facts, Part, RiskFact, Scored, Seen};
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::methodology::{Level, RiskMethodology, Step};
 use crate::registers::risk::Risk;
 use crate::registers::risk::drawing::drawn;
-use crate::registers::scope::Cut;
+use crate::registers::scope::{Cut, ScopeRef};
 use actix_web::HttpRequest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -130,38 +129,30 @@ struct RiskMatrixQuery {
     /// Which scores; the current ones when absent.
     stage: Option<MatrixStage>,
     /// Only risks of this scope: id or code.
-    #[param(
-        max_length = 64,
-        pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|SCO-[0-9]{1,18})$"
-    )]
-    scope_id: Option<String>,
+    #[param(inline)]
+    scope_id: Option<ScopeRef>,
     /// `refs`: what the ids in the cells are.
-    #[param(pattern = "^refs$", max_length = 4)]
-    include: Option<String>,
+    #[param(value_type = Option<String>, pattern = "^refs$", max_length = 4)]
+    include: Option<MatrixPart>,
+}
+
+/// What a matrix has besides.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum MatrixPart {
+    Refs,
 }
 
 async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["stage", "scope_id", "format", "include"])?;
-    let svg = wants(&request, &then, "svg", "image/svg+xml")?;
-    let stage = then
-        .parsed("stage", "inherent, current or residual")?
-        .unwrap_or(MatrixStage::Current);
-    let cut = Cut::read(&then)?;
-    let named = match then.get("include") {
-        None => false,
-        Some("refs") => true,
-        Some(_) => {
-            return Err(Problem::parameters(vec![Invalid::query(
-                "include",
-                "invalid_parameter",
-                "use refs",
-            )]));
-        }
-    };
+    let query = ViewQuery::<RiskMatrixQuery>::read(&request)?;
+    let svg = query.wants(&request, "svg", "image/svg+xml")?;
+    let (as_of, asked) = (query.as_of, query.own);
+    let stage = asked.stage.unwrap_or(MatrixStage::Current);
+    let cut = Cut(asked.scope_id);
     guard
         .view_as(
             Some(if svg { "svg" } else { "json" }),
-            then.as_of,
+            as_of,
             move |reader| {
                 let scope = cut.scope(reader)?;
                 reader.knows(&Risk::KIND)?;
@@ -171,7 +162,7 @@ async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<An
                     .filter(|method| seen.has(method.spine.id))
                     .ok_or_else(Problem::not_found)?;
                 let mut matrix = compute(reader, &in_force, method, stage, scope)?;
-                if named {
+                if asked.include.is_some() {
                     let ids: Vec<Id> = matrix
                         .cells
                         .iter()

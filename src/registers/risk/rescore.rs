@@ -5,7 +5,7 @@ use crate::core::problem::Body;
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
-use crate::http::{Answer, Guard, Input, Rescore, input};
+use crate::http::{Answer, Guard, Input, Rescore};
 use crate::ledger;
 use crate::records::limit;
 use crate::records::{Known, Reader, Record, Resource, Selector, Tx};
@@ -15,7 +15,7 @@ use crate::registers::methodology::{RiskMethodology, Step};
 use crate::registers::revision;
 use crate::registers::risk::assessment::{Stage, review_days, score};
 use crate::registers::risk::{Risk, RiskScore};
-use actix_web::{HttpRequest, ResponseError};
+use actix_web::ResponseError;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -228,12 +228,7 @@ fn outdated(reader: &mut Reader<'_>, stage: Stage) -> Result<Vec<Wanted>> {
     }
 }
 
-async fn rescore(
-    guard: Guard<Rescore<Risk>>,
-    request: HttpRequest,
-    input: Input,
-) -> Result<Answer> {
-    input::no_parameters(&request)?;
+async fn rescore(guard: Guard<Rescore<Risk>>, input: Input) -> Result<Answer> {
     let said = input.clone().read::<RescoreInput>();
     let all = match &said {
         Ok(said) if said.all => {

@@ -1,14 +1,14 @@
 //! The trend of risks (ISO/IEC 27001:2022 9.1): how many open ones stood at which level, at the end
 //! of each step of a period. Counted in one pass: a version stands until the next one of its record.
-use crate::core::{Id, Instant, Invalid, Problem, Result};
-use crate::http::{Answer, Guard, Read, Then};
+use crate::core::{Id, Instant, Problem, Result};
+use crate::http::{Answer, Guard, Read, ViewQuery};
 use crate::records::{Reader, Resource};
 use crate::registers::facts::{CountsByName, Facts, Part, Seen};
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::risk::Risk;
 use crate::registers::risk::matrix::MatrixStage;
 use crate::registers::risk::turns::{Turn, Turns};
-use crate::registers::scope::Cut;
+use crate::registers::scope::{Cut, ScopeRef};
 use actix_web::HttpRequest;
 use chrono::{Datelike, Days, Months, NaiveDate};
 use serde::{Deserialize, Serialize};
@@ -69,36 +69,29 @@ struct RiskTrendQuery {
     /// Which scores; the current ones when absent.
     stage: Option<MatrixStage>,
     /// Only risks of this scope and of the whole organization: id or code.
-    #[param(max_length = 64)]
-    scope_id: Option<String>,
+    #[param(inline)]
+    scope_id: Option<ScopeRef>,
 }
 
 async fn get_trend(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["from", "to", "step", "stage", "scope_id"])?;
-    let (from, to): (Option<NaiveDate>, Option<NaiveDate>) =
-        (then.parsed("from", "a date")?, then.parsed("to", "a date")?);
-    let step = then
-        .parsed("step", "day, week, month, quarter or year")?
-        .unwrap_or(TrendStep::Month);
-    let stage = then
-        .parsed("stage", "inherent, current or residual")?
-        .unwrap_or(MatrixStage::Current);
-    let cut = Cut::read(&then)?;
+    let query = ViewQuery::<RiskTrendQuery>::read(&request)?;
+    let asked = query.own;
+    let (from, to) = (asked.from, asked.to);
+    let step = asked.step.unwrap_or(TrendStep::Month);
+    let stage = asked.stage.unwrap_or(MatrixStage::Current);
+    let cut = Cut(asked.scope_id);
     guard
-        .view(then.as_of, move |reader| {
+        .view(query.as_of, move |reader| {
             let scope = cut.scope(reader)?;
             let to = to.unwrap_or(reader.today);
             let from = from
                 .or_else(|| to.checked_sub_months(Months::new(12)))
                 .unwrap_or(to);
-            let bad = |name: &str, what: &str| {
-                Problem::parameters(vec![Invalid::query(name, "invalid_parameter", what)])
-            };
             if to > reader.today {
-                return Err(bad("to", "is in the future"));
+                return Err(Problem::parameter("to", "must not be in the future"));
             }
             let days = days(from, to, step).ok_or_else(|| {
-                bad(
+                Problem::parameter(
                     "from",
                     "must be a date up to `to`, with at most 400 steps between them",
                 )

@@ -6,7 +6,7 @@ use crate::core::{Id, Instant, Problem, Result, catalogue};
 use crate::db::among::among;
 use crate::db::dialect::at;
 use crate::db::schema::{applicability, applicability as a, ledger_entries as e, versions as v};
-use crate::http::{Answer, At, Guard, Read, Then, handlers::Backwards};
+use crate::http::{Answer, At, Guard, Read, ViewQuery, handlers::HistoryView};
 use crate::records::columns::own;
 use crate::records::limit::{self, Facts};
 use crate::records::model::{Changed, Model};
@@ -427,10 +427,12 @@ struct ApplicabilityQuery {
 }
 
 async fn list(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &["framework"])?, at.of(&Scope::KIND)?);
+    let query = ViewQuery::<ApplicabilityQuery>::read(&request)?;
+    let selector = at.of(&Scope::KIND)?;
     guard
-        .view(then.as_of, move |reader| {
-            let framework = crate::registers::framework::asked(reader, then.get("framework"))?;
+        .view(query.as_of, move |reader| {
+            let framework =
+                crate::registers::framework::asked(reader, query.own.framework.as_deref())?;
             let scope = scope_of(reader, &selector)?;
             let mut decided = decided(reader, scope, None)?;
             let decision = |requirement: &catalogue::Requirement| {
@@ -450,10 +452,10 @@ async fn get(
     path: Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (then, (id, requirement)) = (Then::read(&request, &[])?, path.into_inner());
+    let (query, (id, requirement)) = (ViewQuery::plain(&request)?, path.into_inner());
     let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
     guard
-        .read(then.as_of, move |reader| {
+        .read(query.as_of, move |reader| {
             known(reader, &requirement)?;
             let scope = scope_of(reader, &selector)?;
             let stored = decided(reader, scope, Some(&requirement))?.remove(&requirement);
@@ -470,15 +472,15 @@ async fn past(
     path: Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (asked, (id, requirement)) = (Backwards::read(&request)?, path.into_inner());
+    let (query, (id, requirement)) = (HistoryView::read(&request)?, path.into_inner());
     let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
     guard
-        .view(asked.then.as_of, move |reader| {
+        .view(query.as_of, move |reader| {
             known(reader, &requirement)?;
             let scope = scope_of(reader, &selector)?;
             let stored = decided(reader, scope, Some(&requirement))?.remove(&requirement);
             let stored = stored.map(|(id, _)| Selector::Id(id));
-            Answer::of(&asked.of::<Applicability>(reader, stored.as_ref())?)
+            Answer::of(&query.history::<Applicability>(reader, stored.as_ref())?)
         })
         .await
 }

@@ -1,6 +1,6 @@
 //! How applicability is decided (ISO/IEC 27001:2022 6.1.3 d): one requirement, or several at once.
 use crate::core::{Id, Invalid, Problem, Result};
-use crate::http::{Answer, At, Change, Guard, Input, input};
+use crate::http::{Answer, At, Change, Guard, Input};
 use crate::ledger::Recorded;
 use crate::records::{About, Known, Resource, Selector, Tx, about};
 use crate::registers::framework::catalogue_list::Shelf;
@@ -8,7 +8,7 @@ use crate::registers::scope::Scope;
 use crate::registers::soa::applicability::{
     Applicability, Decision, Decisions, Reason, decided, known, opposed, scope_of, shown,
 };
-use actix_web::{HttpRequest, web::Path};
+use actix_web::web::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use utoipa::ToSchema;
@@ -93,10 +93,8 @@ async fn put(
     guard: Guard<Change<Applicability>>,
     path: Path<(String, String)>,
     known_version: Known,
-    request: HttpRequest,
     input: Input,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
     let said = input.read::<ApplicabilityInput>();
@@ -129,13 +127,7 @@ async fn put(
         .await
 }
 
-async fn batch(
-    guard: Guard<Change<Applicability>>,
-    at: At,
-    request: HttpRequest,
-    input: Input,
-) -> Result<Answer> {
-    input::no_parameters(&request)?;
+async fn batch(guard: Guard<Change<Applicability>>, at: At, input: Input) -> Result<Answer> {
     let (selector, said) = (
         at.of(&Scope::KIND)?,
         input.clone().read::<ApplicabilityBatch>(),

@@ -4,8 +4,8 @@
 use crate::access::Caller;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Instant, Invalid, Problem, Result};
-use crate::http::format::{CSV, wants};
-use crate::http::{Answer, At, Guard, Read, Then};
+use crate::http::format::CSV;
+use crate::http::{Answer, At, Guard, Read, ViewQuery};
 use crate::ledger::AsOf;
 use crate::records::{Reader, Resource};
 use crate::registers::control::proof::Operation;
@@ -23,7 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use utoipa::{IntoParams, ToSchema};
 
 /// A side of the comparison.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
 enum Side {
     InForce,
     Version(i32),
@@ -264,21 +265,20 @@ fn own_controls(from: &[OwnControl], to: &[OwnControl]) -> Vec<OwnControlChange>
     pairs.filter_map(change).collect()
 }
 
-/// One side as the query names it.
-fn side(then: &Then, name: &'static str, otherwise: Side) -> Result<Side> {
-    let bad =
-        |detail: &str| Problem::parameters(vec![Invalid::query(name, "invalid_parameter", detail)]);
-    match then.get(name) {
-        None => Ok(otherwise),
-        Some("live") => Ok(Side::Live),
-        Some(text) if text.bytes().all(|digit| digit.is_ascii_digit()) => text
-            .parse()
-            .map(Side::Version)
-            .map_err(|_| bad("must be the number of a version")),
-        Some(text) => text
-            .parse()
-            .map(Side::Then)
-            .map_err(|fault: Invalid| bad(&fault.detail)),
+impl TryFrom<String> for Side {
+    type Error = String;
+    fn try_from(text: String) -> std::result::Result<Side, String> {
+        match text.as_str() {
+            "live" => Ok(Side::Live),
+            digits if digits.bytes().all(|digit| digit.is_ascii_digit()) => digits
+                .parse()
+                .map(Side::Version)
+                .map_err(|_| "must be the number of a version".into()),
+            moment => moment
+                .parse()
+                .map(Side::Then)
+                .map_err(|fault: Invalid| fault.detail),
+        }
     }
 }
 
@@ -307,11 +307,7 @@ fn statement(
                     "version {number} is of {}; send that `framework`",
                     record.own.framework
                 );
-                return Err(Problem::parameters(vec![Invalid::query(
-                    name,
-                    "invalid_parameter",
-                    detail,
-                )]));
+                return Err(Problem::parameter(name, detail));
             }
             (
                 Some(number),
@@ -336,11 +332,11 @@ fn statement(
 #[into_params(parameter_in = Query)]
 struct SoaDiffQuery {
     /// The number of a version, a date, or `live`; the version in force when absent, and 404 without one.
-    #[param(max_length = 64, example = "2026-03-31")]
-    from: Option<String>,
+    #[param(value_type = Option<String>, max_length = 64, example = "2026-03-31")]
+    from: Option<Side>,
     /// The same; `live` when absent.
-    #[param(max_length = 64, example = "live")]
-    to: Option<String>,
+    #[param(value_type = Option<String>, max_length = 64, example = "live")]
+    to: Option<Side>,
     /// The framework; ISO/IEC 27001:2022 when absent.
     #[param(max_length = 64)]
     framework: Option<String>,
@@ -351,39 +347,24 @@ async fn get_diff(
     at: At,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (then, selector) = (
-        Then::read(&request, &["from", "to", "framework", "format"])?,
-        at.of(&Scope::KIND)?,
-    );
-    let (csv, caller) = (
-        wants(&request, &then, "csv", "text/csv")?,
-        guard.caller().clone(),
-    );
-    let sides = match (
-        side(&then, "from", Side::InForce),
-        side(&then, "to", Side::Live),
-    ) {
-        (Ok(from), Ok(to)) => (from, to),
-        (from, to) => {
-            let faults = [from.err(), to.err()]
-                .into_iter()
-                .flatten()
-                .flat_map(|problem| problem.errors().to_vec());
-            return Err(Problem::parameters(faults.collect()));
-        }
-    };
+    let query = ViewQuery::<SoaDiffQuery>::read(&request)?;
+    let selector = at.of(&Scope::KIND)?;
+    let csv = query.wants(&request, "csv", "text/csv")?;
+    let (caller, own) = (guard.caller().clone(), query.own);
+    let from = own.from.unwrap_or(Side::InForce);
+    let to = own.to.unwrap_or(Side::Live);
     guard
         .view_as(
             Some(if csv { "csv" } else { "json" }),
-            then.as_of,
+            query.as_of,
             move |reader| {
                 let scope = reader
-                    .row::<Scope>(&selector, then.archived_too || reader.moment.past())?
+                    .row::<Scope>(&selector, query.archived_too || reader.moment.past())?
                     .id;
-                let framework = asked(reader, then.get("framework"))?;
+                let framework = asked(reader, own.framework.as_deref())?;
                 let of = (scope, framework.as_ref());
-                let (from, before) = statement(reader, &caller, of, ("from", sides.0))?;
-                let (to, after) = statement(reader, &caller, of, ("to", sides.1))?;
+                let (from, before) = statement(reader, &caller, of, ("from", from))?;
+                let (to, after) = statement(reader, &caller, of, ("to", to))?;
                 let diff = SoaDiff {
                     scope_id: scope,
                     framework: framework.slug.clone(),

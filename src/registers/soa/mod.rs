@@ -21,8 +21,8 @@ pub use compute::{compute, numbers};
 
 use crate::access::Actor;
 use crate::core::{Id, Instant, Result};
-use crate::http::format::{CSV, wants};
-use crate::http::{Answer, At, Guard, Read, Then};
+use crate::http::format::CSV;
+use crate::http::{Answer, At, Guard, Read, ViewQuery};
 use crate::records::Resource;
 use crate::registers::control::proof::{Operation, Support};
 use crate::registers::framework::asked;
@@ -217,19 +217,17 @@ async fn get_statement(
     at: At,
     request: HttpRequest,
 ) -> Result<Answer> {
-    let (then, selector) = (
-        Then::read(&request, &["framework", "format"])?,
-        at.of(&Scope::KIND)?,
-    );
-    let csv = wants(&request, &then, "csv", "text/csv")?;
+    let query = ViewQuery::<StatementOfApplicabilityQuery>::read(&request)?;
+    let selector = at.of(&Scope::KIND)?;
+    let csv = query.wants(&request, "csv", "text/csv")?;
     guard
         .view_as(
             Some(if csv { "csv" } else { "json" }),
-            then.as_of,
+            query.as_of,
             move |reader| {
-                let framework = asked(reader, then.get("framework"))?;
+                let framework = asked(reader, query.own.framework.as_deref())?;
                 let scope = reader
-                    .row::<Scope>(&selector, then.archived_too || reader.moment.past())?
+                    .row::<Scope>(&selector, query.archived_too || reader.moment.past())?
                     .id;
                 compute(reader, scope, &framework)?.answer(csv)
             },

@@ -3,7 +3,7 @@
 use crate::core::{Code, Id, Invalid, Problem, Result, catalogue, json, packed};
 use crate::http::handlers::Comment;
 use crate::http::workflow::Said;
-use crate::http::{Answer, Approve, At, Guard, Input, Permission, Return, Submit, Withdraw, input};
+use crate::http::{Answer, Approve, At, Guard, Input, Permission, Return, Submit, Withdraw};
 use crate::records::{Body, Covers, Deed, Known, Record, Resource, Selector, Tx, record::members};
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::methodology::in_force::InForce;
@@ -13,7 +13,6 @@ use crate::registers::soa::version as soa_version;
 use crate::registers::soa::version::{Frozen, SoaVersion};
 use crate::registers::soa::versions::{SoaVersionShown, numbered, place};
 use crate::registers::soa::{Lack, SoaEntry, SoaIncomplete, StatementOfApplicability, compute};
-use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -42,10 +41,8 @@ async fn freeze(
     guard: Guard<Submit<SoaVersion>>,
     at: At,
     known: Known,
-    request: HttpRequest,
     input: Input,
 ) -> Result<Answer> {
-    input::no_parameters(&request)?;
     let (selector, known, said) = (
         at.of(&Scope::KIND)?,
         known.for_decision().or_any(),
@@ -211,7 +208,6 @@ async fn step<P: Permission + Covers<SoaVersion>>(
     may: impl FnOnce(&mut Tx<'_, P>, &Record<SoaVersion>) -> Result<()> + Send + 'static,
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<SoaVersion>) + Send + 'static,
 ) -> Result<Answer> {
-    input::no_parameters(guard.request())?;
     let ((selector, number), known) = (place(&at, guard.request())?, known.for_verb(verb));
     let said = input.clone().read::<Comment>();
     guard

@@ -6,8 +6,8 @@ use crate::access::Actor;
 use crate::core::{Id, Instant, Problem, Result};
 use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
-use crate::http::format::{CSV, wants};
-use crate::http::{Answer, At, Guard, Read, Then};
+use crate::http::format::CSV;
+use crate::http::{Answer, At, Guard, Read, ViewQuery};
 use crate::records::{Reader, Record, Resource, Selector, record::etag};
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::scope::Scope;
@@ -261,11 +261,11 @@ pub(crate) fn place(at: &At, request: &HttpRequest) -> Result<(Selector, i32)> {
 }
 
 async fn list(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, selector) = (Then::read(&request, &[])?, at.of(&Scope::KIND)?);
+    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&Scope::KIND)?);
     guard
-        .view(then.as_of, move |reader| {
+        .view(query.as_of, move |reader| {
             let scope = reader
-                .row::<Scope>(&selector, then.archived_too || reader.moment.past())?
+                .row::<Scope>(&selector, query.archived_too || reader.moment.past())?
                 .id;
             let mut all = soa_version::of_scope(reader, scope)?;
             all.retain(|one| shelf::seen(reader.caller(), &one.framework));
@@ -288,12 +288,12 @@ async fn list(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -> R
 }
 
 async fn get(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (then, (selector, number)) = (Then::read(&request, &["format"])?, place(&at, &request)?);
-    let csv = wants(&request, &then, "csv", "text/csv")?;
+    let (query, (selector, number)) = (ViewQuery::plain(&request)?, place(&at, &request)?);
+    let csv = query.wants(&request, "csv", "text/csv")?;
     guard
-        .read(then.as_of, move |reader| {
+        .read(query.as_of, move |reader| {
             let scope = reader
-                .row::<Scope>(&selector, then.archived_too || reader.moment.past())?
+                .row::<Scope>(&selector, query.archived_too || reader.moment.past())?
                 .id;
             let (record, all) = numbered(reader, scope, number)?;
             let shown = SoaVersionShown::whole(reader, record, &all)?;

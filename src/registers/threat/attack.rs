@@ -2,8 +2,8 @@
 //! everyone and for all time.
 use crate::core::catalogue::{TACTICS, TECHNIQUES, Technique};
 use crate::core::{Problem, Result, text::folded};
-use crate::http::{Answer, Guard, Read, Then};
-use crate::registers::framework::catalogue_list::{Walk, any, link};
+use crate::http::{Answer, Guard, Read, ViewQuery};
+use crate::registers::framework::catalogue_list::{Walk, any};
 use crate::registers::threat::Threat;
 use actix_web::HttpRequest;
 use serde::{Deserialize, Serialize};
@@ -71,20 +71,14 @@ struct AttackTechniquesQuery {
     #[param(max_length = 200)]
     q: Option<String>,
     /// Only of this tactic: its id or its name. Repeated: any of them.
-    #[param(max_length = 200, example = "TA0001")]
-    tactic: Option<String>,
-    /// How many at most.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<i32>,
-    /// `next_cursor` of the page before.
-    #[param(max_length = 2000)]
-    cursor: Option<String>,
+    #[param(value_type = Option<String>, max_length = 200, example = "TA0001")]
+    tactic: Vec<String>,
 }
 
 async fn list(guard: Guard<Read<Threat>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["q", "tactic", "limit", "cursor"])?;
-    let walk = Walk::read(&then)?;
-    let words = folded(then.get("q").unwrap_or_default());
+    let query = ViewQuery::<AttackTechniquesQuery>::read(&request)?;
+    let walk = Walk::read(query.page, &request)?;
+    let words = folded(&query.own.q.unwrap_or_default());
     let serves = |one: &Technique, asked: &str| {
         one.tactics.iter().any(|id| {
             id == asked
@@ -95,7 +89,7 @@ async fn list(guard: Guard<Read<Threat>>, request: HttpRequest) -> Result<Answer
     };
     let fits = |one: &&'static Technique| {
         let text = format!(" {}", folded(&format!("{} {}", one.id, one.name)));
-        any(&then, "tactic", |asked| serves(one, asked))
+        any(&query.own.tactic, |asked| serves(one, asked))
             && words
                 .split(' ')
                 .filter(|word| !word.is_empty())
@@ -104,11 +98,7 @@ async fn list(guard: Guard<Read<Threat>>, request: HttpRequest) -> Result<Answer
     let page = walk.page(TECHNIQUES.iter().filter(fits).map(shown), |one| {
         one.id.to_owned()
     })?;
-    let link = link(
-        request.path(),
-        request.query_string(),
-        page.next_cursor.as_ref(),
-    );
+    let link = page.link;
     let page = AttackTechniquePage {
         data: page.data,
         next_cursor: page.next_cursor,
@@ -116,7 +106,7 @@ async fn list(guard: Guard<Read<Threat>>, request: HttpRequest) -> Result<Answer
     };
     let answer = serde_json::to_string(&page).map_err(Problem::internal)?;
     guard
-        .view(then.as_of, move |_| {
+        .view(query.as_of, move |_| {
             Ok(Answer {
                 link,
                 ..Answer::json(answer)
@@ -134,6 +124,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         .tag("threats")
         .past()
         .query::<AttackTechniquesQuery>()
+        .paged()
         .answers::<AttackTechniquePage>("The techniques.")
         /* TODO HDR (status = 200, description = "The techniques.", body = AttackTechniquePage,         headers(("Link" = String, description = "The next page, `rel=\"next\"` (RFC 8288)."))) */;
 }

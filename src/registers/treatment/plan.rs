@@ -1,18 +1,18 @@
 //! The risk treatment plan (ISO/IEC 27001:2022 6.1.3 e, 8.3): each open risk above the acceptance
 //! criteria, or with a treatment under way, and what is done about it, by whom, until when, and
 //! signed by whom. One computation for JSON and CSV, at any moment.
-use crate::core::{Id, Instant, Invalid, Problem, Result};
+use crate::core::{Id, Instant, Problem, Result};
 use crate::db::among::among;
 use crate::db::dialect::{at, body_of};
 use crate::db::schema::versions as v;
-use crate::http::format::{table, texts, wants};
-use crate::http::{Answer, Guard, Read, Then};
+use crate::http::format::{table, texts};
+use crate::http::{Answer, Guard, Read, ViewQuery, view_query::whole};
 use crate::records::{Reader, Record, Resource, reader::Ref};
 use crate::registers::facts::{Fact, Facts, Part, RiskFact, Seen, TreatmentFact};
 use crate::registers::framework::catalogue_list::{Page, Walk};
 use crate::registers::risk;
 use crate::registers::risk::{Evaluation, Risk, RiskScore};
-use crate::registers::scope::Cut;
+use crate::registers::scope::{Cut, ScopeRef};
 use crate::registers::soa::ControlRef;
 use crate::registers::treatment::lapse;
 use crate::registers::treatment::lapse::{Acceptance, Lapse};
@@ -168,36 +168,22 @@ pub struct RiskTreatmentPlan {
 #[into_params(parameter_in = Query)]
 struct RiskTreatmentPlanQuery {
     /// Only risks of this scope and of the whole organization: id or code.
-    #[param(max_length = 64)]
-    scope_id: Option<String>,
-    /// How many at most.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<i32>,
-    /// `next_cursor` of the page before.
-    #[param(max_length = 2000)]
-    cursor: Option<String>,
+    #[param(inline)]
+    scope_id: Option<ScopeRef>,
 }
 
 async fn get_plan(guard: Guard<Read<RiskTreatment>>, request: HttpRequest) -> Result<Answer> {
-    let then = Then::read(&request, &["scope_id", "format", "limit", "cursor"])?;
-    let (csv, cut, walk) = (
-        wants(&request, &then, "csv", "text/csv")?,
-        Cut::read(&then)?,
-        Walk::read(&then)?,
-    );
-    let paged = |(name, _): &&(String, String)| Walk::PARAMETERS.contains(&name.as_str());
-    if let Some((name, _)) = then.own.iter().find(paged).filter(|_| csv) {
+    let query = ViewQuery::<RiskTreatmentPlanQuery>::read(&request)?;
+    let csv = query.wants(&request, "csv", "text/csv")?;
+    if csv {
         let fault = "the table has the whole plan; remove this parameter";
-        return Err(Problem::parameters(vec![Invalid::query(
-            name,
-            "invalid_parameter",
-            fault,
-        )]));
+        whole(&request, &["limit", "cursor"], "invalid_parameter", fault)?;
     }
+    let (cut, walk) = (Cut(query.own.scope_id), Walk::read(query.page, &request)?);
     guard
         .view_as(
             Some(if csv { "csv" } else { "json" }),
-            then.as_of,
+            query.as_of,
             move |reader| {
                 let scope = cut.scope(reader)?;
                 let plan = compute(reader, scope, (!csv).then_some(&walk))?;
@@ -265,6 +251,7 @@ fn compute(
         None => Page {
             data: risks.iter().collect(),
             next_cursor: None,
+            link: None,
             has_more: false,
         },
     };
@@ -574,6 +561,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         )
         .as_of()
         .query::<RiskTreatmentPlanQuery>()
+        .paged()
         .answers::<RiskTreatmentPlan>("The plan.")
         .or_csv();
 }

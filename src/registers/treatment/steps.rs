@@ -2,7 +2,7 @@
 //! one transaction: the treatment, and on its risk what is left of it.
 use crate::core::{Code, Problem, Result};
 use crate::http::handlers::Comment;
-use crate::http::{Answer, Api, At, Guard, Input, Permission, Step, Steps, With, input, workflow};
+use crate::http::{Answer, Api, At, Guard, Input, Permission, Step, Steps, With, workflow};
 use crate::records::{Covers, Deed, Known, Record, Resource, Selector, Transition, Tx, Writing};
 use crate::registers::methodology::in_force;
 use crate::registers::risk::{Risk, RiskScore};
@@ -153,7 +153,6 @@ pub const STATES: [Transition; 7] = workflow::transitions(STEPS);
 type Life<'a> = Tx<'a, Steps<RiskTreatment>>;
 
 async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Result<Answer> {
-    input::no_parameters(guard.request())?;
     let (selector, known, said) = (
         at.of(&RiskTreatment::KIND)?,
         known.for_decision(),
