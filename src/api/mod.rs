@@ -9,7 +9,7 @@ pub mod frame;
 pub mod lines;
 pub mod metrics;
 mod published;
-mod rooms;
+pub mod rooms;
 pub mod server;
 mod yaml;
 
