@@ -195,9 +195,10 @@ impl<'a> Api<'a> {
         for Place {
             path,
             resource,
-            methods,
+            mut methods,
         } in self.places
         {
+            methods.sort_unstable();
             let others = move |request: HttpRequest| {
                 let counted = super::door::count(&request);
                 let problem = counted.err().unwrap_or_else(|| other_methods(&methods));

@@ -469,9 +469,8 @@ fn named(parameter: &Value) -> &str {
 
 /// The parts of a path that stand for something: `{id}` is a record's id or its code.
 fn places(path: &str) -> Vec<Value> {
-    let mut parts = path.split('/').skip(2).peekable();
     let (mut places, mut before) = (Vec::new(), "");
-    while let Some(part) = parts.next() {
+    for part in path.split('/').skip(2) {
         match part
             .strip_prefix('{')
             .and_then(|part| part.strip_suffix('}'))

@@ -66,7 +66,9 @@ pub trait Body<R: Resource>: Sync {
 }
 
 /// A body of this type, and a plain function for what else changes.
-pub struct With<R: Resource, B>(pub fn(&mut Tx<'_, Steps<R>>, &mut Record<R>, B) -> Result<()>);
+pub struct With<R: Resource, B>(pub Effect<R, B>);
+/// What changes beside the state.
+pub type Effect<R, B> = fn(&mut Tx<'_, Steps<R>>, &mut Record<R>, B) -> Result<()>;
 
 impl<R: Resource, B: Said> Body<R> for With<R, B> {
     fn describe(&self, to: &mut Operation) {

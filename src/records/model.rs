@@ -44,7 +44,8 @@ const ROWS: usize = 500_000;
 
 /// The models of all organizations, shared by all readers of a process.
 #[derive(Default)]
-pub struct Models(Mutex<HashMap<(TenantId, TypeId), Arc<Mutex<Slot>>>>);
+pub struct Models(Mutex<HashMap<(TenantId, TypeId), Shared>>);
+type Shared = Arc<Mutex<Slot>>;
 
 #[derive(Default)]
 struct Slot {

@@ -98,8 +98,10 @@ async fn a_batch_costs_a_few_statements(app: &TestApp) {
             }
         });
         let (made, between) = (count.swap(0, Ordering::SeqCst), Instant::now());
-        let mut ahead = Ahead::default();
-        ahead.selectors = ids.iter().map(|id| Selector::Id(*id)).collect();
+        let ahead = Ahead {
+            selectors: ids.iter().map(|id| Selector::Id(*id)).collect(),
+            ..Ahead::default()
+        };
         writing(app, &mut conn, |tx| {
             let all = |tx: &mut Tx<'_, Founding>| {
                 ids.iter().try_for_each(|id| {

@@ -223,9 +223,11 @@ pub fn history(
                 then.by.entry(to).or_default(),
             );
             if begins {
-                (on.insert(to), by.insert(from));
+                on.insert(to);
+                by.insert(from);
             } else {
-                (on.remove(&to), by.remove(&from));
+                on.remove(&to);
+                by.remove(&from);
             }
         }
         let new: Vec<Id> = then.on.get(&id).into_iter().flatten().copied().collect();

@@ -284,13 +284,13 @@ fn summary(entries: &[CoverageEntry]) -> CoverageSummary {
     }
 }
 
+/// The places of the controls that refer to a requirement.
+type Citing = HashMap<String, Vec<usize>>;
+
 /// The controls that stand in a scope (its own, and those of the whole organization), retired ones
 /// left out, in the order of their codes; and which of them refer to which requirement, by their
 /// places.
-fn controls(
-    reader: &mut Reader<'_>,
-    scope: Option<Id>,
-) -> Result<(Vec<CoverageControl>, HashMap<String, Vec<usize>>)> {
+fn controls(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<(Vec<CoverageControl>, Citing)> {
     let facts = Facts::of(reader, &[Part::Controls, Part::Evidence])?;
     let seen = Seen::of(reader, Control::KIND.name)?;
     let evidence = Seen::of(reader, Evidence::KIND.name)?;

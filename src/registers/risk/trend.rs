@@ -203,7 +203,7 @@ fn counted(
 ) -> Vec<TrendPoint> {
     let counts = |turn: &Turn| turn.open && !hidden(turn);
     let mut standing: Vec<Option<&Turn>> = vec![None; turns.risks()];
-    let whole: Vec<bool> = turns.ids().map(|id| here(id)).collect();
+    let whole: Vec<bool> = turns.ids().map(here).collect();
     let (mut tally, mut next) = (Tally::default(), turns.iter().peekable());
     let point = |(on, end): &(NaiveDate, Instant)| {
         while let Some(turn) = next.next_if(|turn| turn.at <= *end) {

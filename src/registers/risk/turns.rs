@@ -130,8 +130,9 @@ impl Model for Turns {
                 r::current_acceptable,
             ),
         );
+        type Spine = (Id, i64, Instant, bool, bool);
         type Levels = (Option<String>, Option<String>, Option<String>, Option<bool>);
-        let mut found: Vec<((Id, i64, Instant, bool, bool), Levels)> = if self.loaded {
+        let mut found: Vec<(Spine, Levels)> = if self.loaded {
             let ids: Vec<Id> = changed.iter().map(|changed| changed.id).collect();
             let mut found = Vec::new();
             for some in ids.chunks(500) {
