@@ -45,32 +45,29 @@ pub struct Upcoming {
     pub due_on: NaiveDate,
 }
 
-/// A day, in the order in which days are told: by day, code and event.
-type Day = (NaiveDate, String, &'static str);
+/// A day of an event, in the order in which the nearest are found: by day and number.
+type Day = (&'static str, NaiveDate, i64, Id);
 
-/// The nearest days so far, from today on.
+/// The nearest days so far of each event, from today on.
 #[derive(Debug, Default)]
 pub struct Nearest {
-    days: BTreeMap<Day, (Id, &'static str, UpcomingEvent)>,
+    days: BTreeMap<Day, (&'static str, UpcomingEvent)>,
 }
 
 impl Nearest {
     fn add(&mut self, on: NaiveDate, (kind, stub): (&Kind, &Stub), event: UpcomingEvent) {
-        let full = self.days.len() >= MOST;
-        if full
-            && self
-                .days
-                .last_key_value()
-                .is_some_and(|((last, ..), _)| on > *last)
-        {
-            return;
+        let word: &'static str = event.into();
+        let day = (word, on, stub.number, stub.id);
+        let of_it =
+            (word, NaiveDate::MIN, i64::MIN, stub.id)..=(word, NaiveDate::MAX, i64::MAX, stub.id);
+        let all = self.days.range(of_it.clone()).count();
+        let last = self.days.range(of_it).next_back().map(|(last, _)| *last);
+        match last.filter(|_| all >= MOST) {
+            Some(last) if day > last => return,
+            Some(last) => drop(self.days.remove(&last)),
+            None => {}
         }
-        let code = format!("{}-{}", kind.code, stub.number);
-        self.days
-            .insert((on, code, event.into()), (stub.id, kind.name, event));
-        if full {
-            self.days.pop_last();
-        }
+        self.days.insert(day, (kind.name, event));
     }
     /// The days by which a record is done, and on which it is looked at again.
     pub fn take(&mut self, kind: &Kind, stub: &Stub, today: NaiveDate) {
@@ -119,15 +116,16 @@ impl Nearest {
     }
     /// With what the records are called: one query.
     pub fn named(self, reader: &mut Reader<'_>) -> Result<Vec<Upcoming>> {
-        let ids: Vec<Id> = self.days.values().map(|(id, ..)| *id).collect();
+        let ids: Vec<Id> = self.days.keys().map(|(.., id)| *id).collect();
         let standing = v::table
             .filter(v::tenant_id.eq(reader.tenant()))
             .filter(at(reader.moment.seq))
             .filter(among(v::id, &ids));
         let names: Vec<(Id, String)> = standing.select((v::id, v::name)).load(reader.conn())?;
         let names: BTreeMap<Id, String> = names.into_iter().collect();
-        let told = |((due_on, code, _), (id, kind, event)): (Day, (Id, &'static str, _))| {
+        let told = |((_, due_on, number, id), (kind, event)): (Day, (&'static str, _))| {
             let name = names.get(&id).cloned().unwrap_or_default();
+            let code = crate::registers::facts::code(kind, number);
             Upcoming {
                 id,
                 kind: kind.to_owned(),
@@ -137,6 +135,12 @@ impl Nearest {
                 due_on,
             }
         };
-        Ok(self.days.into_iter().map(told).collect())
+        let mut all: Vec<Upcoming> = self.days.into_iter().map(told).collect();
+        all.sort_by(|a, b| {
+            let order = |one: &Upcoming| (one.due_on, one.code.clone(), <&str>::from(one.event));
+            order(a).cmp(&order(b))
+        });
+        all.truncate(MOST);
+        Ok(all)
     }
 }
