@@ -119,12 +119,14 @@ async fn list(guard: Guard<Read<Threat>>, request: HttpRequest) -> Result<Answer
 pub fn mount(api: &mut crate::http::Api<'_>) {
     api.get("/v1/attack-techniques", list)
         .id("listAttackTechniques")
-        .says("List the techniques of MITRE ATT&CK", "By their ids; they stand beside the \
-            elementary threats, and threats refer to them.")
+        .says(
+            "List the techniques of MITRE ATT&CK",
+            "By their ids; they stand beside the \
+            elementary threats, and threats refer to them.",
+        )
         .tag("threats")
         .past()
         .query::<AttackTechniquesQuery>()
         .paged()
-        .answers::<AttackTechniquePage>("The techniques.")
-        /* TODO HDR (status = 200, description = "The techniques.", body = AttackTechniquePage,         headers(("Link" = String, description = "The next page, `rel=\"next\"` (RFC 8288)."))) */;
+        .answers::<AttackTechniquePage>("The techniques.");
 }
