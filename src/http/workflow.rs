@@ -93,7 +93,6 @@ pub struct Step<R: Resource> {
     more: &'static [(&'static [&'static str], &'static str)],
     summary: &'static str,
     about: &'static str,
-    decision: bool,
     owned: bool,
     apart: bool,
     may: fn(&mut Tx<'_, Steps<R>>, &Record<R>) -> Result<()>,
@@ -110,11 +109,11 @@ impl<R: Resource> Step<R> {
                 from,
                 to,
                 comment: Rule::Optional,
+                decision: false,
             },
             more: &[],
             summary: "",
             about: "",
-            decision: false,
             owned: true,
             apart: false,
             may: anyone,
@@ -135,10 +134,11 @@ impl<R: Resource> Step<R> {
     }
     /// It is a decision about the version that was read: `If-Match: *` will not do.
     pub const fn decides(self) -> Self {
-        Step {
+        let transition = Transition {
             decision: true,
-            ..self
-        }
+            ..self.transition
+        };
+        Step { transition, ..self }
     }
     /// Who may take it, beside the policy.
     pub const fn by(self, may: fn(&mut Tx<'_, Steps<R>>, &Record<R>) -> Result<()>) -> Self {
@@ -188,6 +188,7 @@ pub const fn transitions<R: Resource, const N: usize>(steps: &[Step<R>]) -> [Tra
         from: &[],
         to: "",
         comment: Rule::Optional,
+        decision: false,
     };
     let (mut all, mut n, mut step) = ([none; N], 0, 0);
     while step < steps.len() {
@@ -219,7 +220,7 @@ pub fn mount<R: Resource>(api: &mut Api<'_>, steps: &'static [Step<R>]) {
             step.summary.replace("{a}", &a),
             step.about.replace("{a}", &a),
         );
-        match step.decision {
+        match step.transition.decision {
             true => op.decides::<R>(),
             false => op.changes::<R>(),
         };
@@ -238,12 +239,12 @@ async fn take<R: Resource>(
     payload: web::Payload,
 ) -> Result<Answer> {
     let verb = step.transition.verb;
-    // Nothing is read of whoever may not do it.
+    // The body of a caller who may not do it is not read.
     let guard = Guard::<Steps<R>>::enter(&request, R::KIND.name, verb)?;
     let mut payload = payload.into_inner();
     let at = At::extract(&request).await?;
     let known = Known::extract(&request).await?;
-    let known = if step.decision {
+    let known = if step.transition.decision {
         known.for_decision()
     } else {
         known

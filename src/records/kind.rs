@@ -143,6 +143,11 @@ impl Kind {
     pub fn finished(&self, status: &str) -> bool {
         self.done.contains(&status)
     }
+    /// Does this step decide on the version that was read?
+    pub fn decides(&self, verb: &str) -> bool {
+        let mut steps = self.transitions.iter();
+        steps.any(|step| step.verb == verb && step.decision)
+    }
     /// What can be done with a record in this state.
     pub fn allowed(&self, status: &str) -> impl Iterator<Item = &'static str> {
         self.transitions
@@ -174,6 +179,8 @@ pub struct Transition {
     pub to: &'static str,
     /// Does it need a comment?
     pub comment: Comment,
+    /// Does it decide on the version that was read, and on no other?
+    pub decision: bool,
 }
 
 /// Does a transition need a comment?

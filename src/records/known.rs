@@ -54,14 +54,6 @@ impl Known {
             known => known,
         }
     }
-    /// The same by the word of the transition.
-    pub fn for_verb(self, verb: &str) -> Self {
-        if DECISIONS.contains(&verb) {
-            self.for_decision()
-        } else {
-            self
-        }
-    }
     /// 428 without a version, 412 with another one. The part after the dot stands for computed
     /// members and is not compared.
     pub fn check(&self, version: i32) -> Result<()> {
@@ -88,9 +80,6 @@ impl Known {
         }
     }
 }
-
-/// The transitions that decide on what was read.
-pub const DECISIONS: &[&str] = &["approve", "sign", "verify", "close"];
 
 /// A list of entity tags (RFC 9110 8.8.3, 5.6.1): the strong ones.
 fn tags(mut rest: &str) -> Option<Vec<String>> {
@@ -175,11 +164,9 @@ mod tests {
         for required in [
             Known::Missing,
             Known::Any.for_decision(),
-            Known::Any.for_verb("close"),
             tags(r#""6", "7""#).for_decision(),
         ] {
             assert_eq!(code(&required), Some("version_required"), "{required:?}");
         }
-        assert_eq!(Known::Any.for_verb("submit"), Known::Any);
     }
 }

@@ -10,7 +10,6 @@ use crate::config::Config;
 use crate::core::{Clock, Id, Instant};
 use crate::http::House;
 use crate::identity::founding;
-use crate::records::known::DECISIONS;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -127,9 +126,8 @@ fn alone(step: &Step<'_>) -> bool {
 
 /// Is it about the version that was read?
 fn decides(step: &Step<'_>) -> bool {
-    step.path
-        .rsplit_once('/')
-        .is_some_and(|(_, verb)| DECISIONS.contains(&verb))
+    let verb = step.path.rsplit_once('/').map(|(_, verb)| verb);
+    verb.is_some_and(|verb| crate::api::kinds().any(|kind| kind.decides(verb)))
 }
 
 /// An access token.

@@ -331,7 +331,8 @@ fn statement(
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct SoaDiffQuery {
-    /// The number of a version, a date, or `live`; the version in force when absent, and 404 without one.
+    /// The number of a version, a date, or `live`; the version in force when absent, and 404
+    /// without one.
     #[param(value_type = Option<String>, max_length = 64, example = "2026-03-31")]
     from: Option<Side>,
     /// The same; `live` when absent.

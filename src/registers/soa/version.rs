@@ -132,18 +132,21 @@ impl Resource for SoaVersion {
                 from: &["in_review"],
                 to: "approved",
                 comment: Needs::Optional,
+                decision: true,
             },
             Transition {
                 verb: "return",
                 from: &["in_review"],
                 to: "returned",
                 comment: Needs::Required,
+                decision: false,
             },
             Transition {
                 verb: "withdraw",
                 from: &["in_review"],
                 to: "withdrawn",
                 comment: Needs::Required,
+                decision: false,
             },
         ],
         limited_by: &[

@@ -91,7 +91,9 @@ const STEPS: &[Step<RiskTreatment>] = &[
             record.state.submitted_by = Some(tx.caller().actor.clone());
             Ok(())
         })),
-    Step::to("sign", &["in_review"], "in_review").apart(),
+    Step::to("sign", &["in_review"], "in_review")
+        .decides()
+        .apart(),
     Step::to("return", &["in_review"], "draft")
         .says(
             "Return {a}",
