@@ -13,8 +13,8 @@
 use super::handlers::HistoryQuery;
 use super::{Guard, House, Permission};
 use crate::records::Resource;
+use actix_web::FromRequest;
 use actix_web::web::Data;
-use actix_web::{FromRequest, HttpRequest};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use utoipa::openapi::path::ParameterIn;
@@ -54,9 +54,6 @@ impl<P: Permission> Entry for Guard<P> {
     };
 }
 impl Entry for Data<House> {
-    const NEEDS: Needs = Needs::Nothing;
-}
-impl Entry for HttpRequest {
     const NEEDS: Needs = Needs::Nothing;
 }
 /// `entries!(A B C)` expands to `Entry` for the tuple `(A, B, C)`, as its first part has it.
