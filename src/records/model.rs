@@ -1,6 +1,6 @@
-//! Read models: what views ask of an organization, kept in memory as of a position of its ledger and
-//! brought forward by what was written since. A view is a function of models, so that after a write
-//! it costs what was written, not what there is.
+//! Read models: what views ask of an organization, kept in memory as of a position of its ledger
+//! and brought forward by what was written since. A view is a function of models, so that after a
+//! write it costs what was written, not what there is.
 use super::Reader;
 use crate::core::{Id, Result, TenantId};
 use crate::db::schema::versions as v;
@@ -120,11 +120,11 @@ impl Reader<'_> {
         if !changed.is_empty() || !model.has(want) {
             Arc::make_mut(&mut model).bring(self, want, &changed)?;
         }
-        let grown = model.rows() > held.rows;
-        (held.seq, held.rows) = (last, model.rows());
-        if held.rows <= ROWS {
-            held.model = Some(model.clone());
-        }
+        // One that is too large to be kept takes no room from the others.
+        let rows = Some(model.rows()).filter(|rows| *rows <= ROWS);
+        let grown = rows.is_some_and(|rows| rows > held.rows);
+        (held.seq, held.rows) = (last, rows.unwrap_or_default());
+        held.model = rows.map(|_| model.clone() as Arc<dyn Any + Send + Sync>);
         drop(held);
         if grown {
             models.fit(tenant);
