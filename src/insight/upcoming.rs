@@ -7,7 +7,7 @@ use crate::db::dialect::at;
 use crate::db::schema::versions as v;
 use crate::records::{Kind, Reader, Resource};
 use crate::registers::evidence::Evidence;
-use crate::registers::facts::Stub;
+use crate::registers::facts::{Stub, code};
 use crate::registers::treatment::RiskTreatment;
 use crate::registers::treatment::lapse::Acceptance;
 use chrono::NaiveDate;
@@ -46,28 +46,21 @@ pub struct Upcoming {
 }
 
 /// A day of an event, in the order in which the nearest are found: by day and number.
-type Day = (&'static str, NaiveDate, i64, Id);
+type Day = (NaiveDate, i64, Id);
 
 /// The nearest days so far of each event, from today on.
 #[derive(Debug, Default)]
 pub struct Nearest {
-    days: BTreeMap<Day, (&'static str, UpcomingEvent)>,
+    days: BTreeMap<&'static str, BTreeMap<Day, (&'static str, UpcomingEvent)>>,
 }
 
 impl Nearest {
     fn add(&mut self, on: NaiveDate, (kind, stub): (&Kind, &Stub), event: UpcomingEvent) {
-        let word: &'static str = event.into();
-        let day = (word, on, stub.number, stub.id);
-        let of_it =
-            (word, NaiveDate::MIN, i64::MIN, stub.id)..=(word, NaiveDate::MAX, i64::MAX, stub.id);
-        let all = self.days.range(of_it.clone()).count();
-        let last = self.days.range(of_it).next_back().map(|(last, _)| *last);
-        match last.filter(|_| all >= MOST) {
-            Some(last) if day > last => return,
-            Some(last) => drop(self.days.remove(&last)),
-            None => {}
+        let days = self.days.entry(event.into()).or_default();
+        days.insert((on, stub.number, stub.id), (kind.name, event));
+        if days.len() > MOST {
+            days.pop_last();
         }
-        self.days.insert(day, (kind.name, event));
     }
     /// The days by which a record is done, and on which it is looked at again.
     pub fn take(&mut self, kind: &Kind, stub: &Stub, today: NaiveDate) {
@@ -116,16 +109,18 @@ impl Nearest {
     }
     /// With what the records are called: one query.
     pub fn named(self, reader: &mut Reader<'_>) -> Result<Vec<Upcoming>> {
-        let ids: Vec<Id> = self.days.keys().map(|(.., id)| *id).collect();
+        let days = self.days.into_values().flatten();
+        let days: Vec<(Day, (&str, UpcomingEvent))> = days.collect();
+        let ids: Vec<Id> = days.iter().map(|((.., id), _)| *id).collect();
         let standing = v::table
             .filter(v::tenant_id.eq(reader.tenant()))
             .filter(at(reader.moment.seq))
             .filter(among(v::id, &ids));
         let names: Vec<(Id, String)> = standing.select((v::id, v::name)).load(reader.conn())?;
         let names: BTreeMap<Id, String> = names.into_iter().collect();
-        let told = |((_, due_on, number, id), (kind, event)): (Day, (&'static str, _))| {
+        let told = |((due_on, number, id), (kind, event)): (Day, (&str, _))| {
             let name = names.get(&id).cloned().unwrap_or_default();
-            let code = crate::registers::facts::code(kind, number);
+            let code = code(kind, number);
             Upcoming {
                 id,
                 kind: kind.to_owned(),
@@ -135,7 +130,7 @@ impl Nearest {
                 due_on,
             }
         };
-        let mut all: Vec<Upcoming> = self.days.into_iter().map(told).collect();
+        let mut all: Vec<Upcoming> = days.into_iter().map(told).collect();
         all.sort_by(|a, b| {
             let order = |one: &Upcoming| (one.due_on, one.code.clone(), <&str>::from(one.event));
             order(a).cmp(&order(b))
