@@ -211,14 +211,71 @@ fn the_reader_of_use_lines_reads_them() {
     );
 }
 
+/// Files over 400 lines, known and to be taken apart, with the lines that they had. A new one fails,
+/// and so does one that grows; one that is short enough is taken off this list.
+const LONG: &[(&str, usize)] = &[
+    ("api/complete.rs", 405),
+    ("config.rs", 496),
+    ("core/problem.rs", 442),
+    ("core/schema.rs", 504),
+    ("http/bulk/import.rs", 485),
+    ("http/directory.rs", 409),
+    ("http/guard.rs", 497),
+    ("http/operation.rs", 532),
+    ("insight/feed.rs", 467),
+    ("records/ask.rs", 441),
+    ("records/links.rs", 526),
+    ("records/list.rs", 516),
+    ("records/query.rs", 468),
+    ("records/reader.rs", 445),
+    ("records/record.rs", 464),
+    ("records/several.rs", 441),
+    ("records/spine.rs", 432),
+    ("records/writing.rs", 572),
+    ("registers/asset/ratings.rs", 428),
+    ("registers/control/occurrence.rs", 591),
+    ("registers/control/proof.rs", 534),
+    ("registers/evidence/mod.rs", 442),
+    ("registers/evidence/push.rs", 434),
+    ("registers/evidence/receive.rs", 474),
+    ("registers/facts/load.rs", 525),
+    ("registers/framework/coverage.rs", 440),
+    ("registers/framework/csv_rows.rs", 425),
+    ("registers/framework/import.rs", 590),
+    ("registers/framework/mod.rs", 542),
+    ("registers/gap/answers.rs", 487),
+    ("registers/methodology/mod.rs", 446),
+    ("registers/risk/mod.rs", 432),
+    ("registers/risk/rescore.rs", 407),
+    ("registers/soa/applicability.rs", 523),
+    ("registers/soa/compute.rs", 633),
+    ("registers/soa/diff.rs", 406),
+    ("registers/treatment/plan.rs", 567),
+    ("registers/treatment/rules.rs", 469),
+    ("registers/vulnerability/findings/mod.rs", 407),
+    ("registers/vulnerability/findings/store.rs", 458),
+];
+
 #[test]
 fn no_file_is_too_long_to_read() {
-    let long: Vec<String> = files()
-        .iter()
-        .filter(|(path, text)| !path.ends_with("schema.rs") && text.lines().count() > 700)
-        .map(|(path, text)| format!("{}: {} lines", path.display(), text.lines().count()))
-        .collect();
-    assert!(long.is_empty(), "{}", long.join("\n"));
+    let mut known: BTreeMap<&str, usize> = LONG.iter().copied().collect();
+    let mut faults = Vec::new();
+    for (path, text) in files() {
+        let (name, lines) = (path.to_str().unwrap(), text.lines().count());
+        let most = known.remove(name).unwrap_or(400);
+        if !path.ends_with("db/schema.rs") && lines > most {
+            faults.push(format!("{name}: {lines} lines, at most {most}"));
+        }
+        if most > 400 && lines <= 400 {
+            faults.push(format!("{name} is short enough: take it off the list"));
+        }
+    }
+    faults.extend(
+        known
+            .into_keys()
+            .map(|name| format!("{name} is not there: take it off")),
+    );
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
