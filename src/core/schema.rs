@@ -176,9 +176,8 @@ impl Schema {
                 .for_each(|error| faults.take(&error));
             faults.settle();
             if faults.found.is_empty() {
-                let words = format!(
-                    "something behind the first {LOOKED_AT} values is wrong; send it in parts"
-                );
+                let words =
+                    format!("a value after the first {LOOKED_AT} is wrong; send the body in parts");
                 faults.found.push(Invalid::body("", "invalid", words));
             }
         }
@@ -297,7 +296,7 @@ impl Faults {
                 match (real.next(), real.next()) {
                     (Some(only), None) => only.iter().for_each(|error| self.take(error)),
                     _ if absent => self.push(at, "required", "is required"),
-                    _ => self.push(at, "invalid", "fits none of the forms that are accepted"),
+                    _ => self.push(at, "invalid", "matches none of the accepted forms"),
                 }
             }
             Kind::Type { .. } | Kind::Enum { .. } if absent => {
@@ -305,7 +304,7 @@ impl Faults {
             }
             Kind::PropertyNames { error } => {
                 let (code, words) = worded(error);
-                self.push(at, code, format!("a name in it is wrong: {words}"));
+                self.push(at, code, format!("a member name is wrong: {words}"));
             }
             _ => {
                 let (code, words) = worded(error);

@@ -1,5 +1,5 @@
-//! What the items of a batch will ask for, looked up for all of them at once. It is kept for callers
-//! that see everything; what others see may change from one item to the next.
+//! What the items of a batch will ask for, looked up for all of them at once. It is kept for
+//! callers that see everything; what others see may change from one item to the next.
 use super::links::{Found, References};
 use super::{Body, Kind, Patch, Relation, Resource, Row, Selector, sight};
 use crate::access::Caller;

@@ -1,6 +1,6 @@
 //! Several changes in one write: each apart, so that one that fails leaves the others alone. In a
-//! batch their rows are held and stored together; a savepoint is made only where a change has to see
-//! its own rows before it is known to succeed.
+//! batch their rows are held and stored together; a savepoint is made only where a change has to
+//! see its own rows before it is known to succeed.
 use super::ahead::Memory;
 use super::rows::Rows;
 use super::{
@@ -394,7 +394,7 @@ impl<R: Resource> Upsert<R> {
         };
         Upsert {
             by,
-            needed: "an upsert goes by it",
+            needed: "is required for an upsert",
             whole,
             patch,
         }

@@ -25,7 +25,8 @@ struct Tried {
     outcome: Option<EvidenceOutcome>,
 }
 
-/// Which failed tests of these controls a later one of their series has answered. What a caller sees of them does not matter, as it does not for what is superseded.
+/// Which failed tests of these controls a later one of their series has answered. What a caller
+/// sees of them does not matter, as it does not for what is superseded.
 pub fn answered(reader: &mut Reader<'_>, controls: &[Id]) -> Result<BTreeSet<(Id, Id)>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let tried = v::table

@@ -54,7 +54,7 @@ fn slug(text: &str) -> Result<(), validator::ValidationError> {
     match catalogue::is_slug(text) {
         false => Err(fault(
             "pattern",
-            "begin with a lower-case letter or a digit, and go on with these, points and hyphens",
+            "must start with a lower-case letter or a digit, followed by letters, digits, points or hyphens",
         )),
         true => catalogue::framework(text).map_or(Ok(()), |_| {
             Err(fault(

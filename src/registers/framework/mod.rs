@@ -295,7 +295,8 @@ struct RequirementsQuery {
     /// Only with this attribute, as `name:value`. Repeated: any of them.
     #[param(value_type = Option<String>, max_length = 200, example = "baselines:low")]
     attribute: Vec<String>,
-    /// Words that begin like this, in reference and title; a reference of ISO/IEC 27001:2013 finds what has become of it.
+    /// Words that begin like this, in reference and title; a reference of ISO/IEC 27001:2013 finds
+    /// what has become of it.
     #[param(max_length = 200, example = "A.9.2.1")]
     q: Option<String>,
 }

@@ -324,7 +324,7 @@ impl Resource for RiskMethodology {
             faults.push(Invalid::body(
                 "/impact_dimensions",
                 "slug",
-                "name each dimension once",
+                "each dimension may be named only once",
             ));
         }
         faults

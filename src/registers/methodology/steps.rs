@@ -1,4 +1,5 @@
-//! The steps of a methodology's life: asked for, approved in the place of another, revised, retired.
+//! The steps of a methodology's life: asked for, approved in the place of another, revised,
+//! retired.
 use crate::core::{Problem, Result};
 use crate::http::handlers::Comment;
 use crate::http::{Api, Step, With, workflow};

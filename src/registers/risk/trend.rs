@@ -1,5 +1,6 @@
 //! The trend of risks (ISO/IEC 27001:2022 9.1): how many open ones stood at which level, at the end
-//! of each step of a period. Counted in one pass: a version stands until the next one of its record.
+//! of each step of a period. Counted in one pass: a version stands until the next one of its
+//! record.
 use crate::core::{Id, Instant, Problem, Result};
 use crate::http::{Answer, Guard, Read, ViewQuery};
 use crate::records::{Reader, Resource};

@@ -1,5 +1,5 @@
-//! Every version of every risk, in the order of the ledger: what the trend is counted from. Versions
-//! do not change, so this model only grows.
+//! Every version of every risk, in the order of the ledger: what the trend is counted from.
+//! Versions do not change, so this model only grows.
 use super::matrix::MatrixStage;
 use crate::core::{Id, Instant, Result};
 use crate::db::schema::{risks as r, versions as v};
