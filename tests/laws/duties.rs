@@ -3,9 +3,8 @@
 //! Every operation of the document whose word is a decision is tried.
 use super::access::fixtures::{HERE, Kit, Operation};
 use crate::support::make::id;
-use crate::support::{Reply, TestApp};
+use crate::support::{DECISIONS, Reply, TestApp};
 use actix_web::http::Method;
-use isms::records::known::DECISIONS;
 use serde_json::{Value, json};
 
 crate::on_both!(

@@ -20,12 +20,14 @@ use isms::api::{self, app, frame};
 use isms::core::Clock;
 use isms::db::{Conn, Manager};
 use isms::http::{House, house::Plan};
-use isms::records::known::DECISIONS;
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 pub use template::{Keys, PASSWORD};
+
+/// The steps that decide on what was read: what the rows of the workflows have to say.
+pub const DECISIONS: [&str; 4] = ["approve", "sign", "verify", "close"];
 
 /// When every test begins: a Friday morning.
 pub const BEGIN: &str = "2026-11-20T09:00:00.000Z";
