@@ -232,7 +232,7 @@ const LONG: &[(&str, usize)] = &[
     ("records/several.rs", 441),
     ("records/spine.rs", 432),
     ("records/writing.rs", 572),
-    ("registers/asset/ratings.rs", 428),
+    ("registers/asset/ratings.rs", 440),
     ("registers/control/occurrence.rs", 591),
     ("registers/control/proof.rs", 534),
     ("registers/evidence/mod.rs", 442),

@@ -8,7 +8,8 @@ use crate::db::Conn;
 use crate::db::among::among;
 use crate::db::dialect::{NOW, OPEN, at, standing};
 use crate::db::schema::{links, links as l, raised_assets as ra, versions as v};
-use crate::db::walk::Walk;
+use crate::db::walk::{MOST, Walk};
+use crate::ledger::in_time;
 use crate::records::{Reader, Row};
 use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -238,7 +239,15 @@ impl Around for Stored<'_> {
             back: false,
             from,
         };
-        Ok(walk.links(self.conn)?)
+        let links = walk.links(self.conn)?;
+        match links.len() > MOST {
+            true => Err(Problem::invalid_one(
+                "/depends_on_ids",
+                "too_many",
+                format!("more than {MOST} links lead on from here; remove some first"),
+            )),
+            false => Ok(links),
+        }
     }
     fn raised(&mut self, ids: &[Id]) -> Result<BTreeMap<Id, Ratings>> {
         Ok(raised(self.conn, self.tenant, NOW, ids)?)
@@ -250,6 +259,7 @@ impl Around for Stored<'_> {
             *high = high.max(three.into());
         };
         for some in ids.iter().copied().collect::<Vec<_>>().chunks(500) {
+            in_time()?;
             let links = || {
                 l::table
                     .filter(l::tenant_id.eq(self.tenant).and(among(l::to_id, some)))
@@ -300,6 +310,7 @@ pub fn pass_on(
     let changes = passed_on::changes(&mut Stored { conn, tenant }, id, before, after)?;
     let ids: Vec<Id> = changes.iter().map(|(id, _)| *id).collect();
     for some in ids.chunks(500) {
+        in_time()?;
         let stood = ra::table
             .filter(ra::tenant_id.eq(tenant).and(among(ra::id, some)))
             .filter(ra::to_seq.eq(OPEN));
@@ -330,6 +341,7 @@ fn insert(
     let some = |(_, _, high): &(Id, (i64, i64), Ratings)| *high != Ratings::default();
     let rows: Vec<_> = rows.filter(some).map(row).collect();
     for some in rows.chunks(500) {
+        in_time()?;
         crate::each!(conn, |c| diesel::insert_into(ra::table)
             .values(some)
             .execute(c))?;
