@@ -46,7 +46,7 @@ fn open_operations(to: &mut Document) {
         "get",
         json!({"operationId": "getHealth", "tags": ["service"],
         "summary": "Is the process there?", "description": "A constant answer, without the \
-            database.", "security": [], "responses": {"200": health("It is."), "400": refused(400),
+            database.", "security": [{}], "responses": {"200": health("It is."), "400": refused(400),
                 "500": refused(500)}}),
     );
     to.operation(
@@ -54,7 +54,7 @@ fn open_operations(to: &mut Document) {
         "get",
         json!({"operationId": "getReadiness", "tags": ["service"],
         "summary": "Can it work?", "description": "Asks the database and the object store.",
-            "security": [], "responses": {"200": health("It can."), "400": refused(400),
+            "security": [{}], "responses": {"200": health("It can."), "400": refused(400),
                 "500": refused(500), "503": refused(503)}}),
     );
     let any = json!({"type": "object", "description": "An OpenAPI 3.1 document.",
@@ -68,7 +68,7 @@ fn open_operations(to: &mut Document) {
         "get",
         json!({"operationId": "getOpenApi",
         "tags": ["service"], "summary": "Get this document", "description": "OpenAPI 3.1, as it \
-            is committed with the source.", "security": [],
+            is committed with the source.", "security": [{}],
             "parameters": [describe::parameter("IfNoneMatch")], "responses": {"200": found,
                 "304": {"description": "Unchanged since the tag that you sent.",
                     "headers": describe::headers(&["ETag"])},

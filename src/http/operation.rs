@@ -412,7 +412,7 @@ impl Operation {
             responses.insert(status.to_string(), problem);
         }
         let security = if open {
-            json!([])
+            json!([{}])
         } else {
             json!([{"bearer": []}])
         };
