@@ -4,7 +4,7 @@ use super::published::Published;
 use super::rooms::rooms;
 use crate::core::{Code, Problem};
 use crate::http::door::{count, threshold};
-use crate::http::format::quality;
+use crate::http::format::Formats;
 use crate::http::query::{Parameters, Questions, parameters};
 use crate::http::{Answer, Api, Document, House, open_door};
 use actix_web::dev::ResourceDef;
@@ -82,7 +82,8 @@ async fn ready(request: HttpRequest, house: web::Data<House>) -> Result<HttpResp
 /// Where to go from here: browsers to the page of the document, programs to its address.
 async fn welcome(request: HttpRequest) -> Result<HttpResponse, Problem> {
     open_door(&request)?;
-    let html = quality(&request, "text/html") > quality(&request, "application/json");
+    let formats = Formats::of(&request);
+    let html = formats.quality("text/html") > formats.quality("application/json");
     if html {
         return Ok(HttpResponse::SeeOther()
             .insert_header((header::LOCATION, "/docs"))

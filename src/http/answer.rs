@@ -2,7 +2,7 @@
 //! 304, positions.
 use crate::core::Problem;
 use crate::records::Shown;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{StatusCode, header, header::HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody};
 use serde::Serialize;
 
@@ -143,9 +143,8 @@ impl Answer {
 }
 
 /// The tags of `If-None-Match`; `None` when it was not sent.
-pub fn named(request: &HttpRequest) -> Option<Vec<&str>> {
-    let given = request
-        .headers()
+pub fn named(headers: &HeaderMap) -> Option<Vec<&str>> {
+    let given = headers
         .get_all(header::IF_NONE_MATCH)
         .filter_map(|value| value.to_str().ok());
     let tags: Vec<&str> = given
@@ -156,9 +155,9 @@ pub fn named(request: &HttpRequest) -> Option<Vec<&str>> {
 }
 
 /// Does `If-None-Match` name this tag? (Weak comparison, RFC 9110 13.1.2.)
-pub fn known(request: &HttpRequest, etag: &str) -> bool {
+pub fn known(headers: &HeaderMap, etag: &str) -> bool {
     let bare = |tag: &str| of_plain(tag.trim_start_matches("W/"));
-    named(request).is_some_and(|tags| {
+    named(headers).is_some_and(|tags| {
         tags.iter()
             .any(|tag| *tag == "*" || bare(tag) == bare(etag))
     })
@@ -184,7 +183,10 @@ impl Responder for Answer {
         let reading = request.method().is_safe();
         let fresh = reading
             && self.status == StatusCode::OK
-            && self.etag.as_deref().is_some_and(|tag| known(request, tag));
+            && self
+                .etag
+                .as_deref()
+                .is_some_and(|tag| known(request.headers(), tag));
         let status = if fresh {
             StatusCode::NOT_MODIFIED
         } else {

@@ -1,13 +1,15 @@
 //! The doorstep: what is asked of every request before anyone is let in. How many come from where,
 //! whose credential it is, and what is too long.
 use super::House;
-use super::client::client_address;
+use super::client::{Source, client_address};
+use super::journal::{Attempted, Event};
 use super::limit::Standing;
 use super::query;
 use crate::access::ActorKind;
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use actix_web::http::header;
-use actix_web::{HttpMessage, HttpRequest, web::Data};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
+use std::future::{Ready, ready};
 
 /// The request's id, as the middleware gave it.
 #[derive(Debug, Clone, Copy)]
@@ -19,18 +21,63 @@ pub fn open_door(request: &HttpRequest) -> Result<()> {
     count(request)?;
     threshold(request)
 }
+fn house(request: &HttpRequest) -> Result<&Data<House>> {
+    let house = request.app_data::<Data<House>>();
+    house.ok_or_else(|| Problem::internal("no house"))
+}
 /// Counts a request without a credential.
 pub fn count(request: &HttpRequest) -> Result<()> {
-    let house = request
-        .app_data::<Data<House>>()
-        .ok_or_else(|| Problem::internal("no house"))?;
-    within(request, house.limiter.take_from(client_address(request)))
+    within(
+        request,
+        house(request)?.limiter.take_from(client_address(request)),
+    )
 }
 /// The same for what asks whether the service is there: nobody's flood may answer for it, so it is
 /// not counted.
 pub fn threshold(request: &HttpRequest) -> Result<()> {
     conditions(request)?;
     query::known(request)
+}
+
+/// Who comes without a credential but with a secret in the body: the way in of logins. Their
+/// requests are counted before the body is read.
+pub struct Visitor {
+    /// Where the request comes from.
+    pub source: Source,
+    /// The request's id.
+    pub id: Id,
+    request: HttpRequest,
+}
+
+impl Visitor {
+    /// Says what the request came to; its line is written with the answer.
+    pub fn tell(&self, event: Event, user: Option<Id>) {
+        event.told(&self.request, user);
+    }
+    /// Says whose account the login is for, for that line.
+    pub fn attempts(&self, address: &str) {
+        let attempted = Attempted(address.to_owned());
+        self.request.extensions_mut().insert(attempted);
+    }
+    fn of(request: &HttpRequest) -> Result<Self> {
+        open_door(request)?;
+        let (house, source) = (house(request)?, Source(client_address(request)));
+        house.logins().count(source)?;
+        let id = request.extensions().get::<RequestId>().map(|id| id.0);
+        Ok(Visitor {
+            source,
+            id: id.unwrap_or_else(Id::new),
+            request: request.clone(),
+        })
+    }
+}
+
+impl FromRequest for Visitor {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::of(request))
+    }
 }
 
 /// The account behind a request, for the log.

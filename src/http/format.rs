@@ -1,7 +1,7 @@
 //! Other formats than JSON: which is asked for, and text that is safe in a table.
 use crate::core::{Code, Problem, Result};
 use actix_web::HttpRequest;
-use actix_web::http::header::{Accept, Header, Quality};
+use actix_web::http::header::{self, Accept, Header, HeaderValue, Quality};
 use std::cmp::Reverse;
 
 /// The media type of tables (RFC 4180).
@@ -9,7 +9,7 @@ pub const CSV: &str = "text/csv; charset=utf-8";
 
 /// Is another format of the view asked for, by `format` or by `Accept`? A browser's link cannot set
 /// headers, so the parameter comes first.
-pub fn wants(request: &HttpRequest, said: Option<&str>, format: &str, media: &str) -> Result<bool> {
+pub fn wants(formats: &Formats, said: Option<&str>, format: &str, media: &str) -> Result<bool> {
     match said {
         Some("json") => Ok(false),
         Some(asked) if asked == format => Ok(true),
@@ -17,10 +17,7 @@ pub fn wants(request: &HttpRequest, said: Option<&str>, format: &str, media: &st
             "format",
             format!("must be json or {format}"),
         )),
-        None => match (
-            quality(request, media),
-            quality(request, "application/json"),
-        ) {
+        None => match (formats.quality(media), formats.quality("application/json")) {
             (None, None) => Err(Problem::new(
                 Code::NotAcceptable,
                 format!("Available: application/json, {media}."),
@@ -30,33 +27,47 @@ pub fn wants(request: &HttpRequest, said: Option<&str>, format: &str, media: &st
     }
 }
 
-/// How much `Accept` wants a media type (RFC 9110 12.5.1): its quality, then how exactly it is
-/// named, then how early; `None` is not at all. Without the header, or with one that cannot be
-/// read, everything is as good.
-pub fn quality(request: &HttpRequest, media: &str) -> Option<Wanted> {
-    let accept = Accept::parse(request)
-        .ok()
-        .filter(|accept| !accept.is_empty());
-    let Some(accept) = accept else {
-        return Some(Wanted::default());
-    };
-    let (kind, _) = media.split_once('/')?;
-    let ranges = accept.iter().enumerate().filter_map(|(place, range)| {
-        let exactly = match range.item.essence_str() {
-            "*/*" => 0,
-            essence if essence == media => 2,
-            essence if essence.strip_suffix("/*") == Some(kind) => 1,
-            _ => return None,
+/// What `Accept` says (RFC 9110 12.5.1). Without the header, or with one that cannot be read,
+/// everything is as good.
+#[derive(Debug, Clone)]
+pub struct Formats(Option<Accept>);
+
+impl Formats {
+    /// Of a request.
+    pub fn of(request: &HttpRequest) -> Self {
+        let any = |given: &HeaderValue| given == "*/*";
+        match request.headers().get(header::ACCEPT) {
+            Some(given) if !any(given) => {
+                Formats(Accept::parse(request).ok().filter(|all| !all.is_empty()))
+            }
+            _ => Formats(None),
+        }
+    }
+    /// How much a media type is wanted: its quality, then how exactly it is named, then how early;
+    /// `None` is not at all.
+    pub fn quality(&self, media: &str) -> Option<Wanted> {
+        let Some(accept) = &self.0 else {
+            return Some(Wanted::default());
         };
-        Some((exactly, Reverse(place), range.quality))
-    });
-    // The range that names it most exactly says how much it is wanted.
-    let (exactly, place, quality) = ranges.max_by_key(|(exactly, place, _)| (*exactly, *place))?;
-    (quality > Quality::ZERO).then_some(Wanted {
-        quality: Some(quality),
-        exactly,
-        place: Some(place),
-    })
+        let (kind, _) = media.split_once('/')?;
+        let ranges = accept.iter().enumerate().filter_map(|(place, range)| {
+            let exactly = match range.item.essence_str() {
+                "*/*" => 0,
+                essence if essence == media => 2,
+                essence if essence.strip_suffix("/*") == Some(kind) => 1,
+                _ => return None,
+            };
+            Some((exactly, Reverse(place), range.quality))
+        });
+        // The range that names it most exactly says how much it is wanted.
+        let named = ranges.max_by_key(|(exactly, place, _)| (*exactly, *place));
+        let (exactly, place, quality) = named?;
+        (quality > Quality::ZERO).then_some(Wanted {
+            quality: Some(quality),
+            exactly,
+            place: Some(place),
+        })
+    }
 }
 
 /// How much a media type is wanted; the more the greater.
@@ -184,14 +195,14 @@ mod tests {
                 .insert_header(("Accept", accept))
                 .to_http_request();
             assert_eq!(
-                wants(&request, None, "csv", "text/csv").ok(),
+                wants(&Formats::of(&request), None, "csv", "text/csv").ok(),
                 csv,
                 "{accept}"
             );
         }
         assert_eq!(
             wants(
-                &TestRequest::default().to_http_request(),
+                &Formats::of(&TestRequest::default().to_http_request()),
                 None,
                 "csv",
                 "text/csv"

@@ -1,8 +1,9 @@
 //! `Guard<P>`: credential → caller → rate limit → policy. The only door to the database.
 use super::answer::{self, Answer};
-use super::client::client_address;
+use super::client::{Source, client_address};
 use super::door::{Account, Counted, RequestId, threshold, within};
 use super::idempotency::Attempt;
+use super::journal::Event;
 use super::kept::Question;
 use super::permission::Permission;
 use super::{House, Input};
@@ -10,7 +11,7 @@ use crate::access::{Caller, Role, allowed, allows};
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
 use crate::ledger::{AsOf, Head, Moment, Recorded, Stamp};
 use crate::records::{Reader, Settings, Tx, Writing, kind};
-use actix_web::http::{Method, header};
+use actix_web::http::{Method, header, header::HeaderMap};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
@@ -52,9 +53,27 @@ impl<P: 'static> Guard<P> {
     pub fn house(&self) -> &Data<House> {
         &self.house
     }
-    /// The request.
-    pub fn request(&self) -> &HttpRequest {
-        &self.request
+    /// What the request says in its headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+    /// Where the request comes from.
+    pub fn source(&self) -> Source {
+        Source(client_address(&self.request))
+    }
+    /// Says what the request came to; its line is written with the answer.
+    pub fn tell(&self, event: Event, user: Option<Id>) {
+        event.told(&self.request, user);
+    }
+    /// When the credential of this request ends.
+    pub fn ends(&self) -> Option<Instant> {
+        let header = self.request.headers().get(header::AUTHORIZATION);
+        let token = header.and_then(|value| value.to_str().ok());
+        let ends = self.house.token_ends(token);
+        Some(
+            ends.unwrap_or(self.caller.expires_at)
+                .min(self.caller.expires_at),
+        )
     }
     /// Reads one state of the caller's organization.
     pub async fn read<T: Send + 'static>(
@@ -293,12 +312,12 @@ impl Asked<'_> {
         let question = Question::of(self.caller, path, format);
         let kept = house.kept.get(&question);
         // `*` is for what exists, which only the query knows.
-        let conditional = answer::named(self.request).is_some_and(|tags| tags != ["*"]);
+        let conditional = answer::named(self.request.headers()).is_some_and(|tags| tags != ["*"]);
         if conditional || kept.is_some() {
             let (position, settings) =
                 (house.position(tenant).await?, house.settings(tenant).await?);
             let tag = tag(self.caller, position, (house.now(), settings), format);
-            if conditional && answer::known(self.request, &tag) {
+            if conditional && answer::known(self.request.headers(), &tag) {
                 return Ok(Answer {
                     by_accept: format.is_some(),
                     ..Answer::unchanged(tag, position)

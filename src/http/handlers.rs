@@ -1,5 +1,5 @@
 //! The handlers of every register.
-use super::format::wants;
+use super::format::{Formats, wants};
 use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, ViewQuery, bulk};
 use crate::core::{Code, Id, Problem, Result};
 use crate::records::{Ask, Known, Patch, Relation, Resource, Selector, history, veil};
@@ -17,7 +17,12 @@ pub(super) async fn list<R: Resource>(
     veil::asked(guard.caller(), &R::KIND, request.query_string())?;
     let query = request.query_string().to_owned();
     let ask = Ask::read::<R::Filter>(&R::KIND, &query)?;
-    if wants(&request, ask.format.as_deref(), "csv", "text/csv")? {
+    if wants(
+        &Formats::of(&request),
+        ask.format.as_deref(),
+        "csv",
+        "text/csv",
+    )? {
         return bulk::export::table::<R>(guard, &request, ask).await;
     }
     let as_of = ask.as_of;
@@ -47,9 +52,9 @@ fn link<R: Resource>(query: &str, cursor: &str) -> String {
 pub(super) async fn get<R: Resource>(
     guard: Guard<Read<R>>,
     at: At,
-    request: HttpRequest,
+    query: ViewQuery,
 ) -> Result<Answer> {
-    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&R::KIND)?);
+    let selector = at.of(&R::KIND)?;
     guard
         .glance(query.as_of, move |reader| {
             reader
@@ -76,10 +81,10 @@ pub(super) async fn update<R: Resource>(
     guard: Guard<Change<R>>,
     at: At,
     known: Known,
-    request: HttpRequest,
+    query: ViewQuery,
     input: Input,
 ) -> Result<Answer> {
-    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&R::KIND)?);
+    let selector = at.of(&R::KIND)?;
     let patch = input.patch::<R>().await?;
     guard
         .effect(&[], move |tx| {
@@ -196,9 +201,9 @@ pub(super) async fn review<R: Resource>(
 pub(super) async fn history<R: Resource>(
     guard: Guard<Read<R>>,
     at: At,
-    request: HttpRequest,
+    query: HistoryView,
 ) -> Result<Answer> {
-    let (query, selector) = (HistoryView::read(&request)?, at.of(&R::KIND)?);
+    let selector = at.of(&R::KIND)?;
     guard
         .view(query.as_of, move |reader| {
             Answer::of(&query.history::<R>(reader, Some(&selector))?)

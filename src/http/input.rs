@@ -4,7 +4,7 @@ use super::House;
 use super::aside::by_size;
 use crate::core::{Code, Invalid, Problem, Result, Schemas, json};
 use crate::records::{Body, Kind, Known, Patch, Resource, Selector, read_part};
-use actix_web::http::{Method, header};
+use actix_web::http::{Method, header, header::HeaderMap};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
 use futures_util::{StreamExt, TryFutureExt, future::LocalBoxFuture};
 use serde::de::DeserializeOwned;
@@ -98,7 +98,7 @@ fn receive(
 ) -> LocalBoxFuture<'static, Result<Input>> {
     let accepted = ["application/json", "application/merge-patch+json"];
     let may_be_empty = request.method() == Method::POST && request.match_info().get("id").is_some();
-    let bytes = bytes(request, payload, &accepted, limit);
+    let bytes = bytes(request.headers(), payload, &accepted, limit);
     let house = request.app_data::<Data<House>>();
     let schemas = house.map(|house| house.schemas().clone());
     Box::pin(async move {
@@ -118,12 +118,12 @@ fn receive(
 
 /// A body of one of these media types and up to so many bytes; it has to arrive in time.
 pub fn bytes(
-    request: &HttpRequest,
+    headers: &HeaderMap,
     payload: &mut Payload,
     accepted: &[&str],
     limit: usize,
 ) -> LocalBoxFuture<'static, Result<Vec<u8>>> {
-    if let Err(problem) = media(request, accepted).and_then(|()| announced(request, limit)) {
+    if let Err(problem) = media(headers, accepted).and_then(|()| announced(headers, limit)) {
         return Box::pin(ready(Err(problem)));
     }
     let mut payload = payload.take();
@@ -159,9 +159,8 @@ pub fn too_large(limit: u64) -> Problem {
         format!("The body may have at most {limit} bytes."),
     )
 }
-fn announced(request: &HttpRequest, limit: usize) -> Result<()> {
-    let length = request
-        .headers()
+fn announced(headers: &HeaderMap, limit: usize) -> Result<()> {
+    let length = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > limit) {
@@ -170,30 +169,32 @@ fn announced(request: &HttpRequest, limit: usize) -> Result<()> {
         Ok(())
     }
 }
+/// The media type of a body, without its parameters.
+pub fn essence(headers: &HeaderMap) -> Option<String> {
+    let given = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(given.split(';').next()?.trim().to_ascii_lowercase())
+}
 /// 415 unless the body has one of these media types (or there is none).
-pub fn media(request: &HttpRequest, accepted: &[&str]) -> Result<()> {
+pub fn media(headers: &HeaderMap, accepted: &[&str]) -> Result<()> {
     let wrong = |what: &str| {
         Err(Problem::new(
             Code::UnsupportedMediaType,
             format!("{what}; send {}.", accepted.join(" or ")),
         ))
     };
-    if request
-        .headers()
+    if headers
         .get(header::CONTENT_ENCODING)
         .is_some_and(|coding| coding != "identity")
     {
         return wrong("Encoded bodies are not accepted");
     }
-    let given = request
-        .headers()
+    let given = headers
         .get(header::CONTENT_TYPE)
         .map(|value| value.to_str().unwrap_or("?"));
-    let empty = request
-        .headers()
+    let empty = headers
         .get(header::CONTENT_LENGTH)
         .is_none_or(|length| length == "0")
-        && !request.headers().contains_key(header::TRANSFER_ENCODING);
+        && !headers.contains_key(header::TRANSFER_ENCODING);
     match given {
         None if empty => Ok(()),
         None => wrong("Content-Type is missing"),
@@ -213,21 +214,32 @@ pub fn media(request: &HttpRequest, accepted: &[&str]) -> Result<()> {
     }
 }
 
-/// The `{id}` of a path: an id or a code. What can be neither is 404.
+/// The `{id}` of a path, an id or a code, and its `{n}`, a number. What can be neither is 404.
 #[derive(Debug, Clone)]
-pub struct At(String);
+pub struct At {
+    id: String,
+    number: Option<i32>,
+}
 
 impl At {
     /// Which record of a kind.
     pub fn of(&self, kind: &Kind) -> Result<Selector> {
-        Selector::parse(&self.0, kind.name).ok_or_else(Problem::not_found)
+        Selector::parse(&self.id, kind.name).ok_or_else(Problem::not_found)
+    }
+    /// Which of what the record has several of.
+    pub fn number(&self) -> Result<i32> {
+        self.number.ok_or_else(Problem::not_found)
     }
 }
 impl FromRequest for At {
     type Error = Problem;
     type Future = Ready<Result<Self>>;
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(At(request.match_info().query("id").to_owned())))
+        let place = request.match_info();
+        ready(Ok(At {
+            id: place.query("id").to_owned(),
+            number: place.query("n").parse().ok(),
+        }))
     }
 }
 

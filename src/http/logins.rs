@@ -1,12 +1,11 @@
 //! What logins need besides records: sessions, the hashing of passwords, and a bucket of their own
 //! for requests, so that a flood of them delays nobody else.
-use super::client::client_address;
+use super::client::Source;
 use super::limit::{Limiter, Standing};
 use crate::access::password::Passwords;
 use crate::core::{Code, Problem, Result};
 use crate::db::opening::Opening;
 use crate::db::{Database, Sessions};
-use actix_web::HttpRequest;
 use std::path::Path;
 
 /// Requests without a credential that one source may send to `/v1/auth/` at once, and the seconds
@@ -42,7 +41,7 @@ impl Logins {
         &self.passwords
     }
     /// Counts one request to `/v1/auth/`: 429 when its source, or all together, sent too many.
-    pub fn count(&self, request: &HttpRequest) -> Result<()> {
+    pub fn count(&self, source: Source) -> Result<()> {
         let Some([each, all]) = &self.buckets else {
             return Ok(());
         };
@@ -54,7 +53,7 @@ impl Logins {
                 }
                 None => Ok(()),
             };
-        fits(each.take_from(client_address(request)))?;
+        fits(each.take_from(source.0))?;
         fits(all.take_together())
     }
 }

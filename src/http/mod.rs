@@ -32,14 +32,14 @@ pub mod view_query;
 pub mod workflow;
 
 pub use answer::Answer;
-pub use client::client_address;
+pub use client::{Source, client_address};
 pub use collection::Operations;
 pub use document::{Api, Document};
-pub use door::{CONDITION, RequestId, open_door};
+pub use door::{CONDITION, RequestId, Visitor, open_door};
 pub use guard::Guard;
 pub use house::House;
 pub use input::{At, Input};
 pub use operation::Operation;
 pub use permission::*;
-pub use view_query::ViewQuery;
+pub use view_query::{Only, Target, ViewQuery};
 pub use workflow::{Because, Step, Steps, With};

@@ -11,10 +11,9 @@
 //!     .optional();
 //! ```
 use super::handlers::HistoryQuery;
-use super::{Guard, House, Permission};
+use super::{Guard, Permission, Visitor};
 use crate::records::Resource;
 use actix_web::FromRequest;
-use actix_web::web::Data;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use utoipa::openapi::path::ParameterIn;
@@ -53,7 +52,7 @@ impl<P: Permission> Entry for Guard<P> {
         },
     };
 }
-impl Entry for Data<House> {
+impl Entry for Visitor {
     const NEEDS: Needs = Needs::Nothing;
 }
 /// `entries!(A B C)` expands to `Entry` for the tuple `(A, B, C)`, as its first part has it.

@@ -1,11 +1,12 @@
 //! What a single record or a view is asked: the moment, the format, the page, and the parameters of
 //! its own, which one struct describes and reads.
-use super::format::wants;
+use super::format::{Formats, wants};
 use crate::core::{Invalid, Problem, Result};
 use crate::ledger::AsOf;
 use crate::records::ask::{LIMIT, MOST};
 use crate::records::query::{self, Nothing, Question};
-use actix_web::HttpRequest;
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use std::future::{Ready, ready};
 
 /// Characters of a cursor.
 const CURSOR: usize = 2000;
@@ -23,6 +24,40 @@ pub struct ViewQuery<Q = Nothing> {
     pub page: Page,
     /// Its own parameters.
     pub own: Q,
+    /// Where it was asked.
+    pub target: Target,
+    formats: Formats,
+}
+
+/// The target of a request (RFC 9112 3.2).
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Before the question mark.
+    pub path: String,
+    /// Behind it.
+    pub query: String,
+}
+
+impl Target {
+    fn of(request: &HttpRequest) -> Self {
+        Target {
+            path: request.path().to_owned(),
+            query: request.query_string().to_owned(),
+        }
+    }
+    /// The parameters of an operation that has no others than these.
+    pub fn only<Q: Question>(&self) -> Result<Q> {
+        let given = form_urlencoded::parse(self.query.as_bytes()).into_owned();
+        query::read(&given.collect::<Vec<_>>()).map_err(Problem::parameters)
+    }
+}
+
+impl FromRequest for Target {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Target::of(request)))
+    }
 }
 
 /// A part of what is too long for one answer.
@@ -43,16 +78,9 @@ impl Page {
     }
 }
 
-impl ViewQuery {
-    /// Of a view that has no parameters of its own.
-    pub fn plain(request: &HttpRequest) -> Result<Self> {
-        Self::read(request)
-    }
-}
-
 impl<Q: Question> ViewQuery<Q> {
     /// Reads it; every fault is named.
-    pub fn read(request: &HttpRequest) -> Result<Self> {
+    fn read(request: &HttpRequest) -> Result<Self> {
         let (mut as_of, mut archived_too, mut format) = (None, false, None);
         let mut page = Page {
             limit: LIMIT,
@@ -90,6 +118,8 @@ impl<Q: Question> ViewQuery<Q> {
                 format,
                 page,
                 own,
+                target: Target::of(request),
+                formats: Formats::of(request),
             }),
             read => {
                 faults.extend(read.err().into_iter().flatten());
@@ -98,14 +128,26 @@ impl<Q: Question> ViewQuery<Q> {
         }
     }
     /// Is another format asked for than JSON?
-    pub fn wants(&self, request: &HttpRequest, format: &str, media: &str) -> Result<bool> {
-        wants(request, self.format.as_deref(), format, media)
+    pub fn wants(&self, format: &str, media: &str) -> Result<bool> {
+        wants(&self.formats, self.format.as_deref(), format, media)
+    }
+    /// Refuses these parameters, where not a part but the whole is answered.
+    pub fn whole(&self, parts: &[&str], code: &str, words: &str) -> Result<()> {
+        whole(&self.target.query, parts, code, words)
+    }
+}
+
+impl<Q: Question> FromRequest for ViewQuery<Q> {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::read(request))
     }
 }
 
 /// Refuses these parameters, where not a part but the whole is answered.
-pub fn whole(request: &HttpRequest, parts: &[&str], code: &str, words: &str) -> Result<()> {
-    let faults: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes())
+pub fn whole(query: &str, parts: &[&str], code: &str, words: &str) -> Result<()> {
+    let faults: Vec<_> = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| parts.contains(&&**name))
         .map(|(name, _)| Invalid::query(name, code, words))
         .collect();
@@ -116,7 +158,13 @@ pub fn whole(request: &HttpRequest, parts: &[&str], code: &str, words: &str) -> 
 }
 
 /// The query of an operation that has no other parameters than these.
-pub fn only<Q: Question>(request: &HttpRequest) -> Result<Q> {
-    let given = form_urlencoded::parse(request.query_string().as_bytes()).into_owned();
-    query::read(&given.collect::<Vec<_>>()).map_err(Problem::parameters)
+#[derive(Debug)]
+pub struct Only<Q>(pub Q);
+
+impl<Q: Question> FromRequest for Only<Q> {
+    type Error = Problem;
+    type Future = Ready<Result<Self>>;
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Target::of(request).only().map(Only))
+    }
 }

@@ -5,8 +5,7 @@ use crate::access::api_key::digest;
 use crate::access::password::{pause, too_many};
 use crate::core::{Id, Instant, Problem, Result, TenantId};
 use crate::db::{Conn, schema::login_attempts as la};
-use crate::http::client::{client_address, network};
-use actix_web::HttpRequest;
+use crate::http::Source;
 use diesel::prelude::*;
 use std::collections::BTreeMap;
 
@@ -42,14 +41,14 @@ fn of(what: &str, parts: &str) -> Subject {
 fn named(address: &str, organization: Id) -> Subject {
     of("named", &format!("{organization}\n{address}"))
 }
-fn source(request: &HttpRequest) -> Subject {
-    of("source", &network(client_address(request)).to_string())
+fn source(from: Source) -> Subject {
+    of("source", &from.network().to_string())
 }
 
 impl Attempt {
     /// A login. With an organization it weighs what failed there and where none was named; without
     /// one, all that failed for the address: whether that is one account or none, nobody learns.
-    pub fn login(address: &str, organization: Option<Id>, request: &HttpRequest) -> Self {
+    pub fn login(address: &str, organization: Option<Id>, from: Source) -> Self {
         let (unnamed, any) = (of("unnamed", address), of("any", address));
         let (counted, weighed) = match organization {
             Some(organization) => {
@@ -58,7 +57,7 @@ impl Attempt {
             }
             None => (vec![unnamed], vec![unnamed, any]),
         };
-        let (source, address) = (source(request), Some(address.to_owned()));
+        let (source, address) = (source(from), Some(address.to_owned()));
         Attempt {
             counted,
             weighed,
@@ -68,10 +67,10 @@ impl Attempt {
         }
     }
     /// A change of the account's own password.
-    pub fn password(tenant: TenantId, user: Id, request: &HttpRequest) -> Self {
+    pub fn password(tenant: TenantId, user: Id, from: Source) -> Self {
         let own = vec![of("password", &format!("{}\n{user}", tenant.0))];
         let (counted, weighed) = (own.clone(), own);
-        let source = source(request);
+        let source = source(from);
         Attempt {
             counted,
             weighed,
@@ -81,8 +80,8 @@ impl Attempt {
         }
     }
     /// A setup token, which has no account before it is found.
-    pub fn setup(request: &HttpRequest) -> Self {
-        let source = source(request);
+    pub fn setup(from: Source) -> Self {
+        let source = source(from);
         Attempt {
             counted: vec![],
             weighed: vec![],

@@ -10,9 +10,9 @@ use crate::access::token::{ACCESS_SECONDS, REFRESH_SECONDS, Session};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId, text::hex};
 use crate::db::{Conn, schema::refresh_tokens as rt};
 use crate::http::journal::Event;
-use crate::http::{Answer, House, Input, open_door};
+use crate::http::{Answer, House, Input, Visitor};
 use crate::records::accounts;
-use actix_web::{HttpMessage, HttpRequest, web::Data};
+use actix_web::web::Data;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -65,12 +65,6 @@ fn wrong() -> Problem {
     Problem::new(Code::Unauthenticated, detail)
 }
 
-/// The door of every operation without a credential but a secret in its body.
-pub(super) fn enter(house: &House, request: &HttpRequest) -> Result<()> {
-    open_door(request)?;
-    house.logins().count(request)
-}
-
 /// Counts an attempt, or refuses it.
 pub(super) async fn count(house: &House, attempt: Attempt) -> Result<Attempt> {
     let now = house.clock().now();
@@ -92,15 +86,12 @@ pub(super) async fn uncounted<T>(house: &House, attempt: &Attempt, why: Problem)
     Err(why)
 }
 
-async fn login(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
-    enter(&house, &request)?;
+async fn login(visitor: Visitor, house: Data<House>, input: Input) -> Result<Answer> {
     let said: Login = input.read()?;
     let (now, email) = (house.clock().now(), folded(&said.email));
-    request
-        .extensions_mut()
-        .insert(crate::http::journal::Attempted(email.clone()));
+    visitor.attempts(&email);
     let organization = said.organization_id;
-    let attempt = Attempt::login(&email, organization, &request);
+    let attempt = Attempt::login(&email, organization, visitor.source);
     let attempt = count(&house, attempt).await?;
     let look = move |conn: &mut Conn| credential::candidate(conn, &email, organization, now);
     let candidate = match house.look(look).await {
@@ -183,8 +174,7 @@ fn tokens(house: &House, session: Session, refresh_token: String, now: Instant) 
     .private())
 }
 
-async fn refresh_tokens(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
-    enter(&house, &request)?;
+async fn refresh_tokens(visitor: Visitor, house: Data<House>, input: Input) -> Result<Answer> {
     let said: RefreshToken = input.read()?;
     let now = house.clock().now();
     let hash = api_key::digest(&said.refresh_token);
@@ -196,17 +186,17 @@ async fn refresh_tokens(house: Data<House>, request: HttpRequest, input: Input) 
     let session = match sessions.run(move |conn| use_up(conn, hash, now)).await? {
         Used::First(session) => session,
         Used::Again(session) => {
-            Event::RefreshReused.told(&request, Some(session.user));
+            visitor.tell(Event::RefreshReused, Some(session.user));
             house.forget(session.tenant);
             return Err(ended());
         }
         Used::Unknown => {
-            Event::RefreshFailed.told(&request, None);
+            visitor.tell(Event::RefreshFailed, None);
             return Err(ended());
         }
     };
     if !house.look(move |conn| goes_on(conn, session, now)).await? {
-        Event::RefreshFailed.told(&request, Some(session.user));
+        visitor.tell(Event::RefreshFailed, Some(session.user));
         sessions
             .run(move |conn| Ok(end(conn, session.family)?))
             .await?;
@@ -301,8 +291,7 @@ fn goes_on(conn: &mut Conn, session: Session, now: Instant) -> Result<bool> {
         && accounts::entry(conn, session.tenant, session.user, now)?.is_some())
 }
 
-async fn logout(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
-    enter(&house, &request)?;
+async fn logout(visitor: Visitor, house: Data<House>, input: Input) -> Result<Answer> {
     let said: RefreshToken = input.read()?;
     let hash = api_key::digest(&said.refresh_token);
     let work = move |conn: &mut Conn| -> Result<Option<(TenantId, Id)>> {
@@ -317,7 +306,7 @@ async fn logout(house: Data<House>, request: HttpRequest, input: Input) -> Resul
     };
     if let Some((tenant, user)) = house.logins().sessions().run(work).await? {
         house.forget(tenant);
-        Event::Logout.told(&request, Some(user));
+        visitor.tell(Event::Logout, Some(user));
     }
     Ok(Answer::nothing().private())
 }

@@ -8,8 +8,6 @@ use crate::core::{Code, Id, Instant, Problem, Result};
 use crate::http::journal::Event;
 use crate::http::{Answer, Anyone, Guard, Input, Permission};
 use crate::records::{Covers, Known, Selector};
-use actix_web::HttpRequest;
-use actix_web::http::header::AUTHORIZATION;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
@@ -34,18 +32,10 @@ pub struct Me {
     pub expires_at: Option<Instant>,
 }
 
-async fn me(guard: Guard<Anyone>, request: HttpRequest) -> Result<Answer> {
+async fn me(guard: Guard<Anyone>) -> Result<Answer> {
     let caller = guard.caller();
     let actor = caller.actor.clone();
-    let header = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let ends = guard
-        .house()
-        .token_ends(header)
-        .unwrap_or(caller.expires_at);
-    let expires_at = Some(ends.min(caller.expires_at));
+    let expires_at = guard.ends();
     let me = Me {
         organization_id: caller.tenant.record(),
         person_id: actor.person_id,
@@ -80,11 +70,7 @@ pub struct PasswordChange {
     pub new_password: String,
 }
 
-async fn change_password(
-    guard: Guard<OwnLogin>,
-    request: HttpRequest,
-    input: Input,
-) -> Result<Answer> {
+async fn change_password(guard: Guard<OwnLogin>, input: Input) -> Result<Answer> {
     let caller = guard.caller().clone();
     if caller.actor.kind != ActorKind::User {
         return Err(Problem::new(
@@ -94,7 +80,7 @@ async fn change_password(
     }
     let said: PasswordChange = input.clone().read()?;
     let (house, tenant, user) = (guard.house().clone(), caller.tenant, caller.actor.id);
-    let attempt = Attempt::password(tenant, user, &request);
+    let attempt = Attempt::password(tenant, user, guard.source());
     let attempt = count(&house, attempt).await?;
     let look = move |conn: &mut crate::db::Conn| {
         Ok((
@@ -110,7 +96,7 @@ async fn change_password(
     match passwords.fits(said.current_password.clone(), hash).await {
         Ok(true) => {}
         Ok(false) => {
-            Event::PasswordChangeFailed.told(&request, Some(user));
+            guard.tell(Event::PasswordChangeFailed, Some(user));
             let detail = "this is not your current password";
             return Err(Problem::invalid_one("/current_password", "wrong", detail));
         }
@@ -135,7 +121,7 @@ async fn change_password(
     });
     let answer = answer.await?;
     house.forget(tenant);
-    Event::PasswordChanged.told(&request, Some(user));
+    guard.tell(Event::PasswordChanged, Some(user));
     Ok(answer)
 }
 

@@ -1,7 +1,7 @@
 //! The first password of an account, and the next one when it was forgotten: its holder sets it
 //! with a token that is good once, for seven days. No administrator ever knows it.
 use super::attempts::Attempt;
-use super::auth::{TokenPair, begin, count, enter, uncounted};
+use super::auth::{TokenPair, begin, count, uncounted};
 use super::credential;
 use super::user::User;
 use crate::access::{api_key, password};
@@ -9,9 +9,9 @@ use crate::core::{Code, Problem, Result};
 use crate::db::Conn;
 use crate::http::house::Holding;
 use crate::http::journal::Event;
-use crate::http::{Answer, House, Input, RequestId};
+use crate::http::{Answer, House, Input, Visitor};
 use crate::records::{Covers, Known, Selector};
-use actix_web::{HttpMessage, HttpRequest, web::Data};
+use actix_web::web::Data;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
@@ -38,12 +38,11 @@ fn ended() -> Problem {
     Problem::new(Code::Unauthenticated, detail)
 }
 
-async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> Result<Answer> {
-    enter(&house, &request)?;
+async fn set_up(visitor: Visitor, house: Data<House>, input: Input) -> Result<Answer> {
     let said: Setup = input.read()?;
     password::acceptable("/password", &said.password, &[])?;
     let now = house.clock().now();
-    let attempt = count(&house, Attempt::setup(&request)).await?;
+    let attempt = count(&house, Attempt::setup(visitor.source)).await?;
     let hash = api_key::setup_hash(&said.setup_token);
     let look = move |conn: &mut Conn| {
         let found = hash
@@ -59,7 +58,7 @@ async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> Resul
         Err(why) => return uncounted(&house, &attempt, why).await,
     };
     let (Some(hash), Some(((tenant, user), known))) = (hash, found) else {
-        Event::SetupFailed.told(&request, None);
+        visitor.tell(Event::SetupFailed, None);
         return Err(ended());
     };
     let about: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -73,11 +72,6 @@ async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> Resul
     let Some(caller) = house.holder(tenant, user).await? else {
         return Err(ended());
     };
-    let id = request
-        .extensions()
-        .get::<RequestId>()
-        .map(|id| id.0)
-        .unwrap_or_else(crate::core::Id::new);
     let work = move |tx: &mut crate::records::Tx<'_, Holding>| {
         let (now, account) = (tx.now(), (tenant, user));
         // Again, behind the lock: of two that come at once, one finds the token used up.
@@ -91,9 +85,9 @@ async fn set_up(house: Data<House>, request: HttpRequest, input: Input) -> Resul
             .save(&record, record.clone(), "set_password")?
             .map(|_| epoch))
     };
-    let set = house.as_holder(caller, id, work).await;
-    let epoch = set.inspect_err(|_| Event::SetupFailed.told(&request, Some(user)))?;
-    Event::Setup.told(&request, Some(user));
+    let set = house.as_holder(caller, visitor.id, work).await;
+    let epoch = set.inspect_err(|_| visitor.tell(Event::SetupFailed, Some(user)))?;
+    visitor.tell(Event::Setup, Some(user));
     begin(&house, tenant, user, epoch, attempt).await
 }
 

@@ -10,7 +10,6 @@ use crate::http::{Answer, Guard, Ledger, Permission, View, ViewQuery};
 use crate::records::history::{self, Entry};
 use crate::records::query::{AccountRef, AnyRef};
 use crate::records::{Kind, Reader, kind, limit};
-use actix_web::HttpRequest;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -282,8 +281,7 @@ struct EventsQuery {
     wait: Option<i32>,
 }
 
-async fn list_events(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
-    let query = ViewQuery::<EventsQuery>::read(&request)?;
+async fn list_events(guard: Guard<View<Ledger>>, query: ViewQuery<EventsQuery>) -> Result<Answer> {
     let (limit, EventsQuery { after, kind, wait }) = (query.page.limit, query.own);
     let (readable, some) = kinds(&guard, &kind)?;
     let asked = Asked {
@@ -375,8 +373,10 @@ struct LedgerEntriesQuery {
     at_before: Option<Edge>,
 }
 
-async fn list_entries(guard: Guard<View<Ledger>>, request: HttpRequest) -> Result<Answer> {
-    let query = ViewQuery::<LedgerEntriesQuery>::read(&request)?;
+async fn list_entries(
+    guard: Guard<View<Ledger>>,
+    query: ViewQuery<LedgerEntriesQuery>,
+) -> Result<Answer> {
     let LedgerEntriesQuery {
         actor_id,
         kind,

@@ -18,7 +18,6 @@ use crate::registers::treatment::RiskTreatment;
 use crate::registers::treatment::lapse::{self, Acceptance};
 use crate::registers::vulnerability::Vulnerability;
 use crate::registers::vulnerability::summary::{self, VulnerabilityNumbers};
-use actix_web::HttpRequest;
 use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -149,8 +148,10 @@ struct OverviewQuery {
     scope_id: Option<ScopeRef>,
 }
 
-async fn get_overview(guard: Guard<Viewing<View>>, request: HttpRequest) -> Result<Answer> {
-    let query = ViewQuery::<OverviewQuery>::read(&request)?;
+async fn get_overview(
+    guard: Guard<Viewing<View>>,
+    query: ViewQuery<OverviewQuery>,
+) -> Result<Answer> {
     let cut = Cut(query.own.scope_id);
     guard
         .view(query.as_of, move |reader| {

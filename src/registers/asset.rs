@@ -13,7 +13,6 @@ use crate::records::reader::Ref;
 use crate::records::{
     By, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless, Writing,
 };
-use actix_web::HttpRequest;
 use passed_on::Passed;
 pub use passed_on::Ratings;
 use ratings::{along, effective, pass_on, refill};
@@ -206,8 +205,8 @@ pub struct Reached {
     pub distance: i32,
 }
 
-async fn impact(guard: Guard<Read<Asset>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&Asset::KIND)?);
+async fn impact(guard: Guard<Read<Asset>>, at: At, query: ViewQuery) -> Result<Answer> {
+    let selector = at.of(&Asset::KIND)?;
     guard
         .view(query.as_of, move |reader| {
             let start = reader.row::<Asset>(&selector, query.archived_too)?.id;

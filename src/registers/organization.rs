@@ -8,7 +8,6 @@ use crate::http::describe::{self, Description};
 use crate::http::{Answer, Change, Guard, Input, Read, ViewQuery};
 use crate::records::limit::read_only;
 use crate::records::{By, Kind, Known, Part, Resource, Selector, Stateless};
-use actix_web::HttpRequest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -88,14 +87,8 @@ crate::columns! {
     }
 }
 
-async fn get_organization(
-    guard: Guard<Read<Organization>>,
-    request: HttpRequest,
-) -> Result<Answer> {
-    let (query, selector) = (
-        ViewQuery::plain(&request)?,
-        Selector::Id(guard.caller().tenant.record()),
-    );
+async fn get_organization(guard: Guard<Read<Organization>>, query: ViewQuery) -> Result<Answer> {
+    let selector = Selector::Id(guard.caller().tenant.record());
     guard
         .glance(query.as_of, move |reader| {
             reader

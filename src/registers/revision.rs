@@ -9,7 +9,6 @@ use crate::http::handlers::Comment;
 use crate::http::{Answer, Api, At, Because, Guard, Read, Step, Steps, ViewQuery, With, workflow};
 use crate::records::history::{self, Entry};
 use crate::records::{Deed, Reader, Record, Resource, Tx};
-use actix_web::HttpRequest;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -252,9 +251,9 @@ pub struct Revisions {
 async fn list<R: Resource<State = Revised>>(
     guard: Guard<Read<R>>,
     at: At,
-    request: HttpRequest,
+    query: ViewQuery,
 ) -> Result<Answer> {
-    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&R::KIND)?);
+    let selector = at.of(&R::KIND)?;
     guard
         .view(query.as_of, move |reader| {
             let row = reader.row::<R>(&selector, query.archived_too)?;
@@ -282,14 +281,10 @@ async fn list<R: Resource<State = Revised>>(
 async fn get<R: Resource<State = Revised>>(
     guard: Guard<Read<R>>,
     at: At,
-    request: HttpRequest,
+    query: ViewQuery,
 ) -> Result<Answer> {
-    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&R::KIND)?);
-    let wanted: i32 = request
-        .match_info()
-        .query("n")
-        .parse()
-        .map_err(|_| Problem::not_found())?;
+    let selector = at.of(&R::KIND)?;
+    let wanted = at.number()?;
     guard
         .read(query.as_of, move |reader| {
             let id = reader.row::<R>(&selector, query.archived_too)?.id;

@@ -47,6 +47,7 @@ BEYOND_A_SCHEMA = {
 # The same for 400 and parameters, by operationId.
 BEYOND_PARAMETERS = {
     "importFramework": "slug and title are query parameters only with a table",
+    "getRiskTreatmentPlan": "the table has the whole plan, so it takes neither limit nor cursor",
     "getRiskTrend": "the span is bounded by two parameters and the step",
     "reportFindings": "a complete report must name an asset",
 }

@@ -3,14 +3,14 @@
 use crate::core::{Code, Invalid, Problem, Result, Schemas};
 use crate::http::aside::by_size;
 use crate::http::input::Large;
-use crate::http::{Answer, Change, Guard, Operations, view_query};
+use crate::http::{Answer, Change, Guard, Only, Operations};
 use crate::ledger::{self, Recorded};
 use crate::records::record::assemble;
 use crate::records::{
     Ahead, Body, Covers, Known, Patch, Record, Resource, Row, Selector, Tx, Upsert, Upserted,
 };
+use actix_web::ResponseError;
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, ResponseError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::IntoParams;
@@ -45,12 +45,11 @@ pub struct BatchQuery {
 /// Makes a batch of a register.
 pub async fn batch<R: Resource>(
     guard: Guard<Change<R>>,
-    request: HttpRequest,
+    Only(BatchQuery { atomic }): Only<BatchQuery>,
     input: Large,
     does: Operations,
 ) -> Result<Answer> {
-    let BatchQuery { atomic } = view_query::only(&request)?;
-    let kept = request.headers().contains_key("Idempotency-Key");
+    let kept = guard.headers().contains_key("Idempotency-Key");
     let (size, schemas) = (input.0.size(), input.0.schemas());
     let read = move || -> Result<_> {
         let content = if kept { input.0.content()? } else { vec![] };

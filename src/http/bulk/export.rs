@@ -3,7 +3,7 @@
 use super::table::{Column, columns, headings, rows};
 use crate::core::{Code, Problem, Result};
 use crate::http::describe::Description;
-use crate::http::format::{CSV, quality};
+use crate::http::format::{CSV, Formats};
 use crate::http::view_query::whole;
 use crate::http::{Answer, Guard, Read, answer};
 use crate::ledger::Moment;
@@ -21,7 +21,7 @@ pub async fn export<R: Resource>(
     guard: Guard<Read<R>>,
     request: HttpRequest,
 ) -> Result<HttpResponse> {
-    if quality(&request, "text/csv").is_none() {
+    if Formats::of(&request).quality("text/csv").is_none() {
         return Err(Problem::new(Code::NotAcceptable, "Available: text/csv."));
     }
     veil::asked(guard.caller(), &R::KIND, request.query_string())?;
@@ -37,7 +37,7 @@ pub async fn table<R: Resource>(
 ) -> Result<HttpResponse> {
     let fault = "exports are not paged; remove this parameter";
     whole(
-        request,
+        request.query_string(),
         &["limit", "cursor", "include"],
         "unknown_parameter",
         fault,
@@ -46,7 +46,7 @@ pub async fn table<R: Resource>(
     let known = |tag: &str| format!("{}-csv\"", tag.trim_end_matches('"'));
     if request.headers().contains_key(header::IF_NONE_MATCH) {
         let (tag, position) = guard.state().await?;
-        if answer::known(request, &known(&tag)) {
+        if answer::known(request.headers(), &known(&tag)) {
             return Ok(Answer::unchanged(known(&tag), position).respond_to(request));
         }
     }

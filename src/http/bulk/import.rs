@@ -7,7 +7,7 @@ use crate::http::aside::by_size;
 use crate::http::describe::Description;
 use crate::http::format::plain;
 use crate::http::input::{BULK_LIMIT, bytes};
-use crate::http::{Answer, Change, Guard, view_query};
+use crate::http::{Answer, Change, Guard, Only};
 use crate::ledger::{self, Recorded};
 use crate::records::{Ahead, Covers, Record, Resource, Selector, Tx, Upsert, Upserted};
 use actix_web::dev::Payload;
@@ -71,7 +71,7 @@ impl FromRequest for Table {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self>>;
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        Box::pin(bytes(request, payload, &["text/csv"], BULK_LIMIT).map_ok(Table))
+        Box::pin(bytes(request.headers(), payload, &["text/csv"], BULK_LIMIT).map_ok(Table))
     }
 }
 
@@ -100,10 +100,9 @@ pub struct ImportQuery {
 /// asked for references alone.
 pub async fn import<R: Resource>(
     guard: Guard<Change<R>>,
-    request: HttpRequest,
+    Only(ImportQuery { dry_run }): Only<ImportQuery>,
     table: Table,
 ) -> Result<Answer> {
-    let ImportQuery { dry_run } = view_query::only(&request)?;
     let schemas = guard.house().schemas().clone();
     let (rows, content) = by_size(table.0.len(), move || {
         read::<R>(&schemas, &table.0).map(|rows| (rows, table.0))

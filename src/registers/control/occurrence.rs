@@ -12,7 +12,6 @@ use crate::registers::evidence::Evidence;
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::proving::PROVES;
 use crate::registers::facts::{Seen, code};
-use actix_web::HttpRequest;
 use chrono::{Months, NaiveDate};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -392,8 +391,11 @@ struct ControlOccurrencesQuery {
     period_end_on: Option<NaiveDate>,
 }
 
-async fn list(guard: Guard<Read<Control>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let query = ViewQuery::<ControlOccurrencesQuery>::read(&request)?;
+async fn list(
+    guard: Guard<Read<Control>>,
+    at: At,
+    query: ViewQuery<ControlOccurrencesQuery>,
+) -> Result<Answer> {
     let selector = at.of(&Control::KIND)?;
     let asked = (query.own.period_start_on, query.own.period_end_on);
     guard

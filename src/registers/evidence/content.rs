@@ -6,7 +6,7 @@ use crate::http::{describe::schema, document};
 use crate::records::Resource;
 use crate::registers::evidence::Evidence;
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, body::SizedStream, web};
+use actix_web::{HttpResponse, body::SizedStream, web};
 use futures_util::stream::try_unfold;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
@@ -15,12 +15,8 @@ use std::io::{Read as _, Seek, SeekFrom};
 
 const CHUNK: u64 = 128 * 1024;
 
-async fn content(
-    guard: Guard<Read<Evidence>>,
-    at: At,
-    request: HttpRequest,
-) -> Result<HttpResponse> {
-    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&Evidence::KIND)?);
+async fn content(guard: Guard<Read<Evidence>>, at: At, query: ViewQuery) -> Result<HttpResponse> {
+    let selector = at.of(&Evidence::KIND)?;
     let found = guard.read(query.as_of, move |reader| {
         Ok((
             reader.load::<Evidence>(&selector, query.archived_too)?,
@@ -50,16 +46,16 @@ async fn content(
             "Repr-Digest",
             format!("sha-256=:{}:", base64_of(&said.sha256)),
         ));
-    if answer::known(&request, &etag) {
+    if answer::known(guard.headers(), &etag) {
         return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
     }
     let whole = u64::try_from(said.size_bytes).unwrap_or_default();
     // A part is good only beside the rest of the same content (RFC 9110 13.1.5).
-    let same = request
+    let same = guard
         .headers()
         .get(header::IF_RANGE)
         .is_none_or(|tag| tag.as_bytes() == etag.as_bytes());
-    let (start, length) = match request
+    let (start, length) = match guard
         .headers()
         .get(header::RANGE)
         .filter(|_| same)

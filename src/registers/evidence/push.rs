@@ -18,8 +18,7 @@ use crate::registers::evidence::receive::Content;
 use crate::registers::evidence::retention;
 use crate::registers::evidence::{Evidence, Pushed};
 use crate::registers::facts::code;
-use actix_web::http::header;
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -73,26 +72,14 @@ const TOLD: &[&str] = &[
 ];
 
 /// Pushes evidence.
-pub async fn push(
-    guard: Guard<Push<Evidence>>,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> Result<Answer> {
-    input::media(&request, &["application/json", "multipart/form-data"])?;
-    let media = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let multipart = media.is_some_and(|media| media.to_ascii_lowercase().starts_with("multipart/"));
+pub async fn push(guard: Guard<Push<Evidence>>, payload: web::Payload) -> Result<Answer> {
+    let headers = guard.headers();
+    input::media(headers, &["application/json", "multipart/form-data"])?;
+    let multipart = input::essence(headers).is_some_and(|media| media.starts_with("multipart/"));
     let files = guard.house().files().clone();
-    let (mut metadata, mut content) = receive::body(
-        &request,
-        payload,
-        multipart,
-        &files,
-        guard.house().file_limit(),
-    )
-    .await?;
+    let limit = guard.house().file_limit();
+    let received = receive::body(headers, payload, multipart, &files, limit);
+    let (mut metadata, mut content) = received.await?;
     if let Some(payload) = metadata.remove("payload").filter(|value| !value.is_null()) {
         if content.is_some() {
             return Err(Problem::invalid_one(

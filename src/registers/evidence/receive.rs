@@ -4,7 +4,7 @@ use crate::core::{Code, Problem, Result, json, text};
 use crate::db::files::{Files, Incoming};
 use crate::http::input;
 use actix_multipart::Multipart;
-use actix_web::{HttpRequest, web};
+use actix_web::{http::header::HeaderMap, web};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -46,13 +46,13 @@ pub type Received = (Map<String, Value>, Option<Content>);
 
 /// The whole body of a push, with the `Content-Digest` that it has.
 pub async fn body(
-    request: &HttpRequest,
+    headers: &HeaderMap,
     payload: web::Payload,
     multipart: bool,
     files: &Files,
     limit: u64,
 ) -> Result<Received> {
-    let raw = Raw::of(request)?;
+    let raw = Raw::of(headers)?;
     let pace = Rc::new(Pace::new());
     let (noted, counted) = (raw.clone(), pace.clone());
     let stream = payload.inspect(move |chunk| {
@@ -68,10 +68,7 @@ pub async fn body(
         limit,
     };
     let received = match multipart {
-        true => {
-            body.parts(Multipart::new(request.headers(), stream))
-                .await?
-        }
+        true => body.parts(Multipart::new(headers, stream)).await?,
         false => (json::object(&body.all(&mut Box::pin(stream)).await?)?, None),
     };
     raw.check().await?;
@@ -138,8 +135,8 @@ struct Digested {
 
 impl Raw {
     /// `Content-Digest` (RFC 9530), where it was sent.
-    fn of(request: &HttpRequest) -> Result<Self> {
-        let Some(sent) = request.headers().get("Content-Digest") else {
+    fn of(headers: &HeaderMap) -> Result<Self> {
+        let Some(sent) = headers.get("Content-Digest") else {
             return Ok(Raw(None));
         };
         let fault = |detail: &str| Problem::new(Code::Malformed, detail);

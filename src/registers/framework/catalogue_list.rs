@@ -3,10 +3,9 @@
 use crate::access::Caller;
 use crate::core::catalogue::{self, FRAMEWORKS, Framework, Mapping, Requirement};
 use crate::core::{Code, Problem, Result};
-use crate::http::view_query::Page as Part;
+use crate::http::ViewQuery;
 use crate::records::Reader;
 use crate::records::frameworks::{self, Own};
-use actix_web::HttpRequest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::iter::Peekable;
 use std::sync::Arc;
@@ -148,16 +147,16 @@ pub struct Page<T> {
 
 impl Walk {
     /// Where this page begins; a cursor goes with the question of its page.
-    pub fn read(page: Part, request: &HttpRequest) -> Result<Walk> {
-        let query = request.query_string();
+    pub fn read<Q>(asked: &ViewQuery<Q>) -> Result<Walk> {
+        let (page, target) = (asked.page.clone(), asked.target.clone());
         let elsewhere = ["limit", "cursor", "as_of", "archived"];
-        let mut asked: Vec<_> = form_urlencoded::parse(query.as_bytes())
+        let mut given: Vec<_> = form_urlencoded::parse(target.query.as_bytes())
             .filter(|(name, _)| !elsewhere.contains(&&**name))
             .collect();
-        asked.sort();
+        given.sort();
         let question = format!(
             "{:08x}",
-            crc32fast::hash(&serde_json::to_vec(&asked).map_err(Problem::internal)?)
+            crc32fast::hash(&serde_json::to_vec(&given).map_err(Problem::internal)?)
         );
         let read = |text: &str| {
             let text = URL_SAFE_NO_PAD
@@ -176,8 +175,8 @@ impl Walk {
             limit: usize::try_from(page.limit).unwrap_or(50),
             after,
             question,
-            path: request.path().to_owned(),
-            query: query.to_owned(),
+            path: target.path,
+            query: target.query,
         })
     }
     /// The page that begins there.

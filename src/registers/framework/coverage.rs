@@ -14,7 +14,7 @@ use crate::registers::framework::Frameworks;
 use crate::registers::framework::RequirementMapping;
 use crate::registers::framework::catalogue_list::Shelf;
 use crate::registers::scope::{Cut, ScopeRef};
-use actix_web::{HttpRequest, web::Path};
+use actix_web::web::Path;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use utoipa::{IntoParams, ToSchema};
@@ -400,10 +400,9 @@ struct CoverageQuery {
 async fn get_coverage(
     guard: Guard<View<Frameworks>>,
     slug: Path<String>,
-    request: HttpRequest,
+    query: ViewQuery<CoverageQuery>,
 ) -> Result<Answer> {
-    let query = ViewQuery::<CoverageQuery>::read(&request)?;
-    let csv = query.wants(&request, "csv", "text/csv")?;
+    let csv = query.wants("csv", "text/csv")?;
     let cut = Cut(query.own.scope_id);
     guard
         .view_as(

@@ -5,8 +5,7 @@ use crate::core::catalogue::{self, Requirement};
 use crate::core::{Code, Id, Invalid, Problem, Result, Schemas, json, packed};
 use crate::db::dialect::NOW;
 use crate::db::schema::{frameworks, frameworks as f};
-use crate::http::{Answer, Change, Guard, input};
-use crate::http::{query, view_query};
+use crate::http::{Answer, Change, Guard, Target, input, query};
 use crate::ledger::Recorded;
 use crate::records::columns::own;
 use crate::records::frameworks::{self as contents, Content, Head, OwnMapping};
@@ -19,8 +18,8 @@ use crate::registers::framework::catalogue_list::seen;
 use crate::registers::framework::csv_rows::{
     ImportedMapping, ImportedRequirement, MAPPINGS, REQUIREMENTS, Rows, refused,
 };
-use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, web};
+use actix_web::http::{StatusCode, header::HeaderMap};
+use actix_web::web;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -191,26 +190,11 @@ struct Read {
 }
 
 /// The body of an import, and whether it is CSV.
-async fn body(request: &HttpRequest, payload: web::Payload) -> Result<(bool, Vec<u8>)> {
-    let bytes = input::bytes(
-        request,
-        &mut payload.into_inner(),
-        &["application/json", "text/csv"],
-        IMPORT_LIMIT,
-    )
-    .await?;
-    let media = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    Ok((
-        media
-            .split(';')
-            .next()
-            .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/csv")),
-        bytes,
-    ))
+async fn body(headers: &HeaderMap, payload: web::Payload) -> Result<(bool, Vec<u8>)> {
+    let (mut payload, accepted) = (payload.into_inner(), ["application/json", "text/csv"]);
+    let bytes = input::bytes(headers, &mut payload, &accepted, IMPORT_LIMIT).await?;
+    let csv = input::essence(headers).is_some_and(|essence| essence == "text/csv");
+    Ok((csv, bytes))
 }
 
 /// Only so many imports are read at a time: each holds its rows in memory.
@@ -331,16 +315,14 @@ struct FrameworkQuery {
 async fn import(
     guard: Guard<Change<ImportedFramework>>,
     known: Known,
-    request: HttpRequest,
+    target: Target,
     payload: web::Payload,
 ) -> Result<Answer> {
-    let (csv, bytes) = body(&request, payload).await?;
+    let (csv, bytes) = body(guard.headers(), payload).await?;
     // With JSON, the body says it.
     let query = match csv {
-        true => view_query::only(&request)?,
-        false => {
-            query::unknown(request.query_string(), |_| false).map(|()| FrameworkQuery::default())?
-        }
+        true => target.only()?,
+        false => query::unknown(&target.query, |_| false).map(|()| FrameworkQuery::default())?,
     };
     let Value::Object(query) = json!(query) else {
         return Err(Problem::internal("a query without members"));
@@ -362,10 +344,9 @@ async fn import_mappings(
     guard: Guard<Change<ImportedFramework>>,
     slug: web::Path<String>,
     known: Known,
-    request: HttpRequest,
     payload: web::Payload,
 ) -> Result<Answer> {
-    let (csv, bytes) = body(&request, payload).await?;
+    let (csv, bytes) = body(guard.headers(), payload).await?;
     seen(guard.caller(), &slug)
         .then_some(())
         .ok_or_else(Problem::not_found)?;

@@ -15,7 +15,7 @@ use crate::records::Reader;
 use crate::records::frameworks::{self, Head};
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::framework::catalogue_list::{Shelf, Walk, any, seen};
-use actix_web::{HttpRequest, web::Path};
+use actix_web::web::Path;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -190,10 +190,9 @@ struct FrameworksQuery {
     sort: Option<String>,
 }
 
-async fn list(guard: Guard<View<Frameworks>>, request: HttpRequest) -> Result<Answer> {
-    let query = ViewQuery::<FrameworksQuery>::read(&request)?;
+async fn list(guard: Guard<View<Frameworks>>, query: ViewQuery<FrameworksQuery>) -> Result<Answer> {
+    let walk = Walk::read(&query)?;
     let asked = query.own;
-    let walk = Walk::read(query.page, &request)?;
     let order = asked.sort.as_deref().map(order).transpose()?;
     let words = asked.q.unwrap_or_default();
     guard
@@ -266,9 +265,8 @@ fn order(asked: &str) -> Result<Order> {
 async fn get(
     guard: Guard<View<Frameworks>>,
     slug: Path<String>,
-    request: HttpRequest,
+    query: ViewQuery,
 ) -> Result<Answer> {
-    let query = ViewQuery::plain(&request)?;
     guard
         .view(query.as_of, move |reader| {
             match catalogue::framework(&slug).filter(|_| seen(reader.caller(), &slug)) {
@@ -304,11 +302,10 @@ struct RequirementsQuery {
 async fn requirements(
     guard: Guard<View<Frameworks>>,
     slug: Path<String>,
-    request: HttpRequest,
+    query: ViewQuery<RequirementsQuery>,
 ) -> Result<Answer> {
-    let query = ViewQuery::<RequirementsQuery>::read(&request)?;
+    let walk = Walk::read(&query)?;
     let asked = query.own;
-    let walk = Walk::read(query.page, &request)?;
     guard
         .view(query.as_of, move |reader| {
             let framework = shelf::framework(reader, &slug)?;
@@ -413,11 +410,10 @@ struct MappingsQuery {
 async fn mappings(
     guard: Guard<View<Frameworks>>,
     slug: Path<String>,
-    request: HttpRequest,
+    query: ViewQuery<MappingsQuery>,
 ) -> Result<Answer> {
-    let query = ViewQuery::<MappingsQuery>::read(&request)?;
+    let walk = Walk::read(&query)?;
     let asked = query.own;
-    let walk = Walk::read(query.page, &request)?;
     guard
         .view(query.as_of, move |reader| {
             let shelf = Shelf::open(reader)?;

@@ -14,7 +14,7 @@ use crate::registers::framework::Frameworks;
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::framework::csv_rows::ImportedMapping;
 use crate::registers::framework::import::{ImportedFramework, read_only};
-use actix_web::{HttpRequest, web::Path};
+use actix_web::web::Path;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
@@ -114,9 +114,8 @@ fn whole(reader: &mut Reader<'_>, heads: &[Head], revision: i32) -> Result<Arc<O
 async fn list(
     guard: Guard<View<Frameworks>>,
     slug: Path<String>,
-    request: HttpRequest,
+    query: ViewQuery,
 ) -> Result<Answer> {
-    let query = ViewQuery::plain(&request)?;
     guard
         .view(query.as_of, move |reader| {
             let data = revisions(reader, &slug)?
@@ -131,9 +130,9 @@ async fn list(
 async fn get(
     guard: Guard<View<Frameworks>>,
     place: Path<(String, String)>,
-    request: HttpRequest,
+    query: ViewQuery,
 ) -> Result<Answer> {
-    let (query, (slug, n)) = (ViewQuery::plain(&request)?, place.into_inner());
+    let (slug, n) = place.into_inner();
     let wanted: i32 = n.parse().map_err(|_| Problem::not_found())?;
     guard
         .view(query.as_of, move |reader| {
@@ -168,9 +167,8 @@ struct FrameworkRevisionsQuery {
 async fn difference(
     guard: Guard<View<Frameworks>>,
     slug: Path<String>,
-    request: HttpRequest,
+    query: ViewQuery<FrameworkRevisionsQuery>,
 ) -> Result<Answer> {
-    let query = ViewQuery::<FrameworkRevisionsQuery>::read(&request)?;
     let FrameworkRevisionsQuery { from, to } = query.own;
     guard
         .view(query.as_of, move |reader| {

@@ -19,7 +19,7 @@ use crate::registers::facts::{self, Proofs, Seen};
 use crate::registers::framework::coverage;
 use crate::registers::framework::coverage::CoverageState;
 use crate::registers::gap::GapAssessment;
-use actix_web::{HttpRequest, web::Path};
+use actix_web::web::Path;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use gap_answers as ga;
@@ -319,8 +319,11 @@ struct GapAnswersQuery {
     state: Option<GapState>,
 }
 
-async fn list(guard: Guard<Read<GapAssessment>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let query = ViewQuery::<GapAnswersQuery>::read(&request)?;
+async fn list(
+    guard: Guard<Read<GapAssessment>>,
+    at: At,
+    query: ViewQuery<GapAnswersQuery>,
+) -> Result<Answer> {
     let (selector, state) = (at.of(&GapAssessment::KIND)?, query.own.state);
     guard
         .view(query.as_of, move |reader| {
@@ -349,9 +352,9 @@ async fn list(guard: Guard<Read<GapAssessment>>, at: At, request: HttpRequest) -
 async fn get(
     guard: Guard<Read<GapAssessment>>,
     path: Path<(String, String)>,
-    request: HttpRequest,
+    query: ViewQuery,
 ) -> Result<Answer> {
-    let (query, (id, requirement)) = (ViewQuery::plain(&request)?, path.into_inner());
+    let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
     guard
         .read(query.as_of, move |reader| {
@@ -377,9 +380,9 @@ async fn get(
 async fn past(
     guard: Guard<Read<GapAssessment>>,
     path: Path<(String, String)>,
-    request: HttpRequest,
+    query: HistoryView,
 ) -> Result<Answer> {
-    let (query, (id, requirement)) = (HistoryView::read(&request)?, path.into_inner());
+    let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
     guard
         .view(query.as_of, move |reader| {

@@ -12,7 +12,6 @@ use crate::http::{Answer, At, Guard, Read, ViewQuery};
 use crate::records::columns::own;
 use crate::records::{By, Condition, Kind, Limit, Part, Reader, Resource, Row, SCOPED, Stateless};
 use crate::registers::gap::answers::{GapState, GapTarget, gap_answers as ga};
-use actix_web::HttpRequest;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -240,12 +239,8 @@ pub struct GapProgress {
     pub data: Vec<GapPoint>,
 }
 
-async fn progress(
-    guard: Guard<Read<GapAssessment>>,
-    at: At,
-    request: HttpRequest,
-) -> Result<Answer> {
-    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&GapAssessment::KIND)?);
+async fn progress(guard: Guard<Read<GapAssessment>>, at: At, query: ViewQuery) -> Result<Answer> {
+    let selector = at.of(&GapAssessment::KIND)?;
     guard
         .view(query.as_of, move |reader| {
             let record = reader.load::<GapAssessment>(&selector, query.archived_too)?;

@@ -12,7 +12,7 @@ use crate::registers::methodology::RiskMethodology;
 use crate::registers::methodology::in_force;
 use crate::registers::revision;
 use crate::registers::risk::{Risk, RiskScore};
-use actix_web::{HttpRequest, http::StatusCode};
+use actix_web::http::StatusCode;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -277,8 +277,8 @@ async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) 
         .await
 }
 
-async fn assessments(guard: Guard<Read<Risk>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&Risk::KIND)?);
+async fn assessments(guard: Guard<Read<Risk>>, at: At, query: ViewQuery) -> Result<Answer> {
+    let selector = at.of(&Risk::KIND)?;
     let (limit, before) = (query.page.limit, query.page.before()?);
     guard
         .view(query.as_of, move |reader| {

@@ -9,7 +9,6 @@ use crate::registers::methodology::{Level, RiskMethodology, Step};
 use crate::registers::risk::Risk;
 use crate::registers::risk::drawing::drawn;
 use crate::registers::scope::{Cut, ScopeRef};
-use actix_web::HttpRequest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
@@ -143,9 +142,8 @@ enum MatrixPart {
     Refs,
 }
 
-async fn get_matrix(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
-    let query = ViewQuery::<RiskMatrixQuery>::read(&request)?;
-    let svg = query.wants(&request, "svg", "image/svg+xml")?;
+async fn get_matrix(guard: Guard<Read<Risk>>, query: ViewQuery<RiskMatrixQuery>) -> Result<Answer> {
+    let svg = query.wants("svg", "image/svg+xml")?;
     let (as_of, asked) = (query.as_of, query.own);
     let stage = asked.stage.unwrap_or(MatrixStage::Current);
     let cut = Cut(asked.scope_id);

@@ -10,7 +10,6 @@ use crate::registers::risk::Risk;
 use crate::registers::risk::matrix::MatrixStage;
 use crate::registers::risk::turns::{Turn, Turns};
 use crate::registers::scope::{Cut, ScopeRef};
-use actix_web::HttpRequest;
 use chrono::{Datelike, Days, Months, NaiveDate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -74,8 +73,7 @@ struct RiskTrendQuery {
     scope_id: Option<ScopeRef>,
 }
 
-async fn get_trend(guard: Guard<Read<Risk>>, request: HttpRequest) -> Result<Answer> {
-    let query = ViewQuery::<RiskTrendQuery>::read(&request)?;
+async fn get_trend(guard: Guard<Read<Risk>>, query: ViewQuery<RiskTrendQuery>) -> Result<Answer> {
     let asked = query.own;
     let (from, to) = (asked.from, asked.to);
     let step = asked.step.unwrap_or(TrendStep::Month);

@@ -17,7 +17,7 @@ use crate::records::{
 use crate::registers::scope::Scope;
 use crate::registers::soa::contradiction;
 use crate::registers::soa::contradiction::ControlRef;
-use actix_web::{HttpRequest, web::Path};
+use actix_web::web::Path;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -426,8 +426,11 @@ struct ApplicabilityQuery {
     framework: Option<String>,
 }
 
-async fn list(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let query = ViewQuery::<ApplicabilityQuery>::read(&request)?;
+async fn list(
+    guard: Guard<Read<Applicability>>,
+    at: At,
+    query: ViewQuery<ApplicabilityQuery>,
+) -> Result<Answer> {
     let selector = at.of(&Scope::KIND)?;
     guard
         .view(query.as_of, move |reader| {
@@ -450,9 +453,9 @@ async fn list(guard: Guard<Read<Applicability>>, at: At, request: HttpRequest) -
 async fn get(
     guard: Guard<Read<Applicability>>,
     path: Path<(String, String)>,
-    request: HttpRequest,
+    query: ViewQuery,
 ) -> Result<Answer> {
-    let (query, (id, requirement)) = (ViewQuery::plain(&request)?, path.into_inner());
+    let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
     guard
         .read(query.as_of, move |reader| {
@@ -470,9 +473,9 @@ async fn get(
 async fn past(
     guard: Guard<Read<Applicability>>,
     path: Path<(String, String)>,
-    request: HttpRequest,
+    query: HistoryView,
 ) -> Result<Answer> {
-    let (query, (id, requirement)) = (HistoryView::read(&request)?, path.into_inner());
+    let (id, requirement) = path.into_inner();
     let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
     guard
         .view(query.as_of, move |reader| {

@@ -17,7 +17,6 @@ use crate::registers::soa::{
     ControlRef, ImplementationState, OwnControl, SoaEntry, SoaReason, SoaSummary,
     StatementOfApplicability, compute, versions,
 };
-use actix_web::HttpRequest;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::{IntoParams, ToSchema};
@@ -346,11 +345,10 @@ struct SoaDiffQuery {
 async fn get_diff(
     guard: Guard<Read<Applicability>>,
     at: At,
-    request: HttpRequest,
+    query: ViewQuery<SoaDiffQuery>,
 ) -> Result<Answer> {
-    let query = ViewQuery::<SoaDiffQuery>::read(&request)?;
     let selector = at.of(&Scope::KIND)?;
-    let csv = query.wants(&request, "csv", "text/csv")?;
+    let csv = query.wants("csv", "text/csv")?;
     let (caller, own) = (guard.caller().clone(), query.own);
     let from = own.from.unwrap_or(Side::InForce);
     let to = own.to.unwrap_or(Side::Live);

@@ -29,7 +29,6 @@ use crate::registers::framework::asked;
 use crate::registers::scope::Scope;
 use crate::registers::soa::applicability::{Applicability, Reason};
 use crate::registers::soa::csv::as_csv;
-use actix_web::HttpRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -215,11 +214,10 @@ struct StatementOfApplicabilityQuery {
 async fn get_statement(
     guard: Guard<Read<Applicability>>,
     at: At,
-    request: HttpRequest,
+    query: ViewQuery<StatementOfApplicabilityQuery>,
 ) -> Result<Answer> {
-    let query = ViewQuery::<StatementOfApplicabilityQuery>::read(&request)?;
     let selector = at.of(&Scope::KIND)?;
-    let csv = query.wants(&request, "csv", "text/csv")?;
+    let csv = query.wants("csv", "text/csv")?;
     guard
         .view_as(
             Some(if csv { "csv" } else { "json" }),

@@ -208,7 +208,7 @@ async fn step<P: Permission + Covers<SoaVersion>>(
     may: impl FnOnce(&mut Tx<'_, P>, &Record<SoaVersion>) -> Result<()> + Send + 'static,
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<SoaVersion>) + Send + 'static,
 ) -> Result<Answer> {
-    let (selector, number) = place(&at, guard.request())?;
+    let (selector, number) = place(&at)?;
     let known = match SoaVersion::KIND.decides(verb) {
         true => known.for_decision(),
         false => known,

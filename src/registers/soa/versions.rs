@@ -16,7 +16,6 @@ use crate::registers::soa::statements;
 use crate::registers::soa::version as soa_version;
 use crate::registers::soa::version::{Numbered, SoaVersion};
 use crate::registers::soa::{SoaIncomplete, SoaSummary, StatementOfApplicability, steps};
-use actix_web::HttpRequest;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -251,17 +250,12 @@ pub fn number_in_force(reader: &mut Reader<'_>, scope: Id, framework: &str) -> R
 }
 
 /// The scope and the number of a path.
-pub(crate) fn place(at: &At, request: &HttpRequest) -> Result<(Selector, i32)> {
-    let number = request
-        .match_info()
-        .query("n")
-        .parse()
-        .map_err(|_| Problem::not_found())?;
-    Ok((at.of(&Scope::KIND)?, number))
+pub(crate) fn place(at: &At) -> Result<(Selector, i32)> {
+    Ok((at.of(&Scope::KIND)?, at.number()?))
 }
 
-async fn list(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (query, selector) = (ViewQuery::plain(&request)?, at.of(&Scope::KIND)?);
+async fn list(guard: Guard<Read<SoaVersion>>, at: At, query: ViewQuery) -> Result<Answer> {
+    let selector = at.of(&Scope::KIND)?;
     guard
         .view(query.as_of, move |reader| {
             let scope = reader
@@ -287,9 +281,9 @@ async fn list(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -> R
         .await
 }
 
-async fn get(guard: Guard<Read<SoaVersion>>, at: At, request: HttpRequest) -> Result<Answer> {
-    let (query, (selector, number)) = (ViewQuery::plain(&request)?, place(&at, &request)?);
-    let csv = query.wants(&request, "csv", "text/csv")?;
+async fn get(guard: Guard<Read<SoaVersion>>, at: At, query: ViewQuery) -> Result<Answer> {
+    let (selector, number) = place(&at)?;
+    let csv = query.wants("csv", "text/csv")?;
     guard
         .read(query.as_of, move |reader| {
             let scope = reader

@@ -5,7 +5,6 @@ use crate::core::{Problem, Result, text::folded};
 use crate::http::{Answer, Guard, Read, ViewQuery};
 use crate::registers::framework::catalogue_list::{Walk, any};
 use crate::registers::threat::Threat;
-use actix_web::HttpRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -75,9 +74,11 @@ struct AttackTechniquesQuery {
     tactic: Vec<String>,
 }
 
-async fn list(guard: Guard<Read<Threat>>, request: HttpRequest) -> Result<Answer> {
-    let query = ViewQuery::<AttackTechniquesQuery>::read(&request)?;
-    let walk = Walk::read(query.page, &request)?;
+async fn list(
+    guard: Guard<Read<Threat>>,
+    query: ViewQuery<AttackTechniquesQuery>,
+) -> Result<Answer> {
+    let walk = Walk::read(&query)?;
     let words = folded(&query.own.q.unwrap_or_default());
     let serves = |one: &Technique, asked: &str| {
         one.tactics.iter().any(|id| {

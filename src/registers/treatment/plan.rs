@@ -6,7 +6,7 @@ use crate::db::among::among;
 use crate::db::dialect::{at, body_of};
 use crate::db::schema::versions as v;
 use crate::http::format::{table, texts};
-use crate::http::{Answer, Guard, Read, ViewQuery, view_query::whole};
+use crate::http::{Answer, Guard, Read, ViewQuery};
 use crate::records::{Reader, Record, Resource, reader::Ref};
 use crate::registers::facts::{Fact, Facts, Part, RiskFact, Seen, TreatmentFact};
 use crate::registers::framework::catalogue_list::{Page, Walk};
@@ -20,7 +20,6 @@ use crate::registers::treatment::standing;
 use crate::registers::treatment::{
     Capacity, ExpectedRisk, LapseReason, RiskTreatment, Signature, TreatmentOption,
 };
-use actix_web::HttpRequest;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -172,14 +171,16 @@ struct RiskTreatmentPlanQuery {
     scope_id: Option<ScopeRef>,
 }
 
-async fn get_plan(guard: Guard<Read<RiskTreatment>>, request: HttpRequest) -> Result<Answer> {
-    let query = ViewQuery::<RiskTreatmentPlanQuery>::read(&request)?;
-    let csv = query.wants(&request, "csv", "text/csv")?;
+async fn get_plan(
+    guard: Guard<Read<RiskTreatment>>,
+    query: ViewQuery<RiskTreatmentPlanQuery>,
+) -> Result<Answer> {
+    let csv = query.wants("csv", "text/csv")?;
     if csv {
         let fault = "the table has the whole plan; remove this parameter";
-        whole(&request, &["limit", "cursor"], "invalid_parameter", fault)?;
+        query.whole(&["limit", "cursor"], "invalid_parameter", fault)?;
     }
-    let (cut, walk) = (Cut(query.own.scope_id), Walk::read(query.page, &request)?);
+    let (walk, cut) = (Walk::read(&query)?, Cut(query.own.scope_id));
     guard
         .view_as(
             Some(if csv { "csv" } else { "json" }),
