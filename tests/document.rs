@@ -1,6 +1,6 @@
 //! The OpenAPI document: current, complete, and without a reference that leads nowhere.
 use crate::support::contract::examined;
-use isms::api::complete::reached;
+use isms::api::reach::reached;
 use isms::api::{document::document, rooms};
 use isms::http::{Api, Document};
 use serde_json::Value;

@@ -1,6 +1,7 @@
-//! Floor 7: the front door.
+//! Floor 8: the front door.
 pub mod app;
 pub mod complete;
+pub mod contract;
 pub mod demo;
 pub mod docs;
 pub mod document;
@@ -9,9 +10,9 @@ pub mod frame;
 pub mod lines;
 pub mod metrics;
 mod published;
+pub mod reach;
 pub mod rooms;
 pub mod server;
-mod yaml;
 
 use crate::records::rebuild::Replay;
 use crate::records::{Kind, kind};

@@ -1,5 +1,6 @@
 //! What a list can be asked, for the document.
-use super::describe::{Description, REQUIREMENT, parameter};
+use super::describe::Description;
+use super::references::{REQUIREMENT, parameter};
 use crate::records::Relation;
 use crate::records::ask::Key;
 use crate::records::kind::prefix_of;

@@ -5,7 +5,7 @@
 use crate::access::Actor;
 use crate::core::{Code, Instant, Problem, Result};
 use crate::db::schema::ledger_entries as e;
-use crate::http::handlers::Comment;
+use crate::http::Comment;
 use crate::http::{Answer, Api, At, Because, Guard, Read, Step, Steps, ViewQuery, With, workflow};
 use crate::records::history::{self, Entry};
 use crate::records::{Deed, Reader, Record, Resource, Tx};

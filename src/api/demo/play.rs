@@ -3,6 +3,8 @@
 //! `as_of` can show.
 use super::script::{self, Step};
 use crate::access::api_key;
+use crate::api::contract::Contract;
+use crate::api::document::document;
 use crate::api::frame::Frame;
 use crate::api::metrics::Metrics;
 use crate::api::server::{self, Outcome};
@@ -216,6 +218,7 @@ fn application(
         house,
         Data::new(metrics),
         Data::new(Frame { behind_tls: false }),
+        Data::new(Contract::of(&document())),
     ))
 }
 

@@ -7,7 +7,7 @@ use crate::core::{Code, Id, Instant, Invalid, Problem, Result, json};
 use crate::db::dialect::standing;
 use crate::db::files::{Files, Incoming};
 use crate::db::schema::versions as v;
-use crate::http::describe::schema;
+use crate::http::references::schema;
 use crate::http::{Answer, Document, Guard, Push, describe, input};
 use crate::records::body::{held, part};
 use crate::records::{Body, Record, Resource, Sound, Tx, sight};

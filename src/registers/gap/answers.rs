@@ -6,7 +6,7 @@ use crate::core::catalogue::Framework;
 use crate::core::{Code, Id, Instant, Problem, Result};
 use crate::db::dialect::at;
 use crate::db::schema::versions as v;
-use crate::http::{Answer, At, Guard, Read, ViewQuery, handlers::HistoryView};
+use crate::http::{Answer, At, Guard, HistoryView, Read, ViewQuery};
 use crate::records::columns::own;
 use crate::records::limit::{self, Facts};
 use crate::records::record::etag;

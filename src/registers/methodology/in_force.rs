@@ -6,7 +6,7 @@ use crate::db::dialect::at;
 use crate::db::schema::{
     ledger_entries as e, links as l, risk_methodologies as m, risks as r, versions as v,
 };
-use crate::http::workflow::Said;
+use crate::http::Said;
 use crate::records::history::Entry;
 use crate::records::model::{Changed, Model};
 use crate::records::{Covers, Reader, Record, Resource, Selector, Tx, Writing};

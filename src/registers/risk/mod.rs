@@ -13,7 +13,7 @@ use crate::access::Actor;
 use crate::core::{Code, Id, Instant, Problem, Result};
 use crate::db::own::Test;
 use crate::db::schema::{risks, risks as r};
-use crate::http::handlers::Comment;
+use crate::http::Comment;
 use crate::http::{Api, Step, Steps, With, workflow};
 use crate::records::ask::Moments;
 use crate::records::columns::own;

@@ -6,7 +6,7 @@ use crate::core::{Id, Instant, Problem, Result, catalogue};
 use crate::db::among::among;
 use crate::db::dialect::at;
 use crate::db::schema::{applicability, applicability as a, ledger_entries as e, versions as v};
-use crate::http::{Answer, At, Guard, Read, ViewQuery, handlers::HistoryView};
+use crate::http::{Answer, At, Guard, HistoryView, Read, ViewQuery};
 use crate::records::columns::own;
 use crate::records::limit::{self, Facts};
 use crate::records::model::{Changed, Model};

@@ -1,9 +1,8 @@
-//! Who presents a credential. Resolved ones stay in memory for a few seconds, so that a request
-//! costs no query to know its caller; what this process changes is forgotten at once.
+//! Who presents a credential, and what that is good for now.
 use super::House;
-use super::house::FRESH;
+use super::directory::{FRESH, Slot};
 use crate::access::token::Session;
-use crate::access::{Actor, ActorKind, Caller, KnownNames, Limits, Role, api_key};
+use crate::access::{Actor, ActorKind, Caller, Limits, Role, api_key};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::Conn;
 use crate::db::schema::{
@@ -11,88 +10,22 @@ use crate::db::schema::{
 };
 use crate::ledger;
 use crate::records::accounts;
-use actix_web::http::header::HeaderValue;
 use diesel::prelude::*;
 use serde::Deserialize;
-use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant as Tick};
-
-/// What credentials are kept under: the digest of a key, or the session of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Slot {
-    Key([u8; 32]),
-    User(Session),
-}
-
-/// The callers that were seen lately, and since when they are believed; `None` is not any more.
-#[derive(Default)]
-pub struct Directory {
-    callers: RwLock<HashMap<Slot, Known>>,
-    names: RwLock<HashMap<TenantId, Arc<KnownNames>>>,
-}
-type Known = (Arc<Caller>, Option<Tick>);
-
-impl Directory {
-    /// Forgets an organization's callers.
-    pub fn forget(&self, tenant: TenantId) {
-        if let Ok(mut all) = self.callers.write() {
-            all.values_mut()
-                .filter(|(caller, _)| caller.tenant == tenant)
-                .for_each(|(_, since)| *since = None);
-        }
-    }
-    /// A caller that was looked up within `age`.
-    fn get(&self, slot: Slot, age: Duration) -> Option<Arc<Caller>> {
-        let all = self.callers.read().ok()?;
-        all.get(&slot)
-            .filter(|(_, since)| since.is_some_and(|since| since.elapsed() < age))
-            .map(|(caller, _)| caller.clone())
-    }
-    /// Was this credential good when it was last looked up?
-    fn seen(&self, slot: Slot) -> bool {
-        self.callers.read().is_ok_and(|all| all.contains_key(&slot))
-    }
-    fn drop(&self, slot: Slot) {
-        if let Ok(mut all) = self.callers.write() {
-            all.remove(&slot);
-        }
-    }
-    /// What the accounts of an organization are called: one piece of memory for all its callers.
-    fn names(&self, tenant: TenantId) -> Arc<KnownNames> {
-        self.names
-            .write()
-            .map(|mut all| all.entry(tenant).or_default().clone())
-            .unwrap_or_default()
-    }
-    fn put(&self, slot: Slot, caller: Caller) {
-        let caller = Caller {
-            names: self.names(caller.tenant),
-            ..caller
-        };
-        if let Ok(mut all) = self.callers.write() {
-            if all.len() >= 10_000 {
-                all.retain(|_, (_, since)| since.is_some_and(|since| since.elapsed() < FRESH));
-            }
-            all.insert(slot, (Arc::new(caller), Some(Tick::now())));
-        }
-    }
-}
+use std::sync::Arc;
 
 impl House {
     /// The caller of this `Authorization` header, as far as it is in memory.
-    pub fn caller(&self, authorization: Option<&HeaderValue>) -> Result<Arc<Caller>> {
+    pub fn caller(&self, authorization: Option<&str>) -> Result<Arc<Caller>> {
         let none = || {
             Problem::new(
                 Code::Unauthenticated,
                 "No credential was sent. Send `Authorization: Bearer <key or access token>`.",
             )
         };
-        let given = authorization
-            .ok_or_else(none)?
-            .to_str()
-            .map_err(|_| not_good())?;
-        let (slot, until) = self.slot(given).ok_or_else(not_good)?;
+        let (slot, until) = self
+            .slot(authorization.ok_or_else(none)?)
+            .ok_or_else(not_good)?;
         // What was fresh when the request came in is good for its handler, though the moment has
         // passed since.
         let caller = self.directory.get(slot, 2 * FRESH).ok_or_else(not_good)?;
@@ -106,11 +39,9 @@ impl House {
     /// taken its time, in which a key was revoked.
     pub(super) async fn caller_again(
         &self,
-        authorization: Option<&HeaderValue>,
+        authorization: Option<&str>,
     ) -> Result<(Arc<Caller>, Credential)> {
-        let text = authorization
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
+        let text = authorization.unwrap_or_default();
         self.recognise(text, || Ok(())).await?;
         let (slot, _) = self.slot(text).ok_or_else(not_good)?;
         Ok((self.caller(authorization)?, Credential(slot)))
