@@ -186,10 +186,9 @@ impl Config {
             false => Err(faults.join("\n")),
         }
     }
-    /// Threads for work that blocks, for each worker: as many in all as there are connections for
-    /// reading.
+    /// Threads for work that blocks, for each worker: it may use every reader.
     pub fn blocking_threads(&self) -> usize {
-        (self.readers as usize).div_ceil(self.workers.max(1)).max(2)
+        (self.readers as usize).max(2)
     }
 }
 

@@ -20,7 +20,7 @@ pub fn open_door(request: &HttpRequest) -> Result<()> {
     count(request)?;
     threshold(request)
 }
-fn house(request: &HttpRequest) -> Result<&Data<House>> {
+pub(super) fn house(request: &HttpRequest) -> Result<&Data<House>> {
     let house = request.app_data::<Data<House>>();
     house.ok_or_else(|| Problem::internal("no house"))
 }

@@ -1,17 +1,17 @@
 //! `Guard<P>`: a request whose caller may do `P`. It makes the session of the request's credential,
 //! and reads from the headers what the session is asked with.
 use super::client::client_address;
-use super::door::{Counted, RequestId, threshold, within};
+use super::door::{Counted, RequestId, house, threshold, within};
 use super::journal::{Account, Event};
 use super::{Input, answer};
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::ledger::{AsOf, Recorded};
 use crate::records::{Reader, Tx};
 use crate::service::retry::Attempt;
-use crate::service::session::{Asked, May, Permitted};
-use crate::service::{Answer, Cause, House, Permission, Session, Source};
+use crate::service::session::{Asked, Intent, May, Permitted, Question};
+use crate::service::{Answer, Cause, Permission, Session, Source};
 use actix_web::http::{Method, header, header::HeaderMap};
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use std::future::{Ready, ready};
 use std::ops::Deref;
 
@@ -55,29 +55,22 @@ impl<P: 'static> Guard<P> {
     }
     /// A list or a view: 304 without a query when the caller has what there is, else its answer
     /// with the tag of the state that was read.
-    pub async fn view(
+    pub fn view(
         &self,
         as_of: Option<AsOf>,
         work: impl FnOnce(&mut Reader<'_>) -> Result<Answer> + Send + 'static,
-    ) -> Result<Answer> {
-        self.view_as(None, as_of, work).await
+    ) -> impl Future<Output = Result<Answer>> {
+        viewed(&self.session, &self.request, None, as_of, Box::new(work))
     }
     /// The same for a view that has several formats: each has a tag of its own, and `Vary` says
     /// that `Accept` chooses.
-    pub async fn view_as(
+    pub fn view_as(
         &self,
         format: Option<&'static str>,
         as_of: Option<AsOf>,
         work: impl FnOnce(&mut Reader<'_>) -> Result<Answer> + Send + 'static,
-    ) -> Result<Answer> {
-        let target = self.request.uri().path_and_query();
-        let tags = answer::named(self.headers());
-        let asked = Asked {
-            target: target.map_or("", |both| both.as_str()),
-            format,
-            tags: tags.as_deref(),
-        };
-        self.session.view(asked, as_of, Box::new(work)).await
+    ) -> impl Future<Output = Result<Answer>> {
+        viewed(&self.session, &self.request, format, as_of, Box::new(work))
     }
     /// Changes the caller's organization, once for each idempotency key. The answer comes when the
     /// change is durable, and not without a ledger entry:
@@ -102,24 +95,52 @@ impl<P: 'static> Guard<P> {
     /// # use isms::{registers::{asset::Asset, person::Person}, service::Change};
     /// fn other(tx: &mut Tx<'_, Change<Asset>>, draft: Draft<Person>) { let _ = tx.create(draft); }
     /// ```
-    pub async fn write(
+    pub fn write(
         &self,
         input: &Input,
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,
-    ) -> Result<Answer> {
+    ) -> impl Future<Output = Result<Answer>> {
         let kept = self.headers().contains_key(KEY);
-        let content = if kept { input.content()? } else { vec![] };
-        self.effect(&content, work).await
+        let content = if kept { input.content() } else { Ok(vec![]) };
+        written(&self.request, content, self.session.intend(work))
     }
     /// The same for a content that is no JSON body.
-    pub async fn effect(
+    pub fn effect(
         &self,
         content: &[u8],
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,
-    ) -> Result<Answer> {
-        let cause = cause(&self.request, self.house(), content)?;
-        self.session.write(cause, work).await
+    ) -> impl Future<Output = Result<Answer>> {
+        let content = Ok(content.to_vec());
+        written(&self.request, content, self.session.intend(work))
     }
+}
+
+// What follows has one type for all handlers, so that it is compiled once.
+
+async fn viewed(
+    session: &Session,
+    request: &HttpRequest,
+    format: Option<&'static str>,
+    as_of: Option<AsOf>,
+    work: Question<Answer>,
+) -> Result<Answer> {
+    let target = request.uri().path_and_query();
+    let tags = answer::named(request.headers());
+    let asked = Asked {
+        target: target.map_or("", |both| both.as_str()),
+        format,
+        tags: tags.as_deref(),
+    };
+    session.view(asked, as_of, work).await
+}
+
+async fn written(
+    request: &HttpRequest,
+    content: Result<Vec<u8>>,
+    intent: Intent<'_>,
+) -> Result<Answer> {
+    let cause = cause(request, &content?)?;
+    intent.done(cause).await
 }
 
 impl<P: Permission> FromRequest for Guard<P> {
@@ -132,10 +153,10 @@ impl<P: Permission> FromRequest for Guard<P> {
 
 const KEY: &str = "Idempotency-Key";
 
-fn cause(request: &HttpRequest, house: &House, content: &[u8]) -> Result<Cause> {
+fn cause(request: &HttpRequest, content: &[u8]) -> Result<Cause> {
     let attempt = match request.headers().get(KEY) {
         Some(key) if request.method() == Method::POST => {
-            Some(attempt(request, house, key.as_bytes(), content)?)
+            Some(attempt(request, key.as_bytes(), content)?)
         }
         _ => None,
     };
@@ -148,7 +169,7 @@ fn cause(request: &HttpRequest, house: &House, content: &[u8]) -> Result<Cause> 
 }
 
 /// What a retry of this request is known by.
-fn attempt(request: &HttpRequest, house: &House, key: &[u8], content: &[u8]) -> Result<Attempt> {
+fn attempt(request: &HttpRequest, key: &[u8], content: &[u8]) -> Result<Attempt> {
     let words = "must have 1 to 255 visible ASCII characters";
     let key = std::str::from_utf8(key).ok().filter(|key| {
         (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
@@ -160,7 +181,7 @@ fn attempt(request: &HttpRequest, house: &House, key: &[u8], content: &[u8]) -> 
         .map_err(Problem::internal)?;
     let place = request.match_pattern().unwrap_or_default();
     let operation = format!("{} {place}", request.method());
-    Attempt::of(key, operation, &asked, content, house.tokens())
+    Attempt::of(key, operation, &asked, content, house(request)?.tokens())
 }
 
 /// `Change-Reason`, percent-encoded UTF-8 (RFC 3986).
@@ -186,9 +207,7 @@ fn fault(name: &str, words: &str, detail: impl Into<String>) -> Problem {
 }
 
 fn enter(request: &HttpRequest, may: May) -> Result<Session> {
-    let house = request
-        .app_data::<Data<House>>()
-        .ok_or_else(|| Problem::internal("no house"))?;
+    let house = house(request)?;
     let credential = request.headers().get(header::AUTHORIZATION);
     let credential = credential.map(|value| value.to_str().unwrap_or("?"));
     let caller = match house.caller(credential) {

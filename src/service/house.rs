@@ -142,7 +142,7 @@ impl House {
         let files = self.files.clone();
         let asked = self
             .database
-            .read(move |conn| Ok((crate::db::migrate::current(conn), files.ready())))
+            .glance(move |conn| Ok((crate::db::migrate::current(conn), files.ready())))
             .await;
         let (schema, store) = asked.map_err(|problem| problem.to_string())?;
         schema?;
@@ -256,7 +256,7 @@ impl House {
         caller: &Arc<Caller>,
         (now, current): (Instant, Settings),
         as_of: Option<AsOf>,
-        work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
+        work: Box<dyn FnOnce(&mut Reader<'_>) -> Result<T> + Send>,
     ) -> Result<T> {
         let (caller, models) = (caller.clone(), self.models.clone());
         let read = move |conn: &mut Conn| {
@@ -306,7 +306,7 @@ impl House {
             Some(seq) => Ok(seq),
             None => {
                 self.database
-                    .read(move |conn| Ok(ledger::read::end(conn, tenant)?.last))
+                    .glance(move |conn| Ok(ledger::read::end(conn, tenant)?.last))
                     .await
             }
         }

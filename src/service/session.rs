@@ -1,7 +1,7 @@
 //! A caller at the service: credential → caller → policy → the database, whatever door they came
 //! through. The only way to records.
 use super::answer::matches;
-use super::kept::Question;
+use super::kept::Question as Kept;
 use super::permission::Permission;
 use super::polls::Poll;
 use super::retry::Attempt;
@@ -89,12 +89,25 @@ pub struct Asked<'a> {
     pub tags: Option<&'a [&'a str]>,
 }
 
-/// The work of a change, whose permission was asked for: one type for all of them, so that what
-/// follows is compiled once.
 type Work = Box<dyn FnOnce(Writing<'_>) -> Result<Recorded<Answer>> + Send>;
 
-/// The work of a list or a view.
-pub type Look = Box<dyn FnOnce(&mut Reader<'_>) -> Result<Answer> + Send>;
+/// A change that its permission covers, still to be made: one type for all of them, so that what
+/// follows is compiled once.
+pub struct Intent<'s> {
+    session: &'s Session,
+    work: Work,
+}
+
+impl Intent<'_> {
+    /// Makes it, once for each attempt. The answer comes when the change is durable, and not
+    /// without a ledger entry.
+    pub async fn done(self, cause: Cause) -> Result<Answer> {
+        self.session.effect(cause, self.work).await
+    }
+}
+
+/// A question to a reader: one type for all that find the same.
+pub type Question<T> = Box<dyn FnOnce(&mut Reader<'_>) -> Result<T> + Send>;
 
 /// A caller who may do something.
 pub struct Session {
@@ -156,20 +169,32 @@ impl Session {
         Ok((self.house.now(), settings))
     }
     /// Reads one state of the caller's organization.
-    pub async fn read<T: Send + 'static>(
+    pub fn read<T: Send + 'static>(
         &self,
         as_of: Option<AsOf>,
         work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.read_with(self.known().await?, as_of, work).await
+    ) -> impl Future<Output = Result<T>> {
+        self.reading(None, as_of, Box::new(work))
     }
     /// The same at a known time, with known settings.
-    pub async fn read_with<T: Send + 'static>(
+    pub fn read_with<T: Send + 'static>(
         &self,
         known: (Instant, Settings),
         as_of: Option<AsOf>,
         work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
+    ) -> impl Future<Output = Result<T>> {
+        self.reading(Some(known), as_of, Box::new(work))
+    }
+    async fn reading<T: Send + 'static>(
+        &self,
+        known: Option<(Instant, Settings)>,
+        as_of: Option<AsOf>,
+        work: Question<T>,
     ) -> Result<T> {
+        let known = match known {
+            Some(known) => known,
+            None => self.known().await?,
+        };
         self.house.read(&self.caller, known, as_of, work).await
     }
     /// Reads again at a moment that was read before: the further parts of one answer.
@@ -183,10 +208,17 @@ impl Session {
         self.house.database.read(run).await
     }
     /// Reads one record by its key, which brings the position with it.
-    pub async fn glance<T: Send + 'static>(
+    pub fn glance<T: Send + 'static>(
         &self,
         as_of: Option<AsOf>,
         work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
+    ) -> impl Future<Output = Result<T>> {
+        self.glancing(as_of, Box::new(work))
+    }
+    async fn glancing<T: Send + 'static>(
+        &self,
+        as_of: Option<AsOf>,
+        work: Question<T>,
     ) -> Result<T> {
         let (caller, (now, settings)) = (self.caller.clone(), self.known().await?);
         let run = move |conn: &mut Conn| match as_of {
@@ -231,9 +263,14 @@ impl Session {
     }
     /// A list or a view: 304 without a query when the caller has what there is, else its answer
     /// with the tag of the state that was read.
-    pub async fn view(&self, asked: Asked<'_>, as_of: Option<AsOf>, work: Look) -> Result<Answer> {
+    pub async fn view(
+        &self,
+        asked: Asked<'_>,
+        as_of: Option<AsOf>,
+        work: Question<Answer>,
+    ) -> Result<Answer> {
         let (house, tenant, format) = (&self.house, self.caller.tenant, asked.format);
-        let question = Question::of(&self.caller, asked.target, format);
+        let question = Kept::of(&self.caller, asked.target, format);
         let kept = house.kept.get(&question);
         // `*` is for what exists, which only the query knows.
         let tags = asked.tags.filter(|tags| *tags != ["*"]);
@@ -349,14 +386,13 @@ impl<P: 'static> Permitted<P> {
     pub async fn refreshed(self) -> Result<Self> {
         self.session.refreshed().await.map(Permitted::by)
     }
-    /// Changes the caller's organization, once for each attempt. The answer comes when the change
-    /// is durable, and not without a ledger entry.
-    pub async fn write(
+    /// Intends to change the caller's organization.
+    pub fn intend(
         &self,
-        cause: Cause,
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,
-    ) -> Result<Answer> {
-        let work: Work = Box::new(move |writing| work(&mut Tx::of(writing)));
-        self.session.effect(cause, work).await
+    ) -> Intent<'_> {
+        let work = Box::new(move |writing: Writing<'_>| work(&mut Tx::of(writing)));
+        let session = &self.session;
+        Intent { session, work }
     }
 }
