@@ -5,7 +5,7 @@ use super::scan::Asked;
 use crate::core::clock::Edge;
 use crate::core::{Id, Result};
 use crate::http::{Answer, Guard, Ledger, View, ViewQuery};
-use crate::records::query::{AccountRef, AnyRef};
+use crate::records::named::{AccountRef, AnyRef};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

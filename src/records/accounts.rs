@@ -1,6 +1,6 @@
 //! Which accounts may come in, and who administers an organization: asked by logins, by keys, and
 //! by every write that may end an account.
-use super::{Writing, reader};
+use super::reader;
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::Conn;
 use crate::db::dialect::{NOW, at};
@@ -164,17 +164,7 @@ pub struct Written<'a> {
     pub seq: i64,
 }
 
-impl<'a> Written<'a> {
-    /// What this transaction wrote last.
-    pub fn of(tx: &'a mut Writing<'_>) -> Self {
-        let (tenant, at, seq) = (tx.caller().tenant, tx.now(), tx.position());
-        Written {
-            conn: tx.conn(),
-            tenant,
-            at,
-            seq,
-        }
-    }
+impl Written<'_> {
     /// 409 when it took away the last admin.
     pub fn administered(&mut self) -> Result<()> {
         let (tenant, seq, now) = (self.tenant, self.seq, self.at);

@@ -1,8 +1,7 @@
 //! The words of a register: its names, what it refers to, and its states.
-use super::Condition;
-use super::limit::Meaning;
-use crate::access::Caller;
+use super::limit::{By, Condition, Limit, Meaning};
 use crate::access::policy::{PERSON, SCOPE};
+use crate::access::{Caller, Limits};
 use crate::core::{Code, Problem, Result};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -166,6 +165,41 @@ impl Kind {
             Problem::new(Code::IllegalTransition, detail).allowing(self.allowed(status))
         })
     }
+    /// What a limit means here; `None` where records are neither read nor written.
+    pub fn meaning(&self, limit: Limit) -> Option<By> {
+        self.limited_by
+            .iter()
+            .find(|(of, _)| *of == limit)
+            .map(|(_, by)| *by)
+    }
+    /// Does a key with these limits read any of its records?
+    pub fn read_with(&self, limits: &Limits) -> bool {
+        Limit::ALL
+            .into_iter()
+            .filter(|limit| limit.set(limits))
+            .all(|limit| self.meaning(limit).is_some())
+    }
+    /// The first of these limits with which none of its records is written.
+    fn locked_with(&self, limits: &Limits) -> Option<Limit> {
+        let locks = |limit: &Limit| matches!(self.meaning(*limit), None | Some(By::ReadOnly(_)));
+        Limit::ALL
+            .into_iter()
+            .filter(|limit| limit.set(limits))
+            .find(locks)
+    }
+    /// 403 when a key with these limits writes none of its records, whichever it is.
+    pub fn open_to(&self, limits: &Limits) -> Result<()> {
+        match self.locked_with(limits) {
+            None => Ok(()),
+            Some(limit) => {
+                let (word, kind) = (limit.word(), self.path.replace('-', " "));
+                Err(Problem::new(
+                    Code::OutsideLimits,
+                    format!("Your key is limited to {word}, so it cannot change {kind}."),
+                ))
+            }
+        }
+    }
 }
 
 /// One arrow of a state machine.
@@ -269,4 +303,13 @@ pub fn all() -> &'static [Kind] {
 /// `RSK` of `risk`.
 pub fn prefix_of(name: &str) -> &'static str {
     named(name).map_or("", |kind| kind.code)
+}
+/// Does the caller read any record of the kind of that name, as far as its limits go?
+pub fn reads(caller: &Caller, name: &str) -> bool {
+    named(name).is_none_or(|kind| kind.read_with(&caller.limits))
+}
+/// The kinds whose records are accounts.
+pub fn accounts() -> Vec<&'static str> {
+    let accounts = all().iter().filter(|kind| kind.account);
+    accounts.map(|kind| kind.name).collect()
 }

@@ -139,12 +139,11 @@ impl Reader<'_> {
         if self.writes {
             return Ok(None);
         }
-        let accounts: Vec<&'static str> = kind::all()
-            .iter()
-            .filter(|kind| kind.account)
-            .map(|kind| kind.name)
-            .collect();
-        let all: Condition = Box::new(v::tenant_id.eq(self.tenant()).and(v::kind.eq_any(accounts)));
+        let all: Condition = Box::new(
+            v::tenant_id
+                .eq(self.tenant())
+                .and(v::kind.eq_any(kind::accounts())),
+        );
         let rows = v::table
             .filter(all)
             .filter(standing())

@@ -1,7 +1,6 @@
 //! What a caller may see of a register: the limits of a key as one condition on the spine, for
 //! lists, records, versions and aggregates alike.
-use super::limit::{By, Limit};
-use super::{Condition, Reader, kind};
+use super::{By, Condition, Limit, Reader, kind};
 use crate::access::Caller;
 use crate::core::{Id, Result, TenantId};
 use crate::db::schema::{links as l, requirement_links as rl, versions as v};
@@ -64,7 +63,7 @@ fn any_of(caller: &Caller, kinds: &[&'static str], when: When) -> Option<Conditi
     if all.iter().all(|(_, limits)| limits.is_none()) {
         return None;
     }
-    let seen = |(kind, _): &(&'static str, Option<Condition>)| super::limit::reads(caller, kind);
+    let seen = |(kind, _): &(&'static str, Option<Condition>)| kind::reads(caller, kind);
     let of = |(kind, limits): (&'static str, Option<Condition>)| {
         let its: Condition = Box::new(v::kind.eq(kind));
         limits.into_iter().fold(its, both)
@@ -240,6 +239,19 @@ impl Seen {
 }
 
 impl Reader<'_> {
+    /// The versions of a kind that this caller sees at this moment, archived or not.
+    pub fn seen(&self, kind: &'static str) -> Condition {
+        let mine: Condition = Box::new(v::tenant_id.eq(self.tenant()).and(v::kind.eq(kind)));
+        let standing = both(mine, at(self.moment.seq));
+        match limits(self.caller, kind, self.moment.seq) {
+            Some(limits) => both(standing, limits),
+            None => standing,
+        }
+    }
+    /// Does this caller see less than all of a kind?
+    pub fn limited(&self, kind: &str) -> bool {
+        limits(self.caller, kind, self.moment.seq).is_some()
+    }
     /// The entries of a record, which this caller sees now, whose versions it saw when they were
     /// written; `None` when it sees all.
     pub fn past_seen(&mut self, kind: &'static str, id: Id) -> Result<Option<BTreeSet<i64>>> {
@@ -249,13 +261,8 @@ impl Reader<'_> {
         let versions = v::table
             .filter(v::tenant_id.eq(self.tenant()).and(v::id.eq(id)))
             .filter(then);
-        Ok(Some(
-            versions
-                .select(v::from_seq)
-                .load::<i64>(self.conn())?
-                .into_iter()
-                .collect(),
-        ))
+        let seen = versions.select(v::from_seq).load::<i64>(self.conn())?;
+        Ok(Some(seen.into_iter().collect()))
     }
     /// The same as numbers of versions.
     pub fn past_seen_versions(
@@ -269,13 +276,8 @@ impl Reader<'_> {
         let versions = v::table
             .filter(v::tenant_id.eq(self.tenant()).and(v::id.eq(id)))
             .filter(then);
-        Ok(Some(
-            versions
-                .select(v::version)
-                .load::<i32>(self.conn())?
-                .into_iter()
-                .collect(),
-        ))
+        let seen = versions.select(v::version).load::<i32>(self.conn())?;
+        Ok(Some(seen.into_iter().collect()))
     }
     /// The same as positions, for every record of a kind.
     pub fn all_past_seen(&mut self, kind: &'static str) -> Result<Option<BTreeSet<i64>>> {
@@ -285,12 +287,7 @@ impl Reader<'_> {
         let versions = v::table
             .filter(v::tenant_id.eq(self.tenant()).and(v::kind.eq(kind)))
             .filter(then);
-        Ok(Some(
-            versions
-                .select(v::from_seq)
-                .load::<i64>(self.conn())?
-                .into_iter()
-                .collect(),
-        ))
+        let seen = versions.select(v::from_seq).load::<i64>(self.conn())?;
+        Ok(Some(seen.into_iter().collect()))
     }
 }

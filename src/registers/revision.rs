@@ -257,9 +257,7 @@ async fn list<R: Resource<State = Revised>>(
     guard
         .view(query.as_of, move |reader| {
             let row = reader.row::<R>(&selector, query.archived_too)?;
-            let in_force = crate::records::reader::record_of::<R>(&row)?
-                .state
-                .revision_in_force;
+            let in_force = Record::<R>::of(&row)?.state.revision_in_force;
             let all = seen_approvals::<R>(reader, row.id)?
                 .into_iter()
                 .rev()

@@ -7,7 +7,6 @@ use crate::core::{Code, Id, Problem, Result};
 use crate::db::dialect::{NOW, OPEN};
 use crate::db::schema::{api_keys as k, evidence as ev, versions as v};
 use crate::http::Push;
-use crate::records::reader::record_of;
 use crate::records::{Known, Record, Selector, Tx, Writing, sight};
 use crate::registers::evidence::{Evidence, Pushed};
 use diesel::dsl::exists;
@@ -177,7 +176,7 @@ fn machines(tx: &mut Writing<'_>, ids: &[Id]) -> Result<BTreeSet<Id>> {
 /// it is on hold.
 pub fn superseded(tx: &mut Tx<'_, Push<Evidence>>, id: Id) -> Result<Record<Evidence>> {
     let before: Record<Evidence> = match takes_over(tx.caller()) {
-        true => record_of(&tx.reader().standing::<Evidence>(id)?)?,
+        true => Record::of(&tx.reader().standing::<Evidence>(id)?)?,
         false => tx.load(&Selector::Id(id), &Known::any())?,
     };
     match before.spine.status.as_str() {

@@ -17,10 +17,9 @@ use crate::http::Comment;
 use crate::http::{Api, Step, Steps, With, workflow};
 use crate::records::ask::Moments;
 use crate::records::columns::own;
-use crate::records::list::Again;
 use crate::records::{
-    By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Transition,
-    Tx, sight,
+    Again, By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED,
+    Transition, Tx, sight,
 };
 use crate::registers::treatment::holding::{Accepted, Treated};
 use crate::registers::treatment::standing;

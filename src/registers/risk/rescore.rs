@@ -7,7 +7,6 @@ use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
 use crate::http::{Answer, Guard, Input, Rescore};
 use crate::ledger;
-use crate::records::limit;
 use crate::records::{Known, Reader, Record, Resource, Selector, Tx};
 use crate::registers::methodology::in_force;
 use crate::registers::methodology::in_force::InForce;
@@ -213,7 +212,7 @@ fn outdated(reader: &mut Reader<'_>, stage: Stage) -> Result<Vec<Wanted>> {
                 continue;
             };
             // What the key reads and does not write is for others to score again.
-            if limit::within(reader.caller(), &risk).is_err() {
+            if risk.within(reader.caller()).is_err() {
                 continue;
             }
             let old = revisions.of(reader, &was)?;

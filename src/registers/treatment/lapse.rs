@@ -5,7 +5,7 @@
 //! lapsed stays so.
 use crate::core::{Id, Instant, Result};
 use crate::db::schema::{risks as r, versions as v};
-use crate::records::{Reader, Record, Row, reader};
+use crate::records::{Reader, Record, Row};
 use crate::registers::facts::{Approval, Fact, TreatmentFact};
 use crate::registers::treatment::{LapseReason, RiskTreatment, methods};
 use chrono::NaiveDate;
@@ -169,7 +169,7 @@ pub fn of_rows(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Lap
         .iter()
         .filter(|row| ["accepted", "revoked"].contains(&row.status.as_str()));
     let records = accepted
-        .map(reader::record_of::<RiskTreatment>)
+        .map(Record::<RiskTreatment>::of)
         .collect::<Result<Vec<_>>>()?;
     of(
         reader,
