@@ -347,10 +347,10 @@ fn is_schema(at: &str) -> bool {
 
 #[test]
 fn no_two_schemas_have_one_name() {
-    isms::api::introduce();
     let mut document = Document::default();
-    let mount =
-        |app: &mut actix_web::web::ServiceConfig| rooms::rooms(Api::new(app, &mut document));
+    let mount = |app: &mut actix_web::web::ServiceConfig| {
+        rooms::rooms(Api::new(app, &mut document, isms::api::KINDS))
+    };
     drop(actix_web::App::new().configure(mount));
     assert_eq!(document.clashes, Vec::<String>::new());
 }

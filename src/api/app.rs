@@ -22,7 +22,7 @@ pub fn mount(app: &mut web::ServiceConfig, contract: &web::Data<Contract>) {
     );
     app.route("/healthz", web::get().to(healthy))
         .route("/healthz", web::head().to(healthy));
-    rooms(Api::new(app, &mut Document::default()));
+    rooms(Api::new(app, &mut Document::default(), super::KINDS));
     super::docs::mount(app);
     app.route("/readyz", web::get().to(ready))
         .route("/", web::get().to(welcome));

@@ -11,9 +11,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 /// The whole document.
 pub fn document() -> Value {
-    super::introduce();
     let mut document = Document::default();
-    let mount = |app: &mut actix_web::web::ServiceConfig| rooms(Api::new(app, &mut document));
+    let mount =
+        |app: &mut actix_web::web::ServiceConfig| rooms(Api::new(app, &mut document, super::KINDS));
     drop(actix_web::App::new().configure(mount));
     document.schema("Problem", json!(problem::Body::schema()));
     document.named(problem::Body::schemas);

@@ -24,7 +24,6 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Opens the house that the settings name. Only one process may serve an embedded database.
 pub fn house(config: &Config, clock: Clock) -> Outcome<Data<House>> {
-    super::introduce();
     folder(config)?;
     narrow(config)?;
     let plan = Plan {
@@ -36,6 +35,7 @@ pub fn house(config: &Config, clock: Clock) -> Outcome<Data<House>> {
         file_limit: config.file_limit,
         clock,
         schemas: super::document::schemas(),
+        kinds: super::KINDS,
     };
     up_to_date(plan.database_url)?;
     let house = House::open(&plan)?;
@@ -69,14 +69,13 @@ fn narrow(config: &Config) -> Outcome<()> {
 /// Fills the tables that are derived from the ledger anew, those of one kind where it is named;
 /// tells how many records there were.
 pub fn rebuild(config: &Config, kind: Option<&str>) -> Outcome<usize> {
-    super::introduce();
     folder(config)?;
     narrow(config)?;
     let kinds: Vec<_> = super::replays()
         .filter(|replay| kind.is_none_or(|name| replay.kind.name == name))
         .collect();
     if kinds.is_empty() {
-        let names: Vec<&str> = super::kinds().map(|kind| kind.name).collect();
+        let names: Vec<&str> = super::KINDS.all().iter().map(|kind| kind.name).collect();
         return Err(format!(
             "--kind: there is no such kind; choose one of {}",
             names.join(", ")

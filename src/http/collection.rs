@@ -100,9 +100,10 @@ fn reads<R: Resource>(
     words: &Words,
     (all, one): (&str, &str),
 ) {
+    let kinds = api.kinds;
     let op = api.get(all, h::list::<R>).id(format!("list{}", words.many));
     op.says(format!("List {}", words.some), words.about)
-        .queries(asked(of));
+        .queries(asked(kinds, of));
     op.refuses(&[406])
         .never(&[404])
         .record(&format!("{}Page", words.one), "A page.");
@@ -123,7 +124,7 @@ fn reads<R: Resource>(
         "All of the list, of one state, with the same filters. The list itself answers so, too, \
             when it is asked with `format=csv` or `Accept: text/csv`.",
     );
-    op.queries(unpaged(of)).refuses(&[406]).never(&[404]);
+    op.queries(unpaged(kinds, of)).refuses(&[406]).never(&[404]);
     op.answer(200, "All of them.", "text/csv", schema("Table"));
     op.header("Content-Disposition");
 }

@@ -5,6 +5,7 @@ use super::Answer;
 use super::entry::{Entry, Handler, Needs};
 use super::operation::Operation;
 use crate::core::{Code, Problem};
+use crate::records::Kinds;
 use actix_web::guard::{self, Guard};
 use actix_web::{FromRequest, HttpRequest, Resource, Route, Scope, web};
 use serde_json::{Map, Value, json};
@@ -74,6 +75,7 @@ pub struct Api<'a> {
     app: &'a mut web::ServiceConfig,
     /// The document's side.
     pub document: &'a mut Document,
+    pub(super) kinds: Kinds,
     operations: Vec<Operation>,
     places: Vec<Place>,
 }
@@ -87,10 +89,11 @@ struct Place {
 
 impl<'a> Api<'a> {
     /// Nothing yet; what is mounted stands where `close` was called.
-    pub fn new(app: &'a mut web::ServiceConfig, document: &'a mut Document) -> Self {
+    pub fn new(app: &'a mut web::ServiceConfig, document: &'a mut Document, kinds: Kinds) -> Self {
         Api {
             app,
             document,
+            kinds,
             operations: vec![],
             places: vec![],
         }
@@ -175,7 +178,7 @@ impl<'a> Api<'a> {
         place.methods.extend(methods);
         self.places.push(place);
         self.operations
-            .push_mut(Operation::new(method, path, needs))
+            .push_mut(Operation::new(self.kinds, method, path, needs))
     }
     /// Mounts and describes all of it. Words go before what stands for any word.
     pub fn close(mut self) {

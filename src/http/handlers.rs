@@ -14,7 +14,7 @@ pub(super) async fn list<R: Resource>(
 ) -> Result<HttpResponse> {
     veil::asked(guard.caller(), &R::KIND, request.query_string())?;
     let query = request.query_string().to_owned();
-    let ask = Ask::read::<R::Filter>(&R::KIND, &query)?;
+    let ask = Ask::read::<R::Filter>(guard.house().kinds(), &R::KIND, &query)?;
     if wants(
         &Formats::of(&request),
         ask.format.as_deref(),
@@ -229,12 +229,13 @@ pub(super) async fn unlink<R: Resource>(
     known: Known,
 ) -> Result<Answer> {
     let (id, member, to) = place.into_inner();
-    let selector = Selector::parse(&id, R::KIND.name).ok_or_else(Problem::not_found)?;
+    let selector = Selector::parse(&id, &R::KIND).ok_or_else(Problem::not_found)?;
     let relation = R::KIND
         .relation(&member)
         .filter(|relation| relation.many())
         .ok_or_else(Problem::not_found)?;
-    let target = Selector::parse(&to, relation.to).ok_or_else(Problem::not_found)?;
+    let led_to = guard.house().kinds().led_to(relation.to);
+    let target = Selector::among(&to, led_to).ok_or_else(Problem::not_found)?;
     guard
         .effect(&[], move |tx| {
             let stored = tx.load::<R>(&selector, &known)?;

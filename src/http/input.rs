@@ -232,7 +232,7 @@ pub struct At {
 impl At {
     /// Which record of a kind.
     pub fn of(&self, kind: &Kind) -> Result<Selector> {
-        Selector::parse(&self.id, kind.name).ok_or_else(Problem::not_found)
+        Selector::parse(&self.id, kind).ok_or_else(Problem::not_found)
     }
     /// Which of what the record has several of.
     pub fn number(&self) -> Result<i32> {

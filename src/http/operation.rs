@@ -14,7 +14,7 @@ use super::entry::Needs;
 use super::past::HistoryQuery;
 use super::places::{named, places, present};
 use super::references::{self, parameter, schema};
-use crate::records::Resource;
+use crate::records::{Kinds, Resource};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use utoipa::openapi::path::ParameterIn;
@@ -48,7 +48,7 @@ const ANY: [u16; 7] = [400, 401, 403, 404, 429, 500, 503];
 const WRITES: [u16; 6] = [408, 409, 412, 413, 415, 422];
 
 impl Operation {
-    pub(super) fn new(method: &'static str, path: &str, needs: Needs) -> Self {
+    pub(super) fn new(kinds: Kinds, method: &'static str, path: &str, needs: Needs) -> Self {
         let reads = method == "get";
         let tag = path
             .trim_start_matches("/v1/")
@@ -68,7 +68,7 @@ impl Operation {
             tag: tag.to_owned(),
             summary: String::new(),
             about: String::new(),
-            parameters: places(path),
+            parameters: places(kinds, path),
             body: None,
             answers: vec![],
             problems,

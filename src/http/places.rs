@@ -1,4 +1,5 @@
 //! The parameters of an operation, as values: those of its path, and what is made of others.
+use crate::records::Kinds;
 use serde_json::{Value, json};
 
 /// The name of a parameter, or of the shared one that it refers to.
@@ -13,28 +14,26 @@ pub(super) fn named(parameter: &Value) -> &str {
 }
 
 /// The parts of a path that stand for something: `{id}` is a record's id or its code.
-pub(super) fn places(path: &str) -> Vec<Value> {
+pub(super) fn places(kinds: Kinds, path: &str) -> Vec<Value> {
     let (mut places, mut before) = (Vec::new(), "");
     for part in path.split('/').skip(2) {
         match part
             .strip_prefix('{')
             .and_then(|part| part.strip_suffix('}'))
         {
-            Some(name) => places.push(place(name, before)),
+            Some(name) => places.push(place(kinds, name, before)),
             None => before = part,
         }
     }
     places
 }
-fn place(name: &str, of: &str) -> Value {
-    let kind = crate::records::kind::all()
-        .iter()
-        .find(|kind| kind.path == of);
+fn place(kinds: Kinds, name: &str, of: &str) -> Value {
+    let kind = kinds.all().iter().find(|kind| kind.path == of);
     let (about, schema, example) = match (name, kind) {
         ("id", Some(kind)) => (
             format!("The {}: its id or its code.", kind.name.replace('_', " ")),
             json!({"type": "string", "maxLength": 64}),
-            Some(json!(format!("{}-1", kind.code))),
+            Some(json!(kind.numbered(1))),
         ),
         ("requirement", _) => (
             "The requirement, such as `iso-27001-2022:A.5.1`.".to_owned(),

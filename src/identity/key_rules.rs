@@ -4,7 +4,9 @@ use crate::access::{ActorKind, Limits, Role};
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result, TenantId};
 use crate::db::schema::{users as u, versions as v};
 use crate::db::{Conn, dialect::OPEN};
-use crate::records::{Record, Selector, Writing, links};
+use crate::records::{Record, Resource, Selector, Writing, links};
+use crate::registers::control::Control;
+use crate::registers::scope::Scope;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -238,7 +240,7 @@ pub fn resolved(conn: &mut Conn, tenant: TenantId, body: &mut Map<String, Value>
         return Ok(());
     };
     let mut faults = Vec::new();
-    for (member, kind) in [("scope_ids", "scope"), ("control_ids", "control")] {
+    for (member, kind) in [("scope_ids", &Scope::KIND), ("control_ids", &Control::KIND)] {
         let Some(Value::Array(items)) = limits.get_mut(member) else {
             continue;
         };
@@ -251,7 +253,7 @@ pub fn resolved(conn: &mut Conn, tenant: TenantId, body: &mut Map<String, Value>
             let there = match id {
                 Some(id) => links::exist(conn, tenant, &[id])?
                     .iter()
-                    .any(|(_, found)| found == kind),
+                    .any(|(_, found)| found == kind.name),
                 None => false,
             };
             match id.filter(|_| there) {
@@ -259,7 +261,7 @@ pub fn resolved(conn: &mut Conn, tenant: TenantId, body: &mut Map<String, Value>
                 None => faults.push(Invalid::body(
                     format!("/limits/{member}/{n}"),
                     "unknown_reference",
-                    format!("unknown {kind}"),
+                    format!("unknown {}", kind.name),
                 )),
             }
         }

@@ -74,10 +74,15 @@ async fn list_entries(
         actor_id,
         kind,
         action,
-        record_id: named,
+        record_id,
         at_since: since,
         at_before: until,
     } = query.own;
+    let table = guard.house().kinds();
+    let named = record_id
+        .iter()
+        .map(|record| record.selector("record_id", table))
+        .collect::<Result<Vec<_>>>()?;
     let (readable, some) = kinds(&guard, &kind)?;
     let asked = Asked {
         before: query.page.before()?,
@@ -94,7 +99,7 @@ async fn list_entries(
             let tenant = reader.tenant();
             let records = named
                 .iter()
-                .map(|record| record.0.resolve(reader.conn(), tenant))
+                .map(|record| record.resolve(reader.conn(), tenant))
                 .collect::<QueryResult<Vec<_>>>()?;
             let records: Vec<Id> = records.into_iter().flatten().collect();
             if !named.is_empty() && records.is_empty() {

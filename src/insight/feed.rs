@@ -7,7 +7,7 @@ use crate::db::schema::ledger_entries as e;
 use crate::db::schema::ledger_entries;
 use crate::http::{Answer, Guard, Ledger, Permission, View, ViewQuery};
 use crate::records::history::{self, Entry};
-use crate::records::{Kind, Reader, kind, limit};
+use crate::records::{Kind, Reader, limit};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -35,11 +35,11 @@ pub(super) fn kinds<P: Permission>(
     guard: &Guard<P>,
     asked: &[String],
 ) -> Result<(Vec<&'static str>, bool)> {
-    let caller = guard.caller();
+    let (caller, table) = (guard.caller(), guard.house().kinds());
     let readable = |kind: &Kind| caller.follows(kind.name) && kind.read_with(&caller.limits);
     for name in asked {
         let unknown = || Problem::parameter("kind", format!("unknown kind `{name}`"));
-        let kind = kind::named(name).ok_or_else(unknown)?;
+        let kind = table.named(name).ok_or_else(unknown)?;
         if !caller.follows(kind.name) {
             return Err(Problem::new(
                 Code::Forbidden,
@@ -54,15 +54,9 @@ pub(super) fn kinds<P: Permission>(
             return Err(Problem::new(Code::OutsideLimits, detail));
         }
     }
-    let all = kind::all()
-        .iter()
-        .filter(|kind| readable(kind))
-        .map(|kind| kind.name);
-    Ok((
-        all.filter(|kind| asked.is_empty() || asked.iter().any(|one| one == kind))
-            .collect(),
-        !asked.is_empty(),
-    ))
+    let all = table.all().iter().filter(|kind| readable(kind));
+    let some = all.filter(|kind| asked.is_empty() || asked.iter().any(|one| one == kind.name));
+    Ok((some.map(|kind| kind.name).collect(), !asked.is_empty()))
 }
 
 /// The entries that were asked for, with what changed in each, where the page ends, and whether
@@ -193,11 +187,12 @@ fn members(text: &str) -> Result<Members<'_>> {
 /// The canonical image after an entry, as the reader sees it: as it is stored, where nothing has to
 /// be put in or taken out.
 fn text<'e>(reader: &Reader<'_>, entry: &'e Entry) -> Result<Cow<'e, str>> {
-    let present = kind::named(&entry.kind).is_some_and(|kind| kind.schema == entry.schema);
+    let kind = reader.kinds().named(&entry.kind);
+    let present = kind.is_some_and(|kind| kind.schema == entry.schema);
     if present && entry.personal.is_none() && !limit::cuts(reader.caller()) {
         return Ok(Cow::Borrowed(&entry.body));
     }
-    let mut image = entry.image()?;
+    let mut image = entry.image(reader.kinds())?;
     reader.cut(&mut image);
     Ok(Cow::Owned(canonical(&image)?))
 }

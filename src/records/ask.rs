@@ -1,7 +1,7 @@
 //! What a list may be asked: filters, sort, cursor, a moment in the past, what to include. Every
 //! unknown or invalid parameter is refused.
 use super::query::{self, Question};
-use super::{Kind, Selector, Settings};
+use super::{Kind, Kinds, Selector, Settings};
 use crate::access::{Caller, policy::PERSON};
 use crate::core::clock::Edge;
 use crate::core::text::composed;
@@ -170,7 +170,7 @@ pub struct Ask {
 
 impl Ask {
     /// Reads the query of a list of this kind, whose own filters are `F`; every fault is named.
-    pub fn read<F: Question>(kind: &Kind, query: &str) -> Result<Self> {
+    pub fn read<F: Question>(kinds: Kinds, kind: &Kind, query: &str) -> Result<Self> {
         let mut ask = Ask {
             limit: LIMIT,
             ..Ask::default()
@@ -190,7 +190,7 @@ impl Ask {
                     "invalid_parameter",
                     "text cannot contain U+0000",
                 )),
-                false => faults.extend(ask.take(kind, &name, &value).err()),
+                false => faults.extend(ask.take(kinds, kind, &name, &value).err()),
             }
         }
         faults.extend(query::read::<F>(&ask.own).err().into_iter().flatten());
@@ -206,7 +206,7 @@ impl Ask {
         ask.after = cursor.map(|text| ask.position(&text)).transpose()?;
         Ok(ask)
     }
-    fn take(&mut self, kind: &Kind, name: &str, value: &str) -> Result<(), Invalid> {
+    fn take(&mut self, kinds: Kinds, kind: &Kind, name: &str, value: &str) -> Result<(), Invalid> {
         let bad = |detail: &str| Invalid::query(name, "invalid_parameter", detail);
         let within = |most: usize| {
             if value.chars().count() <= most {
@@ -234,7 +234,7 @@ impl Ask {
             }
             "owner_id" if value == "me" => self.owners.push(Owner::Me),
             "owner_id" => self.owners.push(Owner::Person(
-                Selector::parse(value, PERSON)
+                Selector::among(value, kinds.led_to(PERSON))
                     .ok_or_else(|| bad("must be an id, a code or `me`"))?,
             )),
             "owner_none" => self.owner_none = Some(flag()?),
@@ -242,7 +242,7 @@ impl Ask {
             "id" => self
                 .ids
                 .push(Id::parse(value).ok_or_else(|| bad("must be an id"))?),
-            "code" => match Selector::parse(value, kind.name) {
+            "code" => match Selector::parse(value, kind) {
                 Some(Selector::Number(_, number)) => self.codes.push(number),
                 _ => return Err(bad(&format!("must be a code like {}-12", kind.code))),
             },
@@ -271,11 +271,17 @@ impl Ask {
                     .extend(crate::core::catalogue::successors(value).map(str::to_owned));
                 self.requirements.push(value.to_owned());
             }
-            _ => return self.take_more(kind, name, value),
+            _ => return self.take_more(kinds, kind, name, value),
         }
         Ok(())
     }
-    fn take_more(&mut self, kind: &Kind, name: &str, value: &str) -> Result<(), Invalid> {
+    fn take_more(
+        &mut self,
+        kinds: Kinds,
+        kind: &Kind,
+        name: &str,
+        value: &str,
+    ) -> Result<(), Invalid> {
         let bad = |detail: &str| Invalid::query(name, "invalid_parameter", detail);
         if let Some((member, since)) = span(name) {
             let day = || clock::day(value);
@@ -296,7 +302,7 @@ impl Ask {
         }
         for relation in kind.all_relations() {
             if name == relation.filter() {
-                let target = Selector::parse(value, relation.to)
+                let target = Selector::among(value, kinds.led_to(relation.to))
                     .ok_or_else(|| bad("must be an id or a code"))?;
                 self.related
                     .entry(relation.member)

@@ -189,8 +189,8 @@ impl Writing<'_> {
         before: Record<R>,
     ) -> Result<Recorded<Record<R>>> {
         R::archivable(&before, self.today())?;
-        let caller = self.caller;
-        checks::free(self.look(), caller, before.spine.id)?;
+        let (caller, kinds) = (self.caller, self.kinds);
+        checks::free(self.look(), caller, kinds, before.spine.id)?;
         let mut record = before.clone();
         record.spine.archived_at = Some(self.stamp.at.max(before.spine.updated_at.plus_millis(1)));
         self.save(&before, record, "archive")

@@ -1,6 +1,6 @@
 //! What the database is asked before a record is written: links make no circles, an external
 //! reference is nobody else's, and nothing is archived that others need.
-use super::{Kind, Relation, kind, sight};
+use super::{Kind, Kinds, Relation, sight};
 use crate::access::Caller;
 use crate::core::{Code, Id, Invalid, Problem, Result, TenantId};
 use crate::db::dialect::{NOW, OPEN, standing};
@@ -62,7 +62,7 @@ pub fn acyclic(
 }
 
 /// 409 when live records still need this one, and which of those that the caller sees.
-pub fn free(conn: &mut Conn, caller: &Caller, id: Id) -> Result<()> {
+pub fn free(conn: &mut Conn, caller: &Caller, kinds: Kinds, id: Id) -> Result<()> {
     let tenant = caller.tenant;
     let needing =
         v::table.inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))));
@@ -79,7 +79,7 @@ pub fn free(conn: &mut Conn, caller: &Caller, id: Id) -> Result<()> {
             .and(l::from_id.ne(id)),
     );
     let mut needing = needing.into_boxed();
-    for kind in kind::all() {
+    for kind in kinds.all() {
         for relation in kind
             .relations
             .iter()
@@ -101,13 +101,9 @@ pub fn free(conn: &mut Conn, caller: &Caller, id: Id) -> Result<()> {
     match rows.is_empty() {
         true => Ok(()),
         false => {
-            let readable = |kind: &&'static str| crate::access::allows(&caller.roles, kind, "read");
-            let kinds: Vec<&'static str> = kind::all()
-                .iter()
-                .map(|kind| kind.name)
-                .filter(readable)
-                .collect();
-            let ids: Option<Vec<Id>> = sight::shown(caller, &kinds, NOW)
+            let readable = |kind: &&Kind| crate::access::allows(&caller.roles, kind.name, "read");
+            let known: Vec<&Kind> = kinds.all().iter().filter(readable).collect();
+            let ids: Option<Vec<Id>> = sight::shown(caller, &known, NOW)
                 .map(|shown| {
                     let standing = v::table
                         .filter(v::tenant_id.eq(tenant))
@@ -120,7 +116,8 @@ pub fn free(conn: &mut Conn, caller: &Caller, id: Id) -> Result<()> {
                 })
                 .transpose()?;
             let seen = |(kind, _, id): &&(String, i64, Id)| {
-                kinds.contains(&kind.as_str()) && ids.as_ref().is_none_or(|ids| ids.contains(id))
+                known.iter().any(|known| known.name == kind)
+                    && ids.as_ref().is_none_or(|ids| ids.contains(id))
             };
             let seen: Vec<_> = rows.iter().filter(seen).collect();
             let detail = match (seen.len() == rows.len(), seen.is_empty()) {
@@ -136,7 +133,7 @@ pub fn free(conn: &mut Conn, caller: &Caller, id: Id) -> Result<()> {
             };
             let codes = seen
                 .into_iter()
-                .map(|(kind, number, _)| format!("{}-{number}", kind::prefix_of(kind)));
+                .map(|(kind, number, _)| kinds.code(kind, *number));
             Err(Problem::new(Code::InUse, detail).needed_by(codes))
         }
     }
@@ -163,7 +160,7 @@ pub fn taken(
     kind: &'static Kind,
     (id, number): (Id, i64),
 ) -> Result<Problem> {
-    let seen = match sight::limits(caller, kind.name, NOW) {
+    let seen = match sight::limits(caller, kind, NOW) {
         None => true,
         Some(limits) => v::table
             .filter(v::tenant_id.eq(caller.tenant).and(v::id.eq(id)))
@@ -174,7 +171,7 @@ pub fn taken(
             .optional()?
             .is_some(),
     };
-    let code = seen.then(|| format!("{}-{number}", kind.code));
+    let code = seen.then(|| kind.numbered(number));
     let taken = code.as_ref().map_or_else(
         || "taken".to_owned(),
         |code| format!("already used by {code}"),

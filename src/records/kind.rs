@@ -4,7 +4,6 @@ use crate::access::policy::{PERSON, SCOPE};
 use crate::access::{Caller, Limits};
 use crate::core::{Code, Problem, Result};
 use serde_json::{Map, Value};
-use std::sync::OnceLock;
 
 /// The parts of the cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +113,10 @@ impl Kind {
             "a"
         };
         format!("{article} {name}")
+    }
+    /// `RSK-12`: the code of a record of it.
+    pub fn numbered(&self, number: i64) -> String {
+        format!("{}-{number}", self.code)
     }
     /// Every relation that a record of it has.
     pub fn all_relations(&self) -> impl Iterator<Item = &'static Relation> {
@@ -286,30 +289,42 @@ impl Relation {
     }
 }
 
-static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
+/// The table of kinds: a constant of the program, handed to whatever has to know a kind by name.
+#[derive(Debug, Clone, Copy)]
+pub struct Kinds(&'static [Kind]);
 
-/// Makes the registers of the product known, once at the start: codes are read and written by kind.
-pub fn introduce(kinds: impl Iterator<Item = Kind>) {
-    KINDS.get_or_init(|| kinds.collect());
-}
-/// The kind of that name.
-pub fn named(name: &str) -> Option<&'static Kind> {
-    KINDS.get()?.iter().find(|kind| kind.name == name)
-}
-/// Every kind.
-pub fn all() -> &'static [Kind] {
-    KINDS.get().map(Vec::as_slice).unwrap_or_default()
-}
-/// `RSK` of `risk`.
-pub fn prefix_of(name: &str) -> &'static str {
-    named(name).map_or("", |kind| kind.code)
-}
-/// Does the caller read any record of the kind of that name, as far as its limits go?
-pub fn reads(caller: &Caller, name: &str) -> bool {
-    named(name).is_none_or(|kind| kind.read_with(&caller.limits))
-}
-/// The kinds whose records are accounts.
-pub fn accounts() -> Vec<&'static str> {
-    let accounts = all().iter().filter(|kind| kind.account);
-    accounts.map(|kind| kind.name).collect()
+impl Kinds {
+    /// Of these.
+    pub const fn of(all: &'static [Kind]) -> Self {
+        Kinds(all)
+    }
+    /// Every kind.
+    pub fn all(self) -> &'static [Kind] {
+        self.0
+    }
+    /// The kind of that name.
+    pub fn named(self, name: &str) -> Option<&'static Kind> {
+        self.0.iter().find(|kind| kind.name == name)
+    }
+    /// `RSK-12`, of the name of a kind.
+    pub fn code(self, name: &str, number: i64) -> String {
+        self.or_plain(name).numbered(number)
+    }
+    /// The kind of that name; one without words where there is none.
+    pub fn or_plain(self, name: &str) -> &'static Kind {
+        self.named(name).unwrap_or(&Kind::PLAIN)
+    }
+    /// Those that a relation to this one leads to: to any where it is empty.
+    pub fn led_to(self, to: &str) -> &'static [Kind] {
+        match self.named(to) {
+            Some(kind) => std::slice::from_ref(kind),
+            None if to.is_empty() => self.0,
+            None => &[],
+        }
+    }
+    /// The names of those whose records are accounts.
+    pub fn accounts(self) -> Vec<&'static str> {
+        let accounts = self.0.iter().filter(|kind| kind.account);
+        accounts.map(|kind| kind.name).collect()
+    }
 }

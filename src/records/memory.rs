@@ -2,7 +2,7 @@
 //! external reference, how records stand. It outlives one record for callers that see everything;
 //! what others see may change from one record to the next.
 use super::links::{Links, References};
-use super::{Kind, Relation, Row, Selector, accounts, kind, sight};
+use super::{Kind, Kinds, Relation, Row, Selector, accounts, sight};
 use crate::access::{Caller, policy::PERSON};
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::dialect::{NOW, standing};
@@ -25,9 +25,11 @@ pub(super) struct Memory {
 
 impl Memory {
     /// For writes of a kind.
-    pub fn of(caller: &Caller, kind: &Kind) -> Self {
-        let named = kind.all_relations().flat_map(|relation| meant(relation.to));
-        let kinds: Vec<&'static str> = [kind.name].into_iter().chain(named).collect();
+    pub fn of(caller: &Caller, kinds: Kinds, kind: &'static Kind) -> Self {
+        let named = kind
+            .all_relations()
+            .flat_map(|relation| meant(kinds, relation.to));
+        let kinds: Vec<&Kind> = [kind].into_iter().chain(named).collect();
         // Of those that every record names, people may leave meanwhile.
         let named = Relation::COMMON.iter().any(|common| common.to == kind.name);
         Memory {
@@ -71,11 +73,11 @@ impl Memory {
 }
 
 /// What was looked up of references: the records that texts name, by the kind that is meant, and
-/// the people who have left, by the number in their code (none for those who have not).
+/// the people who have left, with their codes (none for those who have not).
 #[derive(Debug, Default)]
 pub struct Found {
     named: HashMap<&'static str, HashMap<String, Id>>,
-    left: HashMap<Id, Option<i64>>,
+    left: HashMap<Id, Option<String>>,
 }
 
 impl Found {
@@ -84,7 +86,7 @@ impl Found {
     pub fn look(
         &mut self,
         conn: &mut Conn,
-        caller: &Caller,
+        (caller, kinds): (&Caller, Kinds),
         wanted: &[(&'static Relation, String)],
         today: chrono::NaiveDate,
     ) -> Result<()> {
@@ -97,7 +99,7 @@ impl Found {
         for (to, texts) in texts {
             let texts: Vec<String> = texts.into_iter().cloned().collect();
             for some in texts.chunks(500) {
-                let found = known(conn, caller, to, some)?.into_iter();
+                let found = known(conn, (caller, kinds), to, some)?.into_iter();
                 self.named
                     .entry(to)
                     .or_default()
@@ -113,8 +115,10 @@ impl Found {
         for some in people.into_iter().collect::<Vec<_>>().chunks(500) {
             self.left.extend(some.iter().map(|id| (*id, None)));
             let left = accounts::left(conn, caller.tenant, some, today)?;
-            self.left
-                .extend(left.into_iter().map(|(id, number)| (id, Some(number))));
+            self.left.extend(
+                left.into_iter()
+                    .map(|(id, number)| (id, Some(kinds.code(PERSON, number)))),
+            );
         }
         Ok(())
     }
@@ -182,15 +186,14 @@ impl Found {
     }
     /// A fault for each person that is named anew and has left.
     fn given_to_who_left(&self, relation: &Relation, ids: &[Id], before: &[Id]) -> Vec<Invalid> {
-        let code = kind::prefix_of(relation.to);
         let fault = |(n, id): (usize, &Id)| {
-            let number = self.left.get(id).copied().flatten()?;
+            let code = self.left.get(id)?.as_ref()?;
             let first = ids.iter().position(|known| known == id) == Some(n);
             (first && !before.contains(id)).then(|| {
                 Invalid::body(
                     place(relation, n),
                     "person_left",
-                    format!("{code}-{number} has left; choose another person"),
+                    format!("{code} has left; choose another person"),
                 )
             })
         };
@@ -209,25 +212,23 @@ fn place(relation: &Relation, n: usize) -> String {
 
 /// The kinds that a relation to this one may name. Accounts and keys are no subjects, and who does
 /// not read them does not learn that they are there.
-fn meant(to: &'static str) -> Vec<&'static str> {
-    let any = kind::all().iter().filter(|kind| !kind.account);
-    match to {
-        "" => any.map(|kind| kind.name).collect(),
-        to => vec![to],
-    }
+fn meant(kinds: Kinds, to: &str) -> impl Iterator<Item = &'static Kind> {
+    let any = to.is_empty();
+    let all = kinds.led_to(to).iter();
+    all.filter(move |kind| !any || !kind.account)
 }
 
 /// Which of these texts name live records of a kind (of any when that is empty) that the caller
 /// sees.
 fn known<'t>(
     conn: &mut Conn,
-    caller: &Caller,
+    (caller, kinds): (&Caller, Kinds),
     kind: &'static str,
     texts: &'t [String],
 ) -> Result<BTreeMap<&'t str, Id>> {
     let named: Vec<(&str, Selector)> = texts
         .iter()
-        .filter_map(|text| Some((text.as_str(), Selector::parse(text, kind)?)))
+        .filter_map(|text| Some((text.as_str(), Selector::among(text, kinds.led_to(kind))?)))
         .collect();
     let (mut ids, mut numbers): (Vec<Id>, Vec<i64>) = (vec![], vec![]);
     for (_, selector) in &named {
@@ -242,10 +243,11 @@ fn known<'t>(
         .filter(v::archived_at.is_null())
         .into_boxed();
     live = match kind {
-        "" => live.filter(v::kind.ne_all(kind::accounts())),
+        "" => live.filter(v::kind.ne_all(kinds.accounts())),
         to => live.filter(v::kind.eq(to)),
     };
-    if let Some(shown) = sight::shown(caller, &meant(kind), NOW) {
+    let meant: Vec<&Kind> = meant(kinds, kind).collect();
+    if let Some(shown) = sight::shown(caller, &meant, NOW) {
         live = live.filter(shown);
     }
     live = match (ids.is_empty(), numbers.is_empty()) {

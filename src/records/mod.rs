@@ -55,7 +55,7 @@ pub use ask::Ask;
 pub use body::{Body, Patch, Sound, read_as, read_part};
 pub use columns::NoFilter;
 pub use duties::Deed;
-pub use kind::{Comment, Kind, Part, Relation, Transition};
+pub use kind::{Comment, Kind, Kinds, Part, Relation, Transition};
 pub use known::Known;
 pub use limit::{By, Condition, Limit, SCOPED};
 pub use model::Model;

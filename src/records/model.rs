@@ -1,9 +1,9 @@
 //! Read models: what views ask of an organization, kept in memory as of a position of its ledger
 //! and brought forward by what was written since. A view is a function of models, so that after a
 //! write it costs what was written, not what there is.
-use super::Reader;
 pub use super::models::{Changed, Models};
 use super::models::{ROWS, locked};
+use super::{Kind, Reader};
 use crate::core::{Id, Result};
 use crate::db::schema::versions as v;
 use diesel::prelude::*;
@@ -15,7 +15,7 @@ pub trait Model: Clone + Default + Send + Sync + 'static {
     /// Which parts of it a view asks for.
     type Want: Copy;
     /// Does a record of this kind change it?
-    fn concerns(kind: &str) -> bool;
+    fn concerns(kind: &Kind) -> bool;
     /// Is all that is wanted loaded?
     fn has(&self, want: Self::Want) -> bool;
     /// Loads what is wanted and missing, and reads again what changed.
@@ -85,7 +85,7 @@ impl Reader<'_> {
     }
     /// The records that were written behind a position, each once; `None` where there are too many
     /// to follow. Several models of one view ask the same.
-    fn changed(&mut self, after: i64, concerns: fn(&str) -> bool) -> Result<Option<Vec<Changed>>> {
+    fn changed(&mut self, after: i64, concerns: fn(&Kind) -> bool) -> Result<Option<Vec<Changed>>> {
         let known = self.behind.clone().filter(|(of, _)| *of == after);
         let all: Arc<[Changed]> = match known {
             Some((_, all)) => all,
@@ -95,10 +95,11 @@ impl Reader<'_> {
                     .filter(v::from_seq.gt(after).and(v::from_seq.le(self.moment.last)))
                     .limit(FOLLOWED + 1);
                 let found: Vec<(Id, String)> = since.select((v::id, v::kind)).load(self.conn)?;
-                found
-                    .into_iter()
-                    .map(|(id, kind)| Changed { id, kind })
-                    .collect()
+                let changed = |(id, kind): (Id, String)| Changed {
+                    id,
+                    kind: self.kinds.or_plain(&kind),
+                };
+                found.into_iter().map(changed).collect()
             }
         };
         self.behind = Some((after, all.clone()));
@@ -107,7 +108,7 @@ impl Reader<'_> {
         }
         let mut some: Vec<Changed> = all
             .iter()
-            .filter(|changed| concerns(&changed.kind))
+            .filter(|changed| concerns(changed.kind))
             .cloned()
             .collect();
         some.sort_by_key(|changed| changed.id);

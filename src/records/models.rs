@@ -1,4 +1,5 @@
 //! What is kept in memory of organizations for views, and what changed since.
+use super::Kind;
 use crate::core::{Id, TenantId};
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ pub struct Changed {
     /// The record.
     pub id: Id,
     /// Its register.
-    pub kind: String,
+    pub kind: &'static Kind,
 }
 
 /// Rows of all models together, about a hundred bytes each.

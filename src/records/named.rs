@@ -1,6 +1,7 @@
 //! How a query names records and accounts.
-use super::{Reader, Resource, Selector};
-use crate::core::Id;
+use super::spine::coded;
+use super::{Kinds, Reader, Resource, Selector};
+use crate::core::{Id, Problem};
 use serde::Deserialize;
 use std::marker::PhantomData;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -31,7 +32,8 @@ impl<R: Resource> std::fmt::Debug for RecordRef<R> {
 impl<R: Resource> TryFrom<String> for RecordRef<R> {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Self, &'static str> {
-        AnyRef::of(&text, R::KIND.name).map(|named| RecordRef(named.0, PhantomData))
+        let named = Selector::parse(&text, &R::KIND).ok_or(NEITHER)?;
+        Ok(RecordRef(named, PhantomData))
     }
 }
 impl<R: Resource> PartialSchema for RecordRef<R> {
@@ -49,19 +51,23 @@ impl<R: Resource> ToSchema for RecordRef<R> {}
 /// A record of any register, by id or code.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub struct AnyRef(pub Selector);
+pub struct AnyRef(String);
+
+const NEITHER: &str = "must be an id or a code";
 
 impl AnyRef {
-    fn of(text: &str, kind: &str) -> Result<Self, &'static str> {
-        Selector::parse(text, kind)
-            .map(AnyRef)
-            .ok_or("must be an id or a code")
+    /// What it names; a fault of the parameter of that name where no kind has such a code.
+    pub fn selector(&self, parameter: &str, kinds: Kinds) -> crate::core::Result<Selector> {
+        Selector::among(&self.0, kinds.all()).ok_or_else(|| Problem::parameter(parameter, NEITHER))
     }
 }
 impl TryFrom<String> for AnyRef {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Self, &'static str> {
-        AnyRef::of(&text, "")
+        match Id::parse(&text).is_some() || coded(&text).is_some() {
+            true => Ok(AnyRef(text)),
+            false => Err(NEITHER),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One state of one organization, for reading: now, or as of then. Both are the same queries.
 use super::frameworks::Library;
 use super::models::{Changed, Models};
-use super::{Kind, Row, limit};
+use super::{Kind, Kinds, Row, limit};
 use crate::access::Caller;
 use crate::core::{Id, Instant, Problem, Result, TenantId, json::canonical};
 use crate::db::Conn;
@@ -39,6 +39,7 @@ impl Settings {
 pub struct Reader<'a> {
     pub(crate) conn: &'a mut Conn,
     pub(super) caller: &'a Caller,
+    pub(super) kinds: Kinds,
     /// When it is.
     pub moment: Moment,
     /// The organization's date then.
@@ -75,6 +76,7 @@ impl<'a> Reader<'a> {
     pub fn open(
         conn: &'a mut Conn,
         caller: &'a Caller,
+        kinds: Kinds,
         as_of: Option<AsOf>,
         now: Instant,
         current: Settings,
@@ -85,18 +87,20 @@ impl<'a> Reader<'a> {
         } else {
             current
         };
-        Ok(Reader::again(conn, caller, moment, settings))
+        Ok(Reader::again(conn, caller, kinds, moment, settings))
     }
     /// At a moment that was read before: the further parts of one answer.
     pub fn again(
         conn: &'a mut Conn,
         caller: &'a Caller,
+        kinds: Kinds,
         moment: Moment,
         settings: Settings,
     ) -> Self {
         Reader {
             conn,
             caller,
+            kinds,
             moment,
             today: moment.at.day(settings.zone),
             settings,
@@ -116,12 +120,14 @@ impl<'a> Reader<'a> {
     pub fn present(
         conn: &'a mut Conn,
         caller: &'a Caller,
+        kinds: Kinds,
         now: Instant,
         settings: Settings,
     ) -> Self {
         Reader::again(
             conn,
             caller,
+            kinds,
             Moment {
                 seq: NOW,
                 at: now,
@@ -135,6 +141,7 @@ impl<'a> Reader<'a> {
     pub(super) fn within(
         conn: &'a mut Conn,
         caller: &'a Caller,
+        kinds: Kinds,
         at: Instant,
         head: &Head,
         settings: Settings,
@@ -147,7 +154,7 @@ impl<'a> Reader<'a> {
         };
         Reader {
             writes: true,
-            ..Reader::again(conn, caller, moment, settings)
+            ..Reader::again(conn, caller, kinds, moment, settings)
         }
     }
     /// The organization.
@@ -157,6 +164,10 @@ impl<'a> Reader<'a> {
     /// Who reads.
     pub fn caller(&self) -> &Caller {
         self.caller
+    }
+    /// The table of kinds.
+    pub fn kinds(&self) -> Kinds {
+        self.kinds
     }
     /// The person who reads.
     pub fn person(&self) -> Option<Id> {

@@ -1,7 +1,7 @@
 //! Records as a reader finds them: one, several, and what they are called.
 use super::reader::Ref;
 use super::record::{Found, assemble, columns, etag};
-use super::{Condition, Kind, Reader, Record, Resource, Row, Selector, Shown, kind, sight};
+use super::{Condition, Kind, Reader, Record, Resource, Row, Selector, Shown, sight};
 use crate::core::{Id, Problem, Result};
 use crate::db::dialect::{accounts_of, at, personal_of, size_of};
 use crate::db::schema::versions as v;
@@ -105,10 +105,9 @@ impl Reader<'_> {
         let named = |kind: &&Kind| {
             self.caller.follows(kind.name) || (kind.addressed && self.caller.collects())
         };
-        let readable = kind::all()
-            .iter()
-            .filter(|kind| kind.read_with(&self.caller.limits));
-        let found: Vec<&'static str> = readable.filter(named).map(|kind| kind.name).collect();
+        let all = self.kinds.all().iter();
+        let readable = all.filter(|kind| kind.read_with(&self.caller.limits));
+        let found: Vec<&Kind> = readable.filter(named).collect();
         let limited = found
             .iter()
             .any(|kind| sight::limits(self.caller, kind, self.moment.seq).is_some());
@@ -116,16 +115,13 @@ impl Reader<'_> {
         for some in ids.chunks(500) {
             let conditions: Vec<Condition> = match limited {
                 false => {
+                    let names: Vec<&str> = found.iter().map(|kind| kind.name).collect();
                     vec![sight::both(
-                        Box::new(
-                            v::tenant_id
-                                .eq(self.tenant())
-                                .and(v::kind.eq_any(found.clone())),
-                        ),
+                        Box::new(v::tenant_id.eq(self.tenant()).and(v::kind.eq_any(names))),
                         at(self.moment.seq),
                     )]
                 }
-                true => found.iter().map(|kind| self.seen(kind)).collect(),
+                true => found.iter().map(|kind| self.seen(kind.name)).collect(),
             };
             let condition = conditions.into_iter().reduce(|a, b| Box::new(a.or(b)));
             let Some(condition) = condition else { continue };
@@ -136,7 +132,7 @@ impl Reader<'_> {
             all.extend(rows.load::<(Id, String, i64, String, String)>(self.conn)?);
         }
         let named = |(id, kind, number, name, status): (Id, String, i64, String, String)| {
-            let code = format!("{}-{number}", kind::prefix_of(&kind));
+            let code = self.kinds.code(&kind, number);
             (
                 id,
                 Ref {

@@ -95,7 +95,7 @@ impl Writing<'_> {
     }
     fn begin_together<R: Resource>(&mut self, ahead: &Ahead) -> Result<()> {
         self.held.on = true;
-        self.memory = Memory::of(self.caller, &R::KIND);
+        self.memory = Memory::of(self.caller, self.kinds, &R::KIND);
         if !self.memory.keeps() {
             return Ok(());
         }

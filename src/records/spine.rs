@@ -1,5 +1,5 @@
 //! The spine: what every record has.
-use super::{Kind, kind};
+use super::Kind;
 use crate::access::Actor;
 use crate::core::{Id, Instant, Result, TenantId};
 use crate::db::{Conn, schema::records as r};
@@ -150,17 +150,15 @@ pub enum Selector {
 }
 
 impl Selector {
-    /// `018f…` or `RSK-12`, of a kind (of any when that is empty); `None` when it can be neither.
-    pub fn parse(text: &str, kind: &str) -> Option<Self> {
+    /// `018f…` or `RSK-12`, of this kind; `None` when it can be neither.
+    pub fn parse(text: &str, kind: &Kind) -> Option<Self> {
+        Selector::among(text, std::slice::from_ref(kind))
+    }
+    /// The same of any of these kinds.
+    pub fn among(text: &str, kinds: &[Kind]) -> Option<Self> {
         let coded = || {
-            let (prefix, digits) = text.split_once('-')?;
-            let of = kind::all()
-                .iter()
-                .find(|known| known.code == prefix && (kind.is_empty() || known.name == kind))?;
-            let number = digits
-                .parse()
-                .ok()
-                .filter(|_| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
+            let (prefix, number) = coded(text)?;
+            let of = kinds.iter().find(|kind| kind.code == prefix)?;
             Some(Selector::Number(of.name, number))
         };
         Id::parse(text).map(Selector::Id).or_else(coded)
@@ -182,11 +180,19 @@ impl Selector {
     }
 }
 
+/// The parts of a code: what stands for its kind, and the number.
+pub(super) fn coded(text: &str) -> Option<(&str, i64)> {
+    let (prefix, digits) = text.split_once('-')?;
+    let number = digits.parse().ok();
+    let number = number.filter(|_| digits.bytes().all(|digit| digit.is_ascii_digit()));
+    Some((prefix, number?))
+}
+
 /// Spine and links of a new record.
 pub fn begin(kind: &Kind, id: Id, number: i64, status: &str, actor: &Actor, at: Instant) -> Spine {
     Spine {
         id,
-        code: format!("{}-{number}", kind.code),
+        code: kind.numbered(number),
         number,
         status: status.to_owned(),
         version: 1,

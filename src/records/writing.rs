@@ -3,7 +3,7 @@ use super::accounts::Written;
 use super::frameworks::Library;
 use super::memory::Memory;
 use super::rows::Rows;
-use super::{Reader, Relation, Row, Settings};
+use super::{Kinds, Reader, Relation, Row, Settings};
 use crate::access::Caller;
 use crate::core::{Id, Instant, Problem, Result, Schemas};
 use crate::db::{Conn, dialect::NOW};
@@ -21,6 +21,7 @@ pub struct Writing<'a> {
     pub(super) stamp: Stamp,
     settings: Settings,
     schemas: &'a Schemas,
+    pub(super) kinds: Kinds,
     pub(super) began: i64,
     pub(super) written: Option<Row>,
     /// Rows that are stored together with others.
@@ -71,7 +72,7 @@ impl<'a> Writing<'a> {
         head: &'a mut Head,
         caller: &'a Caller,
         stamp: Stamp,
-        (settings, schemas): (Settings, &'a Schemas),
+        (settings, schemas, kinds): (Settings, &'a Schemas, Kinds),
     ) -> Self {
         let began = head.next();
         Writing {
@@ -81,6 +82,7 @@ impl<'a> Writing<'a> {
             stamp,
             settings,
             schemas,
+            kinds,
             began,
             written: None,
             held: Held::default(),
@@ -112,6 +114,10 @@ impl<'a> Writing<'a> {
     pub fn schemas(&self) -> &'a Schemas {
         self.schemas
     }
+    /// The table of kinds.
+    pub fn kinds(&self) -> Kinds {
+        self.kinds
+    }
     /// Who writes.
     pub fn caller(&self) -> &'a Caller {
         self.caller
@@ -132,6 +138,7 @@ impl<'a> Writing<'a> {
         Reader::within(
             self.conn,
             self.caller,
+            self.kinds,
             self.stamp.at,
             self.head,
             self.settings,
@@ -176,9 +183,9 @@ impl<'a> Writing<'a> {
     }
     /// Looks these references up.
     pub(super) fn find(&mut self, references: &[(&'static Relation, String)]) -> Result<()> {
-        let (caller, today) = (self.caller, self.today());
+        let (by, today) = ((self.caller, self.kinds), self.today());
         self.settle(false);
-        self.memory.found.look(self.conn, caller, references, today)
+        self.memory.found.look(self.conn, by, references, today)
     }
     /// What the answer is when there is nothing to write; refused after a write.
     pub fn unchanged<T>(&mut self, value: T) -> Result<Recorded<T>> {

@@ -15,7 +15,7 @@ use crate::db::opening::Opening;
 use crate::db::{Conn, Database, Files, dialect::NOW, schema::tenants as t};
 use crate::ledger::{self, AsOf, Head, Recorded, Stamp, Writer};
 use crate::records::model::Models;
-use crate::records::{Covers, Reader, Settings, Tx, Writing, reader};
+use crate::records::{Covers, Kinds, Reader, Settings, Tx, Writing, reader};
 use diesel::prelude::*;
 use std::collections::HashMap;
 use std::path::Path;
@@ -40,6 +40,8 @@ pub struct Plan<'a> {
     pub clock: Clock,
     /// The schemas of bodies.
     pub schemas: Arc<Schemas>,
+    /// The table of kinds.
+    pub kinds: Kinds,
 }
 
 /// Databases, writers, files and credentials of one process.
@@ -52,6 +54,7 @@ pub struct House {
     models: Arc<Models>,
     pub(super) clock: Clock,
     pub(super) schemas: Arc<Schemas>,
+    pub(super) kinds: Kinds,
     pub(super) polls: Polls,
     tokens: Tokens,
     pub(super) files: Files,
@@ -93,6 +96,7 @@ impl House {
             models: Arc::default(),
             clock,
             schemas: plan.schemas.clone(),
+            kinds: plan.kinds,
             tokens,
             logins,
             files,
@@ -116,6 +120,10 @@ impl House {
     /// The schemas of bodies.
     pub fn schemas(&self) -> &Arc<Schemas> {
         &self.schemas
+    }
+    /// The table of kinds.
+    pub fn kinds(&self) -> Kinds {
+        self.kinds
     }
     /// Signs and checks access tokens.
     pub fn tokens(&self) -> &Tokens {
@@ -231,6 +239,7 @@ impl House {
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<T>> + Send + 'static,
     ) -> Result<T> {
         let (clock, tenant, schemas) = (self.clock.clone(), caller.tenant, self.schemas.clone());
+        let kinds = self.kinds;
         let run = move |conn: &mut Conn, head: &mut Head| {
             let at = clock.now().max(head.last_at());
             let stamp = Stamp {
@@ -245,7 +254,7 @@ impl House {
                 head,
                 &caller,
                 stamp,
-                (settings, &schemas),
+                (settings, &schemas, kinds),
             )))
         };
         self.writer.submit(tenant, run).await
@@ -258,9 +267,9 @@ impl House {
         as_of: Option<AsOf>,
         work: Box<dyn FnOnce(&mut Reader<'_>) -> Result<T> + Send>,
     ) -> Result<T> {
-        let (caller, models) = (caller.clone(), self.models.clone());
+        let (caller, models, kinds) = (caller.clone(), self.models.clone(), self.kinds);
         let read = move |conn: &mut Conn| {
-            work(&mut Reader::open(conn, &caller, as_of, now, current)?.keeping(models))
+            work(&mut Reader::open(conn, &caller, kinds, as_of, now, current)?.keeping(models))
         };
         self.database.read(read).await
     }

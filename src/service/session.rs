@@ -10,7 +10,7 @@ use crate::access::{Caller, Role, allowed, allows};
 use crate::core::{Code, Id, Instant, Problem, Result};
 use crate::db::Conn;
 use crate::ledger::{AsOf, Head, Moment, Recorded, Stamp};
-use crate::records::{Reader, Settings, Tx, Writing, kind};
+use crate::records::{Kinds, Reader, Settings, Tx, Writing};
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -33,9 +33,9 @@ impl May {
         May { kind, action }
     }
     /// 403 unless this caller has it, as far as the limits of its key go.
-    pub fn asked(self, caller: &Caller) -> Result<()> {
+    pub fn asked(self, caller: &Caller, kinds: Kinds) -> Result<()> {
         match self.given(caller) {
-            true => self.within_limits(caller),
+            true => self.within_limits(caller, kinds),
             false => Err(self.forbidden(&caller.roles)),
         }
     }
@@ -59,8 +59,8 @@ impl May {
         Problem::new(Code::Forbidden, words)
     }
     /// 403 for a write of a register that the limits of the key leave no record of.
-    fn within_limits(self, caller: &Caller) -> Result<()> {
-        match kind::named(self.kind).filter(|_| self.action != "read") {
+    fn within_limits(self, caller: &Caller, kinds: Kinds) -> Result<()> {
+        match kinds.named(self.kind).filter(|_| self.action != "read") {
             Some(kind) => kind.open_to(&caller.limits),
             None => Ok(()),
         }
@@ -125,7 +125,7 @@ impl Session {
         credential: Option<String>,
         may: May,
     ) -> Result<Self> {
-        may.asked(&caller)?;
+        may.asked(&caller, house.kinds)?;
         Ok(Session {
             house,
             caller,
@@ -203,8 +203,9 @@ impl Session {
         (moment, settings): (Moment, Settings),
         work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let caller = self.caller.clone();
-        let run = move |conn: &mut Conn| work(&mut Reader::again(conn, &caller, moment, settings));
+        let (by, kinds) = (self.caller.clone(), self.house.kinds);
+        let run =
+            move |conn: &mut Conn| work(&mut Reader::again(conn, &by, kinds, moment, settings));
         self.house.database.read(run).await
     }
     /// Reads one record by its key, which brings the position with it.
@@ -220,10 +221,11 @@ impl Session {
         as_of: Option<AsOf>,
         work: Question<T>,
     ) -> Result<T> {
-        let (caller, (now, settings)) = (self.caller.clone(), self.known().await?);
+        let (by, kinds) = (self.caller.clone(), self.house.kinds);
+        let (now, set) = self.known().await?;
         let run = move |conn: &mut Conn| match as_of {
-            None => work(&mut Reader::present(conn, &caller, now, settings)),
-            Some(_) => work(&mut Reader::open(conn, &caller, as_of, now, settings)?),
+            None => work(&mut Reader::present(conn, &by, kinds, now, set)),
+            Some(_) => work(&mut Reader::open(conn, &by, kinds, as_of, now, set)?),
         };
         self.house.database.glance(run).await
     }
@@ -313,9 +315,9 @@ impl Session {
         let (house, may) = (&self.house, self.may);
         let credential = self.credential.as_deref();
         let (known, credential) = house.caller_again(credential).await?;
-        may.asked(&known)?;
+        may.asked(&known, house.kinds)?;
         let (clock, schemas) = (house.clock.clone(), house.schemas.clone());
-        let tenant = known.tenant;
+        let (tenant, kinds) = (known.tenant, house.kinds);
         let settings = house.settings(tenant).await?;
         let Cause {
             request,
@@ -326,7 +328,7 @@ impl Session {
             let (now, first) = (clock.now(), head.next());
             let at = now.max(head.last_at());
             let caller = credential.caller(conn, head.accounts(), known, now)?;
-            may.asked(&caller)?;
+            may.asked(&caller, kinds)?;
             let done_before = match &attempt {
                 Some(attempt) => attempt.replay(conn, tenant, caller.actor.id, at)?,
                 None => None,
@@ -338,7 +340,8 @@ impl Session {
                 at,
                 reason,
             };
-            let mut writing = Writing::open(conn, head, &caller, stamp, (settings, &schemas));
+            let mut writing =
+                Writing::open(conn, head, &caller, stamp, (settings, &schemas, kinds));
             if let Some(stored) = done_before {
                 stored.allowed(&mut writing.reader())?;
                 let answer = writing.unchanged(stored.answer)?;
@@ -353,7 +356,7 @@ impl Session {
         };
         let written = house.writer.submit(tenant, run);
         let answer = house.writes.measured(written).await;
-        if kind::named(may.kind).is_some_and(|kind| kind.remembered) {
+        if kinds.named(may.kind).is_some_and(|kind| kind.remembered) {
             house.forget(tenant);
         }
         answer

@@ -46,7 +46,7 @@ fn writing<T>(app: &TestApp, conn: &mut Conn, work: impl FnOnce(&mut Tx<'_, Foun
             &mut head,
             &caller,
             stamp,
-            (Settings::FIRST, app.house.schemas()),
+            (Settings::FIRST, app.house.schemas(), app.house.kinds()),
         );
         let done = work(&mut Tx::of(writing));
         head.save(conn)?;

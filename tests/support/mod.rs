@@ -184,7 +184,6 @@ impl TestApp {
         template: Option<&template::Template>,
         settings: Settings,
     ) -> TestApp {
-        api::introduce();
         // As the program does: what it keeps is for its owner alone.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         let token_key_file = dir.path().join("token.key");
@@ -209,6 +208,7 @@ impl TestApp {
                 DateTime::from_timestamp_millis(hands.load(Ordering::SeqCst)).unwrap()
             }),
             schemas: SCHEMAS.clone(),
+            kinds: api::KINDS,
         };
         api::server::up_to_date(&url).unwrap();
         let house = Data::new(House::open(&plan).unwrap());

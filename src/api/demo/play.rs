@@ -129,7 +129,12 @@ fn alone(step: &Step<'_>) -> bool {
 /// Is it about the version that was read?
 fn decides(step: &Step<'_>) -> bool {
     let verb = step.path.rsplit_once('/').map(|(_, verb)| verb);
-    verb.is_some_and(|verb| crate::api::kinds().any(|kind| kind.decides(verb)))
+    verb.is_some_and(|verb| {
+        crate::api::KINDS
+            .all()
+            .iter()
+            .any(|kind| kind.decides(verb))
+    })
 }
 
 /// An access token.

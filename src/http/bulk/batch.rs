@@ -289,7 +289,7 @@ fn read(said: Said, kind: &crate::records::Kind, does: Operations) -> Result<Ite
     .flatten()
     .collect();
     match (way, id) {
-        ("patch", Some(id)) => match Selector::parse(&id, kind.name) {
+        ("patch", Some(id)) => match Selector::parse(&id, kind) {
             Some(selector) => {
                 let bad = || {
                     Problem::invalid_one(

@@ -110,7 +110,7 @@ pub(super) fn read<R: Resource>(schemas: &Schemas, bytes: &[u8]) -> Result<Vec<R
             .filter(|code| !code.is_empty());
         let selector = code
             .as_deref()
-            .and_then(|code| Selector::parse(code, R::KIND.name))
+            .and_then(|code| Selector::parse(code, &R::KIND))
             .filter(|code| matches!(code, Selector::Number(..)));
         if code.is_some() && selector.is_none() {
             let words = format!("send a code like {}-12, or leave it empty", R::KIND.code);

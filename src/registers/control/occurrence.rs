@@ -11,7 +11,7 @@ use crate::registers::control::{Control, Frequency, Implementation};
 use crate::registers::evidence::Evidence;
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::proving::PROVES;
-use crate::registers::facts::{Seen, code};
+use crate::registers::facts::Seen;
 use chrono::{Months, NaiveDate};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -211,7 +211,7 @@ fn pieces(reader: &mut Reader<'_>, control: Id) -> Result<Vec<Piece>> {
             Piece {
                 what: EvidenceRef {
                     id,
-                    code: code(Evidence::KIND.name, number),
+                    code: Evidence::KIND.numbered(number),
                     name,
                     collected_at,
                 },

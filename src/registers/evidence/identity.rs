@@ -7,7 +7,7 @@ use crate::core::{Code, Id, Problem, Result};
 use crate::db::dialect::{NOW, OPEN};
 use crate::db::schema::{api_keys as k, evidence as ev, versions as v};
 use crate::http::Push;
-use crate::records::{Known, Record, Selector, Tx, Writing, sight};
+use crate::records::{Known, Record, Resource, Selector, Tx, Writing, sight};
 use crate::registers::evidence::{Evidence, Pushed};
 use diesel::dsl::exists;
 use diesel::prelude::*;
@@ -134,9 +134,9 @@ fn continued(tx: &mut Writing<'_>, some: &[Other]) -> Result<Option<BTreeSet<Id>
         ..caller.clone()
     };
     let limits = if takes_over(caller) {
-        sight::limits(&person, "evidence", NOW)
+        sight::limits(&person, &Evidence::KIND, NOW)
     } else {
-        sight::limits(caller, "evidence", NOW)
+        sight::limits(caller, &Evidence::KIND, NOW)
     };
     if let Some(limits) = limits {
         seen = seen.filter(limits);

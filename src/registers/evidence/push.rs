@@ -10,14 +10,13 @@ use crate::db::schema::versions as v;
 use crate::http::references::schema;
 use crate::http::{Answer, Document, Guard, Push, describe, input};
 use crate::records::body::{held, part};
-use crate::records::{Body, Record, Resource, Sound, Tx, sight};
+use crate::records::{Body, Kind, Record, Resource, Sound, Tx, sight};
 use crate::registers::evidence::identity::{Side, other, superseded};
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::receive;
 use crate::registers::evidence::receive::Content;
 use crate::registers::evidence::retention;
 use crate::registers::evidence::{Evidence, Pushed};
-use crate::registers::facts::code;
 use actix_web::web;
 use chrono::NaiveDate;
 use diesel::prelude::*;
@@ -246,7 +245,7 @@ fn enter(
                 "This source has already pushed different content with this external id and time \
                     of collection. Send a new `collected_at` with new content.",
             );
-            return Err(problem.needed_by([code(Evidence::KIND.name, first.number)]));
+            return Err(problem.needed_by([Evidence::KIND.numbered(first.number)]));
         }
         // It is there already; should the store have lost it, this brings it back.
         files.keep(tenant, &said.sha256, file)?;
@@ -335,10 +334,7 @@ fn living(tx: &mut Tx<'_, Push<Evidence>>, ids: &[Id]) -> Result<BTreeSet<Id>> {
         .filter(standing());
     let mut live = live.filter(v::id.eq_any(ids.to_vec())).into_boxed();
     if caller.limits != Limits::default() {
-        let kinds: Vec<&'static str> = crate::records::kind::all()
-            .iter()
-            .map(|kind| kind.name)
-            .collect();
+        let kinds: Vec<&Kind> = tx.kinds().all().iter().collect();
         if let Some(shown) = sight::shown(caller, &kinds, crate::db::dialect::NOW) {
             live = live.filter(shown);
         }

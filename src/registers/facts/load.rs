@@ -10,7 +10,7 @@ use crate::db::schema::{
     controls as c, evidence as ev, links as l, requirement_links as rl, risk_treatments as t,
     risks as r, versions as v, vulnerabilities as w,
 };
-use crate::records::{Reader, kind};
+use crate::records::{Kind, Reader};
 use crate::registers::control::proof::Span;
 use crate::registers::control::{Frequency, Implementation, Responsibility};
 use crate::registers::evidence::outcome::EvidenceOutcome;
@@ -206,13 +206,11 @@ macro_rules! rows {
 
 fn made<T, O>(
     linked: &mut Linked,
-    kind: &str,
+    kind: &Kind,
     rows: Vec<(SpineRow, O)>,
     own: impl Fn(&mut Linked, Id, O) -> T,
 ) -> Result<Vec<Fact<T>>> {
-    let statuses = kind::named(kind)
-        .map(|kind| kind.statuses())
-        .unwrap_or_default();
+    let statuses = kind.statuses();
     let fact = |(spine, row): (SpineRow, O)| {
         let stub = linked.stub(&statuses, spine)?;
         let own = own(linked, stub.id, row);
@@ -231,7 +229,7 @@ fn controls(
     let rows: Vec<(SpineRow, Own)> = rows!(reader, which, "control", c, columns);
     made(
         linked,
-        "control",
+        reader.kinds().or_plain("control"),
         rows,
         |linked, id, (name, stage, responsibility, frequency)| ControlFact {
             name: name.into(),
@@ -261,7 +259,7 @@ fn evidence(
     let rows: Vec<(SpineRow, Own)> = rows!(reader, which, "evidence", ev, columns);
     made(
         linked,
-        "evidence",
+        reader.kinds().or_plain("evidence"),
         rows,
         |linked, id, (what, days, said)| {
             let (source, named, collected_at) = what;
@@ -310,7 +308,7 @@ fn risks(
     let rows: Vec<(SpineRow, Own)> = rows!(reader, which, "risk", r, columns);
     made(
         linked,
-        "risk",
+        reader.kinds().or_plain("risk"),
         rows,
         |linked, id, (inherent, current, residual, acceptable)| RiskFact {
             inherent: linked.scored(inherent),
@@ -354,7 +352,7 @@ fn treatments(
     };
     made(
         linked,
-        "risk_treatment",
+        reader.kinds().or_plain("risk_treatment"),
         rows,
         |linked, id, (risk, approval)| TreatmentFact {
             risk,
@@ -379,7 +377,7 @@ fn vulnerabilities(
     let rows: Vec<(SpineRow, Own)> = rows!(reader, which, "vulnerability", w, columns);
     made(
         linked,
-        "vulnerability",
+        reader.kinds().or_plain("vulnerability"),
         rows,
         |_, _, (severity, found_on, reopened_on, fixed_on)| WeakFact {
             severity,
@@ -409,7 +407,9 @@ fn others(
             .select((SPINE, v::kind))
             .load(reader.conn())?,
     };
-    let statuses: HashMap<&str, (&'static str, Vec<&'static str>)> = kind::all()
+    let statuses: HashMap<&str, (&'static str, Vec<&'static str>)> = reader
+        .kinds()
+        .all()
         .iter()
         .map(|kind| (kind.name, (kind.name, kind.statuses())))
         .collect();
@@ -438,11 +438,11 @@ impl Facts {
         if parts.is_empty() {
             return Ok(());
         }
-        let wanted = |name: &&str| part_of(name).is_some_and(|part| parts.contains(&part));
-        let kinds: Vec<&'static str> = kind::all()
-            .iter()
+        let of = |kind: &Kind| part_of(kind).filter(|part| parts.contains(part));
+        let all = reader.kinds().all().iter();
+        let kinds: Vec<&'static str> = all
+            .filter(|kind| of(kind).is_some())
             .map(|kind| kind.name)
-            .filter(wanted)
             .collect();
         let which = Which::All(&kinds);
         let cites = parts.contains(&Part::Controls) || parts.contains(&Part::Evidence);
@@ -465,10 +465,10 @@ impl Facts {
                     Arc::make_mut(&mut self.vulnerabilities).fill(found);
                 }
                 Part::Others => {
-                    let rest: Vec<&'static str> = kinds
-                        .iter()
-                        .filter(|kind| part_of(kind) == Some(Part::Others))
-                        .copied()
+                    let all = reader.kinds().all().iter();
+                    let rest: Vec<&'static str> = all
+                        .filter(|kind| of(kind) == Some(Part::Others))
+                        .map(|kind| kind.name)
                         .collect();
                     let mut of: BTreeMap<&'static str, Vec<Fact<()>>> = BTreeMap::new();
                     for (kind, fact) in others(reader, Which::All(&rest), linked)? {
@@ -491,7 +491,7 @@ impl Facts {
         for (kind, ids) in changed {
             for some in ids.chunks(AT_ONCE) {
                 let which = Which::These(some);
-                let part = part_of(kind);
+                let part = part_of(reader.kinds().or_plain(kind));
                 let cites = matches!(part, Some(Part::Controls | Part::Evidence));
                 let linked = &mut Linked::read(reader, which, cites)?;
                 match part {

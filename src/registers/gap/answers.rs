@@ -355,7 +355,7 @@ async fn get(
     query: ViewQuery,
 ) -> Result<Answer> {
     let (id, requirement) = path.into_inner();
-    let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
+    let selector = Selector::parse(&id, &GapAssessment::KIND).ok_or_else(Problem::not_found)?;
     guard
         .read(query.as_of, move |reader| {
             let record = reader.load::<GapAssessment>(&selector, query.archived_too)?;
@@ -383,7 +383,7 @@ async fn past(
     query: HistoryView,
 ) -> Result<Answer> {
     let (id, requirement) = path.into_inner();
-    let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
+    let selector = Selector::parse(&id, &GapAssessment::KIND).ok_or_else(Problem::not_found)?;
     guard
         .view(query.as_of, move |reader| {
             let record = reader.load::<GapAssessment>(&selector, query.archived_too)?;

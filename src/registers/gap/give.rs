@@ -89,7 +89,7 @@ async fn put(
     input: Input,
 ) -> Result<Answer> {
     let (id, requirement) = path.into_inner();
-    let selector = Selector::parse(&id, GapAssessment::KIND.name).ok_or_else(Problem::not_found)?;
+    let selector = Selector::parse(&id, &GapAssessment::KIND).ok_or_else(Problem::not_found)?;
     let said = input.read::<GapAnswerInput>();
     guard
         .effect(&[], move |tx| {

@@ -248,8 +248,7 @@ async fn rescore(guard: Guard<Rescore<Risk>>, input: Input) -> Result<Answer> {
             let methods = InForce::read(&mut tx.reader())?;
             let mut named: VecDeque<Wanted> = VecDeque::new();
             for text in said.risk_ids.iter().flatten() {
-                let selector =
-                    Selector::parse(text, Risk::KIND.name).ok_or_else(Problem::not_found);
+                let selector = Selector::parse(text, &Risk::KIND).ok_or_else(Problem::not_found);
                 let found = selector
                     .and_then(|selector| tx.load(&selector, &Known::any()))
                     .map(Box::new);

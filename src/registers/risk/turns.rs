@@ -4,7 +4,7 @@ use super::matrix::MatrixStage;
 use crate::core::{Id, Instant, Result};
 use crate::db::schema::{risks as r, versions as v};
 use crate::records::model::{Changed, Model};
-use crate::records::{Reader, Resource};
+use crate::records::{Kind, Reader, Resource};
 use crate::registers::risk::Risk;
 use diesel::prelude::*;
 use std::collections::HashMap;
@@ -99,8 +99,8 @@ impl Turns {
 
 impl Model for Turns {
     type Want = ();
-    fn concerns(kind: &str) -> bool {
-        kind == Risk::KIND.name
+    fn concerns(kind: &Kind) -> bool {
+        kind.name == Risk::KIND.name
     }
     fn has(&self, (): ()) -> bool {
         self.loaded

@@ -273,8 +273,8 @@ impl Verdicts {
 
 impl Model for Verdicts {
     type Want = ();
-    fn concerns(kind: &str) -> bool {
-        kind == Applicability::KIND.name
+    fn concerns(kind: &Kind) -> bool {
+        kind.name == Applicability::KIND.name
     }
     fn has(&self, (): ()) -> bool {
         self.loaded
@@ -456,7 +456,7 @@ async fn get(
     query: ViewQuery,
 ) -> Result<Answer> {
     let (id, requirement) = path.into_inner();
-    let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
+    let selector = Selector::parse(&id, &Scope::KIND).ok_or_else(Problem::not_found)?;
     guard
         .read(query.as_of, move |reader| {
             known(reader, &requirement)?;
@@ -476,7 +476,7 @@ async fn past(
     query: HistoryView,
 ) -> Result<Answer> {
     let (id, requirement) = path.into_inner();
-    let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
+    let selector = Selector::parse(&id, &Scope::KIND).ok_or_else(Problem::not_found)?;
     guard
         .view(query.as_of, move |reader| {
             known(reader, &requirement)?;

@@ -96,7 +96,7 @@ async fn put(
     input: Input,
 ) -> Result<Answer> {
     let (id, requirement) = path.into_inner();
-    let selector = Selector::parse(&id, Scope::KIND.name).ok_or_else(Problem::not_found)?;
+    let selector = Selector::parse(&id, &Scope::KIND).ok_or_else(Problem::not_found)?;
     let said = input.read::<ApplicabilityInput>();
     guard
         .effect(&[], move |tx| {
