@@ -4,7 +4,7 @@ use crate::bodies::asset;
 use crate::place::{Database, Databases, Place};
 use crate::seed::{self, Seeded};
 use crate::wire::{Client, Expect, Load, Make, Until, With, load, request};
-use crate::{Options, Outcome};
+use crate::{Options, Outcome, heavy};
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -99,10 +99,10 @@ fn send(address: SocketAddr, flood: &Flood, stop: &AtomicBool, sent: &AtomicUsiz
 }
 
 /// What somebody else asked meanwhile, and how many milliseconds 99 of 100 may take.
-struct Bystander {
-    what: &'static str,
-    load: Load,
-    most: f64,
+pub struct Bystander {
+    pub what: &'static str,
+    pub load: Load,
+    pub most: f64,
 }
 
 /// How the health check and another organization fare meanwhile: each by a client of its own.
@@ -135,7 +135,7 @@ fn measured(address: SocketAddr, other: &Seeded, time: Duration) -> Outcome<Vec<
 }
 
 /// Prints what a flood did to somebody; tells whether that missed its goal.
-fn line(database: Database, flood: &str, sent: usize, of: &Bystander) -> bool {
+pub fn line(database: Database, flood: &str, sent: usize, of: &Bystander) -> bool {
     let Bystander { what, load, most } = of;
     let (half, late) = (load.quantile(0.5) / 1000.0, load.quantile(0.99) / 1000.0);
     let met = load.requests > 0 && late < *most;
@@ -157,6 +157,7 @@ pub fn run(options: &Options) -> Outcome<bool> {
     let mut missed = false;
     for database in Databases::or_found(options.database) {
         missed |= on(options, *database)?;
+        missed |= heavy::run(options, *database)?;
     }
     Ok(missed)
 }

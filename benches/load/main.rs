@@ -7,6 +7,7 @@ mod bodies;
 mod facts;
 mod fill;
 mod flood;
+mod heavy;
 mod place;
 mod postgres;
 mod process;
