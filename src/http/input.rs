@@ -104,9 +104,9 @@ fn receive(
     let bytes = bytes(request.headers(), payload, &accepted, limit);
     let house = request.app_data::<Data<House>>().cloned();
     Box::pin(async move {
+        let bytes = bytes.await?;
         let house = house.ok_or_else(|| Problem::internal("no house"))?;
         let (schemas, aside) = (house.schemas().clone(), house.aside().clone());
-        let bytes = bytes.await?;
         let size = bytes.len();
         let members = match bytes.is_empty() && may_be_empty {
             true => Map::new(),
