@@ -79,11 +79,12 @@ impl Asked<'_> {
             return Ok(both.0);
         };
         let (both, _) = self.cost(process, 1, || turns(address, self.time, write, make))?;
-        let half = Until::Time(self.time / 2);
-        let (alone, _) = self.cost(process, 1, || load(address, 1, half, Expect::Good, write))?;
+        let (alone, _) = self.cost(process, 1, || load(address, 1, time, Expect::Good, write))?;
+        // Below nothing where too little was asked to tell the question from the write: that is
+        // shown as no figure.
         Ok(Sample {
-            cpu: (both.cpu - alone.cpu).max(0.0),
-            database: (both.database - alone.database).max(0.0),
+            cpu: both.cpu - alone.cpu,
+            database: both.database - alone.database,
             ..both
         })
     }
@@ -194,6 +195,9 @@ impl Report {
             Database::Postgresql => row.goal.postgresql?,
         };
         let of = |figure: fn(&Sample) -> f64| row.median(database, figure);
+        if of(|sample| sample.cpu) <= 0.0 {
+            return None;
+        }
         let met = match goal {
             Most::Times(_, other) if self.cpu(other, database).is_nan() => return None,
             Most::Times(times, other) => of(|s| s.cpu) <= times * self.cpu(other, database),

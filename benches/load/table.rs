@@ -25,7 +25,7 @@ fn figure(value: f64) -> String {
         middle if middle >= 10.0 => 1,
         _ => 2,
     };
-    if value.is_finite() {
+    if value.is_finite() && value > 0.0 {
         format!("{value:.digits$}")
     } else {
         String::new()
@@ -96,7 +96,7 @@ pub fn millis(report: &Report, databases: &[Database]) -> String {
         let mut cells = vec![row.name.clone()];
         for database in databases {
             let whole = row.median(*database, |sample| (sample.cpu + sample.database) / 1000.0);
-            cells.push(if whole.is_finite() {
+            cells.push(if whole.is_finite() && whole > 0.0 {
                 format!("{whole:.3}")
             } else {
                 String::new()
