@@ -37,7 +37,7 @@ pub use columns::NoFilter;
 pub use duties::Deed;
 pub use kind::{Comment, Kind, Part, Relation, Transition};
 pub use known::Known;
-pub use limit::{By, Limit, SCOPED};
+pub use limit::{By, Limit, PERIOD, SCOPED};
 pub use model::Model;
 pub use reader::{Reader, Settings};
 pub use record::{Condition, Record, Resource, Row, Shown, Stateless, Stored};

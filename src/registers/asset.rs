@@ -11,7 +11,8 @@ use crate::http::{Answer, At, Guard, Read, ViewQuery};
 use crate::records::query::RecordRef;
 use crate::records::reader::Ref;
 use crate::records::{
-    By, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless, Writing,
+    By, Kind, Limit, PERIOD, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless,
+    Writing,
 };
 use passed_on::Passed;
 pub use passed_on::Ratings;
@@ -88,10 +89,7 @@ impl Resource for Asset {
                 Limit::Sources,
                 By::ReadOnly("a finding of its programs is read with the name of its asset"),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         reviewed: true,
         ..Kind::PLAIN

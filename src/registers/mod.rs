@@ -14,6 +14,7 @@ pub mod revision;
 pub mod risk;
 pub mod scope;
 pub mod soa;
+pub mod table;
 pub mod threat;
 pub mod treatment;
 pub mod vulnerability;

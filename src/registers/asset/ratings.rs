@@ -6,7 +6,7 @@ use super::{assets, assets as a};
 use crate::core::{Id, Problem, Result, TenantId};
 use crate::db::Conn;
 use crate::db::among::among;
-use crate::db::dialect::{NOW, OPEN, at, standing};
+use crate::db::dialect::{NOW, OPEN, at, same_version, standing};
 use crate::db::schema::{links, links as l, raised_assets as ra, versions as v};
 use crate::db::walk::{MOST, Walk};
 use crate::ledger::in_time;
@@ -92,12 +92,7 @@ fn own_ratings(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, (Rati
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let mut all = BTreeMap::new();
     for some in ids.chunks(500) {
-        let rated = a::table.inner_join(
-            v::table.on(v::tenant_id
-                .eq(a::tenant_id)
-                .and(v::id.eq(a::id))
-                .and(v::version.eq(a::version))),
-        );
+        let rated = a::table.inner_join(same_version!(v, a));
         let rated = rated
             .filter(v::tenant_id.eq(tenant).and(among(v::id, some)))
             .filter(at(seq));
@@ -267,12 +262,7 @@ impl Around for Stored<'_> {
             };
             let rated = links()
                 .inner_join(v::table.on(v::tenant_id.eq(l::tenant_id).and(v::id.eq(l::from_id))))
-                .inner_join(
-                    a::table.on(a::tenant_id
-                        .eq(v::tenant_id)
-                        .and(a::id.eq(v::id))
-                        .and(a::version.eq(v::version))),
-                )
+                .inner_join(same_version!(a, v))
                 .filter(standing())
                 .filter(v::archived_at.is_null());
             let own = (a::confidentiality, a::integrity, a::availability);
@@ -360,12 +350,7 @@ pub fn refill(conn: &mut Conn, tenant: TenantId) -> Result<()> {
     let mut rated: Vec<(i64, Id, Ratings)> = Vec::new();
     for some in linked.into_iter().collect::<Vec<_>>().chunks(500) {
         let versions = v::table
-            .inner_join(
-                a::table.on(a::tenant_id
-                    .eq(v::tenant_id)
-                    .and(a::id.eq(v::id))
-                    .and(a::version.eq(v::version))),
-            )
+            .inner_join(same_version!(a, v))
             .filter(v::tenant_id.eq(tenant).and(among(v::id, some)));
         let columns = (
             v::from_seq,

@@ -4,7 +4,7 @@
 //! belongs to others is not touched and not told: the push begins a series of its own beside it.
 use crate::access::{Caller, Limits, Role};
 use crate::core::{Code, Id, Problem, Result};
-use crate::db::dialect::{NOW, OPEN};
+use crate::db::dialect::{NOW, OPEN, same_version};
 use crate::db::schema::{api_keys as k, evidence as ev, versions as v};
 use crate::http::Push;
 use crate::records::reader::record_of;
@@ -77,10 +77,7 @@ pub fn other(tx: &mut Writing<'_>, said: &Pushed, side: Side) -> Result<Option<O
 
 fn page(tx: &mut Writing<'_>, said: &Pushed, side: Side, time: i64) -> Result<Vec<Other>> {
     let tenant = tx.caller().tenant;
-    let standing = v::table.on(v::tenant_id
-        .eq(ev::tenant_id)
-        .and(v::id.eq(ev::id))
-        .and(v::version.eq(ev::version)));
+    let standing = same_version!(v, ev);
     let same = ev::table
         .inner_join(standing)
         .filter(ev::tenant_id.eq(tenant).and(ev::source.eq(&said.source)));

@@ -21,8 +21,8 @@ use crate::records::{
     By, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Transition,
 };
 use crate::registers::asset::Classification;
-use crate::registers::control::proof as support;
-use crate::registers::control::proof::Span;
+use crate::registers::control::currency::{Span, ages, current_until};
+use crate::registers::control::proven::frequencies;
 use crate::registers::evidence::limits::{of_period, of_sources, own_pushes};
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::proving::Fresh;
@@ -359,7 +359,7 @@ fn fresh(word: Freshness, then: &Moments) -> Condition {
     let superseded = own::<Evidence>(ev::superseded_by_id.is_not_null());
     let current = Fresh {
         seq: then.seq,
-        ages: support::ages(then),
+        ages: ages(then),
     };
     match word {
         Freshness::Superseded => Box::new(superseded),
@@ -391,7 +391,7 @@ fn freshness(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Fresh
         .collect();
     let frequencies = match by_period.is_empty() {
         true => BTreeMap::new(),
-        false => support::frequencies(reader, &by_period)?,
+        false => frequencies(reader, &by_period)?,
     };
     let (today, default) = (reader.today, reader.settings.evidence_days);
     let word = |((id, _), days, superseded): ((Id, i32), Days, bool)| {
@@ -401,7 +401,7 @@ fn freshness(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Fresh
             period_end_on,
             expires_on,
         };
-        let until = support::current_until(&span, frequencies.get(&id).copied(), default);
+        let until = current_until(&span, frequencies.get(&id).copied(), default);
         let word = match (superseded, until >= today) {
             (true, _) => Freshness::Superseded,
             (false, true) => Freshness::Current,

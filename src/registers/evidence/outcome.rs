@@ -4,7 +4,7 @@
 //! later piece supersedes the one before, whatever it shows.
 use crate::core::{Id, Instant, Result};
 use crate::db::among::among;
-use crate::db::dialect::at;
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::{evidence as ev, links as l, versions as v};
 use crate::records::Reader;
 use crate::registers::evidence::proving::PROVES;
@@ -31,12 +31,7 @@ pub fn answered(reader: &mut Reader<'_>, controls: &[Id]) -> Result<BTreeSet<(Id
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let tried = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
-        .inner_join(
-            ev::table.on(ev::tenant_id
-                .eq(v::tenant_id)
-                .and(ev::id.eq(v::id))
-                .and(ev::version.eq(v::version))),
-        );
+        .inner_join(same_version!(ev, v));
     let tried = tried.filter(
         l::tenant_id
             .eq(tenant)

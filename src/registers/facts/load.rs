@@ -1,20 +1,19 @@
 //! How facts are read: each register by one statement, links and citations by one each for all.
 use super::{
-    Approval, ControlFact, Fact, Facts, Part, Piece, RiskFact, Scored, Stub, Table, TreatmentFact,
+    Approved, ControlFact, Fact, Facts, Part, Piece, RiskFact, Scored, Stub, Table, TreatmentFact,
     WeakFact, part_of,
 };
 use crate::core::{Id, Instant, Problem, Result};
 use crate::db::among::among;
-use crate::db::dialect::at;
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::{
     controls as c, evidence as ev, links as l, requirement_links as rl, risk_treatments as t,
     risks as r, versions as v, vulnerabilities as w,
 };
 use crate::records::{Reader, kind};
-use crate::registers::control::proof::Span;
+use crate::registers::control::currency::Span;
 use crate::registers::control::{Frequency, Implementation, Responsibility};
 use crate::registers::evidence::outcome::EvidenceOutcome;
-use crate::registers::vulnerability::severity::VulnerabilitySeverity;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -30,39 +29,20 @@ enum Which<'a> {
     These(&'a [Id]),
 }
 
-type SpineRow = (
-    Id,
-    i64,
-    i32,
-    String,
-    Option<NaiveDate>,
-    Option<NaiveDate>,
-    Option<Instant>,
-    Instant,
-    Option<i32>,
-);
-type SpineColumns = (
-    v::id,
-    v::number,
-    v::version,
-    v::status,
-    v::due_on,
-    v::review_due_on,
-    v::archived_at,
-    v::updated_at,
-    v::rank,
-);
-const SPINE: SpineColumns = (
-    v::id,
-    v::number,
-    v::version,
-    v::status,
-    v::due_on,
-    v::review_due_on,
-    v::archived_at,
-    v::updated_at,
-    v::rank,
-);
+/// What is read of every record.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = v)]
+struct Spine {
+    id: Id,
+    number: i64,
+    version: i32,
+    status: String,
+    due_on: Option<NaiveDate>,
+    review_due_on: Option<NaiveDate>,
+    archived_at: Option<Instant>,
+    updated_at: Instant,
+    rank: Option<i32>,
+}
 
 /// The links and citations of the records that are read, taken out as each is made.
 #[derive(Default)]
@@ -151,30 +131,27 @@ impl Linked {
             }
         }
     }
-    fn stub(&self, statuses: &[&'static str], row: SpineRow) -> Result<Stub> {
-        let (id, number, version, status, due_on, review_due_on, archived_at, updated_at, rank) =
-            row;
-        let known = statuses.iter().find(|known| **known == status).copied();
-        let unknown = || Problem::internal(format!("no status `{status}`"));
+    fn stub(&self, statuses: &[&'static str], row: Spine) -> Result<Stub> {
+        let known = statuses.iter().find(|known| **known == row.status);
+        let unknown = || Problem::internal(format!("no status `{}`", row.status));
         Ok(Stub {
-            id,
-            number,
-            version,
+            id: row.id,
+            number: row.number,
+            version: row.version,
             status: known.ok_or_else(unknown)?,
-            due_on,
-            review_due_on,
-            archived: archived_at.is_some(),
-            rank,
-            updated_at,
-            scopes: self.many(id, "scope_ids"),
+            due_on: row.due_on,
+            review_due_on: row.review_due_on,
+            archived: row.archived_at.is_some(),
+            rank: row.rank,
+            updated_at: row.updated_at,
+            scopes: self.many(row.id, "scope_ids"),
         })
     }
     fn scored(&mut self, (likelihood, impact, level): ScoreRow) -> Scored {
-        let level = level.map(|level| self.word(level));
         Scored {
             likelihood,
             impact,
-            level,
+            level: level.map(|level| self.word(level)),
         }
     }
 }
@@ -186,19 +163,16 @@ macro_rules! rows {
     ($reader:ident, $which:ident, $kind:literal, $own:ident, $columns:expr) => {{
         let (tenant, seq) = ($reader.tenant(), $reader.moment.seq);
         let own = $own::table
-            .inner_join(
-                v::table.on(v::tenant_id
-                    .eq($own::tenant_id)
-                    .and(v::id.eq($own::id))
-                    .and(v::version.eq($own::version))),
-            )
+            .inner_join(same_version!(v, $own))
             .filter(v::tenant_id.eq(tenant).and(v::kind.eq($kind)))
             .filter(at(seq));
         match $which {
-            Which::All(_) => own.select((SPINE, $columns)).load($reader.conn())?,
+            Which::All(_) => own
+                .select((Spine::as_select(), $columns))
+                .load($reader.conn())?,
             Which::These(ids) => own
                 .filter(among(v::id, ids))
-                .select((SPINE, $columns))
+                .select((Spine::as_select(), $columns))
                 .load($reader.conn())?,
         }
     }};
@@ -207,13 +181,13 @@ macro_rules! rows {
 fn made<T, O>(
     linked: &mut Linked,
     kind: &str,
-    rows: Vec<(SpineRow, O)>,
+    rows: Vec<(Spine, O)>,
     own: impl Fn(&mut Linked, Id, O) -> T,
 ) -> Result<Vec<Fact<T>>> {
     let statuses = kind::named(kind)
         .map(|kind| kind.statuses())
         .unwrap_or_default();
-    let fact = |(spine, row): (SpineRow, O)| {
+    let fact = |(spine, row): (Spine, O)| {
         let stub = linked.stub(&statuses, spine)?;
         let own = own(linked, stub.id, row);
         Ok(Fact { stub, own })
@@ -228,7 +202,7 @@ fn controls(
 ) -> Result<Vec<Fact<ControlFact>>> {
     let columns = (v::name, c::implementation, c::responsibility, c::frequency);
     type Own = (String, Implementation, Responsibility, Option<Frequency>);
-    let rows: Vec<(SpineRow, Own)> = rows!(reader, which, "control", c, columns);
+    let rows: Vec<(Spine, Own)> = rows!(reader, which, "control", c, columns);
     made(
         linked,
         "control",
@@ -253,29 +227,21 @@ fn evidence(
         (ev::collected_on, ev::period_end_on, ev::expires_on),
         (ev::attests, ev::outcome, ev::superseded_by_id.is_not_null()),
     );
-    type Own = (
-        (String, bool, Instant),
-        (NaiveDate, Option<NaiveDate>, Option<NaiveDate>),
-        (bool, Option<EvidenceOutcome>, bool),
-    );
-    let rows: Vec<(SpineRow, Own)> = rows!(reader, which, "evidence", ev, columns);
+    type Said = (bool, Option<EvidenceOutcome>, bool);
+    type Own = ((String, bool, Instant), Span, Said);
+    let rows: Vec<(Spine, Own)> = rows!(reader, which, "evidence", ev, columns);
     made(
         linked,
         "evidence",
         rows,
-        |linked, id, (what, days, said)| {
+        |linked, id, (what, span, said)| {
             let (source, named, collected_at) = what;
-            let (collected_on, period_end_on, expires_on) = days;
             let (attests, outcome, superseded) = said;
             Piece {
                 source: linked.word(source),
                 named,
                 collected_at,
-                span: Span {
-                    collected_on,
-                    period_end_on,
-                    expires_on,
-                },
+                span,
                 attests,
                 outcome,
                 superseded,
@@ -307,7 +273,7 @@ fn risks(
         r::current_acceptable,
     );
     type Own = (ScoreRow, ScoreRow, ScoreRow, Option<bool>);
-    let rows: Vec<(SpineRow, Own)> = rows!(reader, which, "risk", r, columns);
+    let rows: Vec<(Spine, Own)> = rows!(reader, which, "risk", r, columns);
     made(
         linked,
         "risk",
@@ -327,39 +293,16 @@ fn treatments(
     which: Which<'_>,
     linked: &mut Linked,
 ) -> Result<Vec<Fact<TreatmentFact>>> {
-    let approval = (
-        t::expires_on,
-        t::approved_seq,
-        t::approved_owner_id,
-        t::approved_rank,
-        t::approved_methodology_id,
-    );
-    type Approved = (
-        Option<NaiveDate>,
-        Option<i64>,
-        Option<Id>,
-        Option<i32>,
-        Option<Id>,
-    );
-    let columns = (t::risk_id, approval);
-    let rows: Vec<(SpineRow, (Id, Approved))> = rows!(reader, which, "risk_treatment", t, columns);
-    let approved = |(expires_on, seq, owner, rank, methodology): Approved| {
-        Some(Approval {
-            expires_on: expires_on?,
-            seq: seq?,
-            owner: owner?,
-            rank: rank?,
-            methodology: methodology?,
-        })
-    };
+    let columns = (t::risk_id, Approved::as_select());
+    let rows: Vec<(Spine, (Id, Approved))> = rows!(reader, which, "risk_treatment", t, columns);
     made(
         linked,
         "risk_treatment",
         rows,
-        |linked, id, (risk, approval)| TreatmentFact {
+        |linked, id, (risk, approved)| TreatmentFact {
             risk,
             controls: linked.many(id, "control_ids"),
-            approval: approved(approval),
+            approval: approved.whole(),
         },
     )
 }
@@ -370,24 +313,8 @@ fn vulnerabilities(
     linked: &mut Linked,
 ) -> Result<Vec<Fact<WeakFact>>> {
     let columns = (w::severity, w::found_on, w::reopened_on, w::fixed_on);
-    type Own = (
-        VulnerabilitySeverity,
-        Option<NaiveDate>,
-        Option<NaiveDate>,
-        Option<NaiveDate>,
-    );
-    let rows: Vec<(SpineRow, Own)> = rows!(reader, which, "vulnerability", w, columns);
-    made(
-        linked,
-        "vulnerability",
-        rows,
-        |_, _, (severity, found_on, reopened_on, fixed_on)| WeakFact {
-            severity,
-            found_on,
-            reopened_on,
-            fixed_on,
-        },
-    )
+    let rows: Vec<(Spine, WeakFact)> = rows!(reader, which, "vulnerability", w, columns);
+    made(linked, "vulnerability", rows, |_, _, own| own)
 }
 
 /// Records of which only the spine is asked, with the names of their registers.
@@ -399,21 +326,21 @@ fn others(
     let of_kinds = v::table
         .filter(v::tenant_id.eq(reader.tenant()))
         .filter(at(reader.moment.seq));
-    let found: Vec<(SpineRow, String)> = match which {
+    let found: Vec<(Spine, String)> = match which {
         Which::All(kinds) => of_kinds
             .filter(v::kind.eq_any(kinds.to_vec()))
-            .select((SPINE, v::kind))
+            .select((Spine::as_select(), v::kind))
             .load(reader.conn())?,
         Which::These(ids) => of_kinds
             .filter(among(v::id, ids))
-            .select((SPINE, v::kind))
+            .select((Spine::as_select(), v::kind))
             .load(reader.conn())?,
     };
     let statuses: HashMap<&str, (&'static str, Vec<&'static str>)> = kind::all()
         .iter()
         .map(|kind| (kind.name, (kind.name, kind.statuses())))
         .collect();
-    let fact = |(spine, kind): (SpineRow, String)| {
+    let fact = |(spine, kind): (Spine, String)| {
         let unknown = || Problem::internal(format!("no register `{kind}`"));
         let (name, statuses) = statuses.get(kind.as_str()).ok_or_else(unknown)?;
         Ok((
@@ -427,9 +354,13 @@ fn others(
     found.into_iter().map(fact).collect()
 }
 
-fn put<T: Clone>(table: &mut Arc<Table<T>>, facts: Vec<Fact<T>>) {
+/// Takes what was read: in place of what is there, or beside it.
+fn keep<T: Clone>(table: &mut Arc<Table<T>>, which: Which<'_>, facts: Vec<Fact<T>>) {
     let table = Arc::make_mut(table);
-    facts.into_iter().for_each(|fact| table.put(fact));
+    match which {
+        Which::All(_) => table.fill(facts),
+        Which::These(_) => facts.into_iter().for_each(|fact| table.put(fact)),
+    }
 }
 
 impl Facts {
@@ -438,49 +369,17 @@ impl Facts {
         if parts.is_empty() {
             return Ok(());
         }
-        let wanted = |name: &&str| part_of(name).is_some_and(|part| parts.contains(&part));
-        let kinds: Vec<&'static str> = kind::all()
-            .iter()
-            .map(|kind| kind.name)
-            .filter(wanted)
+        let names = || kind::all().iter().map(|kind| kind.name);
+        let of = |name: &str| part_of(name).filter(|part| parts.contains(part));
+        let kinds: Vec<&'static str> = names().filter(|name| of(name).is_some()).collect();
+        let rest: Vec<&'static str> = names()
+            .filter(|name| of(name) == Some(Part::Others))
             .collect();
-        let which = Which::All(&kinds);
         let cites = parts.contains(&Part::Controls) || parts.contains(&Part::Evidence);
-        let mut linked = Linked::read(reader, which, cites)?;
-        let linked = &mut linked;
-        for part in parts {
-            match part {
-                Part::Controls => {
-                    Arc::make_mut(&mut self.controls).fill(controls(reader, which, linked)?);
-                }
-                Part::Evidence => {
-                    Arc::make_mut(&mut self.evidence).fill(evidence(reader, which, linked)?);
-                }
-                Part::Risks => Arc::make_mut(&mut self.risks).fill(risks(reader, which, linked)?),
-                Part::Treatments => {
-                    Arc::make_mut(&mut self.treatments).fill(treatments(reader, which, linked)?);
-                }
-                Part::Vulnerabilities => {
-                    let found = vulnerabilities(reader, which, linked)?;
-                    Arc::make_mut(&mut self.vulnerabilities).fill(found);
-                }
-                Part::Others => {
-                    let rest: Vec<&'static str> = kinds
-                        .iter()
-                        .filter(|kind| part_of(kind) == Some(Part::Others))
-                        .copied()
-                        .collect();
-                    let mut of: BTreeMap<&'static str, Vec<Fact<()>>> = BTreeMap::new();
-                    for (kind, fact) in others(reader, Which::All(&rest), linked)? {
-                        of.entry(kind).or_default().push(fact);
-                    }
-                    for (kind, facts) in of {
-                        Arc::make_mut(self.others.entry(kind).or_default()).fill(facts);
-                    }
-                }
-            }
-        }
-        Ok(())
+        let mut linked = Linked::read(reader, Which::All(&kinds), cites)?;
+        parts
+            .iter()
+            .try_for_each(|part| self.take(reader, *part, Which::All(&rest), &mut linked))
     }
     /// Reads these records again, by register.
     pub(super) fn again(
@@ -488,35 +387,45 @@ impl Facts {
         reader: &mut Reader<'_>,
         changed: &BTreeMap<&'static str, Vec<Id>>,
     ) -> Result<()> {
-        for (kind, ids) in changed {
+        for (part, ids) in changed
+            .iter()
+            .filter_map(|(kind, ids)| Some((part_of(kind)?, ids)))
+        {
             for some in ids.chunks(AT_ONCE) {
                 let which = Which::These(some);
-                let part = part_of(kind);
-                let cites = matches!(part, Some(Part::Controls | Part::Evidence));
-                let linked = &mut Linked::read(reader, which, cites)?;
-                match part {
-                    Some(Part::Controls) => {
-                        put(&mut self.controls, controls(reader, which, linked)?);
-                    }
-                    Some(Part::Evidence) => {
-                        put(&mut self.evidence, evidence(reader, which, linked)?);
-                    }
-                    Some(Part::Risks) => put(&mut self.risks, risks(reader, which, linked)?),
-                    Some(Part::Treatments) => {
-                        put(&mut self.treatments, treatments(reader, which, linked)?);
-                    }
-                    Some(Part::Vulnerabilities) => {
-                        put(
-                            &mut self.vulnerabilities,
-                            vulnerabilities(reader, which, linked)?,
-                        );
-                    }
-                    Some(Part::Others) => {
-                        let found = others(reader, which, linked)?;
-                        let facts = found.into_iter().map(|(_, fact)| fact).collect();
-                        put(self.others.entry(*kind).or_default(), facts);
-                    }
-                    None => {}
+                let cites = matches!(part, Part::Controls | Part::Evidence);
+                let mut linked = Linked::read(reader, which, cites)?;
+                self.take(reader, part, which, &mut linked)?;
+            }
+        }
+        Ok(())
+    }
+    fn take(
+        &mut self,
+        reader: &mut Reader<'_>,
+        part: Part,
+        which: Which<'_>,
+        linked: &mut Linked,
+    ) -> Result<()> {
+        match part {
+            Part::Controls => keep(&mut self.controls, which, controls(reader, which, linked)?),
+            Part::Evidence => keep(&mut self.evidence, which, evidence(reader, which, linked)?),
+            Part::Risks => keep(&mut self.risks, which, risks(reader, which, linked)?),
+            Part::Treatments => {
+                let found = treatments(reader, which, linked)?;
+                keep(&mut self.treatments, which, found);
+            }
+            Part::Vulnerabilities => {
+                let found = vulnerabilities(reader, which, linked)?;
+                keep(&mut self.vulnerabilities, which, found);
+            }
+            Part::Others => {
+                let mut of: BTreeMap<&'static str, Vec<Fact<()>>> = BTreeMap::new();
+                for (kind, fact) in others(reader, which, linked)? {
+                    of.entry(kind).or_default().push(fact);
+                }
+                for (kind, facts) in of {
+                    keep(self.others.entry(kind).or_default(), which, facts);
                 }
             }
         }

@@ -11,7 +11,7 @@ use crate::records::columns::own;
 use crate::records::frameworks::{self as contents, Content, Head, OwnMapping};
 use crate::records::limit::Facts;
 use crate::records::{
-    Body, By, Condition, Kind, Known, Limit, Record, Resource, SCOPED, Selector, Sound, Tx,
+    Body, By, Condition, Kind, Known, Limit, PERIOD, Record, Resource, SCOPED, Selector, Sound, Tx,
 };
 use crate::registers::framework::FrameworkShown;
 use crate::registers::framework::catalogue_list::seen;
@@ -99,10 +99,7 @@ impl Resource for ImportedFramework {
                 Limit::Sources,
                 By::ReadOnly("evidence is read with the requirements that it meets"),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         counted: false,
         ..Kind::PLAIN

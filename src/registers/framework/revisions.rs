@@ -2,6 +2,7 @@
 //! between two; and the end of one.
 use crate::core::catalogue::Requirement;
 use crate::core::{Code, Problem, Result, TenantId};
+use crate::db::dialect::same_version;
 use crate::db::schema::{
     applicability as a, gap_assessments as g, requirement_links as rl, versions as v,
 };
@@ -273,12 +274,7 @@ fn needing(conn: &mut Conn, tenant: TenantId, slug: &str) -> Result<Vec<String>>
         .order((v::kind, v::number))
         .limit(100)
         .load(conn)?;
-    let decided = v::table.inner_join(
-        a::table.on(a::tenant_id
-            .eq(v::tenant_id)
-            .and(a::id.eq(v::id))
-            .and(a::version.eq(v::version))),
-    );
+    let decided = v::table.inner_join(same_version!(a, v));
     let decided = decided
         .filter(live())
         .filter(a::requirement.like(of_it))
@@ -289,12 +285,7 @@ fn needing(conn: &mut Conn, tenant: TenantId, slug: &str) -> Result<Vec<String>>
             .limit(100)
             .load::<(String, i64)>(conn)?,
     );
-    let assessed = v::table.inner_join(
-        g::table.on(g::tenant_id
-            .eq(v::tenant_id)
-            .and(g::id.eq(v::id))
-            .and(g::version.eq(v::version))),
-    );
+    let assessed = v::table.inner_join(same_version!(g, v));
     let assessed = assessed
         .filter(live())
         .filter(g::framework.eq(slug))

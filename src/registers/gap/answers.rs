@@ -4,14 +4,15 @@
 use crate::access::{Actor, Caller, Limits};
 use crate::core::catalogue::Framework;
 use crate::core::{Code, Id, Instant, Problem, Result};
-use crate::db::dialect::at;
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::versions as v;
 use crate::http::{Answer, At, Guard, Read, ViewQuery, handlers::HistoryView};
 use crate::records::columns::own;
 use crate::records::limit::{self, Facts};
 use crate::records::record::etag;
 use crate::records::{
-    By, Condition, Kind, Limit, Part, Reader, Record, Resource, SCOPED, Selector, Stateless, sight,
+    By, Condition, Kind, Limit, PERIOD, Part, Reader, Record, Resource, SCOPED, Selector,
+    Stateless, sight,
 };
 use crate::registers::control::proof::Support;
 use crate::registers::evidence::Evidence;
@@ -80,10 +81,7 @@ impl Resource for GapAnswer {
                 Limit::Frameworks,
                 By::Fact("the framework of its requirement", of_frameworks),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         counted: false,
         ..Kind::PLAIN
@@ -220,12 +218,7 @@ pub(crate) fn answered(
     only: Option<&str>,
 ) -> Result<BTreeMap<String, (Id, GapAnswerShown)>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let standing = ga::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(ga::tenant_id)
-            .and(v::id.eq(ga::id))
-            .and(v::version.eq(ga::version))),
-    );
+    let standing = ga::table.inner_join(same_version!(v, ga));
     let mut standing = standing
         .filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq(id)))
         .filter(at(seq))

@@ -6,11 +6,13 @@ pub mod give;
 use crate::access::Limits;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Problem, Result};
-use crate::db::dialect::at;
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::{gap_assessments, versions as v};
 use crate::http::{Answer, At, Guard, Read, ViewQuery};
 use crate::records::columns::own;
-use crate::records::{By, Condition, Kind, Limit, Part, Reader, Resource, Row, SCOPED, Stateless};
+use crate::records::{
+    By, Condition, Kind, Limit, PERIOD, Part, Reader, Resource, Row, SCOPED, Stateless,
+};
 use crate::registers::gap::answers::{GapState, GapTarget, gap_answers as ga};
 use chrono::NaiveDate;
 use diesel::prelude::*;
@@ -126,10 +128,7 @@ impl Resource for GapAssessment {
                 Limit::Frameworks,
                 By::Fact("its `framework`", of_frameworks),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         ..Kind::PLAIN
     };
@@ -144,12 +143,7 @@ impl Resource for GapAssessment {
     fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
         let (tenant, seq, today) = (reader.tenant(), reader.moment.seq, reader.today);
         let ids: Vec<Id> = rows.iter().map(|row| row.id).collect();
-        let standing = ga::table.inner_join(
-            v::table.on(v::tenant_id
-                .eq(ga::tenant_id)
-                .and(v::id.eq(ga::id))
-                .and(v::version.eq(ga::version))),
-        );
+        let standing = ga::table.inner_join(same_version!(v, ga));
         let standing = standing
             .filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq_any(ids)))
             .filter(at(seq));
@@ -250,12 +244,7 @@ async fn progress(guard: Guard<Read<GapAssessment>>, at: At, query: ViewQuery) -
                 reader.settings.zone,
                 record.spine.id,
             );
-            let versions = ga::table.inner_join(
-                v::table.on(v::tenant_id
-                    .eq(ga::tenant_id)
-                    .and(v::id.eq(ga::id))
-                    .and(v::version.eq(ga::version))),
-            );
+            let versions = ga::table.inner_join(same_version!(v, ga));
             let versions = versions.filter(
                 ga::tenant_id
                     .eq(tenant)

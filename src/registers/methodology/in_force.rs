@@ -2,7 +2,7 @@
 //! for the whole organization, and at most one for each scope that it names. A scope's own comes
 //! first; risks without a scope have the organization's.
 use crate::core::{Code, Id, Invalid, Problem, Result};
-use crate::db::dialect::at;
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::{
     ledger_entries as e, links as l, risk_methodologies as m, risks as r, versions as v,
 };
@@ -57,12 +57,7 @@ impl InForce {
             reader.moment.seq,
             RiskMethodology::KIND.name,
         );
-        let own = m::table.inner_join(
-            v::table.on(v::tenant_id
-                .eq(m::tenant_id)
-                .and(v::id.eq(m::id))
-                .and(v::version.eq(m::version))),
-        );
+        let own = m::table.inner_join(same_version!(v, m));
         let own = own
             .filter(
                 v::tenant_id
@@ -211,12 +206,7 @@ fn uncovered(reader: &mut Reader<'_>, by: &InForce) -> Result<BTreeSet<Id>> {
         return Ok(BTreeSet::new());
     }
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let own = r::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(r::tenant_id)
-            .and(v::id.eq(r::id))
-            .and(v::version.eq(r::version))),
-    );
+    let own = r::table.inner_join(same_version!(v, r));
     let own = own
         .filter(
             v::tenant_id

@@ -7,7 +7,7 @@ pub mod steps;
 use crate::access::ActorKind;
 use crate::core::{Invalid, Problem, Result};
 use crate::db::schema::risk_methodologies;
-use crate::records::{By, Kind, Limit, Part, Reader, Record, Resource, Row, SCOPED};
+use crate::records::{By, Kind, Limit, PERIOD, Part, Reader, Record, Resource, Row, SCOPED};
 use crate::registers::revision;
 use crate::registers::revision::Revised;
 use serde::{Deserialize, Serialize};
@@ -241,10 +241,7 @@ impl Resource for RiskMethodology {
                 Limit::Frameworks,
                 By::ReadOnly("risks are assessed for the whole ISMS, whatever the framework"),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         transitions: &steps::STATES,
         done: &["retired"],

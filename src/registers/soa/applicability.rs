@@ -4,7 +4,7 @@
 use crate::access::{Actor, Limits, actor::ActorKind};
 use crate::core::{Id, Instant, Problem, Result, catalogue};
 use crate::db::among::among;
-use crate::db::dialect::at;
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::{applicability, applicability as a, ledger_entries as e, versions as v};
 use crate::http::{Answer, At, Guard, Read, ViewQuery, handlers::HistoryView};
 use crate::records::columns::own;
@@ -12,7 +12,8 @@ use crate::records::limit::{self, Facts};
 use crate::records::model::{Changed, Model};
 use crate::records::record::etag;
 use crate::records::{
-    By, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Selector, Stateless, sight,
+    By, Condition, Kind, Limit, PERIOD, Reader, Record, Resource, SCOPED, Selector, Stateless,
+    sight,
 };
 use crate::registers::scope::Scope;
 use crate::registers::soa::contradiction;
@@ -61,10 +62,7 @@ impl Resource for Applicability {
                 Limit::Frameworks,
                 By::Fact("the framework of its requirement", of_frameworks),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         counted: false,
         ..Kind::PLAIN
@@ -210,12 +208,7 @@ impl Verdicts {
     fn read(&mut self, reader: &mut Reader<'_>, only: Option<&[Id]>) -> Result<()> {
         let (tenant, seq) = (reader.tenant(), reader.moment.seq);
         let standing = a::table
-            .inner_join(
-                v::table.on(v::tenant_id
-                    .eq(a::tenant_id)
-                    .and(v::id.eq(a::id))
-                    .and(v::version.eq(a::version))),
-            )
+            .inner_join(same_version!(v, a))
             .inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq))))
             .filter(
                 v::tenant_id
@@ -307,12 +300,7 @@ pub fn decided(
     only: Option<&str>,
 ) -> Result<BTreeMap<String, (Id, Decision)>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let standing = a::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(a::tenant_id)
-            .and(v::id.eq(a::id))
-            .and(v::version.eq(a::version))),
-    );
+    let standing = a::table.inner_join(same_version!(v, a));
     let mut standing = standing
         .filter(a::tenant_id.eq(tenant).and(a::scope_id.eq(scope)))
         .filter(at(seq))

@@ -2,7 +2,7 @@
 //! requirement and are implemented, or that the score of a risk rests on, or that a signed
 //! treatment applies.
 use crate::core::{Id, Result};
-use crate::db::dialect::at;
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::{controls as c, links as l, requirement_links as rl, versions as v};
 use crate::records::{Reader, Resource, sight};
 use crate::registers::control::{Control, Implementation};
@@ -117,12 +117,7 @@ fn controls(
         {
             found.insert(id, (number, name));
         }
-        let own = c::table.inner_join(
-            v::table.on(v::tenant_id
-                .eq(c::tenant_id)
-                .and(v::id.eq(c::id))
-                .and(v::version.eq(c::version))),
-        );
+        let own = c::table.inner_join(same_version!(v, c));
         let own = own
             .filter(c::tenant_id.eq(tenant))
             .filter(c::id.eq_any(some.to_vec()))

@@ -8,11 +8,12 @@ use crate::records::{Body, Covers, Deed, Known, Record, Resource, Selector, Tx, 
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::scope::Scope;
+use crate::registers::soa::compute::compute;
+use crate::registers::soa::statement::{Lack, SoaEntry, StatementOfApplicability};
 use crate::registers::soa::statements;
 use crate::registers::soa::version as soa_version;
-use crate::registers::soa::version::{Frozen, SoaVersion};
+use crate::registers::soa::version::{Frozen, SoaIncomplete, SoaVersion};
 use crate::registers::soa::versions::{SoaVersionShown, numbered, place};
-use crate::registers::soa::{Lack, SoaEntry, SoaIncomplete, StatementOfApplicability, compute};
 use actix_web::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -142,11 +143,8 @@ fn ready(
         return Ok(None);
     }
     let of = |lack: Lack| lacking.iter().filter(|(_, found)| *found == lack).count() as i64;
-    let (undecided, unjustified, contradicted) = (
-        of(Lack::Undecided),
-        of(Lack::Unjustified),
-        of(Lack::Contradicted),
-    );
+    let (undecided, unjustified) = (of(Lack::Undecided), of(Lack::Unjustified));
+    let contradicted = of(Lack::Contradicted);
     if let (true, Some(comment)) = (allowed, comment) {
         return Ok(Some(SoaIncomplete {
             comment,

@@ -2,9 +2,10 @@
 //! revision or the retirement of the methodology that it was scored by, and where one comes into
 //! force that names a scope of its risk.
 use crate::core::{Id, Instant, Result};
+use crate::db::dialect::same_version;
 use crate::db::schema::{links as l, risk_methodologies as m, versions as v};
 use crate::records::Reader;
-use crate::registers::treatment::lapse::Acceptance;
+use crate::registers::treatment::acceptance::Acceptance;
 use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +45,7 @@ impl Events {
         let ends = self
             .all
             .iter()
-            .filter(|event| event.method == one.methodology || within(event));
+            .filter(|event| event.method == one.approval.methodology || within(event));
         ends.map(|event| (event.seq, event.at)).collect()
     }
 }
@@ -52,12 +53,7 @@ impl Events {
 /// What became of methodologies until the reader's moment.
 pub fn events(reader: &mut Reader<'_>, acceptances: &[Acceptance]) -> Result<Events> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let own = m::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(m::tenant_id)
-            .and(v::id.eq(m::id))
-            .and(v::version.eq(m::version))),
-    );
+    let own = m::table.inner_join(same_version!(v, m));
     let own = own
         .filter(m::tenant_id.eq(tenant))
         .order((m::id, m::version));

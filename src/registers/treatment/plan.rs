@@ -1,165 +1,33 @@
 //! The risk treatment plan (ISO/IEC 27001:2022 6.1.3 e, 8.3): each open risk above the acceptance
 //! criteria, or with a treatment under way, and what is done about it, by whom, until when, and
 //! signed by whom. One computation for JSON and CSV, at any moment.
-use crate::core::{Id, Instant, Problem, Result};
+use crate::core::{Id, Problem, Result};
 use crate::db::among::among;
 use crate::db::dialect::{at, body_of};
 use crate::db::schema::versions as v;
-use crate::http::format::{table, texts};
 use crate::http::{Answer, Guard, Read, ViewQuery};
 use crate::records::{Reader, Record, Resource, reader::Ref};
 use crate::registers::facts::{Fact, Facts, Part, RiskFact, Seen, TreatmentFact};
 use crate::registers::framework::catalogue_list::{Page, Walk};
 use crate::registers::risk;
-use crate::registers::risk::{Evaluation, Risk, RiskScore};
+use crate::registers::risk::Risk;
 use crate::registers::scope::{Cut, ScopeRef};
-use crate::registers::soa::ControlRef;
-use crate::registers::treatment::lapse;
-use crate::registers::treatment::lapse::{Acceptance, Lapse};
-use crate::registers::treatment::standing;
-use crate::registers::treatment::{
-    Capacity, ExpectedRisk, LapseReason, RiskTreatment, Signature, TreatmentOption,
+use crate::registers::soa::contradiction::ControlRef;
+use crate::registers::table;
+use crate::registers::treatment::acceptance::Acceptance;
+use crate::registers::treatment::lapse::{self, Lapse};
+use crate::registers::treatment::planned::{
+    PlanOwner, PlanSignature, PlannedTreatment, RiskTreatmentPlan, TreatmentPlanEntry,
+    TreatmentPlanSummary, as_csv,
 };
+use crate::registers::treatment::standing;
+use crate::registers::treatment::{RiskTreatment, Signature};
 use chrono::NaiveDate;
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use utoipa::{IntoParams, ToSchema};
-
-/// Someone who answers for something.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct PlanOwner {
-    /// The person.
-    pub id: Id,
-    /// What they are called; null where the caller does not see people.
-    #[schema(required, max_length = 200)]
-    pub name: Option<String>,
-}
-
-/// A signature in the plan.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PlanSignature {
-    /// The person who signed.
-    #[schema(required)]
-    pub signed_by: Option<PlanOwner>,
-    /// As what.
-    pub capacity: Capacity,
-    /// When.
-    pub at: Instant,
-    /// The treatment's version that was signed.
-    #[schema(minimum = 1)]
-    pub version: i32,
-}
-
-/// A treatment in the plan.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PlannedTreatment {
-    /// The treatment.
-    pub id: Id,
-    /// Its readable identifier.
-    #[schema(max_length = 32)]
-    pub code: String,
-    /// What it is called.
-    #[schema(max_length = 200)]
-    pub name: String,
-    /// What is done about the risk.
-    pub option: TreatmentOption,
-    /// Where it is in its life.
-    #[schema(max_length = 64)]
-    pub status: String,
-    /// Who answers for it.
-    #[schema(required)]
-    pub owner: Option<PlanOwner>,
-    /// What is to be done.
-    #[schema(required, max_length = 10000)]
-    pub plan: Option<String>,
-    /// The controls that it applies.
-    #[schema(max_items = 1000)]
-    pub controls: Vec<ControlRef>,
-    /// What it costs.
-    #[schema(required, minimum = 0)]
-    pub cost: Option<i64>,
-    /// The day by which it has to be done.
-    #[schema(required)]
-    pub due_on: Option<NaiveDate>,
-    /// Is that day over, and it is not done?
-    pub overdue: bool,
-    /// What the risk is expected to be afterwards.
-    #[schema(required)]
-    pub expected: Option<ExpectedRisk>,
-    /// The level of that, once it was submitted.
-    #[schema(required, max_length = 32)]
-    pub expected_level: Option<String>,
-    /// The signatures that were given.
-    #[schema(max_items = 2)]
-    pub signatures: Vec<PlanSignature>,
-    /// The last day of an acceptance.
-    #[schema(required)]
-    pub expires_on: Option<NaiveDate>,
-    /// The day on which an acceptance ceased to hold.
-    #[schema(required)]
-    pub lapsed_on: Option<NaiveDate>,
-    /// Why.
-    #[schema(required)]
-    pub lapse_reason: Option<LapseReason>,
-}
-
-/// A risk in the plan, with what is done about it.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TreatmentPlanEntry {
-    /// The risk.
-    pub risk_id: Id,
-    /// Its readable identifier.
-    #[schema(max_length = 32)]
-    pub code: String,
-    /// What it is called.
-    #[schema(max_length = 200)]
-    pub name: String,
-    /// Who answers for it.
-    #[schema(required)]
-    pub owner: Option<PlanOwner>,
-    /// Its score with the controls that are in place.
-    #[schema(required)]
-    pub current: Option<RiskScore>,
-    /// What that asks for.
-    pub evaluation: Evaluation,
-    /// What is done about it, in the order of codes; what was cancelled is left out.
-    #[schema(max_items = 10000)]
-    pub treatments: Vec<PlannedTreatment>,
-}
-
-/// The plan in numbers.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub struct TreatmentPlanSummary {
-    /// Risks in the plan.
-    #[schema(minimum = 0)]
-    pub risks: i64,
-    /// Of those, without any treatment that was not cancelled.
-    #[schema(minimum = 0)]
-    pub untreated: i64,
-    /// Treatments past their due day and not done.
-    #[schema(minimum = 0)]
-    pub overdue: i64,
-    /// Acceptances that hold no more.
-    #[schema(minimum = 0)]
-    pub lapsed: i64,
-}
-
-/// The risk treatment plan.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RiskTreatmentPlan {
-    /// Worst risks first, then by code.
-    #[schema(max_items = 200)]
-    pub entries: Vec<TreatmentPlanEntry>,
-    /// The whole plan in numbers.
-    pub summary: TreatmentPlanSummary,
-    /// Ask with it for the next page; null on the last.
-    #[schema(required, max_length = 2000)]
-    pub next_cursor: Option<String>,
-    /// Is there a next page?
-    pub has_more: bool,
-}
+use utoipa::IntoParams;
 
 /// What can be asked of `getRiskTreatmentPlan`.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -181,21 +49,11 @@ async fn get_plan(
         query.whole(&["limit", "cursor"], "invalid_parameter", fault)?;
     }
     let (walk, cut) = (Walk::read(&query)?, Cut(query.own.scope_id));
-    guard
-        .view_as(
-            Some(if csv { "csv" } else { "json" }),
-            query.as_of,
-            move |reader| {
-                let scope = cut.scope(reader)?;
-                let plan = compute(reader, scope, (!csv).then_some(&walk))?;
-                if csv {
-                    Ok(Answer::json(as_csv(&plan)?).as_media("text/csv; charset=utf-8"))
-                } else {
-                    Answer::of(&plan)
-                }
-            },
-        )
-        .await
+    let work = move |reader: &mut Reader<'_>| {
+        let scope = cut.scope(reader)?;
+        compute(reader, scope, (!csv).then_some(&walk))
+    };
+    table::view(&guard, csv, query.as_of, work, as_csv).await
 }
 
 /// A page of the plan at the reader's moment, or all of it: as many queries whatever its size.
@@ -421,133 +279,6 @@ fn planned(
         lapsed_on: lapse.map(|lapse| lapse.on),
         lapse_reason: lapse.map(|lapse| lapse.reason),
     }
-}
-
-const COLUMNS: [&str; 26] = [
-    "risk",
-    "risk_name",
-    "risk_owner",
-    "current_likelihood",
-    "current_impact",
-    "current_level",
-    "evaluation",
-    "treatment",
-    "treatment_name",
-    "option",
-    "status",
-    "owner",
-    "plan",
-    "controls",
-    "cost",
-    "due_on",
-    "overdue",
-    "expected_likelihood",
-    "expected_impact",
-    "expected_level",
-    "signed_by_owner",
-    "signed_by_owner_at",
-    "signed_with_authority",
-    "signed_with_authority_at",
-    "expires_on",
-    "lapse",
-];
-
-/// A row for each risk and treatment; a risk without one has a row of its own.
-fn as_csv(plan: &RiskTreatmentPlan) -> Result<String> {
-    let mut all = vec![texts(COLUMNS)];
-    for entry in &plan.entries {
-        let rows: Vec<Option<&PlannedTreatment>> = if entry.treatments.is_empty() {
-            vec![None]
-        } else {
-            entry.treatments.iter().map(Some).collect()
-        };
-        for one in rows {
-            all.push(texts(of_risk(entry).into_iter().chain(of_treatment(one))));
-        }
-    }
-    String::from_utf8(table(all)?).map_err(Problem::internal)
-}
-
-fn text(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
-}
-fn called(owner: Option<&PlanOwner>) -> String {
-    owner
-        .and_then(|owner| owner.name.clone())
-        .unwrap_or_default()
-}
-
-fn of_risk(entry: &TreatmentPlanEntry) -> Vec<String> {
-    let score = entry.current.as_ref();
-    let scored = [
-        text(score.map(|s| s.likelihood)),
-        text(score.map(|s| s.impact)),
-        text(score.map(|s| s.level.as_str())),
-    ];
-    let [likelihood, impact, level] = scored;
-    let evaluation = <&str>::from(entry.evaluation).to_owned();
-    vec![
-        entry.code.clone(),
-        entry.name.clone(),
-        called(entry.owner.as_ref()),
-        likelihood,
-        impact,
-        level,
-        evaluation,
-    ]
-}
-
-fn of_treatment(one: Option<&PlannedTreatment>) -> Vec<String> {
-    let Some(one) = one else {
-        return vec![String::new(); COLUMNS.len() - 7];
-    };
-    let signed = |capacity| {
-        one.signatures
-            .iter()
-            .find(move |given| given.capacity == capacity)
-    };
-    let signature = |given: Option<&PlanSignature>| {
-        [
-            called(given.and_then(|given| given.signed_by.as_ref())),
-            text(given.map(|given| given.at)),
-        ]
-    };
-    use Capacity::{Authority, Owner};
-    let controls: Vec<&str> = one
-        .controls
-        .iter()
-        .map(|control| control.code.as_str())
-        .collect();
-    let mut row = vec![
-        one.code.clone(),
-        one.name.clone(),
-        <&str>::from(one.option).to_owned(),
-        one.status.clone(),
-        called(one.owner.as_ref()),
-    ];
-    row.extend([
-        one.plan.clone().unwrap_or_default(),
-        controls.join(";"),
-        text(one.cost),
-        text(one.due_on),
-        one.overdue.to_string(),
-    ]);
-    row.extend([
-        text(one.expected.map(|e| e.likelihood)),
-        text(one.expected.map(|e| e.impact)),
-        text(one.expected_level.as_deref()),
-    ]);
-    row.extend(
-        signature(signed(Owner))
-            .into_iter()
-            .chain(signature(signed(Authority))),
-    );
-    let lapse = one
-        .lapsed_on
-        .zip(one.lapse_reason)
-        .map(|(on, reason)| format!("{on} {}", <&str>::from(reason)));
-    row.extend([text(one.expires_on), text(lapse)]);
-    row
 }
 
 /// Mounts them.
