@@ -1,5 +1,6 @@
 //! Floor 5: the table of contents of the product, in the order of the cycle: Plan, Do, Check, Act.
 pub mod action;
+pub mod answers;
 pub mod asset;
 pub mod control;
 pub mod evidence;
@@ -27,7 +28,7 @@ use asset::Asset;
 use control::Control;
 use evidence::Evidence;
 use framework::import::ImportedFramework;
-use gap::{GapAssessment, answers::GapAnswer};
+use gap::{GapAssessment, answer::GapAnswer};
 use methodology::RiskMethodology;
 use nonconformity::Nonconformity;
 use organization::Organization;
@@ -97,7 +98,7 @@ pub const ROOMS: &[Room] = &[
         },
         control::occurrence::actions,
     ),
-    settings::<Applicability>(soa::applicability::mount),
+    settings::<Applicability>(soa::decide::mount),
     settings::<SoaVersion>(soa::mount),
     room::<Evidence>(
         Operations {

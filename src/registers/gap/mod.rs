@@ -1,7 +1,7 @@
 //! Gap assessments (ISO/IEC 27001:2022 9.1): for a framework and a scope, how far each requirement
 //! is met and what it should be, and how that moved.
+pub mod answer;
 pub mod answers;
-pub mod give;
 
 use crate::access::Limits;
 use crate::core::catalogue::Framework;
@@ -13,7 +13,7 @@ use crate::records::columns::own;
 use crate::records::{
     By, Condition, Kind, Limit, PERIOD, Part, Reader, Resource, Row, SCOPED, Stateless,
 };
-use crate::registers::gap::answers::{GapState, GapTarget, gap_answers as ga};
+use crate::registers::gap::answer::{GapState, GapTarget, gap_answers as ga};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -318,7 +318,6 @@ fn series(framework: Option<&Framework>, changes: Vec<(NaiveDate, String, Said)>
 /// Mounts what stands under gap assessments.
 pub fn actions(api: &mut crate::http::Api<'_>) {
     answers::mount(api);
-    give::mount(api);
     api.get("/v1/gap-assessments/{id}/progress", progress)
         .id("getGapProgress")
         .says(

@@ -7,13 +7,13 @@ use crate::registers::control::Implementation as Stage;
 use crate::registers::control::proof::{Operation, Proof, Support};
 use crate::registers::facts::Proofs;
 use crate::registers::risk::Risk;
-use crate::registers::soa::applicability::Verdict;
 use crate::registers::soa::basis::{Basis, Met, Standing, once};
 use crate::registers::soa::contradiction::ControlRef;
 use crate::registers::soa::fitting::{CODES, ROOM, fitting};
 use crate::registers::soa::statement::{
     ImplementationState, OwnControl, SoaEntry, SoaReason, StatementOfApplicability,
 };
+use crate::registers::soa::verdicts::Verdict;
 use crate::registers::soa::version::SoaSummary;
 use crate::registers::treatment::RiskTreatment;
 

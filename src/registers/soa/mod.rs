@@ -15,6 +15,7 @@ pub mod fitting;
 pub mod statement;
 pub mod statements;
 pub mod steps;
+pub mod verdicts;
 pub mod version;
 pub mod versions;
 
