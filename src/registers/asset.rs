@@ -2,6 +2,7 @@
 //! and availability, and what depends on what. An asset is worth at least as much as what depends
 //! on it: the effective ratings, and the walk of what an outage would reach.
 mod passed_on;
+mod raised;
 mod ratings;
 
 use crate::core::{Id, Problem, Result, TenantId};
@@ -16,7 +17,8 @@ use crate::records::{
 };
 use passed_on::Passed;
 pub use passed_on::Ratings;
-use ratings::{along, effective, pass_on, refill};
+use raised::{pass_on, refill};
+use ratings::{along, effective};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;

@@ -10,6 +10,7 @@ pub mod gap;
 pub mod methodology;
 pub mod nonconformity;
 pub mod organization;
+pub mod pages;
 pub mod person;
 pub mod revision;
 pub mod risk;

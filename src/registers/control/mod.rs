@@ -1,5 +1,6 @@
 //! Controls (ISO/IEC 27001:2022 6.1.3 b, Annex A): what is really done. Implementation is said,
 //! operation is computed from evidence.
+pub mod became;
 pub mod body;
 pub mod calendar;
 pub mod currency;

@@ -14,7 +14,8 @@ use crate::http::{Answer, Guard, View, ViewQuery, Viewed};
 use crate::records::Reader;
 use crate::records::frameworks::{self, Head};
 use crate::registers::framework::catalogue_list as shelf;
-use crate::registers::framework::catalogue_list::{Shelf, Walk, any, seen};
+use crate::registers::framework::catalogue_list::{Shelf, seen};
+use crate::registers::pages::{Walk, any, begins, page};
 use actix_web::web::Path;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -57,29 +58,13 @@ impl Viewed for Frameworks {
     const NAME: &'static str = FRAMEWORK;
 }
 
-/// Frameworks.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct FrameworkPage {
-    /// The built-in ones, then the organization's own.
-    #[schema(max_items = 200)]
-    pub data: Vec<FrameworkShown>,
-    /// Ask with it for the next page; null on the last.
-    #[schema(required, max_length = 2000)]
-    pub next_cursor: Option<String>,
-    /// Is there a next page?
-    pub has_more: bool,
+page! {
+    /// Frameworks.
+    FrameworkPage of FrameworkShown: "The built-in ones, then the organization's own."
 }
-/// Requirements of a framework.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RequirementPage {
-    /// In natural order.
-    #[schema(max_items = 200)]
-    pub data: Vec<Requirement>,
-    /// Ask with it for the next page; null on the last.
-    #[schema(required, max_length = 2000)]
-    pub next_cursor: Option<String>,
-    /// Is there a next page?
-    pub has_more: bool,
+page! {
+    /// Requirements of a framework.
+    RequirementPage of Requirement: "In natural order."
 }
 /// A pair of requirements of two frameworks.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -104,35 +89,19 @@ pub struct RequirementMapping {
 impl RequirementMapping {
     /// As it is answered; `by` is the own framework that brought it.
     pub fn of(by: Option<&str>, pair: catalogue::Mapping<'_>) -> Self {
-        let catalogue::Mapping {
-            source,
-            target,
-            relationship,
-            kind,
-            provenance,
-        } = pair;
-        let text = str::to_owned;
         Self {
-            source: text(source),
-            target: text(target),
-            relationship,
-            kind,
-            provenance: text(provenance),
-            imported_with: by.map(text),
+            source: pair.source.to_owned(),
+            target: pair.target.to_owned(),
+            relationship: pair.relationship,
+            kind: pair.kind,
+            provenance: pair.provenance.to_owned(),
+            imported_with: by.map(str::to_owned),
         }
     }
 }
-/// Mappings of a framework.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RequirementMappingPage {
-    /// In the order of the sources, then of the targets.
-    #[schema(max_items = 200)]
-    pub data: Vec<RequirementMapping>,
-    /// Ask with it for the next page; null on the last.
-    #[schema(required, max_length = 2000)]
-    pub next_cursor: Option<String>,
-    /// Is there a next page?
-    pub has_more: bool,
+page! {
+    /// Mappings of a framework.
+    RequirementMappingPage of RequirementMapping: "In the order of the sources, then of the targets."
 }
 
 impl FrameworkShown {
@@ -225,16 +194,7 @@ async fn list(guard: Guard<View<Frameworks>>, query: ViewQuery<FrameworksQuery>)
                     all.reverse();
                 }
             }
-            let page = walk.page(all.into_iter(), |one| one.slug.clone())?;
-            let answer = Answer::of(&FrameworkPage {
-                data: page.data,
-                next_cursor: page.next_cursor,
-                has_more: page.has_more,
-            })?;
-            Ok(Answer {
-                link: page.link,
-                ..answer
-            })
+            FrameworkPage::answer(walk.page(all.into_iter(), |one| one.slug.clone())?)
         })
         .await
 }
@@ -324,19 +284,9 @@ async fn requirements(
                         .is_none_or(|wanted| one.assessable == wanted)
                     && said(one, asked.q.as_deref().unwrap_or_default())
             };
-            let page = walk.page(framework.requirements().iter().filter(fits), |one| {
-                one.r#ref.clone()
-            })?;
-            let data = page.data.into_iter().cloned().collect();
-            let answer = Answer::of(&RequirementPage {
-                data,
-                next_cursor: page.next_cursor,
-                has_more: page.has_more,
-            })?;
-            Ok(Answer {
-                link: page.link,
-                ..answer
-            })
+            let all = framework.requirements().iter().filter(fits);
+            let page = walk.page(all, |one| one.r#ref.clone())?;
+            RequirementPage::answer(page.map(Requirement::clone))
         })
         .await
 }
@@ -375,15 +325,6 @@ fn said(requirement: &Requirement, words: &str) -> bool {
         words,
     )
 }
-/// Pure: do all of these words begin one of the text?
-fn begins(text: &str, words: &str) -> bool {
-    let text = format!(" {}", crate::core::text::folded(text));
-    crate::core::text::folded(words)
-        .split(' ')
-        .filter(|word| !word.is_empty())
-        .all(|word| text.contains(&format!(" {word}")))
-}
-
 /// What can be asked of `listMappings`.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
@@ -449,20 +390,7 @@ async fn mappings(
                 format!("{} {} {}", pair.source, pair.target, by.unwrap_or_default())
             };
             let page = walk.page(all.into_iter(), key)?;
-            let data = page
-                .data
-                .into_iter()
-                .map(|(by, pair)| RequirementMapping::of(by, pair))
-                .collect();
-            let answer = Answer::of(&RequirementMappingPage {
-                data,
-                next_cursor: page.next_cursor,
-                has_more: page.has_more,
-            })?;
-            Ok(Answer {
-                link: page.link,
-                ..answer
-            })
+            RequirementMappingPage::answer(page.map(|(by, pair)| RequirementMapping::of(by, pair)))
         })
         .await
 }

@@ -3,7 +3,7 @@
 //! requirement.
 use crate::access::Actor;
 use crate::core::catalogue::{self, Framework, Requirement};
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
+use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::dialect::{at, same_version};
 use crate::db::schema::versions as v;
 use crate::http::{Answer, At, Change, Guard, Read, ViewQuery};
@@ -12,12 +12,9 @@ use crate::records::{Covers, Known, Reader, Record, Resource, Selector, Tx};
 use crate::registers::answers::{
     Answers, Said, Shown, answer_bodies, answered, batch, get, history, put,
 };
-use crate::registers::control::proof::Support;
-use crate::registers::evidence::Evidence;
-use crate::registers::facts::{Facts, Part, Proofs, Seen};
-use crate::registers::framework::coverage::{self, CoverageState};
 use crate::registers::gap::GapAssessment;
 use crate::registers::gap::answer::{GapAnswer, GapState, GapTarget, gap_answers as ga};
+use crate::registers::gap::support::{self, GapSupport};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -85,23 +82,6 @@ impl Shown for GapAnswerShown {
     fn followed(&self) -> Result<String> {
         serde_json::to_string(&self.support).map_err(Problem::internal)
     }
-}
-/// What controls and evidence say of a requirement, beside what was answered.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct GapSupport {
-    /// How far controls cover it, as `/coverage` of the framework says: of the scope of the
-    /// assessment where it has one, of the whole organization otherwise. Composed mappings do not
-    /// count.
-    pub coverage: CoverageState,
-    /// What the coverage would be if composed mappings held; null where they would not change it.
-    #[schema(required)]
-    pub suggested_coverage: Option<CoverageState>,
-    /// Current evidence that names the requirement itself.
-    #[schema(minimum = 0)]
-    pub current_evidence: i64,
-    /// Is it answered `met` or `partially_met` with nothing behind it: neither a control that
-    /// covers it nor current evidence?
-    pub unsupported: bool,
 }
 /// The answers of an assessment.
 #[derive(Debug, Serialize, ToSchema)]
@@ -257,10 +237,18 @@ impl Answers for GapAnswer {
         answers: &mut [GapAnswerShown],
         written: bool,
     ) -> Result<()> {
-        match written {
-            true => Ok(()),
-            false => supported(reader, &of.record, answers),
+        if written {
+            return Ok(());
         }
+        let said: Vec<_> = answers
+            .iter()
+            .map(|one| (one.requirement.as_str(), one.state))
+            .collect();
+        let mut all = support::of(reader, &of.record, &said)?;
+        answers
+            .iter_mut()
+            .for_each(|one| one.support = all.remove(&one.requirement));
+        Ok(())
     }
     /// It belongs to the scopes of its assessment.
     fn record(
@@ -328,53 +316,10 @@ async fn list(
             let mut data: Vec<_> = asked.map(given).collect();
             data.extend(answered.into_values());
             data.retain(|answer| state.is_none_or(|state| answer.state == state));
-            supported(reader, &of.record, &mut data)?;
+            GapAnswer::follow(reader, &of, &mut data, false)?;
             GapAnswer::list(data)
         })
         .await
-}
-
-/// Puts what controls and evidence say beside the answers.
-fn supported(
-    reader: &mut Reader<'_>,
-    assessment: &Record<GapAssessment>,
-    answers: &mut [GapAnswerShown],
-) -> Result<()> {
-    let scope = match assessment.links.many("scope_ids") {
-        [scope] => Some(*scope),
-        _ => None,
-    };
-    let coverage = match coverage::compute(reader, &assessment.own.framework, scope) {
-        Ok(coverage) => coverage,
-        // The framework was archived, or the key does not see it.
-        Err(problem) if problem.is(Code::NotFound) => return Ok(()),
-        Err(problem) => return Err(problem),
-    };
-    let mut covered: BTreeMap<String, coverage::CoverageEntry> = coverage
-        .entries
-        .into_iter()
-        .map(|entry| (entry.requirement.clone(), entry))
-        .collect();
-    let facts = Facts::of(reader, &[Part::Controls, Part::Evidence])?;
-    let seen = Seen::of(reader, Evidence::KIND.name)?;
-    let proofs = Proofs::of(&facts, reader, &seen).direct(&seen, None);
-    for answer in answers {
-        let Some(entry) = covered.remove(&answer.requirement) else {
-            continue;
-        };
-        let current_evidence = proofs
-            .get(answer.requirement.as_str())
-            .map_or(0, |proofs| Support::of(proofs.iter()).current);
-        let said = matches!(answer.state, GapState::Met | GapState::PartiallyMet);
-        let unsupported = said && entry.state == CoverageState::NotCovered && current_evidence == 0;
-        answer.support = Some(GapSupport {
-            coverage: entry.state,
-            suggested_coverage: entry.suggested_state,
-            current_evidence,
-            unsupported,
-        });
-    }
-    Ok(())
 }
 
 /// Mounts them.

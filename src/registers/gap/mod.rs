@@ -2,6 +2,7 @@
 //! is met and what it should be, and how that moved.
 pub mod answer;
 pub mod answers;
+pub mod support;
 
 use crate::access::Limits;
 use crate::core::catalogue::Framework;

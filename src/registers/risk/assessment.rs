@@ -10,6 +10,7 @@ use crate::records::{Known, Reader, Record, Resource};
 use crate::registers::methodology;
 use crate::registers::methodology::RiskMethodology;
 use crate::registers::methodology::in_force;
+use crate::registers::pages::{Page, page};
 use crate::registers::revision;
 use crate::registers::risk::{Risk, RiskScore};
 use actix_web::http::StatusCode;
@@ -68,17 +69,9 @@ pub struct Assessment {
     #[schema(minimum = 0)]
     pub seq: i64,
 }
-/// The assessments of a risk.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Assessments {
-    /// Newest first.
-    #[schema(max_items = 200)]
-    pub data: Vec<Assessment>,
-    /// Ask with it for the next page; null on the last.
-    #[schema(required, max_length = 2000)]
-    pub next_cursor: Option<String>,
-    /// Is there a next page?
-    pub has_more: bool,
+page! {
+    /// The assessments of a risk.
+    Assessments of Assessment: "Newest first."
 }
 
 /// Pure: the score of an assessment under a methodology; every fault is named.
@@ -307,13 +300,11 @@ async fn assessments(guard: Guard<Read<Risk>>, at: At, query: ViewQuery) -> Resu
                 entries.retain(|entry| seen.contains(&entry.seq));
             }
             history::name(reader, &mut entries)?;
-            let data = entries
-                .into_iter()
-                .map(|entry| made(id, entry))
-                .collect::<Result<_>>()?;
-            Answer::of(&Assessments {
-                data,
+            let data = entries.into_iter().map(|entry| made(id, entry));
+            Assessments::answer(Page {
+                data: data.collect::<Result<_>>()?,
                 next_cursor,
+                link: None,
                 has_more,
             })
         })

@@ -2,6 +2,7 @@
 //! under the methodology in force. The level and what follows from it are the server's; each
 //! assessment is an entry of the risk's history, with its rationale, so there is a trend.
 pub mod assessment;
+pub mod carried;
 pub mod counts;
 pub mod drawing;
 pub mod get_matrix;

@@ -8,7 +8,7 @@ use crate::db::schema::versions as v;
 use crate::http::{Answer, Guard, Read, ViewQuery};
 use crate::records::{Reader, Record, Resource, reader::Ref};
 use crate::registers::facts::{Fact, Facts, Part, RiskFact, Seen, TreatmentFact};
-use crate::registers::framework::catalogue_list::{Page, Walk};
+use crate::registers::pages::{Page, Walk};
 use crate::registers::risk;
 use crate::registers::risk::Risk;
 use crate::registers::scope::{Cut, ScopeRef};
