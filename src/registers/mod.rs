@@ -28,7 +28,7 @@ use action::Action;
 use asset::Asset;
 use control::Control;
 use evidence::Evidence;
-use framework::import::ImportedFramework;
+use framework::own::ImportedFramework;
 use gap::{GapAssessment, answer::GapAnswer};
 use methodology::RiskMethodology;
 use nonconformity::Nonconformity;

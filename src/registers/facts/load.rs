@@ -1,162 +1,26 @@
 //! How facts are read: each register by one statement, links and citations by one each for all.
+use super::linked::{Linked, ScoreRow, Spine, Which};
 use super::{
-    Approved, ControlFact, Fact, Facts, Part, Piece, RiskFact, Scored, Stub, Table, TreatmentFact,
-    WeakFact, part_of,
+    Approved, ControlFact, Fact, Facts, Part, Piece, RiskFact, Table, TreatmentFact, WeakFact,
+    part_of,
 };
 use crate::core::{Id, Instant, Problem, Result};
 use crate::db::among::among;
 use crate::db::dialect::{at, same_version};
 use crate::db::schema::{
-    controls as c, evidence as ev, links as l, requirement_links as rl, risk_treatments as t,
-    risks as r, versions as v, vulnerabilities as w,
+    controls as c, evidence as ev, risk_treatments as t, risks as r, versions as v,
+    vulnerabilities as w,
 };
 use crate::records::{Reader, kind};
 use crate::registers::control::currency::Span;
 use crate::registers::control::{Frequency, Implementation, Responsibility};
 use crate::registers::evidence::outcome::EvidenceOutcome;
-use chrono::NaiveDate;
 use diesel::prelude::*;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Records that one statement names.
 const AT_ONCE: usize = 500;
-
-/// Which records are read: all of these registers, or these alone.
-#[derive(Clone, Copy)]
-enum Which<'a> {
-    All(&'a [&'static str]),
-    These(&'a [Id]),
-}
-
-/// What is read of every record.
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = v)]
-struct Spine {
-    id: Id,
-    number: i64,
-    version: i32,
-    status: String,
-    due_on: Option<NaiveDate>,
-    review_due_on: Option<NaiveDate>,
-    archived_at: Option<Instant>,
-    updated_at: Instant,
-    rank: Option<i32>,
-}
-
-/// The links and citations of the records that are read, taken out as each is made.
-#[derive(Default)]
-struct Linked {
-    links: HashMap<Id, Vec<(String, Id)>>,
-    cited: HashMap<Id, Vec<String>>,
-    words: HashSet<Arc<str>>,
-}
-
-/// The members of which views follow the links.
-const MEMBERS: [&str; 5] = [
-    "scope_ids",
-    "control_ids",
-    "subject_ids",
-    "existing_control_ids",
-    "risk_id",
-];
-
-impl Linked {
-    fn read(reader: &mut Reader<'_>, which: Which<'_>, cites: bool) -> Result<Self> {
-        let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-        let mut all = Linked::default();
-        let own = l::table
-            .filter(l::tenant_id.eq(tenant))
-            .filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)));
-        let columns = (l::from_id, l::relation, l::to_id);
-        let links: Vec<(Id, String, Id)> = match which {
-            Which::These(ids) => own
-                .filter(among(l::from_id, ids))
-                .select(columns)
-                .load(reader.conn())?,
-            Which::All(kinds) => own
-                .filter(l::relation.eq_any(MEMBERS))
-                .inner_join(v::table.on(v::tenant_id.eq(l::tenant_id).and(v::id.eq(l::from_id))))
-                .filter(v::kind.eq_any(kinds.to_vec()))
-                .filter(at(seq))
-                .select(columns)
-                .load(reader.conn())?,
-        };
-        for (from, member, to) in links {
-            all.links.entry(from).or_default().push((member, to));
-        }
-        if !cites {
-            return Ok(all);
-        }
-        let own = rl::table
-            .filter(rl::tenant_id.eq(tenant))
-            .filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq)));
-        let columns = (rl::from_id, rl::requirement);
-        let cited: Vec<(Id, String)> = match which {
-            Which::These(ids) => own
-                .filter(among(rl::from_id, ids))
-                .select(columns)
-                .load(reader.conn())?,
-            Which::All(kinds) => own
-                .inner_join(v::table.on(v::tenant_id.eq(rl::tenant_id).and(v::id.eq(rl::from_id))))
-                .filter(v::kind.eq_any(kinds.to_vec()))
-                .filter(at(seq))
-                .select(columns)
-                .load(reader.conn())?,
-        };
-        for (from, requirement) in cited {
-            all.cited.entry(from).or_default().push(requirement);
-        }
-        Ok(all)
-    }
-    fn many(&self, id: Id, member: &str) -> Box<[Id]> {
-        let links = self.links.get(&id).map(Vec::as_slice).unwrap_or_default();
-        links
-            .iter()
-            .filter(|(of, _)| of == member)
-            .map(|(_, to)| *to)
-            .collect()
-    }
-    fn cited(&mut self, id: Id) -> Box<[String]> {
-        self.cited.remove(&id).unwrap_or_default().into()
-    }
-    /// One text for all records that have the same.
-    fn word(&mut self, word: String) -> Arc<str> {
-        match self.words.get(word.as_str()) {
-            Some(known) => known.clone(),
-            None => {
-                let word: Arc<str> = word.into();
-                self.words.insert(word.clone());
-                word
-            }
-        }
-    }
-    fn stub(&self, statuses: &[&'static str], row: Spine) -> Result<Stub> {
-        let known = statuses.iter().find(|known| **known == row.status);
-        let unknown = || Problem::internal(format!("no status `{}`", row.status));
-        Ok(Stub {
-            id: row.id,
-            number: row.number,
-            version: row.version,
-            status: known.ok_or_else(unknown)?,
-            due_on: row.due_on,
-            review_due_on: row.review_due_on,
-            archived: row.archived_at.is_some(),
-            rank: row.rank,
-            updated_at: row.updated_at,
-            scopes: self.many(row.id, "scope_ids"),
-        })
-    }
-    fn scored(&mut self, (likelihood, impact, level): ScoreRow) -> Scored {
-        Scored {
-            likelihood,
-            impact,
-            level: level.map(|level| self.word(level)),
-        }
-    }
-}
-
-type ScoreRow = (Option<i32>, Option<i32>, Option<String>);
 
 /// The rows of a register's own table with their spines.
 macro_rules! rows {

@@ -1,5 +1,6 @@
 //! The facts that views of several registers share: what stands of each record, as far as views
 //! look at it. Each view is a function of them, of the day, and of what the caller sees.
+mod linked;
 mod load;
 mod proofs;
 
