@@ -222,9 +222,6 @@ const LONG: &[(&str, usize)] = &[
     ("records/several.rs", 441),
     ("records/spine.rs", 432),
     ("records/writing.rs", 572),
-    ("registers/treatment/rules.rs", 469),
-    ("registers/vulnerability/findings/mod.rs", 407),
-    ("registers/vulnerability/findings/store.rs", 458),
 ];
 
 #[test]

@@ -245,6 +245,12 @@ impl RiskTreatment {
 }
 
 impl TreatmentCourse {
+    /// Did someone sign as this?
+    pub fn signed_as(&self, capacity: Capacity) -> bool {
+        self.signatures
+            .iter()
+            .any(|given| given.capacity == capacity)
+    }
     /// What was signed, once it is approved.
     fn approved(&self) -> Option<&TreatmentBasis> {
         self.basis.as_ref().filter(|_| self.approved_seq.is_some())
