@@ -21,7 +21,7 @@ use raised::{pass_on, refill};
 use ratings::{along, effective};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{PartialSchema, ToSchema};
 use validator::Validate;
 
 crate::vocabulary! {
@@ -135,10 +135,7 @@ impl Resource for Asset {
         vec![("effective", json!({"$ref": "#/components/schemas/Ratings"}))]
     }
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
-        to.push((
-            Ratings::name().into(),
-            <Ratings as utoipa::PartialSchema>::schema(),
-        ));
+        to.push((Ratings::name().into(), Ratings::schema()));
     }
 }
 

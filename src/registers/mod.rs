@@ -56,49 +56,28 @@ pub struct Room {
     actions: fn(&mut Api<'_>),
 }
 
+const KEPT_AND_IMPORTED: Operations = Operations {
+    import: true,
+    ..Operations::KEPT
+};
+const ALL_AND_IMPORTED: Operations = Operations {
+    import: true,
+    ..Operations::ALL
+};
+
 /// All registers.
 pub const ROOMS: &[Room] = &[
     settings::<Organization>(organization::mount),
     room::<Scope>(Operations::ALL, scope::actions),
-    room::<Person>(
-        Operations {
-            import: true,
-            ..Operations::KEPT
-        },
-        nothing,
-    ),
+    room::<Person>(KEPT_AND_IMPORTED, nothing),
     room::<RiskMethodology>(Operations::ALL, methodology::steps::actions),
-    room::<Asset>(
-        Operations {
-            import: true,
-            ..Operations::ALL
-        },
-        asset::actions,
-    ),
+    room::<Asset>(ALL_AND_IMPORTED, asset::actions),
     room::<Threat>(Operations::KEPT, threat::attack::mount),
-    room::<Vulnerability>(
-        Operations {
-            import: true,
-            ..Operations::KEPT
-        },
-        vulnerability::actions,
-    ),
-    room::<Risk>(
-        Operations {
-            import: true,
-            ..Operations::ALL
-        },
-        risk::actions,
-    ),
+    room::<Vulnerability>(KEPT_AND_IMPORTED, vulnerability::actions),
+    room::<Risk>(ALL_AND_IMPORTED, risk::actions),
     room::<RiskTreatment>(Operations::KEPT, treatment::actions),
     settings::<ImportedFramework>(framework::mount),
-    room::<Control>(
-        Operations {
-            import: true,
-            ..Operations::ALL
-        },
-        control::occurrence::actions,
-    ),
+    room::<Control>(ALL_AND_IMPORTED, control::occurrence::actions),
     settings::<Applicability>(soa::decide::mount),
     settings::<SoaVersion>(soa::mount),
     room::<Evidence>(

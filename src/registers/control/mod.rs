@@ -65,16 +65,13 @@ impl Resource for Control {
                 self.implementation,
                 Implementation::NotStarted | Implementation::Planned
             );
-        early
-            .then(|| {
-                Invalid::body(
-                    "/implemented_on",
-                    "state",
-                    "is only allowed if the control is implemented",
-                )
-            })
-            .into_iter()
-            .collect()
+        Vec::from_iter(early.then(|| {
+            Invalid::body(
+                "/implemented_on",
+                "state",
+                "is only allowed if the control is implemented",
+            )
+        }))
     }
     fn checked(record: &Record<Self>, _: Option<&Record<Self>>, today: NaiveDate) -> Result<()> {
         let stage = record.own.implementation;

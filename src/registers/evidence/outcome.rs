@@ -17,6 +17,7 @@ crate::vocabulary! {
 }
 
 /// A test without an external id, as others of its series look at it.
+#[derive(Queryable)]
 struct Tried {
     control: Id,
     evidence: Id,
@@ -50,51 +51,28 @@ pub fn answered(reader: &mut Reader<'_>, controls: &[Id]) -> Result<BTreeSet<(Id
     let tried = tried
         .filter(ev::outcome.eq_any([EvidenceOutcome::Passed, EvidenceOutcome::Failed]))
         .filter(among(l::to_id, controls));
-    type Found = (Id, Id, String, bool, Instant, Option<EvidenceOutcome>);
-    let columns = (
-        l::to_id,
-        v::id,
-        ev::source,
-        ev::attests,
-        ev::collected_at,
-        ev::outcome,
-    );
-    let found: Vec<Found> = tried.select(columns).load(reader.conn())?;
-    let all = found.into_iter().map(
-        |(control, evidence, source, attests, collected_at, outcome)| {
-            let series = (source, attests);
-            Tried {
-                control,
-                evidence,
-                series,
-                collected_at,
-                outcome,
-            }
-        },
-    );
-    Ok(settled(&all.collect::<Vec<_>>()))
+    let series = (ev::source, ev::attests);
+    let tried = tried.select((l::to_id, v::id, series, ev::collected_at, ev::outcome));
+    Ok(settled(&tried.load(reader.conn())?))
 }
 
 /// Pure: the failed ones after which one of their series passed.
 fn settled(all: &[Tried]) -> BTreeSet<(Id, Id)> {
     let mut passed: BTreeMap<(Id, &(String, bool)), Instant> = BTreeMap::new();
-    for one in all
-        .iter()
-        .filter(|one| one.outcome == Some(EvidenceOutcome::Passed))
-    {
+    let showed = |outcome| {
+        all.iter()
+            .filter(move |one: &&Tried| one.outcome == Some(outcome))
+    };
+    for one in showed(EvidenceOutcome::Passed) {
         let last = passed
             .entry((one.control, &one.series))
             .or_insert(one.collected_at);
         *last = (*last).max(one.collected_at);
     }
     let later = |one: &&Tried| {
-        passed
-            .get(&(one.control, &one.series))
-            .is_some_and(|passed| *passed > one.collected_at)
+        let passed = passed.get(&(one.control, &one.series));
+        passed.is_some_and(|passed| *passed > one.collected_at)
     };
-    let failed = all
-        .iter()
-        .filter(|one| one.outcome == Some(EvidenceOutcome::Failed))
-        .filter(later);
+    let failed = showed(EvidenceOutcome::Failed).filter(later);
     failed.map(|one| (one.control, one.evidence)).collect()
 }

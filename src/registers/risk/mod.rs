@@ -33,7 +33,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use utoipa::ToSchema;
+use utoipa::{PartialSchema, ToSchema};
 use validator::Validate;
 
 crate::vocabulary! {
@@ -176,10 +176,7 @@ impl Resource for Risk {
         assessment::review_days(reader, record)
     }
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
-        to.push((
-            Evaluation::name().into(),
-            <Evaluation as utoipa::PartialSchema>::schema(),
-        ));
+        to.push((Evaluation::name().into(), Evaluation::schema()));
     }
 }
 
