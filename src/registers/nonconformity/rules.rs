@@ -13,21 +13,20 @@ use std::collections::BTreeSet;
 /// The states of the actions that a nonconformity led to.
 pub fn actions_of<P: Covers<Nonconformity>>(tx: &mut Tx<'_, P>, id: Id) -> Result<Vec<String>> {
     let tenant = tx.caller().tenant;
-    let led =
-        v::table.inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))));
-    let led = led.filter(
-        v::tenant_id
-            .eq(tenant)
-            .and(v::kind.eq("action"))
-            .and(v::archived_at.is_null()),
-    );
-    let led = led.filter(
-        l::relation
-            .eq("origin_id")
-            .and(l::to_id.eq(id))
-            .and(l::to_seq.eq(OPEN)),
-    );
-    let led = led.filter(v::to_seq.eq(OPEN)).select(v::status);
+    let there = v::tenant_id
+        .eq(tenant)
+        .and(v::kind.eq("action"))
+        .and(v::archived_at.is_null());
+    let led = l::relation
+        .eq("origin_id")
+        .and(l::to_id.eq(id))
+        .and(l::to_seq.eq(OPEN));
+    let led = v::table
+        .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
+        .filter(there)
+        .filter(led)
+        .filter(v::to_seq.eq(OPEN))
+        .select(v::status);
     Ok(led.load(tx.conn())?)
 }
 
@@ -37,27 +36,16 @@ pub fn ever_led<P: Covers<Nonconformity>>(
     id: Id,
 ) -> Result<Vec<Record<Action>>> {
     let tenant = tx.caller().tenant;
-    let led = l::table.filter(
-        l::tenant_id
-            .eq(tenant)
-            .and(l::to_id.eq(id))
-            .and(l::relation.eq("origin_id")),
-    );
-    let led: BTreeSet<Id> = led
-        .select(l::from_id)
-        .load(tx.conn())?
-        .into_iter()
-        .collect();
-    let led: Vec<Id> = led.into_iter().collect();
+    let own = l::tenant_id
+        .eq(tenant)
+        .and(l::to_id.eq(id))
+        .and(l::relation.eq("origin_id"));
+    let led: Vec<Id> = l::table.filter(own).select(l::from_id).load(tx.conn())?;
+    let led: Vec<Id> = BTreeSet::from_iter(led).into_iter().collect();
     let mut all = Vec::with_capacity(led.len());
     for some in led.chunks(500) {
-        let standing = v::table.filter(
-            v::tenant_id
-                .eq(tenant)
-                .and(among(v::id, some))
-                .and(v::kind.eq("action"))
-                .and(v::to_seq.eq(OPEN)),
-        );
+        let own = v::tenant_id.eq(tenant).and(among(v::id, some));
+        let standing = v::table.filter(own.and(v::kind.eq("action")).and(v::to_seq.eq(OPEN)));
         let images: Vec<(i16, String)> = standing.select((v::schema, body_of())).load(tx.conn())?;
         for (schema, body) in images {
             all.push(Record::of_image(schema, &body, None)?);

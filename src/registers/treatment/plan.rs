@@ -63,10 +63,8 @@ fn compute(
     walk: Option<&Walk>,
 ) -> Result<RiskTreatmentPlan> {
     let facts = Facts::of(reader, &[Part::Risks, Part::Treatments])?;
-    let (seen, treatments_seen) = (
-        Seen::of(reader, Risk::KIND.name)?,
-        Seen::of(reader, RiskTreatment::KIND.name)?,
-    );
+    let seen = Seen::of(reader, Risk::KIND.name)?;
+    let treatments_seen = Seen::of(reader, RiskTreatment::KIND.name)?;
     let mut planned: BTreeMap<Id, Vec<&Fact<TreatmentFact>>> = BTreeMap::new();
     for one in facts.treatments.iter() {
         let stub = &one.stub;
@@ -96,12 +94,10 @@ fn compute(
         one.stub.due_on.is_some_and(|due| due < today)
             && !RiskTreatment::KIND.finished(one.stub.status)
     };
+    let untreated = risks.iter().filter(|risk| treated(risk.stub.id).is_empty());
     let summary = TreatmentPlanSummary {
         risks: risks.len() as i64,
-        untreated: risks
-            .iter()
-            .filter(|risk| treated(risk.stub.id).is_empty())
-            .count() as i64,
+        untreated: untreated.count() as i64,
         overdue: all().filter(late).count() as i64,
         lapsed: lapsed.len() as i64,
     };
@@ -119,10 +115,8 @@ fn compute(
         ids.iter().flat_map(|id| treated(*id)).copied().collect();
     under.sort_by_key(|one| one.stub.number);
     let under: Vec<Id> = under.iter().map(|one| one.stub.id).collect();
-    let (mut risks, mut written) = (
-        records::<Risk>(reader, &ids)?,
-        records::<RiskTreatment>(reader, &under)?,
-    );
+    let mut risks = records::<Risk>(reader, &ids)?;
+    let mut written = records::<RiskTreatment>(reader, &under)?;
     let mut treatments: BTreeMap<Id, Vec<Record<RiskTreatment>>> = BTreeMap::new();
     for one in under.iter().filter_map(|id| written.remove(id)) {
         let risk = one.links.one("risk_id");
@@ -133,20 +127,16 @@ fn compute(
     let refs = named(reader, risks.values(), &treatments)?;
     let entry = |id: &Id| {
         let risk = risks.remove(id)?;
-        let planned = treatments
-            .remove(id)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|one| self::planned(one, &refs, &lapsed, today));
+        let planned = treatments.remove(id).unwrap_or_default().into_iter();
+        let planned = planned.map(|one| self::planned(one, &refs, &lapsed, today));
+        let acceptable = risk.state.current.as_ref().map(|score| score.acceptable);
+        let stands = stands.get(id).copied().unwrap_or_default();
         Some(TreatmentPlanEntry {
             risk_id: *id,
             code: risk.spine.code,
             name: risk.common.name,
             owner: owner(risk.links.one("owner_id"), &refs),
-            evaluation: risk::evaluation(
-                risk.state.current.as_ref().map(|score| score.acceptable),
-                stands.get(id).copied().unwrap_or_default(),
-            ),
+            evaluation: risk::evaluation(acceptable, stands),
             current: risk.state.current,
             treatments: planned.collect(),
         })
@@ -201,12 +191,8 @@ fn named<'r>(
     for one in treatments.values().flatten() {
         ids.extend(one.links.one("owner_id"));
         ids.extend(one.links.many("control_ids"));
-        ids.extend(
-            one.state
-                .signatures
-                .iter()
-                .filter_map(|given| given.person.person_id),
-        );
+        let signed = one.state.signatures.iter();
+        ids.extend(signed.filter_map(|given| given.person.person_id));
     }
     ids.sort();
     ids.dedup();
@@ -221,17 +207,11 @@ fn owner(id: Option<Id>, refs: &Refs) -> Option<PlanOwner> {
 }
 
 fn signature(given: Signature, refs: &Refs) -> PlanSignature {
-    let Signature {
-        person,
-        capacity,
-        at,
-        version,
-    } = given;
     PlanSignature {
-        signed_by: owner(person.person_id, refs),
-        capacity,
-        at,
-        version,
+        signed_by: owner(given.person.person_id, refs),
+        capacity: given.capacity,
+        at: given.at,
+        version: given.version,
     }
 }
 
@@ -249,6 +229,8 @@ fn planned(
         })
     };
     let lapse = lapsed.get(&one.spine.id);
+    let late = one.common.due_on.is_some_and(|due| due < today);
+    let signatures = one.state.signatures.into_iter();
     PlannedTreatment {
         id: one.spine.id,
         owner: owner(one.links.one("owner_id"), refs),
@@ -258,8 +240,7 @@ fn planned(
             .iter()
             .filter_map(control)
             .collect(),
-        overdue: one.common.due_on.is_some_and(|due| due < today)
-            && !RiskTreatment::KIND.finished(&one.spine.status),
+        overdue: late && !RiskTreatment::KIND.finished(&one.spine.status),
         code: one.spine.code,
         name: one.common.name,
         status: one.spine.status,
@@ -269,12 +250,7 @@ fn planned(
         cost: one.own.cost,
         expected: one.own.expected,
         expected_level: one.state.basis.map(|basis| basis.score.level),
-        signatures: one
-            .state
-            .signatures
-            .into_iter()
-            .map(|given| signature(given, refs))
-            .collect(),
+        signatures: signatures.map(|given| signature(given, refs)).collect(),
         expires_on: one.own.expires_on,
         lapsed_on: lapse.map(|lapse| lapse.on),
         lapse_reason: lapse.map(|lapse| lapse.reason),
