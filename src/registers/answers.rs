@@ -98,8 +98,9 @@ pub trait Several<S>: DeserializeOwned + Validate + ToSchema + Send + 'static {
 /// The bodies of answers: for one requirement, for several, and an item of these.
 macro_rules! answer_bodies {
     (
-        $(#[$said_doc:meta])* $said:ident, $(#[$all_doc:meta])* $all:ident, $(#[$item_doc:meta])* $item:ident
-        { $($(#[$doc:meta])* $member:ident: $type:ty,)+ }
+        $(#[$said_doc:meta])* $said:ident,
+        $(#[$all_doc:meta])* $all:ident,
+        $(#[$item_doc:meta])* $item:ident { $($(#[$doc:meta])* $member:ident: $type:ty,)+ }
     ) => {
         #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
         #[serde(deny_unknown_fields)]
@@ -143,8 +144,9 @@ macro_rules! answer_bodies {
                 self.if_match
             }
             fn faults(&self, at: &str) -> Vec<$crate::core::Invalid> {
-                let (_, said) = <$all as $crate::registers::answers::Several<$said>>::apart(self.clone());
-                Vec::from_iter($crate::registers::answers::Said::fault(&said, at))
+                use $crate::registers::answers::{Said, Several};
+                let (_, said) = <$all as Several<$said>>::apart(self.clone());
+                Vec::from_iter(said.fault(at))
             }
         }
     };

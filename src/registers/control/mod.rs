@@ -141,18 +141,14 @@ fn standing(
         .filter(c::tenant_id.eq(reader.tenant()))
         .filter(c::id.eq_any(ids))
         .filter(c::version.eq_any(versions));
-    type Found = (Id, i32, Implementation, Responsibility);
-    let found: Vec<Found> = own
-        .select((c::id, c::version, c::implementation, c::responsibility))
+    let said = (c::implementation, c::responsibility);
+    let mut found: Vec<((Id, i32), (Implementation, Responsibility))> = own
+        .select(((c::id, c::version), said))
         .load(reader.conn())?;
-    let fits = |(id, version, ..): &Found| {
-        rows.iter()
-            .any(|row| row.id == *id && row.version == *version)
-    };
+    found.retain(|(key, _)| rows.iter().any(|row| (row.id, row.version) == *key));
     Ok(found
         .into_iter()
-        .filter(fits)
-        .map(|(id, _, stage, responsibility)| (id, (stage, responsibility)))
+        .map(|((id, _), said)| (id, said))
         .collect())
 }
 

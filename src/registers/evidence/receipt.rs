@@ -28,19 +28,15 @@ pub fn receipts(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, Rece
         .filter(e::kind.eq("evidence"))
         .filter(among(e::record_id, ids))
         .filter(e::record_version.eq(1));
-    let found: Vec<(Id, i64, Vec<u8>, Instant)> = first
-        .select((e::record_id, e::seq, e::leaf_hash, e::at))
-        .load(reader.conn())?;
-    let receipt = |(id, seq, hash, recorded_at): (Id, i64, Vec<u8>, Instant)| {
-        let leaf_hash = hex(&hash);
-        (
-            id,
-            Receipt {
-                seq,
-                leaf_hash,
-                recorded_at,
-            },
-        )
+    let first = first.select((e::record_id, (e::seq, e::leaf_hash, e::at)));
+    let found: Vec<(Id, (i64, Vec<u8>, Instant))> = first.load(reader.conn())?;
+    let receipt = |(seq, hash, recorded_at): (i64, Vec<u8>, Instant)| Receipt {
+        seq,
+        leaf_hash: hex(&hash),
+        recorded_at,
     };
-    Ok(found.into_iter().map(receipt).collect())
+    Ok(found
+        .into_iter()
+        .map(|(id, entry)| (id, receipt(entry)))
+        .collect())
 }

@@ -44,7 +44,8 @@ impl RequirementMapping {
 }
 page! {
     /// Mappings of a framework.
-    RequirementMappingPage of RequirementMapping: "In the order of the sources, then of the targets."
+    RequirementMappingPage of RequirementMapping:
+        "In the order of the sources, then of the targets."
 }
 
 /// What can be asked of `listMappings`.

@@ -1,5 +1,5 @@
-//! What differs between two statements of applicability. What changed is told, not what follows from
-//! it (counts of evidence and of risks). Plain functions.
+//! What differs between two statements of applicability. What changed is told, not what follows
+//! from it (counts of evidence and of risks). Plain functions.
 use crate::core::{Id, Instant};
 use crate::registers::control::proof::Operation;
 use crate::registers::soa::contradiction::ControlRef;

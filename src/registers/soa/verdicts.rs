@@ -60,12 +60,12 @@ impl Verdicts {
             )
             .filter(at(seq));
         type Said = (bool, Option<String>, String);
-        type By = (Instant, ActorKind, Id, Option<Id>);
-        type Found = ((Id, String), Said, By);
+        type By = (ActorKind, Id, Option<Id>);
+        type Found = ((Id, String), Said, (Instant, By));
         let columns = (
             (a::scope_id, a::requirement),
             (a::applicable, a::justification, a::reasons),
-            (v::updated_at, e::actor_kind, e::actor_id, e::person_id),
+            (v::updated_at, (e::actor_kind, e::actor_id, e::person_id)),
         );
         let found: Vec<Found> = match only {
             None => standing.select(columns).load(reader.conn())?,
@@ -75,7 +75,7 @@ impl Verdicts {
                 .load(reader.conn())?,
         };
         for ((scope, requirement), (applicable, justification, reasons), by) in found {
-            let (at, kind, id, person_id) = by;
+            let (at, (kind, id, person_id)) = by;
             let name = match kind {
                 ActorKind::System => Actor::system(tenant).name,
                 _ => String::new(),

@@ -345,31 +345,29 @@ mod tests {
         let (high, low) = (basis(owner, Some(AcceptBy::Approver)), basis(owner, None));
         let owned = course(vec![signed(owner, Capacity::Owner)]);
         let decided = course(vec![signed(boss, Capacity::Authority)]);
-        for (course, basis, who, role, capacity_) in [
-            (
-                &course(vec![]),
-                &high,
-                owner,
-                Role::Approver,
-                Some(Capacity::Owner),
-            ),
-            (
-                &course(vec![]),
-                &high,
-                boss,
-                Role::Approver,
-                Some(Capacity::Authority),
-            ),
-            // A manager has no authority for it.
-            (&course(vec![]), &high, boss, Role::Manager, None),
-            // Never the same person.
-            (&owned, &high, owner, Role::Approver, None),
-            (&decided, &high, other, Role::Approver, None),
-            // The owner alone signs it.
-            (&course(vec![]), &low, boss, Role::Approver, None),
-        ] {
-            assert_eq!(capacity(course, basis, who, &[role]).ok(), capacity_);
-        }
+        let none = course(vec![]);
+        let signs = |course: &TreatmentCourse, who, role| capacity(course, &high, who, &[role]);
+        assert_eq!(
+            signs(&none, owner, Role::Approver).ok(),
+            Some(Capacity::Owner)
+        );
+        assert_eq!(
+            signs(&none, boss, Role::Approver).ok(),
+            Some(Capacity::Authority)
+        );
+        assert!(
+            signs(&none, boss, Role::Manager).is_err(),
+            "no authority for it"
+        );
+        assert!(
+            signs(&owned, owner, Role::Approver).is_err(),
+            "never the same person"
+        );
+        assert!(signs(&decided, other, Role::Approver).is_err());
+        assert!(
+            capacity(&none, &low, boss, &[Role::Approver]).is_err(),
+            "the owner alone"
+        );
         let both = course([decided.signatures.clone(), owned.signatures.clone()].concat());
         assert!(!complete(&owned, &high) && complete(&owned, &low));
         assert!(!complete(&decided, &high) && complete(&both, &high));

@@ -83,13 +83,8 @@ fn standing(
                     .and(v::archived_at.is_null()),
             )
             .filter(at(seq));
-        let rows: Vec<(Id, i32, String, Instant)> = own
-            .select((v::id, v::version, v::status, v::updated_at))
-            .load(reader.conn())?;
-        all.extend(
-            rows.into_iter()
-                .map(|(id, version, status, changed)| (id, (version, status, changed))),
-        );
+        let own = own.select((v::id, (v::version, v::status, v::updated_at)));
+        all.extend(own.load::<(Id, (i32, String, Instant))>(reader.conn())?);
     }
     Ok(all)
 }
