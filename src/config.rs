@@ -1,91 +1,19 @@
 //! Every setting, its default and its meaning, in one table: the environment, read once at the
 //! start. What cannot be read stops the start.
+mod filter;
+mod settings;
+
+pub use filter::filter;
+pub use settings::SETTINGS;
+
 use crate::db::address::Address;
 use crate::http::client::Proxies;
 use crate::http::cors::Cors;
+use settings::GONE;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-
-/// `(name, default, meaning)`; the README has the same table.
-pub const SETTINGS: &[(&str, &str, &str)] = &[
-    (
-        "DATABASE_URL",
-        "sqlite:<ISMS_DATA_DIR>/isms.db",
-        "`sqlite:<file>` or `postgres://user:password@host:port/database`",
-    ),
-    (
-        "ISMS_DATA_DIR",
-        "./data",
-        "folder for the embedded database, evidence files and the signing key; only its owner \
-            may have access (mode 0700)",
-    ),
-    (
-        "ISMS_BIND",
-        "127.0.0.1:8080",
-        "address and port to listen on",
-    ),
-    (
-        "ISMS_RATE_LIMIT",
-        "6000",
-        "requests per minute for each key (for each address without a valid key); 0 means no limit",
-    ),
-    (
-        "ISMS_FORWARDED_FROM",
-        "",
-        "proxies whose `X-Forwarded-For` is trusted, separated by commas: \
-            `10.0.0.5,2001:db8::5`; list proxies only: anyone in a network listed here can claim \
-            any address",
-    ),
-    ("ISMS_LOG_FORMAT", "text", "`text` or `json`"),
-    (
-        "ISMS_LOG",
-        "info",
-        "log levels, overall and by module: `warn`, `info,isms::access=off`",
-    ),
-    (
-        "ISMS_METRICS_BIND",
-        "",
-        "address and port of `/metrics`, separate from the API; unset means no metrics",
-    ),
-    (
-        "ISMS_BEHIND_TLS",
-        "false",
-        "`true` if a proxy in front terminates TLS; browsers are then told to use HTTPS only",
-    ),
-    (
-        "ISMS_CORS_ORIGINS",
-        "",
-        "origins whose pages may call the service, separated by commas: `https://grc.example.org`",
-    ),
-    (
-        "ISMS_TOKEN_KEY_FILE",
-        "<ISMS_DATA_DIR>/token.key",
-        "key that signs access tokens; created with mode 0600 if missing",
-    ),
-    (
-        "ISMS_FILE_LIMIT",
-        "104857600",
-        "maximum size of an evidence file in bytes",
-    ),
-    ("ISMS_READERS", "4", "database connections for reading"),
-    (
-        "ISMS_WORKERS",
-        "0",
-        "worker threads; 0 means one per processor",
-    ),
-    (
-        "ISMS_ADMIN_PASSWORD",
-        "",
-        "password for `isms admin create` and `set-password`; read from standard input if unset",
-    ),
-];
-
-/// Names that there were, and what to use now.
-const GONE: &[(&str, &str)] = &[(
-    "ISMS_METRICS",
-    "`/metrics` now has a separate address: set ISMS_METRICS_BIND, for example to 127.0.0.1:9464",
-)];
+use strsim::osa_distance;
 
 /// The settings.
 #[derive(Clone)]
@@ -258,10 +186,9 @@ impl Config {
             false => Err(faults.join("\n")),
         }
     }
-    /// Threads for work that blocks, for each worker: as many in all as there are connections for
-    /// reading.
+    /// Threads for work that blocks, for each worker: it may use every reader.
     pub fn blocking_threads(&self) -> usize {
-        (self.readers as usize).div_ceil(self.workers.max(1)).max(2)
+        (self.readers as usize).max(2)
     }
 }
 
@@ -282,8 +209,10 @@ fn strangers(given: &BTreeMap<String, String>) -> (Vec<String>, Vec<String>) {
             .iter()
             .map(|(known, ..)| *known)
             .filter(|known| known.starts_with("ISMS_"))
-            .min_by_key(|known| distance(name, known));
-        let near = near.filter(|known| distance(name, known) <= 2 && !value.starts_with("tcp://"));
+            .min_by_key(|known| osa_distance(&name.to_uppercase(), known));
+        let near = near.filter(|known| {
+            osa_distance(&name.to_uppercase(), known) <= 2 && !value.starts_with("tcp://")
+        });
         match (GONE.iter().find(|(gone, _)| gone == name), near) {
             (Some((_, instead)), _) => {
                 faults.push(format!("{name}: this setting was removed; {instead}"))
@@ -295,66 +224,6 @@ fn strangers(given: &BTreeMap<String, String>) -> (Vec<String>, Vec<String>) {
         }
     }
     (faults, ignored)
-}
-
-/// How many letters have to be changed, added or taken away (Levenshtein), or two neighbours
-/// exchanged.
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (
-        one.to_uppercase().chars().collect(),
-        other.chars().collect(),
-    );
-    let (mut before, mut last): (Vec<usize>, Vec<usize>) =
-        (Vec::new(), (0..=other.len()).collect());
-    let at = |row: &[usize], n: usize| row.get(n).copied().unwrap_or(usize::MAX / 2);
-    for (i, a) in one.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let step = (at(&last, j) + usize::from(a != b))
-                .min(at(&last, j + 1) + 1)
-                .min(at(&row, j) + 1);
-            let swapped =
-                i > 0 && j > 0 && one.get(i - 1) == Some(b) && other.get(j - 1) == Some(a);
-            row.push(if swapped {
-                step.min(at(&before, j - 1) + 1)
-            } else {
-                step
-            });
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    at(&last, other.len())
-}
-
-/// A filter of the log: `<level>` and `<part>=<level>`, separated by commas.
-pub fn filter(text: &str) -> Result<Vec<(Option<&str>, log::LevelFilter)>, String> {
-    let levels = "off, error, warn, info, debug or trace";
-    let level = |word: &str| {
-        word.parse().map_err(|_| {
-            format!(
-                "`{word}` is not a level; write {levels}, or <module>=<level>, such as \
-                    `info,isms::access=off`"
-            )
-        })
-    };
-    let part = |part: &str| {
-        !part.is_empty()
-            && part
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "_:-".contains(c))
-    };
-    let one = |directive| match str::split_once(directive, '=') {
-        None => level(directive).map(|level| (None, level)),
-        Some((name, word)) if part(name) => level(word).map(|level| (Some(name), level)),
-        Some((name, _)) => Err(format!(
-            "`{name}` is not a module of the program, such as isms::access"
-        )),
-    };
-    let directives: Vec<&str> = text.split(',').map(str::trim).collect();
-    match directives.as_slice() {
-        [""] => Err(format!("it is empty; write {levels}")),
-        all => all.iter().map(|directive| one(directive)).collect(),
-    }
 }
 
 #[cfg(test)]
@@ -462,35 +331,5 @@ mod tests {
         ];
         let config = read(&elsewhere).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(config.ignored.len(), elsewhere.len());
-    }
-
-    #[test]
-    fn a_filter_of_the_log_is_read_or_refused() {
-        for good in [
-            "warn",
-            "INFO",
-            "off",
-            "info,isms::access=off",
-            "isms=debug, actix_server=warn",
-            "trace,isms::security=info",
-        ] {
-            assert!(filter(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "verbose",
-            "trace3",
-            "isms=loud",
-            "isms",
-            "info,",
-            "",
-            "=info",
-            "isms=",
-            "info/x",
-            "a=b=c",
-            "info;warn",
-            "isms access=off",
-        ] {
-            assert!(filter(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! Floors; a file uses only lower floors and its own room:
 //!
-//! 0 [`core`] · 1 [`db`] · 2 [`access`], [`ledger`] · 3 [`records`] · 4 [`http`] · 5 [`registers`]
-//! · 6 [`insight`], [`identity`] · 7 [`api`], [`config`]
+//! 0 [`core`] · 1 [`db`] · 2 [`access`], [`ledger`] · 3 [`records`] · 4 [`service`] · 5 [`http`]
+//! · 6 [`registers`] · 7 [`insight`], [`identity`] · 8 [`api`], [`config`]
 pub mod access;
 pub mod api;
 pub mod config;
@@ -16,3 +16,4 @@ pub mod insight;
 pub mod ledger;
 pub mod records;
 pub mod registers;
+pub mod service;

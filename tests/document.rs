@@ -1,6 +1,6 @@
 //! The OpenAPI document: current, complete, and without a reference that leads nowhere.
 use crate::support::contract::examined;
-use isms::api::complete::reached;
+use isms::api::reach::reached;
 use isms::api::{document::document, rooms};
 use isms::http::{Api, Document};
 use serde_json::Value;
@@ -347,10 +347,10 @@ fn is_schema(at: &str) -> bool {
 
 #[test]
 fn no_two_schemas_have_one_name() {
-    isms::api::introduce();
     let mut document = Document::default();
-    let mount =
-        |app: &mut actix_web::web::ServiceConfig| rooms::rooms(Api::new(app, &mut document));
+    let mount = |app: &mut actix_web::web::ServiceConfig| {
+        rooms::rooms(Api::new(app, &mut document, isms::api::KINDS))
+    };
     drop(actix_web::App::new().configure(mount));
     assert_eq!(document.clashes, Vec::<String>::new());
 }

@@ -243,7 +243,7 @@ struct Step {
 }
 
 fn page<R: Resource>(reader: &mut Reader<'_>, question: &str) {
-    let ask = Ask::read::<R::Filter>(&R::KIND, question).unwrap();
+    let ask = Ask::read::<R::Filter>(reader.kinds(), &R::KIND, question).unwrap();
     list::page::<R>(reader, &ask).unwrap();
 }
 
@@ -270,8 +270,15 @@ fn plans(
     let (asked, mut conn) = (Arc::new(Mutex::new(Vec::<String>::new())), app.conn());
     {
         let (sink, settings) = (asked.clone(), isms::records::Settings::FIRST);
-        let mut reader =
-            Reader::open(&mut conn, &caller, as_of, app.house.clock().now(), settings).unwrap();
+        let mut reader = Reader::open(
+            &mut conn,
+            &caller,
+            app.house.kinds(),
+            as_of,
+            app.house.clock().now(),
+            settings,
+        )
+        .unwrap();
         reader
             .conn()
             .set_instrumentation(move |event: InstrumentationEvent<'_>| {

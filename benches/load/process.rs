@@ -1,7 +1,6 @@
 //! The service as a child process, and what the kernel says about it: CPU time, memory, syncs.
 use crate::Outcome;
 use crate::wire::{Client, With, request};
-use diesel::prelude::*;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -89,7 +88,7 @@ impl Process {
     }
     /// CPU time so far.
     pub fn cpu(&self) -> Duration {
-        cpu_of(self.child.id()).unwrap_or_default()
+        cpu_of(self.child.id()).map_or(Duration::ZERO, |(own, _)| own)
     }
     /// MiB in memory now, and at most.
     pub fn memory(&self) -> (f64, f64) {
@@ -170,13 +169,18 @@ fn interrupt(pid: u32, signal: &str) {
     );
 }
 
-/// User and system time of a process, threads that ended included. (The kernel counts in hundredths
-/// of a second here, on every architecture.)
-fn cpu_of(pid: u32) -> Option<Duration> {
+/// User and system time of a process, threads that ended included; and of its children that ended.
+/// (The kernel counts in hundredths of a second here, on every architecture.)
+pub fn cpu_of(pid: u32) -> Option<(Duration, Duration)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-    Some(Duration::from_millis(ticks * 10))
+    let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let time = |user: usize| {
+        Some(Duration::from_millis(
+            (ticks(user)? + ticks(user + 1)?) * 10,
+        ))
+    };
+    Some((time(11)?, time(13)?))
 }
 
 /// CPU time of this thread.
@@ -188,36 +192,6 @@ pub fn thread_cpu() -> Duration {
             .and_then(|nanos| nanos.parse().ok())
             .unwrap_or_default(),
     )
-}
-
-#[derive(QueryableByName)]
-struct Backend {
-    #[diesel(sql_type = diesel::sql_types::Integer)]
-    pid: i32,
-}
-
-/// The processes of the PostgreSQL server that the service uses.
-pub struct Backends(std::sync::Mutex<PgConnection>);
-
-impl Backends {
-    pub fn of(url: &str) -> Outcome<Self> {
-        Ok(Backends(std::sync::Mutex::new(PgConnection::establish(
-            url,
-        )?)))
-    }
-    /// Their CPU time so far, this observer's own apart.
-    pub fn cpu(&self) -> Duration {
-        let ask =
-            diesel::sql_query("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()");
-        let Ok(mut conn) = self.0.lock() else {
-            return Duration::ZERO;
-        };
-        let found: Vec<Backend> = ask.load(&mut *conn).unwrap_or_default();
-        found
-            .iter()
-            .filter_map(|backend| cpu_of(u32::try_from(backend.pid).ok()?))
-            .sum()
-    }
 }
 
 /// Microseconds of one small write and its sync in a folder: half of them took at most this, and 99

@@ -1,265 +1,228 @@
-//! What was measured, as Markdown, each figure beside its target.
-use crate::process::{Backends, Process};
-use crate::scenarios::{BARE, HEALTH, Scenario};
-use crate::wire::{Until, load};
+//! What was measured, as Markdown, each figure beside its goal.
+use crate::Outcome;
+use crate::fill::Pace;
+use crate::place::{Database, Place};
+use crate::process::Process;
+use crate::scenarios::{Goal, HEALTH, Most, Scenario};
+use crate::wire::{Client, Expect, Load, Until, load, turns};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// One scenario once.
+/// One scenario once; each figure is for one item.
 #[derive(Clone, Copy, Default)]
 pub struct Sample {
-    /// CPU microseconds of the service for each request.
+    /// CPU microseconds of the service.
     pub cpu: f64,
-    /// The same of the PostgreSQL server.
+    /// The same of the database's processes.
     pub database: f64,
+    /// Items a second.
     pub rate: f64,
+    /// Milliseconds that a request took.
     pub p50: f64,
     pub p99: f64,
-    /// With one client.
-    pub alone: f64,
 }
 
-/// One scenario, all rounds.
+/// One scenario, all rounds, on each database.
+#[derive(Default)]
 pub struct Row {
-    name: String,
-    target: Option<(f64, &'static str)>,
-    samples: Vec<Sample>,
-    requests: usize,
-    failures: usize,
-    first_failure: Option<String>,
+    pub name: String,
+    pub goal: Goal,
+    samples: BTreeMap<Database, Vec<Sample>>,
 }
 
 /// A figure that is no scenario.
+#[derive(Default)]
 pub struct Fact {
-    pub name: &'static str,
-    pub value: String,
-    pub target: &'static str,
-    pub met: Option<bool>,
+    pub name: String,
+    pub goal: String,
+    pub values: BTreeMap<Database, (String, Option<bool>)>,
 }
 
 #[derive(Default)]
 pub struct Report {
-    rows: Vec<Row>,
-    facts: Vec<Fact>,
+    pub rows: Vec<Row>,
+    pub facts: Vec<Fact>,
+}
+
+/// What is asked, and for how long.
+pub struct Asked<'a> {
+    pub place: &'a Place,
+    pub service: &'a Process,
+    pub bare: &'a Process,
+    pub time: Duration,
+}
+
+impl Asked<'_> {
+    /// Asks one scenario for a while.
+    fn run(&self, scenario: &Scenario<'_>) -> Outcome<Sample> {
+        let process = if scenario.bare {
+            self.bare
+        } else {
+            self.service
+        };
+        let Scenario {
+            make,
+            expect,
+            clients,
+            items,
+            ..
+        } = scenario;
+        let address = process.address;
+        let time = Until::Time(self.time);
+        if scenario.warm {
+            Client::connect(address)?.good(&make(0))?;
+        }
+        let Some(write) = &scenario.write else {
+            let both = self.cost(process, *items, || {
+                load(address, *clients, time, *expect, make)
+            })?;
+            return Ok(both.0);
+        };
+        let (both, _) = self.cost(process, 1, || turns(address, self.time, write, make))?;
+        let half = Until::Time(self.time / 2);
+        let (alone, _) = self.cost(process, 1, || load(address, 1, half, Expect::Good, write))?;
+        Ok(Sample {
+            cpu: (both.cpu - alone.cpu).max(0.0),
+            database: (both.database - alone.database).max(0.0),
+            ..both
+        })
+    }
+    fn cost(
+        &self,
+        process: &Process,
+        items: usize,
+        work: impl FnOnce() -> Outcome<Load>,
+    ) -> Outcome<(Sample, Load)> {
+        let before = (process.cpu(), self.place.cpu());
+        let load = work()?;
+        let count = (load.requests * items).max(1) as f64;
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / count;
+        let sample = Sample {
+            cpu: each(process.cpu().saturating_sub(before.0)),
+            database: each(self.place.cpu().saturating_sub(before.1)),
+            rate: load.rate() * items as f64,
+            p50: load.quantile(0.5) / 1000.0,
+            p99: load.quantile(0.99) / 1000.0,
+        };
+        Ok((sample, load))
+    }
 }
 
 impl Report {
-    pub fn fact(&mut self, name: &'static str, value: String) {
-        self.facts.push(Fact {
-            name,
-            value,
-            target: "",
-            met: None,
-        });
+    fn row(&mut self, name: &str, goal: Goal) -> Option<&mut Row> {
+        if !self.rows.iter().any(|row| row.name == name) {
+            self.rows.push(Row {
+                name: name.to_owned(),
+                goal,
+                ..Row::default()
+            });
+        }
+        self.rows.iter_mut().find(|row| row.name == name)
     }
-    pub fn aim(&mut self, name: &'static str, value: String, target: &'static str, met: bool) {
-        self.facts.push(Fact {
-            name,
-            value,
-            target,
-            met: Some(met),
-        });
-    }
-    /// Asks one scenario for a while.
-    pub fn run(
-        &mut self,
-        scenario: &Scenario<'_>,
-        process: &Process,
-        backends: Option<&Backends>,
-        time: Duration,
-    ) {
-        let base = backends.filter(|_| !scenario.bare);
-        let alone = match scenario.clients {
-            1 => None,
-            _ => Some(load(
-                process.address,
-                1,
-                Until::Time(time / 6),
-                scenario.expect,
-                &scenario.make,
-            )),
-        };
-        let (cpu, database) = (process.cpu(), base.map(Backends::cpu));
-        let load = load(
-            process.address,
-            scenario.clients,
-            Until::Time(time),
-            scenario.expect,
-            &scenario.make,
-        );
-        let each = |time: Duration| time.as_secs_f64() * 1e6 / load.requests.max(1) as f64;
-        let cpu = each(process.cpu().saturating_sub(cpu));
-        let database = base
-            .map(Backends::cpu)
-            .zip(database)
-            .map_or(0.0, |(now, before)| each(now.saturating_sub(before)));
-        let p50 = load.quantile(0.5);
-        let alone = alone.map_or(p50, |alone| alone.quantile(0.5));
-        let sample = Sample {
+    fn sample(&mut self, (name, goal): (&str, Goal), database: Database, sample: Sample) {
+        let Sample {
             cpu,
-            database,
-            rate: load.rate(),
+            database: other,
+            rate,
             p50,
-            p99: load.quantile(0.99),
-            alone,
-        };
-        let row = match self.rows.iter_mut().find(|row| row.name == scenario.name) {
-            Some(row) => row,
-            None => {
-                let name = scenario.name.clone();
-                self.rows.push(Row {
-                    name,
-                    target: scenario.target,
-                    samples: vec![],
-                    requests: 0,
-                    failures: 0,
-                    first_failure: None,
-                });
-                let Some(row) = self.rows.last_mut() else {
-                    return;
-                };
-                row
-            }
-        };
-        row.samples.push(sample);
-        row.requests += load.requests;
-        row.failures += load.failures;
+            p99,
+        } = sample;
         eprintln!(
-            "{:<50} {cpu:>9.1} µs {database:>8.1} µs {:>9.0}/s",
-            scenario.name,
-            load.rate()
+            "{:<10} {name:<60} {cpu:>9.1} + {other:>7.1} µs {rate:>8.0}/s {p50:>7.2} {p99:>7.2} ms",
+            database.name()
         );
-        row.first_failure = row.first_failure.take().or(load.first_failure);
+        if let Some(row) = self.row(name, goal) {
+            row.samples.entry(database).or_default().push(sample);
+        }
     }
-    pub fn cpu(&self, name: &str) -> f64 {
-        self.rows
-            .iter()
-            .find(|row| row.name == name)
-            .map_or(f64::NAN, |row| row.cpu())
+    /// Asks one scenario for a while; an answer that is not as expected is an error.
+    pub fn run(&mut self, asked: &Asked<'_>, scenario: &Scenario<'_>) -> Outcome<()> {
+        let sample = asked.run(scenario)?;
+        self.sample(
+            (&scenario.name, scenario.goal),
+            asked.place.database,
+            sample,
+        );
+        Ok(())
     }
-    fn judged(&self, row: &Row) -> Option<bool> {
-        row.target
-            .map(|(times, of)| row.cpu() <= times * self.cpu(of))
+    /// What a part of the filling cost.
+    pub fn pace(&mut self, database: Database, pace: &Pace, goal: Goal) {
+        let sample = Sample {
+            cpu: pace.cpu,
+            database: pace.database,
+            rate: pace.items as f64 / pace.seconds.max(1e-9),
+            p50: f64::NAN,
+            p99: f64::NAN,
+        };
+        self.sample((&pace.name, goal), database, sample);
     }
-    /// Compares two rows.
-    pub fn compare(
+    pub fn fact(&mut self, database: Database, name: &str, value: String) {
+        self.aim(database, name, value, ("", None));
+    }
+    /// A figure, its goal, and whether that was met.
+    pub fn aim(
         &mut self,
-        name: &'static str,
-        of: &str,
-        with: &str,
-        times: f64,
-        target: &'static str,
+        database: Database,
+        name: &str,
+        value: String,
+        (goal, met): (&str, Option<bool>),
     ) {
-        let ratio = self.cpu(of) / self.cpu(with);
-        self.aim(
-            name,
-            format!(
-                "{ratio:.2} × ({:.0} µs : {:.0} µs)",
-                self.cpu(of),
-                self.cpu(with)
-            ),
-            target,
-            ratio <= times,
-        );
+        eprintln!("{:<10} {name}: {value}", database.name());
+        if !self.facts.iter().any(|fact| fact.name == name) {
+            self.facts.push(Fact {
+                name: name.to_owned(),
+                goal: goal.to_owned(),
+                ..Fact::default()
+            });
+        }
+        if let Some(fact) = self.facts.iter_mut().find(|fact| fact.name == name) {
+            fact.values.insert(database, (value, met));
+        }
     }
-    /// Is any target missed, or any answer wrong?
+    /// The median of what a row cost.
+    pub fn cpu(&self, name: &str, database: Database) -> f64 {
+        let row = self.rows.iter().find(|row| row.name == name);
+        row.map_or(f64::NAN, |row| row.median(database, |sample| sample.cpu))
+    }
+    pub fn health(&self, database: Database) -> f64 {
+        self.cpu(HEALTH, database)
+    }
+    /// The goal of a row and whether it was met.
+    pub fn judged(&self, row: &Row, database: Database) -> Option<(Most, bool)> {
+        let goal = match database {
+            Database::Sqlite => row.goal.sqlite?,
+            Database::Postgresql => row.goal.postgresql?,
+        };
+        let of = |figure: fn(&Sample) -> f64| row.median(database, figure);
+        let met = match goal {
+            Most::Times(_, other) if self.cpu(other, database).is_nan() => return None,
+            Most::Times(times, other) => of(|s| s.cpu) <= times * self.cpu(other, database),
+            Most::Micros(most) => of(|s| s.cpu) <= most,
+            Most::Millis(most) => of(|s| s.cpu + s.database) <= most * 1000.0,
+            Most::Rate(least) => of(|s| s.rate) >= least,
+        };
+        row.samples.contains_key(&database).then_some((goal, met))
+    }
+    /// Is any goal missed?
     pub fn missed(&self) -> bool {
-        let rows = self
-            .rows
-            .iter()
-            .any(|row| row.failures > 0 || self.judged(row) == Some(false));
-        rows || self.facts.iter().any(|fact| fact.met == Some(false))
-    }
-    pub fn markdown(&self, postgresql: bool, targets: bool) -> String {
-        let (bare, health) = (self.cpu(BARE), self.cpu(HEALTH));
-        let word = |met: Option<bool>| {
-            if targets {
-                met.map_or("", |met| if met { "met" } else { "**missed**" })
-            } else {
-                ""
-            }
+        let all = [Database::Sqlite, Database::Postgresql];
+        let missed = |row: &Row| {
+            let judged = all
+                .iter()
+                .filter_map(|database| self.judged(row, *database));
+            judged.into_iter().any(|(_, met)| !met)
         };
-        let extra = |text: &str| {
-            if postgresql {
-                text.to_owned()
-            } else {
-                String::new()
-            }
-        };
-        let mut text = format!(
-            "| asked | CPU µs |{} × healthz | × bare | target | | requests/s | p50 ms | p99 ms | \
-                p50 ms alone |\n",
-            extra(" + database µs |")
-        );
-        text.push_str(&format!(
-            "|---|---:|{}---:|---:|---|---|---:|---:|---:|---:|\n",
-            extra("---:|")
-        ));
-        for row in &self.rows {
-            let target = row
-                .target
-                .filter(|_| targets)
-                .map_or(String::new(), |(times, of)| {
-                    let of = if of == HEALTH {
-                        "healthz"
-                    } else if of == BARE {
-                        "bare"
-                    } else {
-                        "first"
-                    };
-                    format!("≤ {times} × {of}")
-                });
-            let database = extra(&format!(" {:.0} |", row.median(|s| s.database)));
-            let name = if row.failures == 0 {
-                row.name.clone()
-            } else {
-                format!(
-                    "{} (**{} of {} failed**)",
-                    row.name, row.failures, row.requests
-                )
-            };
-            text.push_str(&format!(
-                "| {name} | {:.1} |{database} {:.2} | {:.2} | {target} | {} | {:.0} | {:.2} | \
-                    {:.2} | {:.2} |\n",
-                row.cpu(),
-                row.cpu() / health,
-                row.cpu() / bare,
-                word(self.judged(row)),
-                row.median(|s| s.rate),
-                row.median(|s| s.p50) / 1000.0,
-                row.median(|s| s.p99) / 1000.0,
-                row.median(|s| s.alone) / 1000.0,
-            ));
-        }
-        text.push_str("\n| | measured | target | |\n|---|---|---|---|\n");
-        for Fact {
-            name,
-            value,
-            target,
-            met,
-        } in &self.facts
-        {
-            text.push_str(&format!(
-                "| {name} | {value} | {} | {} |\n",
-                if targets { target } else { "" },
-                word(*met)
-            ));
-        }
-        for row in self.rows.iter() {
-            if let Some(fault) = &row.first_failure {
-                text.push_str(&format!("\nfirst failure of {}: `{fault}`\n", row.name));
-            }
-        }
-        text
+        let facts = self.facts.iter().flat_map(|fact| fact.values.values());
+        self.rows.iter().any(missed) || facts.into_iter().any(|(_, met)| *met == Some(false))
     }
 }
 
 impl Row {
-    fn median(&self, of: impl Fn(&Sample) -> f64) -> f64 {
-        let mut all: Vec<f64> = self.samples.iter().map(of).collect();
+    /// Not a number where it was not measured.
+    pub fn median(&self, database: Database, of: impl Fn(&Sample) -> f64) -> f64 {
+        let samples = self.samples.get(&database).into_iter().flatten();
+        let mut all: Vec<f64> = samples.map(of).collect();
         all.sort_by(f64::total_cmp);
         all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
-    }
-    fn cpu(&self) -> f64 {
-        self.median(|sample| sample.cpu)
     }
 }

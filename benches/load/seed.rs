@@ -1,27 +1,12 @@
 //! The organization under load: founded by the executable, filled through the API.
 use crate::Outcome;
-use crate::process::{Process, isms};
-use crate::wire::{Client, Load, Until, With, load, request};
+use crate::bodies::{self, BOUNDARY};
+use crate::fill::Pace;
+use crate::place::Place;
+use crate::process::isms;
+use crate::wire::{With, request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::path::Path;
-use std::sync::Mutex;
-
-const CLIENTS: usize = 64;
-const TYPES: [&str; 7] = [
-    "information",
-    "software",
-    "hardware",
-    "service",
-    "people",
-    "site",
-    "process",
-];
-const CLASSES: [&str; 4] = ["public", "internal", "confidential", "restricted"];
-const WORDS: [&str; 16] = [
-    "Payroll", "Orders", "Backup", "Mail", "Archive", "Network", "Gateway", "Ledger", "Source",
-    "Build", "Customer", "Invoice", "Badge", "Sensor", "Contract", "Research",
-];
 
 /// What the load needs to know of the filled organization; kept beside its data.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -29,12 +14,66 @@ pub struct Seeded {
     pub organization: String,
     pub key: String,
     pub scope: String,
+    /// Those that others depend on are the last of them.
     pub assets: Vec<String>,
     pub risks: Vec<String>,
+    pub controls: Vec<String>,
+    /// The control that many pieces of evidence lie on, and how many.
+    pub crowded: String,
+    pub pieces: usize,
     /// The last position.
     pub position: i64,
     /// How fast it was filled.
-    pub writes_a_second: f64,
+    pub paces: Vec<Pace>,
+    /// MiB of the service that filled it: at its start, at its end, at most.
+    pub memory: (f64, f64, f64),
+}
+
+/// How much there is.
+#[derive(Debug, Clone)]
+pub struct Size {
+    pub entries: usize,
+    pub assets: usize,
+    pub risks: usize,
+    pub controls: usize,
+    /// Spread over the controls.
+    pub evidence: usize,
+    /// Of one control.
+    pub pieces: usize,
+}
+
+impl Size {
+    /// A million entries have 100,000 assets and 20,000 risks.
+    pub fn of(entries: usize, assets: Option<usize>, risks: Option<usize>) -> Self {
+        Size {
+            entries,
+            assets: assets.unwrap_or(entries / 10).max(20),
+            risks: risks.unwrap_or(entries / 50).max(10),
+            controls: 200,
+            evidence: (entries / 50).min(2_000),
+            pieces: (entries / 25).min(4_000),
+        }
+    }
+    /// That of the comparison with a peer.
+    pub fn peer() -> Self {
+        Size {
+            entries: 0,
+            assets: 2_000,
+            risks: 2_000,
+            controls: 200,
+            evidence: 2_000,
+            pieces: 0,
+        }
+    }
+    pub fn name(&self) -> String {
+        let Size {
+            entries,
+            assets,
+            risks,
+            ..
+        } = self;
+        format!("{entries}-{assets}-{risks}")
+    }
 }
 
 /// An even spread of numbers.
@@ -47,79 +86,38 @@ pub fn scatter(n: usize) -> usize {
 
 /// One of many, by chance.
 pub fn some(of: &[String], n: usize) -> &str {
-    of.get(scatter(n) % of.len().max(1))
-        .map_or("", String::as_str)
+    at(of, scatter(n))
 }
 
-fn word<'a>(of: &[&'a str], n: usize) -> &'a str {
+/// One of many, in turn.
+pub fn at(of: &[String], n: usize) -> &str {
+    of.get(n % of.len().max(1)).map_or("", String::as_str)
+}
+
+pub fn word<'a>(of: &[&'a str], n: usize) -> &'a str {
     of.get(n % of.len().max(1)).copied().unwrap_or_default()
 }
 
-fn name(n: usize) -> String {
-    format!(
-        "{} {} {n:06}",
-        word(&WORDS, scatter(n)),
-        word(
-            &["server", "database", "process", "team", "archive"],
-            scatter(n) / 16
-        )
-    )
-}
-
-/// A body of an asset; every tenth is one that the nine after it depend on.
-pub fn asset(n: usize, hub: Option<&str>) -> String {
-    json!({
-        "name": name(n), "description": "What the ISMS protects, described in a sentence or two \
-            as people do.", "asset_type": word(&TYPES, scatter(n)),
-        "classification": word(&CLASSES, scatter(n) / 7), "confidentiality": 1 + scatter(n) % 5,
-            "integrity": 1 + n % 5, "availability": 1 + n / 5 % 5,
-        "location": "Frankfurt", "personal_data": n.is_multiple_of(3), "lifecycle": "in_use",
-            "tags": ["load"], "depends_on_ids": hub.into_iter().collect::<Vec<_>>(),
-    })
-    .to_string()
-}
-
-fn risk(n: usize, assets: &[String]) -> String {
-    let (one, other) = (some(assets, n), some(assets, n + 7_000_001));
-    let assets: Vec<&str> = if one == other {
-        vec![one]
-    } else {
-        vec![one, other]
-    };
-    json!({
-        "name": format!("{} is lost", name(n)), "description": "Somebody gets at what is not \
-            theirs.", "consequence": "Customers leave; a fine.",
-        "category": word(&["access", "supply", "people", "site"], n),
-            "affected_properties": ["confidentiality"], "asset_ids": assets,
-    })
-    .to_string()
-}
-
-/// An organization with a key; the service need not run.
-pub fn found(data: &Path, database: Option<&str>) -> Outcome<Seeded> {
-    found_as(data, database, ("Load", EMAIL))
-}
 /// The first user of the organization under load.
 pub const EMAIL: &str = "load@example.org";
+
+/// An organization with a key; the service need not run.
+pub fn found(place: &Place) -> Outcome<Seeded> {
+    found_as(place, "Load", EMAIL)
+}
+
 /// One of this name, with a user of this address.
-pub fn found_as(
-    data: &Path,
-    database: Option<&str>,
-    (name, email): (&str, &str),
-) -> Outcome<Seeded> {
-    let mut command = isms(
-        &[
-            "admin",
-            "create",
-            "--organization",
-            name,
-            "--email",
-            email,
-            "--api-key",
-        ],
-        data,
-        database,
-    );
+pub fn found_as(place: &Place, name: &str, email: &str) -> Outcome<Seeded> {
+    let words = [
+        "admin",
+        "create",
+        "--organization",
+        name,
+        "--email",
+        email,
+        "--api-key",
+    ];
+    let mut command = isms(&words, &place.data(), place.url());
     let made = command
         .env("ISMS_ADMIN_PASSWORD", "nine blue tractors sing")
         .output()?;
@@ -145,203 +143,76 @@ impl Seeded {
         With {
             key: Some(&self.key),
             body,
-            headers: &[],
+            ..With::default()
         }
     }
     pub fn get(&self, path: &str) -> Vec<u8> {
         request("GET", path, self.with(None))
     }
-    fn changing(&self, method: &str, path: &str, body: &str) -> Vec<u8> {
-        request(
-            method,
-            path,
-            With {
-                headers: &[("If-Match", "*")],
-                ..self.with(Some(body))
-            },
-        )
+    pub fn post(&self, path: &str, body: &Value) -> Vec<u8> {
+        request("POST", path, self.with(Some(&body.to_string())))
     }
-    /// A PATCH that changes something, whatever was before.
+    /// Changes a record, whatever its version.
+    pub fn change(&self, method: &str, path: &str, body: &Value) -> Vec<u8> {
+        let text = body.to_string();
+        let with = With {
+            headers: &[("If-Match", "*")],
+            ..self.with(Some(&text))
+        };
+        request(method, path, with)
+    }
+    /// A PATCH of an asset or a risk.
     pub fn patch(&self, n: usize) -> Vec<u8> {
         let (path, ids) = if n.is_multiple_of(2) {
             ("assets", &self.assets)
         } else {
             ("risks", &self.risks)
         };
-        let ids = if ids.is_empty() { &self.assets } else { ids };
-        let body = match n % 10 {
-            0 | 5 => {
-                json!({"name": name(n + 1_000_000), "description": format!("Renamed in step {n}.")})
-            }
-            _ => {
-                json!({"description": format!("Looked at in step {n}; what it says stays about as \
-                    long as it was.")})
-            }
+        let path = format!("/v1/{path}/{}", at(ids, n / 2));
+        self.change("PATCH", &path, &bodies::patch(n))
+    }
+    /// A current score of a risk, never above its inherent one.
+    pub fn assess(&self, n: usize) -> Vec<u8> {
+        let risk = scatter(n) % self.risks.len().max(1);
+        let path = format!("/v1/risks/{}/assessments", at(&self.risks, risk));
+        self.change("POST", &path, &bodies::assessment(risk, Some(n)))
+    }
+    /// A control that is in another state than before.
+    pub fn implement(&self, n: usize) -> Vec<u8> {
+        let body = json!({"implementation": bodies::implementation(n),
+            "description": format!("Looked at in step {n}.")});
+        let path = format!("/v1/controls/{}", some(&self.controls, n));
+        self.change("PATCH", &path, &body)
+    }
+    /// A small file as evidence of a control.
+    pub fn push(&self, n: usize, control: &str) -> Vec<u8> {
+        let (body, media) = (
+            bodies::upload(n, control),
+            format!("multipart/form-data; boundary={BOUNDARY}"),
+        );
+        let with = With {
+            media: Some(&media),
+            ..self.with(Some(&body))
         };
-        self.changing(
-            "PATCH",
-            &format!(
-                "/v1/{path}/{}",
-                ids.get(n / 2 % ids.len().max(1)).map_or("", String::as_str)
-            ),
-            &body.to_string(),
-        )
+        request("POST", "/v1/evidence", with)
     }
-    /// The last position, as the service says it.
-    pub fn position(&self, process: &Process) -> Outcome<i64> {
-        let mut client = Client::connect(process.address)?;
-        let reply = client.good(&self.get("/v1/scopes?limit=1"))?;
-        Ok(reply
-            .header("Ledger-Position")
-            .ok_or("no position")?
-            .parse()?)
-    }
-    /// POSTs `count` bodies; gives their ids in the order of their numbers.
-    fn post(
-        &self,
-        process: &Process,
-        path: &str,
-        numbers: &[usize],
-        body: &(dyn Fn(usize) -> String + Sync),
-    ) -> Outcome<Vec<String>> {
-        let made: Mutex<Vec<(usize, String)>> = Mutex::new(Vec::new());
-        let rest = Mutex::new(numbers.iter().copied());
-        let (path, faults) = (format!("/v1/{path}"), Mutex::new(Vec::<String>::new()));
-        std::thread::scope(|scope| {
-            for _ in 0..CLIENTS.min(numbers.len()) {
-                scope.spawn(|| {
-                    let work = || -> Outcome<()> {
-                        let mut client = Client::connect(process.address)?;
-                        loop {
-                            let Some(n) = rest.lock().ok().and_then(|mut rest| rest.next()) else {
-                                return Ok(());
-                            };
-                            let text = body(n);
-                            let reply =
-                                client.good(&request("POST", &path, self.with(Some(&text))))?;
-                            let id = reply
-                                .header("Location")
-                                .and_then(|place| place.rsplit('/').next())
-                                .unwrap_or_default()
-                                .to_owned();
-                            if let Ok(mut made) = made.lock() {
-                                made.push((n, id));
-                            }
-                        }
-                    };
-                    if let (Err(fault), Ok(mut faults)) = (work(), faults.lock()) {
-                        faults.push(fault.to_string());
-                    }
-                });
-            }
-        });
-        if let Some(fault) = faults.into_inner().unwrap_or_default().into_iter().next() {
-            return Err(fault.into());
-        }
-        let mut made = made.into_inner().unwrap_or_default();
-        made.sort();
-        Ok(made.into_iter().map(|(_, id)| id).collect())
-    }
-    /// Assets from the `from`-th to the `to`-th.
-    pub fn add_assets(&mut self, process: &Process, from: usize, to: usize) -> Outcome<()> {
-        let (hubs, others): (Vec<usize>, Vec<usize>) =
-            (from..to).partition(|n| n.is_multiple_of(10));
-        let made = self.post(process, "assets", &hubs, &|n| asset(n, None))?;
-        let hub_of = |n: usize| {
-            hubs.binary_search(&(n - n % 10))
-                .ok()
-                .and_then(|at| made.get(at))
-                .map(String::as_str)
-        };
-        self.assets
-            .extend(self.post(process, "assets", &others, &|n| asset(n, hub_of(n)))?);
-        self.assets.extend(made);
-        Ok(())
-    }
-    /// Everything, up to so many ledger entries.
-    pub fn fill(
-        &mut self,
-        process: &Process,
-        assets: usize,
-        risks: usize,
-        entries: usize,
-    ) -> Outcome<()> {
-        let (began, first) = (std::time::Instant::now(), self.position(process)?);
-        let scope = |_| {
-            json!({"name": "The company", "statement": "All that the company does, in all of its \
-                places.", "frameworks": ["iso-27001-2022"]})
-            .to_string()
-        };
-        self.scope = self
-            .post(process, "scopes", &[0], &scope)?
-            .pop()
-            .unwrap_or_default();
-        self.add_assets(process, 0, assets)?;
-        let of_assets = std::mem::take(&mut self.assets);
-        self.risks = self.post(process, "risks", &(0..risks).collect::<Vec<_>>(), &|n| {
-            risk(n, &of_assets)
-        })?;
-        self.assets = of_assets;
-        let themes = [("A.5", 37), ("A.6", 8), ("A.7", 14), ("A.8", 34)];
-        let requirements: Vec<String> = themes
-            .iter()
-            .flat_map(|(theme, n)| (1..=*n).map(move |n| format!("iso-27001-2022:{theme}.{n}")))
+    /// A batch of new assets.
+    pub fn create_batch(&self, n: usize, items: usize) -> Vec<u8> {
+        let numbers = n * items..(n + 1) * items;
+        let items: Vec<Value> = numbers
+            .map(|n| json!({"create": bodies::asset(n, None)}))
             .collect();
-        let control = |n: usize| {
-            let state = word(&["implemented", "in_progress", "planned", "implemented"], n);
-            json!({"name": format!("Control {n}"), "implementation": state,
-                "frequency": "quarterly", "requirements": [some(&requirements, n),
-                    requirements.get(n % 93)],
-                "scope_ids": [self.scope]})
-            .to_string()
-        };
-        let controls = self.post(process, "controls", &(0..120).collect::<Vec<_>>(), &control)?;
-        let report = |n: usize| {
-            json!({"name": format!("Report {n}"), "source": "load",
-                "external_id": format!("report-{n}"), "payload": {"failed": 0, "jobs": n},
-                    "control_ids": [some(&controls, n)]})
-            .to_string()
-        };
-        self.post(process, "evidence", &(0..300).collect::<Vec<_>>(), &report)?;
-        let left = |this: &Self| -> Outcome<usize> {
-            Ok(usize::try_from(entries as i64 - 1 - this.position(process)?).unwrap_or_default())
-        };
-        let assessed = left(self)?.min(risks);
-        let assess = |n: usize| {
-            let stage = if n < risks / 2 { "inherent" } else { "current" };
-            let body = json!({"stage": stage, "likelihood": 1 + scatter(n) % 5,
-                "impact": 1 + scatter(n) / 5 % 5, "rationale": "As seen last year."});
-            self.changing(
-                "POST",
-                &format!(
-                    "/v1/risks/{}/assessments",
-                    self.risks.get(n % risks.max(1)).map_or("", String::as_str)
-                ),
-                &body.to_string(),
-            )
-        };
-        good(load(
-            process.address,
-            CLIENTS,
-            Until::Count(assessed),
-            0,
-            &assess,
-        ))?;
-        good(load(
-            process.address,
-            CLIENTS,
-            Until::Count(left(self)?),
-            200,
-            &|n| self.patch(n),
-        ))?;
-        self.position = self.position(process)?;
-        self.writes_a_second = (self.position - first) as f64 / began.elapsed().as_secs_f64();
-        Ok(())
+        self.post("/v1/assets/batch", &json!({"items": items}))
     }
-}
-
-fn good(load: Load) -> Outcome<()> {
-    load.first_failure.map_or(Ok(()), |fault| {
-        Err(format!("{} of {} failed: {fault}", load.failures, load.requests).into())
-    })
+    /// A batch of changes of records in turn.
+    pub fn patch_batch(
+        &self,
+        path: &str,
+        ids: &[String],
+        numbers: std::ops::Range<usize>,
+    ) -> Vec<u8> {
+        let item = |n| json!({"id": at(ids, n), "if_match": "*", "patch": bodies::patch(n)});
+        let items: Vec<Value> = numbers.map(item).collect();
+        self.post(&format!("/v1/{path}/batch"), &json!({"items": items}))
+    }
 }

@@ -4,7 +4,7 @@ use crate::Outcome;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// One connection.
@@ -102,11 +102,42 @@ impl Client {
     /// An answer that has to be good.
     pub fn good(&mut self, request: &[u8]) -> Outcome<Reply<'_>> {
         let reply = self.exchange(request)?;
-        match reply.status {
-            200..300 => Ok(reply),
-            status => Err(format!("{status} for {}: {}", first_line(request), reply.text()).into()),
+        if Expect::Good.met(&reply) {
+            Ok(reply)
+        } else {
+            Err(fault(request, &reply).into())
         }
     }
+}
+
+/// What an answer has to be; anything else ends the run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// Any 2xx.
+    Good,
+    /// This status.
+    Status(u16),
+    /// A batch of which no item failed.
+    Batch,
+}
+
+impl Expect {
+    fn met(self, reply: &Reply<'_>) -> bool {
+        match self {
+            Expect::Good => (200..300).contains(&reply.status),
+            Expect::Status(status) => reply.status == status,
+            Expect::Batch => reply.status == 200 && reply.body.ends_with(b"\"failed\":0}"),
+        }
+    }
+}
+
+/// What was asked, and what was wrong with the answer.
+pub fn fault(request: &[u8], reply: &Reply<'_>) -> String {
+    let text = reply.text();
+    // A batch says at its end how many items failed; why is where the problem is.
+    let from = text.find("\"problem\":{").unwrap_or_default();
+    let why: String = text.chars().skip(from).take(600).collect();
+    format!("{} for {}: {why}", reply.status, first_line(request))
 }
 
 fn first_line(request: &[u8]) -> String {
@@ -123,6 +154,8 @@ pub struct With<'a> {
     pub key: Option<&'a str>,
     pub headers: &'a [(&'a str, &'a str)],
     pub body: Option<&'a str>,
+    /// What the body is, where it is no JSON.
+    pub media: Option<&'a str>,
 }
 
 pub fn request(method: &str, path: &str, with: With<'_>) -> Vec<u8> {
@@ -134,8 +167,9 @@ pub fn request(method: &str, path: &str, with: With<'_>) -> Vec<u8> {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     if let Some(body) = with.body {
+        let media = with.media.unwrap_or("application/json");
         text.push_str(&format!(
-            "Content-Type: application/json\r\nContent-Length: {}\r\n",
+            "Content-Type: {media}\r\nContent-Length: {}\r\n",
             body.len()
         ));
     }
@@ -146,17 +180,16 @@ pub fn request(method: &str, path: &str, with: With<'_>) -> Vec<u8> {
 
 /// When a load ends.
 #[derive(Clone, Copy)]
-pub enum Until {
+pub enum Until<'a> {
     Time(Duration),
     Count(usize),
+    Told(&'a AtomicBool),
 }
 
 /// What a load came to.
 #[derive(Default)]
 pub struct Load {
     pub requests: usize,
-    pub failures: usize,
-    pub first_failure: Option<String>,
     pub wall: Duration,
     /// Microseconds, sorted.
     latencies: Vec<u32>,
@@ -172,98 +205,113 @@ impl Load {
     pub fn rate(&self) -> f64 {
         self.requests as f64 / self.wall.as_secs_f64().max(1e-9)
     }
+    fn took(&mut self, asked: Instant) {
+        self.requests += 1;
+        let micros = u32::try_from(asked.elapsed().as_micros());
+        self.latencies.push(micros.unwrap_or(u32::MAX));
+    }
+    fn ended(mut self, began: Instant) -> Self {
+        self.wall = began.elapsed();
+        self.latencies.sort_unstable();
+        self
+    }
 }
 
-/// The `n`-th request of a load.
+/// The request of this number.
 pub type Make<'a> = &'a (dyn Fn(usize) -> Vec<u8> + Sync);
 
-/// So many clients, each asking again as soon as it has its answer. Any status but `expect` is a
-/// failure (0: any 2xx will do).
+/// No number comes twice, and none is one of those that the organization was filled with: so no
+/// change is one that was made before.
+static NEXT: AtomicUsize = AtomicUsize::new(1_000_000_000);
+
+fn next() -> usize {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// So many clients, each asking again as soon as it has its answer. An answer that is not as
+/// expected ends it.
 pub fn load(
     address: SocketAddr,
     clients: usize,
-    until: Until,
-    expect: u16,
+    until: Until<'_>,
+    expect: Expect,
     make: Make<'_>,
-) -> Load {
-    let (next, all) = (AtomicUsize::new(0), Mutex::new(Load::default()));
+) -> Outcome<Load> {
+    let (count, all) = (AtomicUsize::new(0), Mutex::new(Load::default()));
+    let (failed, first) = (AtomicBool::new(false), Mutex::new(None));
     let began = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..clients {
-            let work = || {
-                let mine = one(address, until, expect, make, &next, began);
-                if let Ok(mut all) = all.lock() {
-                    all.requests += mine.requests;
-                    all.failures += mine.failures;
-                    all.first_failure = all.first_failure.take().or(mine.first_failure);
-                    all.latencies.extend(mine.latencies);
-                }
-            };
-            if let Err(why) = std::thread::Builder::new()
-                .stack_size(256 * 1024)
-                .spawn_scoped(scope, work)
-            {
-                eprintln!("a client could not start: {why}");
+    let over = || {
+        failed.load(Ordering::Relaxed)
+            || match until {
+                Until::Time(time) => began.elapsed() >= time,
+                Until::Count(most) => count.fetch_add(1, Ordering::Relaxed) >= most,
+                Until::Told(stop) => stop.load(Ordering::Relaxed),
+            }
+    };
+    let work = || match one(address, &over, expect, make) {
+        Ok(mine) => {
+            if let Ok(mut all) = all.lock() {
+                all.requests += mine.requests;
+                all.latencies.extend(mine.latencies);
             }
         }
-    });
-    let mut all = all.into_inner().unwrap_or_default();
-    all.wall = began.elapsed();
-    all.latencies.sort_unstable();
-    all
+        Err(why) => {
+            failed.store(true, Ordering::Relaxed);
+            if let Ok(mut first) = first.lock() {
+                first.get_or_insert(why);
+            }
+        }
+    };
+    std::thread::scope(|scope| -> Outcome<()> {
+        for _ in 0..clients {
+            let small = std::thread::Builder::new().stack_size(256 * 1024);
+            small.spawn_scoped(scope, work)?;
+        }
+        Ok(())
+    })?;
+    match first.into_inner() {
+        Ok(Some(why)) => Err(why),
+        _ => Ok(all.into_inner().unwrap_or_default().ended(began)),
+    }
 }
 
 fn one(
     address: SocketAddr,
-    until: Until,
-    expect: u16,
+    over: &dyn Fn() -> bool,
+    expect: Expect,
     make: Make<'_>,
-    next: &AtomicUsize,
-    began: Instant,
-) -> Load {
-    let (mut mine, mut client) = (Load::default(), Client::connect(address));
-    loop {
-        let n = next.fetch_add(1, Ordering::Relaxed);
-        let over = match until {
-            Until::Time(time) => began.elapsed() >= time,
-            Until::Count(count) => n >= count,
-        };
-        if over || mine.failures > 100 {
-            return mine;
-        }
-        let request = make(n);
+) -> Outcome<Load> {
+    let (mut mine, mut client) = (Load::default(), Client::connect(address)?);
+    while !over() {
+        let request = make(next());
         let asked = Instant::now();
-        let outcome = match &mut client {
-            Ok(client) => client.exchange(&request).map(|reply| {
-                (
-                    reply.status,
-                    if reply.status >= 400 {
-                        reply.text()
-                    } else {
-                        String::new()
-                    },
-                )
-            }),
-            Err(why) => Err(Error::new(why.kind(), why.to_string())),
-        };
-        mine.requests += 1;
-        mine.latencies
-            .push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
-        let fault = match outcome {
-            Ok((status, _))
-                if status == expect || (expect == 0 && (200..300).contains(&status)) =>
-            {
-                None
-            }
-            Ok((status, body)) => Some(format!("{status} for {}: {body}", first_line(&request))),
-            Err(why) => {
-                client = Client::connect(address);
-                Some(format!("{why} for {}", first_line(&request)))
-            }
-        };
-        if let Some(fault) = fault {
-            mine.failures += 1;
-            mine.first_failure.get_or_insert(fault);
+        let reply = client
+            .exchange(&request)
+            .map_err(|why| format!("{why} for {}", first_line(&request)))?;
+        if !expect.met(&reply) {
+            return Err(fault(&request, &reply).into());
         }
+        mine.took(asked);
     }
+    Ok(mine)
+}
+
+/// One client that writes and asks in turns, so that no answer is one that was kept. What it tells
+/// is of what is asked, its time too.
+pub fn turns(address: SocketAddr, time: Duration, write: Make<'_>, ask: Make<'_>) -> Outcome<Load> {
+    let (mut load, mut client) = (Load::default(), Client::connect(address)?);
+    let mut asking = Duration::ZERO;
+    let began = Instant::now();
+    while began.elapsed() < time {
+        client.good(&write(next()))?;
+        let request = ask(next());
+        let asked = Instant::now();
+        client.good(&request)?;
+        load.took(asked);
+        asking += asked.elapsed();
+    }
+    Ok(Load {
+        wall: asking,
+        ..load.ended(began)
+    })
 }

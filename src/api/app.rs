@@ -1,44 +1,20 @@
 //! The application: rooms, document, health, and every error of the framework as a problem.
+use super::contract::Contract;
 use super::frame::Nowhere;
-use super::published::Published;
 use super::rooms::rooms;
 use crate::core::{Code, Problem};
+use crate::http::document::other_methods;
 use crate::http::door::{count, threshold};
 use crate::http::format::Formats;
-use crate::http::query::{Parameters, Questions, parameters};
 use crate::http::{Answer, Api, Document, House, open_door};
-use actix_web::dev::ResourceDef;
 use actix_web::http::header;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, Responder, web};
-use std::sync::LazyLock;
-
-/// What each operation may be asked.
-static QUESTIONS: LazyLock<Parameters> = LazyLock::new(|| parameters(&super::document::document()));
-
-/// The methods of each path of the document.
-static KNOWN: LazyLock<Vec<(ResourceDef, Vec<String>)>> = LazyLock::new(|| {
-    let document = super::document::document();
-    let paths = document
-        .get("paths")
-        .and_then(|p| p.as_object())
-        .cloned()
-        .unwrap_or_default();
-    paths
-        .iter()
-        .map(|(path, item)| (ResourceDef::new(path.as_str()), methods(item)))
-        .collect()
-});
-
-/// Makes what is made once, before a request has to wait for it.
-pub fn prepare() {
-    LazyLock::force(&KNOWN);
-    LazyLock::force(&QUESTIONS);
-    LazyLock::force(&OPENAPI);
-}
 
 /// Mounts everything.
-pub fn mount(app: &mut web::ServiceConfig) {
-    app.app_data(web::Data::new(Questions(&QUESTIONS)));
+pub fn mount(app: &mut web::ServiceConfig, contract: &web::Data<Contract>) {
+    app.app_data(contract.clone());
+    app.app_data(contract.parameters.clone());
+    app.app_data(contract.page.clone());
     app.app_data(web::PathConfig::default().error_handler(|_, _| Problem::not_found().into()));
     app.app_data(
         web::QueryConfig::default()
@@ -46,12 +22,11 @@ pub fn mount(app: &mut web::ServiceConfig) {
     );
     app.route("/healthz", web::get().to(healthy))
         .route("/healthz", web::head().to(healthy));
-    rooms(Api::new(app, &mut Document::default()));
+    rooms(Api::new(app, &mut Document::default(), super::KINDS));
     super::docs::mount(app);
     app.route("/readyz", web::get().to(ready))
         .route("/", web::get().to(welcome));
     app.route("/v1/openapi.json", web::get().to(openapi))
-        .route("/v1/openapi.yaml", web::get().to(openapi_yaml))
         .route("/problems/{code}", web::get().to(explained));
     app.default_service(web::to(nowhere));
 }
@@ -99,24 +74,11 @@ async fn welcome(request: HttpRequest) -> Result<HttpResponse, Problem> {
     .respond_to(&request))
 }
 
-/// The document, compressed once.
-static OPENAPI: LazyLock<Published> =
-    LazyLock::new(|| Published::new(super::document::document().to_string(), "application/json"));
-
-async fn openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    OPENAPI.answer(&request)
-}
-
-/// The same as YAML (RFC 9512), for tools that want a file of that kind. No part of the document,
-/// which it is.
-async fn openapi_yaml(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    static YAML: LazyLock<Published> = LazyLock::new(|| {
-        Published::new(
-            super::yaml::of(&super::document::document()),
-            "application/yaml",
-        )
-    });
-    YAML.answer(&request)
+async fn openapi(
+    request: HttpRequest,
+    contract: web::Data<Contract>,
+) -> Result<HttpResponse, Problem> {
+    contract.openapi.answer(&request)
 }
 
 /// What a problem's `type` leads to. It is open to everyone and so, like metrics, no part of the
@@ -139,34 +101,14 @@ fn nothing_here() -> Problem {
 }
 
 /// 405 where the document knows the path with other methods, else 404.
-async fn nowhere(request: HttpRequest) -> Result<HttpResponse, Problem> {
+async fn nowhere(
+    request: HttpRequest,
+    contract: web::Data<Contract>,
+) -> Result<HttpResponse, Problem> {
     request.extensions_mut().insert(Nowhere);
     count(&request)?;
-    Err(
-        match KNOWN.iter().find(|(path, _)| path.is_match(request.path())) {
-            Some((_, methods)) => {
-                Problem::new(Code::MethodNotAllowed, "This path has other methods.")
-                    .allowing(methods.clone())
-            }
-            None => nothing_here(),
-        },
-    )
-}
-
-/// The methods of a path, HEAD with GET.
-fn methods(item: &serde_json::Value) -> Vec<String> {
-    let mut all: Vec<String> = item
-        .as_object()
-        .map(|operations| {
-            operations
-                .keys()
-                .map(|method| method.to_uppercase())
-                .collect()
-        })
-        .unwrap_or_default();
-    if all.iter().any(|method| method == "GET") {
-        all.push("HEAD".into());
-    }
-    all.sort();
-    all
+    Err(match contract.methods(request.path()) {
+        Some(methods) => other_methods(methods),
+        None => nothing_here(),
+    })
 }

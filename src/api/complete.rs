@@ -2,7 +2,8 @@
 //! follow from formats, the half of a schema that is for requests, words that may become more,
 //! examples; and nothing that is not used.
 use super::example::{self, SCHEMAS};
-use crate::http::describe;
+use super::reach::{prune, reached};
+use crate::http::references;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -74,7 +75,7 @@ fn with_headers(response: &mut Value, names: &[&str]) {
         .as_object_mut()
     {
         headers.extend(
-            describe::headers(names)
+            references::headers(names)
                 .as_object()
                 .cloned()
                 .unwrap_or_default(),
@@ -261,44 +262,6 @@ fn sent(value: &mut Value, both: &BTreeSet<String>) {
     }
 }
 
-/// The schemas that one comes to from the places of the document which `from` picks.
-pub fn reached(document: &Value, from: &mut dyn FnMut(&str) -> bool) -> BTreeSet<String> {
-    fn roots(at: &str, value: &Value, from: &mut dyn FnMut(&str) -> bool, found: &mut Vec<String>) {
-        match value {
-            Value::Object(members) => {
-                let target = members
-                    .get("$ref")
-                    .and_then(Value::as_str)
-                    .filter(|_| from(&format!("{at}/")));
-                found.extend(target.map(str::to_owned));
-                members
-                    .iter()
-                    .for_each(|(name, inner)| roots(&format!("{at}/{name}"), inner, from, found));
-            }
-            Value::Array(items) => items.iter().for_each(|inner| roots(at, inner, from, found)),
-            _ => {}
-        }
-    }
-    let (mut open, mut seen) = (Vec::new(), BTreeSet::new());
-    document
-        .get("paths")
-        .into_iter()
-        .for_each(|paths| roots("", paths, from, &mut open));
-    while let Some(target) = open.pop() {
-        if seen.insert(target.clone()) {
-            let part = target
-                .strip_prefix('#')
-                .and_then(|pointer| document.pointer(pointer));
-            part.into_iter()
-                .for_each(|part| roots("", part, &mut |_| true, &mut open));
-        }
-    }
-    seen.iter()
-        .filter_map(|target| target.strip_prefix(SCHEMAS))
-        .map(str::to_owned)
-        .collect()
-}
-
 /// Words of answers may become more within `/v1`: beside `enum`, which has today's,
 /// `x-extensible-enum` says so. Requests are closed.
 fn growing(document: &mut Value) {
@@ -370,36 +333,4 @@ fn bound(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(bound),
         _ => {}
     }
-}
-
-/// Takes out components that nothing refers to; tells whether there were any.
-fn prune(document: &mut Value) -> bool {
-    fn refs(value: &Value, found: &mut BTreeSet<String>) {
-        match value {
-            Value::Object(members) => {
-                found.extend(
-                    members
-                        .get("$ref")
-                        .and_then(Value::as_str)
-                        .map(str::to_owned),
-                );
-                members.values().for_each(|inner| refs(inner, found));
-            }
-            Value::Array(items) => items.iter().for_each(|inner| refs(inner, found)),
-            _ => {}
-        }
-    }
-    let (mut found, mut pruned) = (BTreeSet::new(), false);
-    refs(document, &mut found);
-    for group in ["schemas", "responses", "parameters", "headers"] {
-        if let Some(all) = document
-            .pointer_mut(&format!("/components/{group}"))
-            .and_then(Value::as_object_mut)
-        {
-            let before = all.len();
-            all.retain(|name, _| found.contains(&format!("#/components/{group}/{name}")));
-            pruned |= all.len() < before;
-        }
-    }
-    pruned
 }

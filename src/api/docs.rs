@@ -4,7 +4,6 @@ use super::published::Published;
 use crate::core::Problem;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use std::sync::LazyLock;
 
 /// What the page may do: its own script, its own style, requests to this service. Nothing inline,
 /// nothing from elsewhere, no markup from text.
@@ -38,19 +37,27 @@ const FILES: [(&str, &str, &str); 4] = [
     ),
 ];
 
+/// The parts of the page, compressed.
+pub struct Page(Vec<Published>);
+
+impl Default for Page {
+    fn default() -> Self {
+        let parts = FILES.iter();
+        Page(
+            parts
+                .map(|(_, media, content)| Published::new((*content).to_owned(), media))
+                .collect(),
+        )
+    }
+}
+
 /// Mounts the page and its parts.
 pub fn mount(app: &mut web::ServiceConfig) {
-    static PARTS: LazyLock<Vec<Published>> = LazyLock::new(|| {
-        FILES
-            .iter()
-            .map(|(_, media, content)| Published::new((*content).to_owned(), media))
-            .collect()
-    });
     for (n, (path, ..)) in FILES.iter().enumerate() {
-        app.route(
-            path,
-            web::get().to(move |request: HttpRequest| async move { part(&request, PARTS.get(n)) }),
-        );
+        let answer = move |request: HttpRequest, page: web::Data<Page>| async move {
+            part(&request, page.0.get(n))
+        };
+        app.route(path, web::get().to(answer));
     }
 }
 

@@ -2,7 +2,7 @@
 use super::complete::finished;
 use super::rooms::rooms;
 use crate::core::{Code, Schemas, problem};
-use crate::http::{Api, Document, describe};
+use crate::http::{Api, Document, parameters, references};
 use crate::registers::ROOMS;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -11,9 +11,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 /// The whole document.
 pub fn document() -> Value {
-    super::introduce();
     let mut document = Document::default();
-    let mount = |app: &mut actix_web::web::ServiceConfig| rooms(Api::new(app, &mut document));
+    let mount =
+        |app: &mut actix_web::web::ServiceConfig| rooms(Api::new(app, &mut document, super::KINDS));
     drop(actix_web::App::new().configure(mount));
     document.schema("Problem", json!(problem::Body::schema()));
     document.named(problem::Body::schemas);
@@ -37,7 +37,7 @@ fn open_operations(to: &mut Document) {
     to.schema("Health", status);
     let health = |text: &str| {
         json!({"description": text,
-        "content": {"application/json": {"schema": describe::schema("Health"),
+        "content": {"application/json": {"schema": references::schema("Health"),
             "example": {"status": "ok"}}}})
     };
     let refused = |status: u16| json!({"$ref": format!("#/components/responses/Problem{status}")});
@@ -60,8 +60,8 @@ fn open_operations(to: &mut Document) {
     let any = json!({"type": "object", "description": "An OpenAPI 3.1 document.",
         "additionalProperties": true, "maxProperties": 100});
     to.schema("OpenApiDocument", any);
-    let found = json!({"description": "The document.", "headers": describe::headers(&["ETag"]),
-        "content": {"application/json": {"schema": describe::schema("OpenApiDocument"),
+    let found = json!({"description": "The document.", "headers": references::headers(&["ETag"]),
+        "content": {"application/json": {"schema": references::schema("OpenApiDocument"),
             "example": {"openapi": "3.1.0"}}}});
     to.operation(
         "/v1/openapi.json",
@@ -69,9 +69,9 @@ fn open_operations(to: &mut Document) {
         json!({"operationId": "getOpenApi",
         "tags": ["service"], "summary": "Get this document", "description": "OpenAPI 3.1, as it \
             is committed with the source.", "security": [{}],
-            "parameters": [describe::parameter("IfNoneMatch")], "responses": {"200": found,
+            "parameters": [references::parameter("IfNoneMatch")], "responses": {"200": found,
                 "304": {"description": "Unchanged since the tag that you sent.",
-                    "headers": describe::headers(&["ETag"])},
+                    "headers": references::headers(&["ETag"])},
                     "400": refused(400), "429": refused(429), "500": refused(500)}}),
     );
 }
@@ -158,7 +158,7 @@ fn frame() -> Value {
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer",
                 "description": "An API key (`isms_…`), or an access token of a login."}},
-            "responses": problems(), "headers": headers(), "parameters": describe::parameters(),
+            "responses": problems(), "headers": headers(), "parameters": parameters::parameters(),
         },
     })
 }
@@ -183,7 +183,7 @@ fn problems() -> Map<String, Value> {
             "detail": title, "request_id": "01936f2e-7a10-7c3b-9d5e-1f2a3b4c5d6e", "errors": [],
                 "allowed": [], "needed_by": []});
         let mut response = json!({"description": words.join(" "),
-            "content": {"application/problem+json": {"schema": describe::schema("Problem"),
+            "content": {"application/problem+json": {"schema": references::schema("Problem"),
                 "example": example}}});
         let with: &[&str] = match status {
             401 => &["WWW-Authenticate"],
@@ -192,7 +192,7 @@ fn problems() -> Map<String, Value> {
             _ => &[],
         };
         if let Some(members) = response.as_object_mut().filter(|_| !with.is_empty()) {
-            members.insert("headers".into(), describe::headers(with));
+            members.insert("headers".into(), references::headers(with));
         }
         if status == 409 {
             let wait = json!({"Retry-After": {"description": "Seconds to wait, while the same \

@@ -5,8 +5,8 @@ use super::metrics::Metrics;
 use crate::core::{Id, Problem};
 use crate::http::cors::{self, Cors};
 use crate::http::door::recognise;
-use crate::http::limit::Standing;
 use crate::http::{RequestId, answer, client_address, query};
+use crate::service::limit::Standing;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -206,7 +206,6 @@ async fn compressed(
         "application/problem+json",
         "text/",
         "image/svg+xml",
-        "application/yaml",
     ]
     .iter()
     .any(|kind| media.starts_with(kind));

@@ -3,7 +3,7 @@
 use crate::core::Problem;
 use crate::http::House;
 use crate::http::journal::Event;
-use crate::http::measures::Measures;
+use crate::service::measures::Measures;
 use actix_web::{HttpResponse, web::Data};
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,

@@ -1,6 +1,7 @@
-//! Floor 7: the front door.
+//! Floor 8: the front door.
 pub mod app;
 pub mod complete;
+pub mod contract;
 pub mod demo;
 pub mod docs;
 pub mod document;
@@ -9,27 +10,36 @@ pub mod frame;
 pub mod lines;
 pub mod metrics;
 mod published;
+pub mod reach;
 pub mod rooms;
 pub mod server;
-mod yaml;
 
+use crate::identity;
 use crate::records::rebuild::Replay;
-use crate::records::{Kind, kind};
+use crate::records::{Kind, Kinds};
+use crate::registers::ROOMS;
 
 /// Every kind of record of the product.
-pub fn kinds() -> impl Iterator<Item = Kind> {
-    replays().map(|replay| replay.kind)
-}
+pub const KINDS: Kinds = Kinds::of(&ALL);
+/// Those of the registers, then those of accounts.
+static ALL: [Kind; ROOMS.len() + identity::KINDS.len()] = {
+    let mut all = [Kind::PLAIN; ROOMS.len() + identity::KINDS.len()];
+    let (mut rooms, mut accounts, mut left) = (ROOMS, identity::KINDS, all.as_mut_slice());
+    while let [next, rest @ ..] = left {
+        if let [room, more @ ..] = rooms {
+            (*next, rooms) = (room.kind, more);
+        } else if let [account, more @ ..] = accounts {
+            (*next, accounts) = (account.kind, more);
+        }
+        left = rest;
+    }
+    all
+};
 
 /// How each kind's derived tables are filled from the ledger.
 pub fn replays() -> impl Iterator<Item = Replay> {
-    crate::registers::ROOMS
+    ROOMS
         .iter()
         .map(|room| room.replay)
-        .chain(crate::identity::KINDS.iter().copied())
-}
-
-/// Makes the kinds known; before anything is read or written.
-pub fn introduce() {
-    kind::introduce(kinds());
+        .chain(identity::KINDS.iter().copied())
 }

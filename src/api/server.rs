@@ -1,5 +1,6 @@
 //! The server: binds, serves, and ends in order, answering what has begun.
 use super::app;
+use super::contract::Contract;
 use super::frame::{self, Frame};
 use super::metrics::{self, Metrics};
 use crate::config::Config;
@@ -7,8 +8,8 @@ use crate::core::Clock;
 use crate::db::address::Address;
 use crate::db::{Database, modes};
 use crate::http::House;
-use crate::http::house::Plan;
 use crate::records::rebuild;
+use crate::service::house::Plan;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::web::{Data, get};
@@ -23,7 +24,6 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Opens the house that the settings name. Only one process may serve an embedded database.
 pub fn house(config: &Config, clock: Clock) -> Outcome<Data<House>> {
-    super::introduce();
     folder(config)?;
     narrow(config)?;
     let plan = Plan {
@@ -35,6 +35,7 @@ pub fn house(config: &Config, clock: Clock) -> Outcome<Data<House>> {
         file_limit: config.file_limit,
         clock,
         schemas: super::document::schemas(),
+        kinds: super::KINDS,
     };
     up_to_date(plan.database_url)?;
     let house = House::open(&plan)?;
@@ -68,14 +69,13 @@ fn narrow(config: &Config) -> Outcome<()> {
 /// Fills the tables that are derived from the ledger anew, those of one kind where it is named;
 /// tells how many records there were.
 pub fn rebuild(config: &Config, kind: Option<&str>) -> Outcome<usize> {
-    super::introduce();
     folder(config)?;
     narrow(config)?;
     let kinds: Vec<_> = super::replays()
         .filter(|replay| kind.is_none_or(|name| replay.kind.name == name))
         .collect();
     if kinds.is_empty() {
-        let names: Vec<&str> = super::kinds().map(|kind| kind.name).collect();
+        let names: Vec<&str> = super::KINDS.all().iter().map(|kind| kind.name).collect();
         return Err(format!(
             "--kind: there is no such kind; choose one of {}",
             names.join(", ")
@@ -91,6 +91,7 @@ pub fn application(
     house: Data<House>,
     metrics: Data<Metrics>,
     frame: Data<Frame>,
+    contract: Data<Contract>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -101,7 +102,8 @@ pub fn application(
     >,
 > {
     let app = App::new().app_data(house).app_data(metrics).app_data(frame);
-    app.wrap(from_fn(frame::around)).configure(app::mount)
+    app.wrap(from_fn(frame::around))
+        .configure(move |app| app::mount(app, &contract))
 }
 
 /// Serves until it is told to end, holding the lock on the data folder. `started` hears the
@@ -113,7 +115,6 @@ pub async fn serve(
     started: impl FnOnce(SocketAddr),
 ) -> Outcome<()> {
     house.tidy()?;
-    super::app::prepare();
     if let [broken, ..] = house.schemas().prepare().as_slice() {
         return Err(format!("the schema {broken} of the document cannot be read").into());
     }
@@ -123,12 +124,18 @@ pub async fn serve(
     let frame = Data::new(Frame {
         behind_tls: config.behind_tls,
     });
+    let contract = Data::new(Contract::of(&super::document::document()));
     let cors = Data::new(config.cors.clone());
     let proxies = Data::new(config.forwarded_from.clone());
     let app = move || {
-        application(house.clone(), metrics.clone(), frame.clone())
-            .app_data(cors.clone())
-            .app_data(proxies.clone())
+        application(
+            house.clone(),
+            metrics.clone(),
+            frame.clone(),
+            contract.clone(),
+        )
+        .app_data(cors.clone())
+        .app_data(proxies.clone())
     };
     let server = HttpServer::new(app)
         .workers(config.workers)

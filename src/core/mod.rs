@@ -2,6 +2,8 @@
 pub mod catalogue;
 pub mod clock;
 pub mod code;
+mod database;
+mod faults;
 pub mod id;
 pub mod json;
 pub mod merge;

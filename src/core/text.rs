@@ -44,12 +44,7 @@ pub fn or_default<'de, D: serde::Deserializer<'de>, T: serde::Deserialize<'de> +
 
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |n: u8| char::from(DIGITS.get(usize::from(n)).copied().unwrap_or(b'0'));
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    base16ct::lower::encode_string(bytes)
 }
 
 /// Is it a character that nobody sees, or that turns the order of others around? A control

@@ -6,12 +6,14 @@ use diesel::connection::SimpleConnection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Readers, and the way to open one more connection for a writer.
 #[derive(Clone)]
 pub struct Database {
     pool: r2d2::Pool<Manager>,
+    /// Turns of questions of any size. Fewer than there are readers: the rest is for records.
+    turns: Arc<Semaphore>,
     manager: Manager,
     spent: Arc<Spent>,
 }
@@ -38,6 +40,14 @@ impl Spent {
 /// How long a question may take on PostgreSQL; then its reader is free again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a question waits for a reader.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// Of so many readers, those that are kept for questions of a bounded size.
+fn kept_free(readers: u32) -> u32 {
+    if readers > 1 { (readers / 4).max(1) } else { 0 }
+}
+
 /// Bounds the questions of readers.
 #[derive(Debug)]
 struct Bounded;
@@ -63,10 +73,12 @@ impl Database {
             .test_on_check_out(matches!(manager, Manager::Pg(_)));
         let pool = builder
             .connection_customizer(Box::new(Bounded))
-            .connection_timeout(Duration::from_secs(5))
+            .connection_timeout(WAIT)
             .build(manager.clone())?;
+        let turns = readers - kept_free(readers);
         Ok(Database {
             pool,
+            turns: Arc::new(Semaphore::new(usize::try_from(turns)?)),
             manager,
             spent: Arc::default(),
         })
@@ -86,13 +98,17 @@ impl Database {
     pub fn embedded(&self) -> bool {
         matches!(self.manager, Manager::Sqlite(_))
     }
-    /// Runs `work` on a reader over one state of the database, off the worker threads.
+    /// Runs `work` on a reader over one state of the database, off the worker threads. However
+    /// many ask, some readers stay free for [`Database::glance`].
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (work, mut found) = kept(work);
-        self.look(work).await?;
+        let asked = Instant::now();
+        let turn = tokio::time::timeout(WAIT, self.turns.clone().acquire_owned()).await;
+        let turn = turn.map_err(|_| no_reader())?.map_err(Problem::internal)?;
+        self.look(asked, work, Some(turn)).await?;
         found.try_recv().map_err(Problem::internal)
     }
     /// The same for work of a bounded size (a record by its key): on this very thread where the
@@ -109,16 +125,16 @@ impl Database {
                 self.spent.add(Duration::ZERO, began.elapsed());
                 done?;
             }
-            None => self.look(work).await?,
+            None => self.look(Instant::now(), work, None).await?,
         }
         found.try_recv().map_err(Problem::internal)
     }
-    async fn look(&self, work: Look) -> Result<()> {
-        let (pool, spent, asked) = (self.pool.clone(), self.spent.clone(), Instant::now());
+    /// Off the worker threads; the turn ends with the work, though nobody may wait for it any more.
+    async fn look(&self, asked: Instant, work: Look, turn: Option<Turn>) -> Result<()> {
+        let (pool, spent) = (self.pool.clone(), self.spent.clone());
         let job = move || {
-            let mut conn = pool
-                .get()
-                .map_err(|_| Problem::new(Code::Unavailable, "No reader is free."))?;
+            let _turn = turn;
+            let mut conn = pool.get().map_err(|_| no_reader())?;
             let (waited, began) = (asked.elapsed(), Instant::now());
             let done = conn.snapshot(work);
             spent.add(waited, began.elapsed());
@@ -128,6 +144,13 @@ impl Database {
             .await
             .map_err(Problem::internal)?
     }
+}
+
+type Turn = tokio::sync::OwnedSemaphorePermit;
+
+fn no_reader() -> Problem {
+    let words = "Too many questions are being answered. Try again in a moment.";
+    Problem::new(Code::Unavailable, words)
 }
 
 /// A question to a reader. It has one type, whatever it finds, so that what runs it is compiled

@@ -1,13 +1,13 @@
 //! What a list can be asked, for the document.
-use super::describe::{Description, REQUIREMENT, parameter};
-use crate::records::Relation;
+use super::describe::Description;
+use super::references::{REQUIREMENT, parameter};
 use crate::records::ask::Key;
-use crate::records::kind::prefix_of;
+use crate::records::{Kinds, Relation};
 use serde_json::{Value, json};
 use strum::VariantNames;
 
 /// What a list of this kind can be asked.
-pub fn asked(of: &Description) -> Vec<Value> {
+pub fn asked(kinds: Kinds, of: &Description) -> Vec<Value> {
     let kind = of.kind;
     let query = |name: &str, about: &str, schema: Value| {
         json!({"name": name, "in": "query",
@@ -101,7 +101,7 @@ pub fn asked(of: &Description) -> Vec<Value> {
                     ""
                 }
             ),
-            json!({"type": "string", "maxLength": 64, "pattern": selector(relation)}),
+            json!({"type": "string", "maxLength": 64, "pattern": selector(kinds, relation)}),
         ));
         if relation.member != "owner_id" {
             all.push(query(
@@ -142,18 +142,18 @@ pub fn asked(of: &Description) -> Vec<Value> {
 }
 
 /// The same for all of the list at once.
-pub fn unpaged(of: &Description) -> Vec<Value> {
-    let mut all = asked(of);
+pub fn unpaged(kinds: Kinds, of: &Description) -> Vec<Value> {
+    let mut all = asked(kinds, of);
     let page = [parameter("Limit"), parameter("Cursor")];
     all.retain(|one| one["name"] != "include" && !page.contains(one));
     all
 }
 
 /// An id, or a code of the kind (of any kind where the relation leads to any).
-fn selector(relation: &Relation) -> String {
+fn selector(kinds: Kinds, relation: &Relation) -> String {
     let code = match relation.to {
         "" => "[A-Z]{3}",
-        kind => prefix_of(kind),
+        kind => kinds.or_plain(kind).code,
     };
     let me = if relation.member == "owner_id" {
         "|me"

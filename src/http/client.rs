@@ -73,25 +73,6 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// Where a request comes from.
-#[derive(Debug, Clone, Copy)]
-pub struct Source(pub IpAddr);
-
-impl Source {
-    /// What counts as one: an IPv4 address, or the /64 that one host has of IPv6.
-    pub fn network(self) -> u128 {
-        network(self.0)
-    }
-}
-
-/// What counts as one source: an IPv4 address, or the /64 that one host has of IPv6.
-pub fn network(address: IpAddr) -> u128 {
-    match address.to_canonical() {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(ip) => ip.to_bits() & !u128::from(u64::MAX),
-    }
-}
-
 /// The proxies whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies(Vec<Network>);

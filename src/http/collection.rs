@@ -1,51 +1,12 @@
 //! A register on the wire: what every register can be asked, mounted and described in one place.
 use super::asked::{asked, unpaged};
-use super::bulk;
-use super::describe::{self, Description, pascal};
+use super::describe::{self, Description, Operations, pascal};
 use super::document::Api;
 use super::handlers as h;
+use super::references::schema;
+use super::{bulk, said};
 use crate::records::Resource;
 use serde_json::json;
-
-/// Which of the common operations a register has; what it has not, it does in its own way or not
-/// at all.
-#[derive(Debug, Clone, Copy)]
-pub struct Operations {
-    /// POST of a JSON body.
-    pub create: bool,
-    /// PATCH, and links one by one.
-    pub update: bool,
-    /// DELETE, restore.
-    pub archive: bool,
-    /// Review.
-    pub review: bool,
-    /// A table as input.
-    pub import: bool,
-}
-
-impl Operations {
-    /// All but tables as input.
-    pub const ALL: Operations = Operations {
-        create: true,
-        update: true,
-        archive: true,
-        review: true,
-        import: false,
-    };
-    /// All but these and reviews.
-    pub const KEPT: Operations = Operations {
-        review: false,
-        ..Operations::ALL
-    };
-    /// Nothing but reading.
-    pub const READ: Operations = Operations {
-        create: false,
-        update: false,
-        archive: false,
-        review: false,
-        import: false,
-    };
-}
 
 /// The words that the operations of a register are described with.
 struct Words {
@@ -89,12 +50,7 @@ pub fn mount<R: Resource>(api: &mut Api<'_>, does: Operations) {
             .retried()
             .never(&[404, 412]);
         op.body_named(&format!("{}Input", words.one));
-        op.answer(
-            201,
-            "Created.",
-            "application/json",
-            describe::schema(&words.one),
-        );
+        op.answer(201, "Created.", "application/json", schema(&words.one));
     }
     if does.update {
         updates::<R>(api, &of, &words, (&all, &one), does);
@@ -114,7 +70,7 @@ pub fn mount<R: Resource>(api: &mut Api<'_>, does: Operations) {
             format!("Restore {}", words.a),
             "Brings an archived record back into the lists.",
         );
-        changed::<R>(op).body::<h::Comment>().optional();
+        changed::<R>(op).body::<said::Comment>().optional();
     }
     if does.import {
         let op = api.post(&format!("{all}/import"), bulk::import::import::<R>);
@@ -126,12 +82,12 @@ pub fn mount<R: Resource>(api: &mut Api<'_>, does: Operations) {
             format!("Review {}", words.a),
             "Records that it was looked at, and sets the day of the next review.",
         );
-        changed::<R>(op).body::<h::Reviewed>().optional();
+        changed::<R>(op).body::<said::Reviewed>().optional();
     }
 }
 
 /// A change that is not about a reason of its own: the body has it.
-fn changed<R: Resource>(op: &mut super::Operation) -> &mut super::Operation {
+fn changed<R: Resource>(op: &mut super::operation::Operation) -> &mut super::operation::Operation {
     op.shared("IfMatch")
         .refuses(&[428])
         .retried()
@@ -144,9 +100,10 @@ fn reads<R: Resource>(
     words: &Words,
     (all, one): (&str, &str),
 ) {
+    let kinds = api.kinds;
     let op = api.get(all, h::list::<R>).id(format!("list{}", words.many));
     op.says(format!("List {}", words.some), words.about)
-        .queries(asked(of));
+        .queries(asked(kinds, of));
     op.refuses(&[406])
         .never(&[404])
         .record(&format!("{}Page", words.one), "A page.");
@@ -167,8 +124,8 @@ fn reads<R: Resource>(
         "All of the list, of one state, with the same filters. The list itself answers so, too, \
             when it is asked with `format=csv` or `Accept: text/csv`.",
     );
-    op.queries(unpaged(of)).refuses(&[406]).never(&[404]);
-    op.answer(200, "All of them.", "text/csv", describe::schema("Table"));
+    op.queries(unpaged(kinds, of)).refuses(&[406]).never(&[404]);
+    op.answer(200, "All of them.", "text/csv", schema("Table"));
     op.header("Content-Disposition");
 }
 
@@ -197,7 +154,7 @@ fn updates<R: Resource>(
         )
         .versioned("IfMatch")
         .record(&words.one, "The record with the link.")
-        .body::<h::NewLink>();
+        .body::<said::NewLink>();
     let op = api.delete(&format!("{one}/links/{{relation}}/{{to}}"), h::unlink::<R>);
     op.id(format!("unlink{}", words.one))
         .says(

@@ -1,10 +1,8 @@
 //! What the document says of a register, made of its words and its body once: the rest of the
 //! description is the same code for all of them.
-pub use super::parameters::{parameter, parameters};
-
-use super::handlers::{Comment, NewLink, Reviewed};
-use super::paged::{counts, page};
-use super::{Document, Operations};
+use super::Document;
+use super::references::schema;
+use super::said::{Comment, NewLink, Reviewed};
 use crate::records::history::HistoryPage;
 use crate::records::reader::Ref;
 use crate::records::spine::Spine;
@@ -14,7 +12,47 @@ use utoipa::openapi::path::ParameterIn;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-pub(super) type Members = Map<String, Value>;
+type Members = Map<String, Value>;
+
+/// Which of the common operations a register has; what it has not, it does in its own way or not
+/// at all.
+#[derive(Debug, Clone, Copy)]
+pub struct Operations {
+    /// POST of a JSON body.
+    pub create: bool,
+    /// PATCH, and links one by one.
+    pub update: bool,
+    /// DELETE, restore.
+    pub archive: bool,
+    /// Review.
+    pub review: bool,
+    /// A table as input.
+    pub import: bool,
+}
+
+impl Operations {
+    /// All but tables as input.
+    pub const ALL: Operations = Operations {
+        create: true,
+        update: true,
+        archive: true,
+        review: true,
+        import: false,
+    };
+    /// All but these and reviews.
+    pub const KEPT: Operations = Operations {
+        review: false,
+        ..Operations::ALL
+    };
+    /// Nothing but reading.
+    pub const READ: Operations = Operations {
+        create: false,
+        update: false,
+        archive: false,
+        review: false,
+        import: false,
+    };
+}
 
 /// A register, as the document knows it.
 #[derive(Debug)]
@@ -171,6 +209,63 @@ pub fn schemas(to: &mut Document, of: &Description, does: Operations) {
     to.schema(&Reviewed::name(), json!(Reviewed::schema()));
 }
 
+/// A page of a register's records.
+fn page(of: &Description) -> Value {
+    json!({"type": "object", "description": "A page of a list; `total`, `counts` and `refs` only \
+        where asked for with `include`.", "required": ["data", "next_cursor", "has_more"],
+        "properties": {
+            "data": {"type": "array", "maxItems": 200, "items": schema(&of.name),
+                "description": "The records, in the order asked for."},
+            "next_cursor": {"type": ["string", "null"], "maxLength": 2000,
+                "description": "Ask with it for the next page; null on the last."},
+            "has_more": {"type": "boolean", "description": "Is there a next page?"},
+            "total": {"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX,
+                "description": "How many there are under these filters."},
+            "counts": schema(&counts_of(of)),
+            "refs": {"type": "object", "description": "What the ids in this page are.",
+                "maxProperties": 200000, "additionalProperties": schema("Ref")}}})
+}
+
+/// The name of a register's counts: `ListCounts`, or one of its own where it counts more.
+fn counts_of(of: &Description) -> String {
+    if of.counts.is_empty() {
+        "ListCounts".into()
+    } else {
+        format!("{}Counts", of.name)
+    }
+}
+
+/// Counts under the filters of a list, and what their schema is called.
+fn counts(of: &Description) -> (String, Value) {
+    let number =
+        || json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": i64::MAX});
+    let said = |what: &str| {
+        json!({"type": "integer", "format": "int64", "minimum": 0,
+        "maximum": i64::MAX, "description": what})
+    };
+    let by = |what: &str, most: i64| {
+        json!({"type": "object", "description": what,
+        "maxProperties": most, "additionalProperties": number()})
+    };
+    let mut counts = json!({"type": "object", "description": "Counts under the same filters.",
+        "required": ["by_status", "by_owner", "without_owner", "overdue", "review_overdue"],
+        "properties": {
+            "by_status": by("By state.", 50),
+            "by_owner": by("By owner: the id of the person.", 1_000_000),
+            "without_owner": said("Without an owner."),
+            "overdue": said("Past their due day and not done."),
+            "review_overdue": said("Past the day of their review and not done.")}});
+    for (name, schema) in &of.counts {
+        if let Some(members) = counts.get_mut("properties").and_then(Value::as_object_mut) {
+            members.insert((*name).to_owned(), schema.clone());
+        }
+        if let Some(needed) = counts.get_mut("required").and_then(Value::as_array_mut) {
+            needed.push(json!(name));
+        }
+    }
+    (counts_of(of), counts)
+}
+
 /// `NewApiKey`: what is answered when an `ApiKey` was made, with a secret that is shown once and
 /// left out of a replay.
 pub fn with_secret(to: &mut Document, of: &str, name: &str, about: &str, secret: (&str, Value)) {
@@ -182,9 +277,6 @@ pub fn with_secret(to: &mut Document, of: &str, name: &str, about: &str, secret:
     }
     to.schema(name, made);
 }
-
-/// The form of readable requirement ids.
-pub const REQUIREMENT: &str = "^[a-z0-9.-]+:[A-Za-z0-9().,-]{1,40}$";
 
 fn transitions(kind: &Kind) -> Value {
     let mut verbs: Vec<_> = kind
@@ -276,25 +368,4 @@ pub fn pascal(path: &str) -> String {
                 .chain(word.chars().skip(1))
         })
         .collect()
-}
-/// A reference to a schema.
-pub fn schema(name: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{name}")})
-}
-/// Content that is JSON.
-pub fn json_of(schema: Value) -> Value {
-    json!({"application/json": {"schema": schema}})
-}
-/// Headers, by reference.
-pub fn headers(names: &[&str]) -> Value {
-    names
-        .iter()
-        .map(|name| {
-            (
-                (*name).to_owned(),
-                json!({"$ref": format!("#/components/headers/{name}")}),
-            )
-        })
-        .collect::<Members>()
-        .into()
 }

@@ -2,8 +2,10 @@
 //! is lost on the way through other types, and two schemas of one name are an error instead of a
 //! silent overwrite.
 use super::Answer;
-use super::operation::{Entry, Handler, Needs, Operation};
+use super::entry::{Entry, Handler, Needs};
+use super::operation::Operation;
 use crate::core::{Code, Problem};
+use crate::records::Kinds;
 use actix_web::guard::{self, Guard};
 use actix_web::{FromRequest, HttpRequest, Resource, Route, Scope, web};
 use serde_json::{Map, Value, json};
@@ -73,6 +75,7 @@ pub struct Api<'a> {
     app: &'a mut web::ServiceConfig,
     /// The document's side.
     pub document: &'a mut Document,
+    pub(super) kinds: Kinds,
     operations: Vec<Operation>,
     places: Vec<Place>,
 }
@@ -86,10 +89,11 @@ struct Place {
 
 impl<'a> Api<'a> {
     /// Nothing yet; what is mounted stands where `close` was called.
-    pub fn new(app: &'a mut web::ServiceConfig, document: &'a mut Document) -> Self {
+    pub fn new(app: &'a mut web::ServiceConfig, document: &'a mut Document, kinds: Kinds) -> Self {
         Api {
             app,
             document,
+            kinds,
             operations: vec![],
             places: vec![],
         }
@@ -174,7 +178,7 @@ impl<'a> Api<'a> {
         place.methods.extend(methods);
         self.places.push(place);
         self.operations
-            .push_mut(Operation::new(method, path, needs))
+            .push_mut(Operation::new(self.kinds, method, path, needs))
     }
     /// Mounts and describes all of it. Words go before what stands for any word.
     pub fn close(mut self) {
@@ -242,36 +246,7 @@ fn begins_with(name: String) -> impl Guard {
 }
 
 /// 405 with the methods that the path has.
-pub fn other_methods(methods: &[&str]) -> Problem {
+pub fn other_methods(methods: &[impl AsRef<str>]) -> Problem {
     Problem::new(Code::MethodNotAllowed, "This path has other methods.")
-        .allowing(methods.iter().copied())
-}
-
-/// A table as text: the name of its schema, and the schema.
-pub fn csv() -> (&'static str, Value) {
-    (
-        "Csv",
-        json!({"type": "string", "maxLength": 1 << 26,
-            "description": "Comma-separated values (RFC 4180), with the names of the columns \
-                first.",
-            "examples": ["requirement,title\niso-27001-2022:A.5.1,Policies\n"]}),
-    )
-}
-
-/// A drawing as text.
-pub fn svg() -> (&'static str, Value) {
-    (
-        "Svg",
-        json!({"type": "string", "maxLength": 1 << 26, "description": "A drawing.",
-            "examples": ["<svg xmlns=\"http://www.w3.org/2000/svg\"/>"]}),
-    )
-}
-
-/// The bytes of a file.
-pub fn binary() -> (&'static str, Value) {
-    (
-        "Binary",
-        json!({"type": "string", "format": "binary", "maxLength": 1_i64 << 40,
-            "description": "The bytes of a file."}),
-    )
+        .allowing(methods.iter().map(|method| method.as_ref()))
 }

@@ -1,12 +1,11 @@
 //! The doorstep: what is asked of every request before anyone is let in. How many come from where,
 //! whose credential it is, and what is too long.
 use super::House;
-use super::client::{Source, client_address};
+use super::client::client_address;
 use super::journal::{Attempted, Event};
-use super::limit::Standing;
 use super::query;
-use crate::access::ActorKind;
 use crate::core::{Code, Id, Invalid, Problem, Result};
+use crate::service::{Source, limit::Standing};
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use std::future::{Ready, ready};
@@ -21,7 +20,7 @@ pub fn open_door(request: &HttpRequest) -> Result<()> {
     count(request)?;
     threshold(request)
 }
-fn house(request: &HttpRequest) -> Result<&Data<House>> {
+pub(super) fn house(request: &HttpRequest) -> Result<&Data<House>> {
     let house = request.app_data::<Data<House>>();
     house.ok_or_else(|| Problem::internal("no house"))
 }
@@ -29,7 +28,7 @@ fn house(request: &HttpRequest) -> Result<&Data<House>> {
 pub fn count(request: &HttpRequest) -> Result<()> {
     within(
         request,
-        house(request)?.limiter.take_from(client_address(request)),
+        house(request)?.limiter().take_from(client_address(request)),
     )
 }
 /// The same for what asks whether the service is there: nobody's flood may answer for it, so it is
@@ -80,10 +79,6 @@ impl FromRequest for Visitor {
     }
 }
 
-/// The account behind a request, for the log.
-#[derive(Debug, Clone, Copy)]
-pub struct Account(pub ActorKind, pub Id);
-
 /// A credential of this request was refused, and the refusal was counted.
 #[derive(Debug, Clone, Copy)]
 pub struct Counted;
@@ -107,7 +102,7 @@ pub async fn recognise(request: &HttpRequest) -> Result<()> {
         within(
             request,
             house
-                .limiter
+                .limiter()
                 .look_at(client)
                 .filter(|standing| standing.retry_after.is_some()),
         )
@@ -116,7 +111,7 @@ pub async fn recognise(request: &HttpRequest) -> Result<()> {
         true => Ok(()),
         false => {
             request.extensions_mut().insert(Counted);
-            within(request, house.limiter.take_from(client))
+            within(request, house.limiter().take_from(client))
         }
     }
 }

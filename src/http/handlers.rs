@@ -1,14 +1,12 @@
 //! The handlers of every register.
 use super::format::{Formats, wants};
+use super::past::HistoryView;
+use super::said::{Comment, NewLink, Reviewed};
 use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, ViewQuery, bulk};
 use crate::core::{Code, Id, Problem, Result};
-use crate::records::{Ask, Known, Patch, Relation, Resource, Selector, history, veil};
+use crate::records::{Ask, Known, Patch, Relation, Resource, Selector, veil};
 use actix_web::{HttpRequest, HttpResponse, Responder, web::Path};
-use chrono::NaiveDate;
-use serde::Deserialize;
 use serde_json::{Map, json};
-use utoipa::{IntoParams, ToSchema};
-use validator::Validate;
 
 pub(super) async fn list<R: Resource>(
     guard: Guard<Read<R>>,
@@ -16,7 +14,7 @@ pub(super) async fn list<R: Resource>(
 ) -> Result<HttpResponse> {
     veil::asked(guard.caller(), &R::KIND, request.query_string())?;
     let query = request.query_string().to_owned();
-    let ask = Ask::read::<R::Filter>(&R::KIND, &query)?;
+    let ask = Ask::read::<R::Filter>(guard.house().kinds(), &R::KIND, &query)?;
     if wants(
         &Formats::of(&request),
         ask.format.as_deref(),
@@ -127,40 +125,6 @@ pub(super) async fn restore<R: Resource>(
         .await
 }
 
-/// What may be said with a transition.
-#[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = Remark, example = json!({"comment": "As discussed in the ISMS meeting."}))]
-pub struct Comment {
-    /// Why; it stands in the history.
-    #[schema(max_length = 2000)]
-    pub comment: Option<String>,
-}
-
-impl super::workflow::Said for Comment {
-    const OPTIONAL: bool = true;
-    fn comment(&self) -> Option<&str> {
-        self.comment.as_deref()
-    }
-}
-
-/// What a review found.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"comment": "Still right.", "outcome": "unchanged",
-    "review_due_on": "2027-03-01"}))]
-pub struct Reviewed {
-    /// What was looked at, and what was found; it stands in the history.
-    #[schema(max_length = 2000)]
-    pub comment: Option<String>,
-    /// What follows from it.
-    #[schema(max_length = 200)]
-    pub outcome: Option<String>,
-    /// When to look again. When absent: as the level of a risk says, else as the organization's
-    /// `review_every_days` does.
-    pub review_due_on: Option<NaiveDate>,
-}
-
 pub(super) async fn review<R: Resource>(
     guard: Guard<Review<R>>,
     at: At,
@@ -209,63 +173,6 @@ pub(super) async fn history<R: Resource>(
             Answer::of(&query.history::<R>(reader, Some(&selector))?)
         })
         .await
-}
-
-/// What a history can be asked.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-pub struct HistoryQuery {
-    /// Only versions before this position.
-    #[param(minimum = 0)]
-    pub before_seq: Option<i64>,
-    /// The whole record with each version.
-    #[param(inline)]
-    pub include: Option<HistoryPart>,
-}
-
-/// What a history has besides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum HistoryPart {
-    /// The whole record.
-    Body,
-}
-
-/// A question for a history.
-pub type HistoryView = ViewQuery<HistoryQuery>;
-
-impl HistoryView {
-    /// The page of that record; an empty one where there is none yet.
-    pub fn history<R: Resource>(
-        &self,
-        reader: &mut crate::records::Reader<'_>,
-        record: Option<&Selector>,
-    ) -> Result<history::HistoryPage> {
-        let with_body = self.own.include.is_some();
-        match record {
-            Some(selector) => {
-                let before = self.own.before_seq;
-                history::of::<R>(reader, selector, self.page.limit, before, with_body)
-            }
-            None => Ok(history::HistoryPage {
-                data: vec![],
-                has_more: false,
-            }),
-        }
-    }
-}
-
-/// One link to add.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"relation": "scope_ids", "to": "SCO-1"}))]
-pub struct NewLink {
-    /// The member that holds it, such as `control_ids`.
-    #[schema(min_length = 1, max_length = 64)]
-    pub relation: String,
-    /// The record to link with: its id or its code.
-    #[schema(min_length = 1, max_length = 64)]
-    pub to: String,
 }
 
 pub(super) async fn link_to<R: Resource>(
@@ -322,12 +229,13 @@ pub(super) async fn unlink<R: Resource>(
     known: Known,
 ) -> Result<Answer> {
     let (id, member, to) = place.into_inner();
-    let selector = Selector::parse(&id, R::KIND.name).ok_or_else(Problem::not_found)?;
+    let selector = Selector::parse(&id, &R::KIND).ok_or_else(Problem::not_found)?;
     let relation = R::KIND
         .relation(&member)
         .filter(|relation| relation.many())
         .ok_or_else(Problem::not_found)?;
-    let target = Selector::parse(&to, relation.to).ok_or_else(Problem::not_found)?;
+    let led_to = guard.house().kinds().led_to(relation.to);
+    let target = Selector::among(&to, led_to).ok_or_else(Problem::not_found)?;
     guard
         .effect(&[], move |tx| {
             let stored = tx.load::<R>(&selector, &known)?;

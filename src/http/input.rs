@@ -1,9 +1,9 @@
 //! What comes in: bodies, places, moments. Each fault is a problem of its own kind, in the order
 //! that the contract gives.
 use super::House;
-use super::aside::by_size;
 use crate::core::{Code, Invalid, Problem, Result, Schemas, json};
 use crate::records::{Body, Kind, Known, Patch, Resource, Selector, read_part};
+use crate::service::aside::Aside;
 use actix_web::http::{Method, header, header::HeaderMap};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
 use futures_util::{StreamExt, TryFutureExt, future::LocalBoxFuture};
@@ -28,6 +28,7 @@ pub struct Input {
     members: Map<String, Value>,
     size: usize,
     schemas: Arc<Schemas>,
+    aside: Aside,
 }
 
 impl Input {
@@ -38,11 +39,13 @@ impl Input {
     /// As a whole record of a kind: read before the writer's queue, where it does not hold up
     /// others.
     pub async fn body<R: Resource>(self) -> Result<Body<R>> {
-        by_size(self.size, move || Body::read(&self.schemas, self.members)).await
+        let read = move || Body::read(&self.schemas, self.members);
+        self.aside.by_size(self.size, read).await
     }
     /// As a merge patch of a kind, likewise.
     pub async fn patch<R: Resource>(self) -> Result<Patch<R>> {
-        by_size(self.size, move || Patch::read(&self.schemas, self.members)).await
+        let read = move || Patch::read(&self.schemas, self.members);
+        self.aside.by_size(self.size, read).await
     }
     /// As the body of an action, validated. Call it before the write begins and ask for the outcome
     /// inside of it, after what comes before 422.
@@ -99,19 +102,24 @@ fn receive(
     let accepted = ["application/json", "application/merge-patch+json"];
     let may_be_empty = request.method() == Method::POST && request.match_info().get("id").is_some();
     let bytes = bytes(request.headers(), payload, &accepted, limit);
-    let house = request.app_data::<Data<House>>();
-    let schemas = house.map(|house| house.schemas().clone());
+    let house = request.app_data::<Data<House>>().cloned();
     Box::pin(async move {
-        let (bytes, schemas) = (bytes.await?, schemas.unwrap_or_default());
+        let bytes = bytes.await?;
+        let house = house.ok_or_else(|| Problem::internal("no house"))?;
+        let (schemas, aside) = (house.schemas().clone(), house.aside().clone());
         let size = bytes.len();
         let members = match bytes.is_empty() && may_be_empty {
             true => Map::new(),
-            false => by_size(size, move || json::object(&bytes)).await??,
+            false => {
+                let read = move || json::object(&bytes);
+                aside.by_size(size, read).await??
+            }
         };
         Ok(Input {
             members,
             size,
             schemas,
+            aside,
         })
     })
 }
@@ -224,7 +232,7 @@ pub struct At {
 impl At {
     /// Which record of a kind.
     pub fn of(&self, kind: &Kind) -> Result<Selector> {
-        Selector::parse(&self.id, kind.name).ok_or_else(Problem::not_found)
+        Selector::parse(&self.id, kind).ok_or_else(Problem::not_found)
     }
     /// Which of what the record has several of.
     pub fn number(&self) -> Result<i32> {
@@ -259,7 +267,7 @@ impl FromRequest for Known {
             .get_all(header::IF_MATCH)
             .map(|value| value.to_str().unwrap_or("?"))
             .collect();
-        let plain = super::answer::of_plain(&tags.join(","));
+        let plain = crate::service::answer::plain(&tags.join(","));
         ready(if tags.is_empty() {
             Ok(Known::Missing)
         } else {

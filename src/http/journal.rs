@@ -1,7 +1,7 @@
 //! Lines of the log that programs read: each request (`isms::access`), and what concerns security
 //! (`isms::security`). A line is made of members; their values are escaped, so that nobody writes a
 //! line, or a member, by what they send.
-use super::door::Account;
+use crate::access::ActorKind;
 use crate::core::Id;
 use actix_web::{HttpMessage, HttpRequest};
 use serde_json::{Map, Value, json};
@@ -116,6 +116,10 @@ pub fn account(request: &HttpRequest) -> Value {
         format!("{kind}:{id}").into()
     })
 }
+
+/// The account behind a request, for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Account(pub ActorKind, pub Id);
 
 /// Whose account a login is for, as far as it was said.
 #[derive(Debug, Clone)]

@@ -10,10 +10,11 @@
 //!     .body::<Comment>()
 //!     .optional();
 //! ```
-use super::handlers::HistoryQuery;
-use super::{Guard, Permission, Visitor};
-use crate::records::Resource;
-use actix_web::FromRequest;
+use super::entry::Needs;
+use super::past::HistoryQuery;
+use super::places::{named, places, present};
+use super::references::{self, parameter, schema};
+use crate::records::{Kinds, Resource};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use utoipa::openapi::path::ParameterIn;
@@ -21,49 +22,6 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, ToSchema};
 
 type Members = Map<String, Value>;
-
-/// What a caller needs for an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
-    /// Nothing: it is open to everyone.
-    Nothing,
-    /// A credential, whatever it may do.
-    Credential,
-    /// A permission of the policy.
-    Permission {
-        /// The register.
-        kind: &'static str,
-        /// What is done with it.
-        action: &'static str,
-    },
-}
-
-/// How a handler is entered. Its first argument says what the caller needs.
-pub trait Entry {
-    /// What the caller needs.
-    const NEEDS: Needs;
-}
-impl<P: Permission> Entry for Guard<P> {
-    const NEEDS: Needs = match P::KIND.is_empty() {
-        true => Needs::Credential,
-        false => Needs::Permission {
-            kind: P::KIND,
-            action: P::ACTION,
-        },
-    };
-}
-impl Entry for Visitor {
-    const NEEDS: Needs = Needs::Nothing;
-}
-/// `entries!(A B C)` expands to `Entry` for the tuple `(A, B, C)`, as its first part has it.
-macro_rules! entries {
-    ($($first:ident $($rest:ident)*;)+) => { $(
-        impl<$first: Entry, $($rest),*> Entry for ($first, $($rest),*) {
-            const NEEDS: Needs = $first::NEEDS;
-        }
-    )+ };
-}
-entries! { A; A B; A B C; A B C D; A B C D E; A B C D E F; }
 
 /// An operation in the making.
 #[derive(Debug)]
@@ -90,7 +48,7 @@ const ANY: [u16; 7] = [400, 401, 403, 404, 429, 500, 503];
 const WRITES: [u16; 6] = [408, 409, 412, 413, 415, 422];
 
 impl Operation {
-    pub(super) fn new(method: &'static str, path: &str, needs: Needs) -> Self {
+    pub(super) fn new(kinds: Kinds, method: &'static str, path: &str, needs: Needs) -> Self {
         let reads = method == "get";
         let tag = path
             .trim_start_matches("/v1/")
@@ -110,7 +68,7 @@ impl Operation {
             tag: tag.to_owned(),
             summary: String::new(),
             about: String::new(),
-            parameters: places(path),
+            parameters: places(kinds, path),
             body: None,
             answers: vec![],
             problems,
@@ -147,7 +105,7 @@ impl Operation {
 
     /// A parameter that operations share, by its name in the document.
     pub fn shared(&mut self, name: &str) -> &mut Self {
-        self.parameters.push(super::describe::parameter(name));
+        self.parameters.push(parameter(name));
         self
     }
     /// A parameter of its own.
@@ -240,11 +198,11 @@ impl Operation {
     }
     /// A body whose schema has this name.
     pub fn body_named(&mut self, name: &str) -> &mut Self {
-        self.content("application/json", super::describe::schema(name))
+        self.content("application/json", schema(name))
     }
     /// A merge patch whose schema has this name; it may come as plain JSON.
     pub fn patch_named(&mut self, name: &str) -> &mut Self {
-        let schema = super::describe::schema(name);
+        let schema = schema(name);
         self.content("application/merge-patch+json", schema.clone())
             .content("application/json", schema)
     }
@@ -262,9 +220,9 @@ impl Operation {
     }
     /// The body may be a table.
     pub fn body_csv(&mut self) -> &mut Self {
-        let (name, schema) = super::document::csv();
-        self.schemas.push((name.to_owned(), schema));
-        self.content("text/csv", super::describe::schema(name))
+        let (name, table) = references::csv();
+        self.schemas.push((name.to_owned(), table));
+        self.content("text/csv", schema(name))
     }
     /// The body may be left out.
     pub fn optional(&mut self) -> &mut Self {
@@ -294,12 +252,7 @@ impl Operation {
     }
     /// 200 with a record of the register whose schema has this name.
     pub fn record(&mut self, name: &str, about: &str) -> &mut Self {
-        self.answer(
-            200,
-            about,
-            "application/json",
-            super::describe::schema(name),
-        )
+        self.answer(200, about, "application/json", schema(name))
     }
     /// 204.
     pub fn ends(&mut self, about: &str) -> &mut Self {
@@ -334,19 +287,18 @@ impl Operation {
     }
     /// It answers a table, too: `format=csv`, or `Accept: text/csv`.
     pub fn or_csv(&mut self) -> &mut Self {
-        self.or("csv", "text/csv", super::document::csv())
+        self.or("csv", "text/csv", references::csv())
     }
     /// It answers a drawing, too: `format=svg`, or `Accept: image/svg+xml`.
     pub fn or_svg(&mut self) -> &mut Self {
-        self.or("svg", "image/svg+xml", super::document::svg())
+        self.or("svg", "image/svg+xml", references::svg())
     }
-    fn or(&mut self, format: &str, media: &str, (name, schema): (&str, Value)) -> &mut Self {
+    fn or(&mut self, format: &str, media: &str, (name, form): (&str, Value)) -> &mut Self {
         let about = format!("`json` or `{format}`.");
         self.parameter(json!({"name": "format", "in": "query", "required": false,
             "description": about, "schema": {"type": "string", "enum": ["json", format]}}));
-        self.schemas.push((name.to_owned(), schema));
-        self.refuses(&[406])
-            .answer(200, "", media, super::describe::schema(name))
+        self.schemas.push((name.to_owned(), form));
+        self.refuses(&[406]).answer(200, "", media, schema(name))
     }
     /// It has no entity tag: it is answered in full each time.
     pub fn untagged(&mut self) -> &mut Self {
@@ -358,7 +310,7 @@ impl Operation {
         let mut found = vec![(T::name().into_owned(), T::schema())];
         T::schemas(&mut found);
         self.keep(found);
-        super::describe::schema(&T::name())
+        schema(&T::name())
     }
     fn keep(&mut self, found: Vec<(String, RefOr<Schema>)>) {
         self.schemas.extend(
@@ -381,8 +333,7 @@ impl Operation {
                 json!({"description": "Unchanged since the tag that you \
                 sent."}),
             ));
-            self.parameters
-                .push(super::describe::parameter("IfNoneMatch"));
+            self.parameters.push(parameter("IfNoneMatch"));
         }
         if self.body.is_none() {
             self.problems
@@ -431,101 +382,11 @@ impl Operation {
     }
 }
 
-/// What a handler has to be, to be mounted.
-pub trait Handler<A>: actix_web::Handler<A, Output: actix_web::Responder + 'static>
-where
-    A: Entry + FromRequest + 'static,
-{
-}
-impl<A, F> Handler<A> for F
-where
-    A: Entry + FromRequest + 'static,
-    F: actix_web::Handler<A, Output: actix_web::Responder + 'static>,
-{
-}
-
 fn put(value: &mut Value, part: &str, name: &str, inner: Value) {
     let part = value
         .as_object_mut()
         .map(|all| all.entry(part).or_insert_with(|| json!({})));
     if let Some(members) = part.and_then(Value::as_object_mut) {
         members.insert(name.to_owned(), inner);
-    }
-}
-/// The name of a parameter, or of the shared one that it refers to.
-fn named(parameter: &Value) -> &str {
-    let name = parameter
-        .get("name")
-        .or(parameter.get("$ref"))
-        .and_then(Value::as_str);
-    name.map_or("", |name| {
-        name.trim_start_matches("#/components/parameters/")
-    })
-}
-
-/// The parts of a path that stand for something: `{id}` is a record's id or its code.
-fn places(path: &str) -> Vec<Value> {
-    let (mut places, mut before) = (Vec::new(), "");
-    for part in path.split('/').skip(2) {
-        match part
-            .strip_prefix('{')
-            .and_then(|part| part.strip_suffix('}'))
-        {
-            Some(name) => places.push(place(name, before)),
-            None => before = part,
-        }
-    }
-    places
-}
-fn place(name: &str, of: &str) -> Value {
-    let kind = crate::records::kind::all()
-        .iter()
-        .find(|kind| kind.path == of);
-    let (about, schema, example) = match (name, kind) {
-        ("id", Some(kind)) => (
-            format!("The {}: its id or its code.", kind.name.replace('_', " ")),
-            json!({"type": "string", "maxLength": 64}),
-            Some(json!(format!("{}-1", kind.code))),
-        ),
-        ("requirement", _) => (
-            "The requirement, such as `iso-27001-2022:A.5.1`.".to_owned(),
-            json!({"type": "string", "maxLength": 120}),
-            Some(json!("iso-27001-2022:A.5.1")),
-        ),
-        ("n", _) => (
-            "Its number.".to_owned(),
-            json!({"type": "integer", "format": "int32", "minimum": 1}),
-            None,
-        ),
-        _ => (
-            String::new(),
-            json!({"type": "string", "maxLength": 64}),
-            None,
-        ),
-    };
-    let mut place = json!({"name": name, "in": "path", "required": true, "description": about,
-        "schema": schema});
-    if let Some(members) = place.as_object_mut() {
-        members.extend(example.map(|example| ("example".to_owned(), example)));
-    }
-    place
-}
-
-/// Takes null out of the schema of a parameter: what is optional is left out of a query, where
-/// there is no null.
-fn present(schema: &mut Value) {
-    let absent = |one: &Value| one == "null" || one.get("type").is_some_and(|kind| kind == "null");
-    for (word, alone) in [("type", "/type"), ("oneOf", "")] {
-        let Some(any) = schema.get_mut(word).and_then(Value::as_array_mut) else {
-            continue;
-        };
-        any.retain(|one| !absent(one));
-        if let [only] = any.as_mut_slice() {
-            let only = only.take();
-            schema
-                .pointer_mut(alone)
-                .into_iter()
-                .for_each(|place| *place = only.clone());
-        }
     }
 }

@@ -46,8 +46,3 @@ pub fn parameters() -> Value {
             and sort.", false, json!({"type": "string", "maxLength": 2000})),
     })
 }
-
-/// A shared parameter, by reference.
-pub fn parameter(name: &str) -> Value {
-    json!({"$ref": format!("#/components/parameters/{name}")})
-}

@@ -6,23 +6,12 @@ use actix_web::HttpRequest;
 use actix_web::web::Data;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
 
 /// Parameters of one query.
 pub const MOST: usize = 200;
 
 /// The parameters of each operation, as its document has them.
 pub type Parameters = BTreeMap<(String, String), BTreeSet<String>>;
-
-/// The parameters of every operation; read from the document when the first query comes.
-#[derive(Clone, Copy)]
-pub struct Questions(pub &'static LazyLock<Parameters>);
-
-impl std::fmt::Debug for Questions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Questions")
-    }
-}
 
 /// From the paths of an OpenAPI document. A list takes `format` besides: then it answers as its
 /// export is documented.
@@ -82,12 +71,12 @@ pub fn known(request: &HttpRequest) -> Result<()> {
         return Ok(());
     }
     let nothing = BTreeSet::new();
-    let questions = request.app_data::<Data<Questions>>();
+    let questions = request.app_data::<Data<Parameters>>();
     let place = request
         .match_pattern()
         .map(|pattern| (request.method().to_string(), pattern));
     let known = match (questions, place) {
-        (Some(questions), Some(place)) => questions.0.get(&place).unwrap_or(&nothing),
+        (Some(questions), Some(place)) => questions.get(&place).unwrap_or(&nothing),
         _ => &nothing,
     };
     unknown(request.query_string(), |name| known.contains(name))

@@ -13,40 +13,13 @@
 //! ];
 //! const STATES: [Transition; 3] = transitions(STEPS); // for its kind; mounted with `mount(api, STEPS)`
 //! ```
-use super::handlers::Comment;
+use super::said::{Because, Comment, Said};
 use super::{Answer, Api, At, Guard, Input, Operation};
 use crate::core::Result;
 use crate::records::{Comment as Rule, Covers, Known, Record, Resource, Transition, Tx};
+use crate::service::session::May;
 use actix_web::{FromRequest, HttpRequest, web};
-use serde::{Deserialize, de::DeserializeOwned};
 use std::marker::PhantomData;
-use utoipa::ToSchema;
-use validator::Validate;
-
-/// What is said with a transition.
-pub trait Said: DeserializeOwned + Validate + ToSchema + Send + 'static {
-    /// Can it be left out, since no member of it is required?
-    const OPTIONAL: bool = false;
-    /// Why; it becomes the reason of the entry.
-    fn comment(&self) -> Option<&str>;
-}
-
-/// What is said with a transition that is not accepted without a reason.
-#[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"comment": "As decided in the ISMS meeting."}))]
-pub struct Because {
-    /// Why. The history keeps it.
-    #[validate(length(min = 1, max = 2000))]
-    #[schema(min_length = 1, max_length = 2000)]
-    pub comment: String,
-}
-
-impl Said for Because {
-    fn comment(&self) -> Option<&str> {
-        Some(&self.comment)
-    }
-}
 
 /// The permission of a workflow's steps: it covers the records of its register. Which step it is
 /// for was asked when the request came in.
@@ -240,7 +213,7 @@ async fn take<R: Resource>(
 ) -> Result<Answer> {
     let verb = step.transition.verb;
     // The body of a caller who may not do it is not read.
-    let guard = Guard::<Steps<R>>::enter(&request, R::KIND.name, verb)?;
+    let guard = Guard::<Steps<R>>::enter(&request, May::named(R::KIND.name, verb))?;
     let mut payload = payload.into_inner();
     let at = At::extract(&request).await?;
     let known = Known::extract(&request).await?;

@@ -1,16 +1,15 @@
 //! What is asked of each write of an account, whatever the operation: whose person it is moves only
 //! with the knowledge of somebody else.
-use super::user::User;
 use crate::access::ActorKind;
 use crate::core::{Code, Invalid, Problem, Result};
-use crate::records::{Record, Writing, duties};
+use crate::records::{Record, Resource, Writing, duties};
 
 /// Accounts have no limits, so a limited key makes and changes none; and whoever has acted stays
 /// the person that they were, unless another administrator says why not.
-pub fn permitted(
+pub fn permitted<R: Resource>(
     tx: &mut Writing<'_>,
-    before: Option<&Record<User>>,
-    after: &Record<User>,
+    before: Option<&Record<R>>,
+    after: &Record<R>,
 ) -> Result<()> {
     if !tx.caller().limits.none() {
         return Err(Problem::new(

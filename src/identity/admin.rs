@@ -153,7 +153,7 @@ pub async fn set_password(
     password::acceptable("/password", &secret, &[&found.email, &found.organization])?;
     let hash = house.logins().passwords().hash(secret).await?;
     let (tenant, user) = (TenantId(found.organization_id.0), found.user_id);
-    let work = move |tx: &mut crate::records::Tx<'_, crate::http::house::Founding>| {
+    let work = move |tx: &mut crate::records::Tx<'_, crate::service::house::Founding>| {
         let record = tx.load_any::<User>(&Selector::Id(user), &Known::any(), true)?;
         let now = tx.now();
         credential::set_by_system(tx.conn(), (tenant, user), &hash, now)?;
@@ -171,7 +171,7 @@ pub async fn grant(
 ) -> Result<Account> {
     let found = account(house, organization, email).await?;
     let (tenant, user) = (TenantId(found.organization_id.0), found.user_id);
-    let work = move |tx: &mut crate::records::Tx<'_, crate::http::house::Founding>| {
+    let work = move |tx: &mut crate::records::Tx<'_, crate::service::house::Founding>| {
         let record = tx.load_any::<User>(&Selector::Id(user), &Known::any(), true)?;
         let record = match record.spine.archived_at {
             Some(_) => tx.restore(record)?.get().clone(),

@@ -2,13 +2,15 @@
 //! for somebody who reads; a key of a person is made by that person and by nobody else. A key has
 //! one role, limits and an end; its secret is shown once.
 use super::key_rules as rules;
+pub use super::key_rules::{ApiKey, KeyState};
 use super::secrets;
 use crate::access::policy::{API_KEY, USER};
-use crate::access::{Caller, Limits, Role};
-use crate::core::{Code, Id, Instant, Problem, Result};
+use crate::access::{Caller, Role};
+use crate::core::{Code, Id, Problem, Result};
 use crate::db::schema::{api_keys, links as l, versions as v};
-use crate::http::describe::{self, Description, schema};
-use crate::http::handlers::Comment;
+use crate::http::Comment;
+use crate::http::describe::{self, Description};
+use crate::http::references::schema;
 use crate::http::{
     Answer, At, Because, Change, Guard, Input, Operations, Rotate, Step, With, collection, workflow,
 };
@@ -16,33 +18,7 @@ use crate::records::{
     By, Condition, Kind, Known, Limit, Patch, Record, Relation, Resource, Transition, Writing,
 };
 use diesel::{dsl::exists, prelude::*};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::ToSchema;
-use validator::Validate;
-
-/// What is said about a key.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ApiKey {
-    /// What it may do, as far as its user has the role.
-    pub role: Role,
-    /// When it ends by itself: at most two years after its secret was made, with the role auditor
-    /// 400 days.
-    pub expires_at: Instant,
-    /// What it is cut down to.
-    #[serde(default)]
-    #[validate(nested)]
-    pub limits: Limits,
-}
-
-/// What the server says about a key.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-pub struct KeyState {
-    /// When it was ended.
-    #[schema(required)]
-    pub revoked_at: Option<Instant>,
-}
 
 /// What a limited key may make of other keys.
 const WITHIN: &str = "a key is written whose limits lie within those of the key that writes it";

@@ -1,13 +1,40 @@
-//! Who may make and change which key, and what a key can be.
-use super::key::ApiKey;
+//! What a key is and can be, and who may make and change which.
 use super::secrets;
-use crate::access::{ActorKind, Role};
-use crate::core::{Code, Id, Invalid, Problem, Result, TenantId};
+use crate::access::{ActorKind, Limits, Role};
+use crate::core::{Code, Id, Instant, Invalid, Problem, Result, TenantId};
 use crate::db::schema::{users as u, versions as v};
 use crate::db::{Conn, dialect::OPEN};
-use crate::records::{Record, Selector, Writing, links};
+use crate::records::{Record, Resource, Selector, Writing, links};
+use crate::registers::control::Control;
+use crate::registers::scope::Scope;
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+use validator::Validate;
+
+/// What is said about a key.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKey {
+    /// What it may do, as far as its user has the role.
+    pub role: Role,
+    /// When it ends by itself: at most two years after its secret was made, with the role auditor
+    /// 400 days.
+    pub expires_at: Instant,
+    /// What it is cut down to.
+    #[serde(default)]
+    #[validate(nested)]
+    pub limits: Limits,
+}
+
+/// What the server says about a key.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct KeyState {
+    /// When it was ended.
+    #[schema(required)]
+    pub revoked_at: Option<Instant>,
+}
 
 /// Days that a secret is good for at most: two years.
 const DAYS: i64 = 731;
@@ -213,7 +240,7 @@ pub fn resolved(conn: &mut Conn, tenant: TenantId, body: &mut Map<String, Value>
         return Ok(());
     };
     let mut faults = Vec::new();
-    for (member, kind) in [("scope_ids", "scope"), ("control_ids", "control")] {
+    for (member, kind) in [("scope_ids", &Scope::KIND), ("control_ids", &Control::KIND)] {
         let Some(Value::Array(items)) = limits.get_mut(member) else {
             continue;
         };
@@ -226,7 +253,7 @@ pub fn resolved(conn: &mut Conn, tenant: TenantId, body: &mut Map<String, Value>
             let there = match id {
                 Some(id) => links::exist(conn, tenant, &[id])?
                     .iter()
-                    .any(|(_, found)| found == kind),
+                    .any(|(_, found)| found == kind.name),
                 None => false,
             };
             match id.filter(|_| there) {
@@ -234,7 +261,7 @@ pub fn resolved(conn: &mut Conn, tenant: TenantId, body: &mut Map<String, Value>
                 None => faults.push(Invalid::body(
                     format!("/limits/{member}/{n}"),
                     "unknown_reference",
-                    format!("unknown {kind}"),
+                    format!("unknown {}", kind.name),
                 )),
             }
         }

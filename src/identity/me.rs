@@ -35,7 +35,7 @@ pub struct Me {
 async fn me(guard: Guard<Anyone>) -> Result<Answer> {
     let caller = guard.caller();
     let actor = caller.actor.clone();
-    let expires_at = guard.ends();
+    let expires_at = Some(guard.ends());
     let me = Me {
         organization_id: caller.tenant.record(),
         person_id: actor.person_id,

@@ -7,8 +7,9 @@ use crate::core::{Code, Instant, Invalid, Problem, Result, merge::merge};
 use crate::db::dialect::OPEN;
 use crate::db::own::Test;
 use crate::db::schema::{users, users as u, versions as v};
-use crate::http::describe::{self, Description, schema};
-use crate::http::handlers::Comment;
+use crate::http::Comment;
+use crate::http::describe::{self, Description};
+use crate::http::references::schema;
 use crate::http::{Answer, At, Change, Guard, Input, Operations, ResetPassword, collection};
 use crate::records::accounts::Written;
 use crate::records::{

@@ -1,6 +1,6 @@
 //! The facts behind the overview, cut to what its reader sees.
 use crate::core::{Id, Result};
-use crate::records::{Kind, Reader, Resource, kind};
+use crate::records::{Kind, Reader, Resource};
 use crate::registers::facts::{Facts, Part, Seen, Stub};
 use crate::registers::scope::Scope;
 use chrono::NaiveDate;
@@ -29,7 +29,7 @@ impl Basis {
             Part::Vulnerabilities,
             Part::Others,
         ];
-        let counted = kind::all().iter().filter(|kind| kind.counted);
+        let counted = reader.kinds().all().iter().filter(|kind| kind.counted);
         let seen = counted.map(|kind| Ok((kind.name, Seen::of(reader, kind.name)?)));
         Ok(Basis {
             seen: seen.collect::<Result<_>>()?,
@@ -48,7 +48,7 @@ impl Basis {
     /// The records of a kind that the overview counts.
     pub fn stubs<'b>(&'b self, kind: &'b Kind) -> impl Iterator<Item = &'b Stub> {
         self.facts
-            .stubs(kind.name)
+            .stubs(kind)
             .filter(|stub| self.here(kind.name, stub))
     }
     /// What the caller sees of a kind, whichever scope it belongs to.

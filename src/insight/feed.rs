@@ -2,14 +2,12 @@
 //! answer "who changed what in March".
 use super::event::LedgerEvent;
 use super::scan::{self, Asked, EFFORT, Found, seen};
-use crate::core::clock::Edge;
 use crate::core::{Code, Id, Problem, Result, json::canonical, text::hex};
 use crate::db::schema::ledger_entries as e;
 use crate::db::schema::ledger_entries;
 use crate::http::{Answer, Guard, Ledger, Permission, View, ViewQuery};
 use crate::records::history::{self, Entry};
-use crate::records::query::{AccountRef, AnyRef};
-use crate::records::{Kind, Reader, kind, limit};
+use crate::records::{Kind, Reader, limit};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -31,27 +29,17 @@ pub struct EventPage {
     /// Is there more already?
     pub has_more: bool,
 }
-/// A page of entries, newest first.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct EntryPage {
-    /// The entries.
-    #[schema(max_items = 200)]
-    pub data: Vec<LedgerEvent>,
-    /// Ask with it for the next page; null on the last.
-    #[schema(required, max_length = 2000)]
-    pub next_cursor: Option<String>,
-    /// Is there a next page?
-    pub has_more: bool,
-}
-
 /// The kinds that this caller reads, cut to those that were asked for; 403 for one that it does not
 /// read.
-fn kinds<P: Permission>(guard: &Guard<P>, asked: &[String]) -> Result<(Vec<&'static str>, bool)> {
-    let caller = guard.caller();
+pub(super) fn kinds<P: Permission>(
+    guard: &Guard<P>,
+    asked: &[String],
+) -> Result<(Vec<&'static str>, bool)> {
+    let (caller, table) = (guard.caller(), guard.house().kinds());
     let readable = |kind: &Kind| caller.follows(kind.name) && kind.read_with(&caller.limits);
     for name in asked {
         let unknown = || Problem::parameter("kind", format!("unknown kind `{name}`"));
-        let kind = kind::named(name).ok_or_else(unknown)?;
+        let kind = table.named(name).ok_or_else(unknown)?;
         if !caller.follows(kind.name) {
             return Err(Problem::new(
                 Code::Forbidden,
@@ -66,20 +54,17 @@ fn kinds<P: Permission>(guard: &Guard<P>, asked: &[String]) -> Result<(Vec<&'sta
             return Err(Problem::new(Code::OutsideLimits, detail));
         }
     }
-    let all = kind::all()
-        .iter()
-        .filter(|kind| readable(kind))
-        .map(|kind| kind.name);
-    Ok((
-        all.filter(|kind| asked.is_empty() || asked.iter().any(|one| one == kind))
-            .collect(),
-        !asked.is_empty(),
-    ))
+    let all = table.all().iter().filter(|kind| readable(kind));
+    let some = all.filter(|kind| asked.is_empty() || asked.iter().any(|one| one == kind.name));
+    Ok((some.map(|kind| kind.name).collect(), !asked.is_empty()))
 }
 
 /// The entries that were asked for, with what changed in each, where the page ends, and whether
 /// there is more.
-fn read(reader: &mut Reader<'_>, asked: &Asked) -> Result<(Vec<LedgerEvent>, i64, bool)> {
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    asked: &Asked,
+) -> Result<(Vec<LedgerEvent>, i64, bool)> {
     let last = if reader.moment.past() {
         reader.moment.seq
     } else {
@@ -202,11 +187,12 @@ fn members(text: &str) -> Result<Members<'_>> {
 /// The canonical image after an entry, as the reader sees it: as it is stored, where nothing has to
 /// be put in or taken out.
 fn text<'e>(reader: &Reader<'_>, entry: &'e Entry) -> Result<Cow<'e, str>> {
-    let present = kind::named(&entry.kind).is_some_and(|kind| kind.schema == entry.schema);
+    let kind = reader.kinds().named(&entry.kind);
+    let present = kind.is_some_and(|kind| kind.schema == entry.schema);
     if present && entry.personal.is_none() && !limit::cuts(reader.caller()) {
         return Ok(Cow::Borrowed(&entry.body));
     }
-    let mut image = entry.image()?;
+    let mut image = entry.image(reader.kinds())?;
     reader.cut(&mut image);
     Ok(Cow::Owned(canonical(&image)?))
 }
@@ -330,111 +316,7 @@ async fn list_events(guard: Guard<View<Ledger>>, query: ViewQuery<EventsQuery>) 
     }
 }
 
-/// What can be asked of `listLedgerEntries`.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct LedgerEntriesQuery {
-    /// By these accounts.
-    #[param(
-        value_type = Option<Vec<String>>,
-        max_items = 50,
-        max_length = 36,
-        pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
-    )]
-    actor_id: Vec<AccountRef>,
-    /// Of these registers.
-    #[param(max_items = 50, max_length = 64)]
-    kind: Vec<String>,
-    /// Of these actions.
-    #[param(max_items = 50, max_length = 64)]
-    action: Vec<String>,
-    /// Of these records: ids or codes.
-    #[param(
-        value_type = Option<Vec<String>>,
-        max_items = 50,
-        max_length = 64,
-        pattern = "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[A-Z]{3}-[0-9]{1,18})$"
-    )]
-    record_id: Vec<AnyRef>,
-    /// On or after: an RFC 3339 instant, or a date, which begins where the organization is.
-    #[param(
-        value_type = Option<String>,
-        max_length = 64,
-        pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"
-    )]
-    at_since: Option<Edge>,
-    /// Earlier.
-    #[param(
-        value_type = Option<String>,
-        max_length = 64,
-        pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].{1,40})?$"
-    )]
-    at_before: Option<Edge>,
-}
-
-async fn list_entries(
-    guard: Guard<View<Ledger>>,
-    query: ViewQuery<LedgerEntriesQuery>,
-) -> Result<Answer> {
-    let LedgerEntriesQuery {
-        actor_id,
-        kind,
-        action,
-        record_id: named,
-        at_since: since,
-        at_before: until,
-    } = query.own;
-    let (readable, some) = kinds(&guard, &kind)?;
-    let asked = Asked {
-        before: query.page.before()?,
-        kinds: readable,
-        some,
-        actors: actor_id.into_iter().map(|account| account.0).collect(),
-        actions: action,
-        limit: query.page.limit,
-        backwards: true,
-        ..Asked::default()
-    };
-    guard
-        .view(query.as_of, move |reader| {
-            let tenant = reader.tenant();
-            let records = named
-                .iter()
-                .map(|record| record.0.resolve(reader.conn(), tenant))
-                .collect::<QueryResult<Vec<_>>>()?;
-            let records: Vec<Id> = records.into_iter().flatten().collect();
-            if !named.is_empty() && records.is_empty() {
-                return Answer::of(&EntryPage {
-                    data: vec![],
-                    next_cursor: None,
-                    has_more: false,
-                });
-            }
-            let zone = reader.settings.zone;
-            let (since, until) = (
-                since.map(|edge| edge.instant(zone)),
-                until.map(|edge| edge.instant(zone)),
-            );
-            let (data, end, has_more) = read(
-                reader,
-                &Asked {
-                    records,
-                    since,
-                    until,
-                    ..asked
-                },
-            )?;
-            Answer::of(&EntryPage {
-                data,
-                next_cursor: has_more.then(|| end.to_string()),
-                has_more,
-            })
-        })
-        .await
-}
-
-/// Mounts them.
+/// Mounts the feed.
 pub fn mount(api: &mut crate::http::Api<'_>) {
     api.get("/v1/events", list_events)
         .id("listEvents")
@@ -451,17 +333,4 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         .shared("Limit")
         .untagged()
         .answers::<EventPage>("Entries.");
-    api.get("/v1/ledger/entries", list_entries)
-        .id("listLedgerEntries")
-        .says(
-            "List the entries of the ledger",
-            "Who changed what, when and why; newest first. \
-            Without a filter there are no gaps: an entry that the reader may not see has its \
-            position and the hash of its leaf, and `hidden`. With one, such entries are left out, \
-            and a page may be shorter than asked for.",
-        )
-        .as_of()
-        .query::<LedgerEntriesQuery>()
-        .paged()
-        .answers::<EntryPage>("Entries.");
 }

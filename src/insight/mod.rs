@@ -1,6 +1,7 @@
 //! Floor 6: what is computed across registers, at any moment: the statement of applicability, the
 //! risk matrix, the overview, the feed.
 pub mod basis;
+mod entries;
 pub mod event;
 pub mod feed;
 pub mod overview;
@@ -11,4 +12,5 @@ pub mod upcoming;
 pub fn mount(api: &mut crate::http::Api<'_>) {
     overview::mount(api);
     feed::mount(api);
+    entries::mount(api);
 }

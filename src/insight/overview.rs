@@ -4,7 +4,7 @@ use super::basis::Basis;
 use super::upcoming::{self, Upcoming};
 use crate::core::{Id, Result, catalogue};
 use crate::http::{Answer, Guard, Overview as View, View as Viewing, ViewQuery};
-use crate::records::{Reader, Resource, kind};
+use crate::records::{Reader, Resource};
 use crate::registers::control::Control;
 use crate::registers::control::proof::Operation;
 use crate::registers::evidence::Evidence;
@@ -167,7 +167,7 @@ pub fn compute(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<Overview> {
     let basis = Basis::read(reader, scope)?;
     let (mut open_by_kind, mut nonconformities) = (Vec::new(), BTreeMap::new());
     let (mut overdue, mut review_due, mut next) = (0, 0, upcoming::Nearest::default());
-    for kind in kind::all().iter().filter(|kind| kind.counted) {
+    for kind in reader.kinds().all().iter().filter(|kind| kind.counted) {
         let mut all: BTreeMap<&'static str, i64> = BTreeMap::new();
         for stub in basis.stubs(kind) {
             *all.entry(stub.status).or_default() += 1;

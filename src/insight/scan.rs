@@ -5,7 +5,7 @@ use crate::db::Backend;
 use crate::db::schema::ledger_entries as e;
 use crate::ledger::read::first_since;
 use crate::records::history::Entry;
-use crate::records::{Reader, sight};
+use crate::records::{Kind, Reader, sight};
 use diesel::prelude::*;
 use std::collections::BTreeSet;
 
@@ -276,7 +276,8 @@ pub fn seen(
     kinds: &[&'static str],
     of: &[(i64, Id)],
 ) -> Result<BTreeSet<i64>> {
-    let (caller, seq) = (reader.caller().clone(), reader.moment.seq);
-    let seen = sight::entries(reader.conn(), &caller, (kinds, seq), of)?;
+    let (caller, seq, table) = (reader.caller().clone(), reader.moment.seq, reader.kinds());
+    let kinds: Vec<&Kind> = kinds.iter().map(|name| table.or_plain(name)).collect();
+    let seen = sight::entries(reader.conn(), &caller, (&kinds, seq), of)?;
     Ok(seen.unwrap_or_else(|| of.iter().map(|(seq, _)| *seq).collect()))
 }

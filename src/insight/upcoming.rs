@@ -7,7 +7,7 @@ use crate::db::dialect::at;
 use crate::db::schema::versions as v;
 use crate::records::{Kind, Reader, Resource};
 use crate::registers::evidence::Evidence;
-use crate::registers::facts::{Stub, code};
+use crate::registers::facts::Stub;
 use crate::registers::treatment::RiskTreatment;
 use crate::registers::treatment::acceptance::Acceptance;
 use chrono::NaiveDate;
@@ -112,7 +112,7 @@ impl Nearest {
     }
     /// With what the records are called: one query.
     pub fn named(self, reader: &mut Reader<'_>) -> Result<Vec<Upcoming>> {
-        let days = self.days.into_values().flatten();
+        let (kinds, days) = (reader.kinds(), self.days.into_values().flatten());
         let days: Vec<(Day, (&str, UpcomingEvent))> = days.collect();
         let ids: Vec<Id> = days.iter().map(|((.., id), _)| *id).collect();
         let standing = v::table
@@ -123,7 +123,7 @@ impl Nearest {
         let names: BTreeMap<Id, String> = names.into_iter().collect();
         let told = |((due_on, number, id), (kind, event)): (Day, (&str, _))| {
             let name = names.get(&id).cloned().unwrap_or_default();
-            let code = code(kind, number);
+            let code = kinds.code(kind, number);
             Upcoming {
                 id,
                 kind: kind.to_owned(),

@@ -1,12 +1,15 @@
 //! Which accounts may come in, and who administers an organization: asked by logins, by keys, and
 //! by every write that may end an account.
-use super::{Writing, reader};
+use super::{Kinds, reader, record};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::Conn;
-use crate::db::dialect::{NOW, at};
-use crate::db::schema::{credentials as cr, links as l, people as p, users as u, versions as v};
+use crate::db::dialect::{NOW, OPEN, at};
+use crate::db::schema::{
+    credentials as cr, ledger_entries as e, links as l, people as p, users as u, versions as v,
+};
 use chrono::NaiveDate;
 use diesel::prelude::*;
+use serde::de::DeserializeOwned;
 
 /// An account that may come in now.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +47,39 @@ pub fn entry(conn: &mut Conn, tenant: TenantId, user: Id, now: Instant) -> Resul
     Ok(until
         .is_none_or(|until| now < until)
         .then_some(Entry { until }))
+}
+
+/// The standing image of an account that is not archived.
+pub fn image<T: DeserializeOwned>(
+    conn: &mut Conn,
+    kinds: Kinds,
+    tenant: TenantId,
+    id: Id,
+) -> Result<Option<T>> {
+    let row =
+        v::table.inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq))));
+    let row = row.filter(
+        v::tenant_id
+            .eq(tenant)
+            .and(v::id.eq(id))
+            .and(v::archived_at.is_null())
+            .and(v::to_seq.eq(OPEN)),
+    );
+    let found: Option<(String, i16, String, Option<String>)> = row
+        .select((v::kind, e::schema, e::body, e::personal))
+        .get_result(conn)
+        .optional()?;
+    let Some((kind, schema, body, personal)) = found else {
+        return Ok(None);
+    };
+    let kind = kinds
+        .named(&kind)
+        .ok_or_else(|| Problem::internal(format!("an account of kind {kind}")))?;
+    let image =
+        record::image(kind, schema, &body, personal.as_deref()).map_err(Problem::internal)?;
+    serde_json::from_value(image.into())
+        .map(Some)
+        .map_err(Problem::internal)
 }
 
 /// The last day of a user's person, at a position.
@@ -164,17 +200,7 @@ pub struct Written<'a> {
     pub seq: i64,
 }
 
-impl<'a> Written<'a> {
-    /// What this transaction wrote last.
-    pub fn of(tx: &'a mut Writing<'_>) -> Self {
-        let (tenant, at, seq) = (tx.caller().tenant, tx.now(), tx.position());
-        Written {
-            conn: tx.conn(),
-            tenant,
-            at,
-            seq,
-        }
-    }
+impl Written<'_> {
     /// 409 when it took away the last admin.
     pub fn administered(&mut self) -> Result<()> {
         let (tenant, seq, now) = (self.tenant, self.seq, self.at);
@@ -206,9 +232,7 @@ impl<'a> Written<'a> {
                 .and(l::to_id.eq(person))
                 .and(l::relation.eq("person_id")),
         );
-        let users = users
-            .filter(l::to_seq.eq(crate::db::dialect::OPEN))
-            .select(l::from_id);
+        let users = users.filter(l::to_seq.eq(OPEN)).select(l::from_id);
         for user in users.load::<Id>(self.conn)? {
             self.end_sessions(user)?;
         }

@@ -1,12 +1,7 @@
-//! What the items of a batch will ask for, looked up for all of them at once. It is kept for
-//! callers that see everything; what others see may change from one item to the next.
-use super::links::{Found, References};
-use super::{Body, Kind, Patch, Relation, Resource, Row, Selector, sight};
-use crate::access::Caller;
-use crate::core::Id;
-use crate::db::dialect::NOW;
+//! What the items of a batch will ask for, to be looked up for all of them at once.
+use super::{Body, Patch, Relation, Resource, Selector};
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// What will be asked for.
 #[derive(Debug, Default)]
@@ -44,80 +39,5 @@ impl Ahead {
                 self.references.extend(texts.map(|text| (relation, text)));
             }
         }
-    }
-}
-
-/// What is known of the database while several records are written.
-#[derive(Default)]
-pub(super) struct Memory {
-    kept: bool,
-    kind: &'static str,
-    /// What references name.
-    pub found: Found,
-    /// Who has an external reference: its id, and the number in its code.
-    pub external_refs: HashMap<String, Option<(Id, i64)>>,
-    rows: HashMap<Id, Row>,
-    numbers: HashMap<i64, Id>,
-}
-
-impl Memory {
-    /// For writes of a kind.
-    pub fn of(caller: &Caller, kind: &Kind) -> Self {
-        let every = || super::kind::all().iter().filter(|kind| !kind.account);
-        let mut kinds = vec![kind.name];
-        for relation in kind.all_relations() {
-            match relation.to {
-                "" => kinds.extend(every().map(|kind| kind.name)),
-                to => kinds.push(to),
-            }
-        }
-        // Of those that every record names, people may leave meanwhile.
-        let named = Relation::COMMON.iter().any(|common| common.to == kind.name);
-        Memory {
-            kept: !named && sight::shown(caller, &kinds, NOW).is_none(),
-            kind: kind.name,
-            ..Memory::default()
-        }
-    }
-    /// Is anything kept?
-    pub fn keeps(&self) -> bool {
-        self.kept
-    }
-    /// What may not outlive the question that it was looked up for goes.
-    pub fn settle(&mut self) {
-        if !self.kept {
-            self.found = Found::default();
-        }
-    }
-    /// Keeps a record as it stands.
-    pub fn keep(&mut self, number: i64, row: Row) {
-        self.numbers.insert(number, row.id);
-        self.rows.insert(row.id, row);
-    }
-    /// A record that is kept.
-    pub fn row(&self, kind: &Kind, selector: &Selector) -> Option<&Row> {
-        let id = match selector {
-            Selector::Id(id) => id,
-            Selector::Number(_, number) => self.numbers.get(number)?,
-        };
-        self.rows.get(id).filter(|_| self.kind == kind.name)
-    }
-    /// A record was written.
-    pub fn forget(&mut self, id: Id) {
-        self.rows.remove(&id);
-    }
-    /// Who has this external reference of the kind, where that is known.
-    pub fn referred(&self, kind: &Kind, reference: &str) -> Option<Option<(Id, i64)>> {
-        let known = self.external_refs.get(reference).copied();
-        known.filter(|_| self.kept && self.kind == kind.name)
-    }
-    /// The references of a body that have to be looked up.
-    pub fn missing(
-        &self,
-        kind: &Kind,
-        wanted: &References,
-        before: &super::links::Links,
-    ) -> Vec<(&'static Relation, String)> {
-        self.found.missing(kind, wanted, before)
     }
 }

@@ -1,7 +1,7 @@
 //! What a list may be asked: filters, sort, cursor, a moment in the past, what to include. Every
 //! unknown or invalid parameter is refused.
 use super::query::{self, Question};
-use super::{Kind, Selector, Settings};
+use super::{Kind, Kinds, Selector, Settings};
 use crate::access::{Caller, policy::PERSON};
 use crate::core::clock::Edge;
 use crate::core::text::composed;
@@ -32,10 +32,17 @@ pub struct Sort {
     /// Largest first?
     pub down: bool,
 }
+impl Default for Sort {
+    fn default() -> Self {
+        let (key, down) = (Key::CreatedAt, true);
+        Sort { key, down }
+    }
+}
 
 crate::vocabulary! {
     /// Which records by whether they are archived.
-    pub enum Archived { False, True, Any }
+    #[derive(Default)]
+    pub enum Archived { #[default] False, True, Any }
 }
 
 /// When the values of a list are looked at: its position, its day, its instant; and by whom.
@@ -101,7 +108,7 @@ pub enum Owner {
 }
 
 /// A whole question.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Ask {
     /// 1 to 200.
     pub limit: i64,
@@ -163,8 +170,11 @@ pub struct Ask {
 
 impl Ask {
     /// Reads the query of a list of this kind, whose own filters are `F`; every fault is named.
-    pub fn read<F: Question>(kind: &Kind, query: &str) -> Result<Self> {
-        let mut ask = Ask::empty();
+    pub fn read<F: Question>(kinds: Kinds, kind: &Kind, query: &str) -> Result<Self> {
+        let mut ask = Ask {
+            limit: LIMIT,
+            ..Ask::default()
+        };
         let (mut faults, mut cursor, mut asked) = (Vec::new(), None, Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if name == "cursor" {
@@ -180,7 +190,7 @@ impl Ask {
                     "invalid_parameter",
                     "text cannot contain U+0000",
                 )),
-                false => faults.extend(ask.take(kind, &name, &value).err()),
+                false => faults.extend(ask.take(kinds, kind, &name, &value).err()),
             }
         }
         faults.extend(query::read::<F>(&ask.own).err().into_iter().flatten());
@@ -196,43 +206,7 @@ impl Ask {
         ask.after = cursor.map(|text| ask.position(&text)).transpose()?;
         Ok(ask)
     }
-    fn empty() -> Self {
-        Ask {
-            limit: LIMIT,
-            sort: Sort {
-                key: Key::CreatedAt,
-                down: true,
-            },
-            after: None,
-            as_of: None,
-            format: None,
-            status: vec![],
-            owners: vec![],
-            owner_none: None,
-            owner_left: None,
-            ids: vec![],
-            codes: vec![],
-            external_refs: vec![],
-            tags: vec![],
-            words: vec![],
-            overdue: None,
-            review_overdue: None,
-            due_on: Span::default(),
-            review_due_on: Span::default(),
-            created_at: Span::default(),
-            updated_at: Span::default(),
-            archived: Archived::False,
-            related: BTreeMap::new(),
-            unrelated: BTreeMap::new(),
-            requirements: vec![],
-            with_total: false,
-            with_refs: false,
-            with_counts: false,
-            own: vec![],
-            question: String::new(),
-        }
-    }
-    fn take(&mut self, kind: &Kind, name: &str, value: &str) -> Result<(), Invalid> {
+    fn take(&mut self, kinds: Kinds, kind: &Kind, name: &str, value: &str) -> Result<(), Invalid> {
         let bad = |detail: &str| Invalid::query(name, "invalid_parameter", detail);
         let within = |most: usize| {
             if value.chars().count() <= most {
@@ -241,13 +215,11 @@ impl Ask {
                 Err(bad(&format!("must have at most {most} characters")))
             }
         };
+        let flag = || value.parse::<bool>().map_err(|_| bad(FLAG));
         match name {
             "limit" => {
-                self.limit = value
-                    .parse()
-                    .ok()
-                    .filter(|n| (1..=MOST).contains(n))
-                    .ok_or_else(|| bad("must be a number from 1 to 200"))?
+                let number = value.parse().ok().filter(|n| (1..=MOST).contains(n));
+                self.limit = number.ok_or_else(|| bad("must be a number from 1 to 200"))?
             }
             "sort" => self.sort = value.parse()?,
             "as_of" => self.as_of = Some(value.parse()?),
@@ -262,19 +234,15 @@ impl Ask {
             }
             "owner_id" if value == "me" => self.owners.push(Owner::Me),
             "owner_id" => self.owners.push(Owner::Person(
-                Selector::parse(value, PERSON)
+                Selector::among(value, kinds.led_to(PERSON))
                     .ok_or_else(|| bad("must be an id, a code or `me`"))?,
             )),
-            "owner_none" => {
-                self.owner_none = Some(flag(value).ok_or_else(|| bad("must be true or false"))?)
-            }
-            "owner_left" => {
-                self.owner_left = Some(flag(value).ok_or_else(|| bad("must be true or false"))?)
-            }
+            "owner_none" => self.owner_none = Some(flag()?),
+            "owner_left" => self.owner_left = Some(flag()?),
             "id" => self
                 .ids
                 .push(Id::parse(value).ok_or_else(|| bad("must be an id"))?),
-            "code" => match Selector::parse(value, kind.name) {
+            "code" => match Selector::parse(value, kind) {
                 Some(Selector::Number(_, number)) => self.codes.push(number),
                 _ => return Err(bad(&format!("must be a code like {}-12", kind.code))),
             },
@@ -287,12 +255,8 @@ impl Ask {
                     .collect()
             }
             "q" => return Err(bad("must have at most 200 characters")),
-            "overdue" => {
-                self.overdue = Some(flag(value).ok_or_else(|| bad("must be true or false"))?)
-            }
-            "review_overdue" => {
-                self.review_overdue = Some(flag(value).ok_or_else(|| bad("must be true or false"))?)
-            }
+            "overdue" => self.overdue = Some(flag()?),
+            "review_overdue" => self.review_overdue = Some(flag()?),
             "archived" => {
                 self.archived = value
                     .parse()
@@ -307,11 +271,17 @@ impl Ask {
                     .extend(crate::core::catalogue::successors(value).map(str::to_owned));
                 self.requirements.push(value.to_owned());
             }
-            _ => return self.take_more(kind, name, value),
+            _ => return self.take_more(kinds, kind, name, value),
         }
         Ok(())
     }
-    fn take_more(&mut self, kind: &Kind, name: &str, value: &str) -> Result<(), Invalid> {
+    fn take_more(
+        &mut self,
+        kinds: Kinds,
+        kind: &Kind,
+        name: &str,
+        value: &str,
+    ) -> Result<(), Invalid> {
         let bad = |detail: &str| Invalid::query(name, "invalid_parameter", detail);
         if let Some((member, since)) = span(name) {
             let day = || clock::day(value);
@@ -332,7 +302,7 @@ impl Ask {
         }
         for relation in kind.all_relations() {
             if name == relation.filter() {
-                let target = Selector::parse(value, relation.to)
+                let target = Selector::among(value, kinds.led_to(relation.to))
                     .ok_or_else(|| bad("must be an id or a code"))?;
                 self.related
                     .entry(relation.member)
@@ -341,10 +311,8 @@ impl Ask {
                 return Ok(());
             }
             if name.strip_suffix("_none") == Some(relation.stem()) {
-                self.unrelated.insert(
-                    relation.member,
-                    flag(value).ok_or_else(|| bad("must be true or false"))?,
-                );
+                let flag = value.parse::<bool>().map_err(|_| bad(FLAG))?;
+                self.unrelated.insert(relation.member, flag);
                 return Ok(());
             }
         }
@@ -352,25 +320,16 @@ impl Ask {
         Ok(())
     }
     fn include(&mut self, value: &str) -> Result<(), Invalid> {
+        let refused = |words: &str| Err(Invalid::query("include", "invalid_parameter", words));
         for part in value.split(',') {
             let wanted = match part {
                 "total" => &mut self.with_total,
                 "refs" => &mut self.with_refs,
                 "counts" => &mut self.with_counts,
-                _ => {
-                    return Err(Invalid::query(
-                        "include",
-                        "invalid_parameter",
-                        "must be total, refs or counts",
-                    ));
-                }
+                _ => return refused("must be total, refs or counts"),
             };
             if std::mem::replace(wanted, true) {
-                return Err(Invalid::query(
-                    "include",
-                    "invalid_parameter",
-                    "use each word only once",
-                ));
+                return refused("use each word only once");
             }
         }
         Ok(())
@@ -424,9 +383,7 @@ fn foreign() -> Problem {
         "Use the same filters and sort order as for the previous page.",
     )
 }
-fn flag(value: &str) -> Option<bool> {
-    value.parse().ok()
-}
+const FLAG: &str = "must be true or false";
 fn span(name: &str) -> Option<(&str, bool)> {
     name.strip_suffix("_since")
         .map(|member| (member, true))

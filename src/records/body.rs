@@ -1,28 +1,16 @@
 //! What clients write: one struct per kind. It is held to the schema that the document publishes
 //! and read whole, for create and for patch alike, before the writer's queue; every fault is named.
 //! What only the database knows is looked up in the transaction, which makes a draft of it.
-use super::links::{self, Links, References};
+use super::links::{self, References};
 use super::{Common, Resource};
 use crate::core::schema::{Schema, below};
-use crate::core::{Invalid, Problem, Result, Schemas, catalogue, merge::merge};
+use crate::core::{Invalid, Problem, Result, Schemas, merge::merge};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use utoipa::ToSchema;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
-
-/// The writable part of a record, with all that it refers to: ready to be stored. Only a write
-/// transaction makes one.
-#[derive(Debug, Clone)]
-pub struct Draft<R> {
-    /// What every record has.
-    pub common: Common,
-    /// What this kind has.
-    pub own: R,
-    /// What it refers to.
-    pub(super) links: Links,
-}
 
 /// A whole body in which nothing is wrong, as far as it says itself.
 #[derive(Debug, Clone)]
@@ -304,46 +292,4 @@ fn said(pointer: &str, error: &validator::ValidationError) -> Invalid {
         None => format!("does not meet the rule `{}`", error.code),
     };
     Invalid::body(pointer, error.code.to_string(), words)
-}
-
-/// Faults of what a record says of frameworks: the slugs and readable requirement ids
-/// (`iso-27001-2022:A.5.1`) that are not `known`; suggestions are of frameworks that are `seen`.
-pub fn own_unknown<R: Resource>(
-    own: &R,
-    known: &mut dyn FnMut(Cited<'_>) -> Result<bool>,
-    seen: &dyn Fn(&str) -> bool,
-) -> Result<Vec<Invalid>> {
-    let mut faults = Vec::new();
-    for (pointer, slug) in own.frameworks() {
-        if !known(Cited::Framework(slug))? {
-            faults.push(Invalid::body(
-                pointer,
-                "unknown_reference",
-                catalogue::no_framework(slug, catalogue::slugs().filter(|slug| seen(slug))),
-            ));
-        }
-    }
-    let mut missing = catalogue::Missing::default();
-    for (n, text) in own.requirements().iter().enumerate() {
-        // One more than is listed says that there are more.
-        if faults.len() > Problem::LISTED {
-            break;
-        }
-        if !known(Cited::Requirement(text))? {
-            faults.push(Invalid::body(
-                format!("/requirements/{n}"),
-                "unknown_reference",
-                missing.say(text, seen),
-            ));
-        }
-    }
-    Ok(faults)
-}
-/// What a record says of frameworks.
-#[derive(Debug, Clone, Copy)]
-pub enum Cited<'a> {
-    /// A slug.
-    Framework(&'a str),
-    /// A readable requirement id.
-    Requirement(&'a str),
 }

@@ -1,5 +1,5 @@
 //! The history of a record: its versions, newest first, each with who, when, why and what changed.
-use super::{Reader, Record, Resource, Selector};
+use super::{Kinds, Reader, Record, Resource, Selector, veil};
 use crate::access::{Actor, ActorKind};
 use crate::core::{Id, Instant, Problem, Result};
 use crate::db::schema::ledger_entries as e;
@@ -114,8 +114,8 @@ pub struct Entry {
 
 impl Entry {
     /// The whole record after it.
-    pub fn image(&self) -> Result<Map<String, Value>> {
-        let kind = super::kind::named(&self.kind).unwrap_or(&super::Kind::PLAIN);
+    pub fn image(&self, kinds: Kinds) -> Result<Map<String, Value>> {
+        let kind = kinds.or_plain(&self.kind);
         let damaged =
             |what: serde_json::Error| Problem::internal(format!("entry {}: {what}", self.seq));
         super::record::image(kind, self.schema, &self.body, self.personal.as_deref())
@@ -139,7 +139,11 @@ impl Entry {
 /// Puts the names of accounts into the images of these entries, and hides what the reader is not to
 /// see.
 pub fn name(reader: &mut Reader<'_>, entries: &mut [Entry]) -> Result<()> {
-    reader.veil_entries(entries)?;
+    for entry in entries.iter_mut() {
+        if let Some(kind) = reader.kinds.named(&entry.kind) {
+            veil::hide(reader.caller(), kind, &mut entry.personal)?;
+        }
+    }
     let mut texts: Vec<&mut String> = entries.iter_mut().map(|entry| &mut entry.body).collect();
     reader.name_actors(&mut texts).map(drop)
 }
@@ -218,7 +222,7 @@ pub fn of<R: Resource>(
     name(reader, &mut entries)?;
     let mut images = entries
         .iter()
-        .map(Entry::image)
+        .map(|entry| entry.image(reader.kinds))
         .collect::<Result<Vec<_>>>()?;
     images.iter_mut().for_each(|image| reader.cut(image));
     // What was hidden before is no value that something changed from.

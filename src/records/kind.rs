@@ -1,11 +1,9 @@
 //! The words of a register: its names, what it refers to, and its states.
-use super::Condition;
-use super::limit::Meaning;
-use crate::access::Caller;
+use super::limit::{By, Condition, Limit, Meaning};
 use crate::access::policy::{PERSON, SCOPE};
+use crate::access::{Caller, Limits};
 use crate::core::{Code, Problem, Result};
 use serde_json::{Map, Value};
-use std::sync::OnceLock;
 
 /// The parts of the cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +114,10 @@ impl Kind {
         };
         format!("{article} {name}")
     }
+    /// `RSK-12`: the code of a record of it.
+    pub fn numbered(&self, number: i64) -> String {
+        format!("{}-{number}", self.code)
+    }
     /// Every relation that a record of it has.
     pub fn all_relations(&self) -> impl Iterator<Item = &'static Relation> {
         Relation::COMMON.iter().chain(self.relations)
@@ -165,6 +167,41 @@ impl Kind {
             let detail = format!("`{verb}` is not possible while the status is `{status}`.");
             Problem::new(Code::IllegalTransition, detail).allowing(self.allowed(status))
         })
+    }
+    /// What a limit means here; `None` where records are neither read nor written.
+    pub fn meaning(&self, limit: Limit) -> Option<By> {
+        self.limited_by
+            .iter()
+            .find(|(of, _)| *of == limit)
+            .map(|(_, by)| *by)
+    }
+    /// Does a key with these limits read any of its records?
+    pub fn read_with(&self, limits: &Limits) -> bool {
+        Limit::ALL
+            .into_iter()
+            .filter(|limit| limit.set(limits))
+            .all(|limit| self.meaning(limit).is_some())
+    }
+    /// The first of these limits with which none of its records is written.
+    fn locked_with(&self, limits: &Limits) -> Option<Limit> {
+        let locks = |limit: &Limit| matches!(self.meaning(*limit), None | Some(By::ReadOnly(_)));
+        Limit::ALL
+            .into_iter()
+            .filter(|limit| limit.set(limits))
+            .find(locks)
+    }
+    /// 403 when a key with these limits writes none of its records, whichever it is.
+    pub fn open_to(&self, limits: &Limits) -> Result<()> {
+        match self.locked_with(limits) {
+            None => Ok(()),
+            Some(limit) => {
+                let (word, kind) = (limit.word(), self.path.replace('-', " "));
+                Err(Problem::new(
+                    Code::OutsideLimits,
+                    format!("Your key is limited to {word}, so it cannot change {kind}."),
+                ))
+            }
+        }
     }
 }
 
@@ -252,21 +289,42 @@ impl Relation {
     }
 }
 
-static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
+/// The table of kinds: a constant of the program, handed to whatever has to know a kind by name.
+#[derive(Debug, Clone, Copy)]
+pub struct Kinds(&'static [Kind]);
 
-/// Makes the registers of the product known, once at the start: codes are read and written by kind.
-pub fn introduce(kinds: impl Iterator<Item = Kind>) {
-    KINDS.get_or_init(|| kinds.collect());
-}
-/// The kind of that name.
-pub fn named(name: &str) -> Option<&'static Kind> {
-    KINDS.get()?.iter().find(|kind| kind.name == name)
-}
-/// Every kind.
-pub fn all() -> &'static [Kind] {
-    KINDS.get().map(Vec::as_slice).unwrap_or_default()
-}
-/// `RSK` of `risk`.
-pub fn prefix_of(name: &str) -> &'static str {
-    named(name).map_or("", |kind| kind.code)
+impl Kinds {
+    /// Of these.
+    pub const fn of(all: &'static [Kind]) -> Self {
+        Kinds(all)
+    }
+    /// Every kind.
+    pub fn all(self) -> &'static [Kind] {
+        self.0
+    }
+    /// The kind of that name.
+    pub fn named(self, name: &str) -> Option<&'static Kind> {
+        self.0.iter().find(|kind| kind.name == name)
+    }
+    /// `RSK-12`, of the name of a kind.
+    pub fn code(self, name: &str, number: i64) -> String {
+        self.or_plain(name).numbered(number)
+    }
+    /// The kind of that name; one without words where there is none.
+    pub fn or_plain(self, name: &str) -> &'static Kind {
+        self.named(name).unwrap_or(&Kind::PLAIN)
+    }
+    /// Those that a relation to this one leads to: to any where it is empty.
+    pub fn led_to(self, to: &str) -> &'static [Kind] {
+        match self.named(to) {
+            Some(kind) => std::slice::from_ref(kind),
+            None if to.is_empty() => self.0,
+            None => &[],
+        }
+    }
+    /// The names of those whose records are accounts.
+    pub fn accounts(self) -> Vec<&'static str> {
+        let accounts = self.0.iter().filter(|kind| kind.account);
+        accounts.map(|kind| kind.name).collect()
+    }
 }

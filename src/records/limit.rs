@@ -1,12 +1,15 @@
 //! What a limit of a key means for a register: which of its records the key reads, and which it
 //! writes. Each kind says it in `limited_by`; a kind that does not name a limit is neither read nor
 //! written by a key that has it.
-use super::kind::{self, Kind};
-use super::{Condition, Record, Resource};
 use crate::access::{Caller, Limits};
-use crate::core::{Code, Id, Problem, Result, catalogue};
+use crate::core::{Code, Id, Problem, catalogue};
+use crate::db::{Backend, schema::versions};
 use chrono::NaiveDate;
+use diesel::{BoxableExpression, sql_types::Bool};
 use serde_json::{Map, Value};
+
+/// A predicate on the spine.
+pub type Condition = Box<dyn BoxableExpression<versions::table, Backend, SqlType = Bool>>;
 
 /// One limit of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,56 +105,13 @@ impl Limit {
             _ => &[],
         }
     }
-    fn refused(self) -> Problem {
+    pub(super) fn refused(self) -> Problem {
         let detail = match self {
             Limit::Period => "Your key is limited to another period.".to_owned(),
             other => format!("Your key is limited to other {}.", other.word()),
         };
         Problem::new(Code::OutsideLimits, detail)
     }
-}
-
-impl Kind {
-    /// What a limit means here; `None` where records are neither read nor written.
-    pub fn meaning(&self, limit: Limit) -> Option<By> {
-        self.limited_by
-            .iter()
-            .find(|(of, _)| *of == limit)
-            .map(|(_, by)| *by)
-    }
-    /// Does a key with these limits read any of its records?
-    pub fn read_with(&self, limits: &Limits) -> bool {
-        Limit::ALL
-            .into_iter()
-            .filter(|limit| limit.set(limits))
-            .all(|limit| self.meaning(limit).is_some())
-    }
-    /// The first of these limits with which none of its records is written.
-    fn locked_with(&self, limits: &Limits) -> Option<Limit> {
-        let locks = |limit: &Limit| matches!(self.meaning(*limit), None | Some(By::ReadOnly(_)));
-        Limit::ALL
-            .into_iter()
-            .filter(|limit| limit.set(limits))
-            .find(locks)
-    }
-    /// 403 when a key with these limits writes none of its records, whichever it is.
-    pub fn open_to(&self, limits: &Limits) -> Result<()> {
-        match self.locked_with(limits) {
-            None => Ok(()),
-            Some(limit) => {
-                let (word, kind) = (limit.word(), self.path.replace('-', " "));
-                Err(Problem::new(
-                    Code::OutsideLimits,
-                    format!("Your key is limited to {word}, so it cannot change {kind}."),
-                ))
-            }
-        }
-    }
-}
-
-/// Does the caller read any record of the kind of that name, as far as its limits go?
-pub fn reads(caller: &Caller, name: &str) -> bool {
-    kind::named(name).is_none_or(|kind| kind.read_with(&caller.limits))
 }
 
 /// The facts of a record that limits compare, beside its id and its links.
@@ -172,46 +132,6 @@ pub fn frameworks_of<'r>(requirements: impl IntoIterator<Item = &'r String>) -> 
         .filter_map(|id| catalogue::parts(id))
         .map(|(slug, _)| slug.to_owned())
         .collect()
-}
-
-/// 403 unless a record lies wholly within the caller's limits: everything that a limit compares is
-/// in it, and there is something to compare.
-pub fn within<R: Resource>(caller: &Caller, record: &Record<R>) -> Result<()> {
-    let limits = &caller.limits;
-    R::KIND.open_to(limits)?;
-    for (limit, by) in R::KIND
-        .limited_by
-        .iter()
-        .filter(|(limit, _)| limit.set(limits))
-    {
-        if !lies(*limit, *by, limits, record) {
-            return Err(limit.refused());
-        }
-    }
-    Ok(())
-}
-
-fn lies<R: Resource>(limit: Limit, by: By, limits: &Limits, record: &Record<R>) -> bool {
-    let all = |ids: &[Id]| !ids.is_empty() && ids.iter().all(|id| limit.ids(limits).contains(id));
-    match (by, limit) {
-        (By::Itself, _) => all(&[record.spine.id]),
-        (By::Scopes, _) => all(record.links.many("scope_ids")),
-        (By::Controls, _) => all(record.links.many("control_ids")),
-        (By::ReadOnly(_), _) => false,
-        (By::Rule(_), _) => true,
-        (_, Limit::Frameworks) => {
-            let of = R::facts(record).frameworks;
-            !of.is_empty() && of.iter().all(|slug| limits.framework_slugs.contains(slug))
-        }
-        (_, Limit::Sources) => R::facts(record)
-            .source
-            .is_some_and(|source| limits.sources.contains(&source)),
-        (_, Limit::Period) => R::facts(record).collected_on.is_some_and(|day| {
-            limits.period_start_on.is_none_or(|start| day >= start)
-                && limits.period_end_on.is_none_or(|end| day <= end)
-        }),
-        (By::Citations | By::Fact(..), _) => false,
-    }
 }
 
 /// Members that cite requirements or name frameworks.

@@ -1,20 +1,21 @@
 //! Read models: what views ask of an organization, kept in memory as of a position of its ledger
 //! and brought forward by what was written since. A view is a function of models, so that after a
 //! write it costs what was written, not what there is.
-use super::Reader;
-use crate::core::{Id, Result, TenantId};
+pub use super::models::{Changed, Models};
+use super::models::{ROWS, locked};
+use super::{Kind, Reader};
+use crate::core::{Id, Result};
 use crate::db::schema::versions as v;
 use diesel::prelude::*;
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// A part of an organization's state that views are made of.
 pub trait Model: Clone + Default + Send + Sync + 'static {
     /// Which parts of it a view asks for.
     type Want: Copy;
     /// Does a record of this kind change it?
-    fn concerns(kind: &str) -> bool;
+    fn concerns(kind: &Kind) -> bool;
     /// Is all that is wanted loaded?
     fn has(&self, want: Self::Want) -> bool;
     /// Loads what is wanted and missing, and reads again what changed.
@@ -28,57 +29,8 @@ pub trait Model: Clone + Default + Send + Sync + 'static {
     fn rows(&self) -> usize;
 }
 
-/// A record that has been written.
-#[derive(Debug, Clone)]
-pub struct Changed {
-    /// The record.
-    pub id: Id,
-    /// Its register.
-    pub kind: String,
-}
-
 /// More changes than this are not followed: the model is loaded anew.
 const FOLLOWED: i64 = 2_000;
-/// Rows of all models together, about a hundred bytes each.
-const ROWS: usize = 500_000;
-
-/// The models of all organizations, shared by all readers of a process.
-#[derive(Default)]
-pub struct Models(Mutex<HashMap<(TenantId, TypeId), Shared>>);
-type Shared = Arc<Mutex<Slot>>;
-
-#[derive(Default)]
-struct Slot {
-    /// The position that the model stands at.
-    seq: i64,
-    model: Option<Arc<dyn Any + Send + Sync>>,
-    rows: usize,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Models {
-    fn slot<M: Model>(&self, tenant: TenantId) -> Arc<Mutex<Slot>> {
-        let mut all = locked(&self.0);
-        all.entry((tenant, TypeId::of::<M>())).or_default().clone()
-    }
-    /// Gives up the models of other organizations until the rest fits.
-    fn fit(&self, tenant: TenantId) {
-        let mut all = locked(&self.0);
-        // A slot that is in use is passed over, so nobody waits here.
-        let rows = |slot: &Arc<Mutex<Slot>>| slot.try_lock().map_or(0, |held| held.rows);
-        let mut sum: usize = all.values().map(rows).sum();
-        all.retain(|(of, _), slot| {
-            let goes = sum > ROWS && *of != tenant;
-            if goes {
-                sum -= rows(slot).min(sum);
-            }
-            !goes
-        });
-    }
-}
 
 impl Reader<'_> {
     /// The model at this reader's moment. What is asked of the past, or inside a write, is loaded
@@ -97,7 +49,7 @@ impl Reader<'_> {
     }
     fn kept<M: Model>(&mut self, models: &Models, want: M::Want) -> Result<Arc<M>> {
         let (tenant, last) = (self.tenant(), self.moment.last);
-        let slot = models.slot::<M>(tenant);
+        let slot = models.slot(tenant, TypeId::of::<M>());
         let mut held = locked(&slot);
         if held.model.is_some() && held.seq > last {
             // Another reader has seen more already; this one's snapshot has to be of one position.
@@ -133,7 +85,7 @@ impl Reader<'_> {
     }
     /// The records that were written behind a position, each once; `None` where there are too many
     /// to follow. Several models of one view ask the same.
-    fn changed(&mut self, after: i64, concerns: fn(&str) -> bool) -> Result<Option<Vec<Changed>>> {
+    fn changed(&mut self, after: i64, concerns: fn(&Kind) -> bool) -> Result<Option<Vec<Changed>>> {
         let known = self.behind.clone().filter(|(of, _)| *of == after);
         let all: Arc<[Changed]> = match known {
             Some((_, all)) => all,
@@ -143,10 +95,11 @@ impl Reader<'_> {
                     .filter(v::from_seq.gt(after).and(v::from_seq.le(self.moment.last)))
                     .limit(FOLLOWED + 1);
                 let found: Vec<(Id, String)> = since.select((v::id, v::kind)).load(self.conn)?;
-                found
-                    .into_iter()
-                    .map(|(id, kind)| Changed { id, kind })
-                    .collect()
+                let changed = |(id, kind): (Id, String)| Changed {
+                    id,
+                    kind: self.kinds.or_plain(&kind),
+                };
+                found.into_iter().map(changed).collect()
             }
         };
         self.behind = Some((after, all.clone()));
@@ -155,7 +108,7 @@ impl Reader<'_> {
         }
         let mut some: Vec<Changed> = all
             .iter()
-            .filter(|changed| concerns(&changed.kind))
+            .filter(|changed| concerns(changed.kind))
             .cloned()
             .collect();
         some.sort_by_key(|changed| changed.id);

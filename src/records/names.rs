@@ -1,7 +1,7 @@
 //! Puts the names of accounts into images. In a stored image each actor is
 //! `{"id":…,"kind":…,"name":null,"person_id":…}`, in this order and without blanks (RFC 8785), so
 //! that a text search finds it. No string of JSON can contain it: its quotes would be escaped.
-use super::{Condition, Reader, kind};
+use super::{Condition, Reader};
 use crate::access::Names;
 use crate::core::{Id, Result};
 use crate::db::dialect::{at, standing};
@@ -139,12 +139,11 @@ impl Reader<'_> {
         if self.writes {
             return Ok(None);
         }
-        let accounts: Vec<&'static str> = kind::all()
-            .iter()
-            .filter(|kind| kind.account)
-            .map(|kind| kind.name)
-            .collect();
-        let all: Condition = Box::new(v::tenant_id.eq(self.tenant()).and(v::kind.eq_any(accounts)));
+        let all: Condition = Box::new(
+            v::tenant_id
+                .eq(self.tenant())
+                .and(v::kind.eq_any(self.kinds.accounts())),
+        );
         let rows = v::table
             .filter(all)
             .filter(standing())

@@ -1,7 +1,6 @@
 //! Keyset paging: a total order (sort key, then id) and the rows after a known one, on whole
 //! columns.
 use super::ask::{Ask, Key, Place, Sort};
-use super::spine;
 use crate::core::{Id, Instant, Problem, Result, TenantId};
 use crate::db::{Backend, Conn, schema::versions as v};
 use chrono::NaiveDate;
@@ -114,7 +113,7 @@ pub fn ordered<'a>(query: Rows<'a>, ask: &Ask, half: Half) -> Result<Option<Rows
 /// Where a version stands in that order.
 pub fn place(conn: &mut Conn, tenant: TenantId, sort: Sort, id: Id, version: i32) -> Result<Place> {
     let (name, number, status, due_on, review_due_on, rank, created_at, updated_at) =
-        spine::keys(conn, tenant, id, version)?;
+        keys(conn, tenant, id, version)?;
     let value = match sort.key {
         Key::CreatedAt => json!(created_at),
         Key::UpdatedAt => json!(updated_at),
@@ -126,4 +125,34 @@ pub fn place(conn: &mut Conn, tenant: TenantId, sort: Sort, id: Id, version: i32
         Key::Rank => json!(rank),
     };
     Ok(Place { value, id })
+}
+
+/// The sort keys of one version: where the next page begins.
+type Keys = (
+    String,
+    i64,
+    String,
+    Option<NaiveDate>,
+    Option<NaiveDate>,
+    Option<i32>,
+    Instant,
+    Instant,
+);
+
+/// Reads them.
+fn keys(conn: &mut Conn, tenant: TenantId, id: Id, version: i32) -> QueryResult<Keys> {
+    let columns = (
+        v::name,
+        v::number,
+        v::status,
+        v::due_on,
+        v::review_due_on,
+        v::rank,
+        v::created_at,
+        v::updated_at,
+    );
+    v::table
+        .find((tenant, id, version))
+        .select(columns)
+        .get_result(conn)
 }

@@ -1,7 +1,6 @@
 //! The parameters of a query, read into the struct that documents them: what it says of their
 //! lengths, numbers and days holds, and what is not in it is refused.
-use super::{Reader, Resource, Selector};
-use crate::core::{Id, Invalid, Result, clock};
+use crate::core::{Invalid, Result, clock};
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
@@ -9,11 +8,8 @@ use serde_json::Value;
 use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa::IntoParams;
 
 /// Values that a parameter may have, where its documentation says nothing else.
 const ANY_OF: usize = 50;
@@ -296,80 +292,12 @@ impl serde::de::Error for Fault {
 #[derive(Debug, Default, Deserialize, IntoParams)]
 pub struct Nothing {}
 
-/// A record of a register, by id or code.
-#[derive(Deserialize)]
-#[serde(try_from = "String", bound = "")]
-pub struct RecordRef<R: Resource>(Selector, PhantomData<fn() -> R>);
-
-impl<R: Resource> RecordRef<R> {
-    /// The record's id: 404 where the caller does not see it. In the past it may be archived.
-    pub fn id(&self, reader: &mut Reader<'_>) -> crate::core::Result<Id> {
-        let past = reader.moment.past();
-        reader.row::<R>(&self.0, past).map(|row| row.id)
-    }
-    /// How it was named.
-    pub fn selector(self) -> Selector {
-        self.0
-    }
-}
-impl<R: Resource> std::fmt::Debug for RecordRef<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-impl<R: Resource> TryFrom<String> for RecordRef<R> {
-    type Error = &'static str;
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        AnyRef::of(&text, R::KIND.name).map(|named| RecordRef(named.0, PhantomData))
-    }
-}
-impl<R: Resource> PartialSchema for RecordRef<R> {
-    fn schema() -> RefOr<Schema> {
-        let pattern = format!(
-            "^([0-9A-Fa-f]{{8}}(-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}}|{}-[0-9]{{1,18}})$",
-            R::KIND.code
-        );
-        let text = ObjectBuilder::new().schema_type(Type::String);
-        text.max_length(Some(64)).pattern(Some(pattern)).into()
-    }
-}
-impl<R: Resource> ToSchema for RecordRef<R> {}
-
-/// A record of any register, by id or code.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub struct AnyRef(pub Selector);
-
-impl AnyRef {
-    fn of(text: &str, kind: &str) -> Result<Self, &'static str> {
-        Selector::parse(text, kind)
-            .map(AnyRef)
-            .ok_or("must be an id or a code")
-    }
-}
-impl TryFrom<String> for AnyRef {
-    type Error = &'static str;
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        AnyRef::of(&text, "")
-    }
-}
-
-/// An account, by its id.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub struct AccountRef(pub Id);
-
-impl TryFrom<String> for AccountRef {
-    type Error = &'static str;
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        Id::parse(&text).map(AccountRef).ok_or("must be an id")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::named::{AccountRef, AnyRef};
     use chrono::NaiveDate;
+    use utoipa::ToSchema;
 
     #[derive(Debug, PartialEq, Deserialize, ToSchema)]
     #[serde(rename_all = "snake_case")]

@@ -1,263 +1,29 @@
-//! What a register is: its words, a body, and two queries.
-use super::ask::Moments;
-use super::limit::{self, Facts};
-use super::{Common, Draft, Kind, Reader, Writing, links::Links, links::References, spine::Spine};
-use crate::core::{Id, Problem, Result, TenantId, VersionKey, json::canonical};
-use crate::db::{Backend, Conn, schema::versions};
-use diesel::{BoxableExpression, QueryResult, sql_types::Bool};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+//! A version on its way out: its image, and the text and the entity tag that it is answered with.
+use super::Kind;
+use crate::core::{Id, Problem, Result, json::canonical};
+use crate::db::dialect::{Words, body_of};
+use crate::db::schema::versions as v;
+use diesel::{ExpressionMethods, helper_types::IsNotNull, sql_types::Text};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
-use utoipa::{IntoParams, ToSchema};
-use validator::Validate;
 
-/// A register: the body of its records (what clients may write), its words and its rules.
-pub trait Resource:
-    Stored + Serialize + DeserializeOwned + Validate + ToSchema + Clone + Send + Sync + 'static
-{
-    /// Its words.
-    const KIND: Kind;
-    /// What the server alone writes on a record.
-    type State: Serialize + DeserializeOwned + Default + ToSchema + Clone + Send + Sync + 'static;
-    /// A valid body, for the documentation and for the law tests.
-    fn example() -> Value;
-    /// What validation cannot say member by member.
-    fn faults(&self) -> Vec<crate::core::Invalid> {
-        vec![]
-    }
-    /// The same with what it refers to, before that is looked up.
-    fn linked_faults(&self, _references: &References) -> Vec<crate::core::Invalid> {
-        vec![]
-    }
-    /// What follows from the rest where a client does not say it, when it begins (`before` is none)
-    /// and with each change by a client.
-    fn settle(
-        _record: &mut Record<Self>,
-        _before: Option<&Record<Self>>,
-        _today: chrono::NaiveDate,
-    ) {
-    }
-    /// What it is first sorted by, when it has such a thing.
-    fn rank(_record: &Record<Self>) -> Option<i32> {
-        None
-    }
-    /// May it be written so, on this day? It is asked of what clients create and change, when it is
-    /// complete.
-    fn checked(
-        _record: &Record<Self>,
-        _before: Option<&Record<Self>>,
-        _today: chrono::NaiveDate,
-    ) -> Result<()> {
-        Ok(())
-    }
-    /// May clients change or archive it now?
-    fn changeable(_record: &Record<Self>) -> Result<()> {
-        Ok(())
-    }
-    /// May it leave the lists on this day?
-    fn archivable(record: &Record<Self>, _today: chrono::NaiveDate) -> Result<()> {
-        Self::changeable(record)
-    }
-    /// May this caller write it so? Asked of each write, whatever the operation; `before` is none
-    /// when it begins.
-    fn permitted(
-        _tx: &mut Writing<'_>,
-        _before: Option<&Record<Self>>,
-        _after: &Record<Self>,
-        _action: &str,
-    ) -> Result<()> {
-        Ok(())
-    }
-    /// What follows for other records from a write.
-    fn followed(
-        _tx: &mut Writing<'_>,
-        _before: Option<&Record<Self>>,
-        _after: &Record<Self>,
-    ) -> Result<()> {
-        Ok(())
-    }
-    /// What else follows from the entry at a position, beside its own rows and links.
-    fn entered(
-        _tx: &mut Writing<'_>,
-        _seq: i64,
-        _before: Option<&Record<Self>>,
-        _after: &Record<Self>,
-    ) -> Result<()> {
-        Ok(())
-    }
-    /// The same from every entry that there has been.
-    fn refilled(_conn: &mut Conn, _tenant: TenantId) -> Result<()> {
-        Ok(())
-    }
-    /// The requirements of frameworks that it refers to.
-    fn requirements(&self) -> &[String] {
-        &[]
-    }
-    /// The frameworks that it names, each with its place in the body.
-    fn frameworks(&self) -> Vec<(String, &str)> {
-        vec![]
-    }
-    /// What the limits of a key compare of it, beside its id and its links.
-    fn facts(record: &Record<Self>) -> Facts {
-        let named = record
-            .own
-            .frameworks()
-            .into_iter()
-            .map(|(_, slug)| slug.to_owned());
-        let frameworks = limit::frameworks_of(record.own.requirements())
-            .into_iter()
-            .chain(named)
-            .collect();
-        Facts {
-            frameworks,
-            ..Facts::default()
-        }
-    }
-    /// Members that are computed at reading, for each row in order: the text between the braces of
-    /// a JSON object.
-    fn computed(_reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
-        Ok(vec![String::new(); rows.len()])
-    }
-    /// The schemas of the computed members, and those that they name.
-    fn computed_schemas() -> Vec<(&'static str, Value)> {
-        vec![]
-    }
-    /// What `include=counts` says of this kind beside states, owners and what is overdue.
-    fn counts(
-        _reader: &mut Reader<'_>,
-        _records: super::list::Again<'_>,
-    ) -> Result<Map<String, Value>> {
-        Ok(Map::new())
-    }
-    /// The schemas of those counts.
-    fn counts_schemas() -> Vec<(&'static str, Value)> {
-        vec![]
-    }
-    /// Days until the next review, where the record itself says so; else it is the organization's
-    /// setting.
-    fn review_days(_reader: &mut Reader<'_>, _record: &Record<Self>) -> Result<Option<i32>> {
-        Ok(None)
-    }
-    /// Schemas that the document needs besides.
-    fn more_schemas(_to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {}
-}
+/// What a statement says of a version for its row: all but the personal half of its image.
+pub type Columns = (
+    v::id,
+    v::version,
+    v::status,
+    IsNotNull<v::archived_at>,
+    v::schema,
+    Words<Text>,
+);
+/// They, as they are read.
+pub type Found = (Id, i32, String, bool, i16, String);
 
-/// A predicate on the spine.
-pub type Condition = Box<dyn BoxableExpression<versions::table, Backend, SqlType = Bool>>;
-
-/// What a kind has in a table of its own; `columns!` writes it. A kind that is neither filtered nor
-/// joined by its own members needs none.
-pub trait Stored: Sized {
-    /// Its own filters: members of its body, any of whose values may match; `…_since` and
-    /// `…_before` for dates.
-    type Filter: Default + Serialize + DeserializeOwned + IntoParams + Send + 'static;
-    /// Its table.
-    const TABLE: Option<&'static str> = None;
-    /// Adds the rows that its filters and the views ask, beside those of these versions.
-    fn insert(_: &[(VersionKey, Record<Self>)], _: &mut Conn) -> QueryResult<()>
-    where
-        Self: Resource,
-    {
-        Ok(())
-    }
-    /// What its own filters say of the versions; all of it holds.
-    fn matching(_: &Self::Filter, _: &Moments) -> Vec<Condition> {
-        vec![]
-    }
-}
-
-/// The state of a register that the server writes nothing on.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-pub struct Stateless {}
-
-/// A whole record.
-#[derive(Debug, Clone)]
-pub struct Record<R: Resource> {
-    /// What every record has and the server writes.
-    pub spine: Spine,
-    /// What every record has and clients write.
-    pub common: Common,
-    /// What this kind has.
-    pub own: R,
-    /// What the server writes on this kind.
-    pub state: R::State,
-    /// What it refers to.
-    pub links: Links,
-}
-
-impl<R: Resource> Record<R> {
-    /// The part that clients may write, as a body.
-    pub fn body(&self) -> Result<Map<String, Value>> {
-        let mut body = members(&self.common)?;
-        body.extend(members(&self.own)?);
-        body.extend(self.links.shown(&R::KIND));
-        Ok(body)
-    }
-    /// The whole, as its ledger entry keeps it: the body, and its personal half.
-    pub fn image(&self) -> Result<(String, Option<String>)> {
-        let mut whole = self.body()?;
-        whole.extend(members(&self.spine)?);
-        whole.extend(members(&self.state)?);
-        whole.values_mut().for_each(super::names::anonymize);
-        let personal: Map<String, Value> = R::KIND
-            .personal
-            .iter()
-            .filter_map(|name| whole.remove_entry(*name))
-            .collect();
-        let personal = (!personal.is_empty())
-            .then(|| canonical(&personal))
-            .transpose()?;
-        Ok((canonical(&whole)?, personal))
-    }
-    /// From its ledger entry, whatever schema that was written in. What was erased has a
-    /// replacement.
-    pub fn of_image(schema: i16, body: &str, personal: Option<&str>) -> Result<Self> {
-        let damaged = |what: serde_json::Error| {
-            Problem::internal(format!("the image of a {}: {what}", R::KIND.name))
-        };
-        let mut whole = image(&R::KIND, schema, body, personal).map_err(damaged)?;
-        if personal.is_none() && !R::KIND.personal.is_empty() {
-            let code = whole
-                .get("code")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned();
-            (R::KIND.erased)(&code, &mut whole);
-        }
-        let mut part = |names: &mut dyn Iterator<Item = &str>| {
-            Value::Object(names.filter_map(|name| whole.remove_entry(name)).collect())
-        };
-        let mut spine: Spine =
-            serde_json::from_value(part(&mut Spine::MEMBERS.iter().copied())).map_err(damaged)?;
-        let number = spine
-            .code
-            .rsplit_once('-')
-            .and_then(|(_, number)| number.parse().ok());
-        spine.number = number
-            .ok_or_else(|| Problem::internal(format!("a {} without a code", R::KIND.name)))?;
-        let common =
-            serde_json::from_value(part(&mut Common::MEMBERS.iter().copied())).map_err(damaged)?;
-        let state_names = members(&R::State::default())?;
-        let state = serde_json::from_value(part(&mut state_names.keys().map(String::as_str)))
-            .map_err(damaged)?;
-        let links = Links::of_image(
-            part(&mut R::KIND.all_relations().map(|relation| relation.member)),
-            &R::KIND,
-        );
-        let own = serde_json::from_value(Value::Object(whole)).map_err(damaged)?;
-        Ok(Record {
-            spine,
-            common,
-            own,
-            state,
-            links,
-        })
-    }
-    /// The same record with another writable part.
-    pub fn with(mut self, draft: Draft<R>) -> Self {
-        (self.common, self.own, self.links) = (draft.common, draft.own, draft.links);
-        self
-    }
+/// The columns of a row.
+pub fn columns() -> Columns {
+    let archived = v::archived_at.is_not_null();
+    (v::id, v::version, v::status, archived, v::schema, body_of())
 }
 
 /// The members of an image in the present schema of its kind, those of its personal half among them
@@ -308,6 +74,20 @@ pub struct Row {
 }
 
 impl Row {
+    /// Of what was read.
+    pub fn of(found: Found, personal: Option<String>) -> Self {
+        let (id, version, status, archived, schema, body) = found;
+        Row {
+            id,
+            version,
+            status,
+            archived,
+            body,
+            personal,
+            schema,
+            names: 0,
+        }
+    }
     /// The same in the present schema of its kind: what was written before that is rewritten, the
     /// rest left as it is.
     fn present(&self, kind: &Kind) -> Result<Cow<'_, Row>> {

@@ -1,6 +1,6 @@
 //! Whether a stored answer may be given again: what it wrote is still within the limits of who
 //! asks.
-use super::{Reader, kind};
+use super::Reader;
 use crate::core::{Id, Result};
 use crate::db::among::among;
 use crate::db::schema::{ledger_entries as e, versions as v};
@@ -20,7 +20,7 @@ impl Reader<'_> {
             written.entry(kind).or_default().insert(*id);
         }
         for (name, ids) in written {
-            let Some(kind) = kind::named(name) else {
+            let Some(kind) = self.kinds.named(name) else {
                 continue;
             };
             let ids: Vec<Id> = ids.into_iter().collect();

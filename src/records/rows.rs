@@ -1,59 +1,26 @@
-//! The rows of writes, put together: those of several are stored in a few statements.
-use super::spine::{self, VersionRow};
-use super::{Record, Resource, Stored, links};
-use crate::core::{Id, Problem, Result, TenantId, VersionKey};
-use crate::db::Conn;
+//! The rows of writes: those of several are stored in a few statements.
+use super::links;
+use crate::core::{Id, Instant, Problem, Result, TenantId};
+use crate::db::dialect::OPEN;
 use crate::db::ending::{self, Turn, Which};
+use crate::db::{Conn, schema::records as r, schema::versions as v};
 use crate::ledger::{self, Entry, Head, TOGETHER};
-use diesel::QueryResult;
+use chrono::NaiveDate;
+use diesel::prelude::*;
 use std::any::Any;
 
 /// Rows that are to be stored.
 #[derive(Default)]
 pub struct Rows {
-    versions: Vec<VersionRow>,
-    own: Vec<Box<dyn Own>>,
-    begun: Vec<Turn>,
-    ended: Vec<Turn>,
+    pub(super) versions: Vec<VersionRow>,
+    pub(super) own: Vec<Box<dyn Own>>,
+    pub(super) begun: Vec<Turn>,
+    pub(super) ended: Vec<Turn>,
     /// The entries that they are derived from.
     pub entries: Vec<Entry>,
 }
 
 impl Rows {
-    /// Adds what a version with an entry at `seq`, in this schema, has on the spine, and its links.
-    pub fn version<R: Resource>(
-        &mut self,
-        record: &Record<R>,
-        before: Option<&Record<R>>,
-        seq: i64,
-        schema: i16,
-    ) -> Result<()> {
-        let (id, none) = (record.spine.id, spine::no_links());
-        self.versions.push(VersionRow::of(record, seq, schema)?);
-        let linked = record
-            .links
-            .since(before.map_or(&none, |before| &before.links));
-        let old = before.map_or(&[][..], |before| before.own.requirements());
-        let cited = links::cited_since(record.own.requirements(), old);
-        let turn = |which| Turn { id, which, seq };
-        let began = linked.0.into_iter().chain(cited.0);
-        self.begun.extend(began.map(turn));
-        let version = record.spine.version - 1;
-        let version = (version > 0).then_some(Which::Version(version));
-        let ended = version.into_iter().chain(linked.1).chain(cited.1);
-        self.ended.extend(ended.map(turn));
-        Ok(())
-    }
-    /// Adds the row in the table of its kind.
-    pub fn own<R: Resource>(&mut self, key: VersionKey, record: Record<R>) {
-        for own in &mut self.own {
-            let own: &mut dyn Any = &mut **own;
-            if let Some(OwnRows(rows)) = own.downcast_mut::<OwnRows<R>>() {
-                return rows.push((key, record));
-            }
-        }
-        self.own.push(Box::new(OwnRows(vec![(key, record)])));
-    }
     /// Is there nothing to store?
     pub fn is_empty(&self) -> bool {
         self.versions.is_empty()
@@ -75,7 +42,7 @@ impl Rows {
     /// Stores what is new, what is derived, and the entries.
     pub fn store(self, conn: &mut Conn, tenant: TenantId, head: &mut Head) -> Result<()> {
         let begin = self.versions.iter().filter(|row| row.begins());
-        spine::identify(conn, tenant, begin)?;
+        identify(conn, tenant, begin)?;
         ledger::store(conn, head, &self.entries)?;
         self.derive(conn, tenant)
     }
@@ -92,7 +59,7 @@ impl Rows {
         if ending::end(conn, tenant, &versions)? != versions.len() {
             return Err(Problem::internal("a version was lost behind the lock"));
         }
-        spine::insert(conn, tenant, &self.versions)?;
+        insert(conn, tenant, &self.versions)?;
         for own in self.own {
             own.insert(conn)?;
         }
@@ -103,21 +70,116 @@ impl Rows {
 }
 
 /// Rows of the own table of a kind.
-trait Own: Any {
+pub(super) trait Own: Any {
     fn insert(&self, conn: &mut Conn) -> QueryResult<()>;
     fn append_to(self: Box<Self>, rows: &mut Rows);
 }
 
-struct OwnRows<R: Resource>(Vec<(VersionKey, Record<R>)>);
+/// The row of a version.
+#[derive(Debug)]
+pub struct VersionRow {
+    pub(super) id: Id,
+    pub(super) kind: &'static str,
+    pub(super) number: i64,
+    pub(super) version: i32,
+    pub(super) external_ref: Option<String>,
+    pub(super) name: String,
+    pub(super) status: String,
+    pub(super) owner_id: Option<Id>,
+    pub(super) due_on: Option<NaiveDate>,
+    pub(super) review_due_on: Option<NaiveDate>,
+    pub(super) rank: Option<i32>,
+    pub(super) tags: String,
+    pub(super) words: String,
+    pub(super) at: (Instant, Instant, Option<Instant>),
+    pub(super) seq: i64,
+    pub(super) schema: i16,
+}
 
-impl<R: Resource> Own for OwnRows<R> {
-    fn insert(&self, conn: &mut Conn) -> QueryResult<()> {
-        let mut some = self.0.chunks(TOGETHER);
-        some.try_for_each(|some| <R as Stored>::insert(some, conn))
+impl VersionRow {
+    /// Is it the first version of its record?
+    pub fn begins(&self) -> bool {
+        self.version == 1
     }
-    fn append_to(self: Box<Self>, rows: &mut Rows) {
-        for (key, record) in self.0 {
-            rows.own(key, record);
+}
+
+/// Makes the identities of the records that begin with these versions; they stay for good.
+fn identify<'r>(
+    conn: &mut Conn,
+    tenant: TenantId,
+    rows: impl Iterator<Item = &'r VersionRow>,
+) -> QueryResult<()> {
+    let identity = |row: &VersionRow| {
+        (
+            r::tenant_id.eq(tenant),
+            r::id.eq(row.id),
+            r::kind.eq(row.kind),
+            r::number.eq(row.number),
+        )
+    };
+    let rows: Vec<_> = rows.map(identity).collect();
+    for some in rows.chunks(TOGETHER) {
+        // One alone stays prepared.
+        match some {
+            [one] => diesel::insert_into(r::table).values(*one).execute(conn)?,
+            some => crate::each!(conn, |c| diesel::insert_into(r::table)
+                .values(some)
+                .execute(c))?,
+        };
+    }
+    Ok(())
+}
+
+/// Adds the rows of versions.
+fn insert(conn: &mut Conn, tenant: TenantId, rows: &[VersionRow]) -> QueryResult<()> {
+    let version = |row: &VersionRow| {
+        let (created_at, updated_at, archived_at) = row.at;
+        (
+            (
+                v::tenant_id.eq(tenant),
+                v::id.eq(row.id),
+                v::version.eq(row.version),
+                v::kind.eq(row.kind),
+                v::number.eq(row.number),
+            ),
+            (
+                v::external_ref.eq(row.external_ref.clone()),
+                v::name.eq(row.name.clone()),
+                v::status.eq(row.status.clone()),
+            ),
+            (
+                v::owner_id.eq(row.owner_id),
+                v::due_on.eq(row.due_on),
+                v::review_due_on.eq(row.review_due_on),
+            ),
+            (
+                v::rank.eq(row.rank),
+                v::tags.eq(row.tags.clone()),
+                v::words.eq(row.words.clone()),
+            ),
+            (
+                v::created_at.eq(created_at),
+                v::updated_at.eq(updated_at),
+                v::archived_at.eq(archived_at),
+            ),
+            (
+                v::from_seq.eq(row.seq),
+                v::to_seq.eq(OPEN),
+                v::schema.eq(row.schema),
+            ),
+        )
+    };
+    for some in rows.chunks(TOGETHER) {
+        if let [one] = some {
+            diesel::insert_into(v::table)
+                .values(version(one))
+                .execute(conn)?;
+            continue;
         }
+        let rows: Vec<_> = some.iter().map(version).collect();
+        crate::each!(conn, |c| diesel::insert_into(v::table)
+            .values(rows)
+            .execute(c))?;
     }
+    Ok(())
 }

@@ -1,7 +1,6 @@
 //! What a caller may see of a register: the limits of a key as one condition on the spine, for
 //! lists, records, versions and aggregates alike.
-use super::limit::{By, Limit};
-use super::{Condition, Reader, kind};
+use super::{By, Condition, Kind, Limit, Reader};
 use crate::access::Caller;
 use crate::core::{Id, Result, TenantId};
 use crate::db::schema::{links as l, requirement_links as rl, versions as v};
@@ -12,7 +11,7 @@ use std::collections::BTreeSet;
 
 /// The condition that a limited caller's view of a kind is under, at a position; `None` when all is
 /// seen.
-pub fn limits(caller: &Caller, kind: &str, seq: i64) -> Option<Condition> {
+pub fn limits(caller: &Caller, kind: &Kind, seq: i64) -> Option<Condition> {
     limited(caller, kind, When::At(seq))
 }
 
@@ -25,9 +24,9 @@ enum When {
     Then,
 }
 
-fn limited(caller: &Caller, kind: &str, when: When) -> Option<Condition> {
+fn limited(caller: &Caller, kind: &Kind, when: When) -> Option<Condition> {
     let limits = &caller.limits;
-    let of = |limit: Limit| match kind::named(kind).and_then(|kind| kind.meaning(limit)) {
+    let of = |limit: Limit| match kind.meaning(limit) {
         None => Some(nothing()),
         Some(By::ReadOnly(_) | By::Rule(_)) => None,
         Some(By::Itself) => Some(Box::new(v::id.eq_any(limit.ids(limits).to_vec())) as Condition),
@@ -36,9 +35,7 @@ fn limited(caller: &Caller, kind: &str, when: When) -> Option<Condition> {
         Some(By::Citations) => Some(cited(&limits.framework_slugs, when)),
         Some(By::Fact(_, condition)) => Some(condition(limits)),
     };
-    let own = kind::named(kind)
-        .and_then(|kind| kind.also)
-        .and_then(|also| also(caller));
+    let own = kind.also.and_then(|also| also(caller));
     Limit::ALL
         .into_iter()
         .filter(|limit| limit.set(limits))
@@ -52,21 +49,21 @@ pub fn nothing() -> Condition {
 }
 
 /// The same for versions of any of these kinds; `None` when all of them are seen.
-pub fn shown(caller: &Caller, kinds: &[&'static str], seq: i64) -> Option<Condition> {
+pub fn shown(caller: &Caller, kinds: &[&Kind], seq: i64) -> Option<Condition> {
     any_of(caller, kinds, When::At(seq))
 }
 
-fn any_of(caller: &Caller, kinds: &[&'static str], when: When) -> Option<Condition> {
+fn any_of(caller: &Caller, kinds: &[&Kind], when: When) -> Option<Condition> {
     let all = kinds
         .iter()
         .map(|kind| (*kind, limited(caller, kind, when)));
-    let all: Vec<(&'static str, Option<Condition>)> = all.collect();
+    let all: Vec<(&Kind, Option<Condition>)> = all.collect();
     if all.iter().all(|(_, limits)| limits.is_none()) {
         return None;
     }
-    let seen = |(kind, _): &(&'static str, Option<Condition>)| super::limit::reads(caller, kind);
-    let of = |(kind, limits): (&'static str, Option<Condition>)| {
-        let its: Condition = Box::new(v::kind.eq(kind));
+    let seen = |(kind, _): &(&Kind, Option<Condition>)| kind.read_with(&caller.limits);
+    let of = |(kind, limits): (&Kind, Option<Condition>)| {
+        let its: Condition = Box::new(v::kind.eq(kind.name));
         limits.into_iter().fold(its, both)
     };
     let any = all
@@ -173,7 +170,7 @@ pub fn beginning(slug: &str) -> String {
 pub fn entries(
     conn: &mut Conn,
     caller: &Caller,
-    (kinds, seq): (&[&'static str], i64),
+    (kinds, seq): (&[&Kind], i64),
     of: &[(i64, Id)],
 ) -> Result<Option<BTreeSet<i64>>> {
     let Some(then) = any_of(caller, kinds, When::Then) else {
@@ -199,7 +196,7 @@ pub fn entries(
 fn recorded(
     conn: &mut Conn,
     tenant: TenantId,
-    (caller, kinds, seq): (&Caller, &[&'static str], i64),
+    (caller, kinds, seq): (&Caller, &[&Kind], i64),
     of: &[(i64, Id)],
 ) -> Result<BTreeSet<Id>> {
     let Some(now) = any_of(caller, kinds, When::At(seq)) else {
@@ -225,7 +222,7 @@ impl Seen {
     pub const NOTHING: Seen = Seen(Some(BTreeSet::new()));
     /// All, without a question, where the caller is not limited.
     pub fn of(reader: &mut Reader<'_>, kind: &'static str) -> Result<Seen> {
-        if limits(reader.caller(), kind, reader.moment.seq).is_none() {
+        if !reader.limited(kind) {
             return Ok(Seen(None));
         }
         let seen = v::table.filter(reader.seen(kind)).select(v::id);
@@ -240,22 +237,30 @@ impl Seen {
 }
 
 impl Reader<'_> {
+    /// The versions of a kind that this caller sees at this moment, archived or not.
+    pub fn seen(&self, kind: &'static str) -> Condition {
+        let mine: Condition = Box::new(v::tenant_id.eq(self.tenant()).and(v::kind.eq(kind)));
+        let standing = both(mine, at(self.moment.seq));
+        match limits(self.caller, self.kinds.or_plain(kind), self.moment.seq) {
+            Some(limits) => both(standing, limits),
+            None => standing,
+        }
+    }
+    /// Does this caller see less than all of a kind?
+    pub fn limited(&self, kind: &str) -> bool {
+        limits(self.caller, self.kinds.or_plain(kind), self.moment.seq).is_some()
+    }
     /// The entries of a record, which this caller sees now, whose versions it saw when they were
     /// written; `None` when it sees all.
     pub fn past_seen(&mut self, kind: &'static str, id: Id) -> Result<Option<BTreeSet<i64>>> {
-        let Some(then) = limited(self.caller(), kind, When::Then) else {
+        let Some(then) = limited(self.caller(), self.kinds.or_plain(kind), When::Then) else {
             return Ok(None);
         };
         let versions = v::table
             .filter(v::tenant_id.eq(self.tenant()).and(v::id.eq(id)))
             .filter(then);
-        Ok(Some(
-            versions
-                .select(v::from_seq)
-                .load::<i64>(self.conn())?
-                .into_iter()
-                .collect(),
-        ))
+        let seen = versions.select(v::from_seq).load::<i64>(self.conn())?;
+        Ok(Some(seen.into_iter().collect()))
     }
     /// The same as numbers of versions.
     pub fn past_seen_versions(
@@ -263,34 +268,24 @@ impl Reader<'_> {
         kind: &'static str,
         id: Id,
     ) -> Result<Option<BTreeSet<i32>>> {
-        let Some(then) = limited(self.caller(), kind, When::Then) else {
+        let Some(then) = limited(self.caller(), self.kinds.or_plain(kind), When::Then) else {
             return Ok(None);
         };
         let versions = v::table
             .filter(v::tenant_id.eq(self.tenant()).and(v::id.eq(id)))
             .filter(then);
-        Ok(Some(
-            versions
-                .select(v::version)
-                .load::<i32>(self.conn())?
-                .into_iter()
-                .collect(),
-        ))
+        let seen = versions.select(v::version).load::<i32>(self.conn())?;
+        Ok(Some(seen.into_iter().collect()))
     }
     /// The same as positions, for every record of a kind.
     pub fn all_past_seen(&mut self, kind: &'static str) -> Result<Option<BTreeSet<i64>>> {
-        let Some(then) = limited(self.caller(), kind, When::Then) else {
+        let Some(then) = limited(self.caller(), self.kinds.or_plain(kind), When::Then) else {
             return Ok(None);
         };
         let versions = v::table
             .filter(v::tenant_id.eq(self.tenant()).and(v::kind.eq(kind)))
             .filter(then);
-        Ok(Some(
-            versions
-                .select(v::from_seq)
-                .load::<i64>(self.conn())?
-                .into_iter()
-                .collect(),
-        ))
+        let seen = versions.select(v::from_seq).load::<i64>(self.conn())?;
+        Ok(Some(seen.into_iter().collect()))
     }
 }

@@ -1,11 +1,8 @@
-//! The spine: what every record has. Each version keeps its row, valid from one ledger entry to the
-//! next.
-use super::{Kind, Record, Resource, links::Links, sight};
-use crate::access::{Actor, Caller};
-use crate::core::{Id, Instant, Invalid, Result, TenantId, text::folded};
-use crate::db::dialect::{NOW, OPEN};
-use crate::db::{Conn, schema::records as r, schema::versions as v};
-use crate::ledger::TOGETHER;
+//! The spine: what every record has.
+use super::Kind;
+use crate::access::Actor;
+use crate::core::{Id, Instant, Result, TenantId};
+use crate::db::{Conn, schema::records as r};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -153,17 +150,15 @@ pub enum Selector {
 }
 
 impl Selector {
-    /// `018f…` or `RSK-12`, of a kind (of any when that is empty); `None` when it can be neither.
-    pub fn parse(text: &str, kind: &str) -> Option<Self> {
+    /// `018f…` or `RSK-12`, of this kind; `None` when it can be neither.
+    pub fn parse(text: &str, kind: &Kind) -> Option<Self> {
+        Selector::among(text, std::slice::from_ref(kind))
+    }
+    /// The same of any of these kinds.
+    pub fn among(text: &str, kinds: &[Kind]) -> Option<Self> {
         let coded = || {
-            let (prefix, digits) = text.split_once('-')?;
-            let of = super::kind::all()
-                .iter()
-                .find(|known| known.code == prefix && (kind.is_empty() || known.name == kind))?;
-            let number = digits
-                .parse()
-                .ok()
-                .filter(|_| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
+            let (prefix, number) = coded(text)?;
+            let of = kinds.iter().find(|kind| kind.code == prefix)?;
             Some(Selector::Number(of.name, number))
         };
         Id::parse(text).map(Selector::Id).or_else(coded)
@@ -185,206 +180,19 @@ impl Selector {
     }
 }
 
-/// What `q` searches in an image: code, name and what the kind names.
-fn words<R: Resource>(record: &Record<R>, own: &Map<String, Value>) -> String {
-    let described = R::KIND
-        .searched
-        .iter()
-        .filter_map(|name| own.get(*name)?.as_str());
-    let texts = [record.spine.code.as_str(), record.common.name.as_str()]
-        .into_iter()
-        .chain(described);
-    texts.map(|text| format!(" {}", folded(text))).collect()
-}
-
-/// The row of a version.
-#[derive(Debug)]
-pub struct VersionRow {
-    pub(super) id: Id,
-    pub(super) kind: &'static str,
-    number: i64,
-    version: i32,
-    external_ref: Option<String>,
-    name: String,
-    status: String,
-    owner_id: Option<Id>,
-    due_on: Option<NaiveDate>,
-    review_due_on: Option<NaiveDate>,
-    rank: Option<i32>,
-    tags: String,
-    words: String,
-    at: (Instant, Instant, Option<Instant>),
-    seq: i64,
-    schema: i16,
-}
-
-impl VersionRow {
-    /// Is it the first version of its record?
-    pub fn begins(&self) -> bool {
-        self.version == 1
-    }
-    /// Of the version whose image is written at `seq` in `schema`.
-    pub fn of<R: Resource>(record: &Record<R>, seq: i64, schema: i16) -> Result<Self> {
-        let (spine, common) = (&record.spine, &record.common);
-        let own = super::record::members(&record.own)?;
-        let tags = if common.tags.is_empty() {
-            String::new()
-        } else {
-            format!("\n{}\n", common.tags.join("\n"))
-        };
-        Ok(VersionRow {
-            id: spine.id,
-            kind: R::KIND.name,
-            number: spine.number,
-            version: spine.version,
-            external_ref: common.external_ref.clone(),
-            name: common.name.clone(),
-            status: spine.status.clone(),
-            owner_id: record.links.one("owner_id"),
-            due_on: common.due_on,
-            review_due_on: common.review_due_on,
-            rank: R::rank(record),
-            tags,
-            words: words(record, &own),
-            at: (spine.created_at, spine.updated_at, spine.archived_at),
-            seq,
-            schema,
-        })
-    }
-}
-
-/// Makes the identities of the records that begin with these versions; they stay for good.
-pub fn identify<'r>(
-    conn: &mut Conn,
-    tenant: TenantId,
-    rows: impl Iterator<Item = &'r VersionRow>,
-) -> QueryResult<()> {
-    let identity = |row: &VersionRow| {
-        (
-            r::tenant_id.eq(tenant),
-            r::id.eq(row.id),
-            r::kind.eq(row.kind),
-            r::number.eq(row.number),
-        )
-    };
-    let rows: Vec<_> = rows.map(identity).collect();
-    for some in rows.chunks(TOGETHER) {
-        // One alone stays prepared.
-        match some {
-            [one] => diesel::insert_into(r::table).values(*one).execute(conn)?,
-            some => crate::each!(conn, |c| diesel::insert_into(r::table)
-                .values(some)
-                .execute(c))?,
-        };
-    }
-    Ok(())
-}
-
-/// Adds the rows of versions.
-pub fn insert(conn: &mut Conn, tenant: TenantId, rows: &[VersionRow]) -> QueryResult<()> {
-    let version = |row: &VersionRow| {
-        let (created_at, updated_at, archived_at) = row.at;
-        (
-            (
-                v::tenant_id.eq(tenant),
-                v::id.eq(row.id),
-                v::version.eq(row.version),
-                v::kind.eq(row.kind),
-                v::number.eq(row.number),
-            ),
-            (
-                v::external_ref.eq(row.external_ref.clone()),
-                v::name.eq(row.name.clone()),
-                v::status.eq(row.status.clone()),
-            ),
-            (
-                v::owner_id.eq(row.owner_id),
-                v::due_on.eq(row.due_on),
-                v::review_due_on.eq(row.review_due_on),
-            ),
-            (
-                v::rank.eq(row.rank),
-                v::tags.eq(row.tags.clone()),
-                v::words.eq(row.words.clone()),
-            ),
-            (
-                v::created_at.eq(created_at),
-                v::updated_at.eq(updated_at),
-                v::archived_at.eq(archived_at),
-            ),
-            (
-                v::from_seq.eq(row.seq),
-                v::to_seq.eq(OPEN),
-                v::schema.eq(row.schema),
-            ),
-        )
-    };
-    for some in rows.chunks(TOGETHER) {
-        if let [one] = some {
-            diesel::insert_into(v::table)
-                .values(version(one))
-                .execute(conn)?;
-            continue;
-        }
-        let rows: Vec<_> = some.iter().map(version).collect();
-        crate::each!(conn, |c| diesel::insert_into(v::table)
-            .values(rows)
-            .execute(c))?;
-    }
-    Ok(())
-}
-
-/// The record of a kind that has this external reference now: its id, and the number in its code.
-pub fn referred(
-    conn: &mut Conn,
-    tenant: TenantId,
-    kind: &str,
-    reference: &str,
-) -> QueryResult<Option<(Id, i64)>> {
-    let same = v::table
-        .filter(v::tenant_id.eq(tenant).and(v::kind.eq(kind)))
-        .filter(v::external_ref.eq(reference))
-        .filter(crate::db::dialect::standing());
-    same.select((v::id, v::number)).get_result(conn).optional()
-}
-
-/// That an external reference is taken; the record that has it is named where the caller sees it.
-pub fn taken(
-    conn: &mut Conn,
-    caller: &Caller,
-    kind: &'static Kind,
-    (id, number): (Id, i64),
-) -> Result<crate::core::Problem> {
-    let seen = match sight::limits(caller, kind.name, NOW) {
-        None => true,
-        Some(limits) => v::table
-            .filter(v::tenant_id.eq(caller.tenant).and(v::id.eq(id)))
-            .filter(crate::db::dialect::standing())
-            .filter(limits)
-            .select(v::number)
-            .get_result::<i64>(conn)
-            .optional()?
-            .is_some(),
-    };
-    let code = seen.then(|| format!("{}-{number}", kind.code));
-    let taken = code.as_ref().map_or_else(
-        || "taken".to_owned(),
-        |code| format!("already used by {code}"),
-    );
-    let problem = crate::core::Problem::new(
-        crate::core::Code::Conflict,
-        format!("external_ref is {taken}."),
-    );
-    Ok(problem
-        .listing(vec![Invalid::body("/external_ref", "taken", taken)])
-        .needed_by(code))
+/// The parts of a code: what stands for its kind, and the number.
+pub(super) fn coded(text: &str) -> Option<(&str, i64)> {
+    let (prefix, digits) = text.split_once('-')?;
+    let number = digits.parse().ok();
+    let number = number.filter(|_| digits.bytes().all(|digit| digit.is_ascii_digit()));
+    Some((prefix, number?))
 }
 
 /// Spine and links of a new record.
 pub fn begin(kind: &Kind, id: Id, number: i64, status: &str, actor: &Actor, at: Instant) -> Spine {
     Spine {
         id,
-        code: format!("{}-{number}", kind.code),
+        code: kind.numbered(number),
         number,
         status: status.to_owned(),
         version: 1,
@@ -394,39 +202,4 @@ pub fn begin(kind: &Kind, id: Id, number: i64, status: &str, actor: &Actor, at: 
         updated_by: actor.clone(),
         archived_at: None,
     }
-}
-
-/// The sort keys of one version: where the next page begins.
-pub type Keys = (
-    String,
-    i64,
-    String,
-    Option<NaiveDate>,
-    Option<NaiveDate>,
-    Option<i32>,
-    Instant,
-    Instant,
-);
-
-/// Reads them.
-pub fn keys(conn: &mut Conn, tenant: TenantId, id: Id, version: i32) -> QueryResult<Keys> {
-    let columns = (
-        v::name,
-        v::number,
-        v::status,
-        v::due_on,
-        v::review_due_on,
-        v::rank,
-        v::created_at,
-        v::updated_at,
-    );
-    v::table
-        .find((tenant, id, version))
-        .select(columns)
-        .get_result(conn)
-}
-
-/// Links of a record that has none.
-pub fn no_links() -> Links {
-    Links::default()
 }

@@ -1,6 +1,5 @@
 //! A write for those who have a permission: it alone lets records of a register be written.
-use super::record::Record;
-use super::{Draft, Known, Patch, Resource, Selector, Writing};
+use super::{Draft, Known, Patch, Record, Resource, Selector, Writing};
 use crate::core::{Id, Result};
 use crate::ledger::Recorded;
 use std::marker::PhantomData;

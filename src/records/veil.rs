@@ -1,6 +1,6 @@
 //! What only administrators see of a record: the addresses of accounts. Auditors see whose account
 //! has which roles since when, and who gave them.
-use super::{Kind, Reader, Row, history::Entry, kind};
+use super::{Kind, Reader, Row};
 use crate::access::Caller;
 use crate::core::{Code, Invalid, Problem, Result, json::canonical};
 use serde_json::{Map, Value};
@@ -11,18 +11,10 @@ impl Reader<'_> {
         rows.iter_mut()
             .try_for_each(|row| hide(self.caller(), kind, &mut row.personal))
     }
-    /// The same for entries of the ledger.
-    pub fn veil_entries(&self, entries: &mut [Entry]) -> Result<()> {
-        entries
-            .iter_mut()
-            .try_for_each(|entry| match kind::named(&entry.kind) {
-                Some(kind) => hide(self.caller(), kind, &mut entry.personal),
-                None => Ok(()),
-            })
-    }
 }
 
-fn hide(caller: &Caller, kind: &Kind, personal: &mut Option<String>) -> Result<()> {
+/// Hides it from the personal half of an image.
+pub(super) fn hide(caller: &Caller, kind: &Kind, personal: &mut Option<String>) -> Result<()> {
     if kind.confidential.is_empty() || caller.administers() {
         return Ok(());
     }

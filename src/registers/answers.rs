@@ -3,7 +3,7 @@
 //! has answered yet (`version` 0).
 use crate::access::Actor;
 use crate::core::{Id, Invalid, Problem, Result};
-use crate::http::{Answer, At, Guard, Input, Permission, ViewQuery, handlers::HistoryView};
+use crate::http::{Answer, At, Guard, HistoryView, Input, Permission, ViewQuery};
 use crate::ledger::Recorded;
 use crate::records::record::etag;
 use crate::records::{About, Covers, Known, Reader, Record, Resource, Selector, Tx, about};
@@ -205,7 +205,7 @@ fn one<A: Answers>(
 /// Where a path leads, and the requirement that it names.
 fn place<A: Answers>(path: Path<(String, String)>) -> Result<(Selector, String)> {
     let (id, requirement) = path.into_inner();
-    let selector = Selector::parse(&id, A::Of::KIND.name).ok_or_else(Problem::not_found)?;
+    let selector = Selector::parse(&id, &A::Of::KIND).ok_or_else(Problem::not_found)?;
     Ok((selector, requirement))
 }
 

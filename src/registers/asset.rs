@@ -9,7 +9,7 @@ use crate::core::{Id, Problem, Result, TenantId};
 use crate::db::Conn;
 use crate::db::walk::distances;
 use crate::http::{Answer, At, Guard, Read, ViewQuery};
-use crate::records::query::RecordRef;
+use crate::records::named::RecordRef;
 use crate::records::reader::Ref;
 use crate::records::{
     By, Kind, Limit, PERIOD, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless,

@@ -5,7 +5,7 @@
 use crate::access::Actor;
 use crate::core::{Code, Instant, Problem, Result};
 use crate::db::schema::ledger_entries as e;
-use crate::http::handlers::Comment;
+use crate::http::Comment;
 use crate::http::{Answer, Api, At, Because, Guard, Read, Step, Steps, ViewQuery, With, workflow};
 use crate::records::history::{self, Entry};
 use crate::records::{Deed, Reader, Record, Resource, Tx};
@@ -257,9 +257,7 @@ async fn list<R: Resource<State = Revised>>(
     guard
         .view(query.as_of, move |reader| {
             let row = reader.row::<R>(&selector, query.archived_too)?;
-            let in_force = crate::records::reader::record_of::<R>(&row)?
-                .state
-                .revision_in_force;
+            let in_force = Record::<R>::of(&row)?.state.revision_in_force;
             let all = seen_approvals::<R>(reader, row.id)?
                 .into_iter()
                 .rev()

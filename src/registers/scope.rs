@@ -3,7 +3,7 @@
 use crate::access::policy::SCOPE;
 use crate::core::{Id, Result};
 use crate::http::{Api, Step, workflow};
-use crate::records::query::RecordRef;
+use crate::records::named::RecordRef;
 use crate::records::{By, Kind, Limit, Part, Reader, Record, Resource, Transition};
 use crate::registers::revision;
 use crate::registers::revision::Revised;

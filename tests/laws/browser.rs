@@ -1,7 +1,7 @@
 //! What a page of another origin may do (CORS), and what a client that keeps answers is told:
 //! `Vary`, conditions, HEAD.
 use crate::support::make::{all, id, make, one, rooms};
-use crate::support::{Settings, TestApp};
+use crate::support::{Settings, TestApp, contract};
 use actix_web::http::Method;
 use actix_web::{test, web::Data};
 use isms::api::{frame::Frame, metrics::Metrics, server};
@@ -49,7 +49,7 @@ async fn heard(app: &TestApp, request: test::TestRequest) -> Heard {
         Data::new(Metrics::new().unwrap()),
         Data::new(Frame { behind_tls: false }),
     );
-    let served = server::application(app.house.clone(), metrics, frame)
+    let served = server::application(app.house.clone(), metrics, frame, contract())
         .app_data(Data::new(Cors::read(PAGE).unwrap()));
     let answer = test::call_service(&test::init_service(served).await, request.to_request()).await;
     Heard {
@@ -412,71 +412,4 @@ async fn a_page_hears_that_it_asks_too_often() {
         204,
         "asking first is not counted"
     );
-}
-
-#[actix_web::test]
-async fn the_yaml_beside_the_document_is_the_same() {
-    let app = TestApp::sqlite().await;
-    let (json, yaml) = (
-        app.get("", "/v1/openapi.json").await.expect(200),
-        app.get("", "/v1/openapi.yaml").await.expect(200),
-    );
-    assert_eq!(
-        yaml.header("content-type").as_deref(),
-        Some("application/yaml")
-    );
-    assert_eq!(
-        json.json(),
-        read(
-            &mut yaml
-                .text()
-                .lines()
-                .filter(|line| !line.is_empty())
-                .peekable(),
-            0
-        )
-    );
-    app.get_with("", "/v1/openapi.yaml", &[("If-None-Match", &yaml.etag())])
-        .await
-        .expect(304);
-    app.get_with("", "/v1/openapi.yaml", &[("If-None-Match", &json.etag())])
-        .await
-        .expect(200);
-}
-
-/// Block YAML whose names and texts are JSON's: enough to read back what is published.
-fn read<'a>(
-    lines: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>,
-    depth: usize,
-) -> serde_json::Value {
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let (mut members, mut items) = (serde_json::Map::new(), Vec::new());
-    while let Some(line) = lines.next_if(|line| indent(line) == depth) {
-        let line = &line[depth..];
-        let (name, rest) = match line.strip_prefix('-') {
-            Some(rest) => (None, rest),
-            None => {
-                let mut text = serde_json::Deserializer::from_str(line).into_iter::<String>();
-                let name = text.next().unwrap().unwrap();
-                (
-                    Some(name),
-                    line[text.byte_offset()..].strip_prefix(':').unwrap(),
-                )
-            }
-        };
-        let value = if rest.is_empty() {
-            read(lines, depth + 2)
-        } else {
-            serde_json::from_str(rest).unwrap()
-        };
-        match name {
-            Some(name) => drop(members.insert(name, value)),
-            None => items.push(value),
-        }
-    }
-    if items.is_empty() {
-        members.into()
-    } else {
-        items.into()
-    }
 }

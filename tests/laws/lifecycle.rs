@@ -2,7 +2,6 @@
 //! looked at again.
 use crate::support::TestApp;
 use crate::support::make::{all, body, creates, make, one, rooms};
-use isms::records::kind;
 use isms::registers::ROOMS;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -16,9 +15,8 @@ crate::on_both!(
 
 #[test]
 fn every_state_without_a_way_out_is_an_end_state() {
-    isms::api::introduce();
     let mut ends = 0;
-    for kind in kind::all() {
+    for kind in isms::api::KINDS.all() {
         let stuck = |status: &&str| kind.allowed(status).next().is_none();
         for status in kind
             .statuses()

@@ -317,7 +317,6 @@ fn golden() -> PathBuf {
 /// test write_golden_images` adds those that a database (of `isms demo`, say) has.
 #[actix_web::test]
 async fn golden_images_load() {
-    isms::api::introduce();
     for replay in isms::api::replays() {
         let folder = golden().join(replay.kind.name);
         let mut seen = vec![0; usize::try_from(replay.kind.schema).unwrap() + 1];

@@ -6,10 +6,10 @@ use diesel::connection::{Connection, InstrumentationEvent};
 use isms::access::{Actor, ActorKind, Caller, Role};
 use isms::core::{Id, Problem};
 use isms::db::Conn;
-use isms::http::house::Founding;
 use isms::ledger::{Head, Stamp};
 use isms::records::{Ahead, Body, Known, Patch, Selector, Settings, Tx, Writing};
 use isms::registers::asset::Asset;
+use isms::service::house::Founding;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +46,7 @@ fn writing<T>(app: &TestApp, conn: &mut Conn, work: impl FnOnce(&mut Tx<'_, Foun
             &mut head,
             &caller,
             stamp,
-            (Settings::FIRST, app.house.schemas()),
+            (Settings::FIRST, app.house.schemas(), app.house.kinds()),
         );
         let done = work(&mut Tx::of(writing));
         head.save(conn)?;

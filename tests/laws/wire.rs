@@ -387,7 +387,6 @@ async fn each_form_has_its_tag_and_conditions_take_either(app: &TestApp) {
     for (path, key) in [
         (path.as_str(), key.as_str()),
         ("/v1/openapi.json", ""),
-        ("/v1/openapi.yaml", ""),
         ("/docs/page.js", ""),
     ] {
         let (plain, small) = (

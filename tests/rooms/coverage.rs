@@ -505,8 +505,15 @@ async fn it_takes_ten_queries_whatever_the_size(app: &TestApp) {
     let count = |wanted: i64| {
         let (asked, mut conn) = (Arc::new(AtomicUsize::new(0)), app.conn());
         let (sink, settings) = (asked.clone(), isms::records::Settings::FIRST);
-        let mut reader =
-            Reader::open(&mut conn, &caller, None, app.house.clock().now(), settings).unwrap();
+        let mut reader = Reader::open(
+            &mut conn,
+            &caller,
+            isms::api::KINDS,
+            None,
+            app.house.clock().now(),
+            settings,
+        )
+        .unwrap();
         reader
             .conn()
             .set_instrumentation(move |event: InstrumentationEvent<'_>| {

@@ -654,6 +654,7 @@ async fn a_narrowed_question_comes_to_its_end(app: &TestApp) {
         let mut reader = isms::records::Reader::open(
             &mut conn,
             &caller,
+            app.house.kinds(),
             None,
             app.house.clock().now(),
             settings,

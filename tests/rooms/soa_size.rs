@@ -175,7 +175,8 @@ fn counted(app: &TestApp, shop: &Value) -> (usize, f64) {
     );
     let once = |conn: &mut isms::db::Conn| {
         let settings = Settings::FIRST;
-        let mut reader = Reader::open(conn, &caller, None, now, settings).unwrap();
+        let mut reader =
+            Reader::open(conn, &caller, isms::api::KINDS, None, now, settings).unwrap();
         let selector = isms::records::Selector::Id(scope);
         let scope = reader
             .row::<isms::registers::scope::Scope>(&selector, false)

@@ -1144,9 +1144,10 @@ async fn controls_are_applied_by_treatments_that_were_approved(app: &TestApp) {
         );
         let settings = Settings::FIRST;
         let mut conn = app.conn();
-        let found =
-            applications(&mut Reader::open(&mut conn, &caller, as_of, now, settings).unwrap())
-                .unwrap();
+        let found = applications(
+            &mut Reader::open(&mut conn, &caller, isms::api::KINDS, as_of, now, settings).unwrap(),
+        )
+        .unwrap();
         found
             .into_iter()
             .map(|one| (json!(one.control), json!(one.risk)))

@@ -135,7 +135,14 @@ impl Asked {
         };
         let before = busy().unwrap_or_default();
         let now = app.house.clock().now();
-        let opened = Reader::open(conn, &self.caller, None, now, Settings::FIRST);
+        let opened = Reader::open(
+            conn,
+            &self.caller,
+            isms::api::KINDS,
+            None,
+            now,
+            Settings::FIRST,
+        );
         let mut reader = opened.unwrap().keeping(self.models.clone());
         assert!(!view(&mut reader).is_empty());
         let spent = busy().unwrap_or_default() - before;

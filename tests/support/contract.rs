@@ -46,7 +46,7 @@ const PLAIN: &[&str] = &[
 ];
 /// What stands beside the contract: the page that a problem's `type` leads to, the document in
 /// other forms.
-const BESIDE: &[&str] = &["/docs", "/problems/", "/v1/openapi.yaml"];
+const BESIDE: &[&str] = &["/docs", "/problems/"];
 
 /// An operation's path in pieces, and what the document has under it.
 struct Place {

@@ -15,11 +15,12 @@ use chrono::{DateTime, Utc};
 use contract::Asked;
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use futures_util::stream::{LocalBoxStream, StreamExt};
+use isms::api::contract::Contract;
 use isms::api::metrics::Metrics;
 use isms::api::{self, app, frame};
 use isms::core::Clock;
 use isms::db::{Conn, Manager};
-use isms::http::{House, house::Plan};
+use isms::service::{House, house::Plan};
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -51,6 +52,13 @@ pub struct TestApp {
     pub house: Data<House>,
     /// Its data folder.
     pub dir: tempfile::TempDir,
+}
+
+/// What is made of the document, once for all tests.
+pub fn contract() -> Data<Contract> {
+    static CONTRACT: LazyLock<Data<Contract>> =
+        LazyLock::new(|| Data::new(Contract::of(&api::document::document())));
+    CONTRACT.clone()
 }
 
 /// What is fixed when a house is opened, unless a test says otherwise.
@@ -176,7 +184,6 @@ impl TestApp {
         template: Option<&template::Template>,
         settings: Settings,
     ) -> TestApp {
-        api::introduce();
         // As the program does: what it keeps is for its owner alone.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         let token_key_file = dir.path().join("token.key");
@@ -201,6 +208,7 @@ impl TestApp {
                 DateTime::from_timestamp_millis(hands.load(Ordering::SeqCst)).unwrap()
             }),
             schemas: SCHEMAS.clone(),
+            kinds: api::KINDS,
         };
         api::server::up_to_date(&url).unwrap();
         let house = Data::new(House::open(&plan).unwrap());
@@ -213,7 +221,11 @@ impl TestApp {
             .app_data(metrics)
             .app_data(frame);
         let service = Rc::new(
-            test::init_service(app.wrap(from_fn(frame::around)).configure(app::mount)).await,
+            test::init_service(
+                app.wrap(from_fn(frame::around))
+                    .configure(|app| app::mount(app, &contract())),
+            )
+            .await,
         );
         let same = service.clone();
         let streaming = move |request: test::TestRequest| {

@@ -3,6 +3,8 @@
 //! `as_of` can show.
 use super::script::{self, Step};
 use crate::access::api_key;
+use crate::api::contract::Contract;
+use crate::api::document::document;
 use crate::api::frame::Frame;
 use crate::api::metrics::Metrics;
 use crate::api::server::{self, Outcome};
@@ -127,7 +129,12 @@ fn alone(step: &Step<'_>) -> bool {
 /// Is it about the version that was read?
 fn decides(step: &Step<'_>) -> bool {
     let verb = step.path.rsplit_once('/').map(|(_, verb)| verb);
-    verb.is_some_and(|verb| crate::api::kinds().any(|kind| kind.decides(verb)))
+    verb.is_some_and(|verb| {
+        crate::api::KINDS
+            .all()
+            .iter()
+            .any(|kind| kind.decides(verb))
+    })
 }
 
 /// An access token.
@@ -216,6 +223,7 @@ fn application(
         house,
         Data::new(metrics),
         Data::new(Frame { behind_tls: false }),
+        Data::new(Contract::of(&document())),
     ))
 }
 

@@ -2,7 +2,7 @@
 //! composed one joins two tables, and is a suggestion. Each is kept once, as its source tells it,
 //! and answered in both directions.
 use super::{ISO_27001, ISO_27001_2013, framework, parts, rows};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 
 crate::vocabulary! {
     /// How what two requirements ask for overlaps, seen from the source: it is a subset of the
@@ -66,8 +66,7 @@ pub struct Crosswalk {
     pub kind: MappingKind,
     /// Where its pairs stand.
     pub provenance: &'static str,
-    table: &'static str,
-    pairs: OnceLock<Vec<Mapping<'static>>>,
+    pairs: LazyLock<Vec<Mapping<'static>>>,
 }
 
 macro_rules! crosswalks {
@@ -75,8 +74,9 @@ macro_rules! crosswalks {
         /// Every built-in crosswalk.
         pub static CROSSWALKS: LazyLock<Vec<Crosswalk>> = LazyLock::new(|| vec![$(Crosswalk {
             source: $source, target: $target, kind: MappingKind::$kind, provenance: $provenance,
-            table: include_str!(concat!("crosswalks/", $source, "_", $target, ".csv")),
-                pairs: OnceLock::new() }),+]);
+            pairs: LazyLock::new(|| read(
+                ($source, $target), MappingKind::$kind, $provenance,
+                include_str!(concat!("crosswalks/", $source, "_", $target, ".csv")))) }),+]);
     };
 }
 crosswalks! {
@@ -107,34 +107,40 @@ crosswalks! {
 impl Crosswalk {
     /// Its pairs, as the source tells them.
     pub fn pairs(&'static self) -> &'static [Mapping<'static>] {
-        self.pairs.get_or_init(|| {
-            let id = |slug: &str, reference: &str| {
-                framework(slug)?
-                    .requirement(reference)
-                    .map(|found| found.id.as_str())
-            };
-            let of_row = |row: csv::StringRecord| -> Vec<Mapping<'static>> {
-                let (Some(source), Some(relationship)) =
-                    (row.get(0), row.get(1).and_then(|word| word.parse().ok()))
-                else {
-                    return vec![];
-                };
-                let targets = row.get(2).unwrap_or_default().split(' ');
-                let pair = |target| {
-                    let (source, target) = (id(self.source, source)?, id(self.target, target)?);
-                    Some(Mapping {
-                        source,
-                        target,
-                        relationship,
-                        kind: self.kind,
-                        provenance: self.provenance,
-                    })
-                };
-                targets.filter_map(pair).collect()
-            };
-            rows(self.table).flat_map(of_row).collect()
-        })
+        &self.pairs
     }
+}
+
+/// Pure: the pairs of a table between two frameworks.
+fn read(
+    (source, target): (&'static str, &'static str),
+    kind: MappingKind,
+    provenance: &'static str,
+    table: &'static str,
+) -> Vec<Mapping<'static>> {
+    let id = |slug: &str, reference: &str| {
+        let found = framework(slug)?.requirement(reference);
+        found.map(|found| found.id.as_str())
+    };
+    let of_row = |row: csv::StringRecord| -> Vec<Mapping<'static>> {
+        let (Some(from), Some(relationship)) =
+            (row.get(0), row.get(1).and_then(|word| word.parse().ok()))
+        else {
+            return vec![];
+        };
+        let targets = row.get(2).unwrap_or_default().split(' ');
+        let pair = |to| {
+            Some(Mapping {
+                source: id(source, from)?,
+                target: id(target, to)?,
+                relationship,
+                kind,
+                provenance,
+            })
+        };
+        targets.filter_map(pair).collect()
+    };
+    rows(table).flat_map(of_row).collect()
 }
 
 /// The built-in pairs of a framework, told from its side.

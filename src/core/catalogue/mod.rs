@@ -16,7 +16,7 @@ pub use threats::{TACTICS, TECHNIQUES, THREATS, Tactic, Technique, Threat, techn
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock};
 use utoipa::ToSchema;
 
 /// A framework.
@@ -32,9 +32,11 @@ pub struct Framework {
     pub publisher: String,
     /// Does it come with the product?
     pub built_in: bool,
-    source: &'static str,
-    table: OnceLock<Table>,
+    table: LazyLock<Table, Read>,
 }
+
+/// How a table is read when it is first asked for.
+type Read = Box<dyn FnOnce() -> Table + Send + Sync>;
 
 /// One requirement of a framework.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -102,14 +104,15 @@ impl Framework {
         publisher: String,
         source: &'static str,
     ) -> Self {
+        let of = slug.clone();
+        let read: Read = Box::new(move || Table::of(frameworks::read(&of, source)));
         Framework {
             slug,
             title,
             edition,
             publisher,
             built_in: true,
-            source,
-            table: OnceLock::new(),
+            table: LazyLock::new(read),
         }
     }
     /// An organization's own.
@@ -126,21 +129,16 @@ impl Framework {
             edition,
             publisher,
             built_in: false,
-            source: "",
-            table: OnceLock::from(Table::of(requirements)),
+            table: LazyLock::new(Box::new(|| Table::of(requirements))),
         }
-    }
-    fn table(&self) -> &Table {
-        self.table
-            .get_or_init(|| Table::of(frameworks::read(&self.slug, self.source)))
     }
     /// In natural order.
     pub fn requirements(&self) -> &[Requirement] {
-        &self.table().all
+        &self.table.all
     }
     /// Where a requirement stands, by its reference.
     pub fn place(&self, reference: &str) -> Option<usize> {
-        let Table { all, by_ref } = self.table();
+        let Table { all, by_ref } = &*self.table;
         let of = |n: &usize| {
             all.get(*n)
                 .map(|requirement| requirement.r#ref.as_str())

@@ -1,5 +1,6 @@
 //! What somebody may have meant: slugs and references that are close to one that there is not.
 use super::{FRAMEWORKS, Framework, framework, parts};
+use strsim::levenshtein;
 
 /// How many are suggested at most.
 const MOST: usize = 5;
@@ -11,26 +12,6 @@ fn bare(text: &str) -> String {
         .flat_map(char::to_lowercase)
         .take(80)
         .collect()
-}
-
-/// Pure: the number of letters to add, take away or change, up to a bound.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (n, letter) in a.chars().enumerate() {
-        let (mut corner, mut left, mut next) = (n, n + 1, vec![n + 1]);
-        for (other, above) in b.iter().zip(row.iter().skip(1)) {
-            left = if letter == *other {
-                corner
-            } else {
-                1 + corner.min(left).min(*above)
-            };
-            corner = *above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// Pure: how far a word is from what was asked for, which is `bare`; `None` when it is something
@@ -50,7 +31,7 @@ fn far(asked: &str, word: &str) -> Option<usize> {
         }
         // So many letters have to be added at least.
         () if word.len().abs_diff(asked.len()) > most => None,
-        () => Some(distance(asked, &word))
+        () => Some(levenshtein(asked, &word))
             .filter(|far| *far <= most)
             .map(|far| 2 + far),
     }

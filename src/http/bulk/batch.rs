@@ -1,7 +1,6 @@
 //! Batches: up to 1,000 creations, upserts and patches in one request and one commit, one ledger
 //! entry each. Each item has its own outcome; with `atomic=true` all of them are made or none.
 use crate::core::{Code, Invalid, Problem, Result, Schemas};
-use crate::http::aside::by_size;
 use crate::http::input::Large;
 use crate::http::{Answer, Change, Guard, Only, Operations};
 use crate::ledger::{self, Recorded};
@@ -62,7 +61,7 @@ pub async fn batch<R: Resource>(
                 .collect::<Vec<_>>(),
         ))
     };
-    let (content, items) = by_size(size, read).await??;
+    let (content, items) = guard.house().aside().by_size(size, read).await??;
     guard
         .effect(&content, move |tx| run::<R, _>(tx, items, atomic))
         .await
@@ -290,7 +289,7 @@ fn read(said: Said, kind: &crate::records::Kind, does: Operations) -> Result<Ite
     .flatten()
     .collect();
     match (way, id) {
-        ("patch", Some(id)) => match Selector::parse(&id, kind.name) {
+        ("patch", Some(id)) => match Selector::parse(&id, kind) {
             Some(selector) => {
                 let bad = || {
                     Problem::invalid_one(

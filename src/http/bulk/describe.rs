@@ -1,7 +1,8 @@
 //! Batches, imports and tables in OpenAPI.
 use super::batch::{BatchQuery, MOST};
 use super::import::{ImportOutcome, ImportQuery, ImportResult, ImportedRow};
-use crate::http::describe::{Description, schema};
+use crate::http::describe::Description;
+use crate::http::references::schema;
 use crate::http::{Document, Operation, Operations};
 use serde_json::{Value, json};
 use utoipa::{PartialSchema, ToSchema};

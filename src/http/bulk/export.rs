@@ -25,7 +25,7 @@ pub async fn export<R: Resource>(
         return Err(Problem::new(Code::NotAcceptable, "Available: text/csv."));
     }
     veil::asked(guard.caller(), &R::KIND, request.query_string())?;
-    let ask = Ask::read::<R::Filter>(&R::KIND, request.query_string())?;
+    let ask = Ask::read::<R::Filter>(guard.house().kinds(), &R::KIND, request.query_string())?;
     table::<R>(guard, &request, ask).await
 }
 

@@ -4,4 +4,5 @@ pub mod batch;
 pub mod describe;
 pub mod export;
 pub mod import;
+pub mod rows;
 pub mod table;

@@ -13,7 +13,7 @@ use crate::registers::control::{Control, Frequency, Implementation};
 use crate::registers::evidence::Evidence;
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::proving::PROVES;
-use crate::registers::facts::{Seen, code};
+use crate::registers::facts::Seen;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -129,7 +129,7 @@ impl From<Found> for Piece {
         Piece {
             what: EvidenceRef {
                 id,
-                code: code(Evidence::KIND.name, number),
+                code: Evidence::KIND.numbered(number),
                 name,
                 collected_at,
             },

@@ -1,8 +1,8 @@
 //! How evidence goes out: the content as it was kept, under its SHA-256, never run by a browser; a
 //! part of it by `Range` (RFC 9110 14).
 use crate::core::{Code, Problem, Result};
+use crate::http::references::{self, schema};
 use crate::http::{At, Guard, Read, ViewQuery, answer};
-use crate::http::{describe::schema, document};
 use crate::records::Resource;
 use crate::registers::evidence::Evidence;
 use actix_web::http::StatusCode;
@@ -155,7 +155,7 @@ fn base64_of(hex: &str) -> String {
 
 /// Mounts them.
 pub fn mount(api: &mut crate::http::Api<'_>) {
-    let (name, bytes) = document::binary();
+    let (name, bytes) = references::binary();
     api.document.schema(name, bytes);
     let op = api.get("/v1/evidence/{id}/content", content);
     op.id("getEvidenceContent")

@@ -7,8 +7,7 @@ use crate::core::{Code, Id, Problem, Result};
 use crate::db::dialect::{NOW, OPEN, same_version};
 use crate::db::schema::{api_keys as k, evidence as ev, versions as v};
 use crate::http::Push;
-use crate::records::reader::record_of;
-use crate::records::{Known, Record, Selector, Tx, Writing, sight};
+use crate::records::{Known, Record, Resource, Selector, Tx, Writing, sight};
 use crate::registers::evidence::{Evidence, Pushed};
 use diesel::dsl::exists;
 use diesel::prelude::*;
@@ -122,7 +121,7 @@ fn continued(tx: &mut Writing<'_>, some: &[Other]) -> Result<Option<BTreeSet<Id>
         ..caller.clone()
     };
     let as_whom = if takes_over(caller) { &person } else { caller };
-    if let Some(limits) = sight::limits(as_whom, "evidence", NOW) {
+    if let Some(limits) = sight::limits(as_whom, &Evidence::KIND, NOW) {
         seen = seen.filter(limits);
     }
     let seen: BTreeSet<Id> = seen.select(v::id).load(tx.conn())?.into_iter().collect();
@@ -152,7 +151,7 @@ fn machines(tx: &mut Writing<'_>, ids: &[Id]) -> Result<BTreeSet<Id>> {
 /// it is on hold.
 pub fn superseded(tx: &mut Tx<'_, Push<Evidence>>, id: Id) -> Result<Record<Evidence>> {
     let before: Record<Evidence> = match takes_over(tx.caller()) {
-        true => record_of(&tx.reader().standing::<Evidence>(id)?)?,
+        true => Record::of(&tx.reader().standing::<Evidence>(id)?)?,
         false => tx.load(&Selector::Id(id), &Known::any())?,
     };
     match before.spine.status.as_str() {

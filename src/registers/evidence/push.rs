@@ -7,15 +7,14 @@ use crate::core::{Code, Id, Instant, Problem, Result, json};
 use crate::db::dialect::{NOW, standing};
 use crate::db::files::{Files, Incoming};
 use crate::db::schema::versions as v;
-use crate::http::describe::schema;
+use crate::http::references::schema;
 use crate::http::{Answer, Guard, Push, input};
 use crate::ledger::Recorded;
-use crate::records::{Record, Resource, Shown, Sound, Tx, kind, sight};
+use crate::records::{Kind, Record, Resource, Shown, Sound, Tx, sight};
 use crate::registers::evidence::identity::{Side, other, superseded};
 use crate::registers::evidence::receive::{self, Content};
 use crate::registers::evidence::told::{read, schemas};
 use crate::registers::evidence::{Evidence, Pushed};
-use crate::registers::facts::code;
 use actix_web::web;
 use diesel::prelude::*;
 use serde_json::json;
@@ -98,7 +97,7 @@ fn enter(
                 "This source has already pushed different content with this external id and time \
                     of collection. Send a new `collected_at` with new content.",
             );
-            return Err(problem.needed_by([code(Evidence::KIND.name, first.number)]));
+            return Err(problem.needed_by([Evidence::KIND.numbered(first.number)]));
         }
         // It is there already; should the store have lost it, this brings it back.
         files.keep(tenant, &said.sha256, file)?;
@@ -184,7 +183,7 @@ fn living(tx: &mut Tx<'_, Push<Evidence>>, ids: &[Id]) -> Result<BTreeSet<Id>> {
         .filter(standing());
     let mut live = live.filter(v::id.eq_any(ids.to_vec())).into_boxed();
     if caller.limits != Limits::default() {
-        let kinds: Vec<&'static str> = kind::all().iter().map(|kind| kind.name).collect();
+        let kinds: Vec<&Kind> = tx.kinds().all().iter().collect();
         if let Some(shown) = sight::shown(caller, &kinds, NOW) {
             live = live.filter(shown);
         }

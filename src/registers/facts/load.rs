@@ -11,7 +11,7 @@ use crate::db::schema::{
     controls as c, evidence as ev, risk_treatments as t, risks as r, versions as v,
     vulnerabilities as w,
 };
-use crate::records::{Reader, kind};
+use crate::records::{Kind, Reader};
 use crate::registers::control::currency::Span;
 use crate::registers::control::{Frequency, Implementation, Responsibility};
 use crate::registers::evidence::outcome::EvidenceOutcome;
@@ -57,9 +57,7 @@ impl Reading<'_, '_> {
         rows: Vec<(Spine, O)>,
         own: impl Fn(&mut Linked, Id, O) -> T,
     ) -> Result<Vec<Fact<T>>> {
-        let statuses = kind::named(kind)
-            .map(|kind| kind.statuses())
-            .unwrap_or_default();
+        let statuses = self.reader.kinds().or_plain(kind).statuses();
         let fact = |(spine, row): (Spine, O)| {
             let stub = self.linked.stub(&statuses, spine)?;
             let own = own(self.linked, stub.id, row);
@@ -175,7 +173,10 @@ impl Reading<'_, '_> {
                 .select((Spine::as_select(), v::kind))
                 .load(self.reader.conn())?,
         };
-        let statuses: HashMap<&str, (&'static str, Vec<&'static str>)> = kind::all()
+        let statuses: HashMap<&str, (&'static str, Vec<&'static str>)> = self
+            .reader
+            .kinds()
+            .all()
             .iter()
             .map(|kind| (kind.name, (kind.name, kind.statuses())))
             .collect();
@@ -209,12 +210,13 @@ impl Facts {
         if parts.is_empty() {
             return Ok(());
         }
-        let names = || kind::all().iter().map(|kind| kind.name);
-        let of = |name: &str| part_of(name).filter(|part| parts.contains(part));
-        let kinds: Vec<&'static str> = names().filter(|name| of(name).is_some()).collect();
-        let rest: Vec<&'static str> = names()
-            .filter(|name| of(name) == Some(Part::Others))
-            .collect();
+        let all = reader.kinds().all();
+        let of = |kind: &Kind| part_of(kind).filter(|part| parts.contains(part));
+        let named = |fits: &dyn Fn(Part) -> bool| -> Vec<&'static str> {
+            let kinds = all.iter().filter(|kind| of(kind).is_some_and(fits));
+            kinds.map(|kind| kind.name).collect()
+        };
+        let (kinds, rest) = (named(&|_| true), named(&|part| part == Part::Others));
         let cites = parts.contains(&Part::Controls) || parts.contains(&Part::Evidence);
         let mut linked = Linked::read(reader, Which::All(&kinds), cites)?;
         let mut reading = Reading {
@@ -230,24 +232,18 @@ impl Facts {
     pub(super) fn again(
         &mut self,
         reader: &mut Reader<'_>,
-        changed: &BTreeMap<&'static str, Vec<Id>>,
+        changed: &BTreeMap<Part, Vec<Id>>,
     ) -> Result<()> {
-        for (part, ids) in changed
-            .iter()
-            .filter_map(|(kind, ids)| Some((part_of(kind)?, ids)))
-        {
+        for (part, ids) in changed {
             for some in ids.chunks(AT_ONCE) {
-                let which = Which::These(some);
                 let cites = matches!(part, Part::Controls | Part::Evidence);
-                let linked = &mut Linked::read(reader, which, cites)?;
-                self.take(
-                    part,
-                    &mut Reading {
-                        reader,
-                        which,
-                        linked,
-                    },
-                )?;
+                let linked = &mut Linked::read(reader, Which::These(some), cites)?;
+                let mut reading = Reading {
+                    reader,
+                    which: Which::These(some),
+                    linked,
+                };
+                self.take(*part, &mut reading)?;
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ pub use proofs::Proofs;
 use crate::core::{Id, Instant, Result};
 use crate::db::schema::risk_treatments;
 use crate::records::model::{Changed, Model};
-use crate::records::{Reader, kind};
+use crate::records::{Kind, Reader};
 use crate::registers::control::currency::Span;
 use crate::registers::control::{Frequency, Implementation, Responsibility};
 use crate::registers::evidence::outcome::EvidenceOutcome;
@@ -290,7 +290,7 @@ impl Facts {
         reader.model::<Facts>(parts)
     }
     /// The records of any register that the overview counts.
-    pub fn stubs(&self, kind: &str) -> Box<dyn Iterator<Item = &Stub> + '_> {
+    pub fn stubs(&self, kind: &Kind) -> Box<dyn Iterator<Item = &Stub> + '_> {
         fn of<T>(table: &Table<T>) -> Box<dyn Iterator<Item = &Stub> + '_> {
             Box::new(table.iter().map(|fact| &fact.stub))
         }
@@ -300,7 +300,7 @@ impl Facts {
             Some(Part::Risks) => of(&self.risks),
             Some(Part::Treatments) => of(&self.treatments),
             Some(Part::Vulnerabilities) => of(&self.vulnerabilities),
-            _ => match self.others.get(kind) {
+            _ => match self.others.get(kind.name) {
                 Some(table) => of(table),
                 None => Box::new(std::iter::empty()),
             },
@@ -309,24 +309,21 @@ impl Facts {
 }
 
 /// The part that a register's facts are in.
-fn part_of(kind: &str) -> Option<Part> {
-    Some(match kind {
+fn part_of(kind: &Kind) -> Option<Part> {
+    Some(match kind.name {
         "control" => Part::Controls,
         "evidence" => Part::Evidence,
         "risk" => Part::Risks,
         "risk_treatment" => Part::Treatments,
         "vulnerability" => Part::Vulnerabilities,
-        _ => {
-            return kind::named(kind)
-                .filter(|kind| kind.counted)
-                .map(|_| Part::Others);
-        }
+        _ if kind.counted => Part::Others,
+        _ => return None,
     })
 }
 
 impl Model for Facts {
     type Want = &'static [Part];
-    fn concerns(kind: &str) -> bool {
+    fn concerns(kind: &Kind) -> bool {
         part_of(kind).is_some()
     }
     fn has(&self, want: &'static [Part]) -> bool {
@@ -338,12 +335,10 @@ impl Model for Facts {
         want: &'static [Part],
         changed: &[Changed],
     ) -> Result<()> {
-        let mut of: BTreeMap<&'static str, Vec<Id>> = BTreeMap::new();
+        let mut of: BTreeMap<Part, Vec<Id>> = BTreeMap::new();
         for one in changed {
-            let part = part_of(&one.kind);
-            let loaded = part.is_some_and(|part| self.parts.contains(&part));
-            if let Some(kind) = kind::named(&one.kind).filter(|_| loaded) {
-                of.entry(kind.name).or_default().push(one.id);
+            if let Some(part) = part_of(one.kind).filter(|part| self.parts.contains(part)) {
+                of.entry(part).or_default().push(one.id);
             }
         }
         self.again(reader, &of)?;
@@ -364,11 +359,6 @@ impl Model for Facts {
             + self.vulnerabilities.len()
             + self.others.values().map(|table| table.len()).sum::<usize>()
     }
-}
-
-/// The readable identifier of a record.
-pub fn code(kind: &str, number: i64) -> String {
-    format!("{}-{number}", kind::prefix_of(kind))
 }
 
 /// Counts by name.

@@ -8,7 +8,7 @@ use crate::records::{Reader, Resource};
 use crate::registers::control::proof::Operation;
 use crate::registers::control::{Control, Implementation};
 use crate::registers::evidence::Evidence;
-use crate::registers::facts::{ControlFact, Fact, Facts, Part, Proofs, Seen, code};
+use crate::registers::facts::{ControlFact, Fact, Facts, Part, Proofs, Seen};
 use crate::registers::framework::Frameworks;
 use crate::registers::framework::catalogue_list::Shelf;
 use crate::registers::framework::mappings::RequirementMapping;
@@ -310,7 +310,7 @@ fn controls(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<(Vec<CoverageC
     }
     let told = |(place, control): (usize, &Fact<ControlFact>)| CoverageControl {
         id: control.stub.id,
-        code: code(Control::KIND.name, control.stub.number),
+        code: Control::KIND.numbered(control.stub.number),
         name: control.own.name.to_string(),
         implementation: control.own.stage,
         operation: proofs.operation(place, &control.own),

@@ -9,7 +9,7 @@ use crate::db::schema::{
 use crate::db::{Conn, dialect::OPEN};
 use crate::http::{Answer, Archive, Guard, View, ViewQuery};
 use crate::records::frameworks::{self, Head, Own, OwnMapping};
-use crate::records::{Known, Reader, Selector};
+use crate::records::{Kinds, Known, Reader, Selector};
 use crate::registers::framework::FrameworkShown;
 use crate::registers::framework::Frameworks;
 use crate::registers::framework::catalogue_list as shelf;
@@ -224,8 +224,8 @@ async fn archive(
         .effect(&[], move |tx| {
             let own = shelf::own(&mut tx.reader(), &slug)?;
             let stored = tx.load::<ImportedFramework>(&Selector::Id(own.head.id), &known)?;
-            let tenant = tx.caller().tenant;
-            let needing = needing(tx.conn(), tenant, &slug)?;
+            let (kinds, tenant) = (tx.kinds(), tx.caller().tenant);
+            let needing = needing(tx.conn(), kinds, tenant, &slug)?;
             if !needing.is_empty() {
                 return Err(Problem::new(
                     Code::InUse,
@@ -240,7 +240,7 @@ async fn archive(
 }
 
 /// The codes of live records that refer to a framework; a hundred of them.
-fn needing(conn: &mut Conn, tenant: TenantId, slug: &str) -> Result<Vec<String>> {
+fn needing(conn: &mut Conn, kinds: Kinds, tenant: TenantId, slug: &str) -> Result<Vec<String>> {
     let of_it = format!("{slug}:%");
     let live = || {
         v::tenant_id
@@ -277,7 +277,7 @@ fn needing(conn: &mut Conn, tenant: TenantId, slug: &str) -> Result<Vec<String>>
     all.truncate(100);
     Ok(all
         .into_iter()
-        .map(|(kind, number)| format!("{}-{number}", crate::records::kind::prefix_of(&kind)))
+        .map(|(kind, number)| kinds.code(&kind, number))
         .collect())
 }
 

@@ -6,10 +6,10 @@ use crate::db::dialect::{at, same_version};
 use crate::db::schema::{
     ledger_entries as e, links as l, risk_methodologies as m, risks as r, versions as v,
 };
-use crate::http::workflow::Said;
+use crate::http::Said;
 use crate::records::history::Entry;
 use crate::records::model::{Changed, Model};
-use crate::records::{Covers, Reader, Record, Resource, Selector, Tx, Writing};
+use crate::records::{Covers, Kind, Reader, Record, Resource, Selector, Tx, Writing};
 use crate::registers::facts::Seen;
 use crate::registers::methodology::RiskMethodology;
 use crate::registers::risk::Risk;
@@ -28,8 +28,8 @@ pub struct InForce(Vec<Record<RiskMethodology>>);
 struct Known(Option<InForce>);
 impl Model for Known {
     type Want = ();
-    fn concerns(kind: &str) -> bool {
-        kind == RiskMethodology::KIND.name
+    fn concerns(kind: &Kind) -> bool {
+        kind.name == RiskMethodology::KIND.name
     }
     fn has(&self, (): ()) -> bool {
         self.0.is_some()
@@ -312,12 +312,12 @@ fn chosen<'a>(
     rivals: &[&'a Record<RiskMethodology>],
     text: &str,
 ) -> Result<&'a Record<RiskMethodology>> {
-    let fits =
-        |one: &&&Record<RiskMethodology>| match Selector::parse(text, RiskMethodology::KIND.name) {
-            Some(Selector::Id(id)) => one.spine.id == id,
-            Some(Selector::Number(_, number)) => one.spine.number == number,
-            None => false,
-        };
+    let fits = |one: &&&Record<RiskMethodology>| match Selector::parse(text, &RiskMethodology::KIND)
+    {
+        Some(Selector::Id(id)) => one.spine.id == id,
+        Some(Selector::Number(_, number)) => one.spine.number == number,
+        None => false,
+    };
     let none = || {
         Problem::invalid_one(
             "/replaces",

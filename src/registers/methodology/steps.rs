@@ -1,7 +1,7 @@
 //! The steps of a methodology's life: asked for, approved in the place of another, revised,
 //! retired.
 use crate::core::{Problem, Result};
-use crate::http::handlers::Comment;
+use crate::http::Comment;
 use crate::http::{Api, Step, With, workflow};
 use crate::records::{Record, Resource, Transition};
 use crate::registers::methodology::RiskMethodology;

@@ -1,7 +1,7 @@
 //! The steps of a nonconformity's life, as clients take them.
 use crate::core::{Code, Invalid, Problem, Result};
-use crate::http::handlers::Comment;
-use crate::http::{Api, Because, Step, Steps, With, workflow};
+use crate::http::Comment;
+use crate::http::{Api, Because, Said, Step, Steps, With, workflow};
 use crate::records::{Deed, Record, Transition, Tx};
 use crate::registers::nonconformity::Nonconformity;
 use crate::registers::nonconformity::rules::{
@@ -23,7 +23,7 @@ macro_rules! steps {
             #[schema(max_length = 2000)]
             pub comment: Option<String>,
         }
-        impl workflow::Said for $name {
+        impl Said for $name {
             fn comment(&self) -> Option<&str> { self.comment.as_deref() }
         }
     )+ };
@@ -54,7 +54,7 @@ pub struct Verification {
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
 }
-impl workflow::Said for Verification {
+impl Said for Verification {
     fn comment(&self) -> Option<&str> {
         self.comment.as_deref()
     }

@@ -3,7 +3,7 @@
 use crate::core::{Id, Result};
 use crate::db::dialect::{at, same_version};
 use crate::db::schema::{risks as r, versions as v};
-use crate::records::{Reader, list::Again};
+use crate::records::{Again, Reader};
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::risk::{Evaluation, evaluation};
 use crate::registers::treatment::standing;

@@ -17,14 +17,13 @@ pub use score::RiskScore;
 use crate::core::{Code, Id, Problem, Result};
 use crate::db::own::Test;
 use crate::db::schema::{risks, risks as r};
-use crate::http::handlers::Comment;
+use crate::http::Comment;
 use crate::http::{Api, Step, Steps, With, workflow};
 use crate::records::ask::Moments;
 use crate::records::columns::own;
-use crate::records::list::Again;
 use crate::records::{
-    By, Condition, Kind, Limit, PERIOD, Part, Reader, Record, Relation, Resource, Row, SCOPED,
-    Transition, Tx, sight,
+    Again, By, Condition, Kind, Limit, PERIOD, Part, Reader, Record, Relation, Resource, Row,
+    SCOPED, Transition, Tx, sight,
 };
 use crate::registers::treatment::holding::{Accepted, Treated};
 use crate::registers::treatment::standing::{self, Standing};

@@ -7,7 +7,6 @@ use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
 use crate::http::{Answer, Guard, Input, Rescore};
 use crate::ledger;
-use crate::records::limit;
 use crate::records::{Known, Reader, Record, Resource, Selector, Tx};
 use crate::registers::methodology::RiskMethodology;
 use crate::registers::methodology::in_force::{self, InForce};
@@ -141,7 +140,7 @@ fn outdated(reader: &mut Reader<'_>, stage: Stage) -> Result<Vec<Wanted>> {
                 continue;
             };
             // What the key reads and does not write is for others to score again.
-            if limit::within(reader.caller(), &risk).is_err() {
+            if risk.within(reader.caller()).is_err() {
                 continue;
             }
             let old = revisions.of(reader, &was)?;
@@ -177,8 +176,7 @@ async fn rescore(guard: Guard<Rescore<Risk>>, input: Input) -> Result<Answer> {
             let methods = InForce::read(&mut tx.reader())?;
             let mut named: VecDeque<Wanted> = VecDeque::new();
             for text in said.risk_ids.iter().flatten() {
-                let selector =
-                    Selector::parse(text, Risk::KIND.name).ok_or_else(Problem::not_found);
+                let selector = Selector::parse(text, &Risk::KIND).ok_or_else(Problem::not_found);
                 let found = selector
                     .and_then(|selector| tx.load(&selector, &Known::any()))
                     .map(Box::new);

@@ -5,7 +5,7 @@ use crate::core::{Id, Instant, Result};
 use crate::db::dialect::same_version;
 use crate::db::schema::{risks as r, versions as v};
 use crate::records::model::{Changed, Model};
-use crate::records::{Reader, Resource};
+use crate::records::{Kind, Reader, Resource};
 use crate::registers::risk::Risk;
 use diesel::prelude::*;
 use std::collections::HashMap;
@@ -100,8 +100,8 @@ impl Turns {
 
 impl Model for Turns {
     type Want = ();
-    fn concerns(kind: &str) -> bool {
-        kind == Risk::KIND.name
+    fn concerns(kind: &Kind) -> bool {
+        kind.name == Risk::KIND.name
     }
     fn has(&self, (): ()) -> bool {
         self.loaded

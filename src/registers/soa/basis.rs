@@ -6,7 +6,7 @@ use crate::records::{Reader, Resource};
 use crate::registers::control::proof::{Operation, Proof};
 use crate::registers::control::{Control, Implementation as Stage};
 use crate::registers::evidence::Evidence;
-use crate::registers::facts::{ControlFact, Fact, Facts, Part, Proofs, Seen, code};
+use crate::registers::facts::{ControlFact, Fact, Facts, Part, Proofs, Seen};
 use crate::registers::risk::Risk;
 use crate::registers::soa::applicability::Applicability;
 use crate::registers::soa::contradiction::{ControlRef, speaks_against};
@@ -118,7 +118,7 @@ impl Basis {
             Standing {
                 what: ControlRef {
                     id: stub.id,
-                    code: code(Control::KIND.name, stub.number),
+                    code: Control::KIND.numbered(stub.number),
                     name: own.name.to_string(),
                 },
                 stage: own.stage,

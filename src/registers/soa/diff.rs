@@ -55,8 +55,8 @@ fn statement(
     let (number, at, statement) = match side {
         Side::Live => (None, reader.moment.at, compute(reader, scope, framework)?),
         Side::Then(as_of) => {
-            let (now, settings) = (reader.moment.at, reader.settings);
-            let mut then = Reader::open(reader.conn(), caller, Some(as_of), now, settings)?;
+            let (now, settings, kinds) = (reader.moment.at, reader.settings, reader.kinds());
+            let mut then = Reader::open(reader.conn(), caller, kinds, Some(as_of), now, settings)?;
             (None, then.moment.at, compute(&mut then, scope, framework)?)
         }
         Side::InForce | Side::Version(_) => {

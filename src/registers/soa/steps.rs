@@ -1,8 +1,8 @@
 //! How a statement is frozen and decided on (ISO/IEC 27001:2022 6.1.3 d, 7.5.3): it has to be
 //! ready, or say for ever what it lacks; another person than who froze it approves it.
 use crate::core::{Code, Id, Invalid, Problem, Result, catalogue, json, packed};
-use crate::http::handlers::Comment;
-use crate::http::workflow::Said;
+use crate::http::Comment;
+use crate::http::Said;
 use crate::http::{Answer, Approve, At, Guard, Input, Permission, Return, Submit, Withdraw};
 use crate::records::{Body, Covers, Deed, Known, Record, Resource, Selector, Tx, record::members};
 use crate::registers::framework::catalogue_list as shelf;

@@ -5,7 +5,7 @@ use crate::db::among::among;
 use crate::db::dialect::{at, same_version};
 use crate::db::schema::{applicability as a, ledger_entries as e, versions as v};
 use crate::records::model::{Changed, Model};
-use crate::records::{Reader, Resource};
+use crate::records::{Kind, Reader, Resource};
 use crate::registers::soa::applicability::{Applicability, Reason};
 use diesel::prelude::*;
 use std::collections::{BTreeMap, HashMap};
@@ -106,8 +106,8 @@ impl Verdicts {
 
 impl Model for Verdicts {
     type Want = ();
-    fn concerns(kind: &str) -> bool {
-        kind == Applicability::KIND.name
+    fn concerns(kind: &Kind) -> bool {
+        kind.name == Applicability::KIND.name
     }
     fn has(&self, (): ()) -> bool {
         self.loaded

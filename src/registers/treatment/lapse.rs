@@ -6,7 +6,7 @@
 use crate::core::{Id, Instant, Result};
 use crate::db::dialect::same_version;
 use crate::db::schema::{risks as r, versions as v};
-use crate::records::{Reader, Row, reader};
+use crate::records::{Reader, Record, Row};
 use crate::registers::facts::Approval;
 use crate::registers::treatment::acceptance::{APPROVED, Acceptance};
 use crate::registers::treatment::{LapseReason, RiskTreatment, methods};
@@ -99,7 +99,7 @@ pub fn of_rows(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Lap
         .iter()
         .filter(|row| APPROVED.contains(&row.status.as_str()))
     {
-        accepted.extend(Acceptance::of(&reader::record_of::<RiskTreatment>(row)?));
+        accepted.extend(Acceptance::of(&Record::<RiskTreatment>::of(row)?));
     }
     of(reader, &accepted)
 }

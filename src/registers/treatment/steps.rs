@@ -1,7 +1,7 @@
 //! The steps of a treatment's life, as clients take them. The last signature writes two records in
 //! one transaction: the treatment, and on its risk what is left of it.
 use crate::core::{Code, Problem, Result};
-use crate::http::handlers::Comment;
+use crate::http::Comment;
 use crate::http::{Answer, Api, At, Guard, Input, Permission, Step, Steps, With, workflow};
 use crate::records::{Covers, Deed, Known, Record, Resource, Selector, Transition, Tx, Writing};
 use crate::registers::methodology::in_force;

@@ -260,7 +260,7 @@ async fn a_register_that_does_not_know_a_limit_is_closed(app: &TestApp) {
         }
     }
     // Each register has decided about each limit, and says why where it is only read.
-    for kind in isms::api::kinds() {
+    for kind in isms::api::KINDS.all() {
         for (_, by) in kind.limited_by {
             assert!(
                 !matches!(by, By::ReadOnly(why) if why.is_empty()),

@@ -84,7 +84,11 @@ impl Operation {
     /// The kind whose records its path begins with.
     pub fn kind(&self) -> Option<Kind> {
         let path = self.template.split('/').nth(2)?;
-        isms::api::kinds().find(|kind| kind.path == path)
+        isms::api::KINDS
+            .all()
+            .iter()
+            .copied()
+            .find(|kind| kind.path == path)
     }
     pub fn by_id(&self) -> bool {
         self.template.contains("/{id}")

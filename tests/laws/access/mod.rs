@@ -174,8 +174,8 @@ fn meaning(n: usize, kind: &str) -> Option<By> {
         Limit::Period,
         Limit::Frameworks,
     ][n - 4];
-    isms::api::kinds()
-        .find(|known| known.name == kind)
+    isms::api::KINDS
+        .named(kind)
         .and_then(|known| known.meaning(limit))
 }
 /// Does the limit of a column hide nothing of a kind?
@@ -193,7 +193,7 @@ fn meanings() -> String {
     )
     .unwrap();
     writeln!(table, "|---|{}", "---|".repeat(Limit::ALL.len())).unwrap();
-    for kind in isms::api::kinds() {
+    for kind in isms::api::KINDS.all() {
         let said = |limit| match kind.meaning(limit) {
             None => "hidden".to_owned(),
             Some(By::Itself) => "itself".to_owned(),

@@ -1,98 +1,29 @@
-//! Who presents a credential. Resolved ones stay in memory for a few seconds, so that a request
-//! costs no query to know its caller; what this process changes is forgotten at once.
+//! Who presents a credential, and what that is good for now.
 use super::House;
-use super::house::FRESH;
+use super::directory::{FRESH, Slot};
 use crate::access::token::Session;
-use crate::access::{Actor, ActorKind, Caller, KnownNames, Limits, Role, api_key};
+use crate::access::{Actor, ActorKind, Caller, Limits, Role, api_key};
 use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::Conn;
-use crate::db::schema::{
-    credentials as cr, key_secrets as k, ledger_entries as e, refresh_tokens as rt, versions as v,
-};
+use crate::db::schema::{credentials as cr, key_secrets as k, refresh_tokens as rt};
 use crate::ledger;
-use crate::records::accounts;
-use actix_web::http::header::HeaderValue;
+use crate::records::{Kinds, accounts};
 use diesel::prelude::*;
 use serde::Deserialize;
-use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant as Tick};
-
-/// What credentials are kept under: the digest of a key, or the session of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Slot {
-    Key([u8; 32]),
-    User(Session),
-}
-
-/// The callers that were seen lately, and since when they are believed; `None` is not any more.
-#[derive(Default)]
-pub struct Directory {
-    callers: RwLock<HashMap<Slot, Known>>,
-    names: RwLock<HashMap<TenantId, Arc<KnownNames>>>,
-}
-type Known = (Arc<Caller>, Option<Tick>);
-
-impl Directory {
-    /// Forgets an organization's callers.
-    pub fn forget(&self, tenant: TenantId) {
-        if let Ok(mut all) = self.callers.write() {
-            all.values_mut()
-                .filter(|(caller, _)| caller.tenant == tenant)
-                .for_each(|(_, since)| *since = None);
-        }
-    }
-    /// A caller that was looked up within `age`.
-    fn get(&self, slot: Slot, age: Duration) -> Option<Arc<Caller>> {
-        let all = self.callers.read().ok()?;
-        all.get(&slot)
-            .filter(|(_, since)| since.is_some_and(|since| since.elapsed() < age))
-            .map(|(caller, _)| caller.clone())
-    }
-    /// Was this credential good when it was last looked up?
-    fn seen(&self, slot: Slot) -> bool {
-        self.callers.read().is_ok_and(|all| all.contains_key(&slot))
-    }
-    fn drop(&self, slot: Slot) {
-        if let Ok(mut all) = self.callers.write() {
-            all.remove(&slot);
-        }
-    }
-    /// What the accounts of an organization are called: one piece of memory for all its callers.
-    fn names(&self, tenant: TenantId) -> Arc<KnownNames> {
-        self.names
-            .write()
-            .map(|mut all| all.entry(tenant).or_default().clone())
-            .unwrap_or_default()
-    }
-    fn put(&self, slot: Slot, caller: Caller) {
-        let caller = Caller {
-            names: self.names(caller.tenant),
-            ..caller
-        };
-        if let Ok(mut all) = self.callers.write() {
-            if all.len() >= 10_000 {
-                all.retain(|_, (_, since)| since.is_some_and(|since| since.elapsed() < FRESH));
-            }
-            all.insert(slot, (Arc::new(caller), Some(Tick::now())));
-        }
-    }
-}
+use std::sync::Arc;
 
 impl House {
     /// The caller of this `Authorization` header, as far as it is in memory.
-    pub fn caller(&self, authorization: Option<&HeaderValue>) -> Result<Arc<Caller>> {
+    pub fn caller(&self, authorization: Option<&str>) -> Result<Arc<Caller>> {
         let none = || {
             Problem::new(
                 Code::Unauthenticated,
                 "No credential was sent. Send `Authorization: Bearer <key or access token>`.",
             )
         };
-        let given = authorization
-            .ok_or_else(none)?
-            .to_str()
-            .map_err(|_| not_good())?;
-        let (slot, until) = self.slot(given).ok_or_else(not_good)?;
+        let (slot, until) = self
+            .slot(authorization.ok_or_else(none)?)
+            .ok_or_else(not_good)?;
         // What was fresh when the request came in is good for its handler, though the moment has
         // passed since.
         let caller = self.directory.get(slot, 2 * FRESH).ok_or_else(not_good)?;
@@ -106,14 +37,12 @@ impl House {
     /// taken its time, in which a key was revoked.
     pub(super) async fn caller_again(
         &self,
-        authorization: Option<&HeaderValue>,
+        authorization: Option<&str>,
     ) -> Result<(Arc<Caller>, Credential)> {
-        let text = authorization
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
+        let text = authorization.unwrap_or_default();
         self.recognise(text, || Ok(())).await?;
         let (slot, _) = self.slot(text).ok_or_else(not_good)?;
-        Ok((self.caller(authorization)?, Credential(slot)))
+        Ok((self.caller(authorization)?, Credential(slot, self.kinds)))
     }
     /// When the credential of this header ends, if it is an access token.
     pub fn token_ends(&self, authorization: Option<&str>) -> Option<Instant> {
@@ -121,10 +50,10 @@ impl House {
     }
     /// A user who has shown that the account is theirs, and has no credential yet.
     pub async fn holder(&self, tenant: TenantId, user: Id) -> Result<Option<Caller>> {
-        let now = self.now();
+        let (now, kinds) = (self.now(), self.kinds);
         let found = self
             .database
-            .glance(move |conn| caller_of(conn, tenant, user, now))
+            .glance(move |conn| caller_of(conn, kinds, tenant, user, now))
             .await?;
         Ok(found.map(|caller| Caller {
             names: self.directory.names(tenant),
@@ -141,7 +70,7 @@ impl House {
         let Some((slot, until)) = self.slot(authorization) else {
             return Ok(false);
         };
-        let now = self.now();
+        let (now, kinds) = (self.now(), self.kinds);
         if let Some(caller) = self.directory.get(slot, FRESH) {
             return Ok(now < ends(until, &caller));
         }
@@ -159,7 +88,7 @@ impl House {
         };
         let found = if goes_on {
             self.database
-                .glance(move |conn| look_up(conn, slot, now))
+                .glance(move |conn| look_up(conn, kinds, slot, now))
                 .await?
         } else {
             None
@@ -227,17 +156,17 @@ struct UserImage {
     person_id: Option<Id>,
 }
 
-fn look_up(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> {
-    let Some(caller) = stands(conn, slot, now)? else {
+fn look_up(conn: &mut Conn, kinds: Kinds, slot: Slot, now: Instant) -> Result<Option<Caller>> {
+    let Some(caller) = stands(conn, kinds, slot, now)? else {
         return Ok(None);
     };
     let known_at = ledger::read::end(conn, caller.tenant)?.accounts;
     Ok(Some(Caller { known_at, ..caller }))
 }
 
-fn stands(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> {
+fn stands(conn: &mut Conn, kinds: Kinds, slot: Slot, now: Instant) -> Result<Option<Caller>> {
     match slot {
-        Slot::Key(hash) => key(conn, &hash, now),
+        Slot::Key(hash) => key(conn, kinds, &hash, now),
         Slot::User(Session {
             tenant,
             user,
@@ -250,7 +179,7 @@ fn stands(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> {
                 .get_result::<i32>(conn)
                 .optional()?;
             if current == Some(epoch) {
-                caller_of(conn, tenant, user, now)
+                caller_of(conn, kinds, tenant, user, now)
             } else {
                 Ok(None)
             }
@@ -260,7 +189,7 @@ fn stands(conn: &mut Conn, slot: Slot, now: Instant) -> Result<Option<Caller>> {
 
 /// The credential of a request, to be looked at again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Credential(Slot);
+pub(super) struct Credential(Slot, Kinds);
 
 impl Credential {
     /// The caller as it is behind the organization's lock, where `accounts` is the position of the
@@ -286,7 +215,7 @@ impl Credential {
                 Err(not_good())
             };
         }
-        let fresh = stands(conn, self.0, now)?.ok_or_else(not_good)?;
+        let fresh = stands(conn, self.1, self.0, now)?.ok_or_else(not_good)?;
         Ok(Arc::new(Caller {
             names: known.names.clone(),
             known_at: accounts,
@@ -301,8 +230,14 @@ fn not_good() -> Problem {
     Problem::new(Code::Unauthenticated, why).of_credential()
 }
 
-fn caller_of(conn: &mut Conn, tenant: TenantId, id: Id, now: Instant) -> Result<Option<Caller>> {
-    Ok(user(conn, tenant, id, now)?.map(|(user, until)| {
+fn caller_of(
+    conn: &mut Conn,
+    kinds: Kinds,
+    tenant: TenantId,
+    id: Id,
+    now: Instant,
+) -> Result<Option<Caller>> {
+    Ok(user(conn, kinds, tenant, id, now)?.map(|(user, until)| {
         let actor = Actor {
             kind: ActorKind::User,
             id,
@@ -320,7 +255,7 @@ fn caller_of(conn: &mut Conn, tenant: TenantId, id: Id, now: Instant) -> Result<
     }))
 }
 
-fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
+fn key(conn: &mut Conn, kinds: Kinds, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
     let row = k::table
         .find(hash)
         .select((k::tenant_id, k::key_id, k::expires_at))
@@ -329,7 +264,7 @@ fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
     let Some((tenant, id, until)): Option<(TenantId, Id, Instant)> = row else {
         return Ok(None);
     };
-    let Some(image) = image::<KeyImage>(conn, tenant, id)? else {
+    let Some(image) = accounts::image::<KeyImage>(conn, kinds, tenant, id)? else {
         return Ok(None);
     };
     let mut expires_at = until.min(image.expires_at);
@@ -339,7 +274,7 @@ fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
     // A key does what its own role allows and its user's roles still do.
     let (person_id, roles) = match image.user_id {
         None => (None, vec![image.role]),
-        Some(of) => match user(conn, tenant, of, now)? {
+        Some(of) => match user(conn, kinds, tenant, of, now)? {
             Some((user, until)) => {
                 expires_at = until.map_or(expires_at, |until| until.min(expires_at));
                 let roles = user
@@ -367,6 +302,7 @@ fn key(conn: &mut Conn, hash: &[u8], now: Instant) -> Result<Option<Caller>> {
 /// A user who may come in, and until when where an end is set.
 fn user(
     conn: &mut Conn,
+    kinds: Kinds,
     tenant: TenantId,
     id: Id,
     now: Instant,
@@ -374,36 +310,5 @@ fn user(
     let Some(entry) = accounts::entry(conn, tenant, id, now)? else {
         return Ok(None);
     };
-    Ok(image::<UserImage>(conn, tenant, id)?.map(|user| (user, entry.until)))
-}
-
-/// The standing image of an account that is not archived.
-fn image<T: serde::de::DeserializeOwned>(
-    conn: &mut Conn,
-    tenant: TenantId,
-    id: Id,
-) -> Result<Option<T>> {
-    let row =
-        v::table.inner_join(e::table.on(e::tenant_id.eq(v::tenant_id).and(e::seq.eq(v::from_seq))));
-    let row = row.filter(
-        v::tenant_id
-            .eq(tenant)
-            .and(v::id.eq(id))
-            .and(v::archived_at.is_null())
-            .and(v::to_seq.eq(crate::db::dialect::OPEN)),
-    );
-    let found: Option<(String, i16, String, Option<String>)> = row
-        .select((v::kind, e::schema, e::body, e::personal))
-        .get_result(conn)
-        .optional()?;
-    let Some((kind, schema, body, personal)) = found else {
-        return Ok(None);
-    };
-    let kind = crate::records::kind::named(&kind)
-        .ok_or_else(|| Problem::internal(format!("an account of kind {kind}")))?;
-    let image = crate::records::record::image(kind, schema, &body, personal.as_deref())
-        .map_err(Problem::internal)?;
-    serde_json::from_value(image.into())
-        .map(Some)
-        .map_err(Problem::internal)
+    Ok(accounts::image::<UserImage>(conn, kinds, tenant, id)?.map(|user| (user, entry.until)))
 }

@@ -1,5 +1,5 @@
 //! Rate limits per key and per source, as the IETF draft on RateLimit headers describes them.
-use super::client::network;
+use super::source::network;
 use crate::core::Id;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};

@@ -1,17 +1,15 @@
 //! Requests that wait: how many may, and what wakes them.
-use super::House;
 use crate::core::{Code, Id, Problem, Result, TenantId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant as Tick};
-use tokio::time::{Instant, timeout_at};
 
 /// Requests of one account or key that wait at once.
 pub const OF_ONE: usize = 10;
 /// Requests that wait at once in all.
 pub const ALL: usize = 1000;
 /// How often another process's writes are looked for, once for all who wait.
-const LOOK: Duration = Duration::from_secs(1);
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 
 /// Who waits, and when each organization was last looked at.
 #[derive(Debug, Default)]
@@ -55,7 +53,7 @@ impl Polls {
         Ok(Poll(self.0.clone(), caller))
     }
     /// Is it time to look at an organization again?
-    fn looks(&self, tenant: TenantId) -> bool {
+    pub(super) fn looks(&self, tenant: TenantId) -> bool {
         let mut waiting = self.waiting();
         let due = waiting
             .looked
@@ -78,35 +76,6 @@ impl Drop for Poll {
                 waiting.of.remove(&self.1);
             }
         }
-    }
-}
-
-impl House {
-    /// Begins to wait.
-    pub(super) fn poll(&self, caller: Id) -> Result<Poll> {
-        self.polls.begin(caller)
-    }
-    /// Waits until the organization's log is longer than it was, or until then. Nothing is asked
-    /// meanwhile where this process alone writes.
-    pub(super) async fn changed(&self, tenant: TenantId, known: i64, until: Instant) -> Result<()> {
-        let Some(mut watch) = self.writer.positions().watch(tenant, known) else {
-            return Ok(());
-        };
-        while *watch.borrow_and_update() <= known && Instant::now() < until {
-            let look = if self.database.embedded() {
-                until
-            } else {
-                until.min(Instant::now() + LOOK)
-            };
-            if timeout_at(look, watch.changed()).await.is_err()
-                && !self.database.embedded()
-                && self.polls.looks(tenant)
-            {
-                let last = self.position(tenant).await?;
-                self.writer.positions().publish(tenant, last);
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,13 +1,11 @@
 //! Retries that have their effect once: the answer of a POST is stored with its effect, under the
 //! caller's `Idempotency-Key`, for 24 hours.
-use super::Answer;
-use super::answer::Keep;
+use super::answer::{Answer, Keep};
 use crate::access::Caller;
 use crate::access::token::Tokens;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result, TenantId};
+use crate::core::{Code, Id, Instant, Problem, Result, TenantId};
 use crate::db::{Conn, schema::idempotency_keys as i};
 use crate::records::Reader;
-use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use diesel::prelude::*;
 
@@ -60,50 +58,21 @@ impl Replay {
 }
 
 impl Attempt {
-    /// From the request's header; the content stands for the body, whatever its form on the wire. A
-    /// body may hold a secret, so its fingerprint is made with the key of the tokens: from the
-    /// database alone it cannot be guessed.
-    pub fn read(request: &HttpRequest, content: &[u8], tokens: &Tokens) -> Result<Option<Self>> {
-        let Some(given) = request.headers().get("Idempotency-Key") else {
-            return Ok(None);
-        };
-        let bad = || {
-            let fault = Invalid {
-                location: "header",
-                ..Invalid::query(
-                    "Idempotency-Key",
-                    "invalid_parameter",
-                    "must have 1 to 255 visible ASCII characters",
-                )
-            };
-            Problem::new(
-                Code::InvalidParameter,
-                "`Idempotency-Key` must have 1 to 255 visible ASCII characters.",
-            )
-            .listing(vec![fault])
-        };
-        let key = given
-            .to_str()
-            .ok()
-            .filter(|key| {
-                (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic())
-            })
-            .ok_or_else(bad)?;
-        let mut query: Vec<_> = form_urlencoded::parse(request.query_string().as_bytes()).collect();
-        query.sort();
-        let asked = serde_json::to_vec(&(request.method().as_str(), request.path(), query))
-            .map_err(Problem::internal)?;
-        let fingerprint = tokens.fingerprint(&[&asked, &[0], content])?;
-        let operation = format!(
-            "{} {}",
-            request.method(),
-            request.match_pattern().unwrap_or_default()
-        );
-        Ok(Some(Attempt {
+    /// Of an operation and what it was asked; the content stands for the body, whatever its form
+    /// on the wire. A body may hold a secret, so its fingerprint is made with the key of the
+    /// tokens: from the database alone it cannot be guessed.
+    pub fn of(
+        key: &str,
+        operation: String,
+        asked: &[u8],
+        content: &[u8],
+        tokens: &Tokens,
+    ) -> Result<Self> {
+        Ok(Attempt {
             key: key.to_owned(),
             operation,
-            fingerprint,
-        }))
+            fingerprint: tokens.fingerprint(&[asked, &[0], content])?,
+        })
     }
     /// The stored answer, if this was done before; 422 when the key belongs to another request.
     pub fn replay(

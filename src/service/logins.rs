@@ -1,7 +1,7 @@
 //! What logins need besides records: sessions, the hashing of passwords, and a bucket of their own
 //! for requests, so that a flood of them delays nobody else.
-use super::client::Source;
 use super::limit::{Limiter, Standing};
+use super::source::Source;
 use crate::access::password::Passwords;
 use crate::core::{Code, Problem, Result};
 use crate::db::opening::Opening;

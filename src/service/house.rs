@@ -1,28 +1,26 @@
 //! The house: what the doors lead to. Its fields are private; handlers reach them through a guard
 //! that names the permission they need.
-use super::directory::Directory;
+use super::aside::Aside;
+use super::directory::{Directory, FRESH};
 use super::kept::Kept;
 use super::limit::Limiter;
 use super::logins::Logins;
-use super::measures::{Looked, Writes};
-use super::poll::Polls;
+use super::polls::{LOOK, Polls};
 use super::pool::Pool;
+use super::writes::{Looked, Writes};
 use crate::access::token::Tokens;
 use crate::access::{Actor, Caller, Role};
-use crate::core::{Clock, Id, Instant, Problem, Result, Schemas, TenantId};
-use crate::db::files::Compared;
+use crate::core::{Clock, Id, Instant, Result, Schemas, TenantId};
 use crate::db::opening::Opening;
-use crate::db::{
-    Conn, Database, Files, dialect::NOW, schema::evidence as ev, schema::tenants as t,
-};
+use crate::db::{Conn, Database, Files, dialect::NOW, schema::tenants as t};
 use crate::ledger::{self, AsOf, Head, Recorded, Stamp, Writer};
 use crate::records::model::Models;
-use crate::records::{Covers, Reader, Settings, Tx, Writing, reader};
+use crate::records::{Covers, Kinds, Reader, Settings, Tx, Writing, reader};
 use diesel::prelude::*;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::{Duration, Instant as Tick};
+use std::time::Instant as Tick;
 
 /// What opening a house needs.
 pub struct Plan<'a> {
@@ -42,6 +40,8 @@ pub struct Plan<'a> {
     pub clock: Clock,
     /// The schemas of bodies.
     pub schemas: Arc<Schemas>,
+    /// The table of kinds.
+    pub kinds: Kinds,
 }
 
 /// Databases, writers, files and credentials of one process.
@@ -49,24 +49,23 @@ pub struct House {
     pub(super) database: Database,
     pub(super) writer: Writer,
     pub(super) directory: Directory,
-    pub(super) limiter: Limiter,
+    limiter: Limiter,
     pub(super) kept: Kept,
     models: Arc<Models>,
     pub(super) clock: Clock,
     pub(super) schemas: Arc<Schemas>,
+    pub(super) kinds: Kinds,
     pub(super) polls: Polls,
     tokens: Tokens,
     pub(super) files: Files,
     logins: Logins,
     file_limit: u64,
     reports: Pool,
+    aside: Aside,
     settings: RwLock<HashMap<TenantId, (Settings, Tick)>>,
     pub(super) writes: Writes,
     pub(super) content: Mutex<Option<Looked>>,
 }
-
-/// How long what another process may have changed is believed.
-pub(super) const FRESH: Duration = Duration::from_secs(5);
 
 impl House {
     /// Opens the database, starts the writers.
@@ -97,16 +96,22 @@ impl House {
             models: Arc::default(),
             clock,
             schemas: plan.schemas.clone(),
+            kinds: plan.kinds,
             tokens,
             logins,
             files,
             file_limit,
             reports,
+            aside: Aside::default(),
             polls,
             settings,
             writes,
             content,
         })
+    }
+    /// Requests of each key and each source.
+    pub fn limiter(&self) -> &Limiter {
+        &self.limiter
     }
     /// The source of time.
     pub fn clock(&self) -> &Clock {
@@ -115,6 +120,10 @@ impl House {
     /// The schemas of bodies.
     pub fn schemas(&self) -> &Arc<Schemas> {
         &self.schemas
+    }
+    /// The table of kinds.
+    pub fn kinds(&self) -> Kinds {
+        self.kinds
     }
     /// Signs and checks access tokens.
     pub fn tokens(&self) -> &Tokens {
@@ -128,41 +137,20 @@ impl House {
     pub fn file_limit(&self) -> u64 {
         self.file_limit
     }
+    /// Where large bodies are read.
+    pub fn aside(&self) -> &Aside {
+        &self.aside
+    }
     /// Where reports of scanners are read.
     pub fn reports(&self) -> &Pool {
         &self.reports
-    }
-    /// Clears what an earlier process left behind, and says in the log where contents and records
-    /// do not agree. That takes as long as there are contents, so it runs beside requests.
-    pub fn tidy(&self) -> std::io::Result<()> {
-        self.files.sweep(self.database.embedded())?;
-        let (files, database) = (self.files.clone(), self.database.clone());
-        let compare = move || match contents(&files, &database) {
-            Ok(Compared {
-                missing: 0,
-                unnamed: 0,
-            }) => {}
-            Ok(Compared { missing, unnamed }) => {
-                log::warn!(
-                    "object_store: {missing} contents that records refer to are missing, {unnamed} \
-                        are not referred to by any record"
-                );
-            }
-            Err(problem) => {
-                log::warn!("object_store could not be compared with the records: {problem}")
-            }
-        };
-        std::thread::Builder::new()
-            .name("contents".into())
-            .spawn(compare)
-            .map(drop)
     }
     /// Does the database answer, is it of this version, and can contents be kept?
     pub async fn ready(&self) -> Result<(), String> {
         let files = self.files.clone();
         let asked = self
             .database
-            .read(move |conn| Ok((crate::db::migrate::current(conn), files.ready())))
+            .glance(move |conn| Ok((crate::db::migrate::current(conn), files.ready())))
             .await;
         let (schema, store) = asked.map_err(|problem| problem.to_string())?;
         schema?;
@@ -251,6 +239,7 @@ impl House {
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<T>> + Send + 'static,
     ) -> Result<T> {
         let (clock, tenant, schemas) = (self.clock.clone(), caller.tenant, self.schemas.clone());
+        let kinds = self.kinds;
         let run = move |conn: &mut Conn, head: &mut Head| {
             let at = clock.now().max(head.last_at());
             let stamp = Stamp {
@@ -265,7 +254,7 @@ impl House {
                 head,
                 &caller,
                 stamp,
-                (settings, &schemas),
+                (settings, &schemas, kinds),
             )))
         };
         self.writer.submit(tenant, run).await
@@ -276,11 +265,11 @@ impl House {
         caller: &Arc<Caller>,
         (now, current): (Instant, Settings),
         as_of: Option<AsOf>,
-        work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
+        work: Box<dyn FnOnce(&mut Reader<'_>) -> Result<T> + Send>,
     ) -> Result<T> {
-        let (caller, models) = (caller.clone(), self.models.clone());
+        let (caller, models, kinds) = (caller.clone(), self.models.clone(), self.kinds);
         let read = move |conn: &mut Conn| {
-            work(&mut Reader::open(conn, &caller, as_of, now, current)?.keeping(models))
+            work(&mut Reader::open(conn, &caller, kinds, as_of, now, current)?.keeping(models))
         };
         self.database.read(read).await
     }
@@ -326,36 +315,44 @@ impl House {
             Some(seq) => Ok(seq),
             None => {
                 self.database
-                    .read(move |conn| Ok(ledger::read::end(conn, tenant)?.last))
+                    .glance(move |conn| Ok(ledger::read::end(conn, tenant)?.last))
                     .await
             }
         }
+    }
+    /// Waits until the organization's log is longer than it was, or until then. Nothing is asked
+    /// meanwhile where this process alone writes.
+    pub(super) async fn changed(
+        &self,
+        tenant: TenantId,
+        known: i64,
+        until: tokio::time::Instant,
+    ) -> Result<()> {
+        let Some(mut watch) = self.writer.positions().watch(tenant, known) else {
+            return Ok(());
+        };
+        while *watch.borrow_and_update() <= known && tokio::time::Instant::now() < until {
+            let look = if self.database.embedded() {
+                until
+            } else {
+                until.min(tokio::time::Instant::now() + LOOK)
+            };
+            if tokio::time::timeout_at(look, watch.changed())
+                .await
+                .is_err()
+                && !self.database.embedded()
+                && self.polls.looks(tenant)
+            {
+                let last = self.position(tenant).await?;
+                self.writer.positions().publish(tenant, last);
+            }
+        }
+        Ok(())
     }
     /// Now, not before what the organization's log says.
     pub(super) fn now(&self) -> Instant {
         self.clock.now()
     }
-}
-
-/// Contents and records of all organizations, compared.
-fn contents(files: &Files, database: &Database) -> Result<Compared> {
-    let mut conn = database.connect()?;
-    let mut all = Compared {
-        missing: 0,
-        unnamed: 0,
-    };
-    for tenant in t::table.select(t::id).load::<TenantId>(&mut conn)? {
-        let named = ev::table
-            .filter(ev::tenant_id.eq(tenant))
-            .select(ev::sha256)
-            .distinct()
-            .load::<String>(&mut conn)?;
-        let found = files
-            .compare(tenant, &named.into_iter().collect())
-            .map_err(Problem::internal)?;
-        (all.missing, all.unnamed) = (all.missing + found.missing, all.unnamed + found.unnamed);
-    }
-    Ok(all)
 }
 
 /// The permission of the administrator's commands and of what the system sets up: every kind.
