@@ -20,21 +20,6 @@ const FLOORS: [(&str, u32); 12] = [
     ("config", 8),
 ];
 
-/// Files that use each other in a circle, known and to be taken apart. A new circle fails; one that
-/// is gone is taken off this list.
-const CIRCLES: [&str; 8] = [
-    "registers::action registers::nonconformity::rules",
-    "registers::control registers::control::proof",
-    "registers::gap registers::gap::answers",
-    "registers::risk registers::treatment registers::treatment::lapse \
-        registers::treatment::methods registers::treatment::standing",
-    "registers::risk::drawing registers::risk::matrix",
-    "registers::soa registers::soa::compute registers::soa::csv registers::soa::diff \
-        registers::soa::steps registers::soa::versions",
-    "registers::soa::applicability registers::soa::decide",
-    "registers::vulnerability::findings::import registers::vulnerability::findings::store",
-];
-
 pub fn files() -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, all: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder)
@@ -203,52 +188,15 @@ fn the_reader_of_use_lines_reads_them() {
     );
 }
 
-/// Files over 400 lines, known and to be taken apart, with the lines that they had. A new one fails,
-/// and so does one that grows; one that is short enough is taken off this list.
-const LONG: &[(&str, usize)] = &[
-    ("registers/asset/ratings.rs", 440),
-    ("registers/control/occurrence.rs", 593),
-    ("registers/control/proof.rs", 534),
-    ("registers/evidence/mod.rs", 442),
-    ("registers/evidence/push.rs", 434),
-    ("registers/evidence/receive.rs", 474),
-    ("registers/facts/load.rs", 525),
-    ("registers/framework/coverage.rs", 440),
-    ("registers/framework/csv_rows.rs", 425),
-    ("registers/framework/import.rs", 590),
-    ("registers/framework/mod.rs", 542),
-    ("registers/gap/answers.rs", 490),
-    ("registers/methodology/mod.rs", 446),
-    ("registers/risk/mod.rs", 432),
-    ("registers/risk/rescore.rs", 407),
-    ("registers/soa/applicability.rs", 526),
-    ("registers/soa/compute.rs", 633),
-    ("registers/soa/diff.rs", 406),
-    ("registers/treatment/plan.rs", 568),
-    ("registers/treatment/rules.rs", 469),
-    ("registers/vulnerability/findings/mod.rs", 407),
-    ("registers/vulnerability/findings/store.rs", 458),
-];
-
 #[test]
 fn no_file_is_too_long_to_read() {
-    let mut known: BTreeMap<&str, usize> = LONG.iter().copied().collect();
     let mut faults = Vec::new();
     for (path, text) in files() {
-        let (name, lines) = (path.to_str().unwrap(), text.lines().count());
-        let most = known.remove(name).unwrap_or(400);
-        if !path.ends_with("db/schema.rs") && lines > most {
-            faults.push(format!("{name}: {lines} lines, at most {most}"));
-        }
-        if most > 400 && lines <= 400 {
-            faults.push(format!("{name} is short enough: take it off the list"));
+        let lines = text.lines().count();
+        if !path.ends_with("db/schema.rs") && lines > 400 {
+            faults.push(format!("{}: {lines} lines, at most 400", path.display()));
         }
     }
-    faults.extend(
-        known
-            .into_keys()
-            .map(|name| format!("{name} is not there: take it off")),
-    );
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
@@ -658,22 +606,9 @@ fn circles(uses: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn files_use_each_other_in_the_circles_that_are_known_alone() {
+fn no_files_use_each_other_in_a_circle() {
     let found = circles(&uses(&files()));
-    let found: Vec<String> = found.iter().map(|circle| circle.join(" ")).collect();
-    let known: Vec<&str> = CIRCLES.to_vec();
-    let new: Vec<&String> = found
-        .iter()
-        .filter(|circle| !known.contains(&circle.as_str()))
-        .collect();
-    let mended: Vec<&&str> = known
-        .iter()
-        .filter(|circle| !found.iter().any(|one| one == **circle))
-        .collect();
-    assert!(
-        new.is_empty() && mended.is_empty(),
-        "new circles: {new:#?}\nno circles any more, take them off the list: {mended:#?}"
-    );
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]

@@ -52,6 +52,17 @@ macro_rules! expression {
 }
 pub(crate) use expression;
 
+/// The rows of one table that are of the same versions as those of another: what a join is on.
+macro_rules! same_version {
+    ($these:ident, $those:ident) => {
+        $these::table.on($these::tenant_id
+            .eq($those::tenant_id)
+            .and($these::id.eq($those::id))
+            .and($these::version.eq($those::version)))
+    };
+}
+pub(crate) use same_version;
+
 expression!(Words<ST>, ST, |this, out| {
     out.push_sql(this.0);
     Ok(())

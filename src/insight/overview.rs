@@ -15,7 +15,8 @@ use crate::registers::scope::{Cut, Scope, ScopeRef};
 use crate::registers::soa::applicability::Applicability;
 use crate::registers::soa::{self, SoaSummary};
 use crate::registers::treatment::RiskTreatment;
-use crate::registers::treatment::lapse::{self, Acceptance};
+use crate::registers::treatment::acceptance::Acceptance;
+use crate::registers::treatment::lapse;
 use crate::registers::vulnerability::Vulnerability;
 use crate::registers::vulnerability::summary::{self, VulnerabilityNumbers};
 use chrono::{Days, NaiveDate};
@@ -295,7 +296,10 @@ fn treatments(
     let lapsed = lapse::of(reader, &holding)?;
     holding.retain(|one| !lapsed.contains_key(&one.id));
     let soon = basis.today.checked_add_days(SOON).unwrap_or(NaiveDate::MAX);
-    let expiring = holding.iter().filter(|one| one.expires_on <= soon).count() as i64;
+    let expiring = holding
+        .iter()
+        .filter(|one| one.approval.expires_on <= soon)
+        .count() as i64;
     Ok((
         TreatmentNumbers {
             underway,

@@ -9,7 +9,7 @@ use crate::records::{Kind, Reader, Resource};
 use crate::registers::evidence::Evidence;
 use crate::registers::facts::Stub;
 use crate::registers::treatment::RiskTreatment;
-use crate::registers::treatment::lapse::Acceptance;
+use crate::registers::treatment::acceptance::Acceptance;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::Serialize;
@@ -75,10 +75,13 @@ impl Nearest {
     }
     /// The last days of these acceptances, which hold.
     pub fn acceptances(&mut self, basis: &Basis, holding: &[Acceptance]) {
-        for one in holding.iter().filter(|one| one.expires_on >= basis.today) {
+        for one in holding
+            .iter()
+            .filter(|one| one.approval.expires_on >= basis.today)
+        {
             if let Some(fact) = basis.facts.treatments.get(one.id) {
                 let of = (&RiskTreatment::KIND, &fact.stub);
-                self.add(one.expires_on, of, UpcomingEvent::AcceptanceEnds);
+                self.add(one.approval.expires_on, of, UpcomingEvent::AcceptanceEnds);
             }
         }
     }

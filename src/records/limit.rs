@@ -50,6 +50,11 @@ pub type Meaning = (Limit, By);
 
 /// The meaning that `scope_ids` has for nearly every register.
 pub const SCOPED: Meaning = (Limit::Scopes, By::Scopes);
+/// The meaning that a period has for nearly every register.
+pub const PERIOD: Meaning = (
+    Limit::Period,
+    By::ReadOnly("a period limits evidence alone"),
+);
 
 /// For a register that a key reads with any limit, and with the others than scopes does not write,
 /// because of this.

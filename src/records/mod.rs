@@ -57,7 +57,7 @@ pub use columns::NoFilter;
 pub use duties::Deed;
 pub use kind::{Comment, Kind, Kinds, Part, Relation, Transition};
 pub use known::Known;
-pub use limit::{By, Condition, Limit, SCOPED};
+pub use limit::{By, Condition, Limit, PERIOD, SCOPED};
 pub use model::Model;
 pub use reader::{Reader, Settings};
 pub use record::{Row, Shown};

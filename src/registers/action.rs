@@ -4,7 +4,7 @@ use crate::access::Actor;
 use crate::core::Result;
 use crate::http::{Api, Said, Step, With, workflow};
 use crate::records::{
-    By, Kind, Limit, Part, Record, Relation, Resource, SCOPED, Transition, Writing,
+    By, Kind, Limit, PERIOD, Part, Record, Relation, Resource, SCOPED, Transition, Writing,
 };
 use crate::registers::nonconformity::unverify;
 use serde::{Deserialize, Serialize};
@@ -72,10 +72,7 @@ impl Resource for Action {
                 Limit::Frameworks,
                 By::ReadOnly("actions belong to the whole ISMS, whatever the framework"),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         ..Kind::PLAIN
     };

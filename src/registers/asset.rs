@@ -2,6 +2,7 @@
 //! and availability, and what depends on what. An asset is worth at least as much as what depends
 //! on it: the effective ratings, and the walk of what an outage would reach.
 mod passed_on;
+mod raised;
 mod ratings;
 
 use crate::core::{Id, Problem, Result, TenantId};
@@ -11,14 +12,16 @@ use crate::http::{Answer, At, Guard, Read, ViewQuery};
 use crate::records::named::RecordRef;
 use crate::records::reader::Ref;
 use crate::records::{
-    By, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless, Writing,
+    By, Kind, Limit, PERIOD, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless,
+    Writing,
 };
 use passed_on::Passed;
 pub use passed_on::Ratings;
-use ratings::{along, effective, pass_on, refill};
+use raised::{pass_on, refill};
+use ratings::{along, effective};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{PartialSchema, ToSchema};
 use validator::Validate;
 
 crate::vocabulary! {
@@ -88,10 +91,7 @@ impl Resource for Asset {
                 Limit::Sources,
                 By::ReadOnly("a finding of its programs is read with the name of its asset"),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         reviewed: true,
         ..Kind::PLAIN
@@ -135,10 +135,7 @@ impl Resource for Asset {
         vec![("effective", json!({"$ref": "#/components/schemas/Ratings"}))]
     }
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
-        to.push((
-            Ratings::name().into(),
-            <Ratings as utoipa::PartialSchema>::schema(),
-        ));
+        to.push((Ratings::name().into(), Ratings::schema()));
     }
 }
 

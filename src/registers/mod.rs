@@ -1,5 +1,6 @@
 //! Floor 5: the table of contents of the product, in the order of the cycle: Plan, Do, Check, Act.
 pub mod action;
+pub mod answers;
 pub mod asset;
 pub mod control;
 pub mod evidence;
@@ -9,11 +10,13 @@ pub mod gap;
 pub mod methodology;
 pub mod nonconformity;
 pub mod organization;
+pub mod pages;
 pub mod person;
 pub mod revision;
 pub mod risk;
 pub mod scope;
 pub mod soa;
+pub mod table;
 pub mod threat;
 pub mod treatment;
 pub mod vulnerability;
@@ -25,8 +28,8 @@ use action::Action;
 use asset::Asset;
 use control::Control;
 use evidence::Evidence;
-use framework::import::ImportedFramework;
-use gap::{GapAssessment, answers::GapAnswer};
+use framework::own::ImportedFramework;
+use gap::{GapAssessment, answer::GapAnswer};
 use methodology::RiskMethodology;
 use nonconformity::Nonconformity;
 use organization::Organization;
@@ -53,50 +56,29 @@ pub struct Room {
     actions: fn(&mut Api<'_>),
 }
 
+const KEPT_AND_IMPORTED: Operations = Operations {
+    import: true,
+    ..Operations::KEPT
+};
+const ALL_AND_IMPORTED: Operations = Operations {
+    import: true,
+    ..Operations::ALL
+};
+
 /// All registers.
 pub const ROOMS: &[Room] = &[
     settings::<Organization>(organization::mount),
     room::<Scope>(Operations::ALL, scope::actions),
-    room::<Person>(
-        Operations {
-            import: true,
-            ..Operations::KEPT
-        },
-        nothing,
-    ),
+    room::<Person>(KEPT_AND_IMPORTED, nothing),
     room::<RiskMethodology>(Operations::ALL, methodology::steps::actions),
-    room::<Asset>(
-        Operations {
-            import: true,
-            ..Operations::ALL
-        },
-        asset::actions,
-    ),
+    room::<Asset>(ALL_AND_IMPORTED, asset::actions),
     room::<Threat>(Operations::KEPT, threat::attack::mount),
-    room::<Vulnerability>(
-        Operations {
-            import: true,
-            ..Operations::KEPT
-        },
-        vulnerability::actions,
-    ),
-    room::<Risk>(
-        Operations {
-            import: true,
-            ..Operations::ALL
-        },
-        risk::actions,
-    ),
+    room::<Vulnerability>(KEPT_AND_IMPORTED, vulnerability::actions),
+    room::<Risk>(ALL_AND_IMPORTED, risk::actions),
     room::<RiskTreatment>(Operations::KEPT, treatment::actions),
     settings::<ImportedFramework>(framework::mount),
-    room::<Control>(
-        Operations {
-            import: true,
-            ..Operations::ALL
-        },
-        control::occurrence::actions,
-    ),
-    settings::<Applicability>(soa::applicability::mount),
+    room::<Control>(ALL_AND_IMPORTED, control::occurrence::actions),
+    settings::<Applicability>(soa::decide::mount),
     settings::<SoaVersion>(soa::mount),
     room::<Evidence>(
         Operations {

@@ -66,16 +66,13 @@ impl Resource for Organization {
     }
     fn faults(&self) -> Vec<Invalid> {
         let unknown = self.time_zone.parse::<chrono_tz::Tz>().is_err();
-        unknown
-            .then(|| {
-                Invalid::body(
-                    "/time_zone",
-                    "unknown_time_zone",
-                    "must be an IANA time zone such as Europe/Berlin",
-                )
-            })
-            .into_iter()
-            .collect()
+        Vec::from_iter(unknown.then(|| {
+            Invalid::body(
+                "/time_zone",
+                "unknown_time_zone",
+                "must be an IANA time zone such as Europe/Berlin",
+            )
+        }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! People: who owns, does, approves and learns (ISO/IEC 27001:2022 5.3, 7.2). A person may have a
 //! login; most have none.
 use crate::access::policy::PERSON;
-use crate::core::Result;
+use crate::core::{Invalid, Result};
 use crate::db::schema::people;
 use crate::records::accounts::Written;
 use crate::records::limit::read_only;
@@ -62,15 +62,12 @@ impl Resource for Person {
             "job_title": "Head of operations", "department": "Operations",
             "worker_kind": "employee", "starts_on": "2024-02-01"})
     }
-    fn faults(&self) -> Vec<crate::core::Invalid> {
+    fn faults(&self) -> Vec<Invalid> {
         let backwards = self
             .starts_on
             .zip(self.ends_on)
             .is_some_and(|(starts, ends)| ends < starts);
-        backwards
-            .then(|| crate::core::Invalid::body("/ends_on", "order", "is before starts_on"))
-            .into_iter()
-            .collect()
+        Vec::from_iter(backwards.then(|| Invalid::body("/ends_on", "order", "is before starts_on")))
     }
     /// A last day is one for the person's accounts, too; whoever comes back logs in anew.
     fn followed(

@@ -1,91 +1,32 @@
 //! Controls (ISO/IEC 27001:2022 6.1.3 b, Annex A): what is really done. Implementation is said,
 //! operation is computed from evidence.
+pub mod became;
+pub mod body;
 pub mod calendar;
+pub mod currency;
+pub mod in_force;
 pub mod occurrence;
 pub mod proof;
+pub mod proven;
+
+pub use body::{Control, ControlType, Frequency, Implementation, Nature, Responsibility};
 
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::{own::Test, schema::controls, schema::controls as c};
 use crate::records::ask::Moments;
 use crate::records::{
-    By, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Stateless,
+    By, Condition, Kind, Limit, PERIOD, Reader, Record, Relation, Resource, Row, SCOPED, Stateless,
 };
-use crate::registers::control::proof::{Operation, Support, ages, operation, proofs};
+use crate::registers::control::currency::ages;
+use crate::registers::control::proof::{Operation, Support, operation};
+use crate::registers::control::proven::proofs;
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::proving::{FAILING, Operates, Sight};
 use chrono::NaiveDate;
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use utoipa::{PartialSchema, ToSchema};
-use validator::Validate;
-
-crate::vocabulary! {
-    /// When a control works: before, during or after.
-    pub enum ControlType { Preventive, Detective, Corrective }
-}
-crate::vocabulary! {
-    /// By people or by machines.
-    pub enum Nature { Manual, Automated }
-}
-crate::vocabulary! {
-    /// How often it is done.
-    pub enum Frequency { Continuous, Daily, Weekly, Monthly, Quarterly, HalfYearly, Yearly,
-        PerEvent }
-}
-crate::vocabulary! {
-    /// How far it is.
-    pub enum Implementation { NotStarted, Planned, InProgress, Implemented, Retired }
-}
-crate::vocabulary! {
-    /// Who does it.
-    pub enum Responsibility { Own, Shared, Provider }
-}
-
-/// What clients say about a control.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Control {
-    /// What is really done.
-    #[schema(max_length = 10000)]
-    pub description: Option<String>,
-    /// What it is for.
-    #[schema(max_length = 4000)]
-    pub objective: Option<String>,
-    /// When it works.
-    #[serde(default)]
-    #[schema(max_items = 3)]
-    pub control_types: Vec<ControlType>,
-    /// By people or by machines.
-    pub nature: Option<Nature>,
-    /// How often it is done.
-    pub frequency: Option<Frequency>,
-    /// How far it is.
-    #[serde(default = "not_started")]
-    pub implementation: Implementation,
-    /// Since when it is implemented.
-    pub implemented_on: Option<NaiveDate>,
-    /// Who does it.
-    #[serde(default = "own")]
-    pub responsibility: Responsibility,
-    /// Who provides it, where it is shared or provided.
-    #[schema(max_length = 200)]
-    pub provider: Option<String>,
-    /// What remains for the organization to do then.
-    #[schema(max_length = 4000)]
-    pub customer_part: Option<String>,
-    /// The requirements that it meets.
-    #[serde(default)]
-    #[schema(max_items = 200, max_length = 120)]
-    pub requirements: Vec<String>,
-}
-fn not_started() -> Implementation {
-    Implementation::NotStarted
-}
-fn own() -> Responsibility {
-    Responsibility::Own
-}
 
 impl Resource for Control {
     const KIND: Kind = Kind {
@@ -105,10 +46,7 @@ impl Resource for Control {
                 Limit::Sources,
                 By::ReadOnly("evidence is read with the name of its controls"),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         reviewed: true,
         ..Kind::PLAIN
@@ -127,16 +65,13 @@ impl Resource for Control {
                 self.implementation,
                 Implementation::NotStarted | Implementation::Planned
             );
-        early
-            .then(|| {
-                Invalid::body(
-                    "/implemented_on",
-                    "state",
-                    "is only allowed if the control is implemented",
-                )
-            })
-            .into_iter()
-            .collect()
+        Vec::from_iter(early.then(|| {
+            Invalid::body(
+                "/implemented_on",
+                "state",
+                "is only allowed if the control is implemented",
+            )
+        }))
     }
     fn checked(record: &Record<Self>, _: Option<&Record<Self>>, today: NaiveDate) -> Result<()> {
         let stage = record.own.implementation;
@@ -206,18 +141,14 @@ fn standing(
         .filter(c::tenant_id.eq(reader.tenant()))
         .filter(c::id.eq_any(ids))
         .filter(c::version.eq_any(versions));
-    type Found = (Id, i32, Implementation, Responsibility);
-    let found: Vec<Found> = own
-        .select((c::id, c::version, c::implementation, c::responsibility))
+    let said = (c::implementation, c::responsibility);
+    let mut found: Vec<((Id, i32), (Implementation, Responsibility))> = own
+        .select(((c::id, c::version), said))
         .load(reader.conn())?;
-    let fits = |(id, version, ..): &Found| {
-        rows.iter()
-            .any(|row| row.id == *id && row.version == *version)
-    };
+    found.retain(|(key, _)| rows.iter().any(|row| (row.id, row.version) == *key));
     Ok(found
         .into_iter()
-        .filter(fits)
-        .map(|(id, _, stage, responsibility)| (id, (stage, responsibility)))
+        .map(|((id, _), said)| (id, said))
         .collect())
 }
 
@@ -256,12 +187,6 @@ crate::columns! {
         implemented_on_since: Option<NaiveDate> => since(implemented_on),
         /// Implemented before this day.
         implemented_on_before: Option<NaiveDate> => before(implemented_on),
-    }
-}
-
-impl Control {
-    fn is(&self, control_type: ControlType) -> bool {
-        self.control_types.contains(&control_type)
     }
 }
 

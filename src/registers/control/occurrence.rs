@@ -2,46 +2,25 @@
 //! frequency, as evidence tells. Computed: a review that nobody made is there as missing, without
 //! anybody having entered it.
 use crate::core::{Id, Instant, Invalid, Problem, Result};
-use crate::db::dialect::at;
-use crate::db::schema::{controls as c, evidence as ev, links as l, versions as v};
+use crate::db::dialect::{at, same_version};
+use crate::db::schema::{evidence as ev, links as l, versions as v};
 use crate::http::{Answer, At, Guard, Read, ViewQuery};
 use crate::records::{Reader, Record, Resource};
+use crate::registers::control::became::{EvidenceRef, OccurrenceState, Piece, became};
 use crate::registers::control::calendar::{MOST, grace, period, periods};
+use crate::registers::control::in_force::{in_force, span};
 use crate::registers::control::{Control, Frequency, Implementation};
 use crate::registers::evidence::Evidence;
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::proving::PROVES;
 use crate::registers::facts::Seen;
-use chrono::{Months, NaiveDate};
+use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// Pieces of evidence that a period names.
 const NAMED: usize = 50;
-
-crate::vocabulary! {
-    /// What became of a period: proven in time, proven after its grace, not proven and over, not
-    /// over yet; a control that waits for events had none; or a test of it failed, and none of its
-    /// series passed within the period.
-    pub enum OccurrenceState { Done, Late, Missing, Due, NoEvent, Failed }
-}
-
-/// A piece of evidence in one line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct EvidenceRef {
-    /// The evidence.
-    pub id: Id,
-    /// Its readable identifier.
-    #[schema(max_length = 32)]
-    pub code: String,
-    /// What it is called.
-    #[schema(max_length = 200)]
-    pub name: String,
-    /// When it was collected.
-    pub collected_at: Instant,
-}
 
 /// A period in which the control is to be done.
 #[derive(Debug, Serialize, ToSchema)]
@@ -105,62 +84,6 @@ pub struct Occurrences {
     pub summary: OccurrenceSummary,
 }
 
-/// Evidence as a period looks at it.
-#[derive(Debug, Clone)]
-struct Piece {
-    what: EvidenceRef,
-    collected_on: NaiveDate,
-    start: NaiveDate,
-    end: NaiveDate,
-    series: (String, Option<String>),
-    outcome: Option<EvidenceOutcome>,
-}
-
-impl Piece {
-    /// Pure: does it prove this period: by covering it, or as something that was done within it?
-    fn proves(&self, (start, end): (NaiveDate, NaiveDate)) -> bool {
-        (self.start <= start && self.end >= end) || (self.start >= start && self.end <= end)
-    }
-}
-
-/// Pure: did a test fail that none of its series answered? The pieces come in the order of their
-/// collection.
-fn failed(proofs: &[&Piece]) -> bool {
-    let mut last: BTreeMap<&(String, Option<String>), bool> = BTreeMap::new();
-    for piece in proofs {
-        match piece.outcome {
-            Some(EvidenceOutcome::Failed) => drop(last.insert(&piece.series, true)),
-            Some(EvidenceOutcome::Passed) => drop(last.insert(&piece.series, false)),
-            Some(EvidenceOutcome::Inconclusive) | None => {}
-        }
-    }
-    last.values().any(|failed| *failed)
-}
-
-/// Pure: what became of a period.
-fn became(
-    of: (NaiveDate, NaiveDate),
-    proofs: &[&Piece],
-    events: bool,
-    today: NaiveDate,
-) -> OccurrenceState {
-    let due = grace(of);
-    let shows = |piece: &&&Piece| matches!(piece.outcome, None | Some(EvidenceOutcome::Passed));
-    match proofs
-        .iter()
-        .filter(shows)
-        .map(|piece| piece.collected_on)
-        .min()
-    {
-        _ if failed(proofs) => OccurrenceState::Failed,
-        Some(first) if first <= due => OccurrenceState::Done,
-        Some(_) => OccurrenceState::Late,
-        None if events => OccurrenceState::NoEvent,
-        None if due < today => OccurrenceState::Missing,
-        None => OccurrenceState::Due,
-    }
-}
-
 /// The evidence of a control, superseded pieces too (each proves its own period), first collected
 /// first.
 fn pieces(reader: &mut Reader<'_>, control: Id) -> Result<Vec<Piece>> {
@@ -168,12 +91,7 @@ fn pieces(reader: &mut Reader<'_>, control: Id) -> Result<Vec<Piece>> {
     let seen = Seen::of(reader, Evidence::KIND.name)?;
     let linked = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
-        .inner_join(
-            ev::table.on(ev::tenant_id
-                .eq(v::tenant_id)
-                .and(ev::id.eq(v::id))
-                .and(ev::version.eq(v::version))),
-        );
+        .inner_join(same_version!(ev, v));
     let linked = linked.filter(
         l::tenant_id
             .eq(tenant)
@@ -184,136 +102,49 @@ fn pieces(reader: &mut Reader<'_>, control: Id) -> Result<Vec<Piece>> {
     let linked = linked
         .filter(v::kind.eq("evidence").and(v::archived_at.is_null()))
         .filter(at(seq));
-    type Days = (NaiveDate, Option<NaiveDate>, Option<NaiveDate>);
-    type Found = (
-        (Id, i64, String, Instant),
-        Days,
-        (String, Option<String>),
-        Option<EvidenceOutcome>,
-    );
-    let (what, days) = (
-        (v::id, v::number, v::name, ev::collected_at),
-        (ev::collected_on, ev::period_start_on, ev::period_end_on),
-    );
-    let columns = (what, days, (ev::source, ev::external_id), ev::outcome);
+    let what = (v::id, v::number, v::name, ev::collected_at);
+    let days = (ev::collected_on, ev::period_start_on, ev::period_end_on);
     let mut found: Vec<Found> = linked
         .order((ev::collected_at, v::number))
-        .select(columns)
+        .select((what, days, (ev::source, ev::external_id), ev::outcome))
         .load(reader.conn())?;
     // Linked as control and as subject alike: once.
-    found.dedup_by_key(|row| row.0.0);
-    let piece =
-        |((id, number, name, collected_at), (collected_on, start, end), series, outcome): Found| {
-            let (start, end) = (
-                start.or(end).unwrap_or(collected_on),
-                end.or(start).unwrap_or(collected_on),
-            );
-            Piece {
-                what: EvidenceRef {
-                    id,
-                    code: Evidence::KIND.numbered(number),
-                    name,
-                    collected_at,
-                },
-                collected_on,
-                start,
-                end,
-                series,
-                outcome,
-            }
-        };
-    Ok(found
-        .into_iter()
-        .filter(|row| seen.has(row.0.0))
-        .map(piece)
-        .collect())
+    found.dedup_by_key(|row| row.what.0);
+    let seen = |row: &Found| seen.has(row.what.0);
+    Ok(found.into_iter().filter(seen).map(Piece::from).collect())
+}
+
+/// Evidence as it is read.
+#[derive(Queryable)]
+struct Found {
+    what: (Id, i64, String, Instant),
+    days: (NaiveDate, Option<NaiveDate>, Option<NaiveDate>),
+    series: (String, Option<String>),
+    outcome: Option<EvidenceOutcome>,
+}
+impl From<Found> for Piece {
+    fn from(found: Found) -> Self {
+        let (id, number, name, collected_at) = found.what;
+        let (collected_on, start, end) = found.days;
+        Piece {
+            what: EvidenceRef {
+                id,
+                code: Evidence::KIND.numbered(number),
+                name,
+                collected_at,
+            },
+            collected_on,
+            start: start.or(end).unwrap_or(collected_on),
+            end: end.or(start).unwrap_or(collected_on),
+            series: found.series,
+            outcome: found.outcome,
+        }
+    }
 }
 
 fn too_many() -> Problem {
     let detail = format!("these dates have more than {MOST} periods; ask for fewer");
     Problem::parameters(vec![Invalid::query("period_start_on", "too_many", detail)])
-}
-
-/// Since when a control is done, and until when: as it says itself, else as the ledger tells. It
-/// begins with the entry that made it `implemented` (again, when it had not been so for a while),
-/// and ends with the one that retired it.
-fn in_force(
-    reader: &mut Reader<'_>,
-    record: &Record<Control>,
-) -> Result<(Option<NaiveDate>, Option<NaiveDate>)> {
-    let (tenant, zone, spine) = (reader.tenant(), reader.settings.zone, &record.spine);
-    let stages = c::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(c::tenant_id)
-            .and(v::id.eq(c::id))
-            .and(v::version.eq(c::version))),
-    );
-    let stages = stages
-        .filter(
-            c::tenant_id
-                .eq(tenant)
-                .and(c::id.eq(spine.id))
-                .and(c::version.le(spine.version)),
-        )
-        .order(c::version);
-    let stages: Vec<(Implementation, Instant)> = stages
-        .select((c::implementation, v::updated_at))
-        .load(reader.conn())?;
-    let days: Vec<(Implementation, NaiveDate)> = stages
-        .into_iter()
-        .map(|(stage, at)| (stage, at.day(zone)))
-        .collect();
-    let (since, until) = span_of(&days);
-    let retired = record.own.implementation == Implementation::Retired;
-    Ok((
-        record.own.implemented_on.or(since),
-        until.filter(|_| retired),
-    ))
-}
-
-/// Pure: when the last time of being implemented began and ended, by the stage of each version and
-/// its day.
-fn span_of(stages: &[(Implementation, NaiveDate)]) -> (Option<NaiveDate>, Option<NaiveDate>) {
-    let (mut since, mut until) = (None, None);
-    for (stage, day) in stages {
-        match stage {
-            Implementation::Implemented if since.is_none() || until.is_some() => {
-                (since, until) = (Some(*day), None)
-            }
-            Implementation::Implemented => {}
-            Implementation::Retired => until = until.or(Some(*day)),
-            _ if since.is_some() => until = until.or(Some(*day)),
-            _ => {}
-        }
-    }
-    (since, until)
-}
-
-/// The days that are looked at: those asked for (a year up to today when none are), not before the
-/// control was implemented, not after it was retired and not after today.
-fn span(
-    (since, until): (Option<NaiveDate>, Option<NaiveDate>),
-    asked: (Option<NaiveDate>, Option<NaiveDate>),
-    today: NaiveDate,
-) -> Result<(NaiveDate, NaiveDate)> {
-    let end = asked.1.unwrap_or(today).min(today);
-    let year_before = || {
-        end.checked_sub_months(Months::new(12))
-            .and_then(|day| day.succ_opt())
-            .unwrap_or(end)
-    };
-    let start = asked.0.unwrap_or_else(year_before);
-    if asked.1.is_some_and(|end| end < start) {
-        return Err(Problem::parameters(vec![Invalid::query(
-            "period_end_on",
-            "order",
-            "is before period_start_on",
-        )]));
-    }
-    Ok((
-        since.map_or(start, |since| start.max(since)),
-        until.map_or(end, |until| end.min(until)),
-    ))
 }
 
 /// The occurrences of a control at the reader's moment.
@@ -423,171 +254,4 @@ pub fn actions(api: &mut crate::http::Api<'_>) {
         .past()
         .query::<ControlOccurrencesQuery>()
         .answers::<Occurrences>("The occurrences.");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn day(text: &str) -> NaiveDate {
-        text.parse().unwrap_or_else(|e| panic!("{e}"))
-    }
-    fn days(first: &str, last: &str) -> (NaiveDate, NaiveDate) {
-        (day(first), day(last))
-    }
-
-    #[test]
-    fn what_became_of_a_period() {
-        let march = days("2026-03-01", "2026-03-31");
-        let piece = |collected: &str, start: &str, end: &str| {
-            let at = format!("{collected}T10:00:00Z")
-                .parse()
-                .unwrap_or_else(|e| panic!("{e}"));
-            let what = EvidenceRef {
-                id: Id::new(),
-                code: "EVD-1".into(),
-                name: "e".into(),
-                collected_at: at,
-            };
-            let series = ("tests".to_owned(), None);
-            Piece {
-                what,
-                collected_on: day(collected),
-                start: day(start),
-                end: day(end),
-                series,
-                outcome: None,
-            }
-        };
-        let of = |piece: Option<Piece>, today: &str| {
-            let all: Vec<&Piece> = piece.iter().filter(|piece| piece.proves(march)).collect();
-            became(march, &all, false, day(today))
-        };
-        use OccurrenceState::{Done, Due, Late, Missing};
-        assert_eq!(of(None, "2026-04-04"), Due);
-        assert_eq!(of(None, "2026-04-05"), Missing);
-        assert_eq!(
-            of(
-                Some(piece("2026-04-04", "2026-03-01", "2026-03-31")),
-                "2026-06-01"
-            ),
-            Done
-        );
-        assert_eq!(
-            of(
-                Some(piece("2026-04-05", "2026-03-01", "2026-03-31")),
-                "2026-06-01"
-            ),
-            Late
-        );
-        assert_eq!(
-            of(
-                Some(piece("2026-04-02", "2026-01-01", "2026-03-31")),
-                "2026-06-01"
-            ),
-            Done,
-            "a longer period covers it"
-        );
-        assert_eq!(
-            of(
-                Some(piece("2026-03-15", "2026-03-15", "2026-03-15")),
-                "2026-06-01"
-            ),
-            Done,
-            "done within it"
-        );
-        assert_eq!(
-            of(
-                Some(piece("2026-04-02", "2026-03-20", "2026-04-02")),
-                "2026-06-01"
-            ),
-            Missing,
-            "neither covers it nor lies within it"
-        );
-        assert_eq!(
-            became(march, &[], true, day("2026-06-01")),
-            OccurrenceState::NoEvent
-        );
-    }
-
-    #[test]
-    fn a_failed_test_is_answered_by_its_own_series() {
-        use EvidenceOutcome::{Failed, Inconclusive, Passed};
-        let piece = |series: &str, outcome: Option<EvidenceOutcome>| Piece {
-            what: EvidenceRef {
-                id: Id::new(),
-                code: "EVD-1".into(),
-                name: "e".into(),
-                collected_at: "2026-03-02T10:00:00Z"
-                    .parse()
-                    .unwrap_or_else(|e| panic!("{e}")),
-            },
-            collected_on: day("2026-03-02"),
-            start: day("2026-03-02"),
-            end: day("2026-03-02"),
-            series: (series.to_owned(), None),
-            outcome,
-        };
-        let of = |all: &[(&str, Option<EvidenceOutcome>)]| {
-            let all: Vec<Piece> = all
-                .iter()
-                .map(|(series, outcome)| piece(series, *outcome))
-                .collect();
-            became(
-                days("2026-03-01", "2026-03-31"),
-                &all.iter().collect::<Vec<_>>(),
-                false,
-                day("2026-06-01"),
-            )
-        };
-        assert_eq!(
-            of(&[("a", Some(Failed)), ("a", Some(Passed))]),
-            OccurrenceState::Done
-        );
-        assert_eq!(
-            of(&[("a", Some(Passed)), ("a", Some(Failed))]),
-            OccurrenceState::Failed
-        );
-        assert_eq!(
-            of(&[("a", Some(Failed)), ("b", Some(Passed)), ("b", None)]),
-            OccurrenceState::Failed
-        );
-        assert_eq!(
-            of(&[("a", Some(Failed)), ("a", Some(Inconclusive)), ("a", None)]),
-            OccurrenceState::Failed
-        );
-        assert_eq!(of(&[("a", Some(Inconclusive))]), OccurrenceState::Missing);
-        assert_eq!(
-            of(&[("a", Some(Inconclusive)), ("a", None)]),
-            OccurrenceState::Done
-        );
-    }
-
-    #[test]
-    fn a_control_is_in_force_since_it_was_implemented() {
-        use Implementation::{Implemented, InProgress, Planned, Retired};
-        let of = |all: &[(Implementation, &str)]| {
-            span_of(
-                &all.iter()
-                    .map(|(stage, on)| (*stage, day(on)))
-                    .collect::<Vec<_>>(),
-            )
-        };
-        let (one, two, three, four) = ("2026-01-01", "2026-02-01", "2026-03-01", "2026-04-01");
-        assert_eq!(
-            of(&[(Planned, one), (Implemented, two), (Implemented, three)]),
-            (Some(day(two)), None)
-        );
-        assert_eq!(
-            of(&[(Implemented, one), (InProgress, two), (Implemented, three)]),
-            (Some(day(three)), None),
-            "again"
-        );
-        assert_eq!(
-            of(&[(Implemented, one), (Retired, three), (Retired, four)]),
-            (Some(day(one)), Some(day(three)))
-        );
-        assert_eq!(of(&[(Retired, two)]), (None, Some(day(two))));
-        assert_eq!(of(&[(Planned, one)]), (None, None));
-    }
 }

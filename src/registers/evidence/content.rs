@@ -5,7 +5,8 @@ use crate::http::references::{self, schema};
 use crate::http::{At, Guard, Read, ViewQuery, answer};
 use crate::records::Resource;
 use crate::registers::evidence::Evidence;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, ByteRangeSpec, Range};
 use actix_web::{HttpResponse, body::SizedStream, web};
 use futures_util::stream::try_unfold;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -36,11 +37,9 @@ async fn content(guard: Guard<Read<Evidence>>, at: At, query: ViewQuery) -> Resu
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::ETAG, etag.clone()))
-        .insert_header((header::CONTENT_DISPOSITION, disposition));
-    response
+        .insert_header((header::CONTENT_DISPOSITION, disposition))
         .insert_header((header::ACCEPT_RANGES, "bytes"))
-        .insert_header((header::CACHE_CONTROL, "private, no-cache"));
-    response
+        .insert_header((header::CACHE_CONTROL, "private, no-cache"))
         .insert_header(("Ledger-Position", position))
         .insert_header((
             "Repr-Digest",
@@ -55,33 +54,20 @@ async fn content(guard: Guard<Read<Evidence>>, at: At, query: ViewQuery) -> Resu
         .headers()
         .get(header::IF_RANGE)
         .is_none_or(|tag| tag.as_bytes() == etag.as_bytes());
-    let (start, length) = match guard
-        .headers()
-        .get(header::RANGE)
-        .filter(|_| same)
-        .and_then(|value| value.to_str().ok())
-    {
-        Some(asked) => match range(asked, whole) {
-            Asked::Part(start, length) => {
-                response.status(StatusCode::PARTIAL_CONTENT);
-                response.insert_header((
-                    header::CONTENT_RANGE,
-                    format!(
-                        "bytes {start}-{}/{whole}",
-                        (start + length).saturating_sub(1)
-                    ),
-                ));
-                (start, length)
-            }
-            Asked::Whole => (0, whole),
-            Asked::Outside => {
-                return Err(Problem::new(
-                    Code::RangeUnsatisfiable,
-                    format!("The content has {whole} bytes."),
-                ));
-            }
-        },
-        None => (0, whole),
+    let asked = guard.headers().get(header::RANGE).filter(|_| same);
+    let asked = asked.and_then(|value| value.to_str().ok());
+    let (start, length) = match asked.map_or(Asked::Whole, |asked| range(asked, whole)) {
+        Asked::Whole => (0, whole),
+        Asked::Part(first, last) => {
+            let part = format!("bytes {first}-{last}/{whole}");
+            response.status(StatusCode::PARTIAL_CONTENT);
+            response.insert_header((header::CONTENT_RANGE, part));
+            (first, last - first + 1)
+        }
+        Asked::Outside => {
+            let detail = format!("The content has {whole} bytes.");
+            return Err(Problem::new(Code::RangeUnsatisfiable, detail));
+        }
     };
     let files = guard.house().files().clone();
     let tenant = guard.caller().tenant;
@@ -134,7 +120,7 @@ fn chunks(
 /// What a `Range` header asks for.
 #[derive(Debug, PartialEq, Eq)]
 enum Asked {
-    /// Start and length.
+    /// From the first byte to the last.
     Part(u64, u64),
     /// Nothing that is understood: all of it.
     Whole,
@@ -145,22 +131,14 @@ enum Asked {
 /// Pure: one range of bytes; several, or another unit, are not understood and so ignored (RFC 9110
 /// 14.2).
 fn range(header: &str, whole: u64) -> Asked {
-    let Some((first, last)) = header
-        .strip_prefix("bytes=")
-        .and_then(|spec| spec.split_once('-'))
-    else {
+    let Ok(Range::Bytes(parts)) = header.parse() else {
         return Asked::Whole;
     };
-    match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
-        (Ok(first), _) if first >= whole => Asked::Outside,
-        (Ok(first), Ok(last)) if last >= first => {
-            Asked::Part(first, last.min(whole - 1) - first + 1)
-        }
-        (Ok(first), Err(_)) if last.trim().is_empty() => Asked::Part(first, whole - first),
-        (Err(_), Ok(0)) if first.trim().is_empty() => Asked::Outside,
-        (Err(_), Ok(suffix)) if first.trim().is_empty() && whole > 0 => {
-            Asked::Part(whole - suffix.min(whole), suffix.min(whole))
-        }
+    match parts.as_slice() {
+        [ByteRangeSpec::Last(1..)] if whole == 0 => Asked::Whole,
+        [part] if !header.contains(',') => part
+            .to_satisfiable_range(whole)
+            .map_or(Asked::Outside, |(first, last)| Asked::Part(first, last)),
         _ => Asked::Whole,
     }
 }
@@ -221,19 +199,22 @@ mod tests {
     #[test]
     fn ranges() {
         for (header, asked) in [
-            ("bytes=0-4", Asked::Part(0, 5)),
-            ("bytes=5-", Asked::Part(5, 5)),
-            ("bytes=-3", Asked::Part(7, 3)),
-            ("bytes=-30", Asked::Part(0, 10)),
-            ("bytes=8-99", Asked::Part(8, 2)),
+            ("bytes=0-4", Asked::Part(0, 4)),
+            ("bytes=5-", Asked::Part(5, 9)),
+            ("bytes=-3", Asked::Part(7, 9)),
+            ("bytes=-30", Asked::Part(0, 9)),
+            ("bytes=8-99", Asked::Part(8, 9)),
             ("bytes=10-", Asked::Outside),
             ("bytes=-0", Asked::Outside),
             ("bytes=4-2", Asked::Whole),
             ("bytes=0-1,4-5", Asked::Whole),
+            ("bytes=0-1,x", Asked::Whole),
             ("lines=1-2", Asked::Whole),
         ] {
             assert_eq!(range(header, 10), asked, "{header}");
         }
+        assert_eq!(range("bytes=-3", 0), Asked::Whole);
+        assert_eq!(range("bytes=0-", 0), Asked::Outside);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! belongs to others is not touched and not told: the push begins a series of its own beside it.
 use crate::access::{Caller, Limits, Role};
 use crate::core::{Code, Id, Problem, Result};
-use crate::db::dialect::{NOW, OPEN};
+use crate::db::dialect::{NOW, OPEN, same_version};
 use crate::db::schema::{api_keys as k, evidence as ev, versions as v};
 use crate::http::Push;
 use crate::records::{Known, Record, Resource, Selector, Tx, Writing, sight};
@@ -60,10 +60,8 @@ pub fn other(tx: &mut Writing<'_>, said: &Pushed, side: Side) -> Result<Option<O
         let found = match side {
             Side::Same => {
                 let all: Vec<Other> = mine.collect();
-                all.iter()
-                    .find(|other| other.sha256 == said.sha256)
-                    .or(all.first())
-                    .cloned()
+                let same = all.iter().find(|other| other.sha256 == said.sha256);
+                same.or(all.first()).cloned()
             }
             Side::Before | Side::After => mine.next(),
         };
@@ -76,14 +74,9 @@ pub fn other(tx: &mut Writing<'_>, said: &Pushed, side: Side) -> Result<Option<O
 
 fn page(tx: &mut Writing<'_>, said: &Pushed, side: Side, time: i64) -> Result<Vec<Other>> {
     let tenant = tx.caller().tenant;
-    let standing = v::table.on(v::tenant_id
-        .eq(ev::tenant_id)
-        .and(v::id.eq(ev::id))
-        .and(v::version.eq(ev::version)));
     let same = ev::table
-        .inner_join(standing)
-        .filter(ev::tenant_id.eq(tenant).and(ev::source.eq(&said.source)));
-    let same = same
+        .inner_join(same_version!(v, ev))
+        .filter(ev::tenant_id.eq(tenant).and(ev::source.eq(&said.source)))
         .filter(v::to_seq.eq(OPEN).and(v::archived_at.is_null()))
         .select((ev::id, v::number, ev::sha256));
     // Of neighbours, whoever sees all continues the nearest.
@@ -119,37 +112,23 @@ fn continued(tx: &mut Writing<'_>, some: &[Other]) -> Result<Option<BTreeSet<Id>
         return Ok(None);
     }
     let ids: Vec<Id> = some.iter().map(|other| other.id).collect();
-    let mut seen = v::table
-        .filter(
-            v::tenant_id
-                .eq(caller.tenant)
-                .and(v::kind.eq("evidence"))
-                .and(v::to_seq.eq(OPEN)),
-        )
-        .into_boxed();
-    seen = seen.filter(v::id.eq_any(ids));
+    let own = v::tenant_id.eq(caller.tenant).and(v::kind.eq("evidence"));
+    let standing = v::table.filter(own.and(v::to_seq.eq(OPEN)));
+    let mut seen = standing.into_boxed().filter(v::id.eq_any(ids));
     // As one with the same limits that is no machine: those see what others pushed, too.
     let person = Caller {
         roles: vec![Role::Contributor],
         ..caller.clone()
     };
-    let limits = if takes_over(caller) {
-        sight::limits(&person, &Evidence::KIND, NOW)
-    } else {
-        sight::limits(caller, &Evidence::KIND, NOW)
-    };
-    if let Some(limits) = limits {
+    let as_whom = if takes_over(caller) { &person } else { caller };
+    if let Some(limits) = sight::limits(as_whom, &Evidence::KIND, NOW) {
         seen = seen.filter(limits);
     }
-    let mut all: BTreeSet<Id> = seen
-        .select(v::id)
-        .load::<Id>(tx.conn())?
-        .into_iter()
-        .collect();
-    if takes_over(caller) {
-        all = machines(tx, &all.into_iter().collect::<Vec<_>>())?;
+    let seen: BTreeSet<Id> = seen.select(v::id).load(tx.conn())?.into_iter().collect();
+    match takes_over(caller) {
+        true => machines(tx, &seen.into_iter().collect::<Vec<_>>()).map(Some),
+        false => Ok(Some(seen)),
     }
-    Ok(Some(all))
 }
 
 /// Which of these a machine pushed.
@@ -164,12 +143,8 @@ fn machines(tx: &mut Writing<'_>, ids: &[Id]) -> Result<BTreeSet<Id>> {
         .filter(ev::tenant_id.eq(tx.caller().tenant))
         .filter(ev::id.eq_any(ids))
         .filter(exists(key));
-    Ok(pushed
-        .select(ev::id)
-        .distinct()
-        .load::<Id>(tx.conn())?
-        .into_iter()
-        .collect())
+    let found: Vec<Id> = pushed.select(ev::id).distinct().load(tx.conn())?;
+    Ok(found.into_iter().collect())
 }
 
 /// The piece that is about to be superseded: 403 where it is not the caller's to change, 409 while

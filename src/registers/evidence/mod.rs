@@ -2,42 +2,35 @@
 //! never changed. Identity is source, external id and moment of collection; a later piece
 //! supersedes the one before. How it comes in is in `push`, how it goes out in `content`.
 pub mod content;
+pub mod freshness;
 pub mod identity;
 pub mod limits;
 pub mod outcome;
 pub mod proving;
 pub mod push;
+pub mod receipt;
 pub mod receive;
 pub mod retention;
+pub mod sink;
+pub mod told;
 
-use crate::core::{Code, Id, Instant, Problem, Result, text::hex};
-use crate::db::among::among;
-use crate::db::schema::{evidence, evidence as ev, ledger_entries as e};
+use crate::core::{Code, Id, Instant, Problem, Result};
+use crate::db::schema::evidence;
 use crate::http::{Api, Step, With, workflow};
-use crate::records::ask::Moments;
-use crate::records::columns::own;
 use crate::records::limit::{self, Facts};
 use crate::records::{
-    By, Condition, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Transition,
+    By, Kind, Limit, Reader, Record, Relation, Resource, Row, SCOPED, Transition,
 };
 use crate::registers::asset::Classification;
-use crate::registers::control::proof as support;
-use crate::registers::control::proof::Span;
+use crate::registers::evidence::freshness::{Freshness, any_fresh, freshness};
 use crate::registers::evidence::limits::{of_period, of_sources, own_pushes};
 use crate::registers::evidence::outcome::EvidenceOutcome;
-use crate::registers::evidence::proving::Fresh;
+use crate::registers::evidence::receipt::{Receipt, receipts};
 use chrono::NaiveDate;
-use diesel::{dsl::not, prelude::*};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
 use utoipa::{PartialSchema, ToSchema};
 use validator::Validate;
-
-crate::vocabulary! {
-    /// Does it still prove something?
-    pub enum Freshness { Current, Expired, Superseded }
-}
 
 /// What of evidence clients may change.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
@@ -109,13 +102,10 @@ pub struct Pushed {
 }
 impl Default for Pushed {
     fn default() -> Self {
-        let collected_at = Instant::new(chrono::DateTime::UNIX_EPOCH);
-        let (source, sha256, media_type) = (String::new(), String::new(), String::new());
-        let pushed_by_id = Id(uuid::Uuid::nil());
         Pushed {
-            source,
+            source: String::new(),
             external_id: None,
-            collected_at,
+            collected_at: Instant::new(chrono::DateTime::UNIX_EPOCH),
             collected_on: NaiveDate::default(),
             outcome: None,
             period_start_on: None,
@@ -124,11 +114,11 @@ impl Default for Pushed {
             retain_until_on: None,
             attests: false,
             file_name: None,
-            sha256,
+            sha256: String::new(),
             size_bytes: 0,
-            media_type,
+            media_type: String::new(),
             superseded_by_id: None,
-            pushed_by_id,
+            pushed_by_id: Id(uuid::Uuid::nil()),
         }
     }
 }
@@ -309,107 +299,6 @@ crate::columns! {
         /// Its period ends before this day.
         period_end_on_before: Option<NaiveDate> => before(period_end_on),
     }
-}
-
-fn any_fresh(words: &[Freshness], then: &Moments) -> Option<Condition> {
-    words
-        .iter()
-        .map(|word| fresh(*word, then))
-        .reduce(|a, b| Box::new(a.or(b)))
-}
-
-/// Proof of entry: where in the ledger it stands, and the hash that commits to it.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Receipt {
-    /// Position in the organization's ledger.
-    #[schema(minimum = 0)]
-    pub seq: i64,
-    /// RFC 6962 hash of its leaf, in hexadecimal digits.
-    #[schema(min_length = 64, max_length = 64)]
-    pub leaf_hash: String,
-    /// When it was entered.
-    pub recorded_at: Instant,
-}
-
-/// The first entries of these records.
-fn receipts(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, Receipt>> {
-    let first = e::table
-        .filter(e::tenant_id.eq(reader.tenant()))
-        .filter(e::kind.eq("evidence"))
-        .filter(among(e::record_id, ids))
-        .filter(e::record_version.eq(1));
-    let found: Vec<(Id, i64, Vec<u8>, Instant)> = first
-        .select((e::record_id, e::seq, e::leaf_hash, e::at))
-        .load(reader.conn())?;
-    let receipt = |(id, seq, hash, recorded_at): (Id, i64, Vec<u8>, Instant)| {
-        (
-            id,
-            Receipt {
-                seq,
-                leaf_hash: hex(&hash),
-                recorded_at,
-            },
-        )
-    };
-    Ok(found.into_iter().map(receipt).collect())
-}
-
-/// Evidence of which this word is true.
-fn fresh(word: Freshness, then: &Moments) -> Condition {
-    let superseded = own::<Evidence>(ev::superseded_by_id.is_not_null());
-    let current = Fresh {
-        seq: then.seq,
-        ages: support::ages(then),
-    };
-    match word {
-        Freshness::Superseded => Box::new(superseded),
-        Freshness::Current => Box::new(not(superseded).and(current)),
-        Freshness::Expired => Box::new(not(superseded).and(not(current))),
-    }
-}
-
-/// Whether these versions are current on the organization's date. How often controls are done is
-/// asked only where a period depends on it.
-fn freshness(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Freshness>> {
-    let ids: Vec<Id> = rows.iter().map(|row| row.id).collect();
-    let own = ev::table
-        .filter(ev::tenant_id.eq(reader.tenant()))
-        .filter(among(ev::id, &ids));
-    type Days = (NaiveDate, Option<NaiveDate>, Option<NaiveDate>);
-    let columns = (
-        (ev::id, ev::version),
-        (ev::collected_on, ev::period_end_on, ev::expires_on),
-        ev::superseded_by_id.is_not_null(),
-    );
-    let mut found: Vec<((Id, i32), Days, bool)> = own.select(columns).load(reader.conn())?;
-    let asked: BTreeSet<(Id, i32)> = rows.iter().map(|row| (row.id, row.version)).collect();
-    found.retain(|(key, ..)| asked.contains(key));
-    let by_period: Vec<Id> = found
-        .iter()
-        .filter(|(_, (_, period, expires), _)| period.is_some() && expires.is_none())
-        .map(|((id, _), ..)| *id)
-        .collect();
-    let frequencies = match by_period.is_empty() {
-        true => BTreeMap::new(),
-        false => support::frequencies(reader, &by_period)?,
-    };
-    let (today, default) = (reader.today, reader.settings.evidence_days);
-    let word = |((id, _), days, superseded): ((Id, i32), Days, bool)| {
-        let (collected_on, period_end_on, expires_on) = days;
-        let span = Span {
-            collected_on,
-            period_end_on,
-            expires_on,
-        };
-        let until = support::current_until(&span, frequencies.get(&id).copied(), default);
-        let word = match (superseded, until >= today) {
-            (true, _) => Freshness::Superseded,
-            (false, true) => Freshness::Current,
-            (false, false) => Freshness::Expired,
-        };
-        (id, word)
-    };
-    Ok(found.into_iter().map(word).collect())
 }
 
 const STEPS: &[Step<Evidence>] = &[

@@ -4,7 +4,7 @@
 //! later piece supersedes the one before, whatever it shows.
 use crate::core::{Id, Instant, Result};
 use crate::db::among::among;
-use crate::db::dialect::at;
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::{evidence as ev, links as l, versions as v};
 use crate::records::Reader;
 use crate::registers::evidence::proving::PROVES;
@@ -17,6 +17,7 @@ crate::vocabulary! {
 }
 
 /// A test without an external id, as others of its series look at it.
+#[derive(Queryable)]
 struct Tried {
     control: Id,
     evidence: Id,
@@ -31,12 +32,7 @@ pub fn answered(reader: &mut Reader<'_>, controls: &[Id]) -> Result<BTreeSet<(Id
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let tried = v::table
         .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
-        .inner_join(
-            ev::table.on(ev::tenant_id
-                .eq(v::tenant_id)
-                .and(ev::id.eq(v::id))
-                .and(ev::version.eq(v::version))),
-        );
+        .inner_join(same_version!(ev, v));
     let tried = tried.filter(
         l::tenant_id
             .eq(tenant)
@@ -55,51 +51,28 @@ pub fn answered(reader: &mut Reader<'_>, controls: &[Id]) -> Result<BTreeSet<(Id
     let tried = tried
         .filter(ev::outcome.eq_any([EvidenceOutcome::Passed, EvidenceOutcome::Failed]))
         .filter(among(l::to_id, controls));
-    type Found = (Id, Id, String, bool, Instant, Option<EvidenceOutcome>);
-    let columns = (
-        l::to_id,
-        v::id,
-        ev::source,
-        ev::attests,
-        ev::collected_at,
-        ev::outcome,
-    );
-    let found: Vec<Found> = tried.select(columns).load(reader.conn())?;
-    let all = found.into_iter().map(
-        |(control, evidence, source, attests, collected_at, outcome)| {
-            let series = (source, attests);
-            Tried {
-                control,
-                evidence,
-                series,
-                collected_at,
-                outcome,
-            }
-        },
-    );
-    Ok(settled(&all.collect::<Vec<_>>()))
+    let series = (ev::source, ev::attests);
+    let tried = tried.select((l::to_id, v::id, series, ev::collected_at, ev::outcome));
+    Ok(settled(&tried.load(reader.conn())?))
 }
 
 /// Pure: the failed ones after which one of their series passed.
 fn settled(all: &[Tried]) -> BTreeSet<(Id, Id)> {
     let mut passed: BTreeMap<(Id, &(String, bool)), Instant> = BTreeMap::new();
-    for one in all
-        .iter()
-        .filter(|one| one.outcome == Some(EvidenceOutcome::Passed))
-    {
+    let showed = |outcome| {
+        all.iter()
+            .filter(move |one: &&Tried| one.outcome == Some(outcome))
+    };
+    for one in showed(EvidenceOutcome::Passed) {
         let last = passed
             .entry((one.control, &one.series))
             .or_insert(one.collected_at);
         *last = (*last).max(one.collected_at);
     }
     let later = |one: &&Tried| {
-        passed
-            .get(&(one.control, &one.series))
-            .is_some_and(|passed| *passed > one.collected_at)
+        let passed = passed.get(&(one.control, &one.series));
+        passed.is_some_and(|passed| *passed > one.collected_at)
     };
-    let failed = all
-        .iter()
-        .filter(|one| one.outcome == Some(EvidenceOutcome::Failed))
-        .filter(later);
+    let failed = showed(EvidenceOutcome::Failed).filter(later);
     failed.map(|one| (one.control, one.evidence)).collect()
 }

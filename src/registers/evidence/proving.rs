@@ -107,12 +107,7 @@ expression!(Operates, Bool, |this, out| {
         &this.ages,
         |out| {
             out.push_sql("pe.period_end_on >= CASE pc.frequency");
-            for (frequency, day) in &this.ages.ended {
-                out.push_sql(" WHEN '");
-                out.push_sql(frequency);
-                out.push_sql("' THEN ");
-                out.push_bind_param::<Date, _>(day)?;
-            }
+            ended(out, &this.ages)?;
             out.push_sql(" END");
             Ok(())
         },
@@ -177,12 +172,7 @@ expression!(Fresh, Bool, |this, out| {
             out.push_sql("NOT ");
             done(out, &this.seq)?;
             out.push_sql(" AND pe.period_end_on < CASE pc.frequency");
-            for (frequency, day) in &this.ages.ended {
-                out.push_sql(" WHEN '");
-                out.push_sql(frequency);
-                out.push_sql("' THEN ");
-                out.push_bind_param::<Date, _>(day)?;
-            }
+            ended(out, &this.ages)?;
             out.push_sql(" END)");
             Ok(())
         },
@@ -195,6 +185,14 @@ expression!(Fresh, Bool, |this, out| {
     out.push_sql(")");
     Ok(())
 });
+
+/// The days of the ends of periods, by frequency.
+fn ended<'b>(out: &mut AstPass<'_, 'b, Backend>, ages: &'b Ages) -> QueryResult<()> {
+    ages.ended.iter().try_for_each(|(frequency, day)| {
+        out.push_sql(&format!(" WHEN '{frequency}' THEN "));
+        out.push_bind_param::<Date, _>(day)
+    })
+}
 
 /// Whether the evidence `pe` is current: by its own end, else by the end of its period where
 /// `regular`, else by its collection.

@@ -3,72 +3,22 @@
 //! the push is accepted. The same push again answers the first; other content under the same
 //! identity is refused; a later one supersedes.
 use crate::access::Limits;
-use crate::core::{Code, Id, Instant, Invalid, Problem, Result, json};
-use crate::db::dialect::standing;
+use crate::core::{Code, Id, Instant, Problem, Result, json};
+use crate::db::dialect::{NOW, standing};
 use crate::db::files::{Files, Incoming};
 use crate::db::schema::versions as v;
 use crate::http::references::schema;
-use crate::http::{Answer, Document, Guard, Push, describe, input};
-use crate::records::body::{held, part};
-use crate::records::{Body, Kind, Record, Resource, Sound, Tx, sight};
+use crate::http::{Answer, Guard, Push, input};
+use crate::ledger::Recorded;
+use crate::records::{Kind, Record, Resource, Shown, Sound, Tx, sight};
 use crate::registers::evidence::identity::{Side, other, superseded};
-use crate::registers::evidence::outcome::EvidenceOutcome;
-use crate::registers::evidence::receive;
-use crate::registers::evidence::receive::Content;
-use crate::registers::evidence::retention;
+use crate::registers::evidence::receive::{self, Content};
+use crate::registers::evidence::told::{read, schemas};
 use crate::registers::evidence::{Evidence, Pushed};
 use actix_web::web;
-use chrono::NaiveDate;
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-use serde_json::{Map, Value};
 use std::collections::BTreeSet;
-use utoipa::ToSchema;
-use validator::Validate;
-
-/// What a push says of its evidence, beside what every record has.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Told {
-    /// Where it comes from; a key that is limited to one source need not say.
-    #[serde(default, deserialize_with = "crate::core::text::composed_name")]
-    #[validate(custom(function = crate::core::text::legible))]
-    #[schema(min_length = 1, max_length = 200)]
-    pub source: Option<String>,
-    /// What the source calls it.
-    #[serde(default, deserialize_with = "crate::core::text::composed_name")]
-    #[validate(custom(function = crate::core::text::legible))]
-    #[schema(min_length = 1, max_length = 200)]
-    pub external_id: Option<String>,
-    /// When it was collected; now, when absent.
-    pub collected_at: Option<Instant>,
-    /// What it showed, where it is a test: a current one that failed makes its controls failing.
-    pub outcome: Option<EvidenceOutcome>,
-    /// The first day that it covers.
-    pub period_start_on: Option<NaiveDate>,
-    /// The last day that it covers.
-    pub period_end_on: Option<NaiveDate>,
-    /// The last day on which it proves something.
-    pub expires_on: Option<NaiveDate>,
-    /// The day until which it must be kept, at most 50 years ahead. A collector does not say it.
-    pub retain_until_on: Option<NaiveDate>,
-    /// Is it a provider's own attestation (a certificate, an assurance report)? Only such evidence
-    /// proves what a provider does. A collector does not say it.
-    pub attests: Option<bool>,
-}
-
-const TOLD: &[&str] = &[
-    "source",
-    "external_id",
-    "collected_at",
-    "outcome",
-    "period_start_on",
-    "period_end_on",
-    "expires_on",
-    "retain_until_on",
-    "attests",
-];
 
 /// Pushes evidence.
 pub async fn push(guard: Guard<Push<Evidence>>, payload: web::Payload) -> Result<Answer> {
@@ -97,10 +47,8 @@ pub async fn push(guard: Guard<Push<Evidence>>, payload: web::Payload) -> Result
         )
     })?;
     let (told, draft) = read(&guard, metadata.clone())?;
-    let marks = json::canonical(
-        &serde_json::json!({"metadata": metadata, "file": content.sha256,
-            "name": content.file_name}),
-    )?;
+    let marks = json::canonical(&json!({"metadata": metadata, "file": content.sha256,
+            "name": content.file_name}))?;
     let Content {
         file,
         sha256,
@@ -131,102 +79,6 @@ pub async fn push(guard: Guard<Push<Evidence>>, payload: web::Payload) -> Result
         .await
 }
 
-/// What was told, and what every record has; every fault is named.
-fn read(
-    guard: &Guard<Push<Evidence>>,
-    mut metadata: Map<String, Value>,
-) -> Result<(Told, Sound<Evidence>)> {
-    let schema = guard.house().schemas().sent("EvidenceMetadata")?;
-    let mut faults = held(Some(schema), &mut metadata);
-    let (told, rest): (Map<_, _>, Map<_, _>) = metadata
-        .into_iter()
-        .partition(|(name, _)| TOLD.contains(&name.as_str()));
-    let told = part::<Told>(told, Map::new, &mut faults);
-    let sound = Body::<Evidence>::taken(rest, faults).sound()?;
-    let mut told = told.ok_or_else(|| Problem::internal("a push that says nothing"))?;
-    let limits = &guard.caller().limits;
-    if told.source.is_none() {
-        told.source = Some(if let [only] = limits.sources.as_slice() {
-            only.clone()
-        } else {
-            "manual".into()
-        });
-    }
-    if !limits.sources.is_empty()
-        && !told
-            .source
-            .as_ref()
-            .is_some_and(|source| limits.sources.contains(source))
-    {
-        return Err(Problem::new(
-            Code::OutsideLimits,
-            "Your key is limited to other sources.",
-        ));
-    }
-    if guard.caller().collects() {
-        for_people(&told)?;
-    }
-    let mut faults = Vec::new();
-    if told
-        .period_start_on
-        .zip(told.period_end_on)
-        .is_some_and(|(start, end)| end < start)
-    {
-        faults.push(Invalid::body(
-            "/period_end_on",
-            "order",
-            "is before period_start_on",
-        ));
-    }
-    let now = guard.house().clock().now();
-    if told
-        .collected_at
-        .is_some_and(|at| at > now.plus_millis(300_000))
-    {
-        faults.push(Invalid::body(
-            "/collected_at",
-            "later_than_now",
-            "is in the future",
-        ));
-    }
-    faults.extend(retention::too_long(
-        told.retain_until_on,
-        now.utc().date_naive(),
-    ));
-    if faults.is_empty() {
-        Ok((told, sound))
-    } else {
-        Err(Problem::invalid(faults))
-    }
-}
-
-/// What a machine does not say: how long something must be kept, and that it is a provider's word.
-fn for_people(told: &Told) -> Result<()> {
-    let said = [
-        ("retain_until_on", told.retain_until_on.is_some()),
-        ("attests", told.attests == Some(true)),
-    ];
-    let faults: Vec<Invalid> = said
-        .into_iter()
-        .filter(|(_, said)| *said)
-        .map(|(member, _)| {
-            Invalid::body(
-                format!("/{member}"),
-                "forbidden",
-                "collectors cannot set this; ask a manager",
-            )
-        })
-        .collect();
-    match faults.is_empty() {
-        true => Ok(()),
-        false => {
-            let detail = "Collectors cannot decide how long evidence is kept, or that it is a \
-                provider's attestation.";
-            Err(Problem::new(Code::Forbidden, detail).listing(faults))
-        }
-    }
-}
-
 /// Enters the evidence: once for an identity, superseding what came before it.
 fn enter(
     tx: &mut Tx<'_, Push<Evidence>>,
@@ -234,7 +86,7 @@ fn enter(
     mut said: Pushed,
     collected_at: Option<Instant>,
     (files, file): (&Files, Incoming),
-) -> Result<crate::ledger::Recorded<Answer>> {
+) -> Result<Recorded<Answer>> {
     let tenant = tx.caller().tenant;
     said.collected_at = collected_at.unwrap_or_else(|| tx.now());
     said.collected_on = said.collected_at.day(tx.settings().zone);
@@ -252,15 +104,12 @@ fn enter(
         let row = tx.reader().standing::<Evidence>(first.id)?;
         let position = tx.position();
         let shown = tx.reader().show::<Evidence>(row)?;
-        return tx.unchanged(Answer::shown(crate::records::Shown { position, ..shown }));
+        return tx.unchanged(Answer::shown(Shown { position, ..shown }));
     }
     let named = said.external_id.is_some();
-    let neighbour = |tx: &mut Tx<'_, _>, side| {
-        if named {
-            other(tx, &said, side)
-        } else {
-            Ok(None)
-        }
+    let neighbour = |tx: &mut Tx<'_, _>, side| match named {
+        true => other(tx, &said, side),
+        false => Ok(None),
     };
     let (before, after) = (neighbour(tx, Side::Before)?, neighbour(tx, Side::After)?);
     let id = Id::new();
@@ -335,60 +184,12 @@ fn living(tx: &mut Tx<'_, Push<Evidence>>, ids: &[Id]) -> Result<BTreeSet<Id>> {
     let mut live = live.filter(v::id.eq_any(ids.to_vec())).into_boxed();
     if caller.limits != Limits::default() {
         let kinds: Vec<&Kind> = tx.kinds().all().iter().collect();
-        if let Some(shown) = sight::shown(caller, &kinds, crate::db::dialect::NOW) {
+        if let Some(shown) = sight::shown(caller, &kinds, NOW) {
             live = live.filter(shown);
         }
     }
-    Ok(live
-        .select(v::id)
-        .load::<Id>(tx.conn())?
-        .into_iter()
-        .collect())
-}
-
-/// What can be pushed.
-fn schemas(to: &mut Document) {
-    use crate::records::Common;
-    let nullable = |(name, schema): (String, Value)| {
-        if name == "name" {
-            (name, schema)
-        } else {
-            (name, describe::nullable(schema))
-        }
-    };
-    let payload = json!({"description": "Any JSON value but null; kept and hashed in its \
-        canonical form (RFC 8785).", "$ref": "#/components/schemas/AnyValue"});
-    let common = describe::members::<Common>()
-        .into_iter()
-        .chain(describe::members::<Evidence>())
-        .chain(describe::members::<Told>());
-    let links = Evidence::KIND
-        .all_relations()
-        .map(|relation| describe::link(relation, true));
-    let told: Map<String, Value> = common.chain(links).map(nullable).collect();
-    let mut with_payload = told.clone();
-    with_payload.insert("payload".into(), payload);
-    let about = "Evidence to push: a payload here, or a file beside it as multipart.";
-    to.schema(
-        "EvidenceInput",
-        json!({"type": "object", "description": about,
-        "additionalProperties": false, "required": ["name", "payload"], "properties": with_payload,
-        "example": {"name": "Backup report", "source": "backup", "external_id": "nightly",
-            "collected_at": "2026-11-20T03:00:00Z", "payload": {"jobs": 12, "failed": 0}}}),
-    );
-    to.schema(
-        "EvidenceMetadata",
-        json!({"type": "object", "description": "What is told of a \
-        file.", "additionalProperties": false, "required": ["name"], "properties": told}),
-    );
-    to.schema(
-        "EvidenceUpload",
-        json!({"type": "object", "description": "A file with what is told \
-        of it.", "additionalProperties": false, "required": ["metadata", "file"],
-        "properties": {"metadata": {"$ref": "#/components/schemas/EvidenceMetadata"},
-            "file": {"type": "string", "format": "binary", "maxLength": 104857600,
-                "description": "The file, up to 100 MiB by default."}}}),
-    );
+    let found: Vec<Id> = live.select(v::id).load(tx.conn())?;
+    Ok(found.into_iter().collect())
 }
 
 /// Mounts the push: one operation with two media types.

@@ -1,8 +1,9 @@
 //! How the body of a push arrives: JSON, or `metadata` and `file` as multipart. The file goes to
 //! disk as it comes, written and hashed off the worker threads; a body that drips is ended.
-use crate::core::{Code, Problem, Result, json, text};
-use crate::db::files::{Files, Incoming};
+use crate::core::{Code, Problem, Result, json};
+use crate::db::files::Files;
 use crate::http::input;
+use crate::registers::evidence::sink::{Sink, cleaned};
 use actix_multipart::Multipart;
 use actix_web::{http::header::HeaderMap, web};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -11,7 +12,6 @@ use futures_util::{Stream, StreamExt};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::cell::{Cell, RefCell};
-use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant as Tick;
@@ -22,24 +22,7 @@ const METADATA_LIMIT: usize = input::JSON_LIMIT;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes a second that a body has to bring on the whole. 100 MiB have less than an hour so.
 const LEAST_RATE: u64 = 32 * 1024;
-/// Bytes that go to disk at once.
-const PIECE: usize = 256 * 1024;
-/// Bytes that media types are told by.
-const HEAD: usize = 512;
-
-/// A content that was received and is still to be kept.
-pub struct Content {
-    /// The bytes, on disk.
-    pub file: Incoming,
-    /// Their SHA-256.
-    pub sha256: String,
-    /// How many they are.
-    pub size_bytes: i64,
-    /// What they are.
-    pub media_type: String,
-    /// What the file was called.
-    pub file_name: Option<String>,
-}
+pub use crate::registers::evidence::sink::Content;
 
 /// What a push brought: what is told, and the file where there is one.
 pub type Received = (Map<String, Value>, Option<Content>);
@@ -280,167 +263,9 @@ impl Body {
     }
 }
 
-/// A file that is being received: its bytes are written and hashed in pieces.
-struct Sink {
-    files: Files,
-    written: Option<(Incoming, Sha256)>,
-    waiting: Vec<Bytes>,
-    held: usize,
-    size: u64,
-    head: Vec<u8>,
-}
-
-impl Sink {
-    fn new(files: Files) -> Self {
-        Sink {
-            files,
-            written: None,
-            waiting: vec![],
-            held: 0,
-            size: 0,
-            head: vec![],
-        }
-    }
-    /// Takes more of it; did anything go to disk?
-    async fn take(&mut self, chunk: Bytes) -> Result<bool> {
-        self.size += chunk.len() as u64;
-        self.held += chunk.len();
-        self.head.extend(
-            chunk
-                .iter()
-                .copied()
-                .take(HEAD.saturating_sub(self.head.len())),
-        );
-        self.waiting.push(chunk);
-        match self.held > PIECE {
-            true => self.flush(false).await.map(|()| true),
-            false => Ok(false),
-        }
-    }
-    async fn flush(&mut self, durably: bool) -> Result<()> {
-        let (files, written, waiting) = (
-            self.files.clone(),
-            self.written.take(),
-            std::mem::take(&mut self.waiting),
-        );
-        self.held = 0;
-        let writing = move || -> Result<(Incoming, Sha256)> {
-            let (mut file, mut sha) = match written {
-                Some(written) => written,
-                None => (files.receive()?, Sha256::new()),
-            };
-            for bytes in &waiting {
-                sha.update(bytes);
-                file.write_all(bytes).map_err(Problem::internal)?;
-            }
-            if durably {
-                file.sync()?;
-            }
-            Ok((file, sha))
-        };
-        self.written = Some(web::block(writing).await.map_err(Problem::internal)??);
-        Ok(())
-    }
-    /// The whole, durable under the name that it was received with.
-    async fn kept(mut self, file_name: Option<String>, declared: Option<&str>) -> Result<Content> {
-        self.flush(true).await?;
-        let (file, sha) = self
-            .written
-            .take()
-            .ok_or_else(|| Problem::internal("nothing was written"))?;
-        let (sha256, media_type) = (text::hex(&sha.finalize()), media_type(&self.head, declared));
-        Ok(Content {
-            file,
-            sha256,
-            size_bytes: self.size as i64,
-            media_type,
-            file_name,
-        })
-    }
-}
-
-/// The last part of a path, in Unicode's composed form, without characters that hide or turn others
-/// around (`\u{202e}` makes `fdp.exe` of `exe.pdf`).
-fn cleaned(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let seen: String = last
-        .chars()
-        .filter(|letter| !text::hidden(*letter))
-        .collect();
-    text::composed(seen.trim()).chars().take(255).collect()
-}
-
-/// By the first bytes; text by its declared type.
-fn media_type(head: &[u8], declared: Option<&str>) -> String {
-    let sniffed = infer::get(head).map(|kind| kind.mime_type().to_owned());
-    let declared = declared
-        .map(str::to_ascii_lowercase)
-        .filter(|given| given.len() <= 255 && given.is_ascii());
-    let plain = plain(head);
-    sniffed
-        .or(declared.filter(|given| plain == textual(given)))
-        .unwrap_or_else(|| {
-            if plain {
-                "text/plain"
-            } else {
-                "application/octet-stream"
-            }
-            .to_owned()
-        })
-}
-/// Is it the beginning of a text? Its last letter may be cut where the beginning ends.
-fn plain(head: &[u8]) -> bool {
-    let text = match std::str::from_utf8(head) {
-        Ok(_) => true,
-        Err(fault) => head.len() >= HEAD && fault.error_len().is_none(),
-    };
-    text && !head.contains(&0)
-}
-fn textual(media: &str) -> bool {
-    media.starts_with("text/")
-        || ["json", "xml", "yaml", "javascript", "csv"]
-            .iter()
-            .any(|word| media.contains(word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_is_told_from_its_beginning() {
-        for letter in ["ü", "€", "𝄞"] {
-            for before in HEAD - 4..HEAD {
-                let whole = format!("{}{letter} and more", "a".repeat(before));
-                let head = whole.as_bytes().get(..HEAD).unwrap_or_default();
-                assert_eq!(
-                    media_type(head, Some("text/csv")),
-                    "text/csv",
-                    "{letter} after {before} bytes"
-                );
-            }
-        }
-        assert_eq!(
-            media_type(
-                "é".as_bytes().get(..1).unwrap_or_default(),
-                Some("text/plain")
-            ),
-            "application/octet-stream",
-            "a whole file"
-        );
-        assert_eq!(
-            media_type(b"a\0b", Some("text/plain")),
-            "application/octet-stream"
-        );
-        assert_eq!(
-            media_type(&[0xff; 600], Some("text/plain")),
-            "application/octet-stream"
-        );
-        assert_eq!(
-            media_type(b"%PDF-1.7", Some("text/plain")),
-            "application/pdf"
-        );
-    }
 
     #[test]
     fn a_body_has_to_come_on() {
@@ -452,20 +277,5 @@ mod tests {
             "a byte each second earns no time"
         );
         assert!(allowed(u64::MAX) >= PATIENCE);
-    }
-
-    #[test]
-    fn file_names_show_what_they_are() {
-        for (given, kept) in [
-            ("../a/b.txt", "b.txt"),
-            ("C:\\x\\b.txt", "b.txt"),
-            ("report\u{202e}fdp.exe", "reportfdp.exe"),
-            ("a\u{200b}\u{feff}\u{2066}b\r\n.txt", "ab.txt"),
-            ("u\u{308}ber.txt", "\u{fc}ber.txt"),
-            (" x ", "x"),
-            ("\u{202e}", ""),
-        ] {
-            assert_eq!(cleaned(given), kept, "{given:?}");
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! The facts that views of several registers share: what stands of each record, as far as views
 //! look at it. Each view is a function of them, of the day, and of what the caller sees.
+mod linked;
 mod load;
 mod proofs;
 
@@ -7,13 +8,15 @@ pub use crate::records::sight::Seen;
 pub use proofs::Proofs;
 
 use crate::core::{Id, Instant, Result};
+use crate::db::schema::risk_treatments;
 use crate::records::model::{Changed, Model};
 use crate::records::{Kind, Reader};
-use crate::registers::control::proof::Span;
+use crate::registers::control::currency::Span;
 use crate::registers::control::{Frequency, Implementation, Responsibility};
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::vulnerability::severity::VulnerabilitySeverity;
 use chrono::NaiveDate;
+use diesel::{Queryable, Selectable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -180,8 +183,31 @@ pub struct Approval {
     pub methodology: Id,
 }
 
+/// The same, as it is read: each column is empty where nothing was approved.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = risk_treatments)]
+pub struct Approved {
+    expires_on: Option<NaiveDate>,
+    approved_seq: Option<i64>,
+    approved_owner_id: Option<Id>,
+    approved_rank: Option<i32>,
+    approved_methodology_id: Option<Id>,
+}
+impl Approved {
+    /// The approval, where there is one.
+    pub fn whole(&self) -> Option<Approval> {
+        Some(Approval {
+            expires_on: self.expires_on?,
+            seq: self.approved_seq?,
+            owner: self.approved_owner_id?,
+            rank: self.approved_rank?,
+            methodology: self.approved_methodology_id?,
+        })
+    }
+}
+
 /// A vulnerability.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Queryable)]
 pub struct WeakFact {
     /// How bad it is.
     pub severity: VulnerabilitySeverity,
@@ -309,10 +335,10 @@ impl Model for Facts {
         want: &'static [Part],
         changed: &[Changed],
     ) -> Result<()> {
-        let mut of: BTreeMap<&'static str, Vec<Id>> = BTreeMap::new();
+        let mut of: BTreeMap<Part, Vec<Id>> = BTreeMap::new();
         for one in changed {
-            if part_of(one.kind).is_some_and(|part| self.parts.contains(&part)) {
-                of.entry(one.kind.name).or_default().push(one.id);
+            if let Some(part) = part_of(one.kind).filter(|part| self.parts.contains(part)) {
+                of.entry(part).or_default().push(one.id);
             }
         }
         self.again(reader, &of)?;

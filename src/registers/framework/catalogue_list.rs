@@ -2,12 +2,9 @@
 //! organization's own, with the mappings between them.
 use crate::access::Caller;
 use crate::core::catalogue::{self, FRAMEWORKS, Framework, Mapping, Requirement};
-use crate::core::{Code, Problem, Result};
-use crate::http::ViewQuery;
+use crate::core::{Problem, Result};
 use crate::records::Reader;
 use crate::records::frameworks::{self, Own};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use std::iter::Peekable;
 use std::sync::Arc;
 
 pub use crate::records::frameworks::seen;
@@ -122,121 +119,4 @@ impl Shelf {
             .chain(own)
             .collect()
     }
-}
-
-/// A walk through what is no register: `limit`, and where the last page ended.
-pub struct Walk {
-    limit: usize,
-    after: Option<String>,
-    question: String,
-    path: String,
-    query: String,
-}
-
-/// One page of it.
-pub struct Page<T> {
-    /// What it holds.
-    pub data: Vec<T>,
-    /// Where the next one begins.
-    pub next_cursor: Option<String>,
-    /// The link to it.
-    pub link: Option<String>,
-    /// Is there one?
-    pub has_more: bool,
-}
-
-impl Walk {
-    /// Where this page begins; a cursor goes with the question of its page.
-    pub fn read<Q>(asked: &ViewQuery<Q>) -> Result<Walk> {
-        let (page, target) = (asked.page.clone(), asked.target.clone());
-        let elsewhere = ["limit", "cursor", "as_of", "archived"];
-        let mut given: Vec<_> = form_urlencoded::parse(target.query.as_bytes())
-            .filter(|(name, _)| !elsewhere.contains(&&**name))
-            .collect();
-        given.sort();
-        let question = format!(
-            "{:08x}",
-            crc32fast::hash(&serde_json::to_vec(&given).map_err(Problem::internal)?)
-        );
-        let read = |text: &str| {
-            let text = URL_SAFE_NO_PAD
-                .decode(text)
-                .ok()
-                .and_then(|bytes| String::from_utf8(bytes).ok())?;
-            text.split_once(' ')
-                .filter(|(of, _)| *of == question)
-                .map(|(_, after)| after.to_owned())
-        };
-        let after = page
-            .cursor
-            .map(|text| read(&text).ok_or_else(foreign))
-            .transpose()?;
-        Ok(Walk {
-            limit: usize::try_from(page.limit).unwrap_or(50),
-            after,
-            question,
-            path: target.path,
-            query: target.query,
-        })
-    }
-    /// The page that begins there.
-    pub fn page<T>(
-        &self,
-        all: impl Iterator<Item = T>,
-        key: impl Fn(&T) -> String,
-    ) -> Result<Page<T>> {
-        let mut rest = all.peekable();
-        if let Some(after) = &self.after {
-            rest.by_ref()
-                .find(|one| key(one) == *after)
-                .ok_or_else(foreign)?;
-        }
-        Ok(self.cut(rest, key))
-    }
-    /// The same of what may change from page to page: it goes on behind the place, whether what
-    /// was there still is or not. The keys rise.
-    pub fn behind<T>(&self, all: impl Iterator<Item = T>, key: impl Fn(&T) -> String) -> Page<T> {
-        let after = self.after.as_ref();
-        let rest = all.skip_while(|one| after.is_some_and(|after| key(one) <= *after));
-        self.cut(rest.peekable(), &key)
-    }
-    fn cut<T>(
-        &self,
-        mut rest: Peekable<impl Iterator<Item = T>>,
-        key: impl Fn(&T) -> String,
-    ) -> Page<T> {
-        let data: Vec<T> = rest.by_ref().take(self.limit).collect();
-        let has_more = rest.peek().is_some();
-        let next = data
-            .last()
-            .filter(|_| has_more)
-            .map(|last| URL_SAFE_NO_PAD.encode(format!("{} {}", self.question, key(last))));
-        Page {
-            data,
-            link: next.as_deref().map(|cursor| self.link(cursor)),
-            next_cursor: next,
-            has_more,
-        }
-    }
-    /// `Link` to the next page (RFC 8288).
-    fn link(&self, cursor: &str) -> String {
-        let rest = form_urlencoded::parse(self.query.as_bytes());
-        let next = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(rest.filter(|(name, _)| name != "cursor"))
-            .append_pair("cursor", cursor)
-            .finish();
-        format!("<{}?{next}>; rel=\"next\"", self.path)
-    }
-}
-
-fn foreign() -> Problem {
-    Problem::new(
-        Code::InvalidCursor,
-        "Use the same filters as for the previous page.",
-    )
-}
-
-/// Does one of the values that were asked for fit, or was none asked for?
-pub fn any<T>(asked: &[T], fits: impl Fn(&T) -> bool) -> bool {
-    asked.is_empty() || asked.iter().any(fits)
 }

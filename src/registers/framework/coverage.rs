@@ -3,7 +3,6 @@
 //! requirement shows its paths. Composed mappings are suggestions, and never count.
 use crate::core::catalogue::{self, Framework, MappingKind, Requirement};
 use crate::core::{Id, Problem, Result};
-use crate::http::format::{CSV, table, texts};
 use crate::http::{Answer, Guard, View, ViewQuery};
 use crate::records::{Reader, Resource};
 use crate::registers::control::proof::Operation;
@@ -11,9 +10,10 @@ use crate::registers::control::{Control, Implementation};
 use crate::registers::evidence::Evidence;
 use crate::registers::facts::{ControlFact, Fact, Facts, Part, Proofs, Seen};
 use crate::registers::framework::Frameworks;
-use crate::registers::framework::RequirementMapping;
 use crate::registers::framework::catalogue_list::Shelf;
+use crate::registers::framework::mappings::RequirementMapping;
 use crate::registers::scope::{Cut, ScopeRef};
+use crate::registers::table::{self, Table, list, names, table_columns, text, word};
 use actix_web::web::Path;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -318,73 +318,36 @@ fn controls(reader: &mut Reader<'_>, scope: Option<Id>) -> Result<(Vec<CoverageC
     Ok((here.into_iter().map(told).collect(), citing))
 }
 
+table_columns! { ENTRY of entry: CoverageEntry {
+    "requirement" => entry.requirement.clone(),
+    "title" => entry.title.clone(),
+    "state" => word(Some(entry.state)),
+    "suggested_state" => word(entry.suggested_state),
+} }
+table_columns! { PATH of path: CoveragePath {
+    "cited" => path.cited.clone(),
+    "path_state" => word(Some(path.state)),
+    "target" => text(path.mapping.as_ref().map(|mapping| &mapping.target)),
+    "relationship" => word(path.mapping.as_ref().map(|mapping| mapping.relationship)),
+    "kind" => word(path.mapping.as_ref().map(|mapping| mapping.kind)),
+    "provenance" => text(path.mapping.as_ref().map(|mapping| &mapping.provenance)),
+    "suggestion" => path.suggestion.to_string(),
+    "controls" => list(path.controls.iter().map(|control| &control.code)),
+    "control_count" => path.control_count.to_string(),
+} }
+
 /// A row for each way; a requirement without any has one, too.
 fn as_csv(coverage: &Coverage) -> Result<String> {
-    let header = [
-        "requirement",
-        "title",
-        "state",
-        "suggested_state",
-        "cited",
-        "path_state",
-        "target",
-        "relationship",
-        "kind",
-        "provenance",
-        "suggestion",
-        "controls",
-        "control_count",
-    ];
-    let mut rows = vec![texts(header)];
+    let mut table = Table::of(names(ENTRY).chain(names(PATH)));
     for entry in &coverage.entries {
-        let suggested = entry.suggested_state.map(<&str>::from).unwrap_or_default();
-        let of_it = || {
-            vec![
-                entry.requirement.clone(),
-                entry.title.clone(),
-                <&str>::from(entry.state).to_owned(),
-                suggested.to_owned(),
-            ]
-        };
         for path in &entry.paths {
-            let mapping = path.mapping.as_ref();
-            let codes: Vec<&str> = path
-                .controls
-                .iter()
-                .map(|control| control.code.as_str())
-                .collect();
-            let way = [
-                path.cited.clone(),
-                <&str>::from(path.state).to_owned(),
-                mapping
-                    .map(|mapping| mapping.target.clone())
-                    .unwrap_or_default(),
-                mapping
-                    .map(|mapping| <&str>::from(mapping.relationship))
-                    .unwrap_or_default()
-                    .to_owned(),
-                mapping
-                    .map(|mapping| <&str>::from(mapping.kind))
-                    .unwrap_or_default()
-                    .to_owned(),
-                mapping
-                    .map(|mapping| mapping.provenance.clone())
-                    .unwrap_or_default(),
-                path.suggestion.to_string(),
-                codes.join(";"),
-                path.control_count.to_string(),
-            ];
-            rows.push(texts(of_it().into_iter().chain(way)));
+            table.row().says(entry, ENTRY).says(path, PATH);
         }
         if entry.paths.is_empty() {
-            rows.push(texts(
-                of_it()
-                    .into_iter()
-                    .chain(vec![String::new(); header.len() - 4]),
-            ));
+            table.row().says(entry, ENTRY);
         }
     }
-    String::from_utf8(table(rows)?).map_err(Problem::internal)
+    table.text()
 }
 
 /// What can be asked of `getCoverage`.
@@ -404,21 +367,11 @@ async fn get_coverage(
 ) -> Result<Answer> {
     let csv = query.wants("csv", "text/csv")?;
     let cut = Cut(query.own.scope_id);
-    guard
-        .view_as(
-            Some(if csv { "csv" } else { "json" }),
-            query.as_of,
-            move |reader| {
-                let scope = cut.scope(reader)?;
-                let coverage = compute(reader, &slug, scope)?;
-                if csv {
-                    Ok(Answer::json(as_csv(&coverage)?).as_media(CSV))
-                } else {
-                    Answer::of(&coverage)
-                }
-            },
-        )
-        .await
+    let work = move |reader: &mut Reader<'_>| {
+        let scope = cut.scope(reader)?;
+        compute(reader, &slug, scope)
+    };
+    table::view(&guard, csv, query.as_of, work, as_csv).await
 }
 
 /// Mounts them.

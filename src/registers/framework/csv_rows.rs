@@ -1,12 +1,13 @@
 //! The rows of an import, as JSON or as CSV: read and validated one by one, so that every fault is
 //! named with its row.
-use crate::core::catalogue::{self, MappingKind, Relationship, Requirement, RequirementAttributes};
+use crate::core::catalogue::{self, MappingKind, Requirement};
 use crate::core::schema::Schema;
 use crate::core::{Code, Invalid, Problem, Result};
 use crate::ledger::in_time;
 use crate::records::frameworks::OwnMapping;
 use crate::records::read_as;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use crate::registers::framework::imported::{ImportedMapping, ImportedRequirement};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 use utoipa::ToSchema;
@@ -19,73 +20,6 @@ pub const MAPPINGS: usize = 20_000;
 /// Faults that one answer names.
 const FAULTS: usize = 1_000;
 
-/// A requirement, as it is imported.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ImportedRequirement {
-    /// Its reference in the framework; stands once.
-    #[schema(min_length = 1, max_length = 40, pattern = "^[A-Za-z0-9().,-]{1,40}$")]
-    pub r#ref: String,
-    /// Its short title.
-    #[validate(custom(function = crate::records::spine::said))]
-    #[schema(min_length = 1, max_length = 300)]
-    pub title: String,
-    /// The one that it belongs to.
-    #[schema(min_length = 1, max_length = 40)]
-    pub parent_ref: Option<String>,
-    /// What it is in the framework's words; `requirement`, when absent.
-    #[schema(min_length = 1, max_length = 40)]
-    pub kind: Option<String>,
-    /// Is it asked for by itself? When absent: where nothing stands under it.
-    pub assessable: Option<bool>,
-    /// What else is known of it: up to 20 names with a string, a number, a boolean, null, or a list
-    /// of strings.
-    #[serde(default, deserialize_with = "crate::core::text::or_default")]
-    #[validate(custom(function = attributes_are_flat))]
-    #[schema(value_type = RequirementAttributes)]
-    pub attributes: Map<String, Value>,
-}
-
-fn attributes_are_flat(all: &Map<String, Value>) -> Result<(), validator::ValidationError> {
-    let text = |value: &Value| {
-        value
-            .as_str()
-            .is_some_and(|text| text.chars().count() <= 1000)
-    };
-    let plain = |value: &Value| match value {
-        Value::Array(items) => items.len() <= 50 && items.iter().all(text),
-        Value::String(_) => text(value),
-        other => !other.is_object(),
-    };
-    let named = |name: &String| (1..=64).contains(&name.chars().count());
-    match all.len() <= 20 && all.iter().all(|(name, value)| named(name) && plain(value)) {
-        true => Ok(()),
-        false => Err(crate::records::spine::fault(
-            "attributes",
-            "at most 20 names of at most 64 characters, each plain or a list of texts",
-        )),
-    }
-}
-
-/// A mapping, as it is imported.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ImportedMapping {
-    /// A readable requirement id, or a reference of this framework.
-    #[schema(min_length = 1, max_length = 120)]
-    pub source: String,
-    /// A readable requirement id, or a reference of this framework.
-    #[schema(min_length = 1, max_length = 120)]
-    pub target: String,
-    /// How they overlap, seen from the source.
-    pub relationship: Relationship,
-    /// `published` needs a provenance; `composed`, when absent: a suggestion.
-    pub kind: Option<MappingKind>,
-    /// Where the pair stands, or what it was composed of.
-    #[schema(min_length = 1, max_length = 300)]
-    pub provenance: Option<String>,
-}
-
 /// The rows of a part, and where each stood.
 pub struct Rows<T> {
     rows: Vec<T>,
@@ -96,15 +30,18 @@ pub struct Rows<T> {
 }
 
 impl<T: DeserializeOwned + Validate + ToSchema> Rows<T> {
-    /// From an array of a JSON body.
-    pub fn of_json(schema: &Schema, member: &'static str, value: Value, most: usize) -> Rows<T> {
-        let mut all = Rows {
+    fn of(member: &'static str, lines: bool) -> Self {
+        Rows {
             rows: vec![],
             faults: vec![],
             member,
-            lines: false,
+            lines,
             taken: 0,
-        };
+        }
+    }
+    /// From an array of a JSON body.
+    pub fn of_json(schema: &Schema, member: &'static str, value: Value, most: usize) -> Rows<T> {
+        let mut all = Rows::of(member, false);
         match value {
             Value::Array(items) if items.len() <= most => {
                 items.into_iter().for_each(|item| all.take(schema, item))
@@ -127,13 +64,7 @@ impl<T: DeserializeOwned + Validate + ToSchema> Rows<T> {
         members: &[&str],
         attributes: bool,
     ) -> Result<Rows<T>> {
-        let mut all = Rows {
-            rows: vec![],
-            faults: vec![],
-            member,
-            lines: true,
-            taken: 0,
-        };
+        let mut all = Rows::of(member, true);
         let unread =
             |e: csv::Error| Problem::new(Code::Malformed, format!("The CSV cannot be read: {e}."));
         let mut reader = csv::ReaderBuilder::new()
@@ -149,19 +80,13 @@ impl<T: DeserializeOwned + Validate + ToSchema> Rows<T> {
             let twice = names.iter().take(n).any(|other| other == name);
             let unknown = name.is_empty() || (!attributes && !members.contains(&name.as_str()));
             let fault = |code, words: &str| {
-                Invalid::body(
-                    "/header",
-                    code,
-                    format!(
-                        "row 1: column `{}` {words}",
-                        name.chars().take(60).collect::<String>()
-                    ),
-                )
+                let name: String = name.chars().take(60).collect();
+                Invalid::body("/header", code, format!("row 1: column `{name}` {words}"))
             };
-            if twice {
-                Some(fault("twice", "occurs twice"))
-            } else {
-                unknown.then(|| fault("unknown_member", "is unknown"))
+            match (twice, unknown) {
+                (true, _) => Some(fault("twice", "occurs twice")),
+                (false, true) => Some(fault("unknown_member", "is unknown")),
+                (false, false) => None,
             }
         };
         all.faults
@@ -182,12 +107,8 @@ impl<T: DeserializeOwned + Validate + ToSchema> Rows<T> {
             if row.len() != names.len() {
                 let (n, wanted) = (all.taken, names.len());
                 all.taken += 1;
-                all.fault(
-                    n,
-                    "",
-                    "columns".into(),
-                    format!("{} columns, but the header has {wanted}", row.len()),
-                );
+                let words = format!("{} columns, but the header has {wanted}", row.len());
+                all.fault(n, ["", "columns"], words);
                 continue;
             }
             let (mut item, mut more) = (Map::new(), Map::new());
@@ -222,29 +143,26 @@ impl<T: DeserializeOwned + Validate + ToSchema> Rows<T> {
             }
         };
         self.rows.extend(row);
-        faults
-            .into_iter()
-            .for_each(|fault| self.fault(n, &fault.pointer, fault.code.clone(), fault.detail));
+        for fault in faults {
+            self.fault(n, [&fault.pointer, &fault.code], fault.detail);
+        }
     }
     /// Could every row be read? Only then one row can be compared with another.
     fn read_all(&self) -> bool {
         self.rows.len() == self.taken
     }
-    fn fault(&mut self, n: usize, pointer: &str, code: String, detail: String) {
-        let detail = if self.lines {
-            format!("row {}: {detail}", n + 2)
-        } else {
-            detail
-        };
+    /// A fault of a row: its place there and its code, and what is wrong.
+    fn fault(&mut self, n: usize, [pointer, code]: [&str; 2], detail: impl Into<String>) {
         if self.faults.len() <= FAULTS {
-            self.faults.push(Invalid::body(
-                format!("/{}/{n}{pointer}", self.member),
-                code,
-                detail,
-            ));
+            let mut detail = detail.into();
+            if self.lines {
+                detail.insert_str(0, &format!("row {}: ", n + 2));
+            }
+            let pointer = format!("/{}/{n}{pointer}", self.member);
+            self.faults.push(Invalid::body(pointer, code, detail));
         }
     }
-    /// How many faults there are.
+    /// Are there faults?
     pub fn faulty(&self) -> bool {
         !self.faults.is_empty()
     }
@@ -286,47 +204,26 @@ impl Rows<ImportedRequirement> {
         let above: HashSet<&str> = parents.values().flatten().copied().collect();
         for (n, row) in rows.iter().enumerate() {
             if !seen.insert(row.r#ref.as_str()) {
-                self.fault(
-                    n,
-                    "/ref",
-                    "twice".into(),
-                    format!("`{}` occurs twice in this import", row.r#ref),
-                );
+                let words = format!("`{}` occurs twice in this import", row.r#ref);
+                self.fault(n, ["/ref", "twice"], words);
             }
-            let Some(parent) = &row.parent_ref else {
+            let Some(parent) = row.parent_ref.as_deref() else {
                 continue;
             };
-            if !parents.contains_key(parent.as_str()) {
-                self.fault(
-                    n,
-                    "/parent_ref",
-                    "unknown_reference".into(),
-                    "unknown requirement in this import".into(),
-                );
-            } else if std::iter::successors(Some(parent.as_str()), |at| {
-                parents.get(at).copied().flatten()
-            })
-            .take(50)
-            .any(|at| at == row.r#ref)
-            {
-                self.fault(
-                    n,
-                    "/parent_ref",
-                    "circle".into(),
-                    "this would make a circle".into(),
-                );
-            } else if std::iter::successors(Some(parent.as_str()), |at| {
-                parents.get(at).copied().flatten()
-            })
-            .nth(20)
-            .is_some()
-            {
-                self.fault(
-                    n,
-                    "/parent_ref",
-                    "depth".into(),
-                    "at most 20 levels are allowed".into(),
-                );
+            let up = |at: &&str| parents.get(at).copied().flatten();
+            let mut way = std::iter::successors(Some(parent), up);
+            let fault = match () {
+                () if !parents.contains_key(parent) => {
+                    Some(("unknown_reference", "unknown requirement in this import"))
+                }
+                () if way.clone().take(50).any(|at| at == row.r#ref) => {
+                    Some(("circle", "this would make a circle"))
+                }
+                () if way.nth(20).is_some() => Some(("depth", "at most 20 levels are allowed")),
+                () => None,
+            };
+            if let Some((code, words)) = fault {
+                self.fault(n, ["/parent_ref", code], words);
             }
         }
         let requirement = |row: &ImportedRequirement| Requirement {
@@ -343,6 +240,10 @@ impl Rows<ImportedRequirement> {
         (rows.iter().map(requirement).collect(), self.faults)
     }
 }
+
+const SAME: &str = "a requirement cannot be mapped to itself";
+const TWICE: &str = "the pair occurs twice in this import";
+const UNNAMED: &str = "a published pair must name its publication";
 
 impl Rows<ImportedMapping> {
     /// The mappings of a framework; `known` says which readable ids there are.
@@ -373,40 +274,28 @@ impl Rows<ImportedMapping> {
             let (source, target) = (whole(&row.source), whole(&row.target));
             for (member, id) in [("/source", &source), ("/target", &target)] {
                 if !known(id)? {
-                    self.fault(n, member, "unknown_reference".into(), missing.say(id, seen));
+                    self.fault(n, [member, "unknown_reference"], missing.say(id, seen));
                 }
             }
-            if source == target {
-                self.fault(
-                    n,
-                    "/target",
-                    "same".into(),
-                    "a requirement cannot be mapped to itself".into(),
-                );
-            }
-            if !met.insert((source.clone(), target.clone()))
-                || met.contains(&(target.clone(), source.clone())) && source != target
-            {
-                self.fault(
-                    n,
-                    "/target",
-                    "twice".into(),
-                    "the pair occurs twice in this import".into(),
-                );
-            }
+            let pair = (source.clone(), target.clone());
+            let twice = met.contains(&(target.clone(), source.clone())) && source != target;
             let kind = row.kind.unwrap_or(MappingKind::Composed);
-            if kind == MappingKind::Published
-                && row
-                    .provenance
-                    .as_deref()
-                    .is_none_or(|text| text.trim().is_empty())
-            {
-                self.fault(
-                    n,
-                    "/provenance",
-                    "required".into(),
-                    "a published pair must name its publication".into(),
-                );
+            let named = row
+                .provenance
+                .as_ref()
+                .is_some_and(|text| !text.trim().is_empty());
+            for (wrong, place, words) in [
+                (source == target, ["/target", "same"], SAME),
+                (!met.insert(pair) || twice, ["/target", "twice"], TWICE),
+                (
+                    kind == MappingKind::Published && !named,
+                    ["/provenance", "required"],
+                    UNNAMED,
+                ),
+            ] {
+                if wrong {
+                    self.fault(n, place, words);
+                }
             }
             let provenance = row
                 .provenance

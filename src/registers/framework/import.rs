@@ -1,26 +1,19 @@
 //! Frameworks of an organization's own: imported whole, as JSON or CSV. Importing again makes the
 //! next revision; what was answered about requirements refers to their ids, and stays.
-use crate::access::{Limits, policy::FRAMEWORK};
-use crate::core::catalogue::{self, Requirement};
-use crate::core::{Code, Id, Invalid, Problem, Result, Schemas, json, packed};
+use crate::core::catalogue::Requirement;
+use crate::core::{Invalid, Problem, Result, Schemas, json, packed};
 use crate::db::dialect::NOW;
-use crate::db::schema::{frameworks, frameworks as f};
 use crate::http::{Answer, Change, Guard, Target, input, query};
-use crate::ledger::Recorded;
-use crate::records::columns::own;
-use crate::records::frameworks::{self as contents, Content, Head, OwnMapping};
-use crate::records::limit::Facts;
-use crate::records::{
-    Body, By, Condition, Kind, Known, Limit, Record, Resource, SCOPED, Selector, Sound, Tx,
-};
+use crate::records::frameworks as contents;
+use crate::records::{Body, Known, Sound};
 use crate::registers::framework::FrameworkShown;
 use crate::registers::framework::catalogue_list::seen;
-use crate::registers::framework::csv_rows::{
-    ImportedMapping, ImportedRequirement, MAPPINGS, REQUIREMENTS, Rows, refused,
-};
-use actix_web::http::{StatusCode, header::HeaderMap};
+use crate::registers::framework::csv_rows::{MAPPINGS, REQUIREMENTS, Rows, refused};
+use crate::registers::framework::enter::enter;
+use crate::registers::framework::imported::{ImportedMapping, ImportedRequirement};
+use crate::registers::framework::own::{ImportedFramework, read_only};
+use actix_web::http::header::HeaderMap;
 use actix_web::web;
-use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -28,113 +21,6 @@ use validator::Validate;
 
 /// Bytes of an import.
 pub const IMPORT_LIMIT: usize = 5 << 20;
-/// Frameworks of one organization.
-const MOST: usize = 100;
-
-/// What an import says of the framework itself.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ImportedFramework {
-    /// Its readable id; none of the built-in ones.
-    #[validate(custom(function = slug))]
-    #[schema(min_length = 2, max_length = 64, pattern = "^[a-z0-9.-]{2,64}$")]
-    pub slug: String,
-    /// Which edition.
-    #[serde(default)]
-    #[schema(max_length = 100)]
-    pub edition: String,
-    /// Who publishes it.
-    #[serde(default)]
-    #[schema(max_length = 100)]
-    pub publisher: String,
-}
-fn slug(text: &str) -> Result<(), validator::ValidationError> {
-    let fault = crate::records::spine::fault;
-    match catalogue::is_slug(text) {
-        false => Err(fault(
-            "pattern",
-            "must start with a lower-case letter or a digit, followed by letters, digits, points or hyphens",
-        )),
-        true => catalogue::framework(text).map_or(Ok(()), |_| {
-            Err(fault(
-                "taken",
-                "a built-in framework has this slug; choose another one",
-            ))
-        }),
-    }
-}
-
-/// What the server says of it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-pub struct ImportedState {
-    /// Which import it is.
-    #[schema(minimum = 1)]
-    pub revision: i32,
-    /// How many requirements it has.
-    #[schema(minimum = 0)]
-    pub requirement_count: i32,
-    /// How many mappings it has.
-    #[schema(minimum = 0)]
-    pub mapping_count: i32,
-    /// Of its requirements and mappings as canonical JSON.
-    #[schema(min_length = 64, max_length = 64)]
-    pub sha256: String,
-}
-
-impl Resource for ImportedFramework {
-    const KIND: Kind = Kind {
-        name: FRAMEWORK,
-        path: "frameworks",
-        code: "FRW",
-        about: "Plan: catalogues of requirements and the mappings between them (6.1.3 c), built \
-            in and imported.",
-        limited_by: &[
-            SCOPED,
-            (Limit::Frameworks, By::Fact("its slug", of_slugs)),
-            (
-                Limit::Controls,
-                By::ReadOnly("controls are read with the requirements that they meet"),
-            ),
-            (
-                Limit::Sources,
-                By::ReadOnly("evidence is read with the requirements that it meets"),
-            ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
-        ],
-        counted: false,
-        ..Kind::PLAIN
-    };
-    type State = ImportedState;
-    fn facts(record: &Record<Self>) -> Facts {
-        Facts {
-            frameworks: vec![record.own.slug.clone()],
-            ..Facts::default()
-        }
-    }
-    fn example() -> Value {
-        json!({"name": "House rules", "slug": "house-rules", "edition": "2026",
-            "publisher": "The organization"})
-    }
-}
-
-fn of_slugs(limits: &Limits) -> Condition {
-    own::<ImportedFramework>(f::slug.eq_any(limits.framework_slugs.clone()))
-}
-
-crate::columns! {
-    frameworks of ImportedFramework as framework {
-        slug,
-        edition,
-        publisher,
-        revision = framework.state.revision,
-        requirement_count = framework.state.requirement_count,
-        mapping_count = framework.state.mapping_count,
-        sha256 = &framework.state.sha256,
-    }
-}
 
 /// A framework to import.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -228,38 +114,23 @@ fn head(schemas: &Schemas, mut members: Map<String, Value>) -> Result<Sound<Impo
 
 /// Pure: a whole import; the faults of all its parts.
 fn read(schemas: &Schemas, csv: bool, bytes: &[u8], query: Map<String, Value>) -> Result<Read> {
-    let (requirement, mapping) = (
-        schemas.sent("ImportedRequirement")?,
-        schemas.sent("ImportedMapping")?,
-    );
-    let (mut members, requirements, mappings) = match csv {
-        true => {
-            let members = ["ref", "title", "parent_ref", "kind", "assessable"];
-            (
-                query,
-                Some(Rows::<ImportedRequirement>::of_csv(
-                    requirement,
-                    "requirements",
-                    bytes,
-                    REQUIREMENTS,
-                    &members,
-                    true,
-                )?),
-                None,
-            )
-        }
-        false => {
-            let mut members = json::object(bytes)?;
-            let mut part = |name: &str| members.remove(name).filter(|value| !value.is_null());
-            let (requirements, mappings) = (part("requirements"), part("mappings"));
-            let requirements = requirements
-                .map(|rows| Rows::of_json(requirement, "requirements", rows, REQUIREMENTS));
-            (
-                members,
-                requirements,
-                mappings.map(|rows| Rows::of_json(mapping, "mappings", rows, MAPPINGS)),
-            )
-        }
+    let (mut members, requirements, mappings) = if csv {
+        let schema = schemas.sent("ImportedRequirement")?;
+        let named = ["ref", "title", "parent_ref", "kind", "assessable"];
+        let rows = Rows::of_csv(schema, "requirements", bytes, REQUIREMENTS, &named, true)?;
+        (query, Some(rows), None)
+    } else {
+        let mut members = json::object(bytes)?;
+        let mut part = |name: &str| members.remove(name).filter(|value| !value.is_null());
+        let (requirements, mappings) = (part("requirements"), part("mappings"));
+        let (requirement, mapping) = (
+            schemas.sent("ImportedRequirement")?,
+            schemas.sent("ImportedMapping")?,
+        );
+        let requirements =
+            requirements.map(|rows| Rows::of_json(requirement, "requirements", rows, REQUIREMENTS));
+        let mappings = mappings.map(|rows| Rows::of_json(mapping, "mappings", rows, MAPPINGS));
+        (members, requirements, mappings)
     };
     members.retain(|_, value| !value.is_null());
     let slug = members
@@ -347,9 +218,9 @@ async fn import_mappings(
     payload: web::Payload,
 ) -> Result<Answer> {
     let (csv, bytes) = body(guard.headers(), payload).await?;
-    seen(guard.caller(), &slug)
-        .then_some(())
-        .ok_or_else(Problem::not_found)?;
+    if !seen(guard.caller(), &slug) {
+        return Err(Problem::not_found());
+    }
     read_only(&slug)?;
     let mark = mark(&bytes, &Value::Null);
     let schemas = guard.house().schemas().clone();
@@ -378,19 +249,15 @@ async fn import_mappings(
             let tenant = tx.caller().tenant;
             let own =
                 contents::find(tx.conn(), tenant, NOW, &slug)?.ok_or_else(Problem::not_found)?;
-            let Head {
-                slug,
-                title,
-                edition,
-                publisher,
-                ..
-            } = own.head.clone();
-            let members = Map::from_iter([
-                ("slug".to_owned(), json!(slug)),
-                ("title".to_owned(), json!(title)),
-                ("edition".to_owned(), json!(edition)),
-                ("publisher".to_owned(), json!(publisher)),
-            ]);
+            let stood = own.head.clone();
+            let members = [
+                ("slug", stood.slug),
+                ("title", stood.title),
+                ("edition", stood.edition),
+                ("publisher", stood.publisher),
+            ];
+            let members = members.map(|(name, text)| (name.to_owned(), json!(text)));
+            let members = Map::from_iter(members);
             let head = head(tx.schemas(), members)?;
             enter(tx, head, None, Some(rows), &known)
         })
@@ -401,140 +268,6 @@ fn mark(bytes: &[u8], query: &Value) -> Vec<u8> {
     let content = packed::digest(bytes);
     format!("{content} {query}").into_bytes()
 }
-/// 409 for a built-in framework.
-pub(crate) fn read_only(slug: &str) -> Result<()> {
-    catalogue::framework(slug).map_or(Ok(()), |_| {
-        Err(Problem::new(
-            Code::ReadOnly,
-            "Built-in frameworks cannot be changed: they are the same for everyone.",
-        ))
-    })
-}
-
-/// The next revision, or the first; the same content again is no change.
-fn enter(
-    tx: &mut Tx<'_, Change<ImportedFramework>>,
-    head: Sound<ImportedFramework>,
-    requirements: Option<Vec<Requirement>>,
-    mappings: Option<Rows<ImportedMapping>>,
-    known: &Known,
-) -> Result<Recorded<Answer>> {
-    let (tenant, slug) = (tx.caller().tenant, head.own.slug.clone());
-    if !seen(tx.caller(), &slug) {
-        return Err(Problem::new(
-            Code::OutsideLimits,
-            "Your key is limited to other frameworks.",
-        ));
-    }
-    let before = contents::find(tx.conn(), tenant, NOW, &slug)?;
-    if *known != Known::Missing {
-        known.check(before.as_ref().map_or(0, |own| own.head.version))?;
-    }
-    if before.is_none() && contents::heads(tx.conn(), tenant, NOW)?.len() >= MOST {
-        return Err(Problem::new(
-            Code::Conflict,
-            format!("An organization may import at most {MOST} frameworks."),
-        ));
-    }
-    let stood = before.as_ref().map(|own| Content {
-        requirements: own.framework.requirements().to_vec(),
-        mappings: own.mappings.clone(),
-    });
-    let stood = stood.unwrap_or_default();
-    let requirements = requirements.unwrap_or(stood.requirements);
-    let own: std::collections::HashSet<&str> =
-        requirements.iter().map(|one| one.id.as_str()).collect();
-    let mine = format!("{slug}:");
-    let caller = tx.caller();
-    let mut library = tx.library();
-    let mut there = |id: &str| {
-        if id.starts_with(&mine) {
-            Ok(own.contains(id))
-        } else {
-            library.has(id)
-        }
-    };
-    let mappings: Vec<OwnMapping> = match mappings {
-        Some(rows) => {
-            let (mappings, faults) = rows.mappings(&slug, &mut there, &|slug| {
-                crate::registers::framework::catalogue_list::seen(caller, slug)
-            })?;
-            refused(faults)?;
-            mappings
-        }
-        None => {
-            let leads = |pair: &OwnMapping| {
-                [&pair.source, &pair.target]
-                    .iter()
-                    .all(|id| !id.starts_with(&mine) || own.contains(id.as_str()))
-            };
-            stood.mappings.into_iter().filter(leads).collect()
-        }
-    };
-    if requirements.is_empty() && mappings.is_empty() {
-        return Err(Problem::invalid_one(
-            "/requirements",
-            "required",
-            "send requirements or mappings",
-        ));
-    }
-    let (requirement_count, mapping_count) = (requirements.len() as i32, mappings.len() as i32);
-    let canonical = json::canonical(&Content {
-        requirements,
-        mappings,
-    })?;
-    let sha256 = packed::digest(&canonical);
-    contents::keep(tx.conn(), tenant, &sha256, &canonical)?;
-    let state = ImportedState {
-        revision: before.as_ref().map_or(0, |own| own.head.revision) + 1,
-        requirement_count,
-        mapping_count,
-        sha256,
-    };
-    let recorded = match before {
-        None => {
-            let draft = tx.draft(head)?;
-            tx.create_as(Id::new(), draft, state, ImportedFramework::KIND.initial)?
-        }
-        Some(own) => {
-            let stored = tx.load::<ImportedFramework>(&Selector::Id(own.head.id), &Known::any())?;
-            let mut record = stored.clone();
-            (record.common.name, record.own, record.state) = (head.common.name, head.own, state);
-            if record.state.sha256 == stored.state.sha256 && record.body()? == stored.body()? {
-                let answer = shown(&stored, StatusCode::OK)?;
-                return tx.unchanged(answer);
-            }
-            tx.save(&stored, record, "import")?
-        }
-    };
-    let answer = shown(recorded.get(), StatusCode::CREATED)?;
-    Ok(recorded.map(|_| answer))
-}
-
-fn shown(record: &Record<ImportedFramework>, status: StatusCode) -> Result<Answer> {
-    let (own, state, spine) = (record.own.clone(), record.state.clone(), &record.spine);
-    let head = Head {
-        id: spine.id,
-        version: spine.version,
-        title: record.common.name.clone(),
-        slug: own.slug,
-        edition: own.edition,
-        publisher: own.publisher,
-        revision: state.revision,
-        requirement_count: state.requirement_count,
-        mapping_count: state.mapping_count,
-        sha256: state.sha256,
-        imported_at: spine.updated_at,
-    };
-    let location = (status == StatusCode::CREATED).then(|| format!("/v1/frameworks/{}", head.slug));
-    let answer = Answer::of(&FrameworkShown::own(&head))?.tagged(format!("\"{}\"", head.version));
-    Ok(Answer {
-        status,
-        location,
-        ..answer
-    })
-}
-
 /// Mounts them.
 pub fn mount(api: &mut crate::http::Api<'_>) {
     api.post("/v1/frameworks", import)

@@ -4,17 +4,23 @@
 pub mod catalogue_list;
 pub mod coverage;
 pub mod csv_rows;
+pub mod enter;
 pub mod import;
+pub mod imported;
+pub mod mappings;
+pub mod own;
+pub mod requirements;
 pub mod revisions;
 
 use crate::access::policy::FRAMEWORK;
-use crate::core::catalogue::{self, FRAMEWORKS, Framework, MappingKind, Relationship, Requirement};
-use crate::core::{Instant, Problem, Result};
+use crate::core::catalogue::{self, FRAMEWORKS, Framework};
+use crate::core::{Code, Instant, Problem, Result, text::folded};
 use crate::http::{Answer, Guard, View, ViewQuery, Viewed};
 use crate::records::Reader;
 use crate::records::frameworks::{self, Head};
 use crate::registers::framework::catalogue_list as shelf;
-use crate::registers::framework::catalogue_list::{Shelf, Walk, any, seen};
+use crate::registers::framework::catalogue_list::seen;
+use crate::registers::pages::{Walk, begins, page};
 use actix_web::web::Path;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -57,84 +63,10 @@ impl Viewed for Frameworks {
     const NAME: &'static str = FRAMEWORK;
 }
 
-/// Frameworks.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct FrameworkPage {
-    /// The built-in ones, then the organization's own.
-    #[schema(max_items = 200)]
-    pub data: Vec<FrameworkShown>,
-    /// Ask with it for the next page; null on the last.
-    #[schema(required, max_length = 2000)]
-    pub next_cursor: Option<String>,
-    /// Is there a next page?
-    pub has_more: bool,
+page! {
+    /// Frameworks.
+    FrameworkPage of FrameworkShown: "The built-in ones, then the organization's own."
 }
-/// Requirements of a framework.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RequirementPage {
-    /// In natural order.
-    #[schema(max_items = 200)]
-    pub data: Vec<Requirement>,
-    /// Ask with it for the next page; null on the last.
-    #[schema(required, max_length = 2000)]
-    pub next_cursor: Option<String>,
-    /// Is there a next page?
-    pub has_more: bool,
-}
-/// A pair of requirements of two frameworks.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct RequirementMapping {
-    /// The requirement that it leads from.
-    #[schema(max_length = 120)]
-    pub source: String,
-    /// The requirement that it leads to.
-    #[schema(max_length = 120)]
-    pub target: String,
-    /// How they overlap, seen from the source.
-    pub relationship: Relationship,
-    /// `published`: the pair stands in the publication named; `composed`: it is a suggestion.
-    pub kind: MappingKind,
-    /// Where it stands, or what it was composed of.
-    #[schema(max_length = 300)]
-    pub provenance: String,
-    /// The organization's own framework that brought it; null where it is built in.
-    #[schema(required, max_length = 64)]
-    pub imported_with: Option<String>,
-}
-impl RequirementMapping {
-    /// As it is answered; `by` is the own framework that brought it.
-    pub fn of(by: Option<&str>, pair: catalogue::Mapping<'_>) -> Self {
-        let catalogue::Mapping {
-            source,
-            target,
-            relationship,
-            kind,
-            provenance,
-        } = pair;
-        let text = str::to_owned;
-        Self {
-            source: text(source),
-            target: text(target),
-            relationship,
-            kind,
-            provenance: text(provenance),
-            imported_with: by.map(text),
-        }
-    }
-}
-/// Mappings of a framework.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RequirementMappingPage {
-    /// In the order of the sources, then of the targets.
-    #[schema(max_items = 200)]
-    pub data: Vec<RequirementMapping>,
-    /// Ask with it for the next page; null on the last.
-    #[schema(required, max_length = 2000)]
-    pub next_cursor: Option<String>,
-    /// Is there a next page?
-    pub has_more: bool,
-}
-
 impl FrameworkShown {
     fn built_in(framework: &Framework) -> Self {
         FrameworkShown {
@@ -169,7 +101,7 @@ impl FrameworkShown {
 /// The framework that a view was asked for; ISO/IEC 27001:2022 when none was.
 pub fn asked(reader: &mut Reader<'_>, slug: Option<&str>) -> Result<Arc<Framework>> {
     shelf::framework(reader, slug.unwrap_or(catalogue::ISO_27001)).map_err(|problem| {
-        if !problem.is(crate::core::Code::NotFound) {
+        if !problem.is(Code::NotFound) {
             return problem;
         }
         let said = problem.said();
@@ -199,42 +131,24 @@ async fn list(guard: Guard<View<Frameworks>>, query: ViewQuery<FrameworksQuery>)
         .view(query.as_of, move |reader| {
             let (tenant, seq) = (reader.tenant(), reader.moment.seq);
             let own = frameworks::heads(reader.conn(), tenant, seq)?;
-            let own = own
-                .iter()
-                .filter(|head| seen(reader.caller(), &head.slug))
-                .map(FrameworkShown::own);
+            let own = own.iter().filter(|head| seen(reader.caller(), &head.slug));
             let built_in = FRAMEWORKS
                 .iter()
-                .filter(|framework| seen(reader.caller(), &framework.slug));
-            let mut all: Vec<FrameworkShown> = built_in
-                .map(|framework| FrameworkShown::built_in(framework))
-                .chain(own)
-                .collect();
+                .filter(|one| seen(reader.caller(), &one.slug));
+            let built_in = built_in.map(|framework| FrameworkShown::built_in(framework));
+            let mut all: Vec<FrameworkShown> =
+                built_in.chain(own.map(FrameworkShown::own)).collect();
             let texts = |one: &FrameworkShown| {
-                format!(
-                    "{} {} {} {}",
-                    one.slug, one.title, one.edition, one.publisher
-                )
+                [&*one.slug, &one.title, &one.edition, &one.publisher].join(" ")
             };
             all.retain(|one| begins(&texts(one), &words));
             if let Some((member, backwards)) = order {
-                all.sort_by_cached_key(|one| {
-                    (crate::core::text::folded(member(one)), one.slug.clone())
-                });
+                all.sort_by_cached_key(|one| (folded(member(one)), one.slug.clone()));
                 if backwards {
                     all.reverse();
                 }
             }
-            let page = walk.page(all.into_iter(), |one| one.slug.clone())?;
-            let answer = Answer::of(&FrameworkPage {
-                data: page.data,
-                next_cursor: page.next_cursor,
-                has_more: page.has_more,
-            })?;
-            Ok(Answer {
-                link: page.link,
-                ..answer
-            })
+            FrameworkPage::answer(walk.page(all.into_iter(), |one| one.slug.clone())?)
         })
         .await
 }
@@ -277,196 +191,6 @@ async fn get(
         .await
 }
 
-/// What can be asked of `listRequirements`.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct RequirementsQuery {
-    /// Only of this kind. Repeated: any of them.
-    #[param(value_type = Option<String>, max_length = 64)]
-    kind: Vec<String>,
-    /// Only right under this one. Repeated: any of them.
-    #[param(value_type = Option<String>, max_length = 64)]
-    parent_ref: Vec<String>,
-    /// Only what is asked for by itself, or only what is not.
-    assessable: Option<bool>,
-    /// Only with this attribute, as `name:value`. Repeated: any of them.
-    #[param(value_type = Option<String>, max_length = 200, example = "baselines:low")]
-    attribute: Vec<String>,
-    /// Words that begin like this, in reference and title; a reference of ISO/IEC 27001:2013 finds
-    /// what has become of it.
-    #[param(max_length = 200, example = "A.9.2.1")]
-    q: Option<String>,
-}
-
-async fn requirements(
-    guard: Guard<View<Frameworks>>,
-    slug: Path<String>,
-    query: ViewQuery<RequirementsQuery>,
-) -> Result<Answer> {
-    let walk = Walk::read(&query)?;
-    let asked = query.own;
-    guard
-        .view(query.as_of, move |reader| {
-            let framework = shelf::framework(reader, &slug)?;
-            let fits = |one: &&Requirement| {
-                any(&asked.kind, |kind| one.kind == *kind)
-                    && any(&asked.parent_ref, |parent| {
-                        one.parent_ref.as_ref() == Some(parent)
-                    })
-                    && any(&asked.attribute, |asked| {
-                        asked
-                            .split_once(':')
-                            .is_some_and(|(name, value)| has(one, name, value))
-                    })
-                    && asked
-                        .assessable
-                        .is_none_or(|wanted| one.assessable == wanted)
-                    && said(one, asked.q.as_deref().unwrap_or_default())
-            };
-            let page = walk.page(framework.requirements().iter().filter(fits), |one| {
-                one.r#ref.clone()
-            })?;
-            let data = page.data.into_iter().cloned().collect();
-            let answer = Answer::of(&RequirementPage {
-                data,
-                next_cursor: page.next_cursor,
-                has_more: page.has_more,
-            })?;
-            Ok(Answer {
-                link: page.link,
-                ..answer
-            })
-        })
-        .await
-}
-
-/// Pure: has it an attribute of that value, or one with it in its list?
-fn has(requirement: &Requirement, name: &str, value: &str) -> bool {
-    let is = |found: &serde_json::Value| {
-        found.as_str().map_or_else(
-            || serde_json::from_str(value).is_ok_and(|asked: serde_json::Value| *found == asked),
-            |text| text == value,
-        )
-    };
-    requirement.attributes.get(name).is_some_and(|found| {
-        found
-            .as_array()
-            .map_or_else(|| is(found), |all| all.iter().any(is))
-    })
-}
-
-/// Pure: do all of these words begin one of its own, or one of its references of 2013?
-fn said(requirement: &Requirement, words: &str) -> bool {
-    let before = requirement
-        .attributes
-        .get("iso_27001_2013")
-        .and_then(|all| all.as_array())
-        .into_iter()
-        .flatten();
-    let before: Vec<&str> = before.filter_map(|one| one.as_str()).collect();
-    begins(
-        &format!(
-            "{} {} {}",
-            requirement.r#ref,
-            requirement.title,
-            before.join(" ")
-        ),
-        words,
-    )
-}
-/// Pure: do all of these words begin one of the text?
-fn begins(text: &str, words: &str) -> bool {
-    let text = format!(" {}", crate::core::text::folded(text));
-    crate::core::text::folded(words)
-        .split(' ')
-        .filter(|word| !word.is_empty())
-        .all(|word| text.contains(&format!(" {word}")))
-}
-
-/// What can be asked of `listMappings`.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct MappingsQuery {
-    /// Only with this framework. Repeated: any of them.
-    #[param(value_type = Option<String>, max_length = 64, example = "nist-csf-2.0")]
-    target: Vec<String>,
-    /// Only of this requirement, on either side. Repeated: any of them.
-    #[param(value_type = Option<String>, max_length = 120)]
-    requirement: Vec<String>,
-    /// Only of this relationship. Repeated: any of them.
-    #[param(
-        value_type = Option<String>,
-        max_length = 10,
-        pattern = "^(equal|subset|superset|intersects)$"
-    )]
-    relationship: Vec<Relationship>,
-    /// `published` or `composed`.
-    #[param(value_type = Option<String>, pattern = "^(published|composed)$", max_length = 10)]
-    kind: Vec<MappingKind>,
-}
-
-async fn mappings(
-    guard: Guard<View<Frameworks>>,
-    slug: Path<String>,
-    query: ViewQuery<MappingsQuery>,
-) -> Result<Answer> {
-    let walk = Walk::read(&query)?;
-    let asked = query.own;
-    guard
-        .view(query.as_of, move |reader| {
-            let shelf = Shelf::open(reader)?;
-            shelf.framework(&slug).ok_or_else(Problem::not_found)?;
-            let target = |id: &str| {
-                catalogue::parts(id)
-                    .map(|(slug, _)| slug.to_owned())
-                    .unwrap_or_default()
-            };
-            let places = shelf.places();
-            let place = |id: &str| shelf.requirement(id).map(|(_, place, _)| place);
-            let mut all: Vec<_> = shelf
-                .mappings(&slug)
-                .filter(|(_, pair)| {
-                    any(&asked.target, |slug| target(pair.target) == *slug)
-                        && any(&asked.requirement, |id| {
-                            pair.source == id || pair.target == id
-                        })
-                        && any(&asked.relationship, |one| pair.relationship == *one)
-                        && any(&asked.kind, |one| pair.kind == *one)
-                })
-                .collect();
-            all.sort_by_cached_key(|(by, pair)| {
-                let at = places.iter().position(|slug| *slug == target(pair.target));
-                (
-                    place(pair.source),
-                    at,
-                    place(pair.target),
-                    by.map(str::to_owned),
-                )
-            });
-            let key = |(by, pair): &(Option<&str>, catalogue::Mapping<'_>)| {
-                format!("{} {} {}", pair.source, pair.target, by.unwrap_or_default())
-            };
-            let page = walk.page(all.into_iter(), key)?;
-            let data = page
-                .data
-                .into_iter()
-                .map(|(by, pair)| RequirementMapping::of(by, pair))
-                .collect();
-            let answer = Answer::of(&RequirementMappingPage {
-                data,
-                next_cursor: page.next_cursor,
-                has_more: page.has_more,
-            })?;
-            Ok(Answer {
-                link: page.link,
-                ..answer
-            })
-        })
-        .await
-}
-
 /// Mounts the catalogues.
 pub fn mount(api: &mut crate::http::Api<'_>) {
     api.get("/v1/frameworks", list)
@@ -486,53 +210,9 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         .place("slug", "The framework.", "iso-27001-2022")
         .past()
         .answers::<FrameworkShown>("The framework.");
-    api.get("/v1/frameworks/{slug}/requirements", requirements)
-        .id("listRequirements")
-        .says(
-            "List the requirements of a framework",
-            "In natural order. Those of ISO/IEC \
-            27001:2022 are found by their numbers of 2013, too.",
-        )
-        .place("slug", "The framework.", "iso-27001-2022")
-        .past()
-        .query::<RequirementsQuery>()
-        .paged()
-        .answers::<RequirementPage>("The requirements.");
-    api.get("/v1/frameworks/{slug}/mappings", mappings)
-        .id("listMappings")
-        .says(
-            "List the mappings of a framework",
-            "Told from its side, whichever side the source \
-            tells. `composed` pairs are suggestions: no publication has them.",
-        )
-        .place("slug", "The framework.", "iso-27001-2022")
-        .past()
-        .query::<MappingsQuery>()
-        .paged()
-        .answers::<RequirementMappingPage>("The mappings.");
+    requirements::mount(api);
+    mappings::mount(api);
     coverage::mount(api);
     import::mount(api);
     revisions::mount(api);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_and_old_references_are_found() {
-        let Some(found) = catalogue::requirement("iso-27001-2022:A.5.16") else {
-            panic!("no A.5.16")
-        };
-        for words in ["identity", "a.5.16", "IDENT manag", "A.9.2.1", "a.9.2", ""] {
-            assert!(said(found, words), "{words}");
-        }
-        assert!(!said(found, "A.9.2.2") && !said(found, "entity") && !said(found, "identity zzz"));
-        assert!(
-            has(found, "theme", "organizational")
-                && has(found, "control_types", "preventive")
-                && has(found, "new_in_2022", "false")
-        );
-        assert!(!has(found, "theme", "people") && !has(found, "nothing", ""));
-    }
 }

@@ -2,6 +2,7 @@
 //! between two; and the end of one.
 use crate::core::catalogue::Requirement;
 use crate::core::{Code, Problem, Result, TenantId};
+use crate::db::dialect::same_version;
 use crate::db::schema::{
     applicability as a, gap_assessments as g, requirement_links as rl, versions as v,
 };
@@ -12,12 +13,12 @@ use crate::records::{Kinds, Known, Reader, Selector};
 use crate::registers::framework::FrameworkShown;
 use crate::registers::framework::Frameworks;
 use crate::registers::framework::catalogue_list as shelf;
-use crate::registers::framework::csv_rows::ImportedMapping;
-use crate::registers::framework::import::{ImportedFramework, read_only};
+use crate::registers::framework::imported::ImportedMapping;
+use crate::registers::framework::own::{ImportedFramework, read_only};
 use actix_web::web::Path;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
@@ -80,19 +81,13 @@ pub struct FrameworkDifference {
 }
 
 fn told(mapping: &OwnMapping) -> ImportedMapping {
-    let OwnMapping {
-        source,
-        target,
-        relationship,
-        kind,
-        provenance,
-    } = mapping.clone();
+    let mapping = mapping.clone();
     ImportedMapping {
-        source,
-        target,
-        relationship,
-        kind: Some(kind),
-        provenance: Some(provenance),
+        source: mapping.source,
+        target: mapping.target,
+        relationship: mapping.relationship,
+        kind: Some(mapping.kind),
+        provenance: Some(mapping.provenance),
     }
 }
 
@@ -190,14 +185,17 @@ fn compared(before: &Own, after: &Own) -> FrameworkDifference {
     );
     let known: HashMap<&str, &Requirement> = old.iter().map(|one| (one.id.as_str(), one)).collect();
     let standing: BTreeSet<&str> = new.iter().map(|one| one.id.as_str()).collect();
-    let changed = new.iter().filter_map(|to| {
-        known
-            .get(to.id.as_str())
-            .filter(|from| **from != to)
-            .map(|from| (*from, to))
-    });
+    let changed = |to: &Requirement| {
+        let from = known.get(to.id.as_str()).filter(|from| **from != to)?;
+        Some(ChangedRequirement {
+            from: (*from).clone(),
+            to: to.clone(),
+        })
+    };
+    let fresh = |one: &&Requirement| !known.contains_key(one.id.as_str());
+    let gone = |one: &&Requirement| !standing.contains(one.id.as_str());
     let only = |these: &[OwnMapping], those: &[OwnMapping]| {
-        let those: std::collections::HashSet<&OwnMapping> = those.iter().collect();
+        let those: HashSet<&OwnMapping> = those.iter().collect();
         these
             .iter()
             .filter(|mapping| !those.contains(mapping))
@@ -208,22 +206,9 @@ fn compared(before: &Own, after: &Own) -> FrameworkDifference {
         slug: after.head.slug.clone(),
         from: before.head.revision,
         to: after.head.revision,
-        new: new
-            .iter()
-            .filter(|one| !known.contains_key(one.id.as_str()))
-            .cloned()
-            .collect(),
-        changed: changed
-            .map(|(from, to)| ChangedRequirement {
-                from: from.clone(),
-                to: to.clone(),
-            })
-            .collect(),
-        gone: old
-            .iter()
-            .filter(|one| !standing.contains(one.id.as_str()))
-            .cloned()
-            .collect(),
+        new: new.iter().filter(fresh).cloned().collect(),
+        changed: new.iter().filter_map(changed).collect(),
+        gone: old.iter().filter(gone).cloned().collect(),
         new_mappings: only(&after.mappings, &before.mappings),
         gone_mappings: only(&before.mappings, &after.mappings),
     }
@@ -237,7 +222,7 @@ async fn archive(
     read_only(&slug)?;
     guard
         .effect(&[], move |tx| {
-            let own = crate::registers::framework::catalogue_list::own(&mut tx.reader(), &slug)?;
+            let own = shelf::own(&mut tx.reader(), &slug)?;
             let stored = tx.load::<ImportedFramework>(&Selector::Id(own.head.id), &known)?;
             let (kinds, tenant) = (tx.kinds(), tx.caller().tenant);
             let needing = needing(tx.conn(), kinds, tenant, &slug)?;
@@ -267,20 +252,10 @@ fn needing(conn: &mut Conn, kinds: Kinds, tenant: TenantId, slug: &str) -> Resul
         .inner_join(rl::table.on(rl::tenant_id.eq(v::tenant_id).and(rl::from_id.eq(v::id))))
         .filter(live());
     let cited = cited.filter(rl::to_seq.eq(OPEN).and(rl::requirement.like(of_it.clone())));
-    let mut all: Vec<(String, i64)> = cited
-        .select((v::kind, v::number))
-        .distinct()
-        .order((v::kind, v::number))
-        .limit(100)
-        .load(conn)?;
-    let decided = v::table.inner_join(
-        a::table.on(a::tenant_id
-            .eq(v::tenant_id)
-            .and(a::id.eq(v::id))
-            .and(a::version.eq(v::version))),
-    );
+    let cited = cited.select((v::kind, v::number)).distinct();
+    let mut all: Vec<(String, i64)> = cited.order((v::kind, v::number)).limit(100).load(conn)?;
+    let decided = v::table.inner_join(same_version!(a, v)).filter(live());
     let decided = decided
-        .filter(live())
         .filter(a::requirement.like(of_it))
         .select((v::kind, v::number));
     all.extend(
@@ -289,14 +264,8 @@ fn needing(conn: &mut Conn, kinds: Kinds, tenant: TenantId, slug: &str) -> Resul
             .limit(100)
             .load::<(String, i64)>(conn)?,
     );
-    let assessed = v::table.inner_join(
-        g::table.on(g::tenant_id
-            .eq(v::tenant_id)
-            .and(g::id.eq(v::id))
-            .and(g::version.eq(v::version))),
-    );
+    let assessed = v::table.inner_join(same_version!(g, v)).filter(live());
     let assessed = assessed
-        .filter(live())
         .filter(g::framework.eq(slug))
         .select((v::kind, v::number));
     all.extend(

@@ -1,128 +1,29 @@
-//! The answers of a gap assessment: a requirement each, kept like any record, found by assessment
-//! and requirement. Where nothing is stored, nobody has looked yet (`version` 0). What was answered
-//! stays, though a later revision of the framework is without the requirement.
-use crate::access::{Actor, Caller, Limits};
-use crate::core::catalogue::Framework;
-use crate::core::{Code, Id, Instant, Problem, Result};
-use crate::db::dialect::at;
+//! How a gap assessment is answered, requirement by requirement, and what controls and evidence say
+//! beside it. What was answered stays, though a later revision of the framework is without the
+//! requirement.
+use crate::access::Actor;
+use crate::core::catalogue::{self, Framework, Requirement};
+use crate::core::{Id, Instant, Invalid, Problem, Result};
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::versions as v;
-use crate::http::{Answer, At, Guard, HistoryView, Read, ViewQuery};
-use crate::records::columns::own;
-use crate::records::limit::{self, Facts};
-use crate::records::record::etag;
-use crate::records::{
-    By, Condition, Kind, Limit, Part, Reader, Record, Resource, SCOPED, Selector, Stateless, sight,
+use crate::http::{Answer, At, Change, Guard, Read, ViewQuery};
+use crate::records::frameworks::{self, Library};
+use crate::records::{Covers, Known, Reader, Record, Resource, Selector, Tx};
+use crate::registers::answers::{
+    Answers, Said, Shown, answer_bodies, answered, batch, get, history, put,
 };
-use crate::registers::control::proof::Support;
-use crate::registers::evidence::Evidence;
-use crate::registers::facts::{self, Proofs, Seen};
-use crate::registers::framework::coverage;
-use crate::registers::framework::coverage::CoverageState;
 use crate::registers::gap::GapAssessment;
-use actix_web::web::Path;
+use crate::registers::gap::answer::{GapAnswer, GapState, GapTarget, gap_answers as ga};
+use crate::registers::gap::support::{self, GapSupport};
 use chrono::NaiveDate;
 use diesel::prelude::*;
-use gap_answers as ga;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 use validator::Validate;
 
-crate::vocabulary! {
-    /// How far a requirement is met.
-    pub enum GapState { NotAssessed, NotMet, PartiallyMet, Met, NotApplicable }
-}
-crate::vocabulary! {
-    /// How far a requirement should be met.
-    pub enum GapTarget { NotMet, PartiallyMet, Met, NotApplicable }
-}
-impl GapTarget {
-    /// The state in which it is reached.
-    pub fn state(self) -> GapState {
-        match self {
-            GapTarget::NotMet => GapState::NotMet,
-            GapTarget::PartiallyMet => GapState::PartiallyMet,
-            GapTarget::Met => GapState::Met,
-            GapTarget::NotApplicable => GapState::NotApplicable,
-        }
-    }
-}
-
-/// One answer, as it is kept; its day is that of the record.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GapAnswer {
-    /// The assessment.
-    pub assessment_id: Id,
-    /// The requirement.
-    #[schema(max_length = 120)]
-    pub requirement: String,
-    /// How far it is met.
-    pub state: GapState,
-    /// How far it should be.
-    pub target_state: Option<GapTarget>,
-    /// What was seen, and what is missing.
-    #[schema(max_length = 4000)]
-    pub note: Option<String>,
-}
-
-impl Resource for GapAnswer {
-    const KIND: Kind = Kind {
-        part: Part::Check,
-        name: "gap_answer",
-        path: "gap-answers",
-        code: "GAN",
-        about: "Answers of gap assessments (9.1).",
-        limited_by: &[
-            SCOPED,
-            (
-                Limit::Frameworks,
-                By::Fact("the framework of its requirement", of_frameworks),
-            ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
-        ],
-        counted: false,
-        ..Kind::PLAIN
-    };
-    type State = Stateless;
-    fn facts(record: &Record<Self>) -> Facts {
-        Facts {
-            frameworks: limit::frameworks_of([&record.own.requirement]),
-            ..Facts::default()
-        }
-    }
-    fn example() -> Value {
-        json!({"name": "iso-27001-2022:A.5.1",
-            "assessment_id": "018f0000-0000-7000-8000-000000000000",
-                "requirement": "iso-27001-2022:A.5.1", "state": "partially_met"})
-    }
-}
-/// Answers about requirements of these frameworks.
-fn of_frameworks(limits: &Limits) -> Condition {
-    let of_it = |slug: &String| {
-        let within = ga::requirement.like(sight::beginning(slug));
-        own::<GapAnswer>(within.escape('\\'))
-    };
-    limits
-        .framework_slugs
-        .iter()
-        .map(of_it)
-        .reduce(sight::either)
-        .unwrap_or_else(sight::nothing)
-}
-
-crate::columns! {
-    table gap_answers of GapAnswer {
-        assessment_id: DbUuid,
-        requirement: Text,
-        state: Text,
-        target_state: Nullable<Text>,
-    }
-}
 /// How far a requirement is met.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = GapAnswer)]
@@ -171,38 +72,16 @@ pub struct GapAnswerShown {
     #[schema(required)]
     pub updated_by: Option<Actor>,
 }
-impl GapAnswerShown {
-    /// Its entity tag, with what stands behind it and the name of the account.
-    pub(crate) fn tag(&self) -> Result<String> {
-        let names = crc32fast::hash(
-            self.updated_by
-                .as_ref()
-                .map_or("", |by| by.name.as_str())
-                .as_bytes(),
-        );
-        Ok(etag(
-            self.version,
-            names,
-            &serde_json::to_string(&self.support).map_err(Problem::internal)?,
-        ))
+impl Shown for GapAnswerShown {
+    fn id(&self) -> Option<Id> {
+        self.id
     }
-}
-/// What controls and evidence say of a requirement, beside what was answered.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct GapSupport {
-    /// How far controls cover it, as `/coverage` of the framework says: of the scope of the
-    /// assessment where it has one, of the whole organization otherwise. Composed mappings do not
-    /// count.
-    pub coverage: CoverageState,
-    /// What the coverage would be if composed mappings held; null where they would not change it.
-    #[schema(required)]
-    pub suggested_coverage: Option<CoverageState>,
-    /// Current evidence that names the requirement itself.
-    #[schema(minimum = 0)]
-    pub current_evidence: i64,
-    /// Is it answered `met` or `partially_met` with nothing behind it: neither a control that
-    /// covers it nor current evidence?
-    pub unsupported: bool,
+    fn version(&self) -> (i32, Option<&Actor>) {
+        (self.version, self.updated_by.as_ref())
+    }
+    fn followed(&self) -> Result<String> {
+        serde_json::to_string(&self.support).map_err(Problem::internal)
+    }
 }
 /// The answers of an assessment.
 #[derive(Debug, Serialize, ToSchema)]
@@ -212,96 +91,193 @@ pub struct GapAnswers {
     pub data: Vec<GapAnswerShown>,
 }
 
-/// What was answered, by requirement, at the reader's moment: two queries.
-pub(crate) fn answered(
-    reader: &mut Reader<'_>,
-    framework: Option<&Framework>,
-    id: Id,
-    only: Option<&str>,
-) -> Result<BTreeMap<String, (Id, GapAnswerShown)>> {
-    let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let standing = ga::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(ga::tenant_id)
-            .and(v::id.eq(ga::id))
-            .and(v::version.eq(ga::version))),
-    );
-    let mut standing = standing
-        .filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq(id)))
-        .filter(at(seq))
-        .into_boxed();
-    if let Some(requirement) = only {
-        standing = standing.filter(ga::requirement.eq(requirement.to_owned()));
+answer_bodies! {
+    /// What a client answers.
+    #[schema(example = json!({"state": "partially_met", "target_state": "met",
+        "due_on": "2027-03-31", "note": "Written, not yet approved."}))]
+    GapAnswerInput,
+    /// Several answers at once.
+    #[schema(example = json!({"items": [{"requirement": "iso-27001-2022:A.5.1", "state": "met"}]}))]
+    GapAnswerBatch,
+    /// One answer of a batch.
+    GapAnswerItem {
+        /// How far it is met.
+        state: GapState,
+        /// How far it should be.
+        target_state: Option<GapTarget>,
+        /// By when.
+        due_on: Option<NaiveDate>,
+        /// Who answers for it: the id or the code of a person.
+        #[schema(min_length = 1, max_length = 64)]
+        owner_id: Option<String>,
+        /// What was seen, and what is missing; needed where it is not applicable.
+        #[schema(max_length = 4000)]
+        note: Option<String>,
     }
-    let seqs: Vec<i64> = standing.select(v::from_seq).load(reader.conn())?;
-    let records = reader.written::<GapAnswer>(&seqs)?;
-    Ok(records
-        .iter()
-        .map(|record| {
-            (
-                record.own.requirement.clone(),
-                (record.spine.id, shown(record, framework)),
-            )
-        })
-        .collect())
+}
+impl Said for GapAnswerInput {
+    /// What does not apply needs a reason.
+    fn fault(&self, at: &str) -> Option<Invalid> {
+        let words = "give a reason why it does not apply";
+        let silent = self.note.as_ref().is_none_or(|text| text.trim().is_empty());
+        (silent && self.state == GapState::NotApplicable)
+            .then(|| Invalid::body(format!("{at}/note"), "required", words))
+    }
 }
 
-/// The requirement, where the framework asks for it by itself.
-pub(crate) fn asks<'f>(
-    framework: Option<&'f Framework>,
-    requirement: &str,
-) -> Option<&'f crate::core::catalogue::Requirement> {
-    let (slug, reference) = crate::core::catalogue::parts(requirement)?;
-    framework
-        .filter(|framework| framework.slug == slug)?
-        .requirement(reference)
-        .filter(|found| found.assessable)
+/// Who may change an assessment may answer in it.
+impl Covers<GapAnswer> for Change<GapAssessment> {}
+
+/// An assessment, and its framework.
+pub struct Assessed {
+    record: Record<GapAssessment>,
+    framework: Option<Arc<Framework>>,
 }
-/// As it is answered.
-pub(crate) fn shown(record: &Record<GapAnswer>, framework: Option<&Framework>) -> GapAnswerShown {
-    let (own, spine, asked) = (
-        record.own.clone(),
-        &record.spine,
-        asks(framework, &record.own.requirement),
-    );
-    GapAnswerShown {
-        id: Some(spine.id),
-        code: Some(spine.code.clone()),
-        owner_id: record.links.one("owner_id"),
-        support: None,
-        assessment_id: own.assessment_id,
-        requirement: own.requirement,
-        title: asked.map(|found| found.title.clone()),
-        in_framework: asked.is_some(),
-        state: own.state,
-        target_state: own.target_state,
-        due_on: record.common.due_on,
-        note: own.note,
-        version: spine.version,
-        updated_at: Some(spine.updated_at),
-        updated_by: Some(spine.updated_by.clone()),
+impl Assessed {
+    fn of(record: Record<GapAssessment>, mut library: Library<'_>) -> Result<Self> {
+        let framework = library.framework(&record.own.framework)?;
+        Ok(Assessed { record, framework })
+    }
+    /// The requirement, where the framework asks for it by itself.
+    fn asks(&self, requirement: &str) -> Option<&Requirement> {
+        let (slug, reference) = catalogue::parts(requirement)?;
+        let framework = self
+            .framework
+            .as_deref()
+            .filter(|framework| framework.slug == slug)?;
+        framework
+            .requirement(reference)
+            .filter(|found| found.assessable)
     }
 }
-fn unanswered(
-    assessment_id: Id,
-    requirement: &crate::core::catalogue::Requirement,
-) -> GapAnswerShown {
-    GapAnswerShown {
-        id: None,
-        code: None,
-        owner_id: None,
-        support: None,
-        assessment_id,
-        requirement: requirement.id.clone(),
-        title: Some(requirement.title.clone()),
-        in_framework: true,
-        state: GapState::NotAssessed,
-        target_state: None,
-        due_on: None,
-        note: None,
-        version: 0,
-        updated_at: None,
-        updated_by: None,
+
+impl Answers for GapAnswer {
+    type Of = GapAssessment;
+    type Place = Assessed;
+    type Read = Read<GapAssessment>;
+    type Change = Change<GapAssessment>;
+    type Said = GapAnswerInput;
+    type Several = GapAnswerBatch;
+    type Shown = GapAnswerShown;
+
+    fn open(
+        reader: &mut Reader<'_>,
+        of: &Selector,
+        _: Option<&str>,
+        archived_too: bool,
+    ) -> Result<Assessed> {
+        Assessed::of(reader.load(of, archived_too)?, reader.library())
+    }
+    fn change(
+        tx: &mut Tx<'_, Change<GapAssessment>>,
+        of: &Selector,
+        _: Option<&str>,
+    ) -> Result<Assessed> {
+        Assessed::of(tx.load(of, &Known::any())?, tx.library())
+    }
+    fn standing(reader: &mut Reader<'_>, of: &Assessed, only: Option<&str>) -> Result<Vec<i64>> {
+        let own = ga::tenant_id
+            .eq(reader.tenant())
+            .and(ga::assessment_id.eq(of.record.spine.id));
+        let standing = ga::table.inner_join(same_version!(v, ga)).filter(own);
+        let mut standing = standing.filter(at(reader.moment.seq)).into_boxed();
+        if let Some(requirement) = only {
+            standing = standing.filter(ga::requirement.eq(requirement.to_owned()));
+        }
+        Ok(standing.select(v::from_seq).load(reader.conn())?)
+    }
+    fn requirement(&self) -> &str {
+        &self.requirement
+    }
+    fn shown(of: &Assessed, requirement: &str, record: Option<&Record<Self>>) -> GapAnswerShown {
+        let (own, spine) = (
+            record.map(|record| &record.own),
+            record.map(|record| &record.spine),
+        );
+        let asked = of.asks(requirement);
+        GapAnswerShown {
+            id: spine.map(|spine| spine.id),
+            code: spine.map(|spine| spine.code.clone()),
+            owner_id: record.and_then(|record| record.links.one("owner_id")),
+            support: None,
+            assessment_id: of.record.spine.id,
+            requirement: requirement.to_owned(),
+            title: asked.map(|found| found.title.clone()),
+            in_framework: asked.is_some(),
+            state: own.map_or(GapState::NotAssessed, |own| own.state),
+            target_state: own.and_then(|own| own.target_state),
+            due_on: record.and_then(|record| record.common.due_on),
+            note: own.and_then(|own| own.note.clone()),
+            version: spine.map_or(0, |spine| spine.version),
+            updated_at: spine.map(|spine| spine.updated_at),
+            updated_by: spine.map(|spine| spine.updated_by.clone()),
+        }
+    }
+    fn asked(reader: &mut Reader<'_>, of: &Assessed, requirement: &str) -> Result<()> {
+        let seen = |slug: &str| frameworks::seen(reader.caller(), slug);
+        let unknown = || {
+            let near = catalogue::no_requirement(requirement, &seen);
+            let words = format!("The assessment has no answer for this requirement: {near}.");
+            Problem::not_found().saying(words)
+        };
+        of.asks(requirement).map(drop).ok_or_else(unknown)
+    }
+    fn all_asked<'p>(
+        _: &mut Reader<'_>,
+        of: &'p Assessed,
+        stored: &'p BTreeMap<String, GapAnswerShown>,
+    ) -> Result<Box<dyn Fn(&str) -> bool + 'p>> {
+        Ok(Box::new(|id| {
+            stored.contains_key(id) || of.asks(id).is_some()
+        }))
+    }
+    fn follow(
+        reader: &mut Reader<'_>,
+        of: &Assessed,
+        answers: &mut [GapAnswerShown],
+        written: bool,
+    ) -> Result<()> {
+        if written {
+            return Ok(());
+        }
+        let said: Vec<_> = answers
+            .iter()
+            .map(|one| (one.requirement.as_str(), one.state))
+            .collect();
+        let mut all = support::of(reader, &of.record, &said)?;
+        answers
+            .iter_mut()
+            .for_each(|one| one.support = all.remove(&one.requirement));
+        Ok(())
+    }
+    /// It belongs to the scopes of its assessment.
+    fn record(
+        of: &Assessed,
+        requirement: String,
+        said: GapAnswerInput,
+    ) -> (Self, Map<String, Value>) {
+        let beside = [
+            ("scope_ids", json!(of.record.links.many("scope_ids"))),
+            ("due_on", json!(said.due_on)),
+            ("owner_id", json!(said.owner_id)),
+        ];
+        let own = GapAnswer {
+            assessment_id: of.record.spine.id,
+            requirement,
+            state: said.state,
+            target_state: said.target_state,
+            note: said.note,
+        };
+        (
+            own,
+            beside
+                .map(|(name, value)| (name.to_owned(), value))
+                .into_iter()
+                .collect(),
+        )
+    }
+    fn list(data: Vec<GapAnswerShown>) -> Result<Answer> {
+        Answer::of(&GapAnswers { data })
     }
 }
 
@@ -327,131 +303,23 @@ async fn list(
     let (selector, state) = (at.of(&GapAssessment::KIND)?, query.own.state);
     guard
         .view(query.as_of, move |reader| {
-            let record = reader.load::<GapAssessment>(&selector, query.archived_too)?;
-            let id = record.spine.id;
-            let framework = reader.library().framework(&record.own.framework)?;
-            let mut answered = answered(reader, framework.as_deref(), id, None)?;
-            let asked = framework
+            let of = GapAnswer::open(reader, &selector, None, query.archived_too)?;
+            let mut answered = answered::<GapAnswer>(reader, &of, None)?;
+            let asked = of
+                .framework
                 .iter()
                 .flat_map(|framework| framework.assessable());
-            let mut data: Vec<_> = asked
-                .map(|one| {
-                    answered
-                        .remove(&one.id)
-                        .map_or_else(|| unanswered(id, one), |(_, answer)| answer)
-                })
-                .collect();
-            data.extend(answered.into_values().map(|(_, answer)| answer));
+            let given = |one: &Requirement| {
+                let answer = answered.remove(&one.id);
+                answer.unwrap_or_else(|| GapAnswer::shown(&of, &one.id, None))
+            };
+            let mut data: Vec<_> = asked.map(given).collect();
+            data.extend(answered.into_values());
             data.retain(|answer| state.is_none_or(|state| answer.state == state));
-            supported(reader, &record, &mut data)?;
-            Answer::of(&GapAnswers { data })
+            GapAnswer::follow(reader, &of, &mut data, false)?;
+            GapAnswer::list(data)
         })
         .await
-}
-
-async fn get(
-    guard: Guard<Read<GapAssessment>>,
-    path: Path<(String, String)>,
-    query: ViewQuery,
-) -> Result<Answer> {
-    let (id, requirement) = path.into_inner();
-    let selector = Selector::parse(&id, &GapAssessment::KIND).ok_or_else(Problem::not_found)?;
-    guard
-        .read(query.as_of, move |reader| {
-            let record = reader.load::<GapAssessment>(&selector, query.archived_too)?;
-            let id = record.spine.id;
-            let framework = reader.library().framework(&record.own.framework)?;
-            let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?
-                .remove(&requirement)
-                .map(|(_, answer)| answer);
-            let asked =
-                || asks(framework.as_deref(), &requirement).map(|asked| unanswered(id, asked));
-            let mut answer = stored
-                .or_else(asked)
-                .ok_or_else(|| unknown(reader.caller(), &requirement))?;
-            supported(reader, &record, [&mut answer])?;
-            Ok(Answer::of(&answer)?
-                .tagged(answer.tag()?)
-                .at(reader.moment.last))
-        })
-        .await
-}
-
-async fn past(
-    guard: Guard<Read<GapAssessment>>,
-    path: Path<(String, String)>,
-    query: HistoryView,
-) -> Result<Answer> {
-    let (id, requirement) = path.into_inner();
-    let selector = Selector::parse(&id, &GapAssessment::KIND).ok_or_else(Problem::not_found)?;
-    guard
-        .view(query.as_of, move |reader| {
-            let record = reader.load::<GapAssessment>(&selector, query.archived_too)?;
-            let id = record.spine.id;
-            let framework = reader.library().framework(&record.own.framework)?;
-            let stored = answered(reader, framework.as_deref(), id, Some(&requirement))?
-                .remove(&requirement);
-            if stored.is_none() && asks(framework.as_deref(), &requirement).is_none() {
-                return Err(unknown(reader.caller(), &requirement));
-            }
-            let stored = stored.map(|(id, _)| Selector::Id(id));
-            Answer::of(&query.history::<GapAnswer>(reader, stored.as_ref())?)
-        })
-        .await
-}
-
-/// 404 for what the framework does not ask for.
-pub(crate) fn unknown(caller: &Caller, requirement: &str) -> Problem {
-    let near = crate::core::catalogue::no_requirement(requirement, &|slug| {
-        crate::records::frameworks::seen(caller, slug)
-    });
-    Problem::not_found().saying(format!(
-        "The assessment has no answer for this requirement: {near}."
-    ))
-}
-
-/// Puts what controls and evidence say beside the answers.
-fn supported<'a>(
-    reader: &mut Reader<'_>,
-    assessment: &Record<GapAssessment>,
-    answers: impl IntoIterator<Item = &'a mut GapAnswerShown>,
-) -> Result<()> {
-    let scope = match assessment.links.many("scope_ids") {
-        [scope] => Some(*scope),
-        _ => None,
-    };
-    let coverage = match coverage::compute(reader, &assessment.own.framework, scope) {
-        Ok(coverage) => coverage,
-        // The framework was archived, or the key does not see it.
-        Err(problem) if problem.is(Code::NotFound) => return Ok(()),
-        Err(problem) => return Err(problem),
-    };
-    let mut covered: BTreeMap<String, coverage::CoverageEntry> = coverage
-        .entries
-        .into_iter()
-        .map(|entry| (entry.requirement.clone(), entry))
-        .collect();
-    let facts = facts::Facts::of(reader, &[facts::Part::Controls, facts::Part::Evidence])?;
-    let seen = Seen::of(reader, Evidence::KIND.name)?;
-    let proofs = Proofs::of(&facts, reader, &seen).direct(&seen, None);
-    for answer in answers {
-        let Some(entry) = covered.remove(&answer.requirement) else {
-            continue;
-        };
-        let current_evidence = proofs
-            .get(answer.requirement.as_str())
-            .map_or(0, |proofs| Support::of(proofs.iter()).current);
-        let said = matches!(answer.state, GapState::Met | GapState::PartiallyMet);
-        let unsupported = said && entry.state == CoverageState::NotCovered && current_evidence == 0;
-        let suggested_coverage = entry.suggested_state;
-        answer.support = Some(GapSupport {
-            coverage: entry.state,
-            suggested_coverage,
-            current_evidence,
-            unsupported,
-        });
-    }
-    Ok(())
 }
 
 /// Mounts them.
@@ -466,25 +334,49 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         .past()
         .query::<GapAnswersQuery>()
         .answers::<GapAnswers>("The answers.");
-    api.get("/v1/gap-assessments/{id}/answers/{requirement}", get)
-        .id("getGapAnswer")
-        .says(
-            "Get an answer of a gap assessment",
-            "Where nothing was answered: not assessed, and \
-            `version` is 0.",
-        )
-        .past()
-        .answers::<GapAnswerShown>("The answer.");
     api.get(
-        "/v1/gap-assessments/{id}/answers/{requirement}/history",
-        past,
+        "/v1/gap-assessments/{id}/answers/{requirement}",
+        get::<GapAnswer>,
     )
-    .id("listGapAnswerHistory")
+    .id("getGapAnswer")
     .says(
-        "List the versions of an answer of a gap assessment",
-        "Who answered what and why, \
-            newest first; empty where nobody has looked yet.",
+        "Get an answer of a gap assessment",
+        "Where nothing was answered: not assessed, and \
+            `version` is 0.",
     )
-    .history()
-    .shared("ArchivedToo");
+    .past()
+    .answers::<GapAnswerShown>("The answer.");
+    let versions = "/v1/gap-assessments/{id}/answers/{requirement}/history";
+    api.get(versions, history::<GapAnswer>)
+        .id("listGapAnswerHistory")
+        .says(
+            "List the versions of an answer of a gap assessment",
+            "Who answered what and why, \
+            newest first; empty where nobody has looked yet.",
+        )
+        .history()
+        .shared("ArchivedToo");
+    api.post("/v1/gap-assessments/{id}/answers/batch", batch::<GapAnswer>)
+        .id("batchGapAnswers")
+        .says(
+            "Answer for several requirements in a gap assessment",
+            "All answers are given, or \
+            none; each is one entry of the ledger.",
+        )
+        .retried()
+        .body::<GapAnswerBatch>()
+        .answers::<GapAnswers>("The answers, in the same order.");
+    api.put(
+        "/v1/gap-assessments/{id}/answers/{requirement}",
+        put::<GapAnswer>,
+    )
+    .id("putGapAnswer")
+    .says(
+        "Answer for a requirement in a gap assessment",
+        "Replaces the answer. The first one \
+            is given with `If-Match: \"0\"` or `*`.",
+    )
+    .versioned("IfMatch")
+    .body::<GapAnswerInput>()
+    .answers::<GapAnswerShown>("The answer.");
 }

@@ -1,17 +1,20 @@
 //! Gap assessments (ISO/IEC 27001:2022 9.1): for a framework and a scope, how far each requirement
 //! is met and what it should be, and how that moved.
+pub mod answer;
 pub mod answers;
-pub mod give;
+pub mod support;
 
 use crate::access::Limits;
 use crate::core::catalogue::Framework;
-use crate::core::{Id, Problem, Result};
-use crate::db::dialect::at;
+use crate::core::{Id, Instant, Problem, Result};
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::{gap_assessments, versions as v};
 use crate::http::{Answer, At, Guard, Read, ViewQuery};
 use crate::records::columns::own;
-use crate::records::{By, Condition, Kind, Limit, Part, Reader, Resource, Row, SCOPED, Stateless};
-use crate::registers::gap::answers::{GapState, GapTarget, gap_answers as ga};
+use crate::records::{
+    By, Condition, Kind, Limit, PERIOD, Part, Reader, Resource, Row, SCOPED, Stateless,
+};
+use crate::registers::gap::answer::{GapState, GapTarget, gap_answers as ga};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -59,7 +62,7 @@ pub struct GapSummary {
 }
 
 /// What an answer says, as far as numbers go.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Queryable)]
 pub struct Said {
     /// How far it is met.
     pub state: GapState,
@@ -126,10 +129,7 @@ impl Resource for GapAssessment {
                 Limit::Frameworks,
                 By::Fact("its `framework`", of_frameworks),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         ..Kind::PLAIN
     };
@@ -144,47 +144,24 @@ impl Resource for GapAssessment {
     fn computed(reader: &mut Reader<'_>, rows: &[Row]) -> Result<Vec<String>> {
         let (tenant, seq, today) = (reader.tenant(), reader.moment.seq, reader.today);
         let ids: Vec<Id> = rows.iter().map(|row| row.id).collect();
-        let standing = ga::table.inner_join(
-            v::table.on(v::tenant_id
-                .eq(ga::tenant_id)
-                .and(v::id.eq(ga::id))
-                .and(v::version.eq(ga::version))),
-        );
+        let standing = ga::table.inner_join(same_version!(v, ga));
         let standing = standing
             .filter(ga::tenant_id.eq(tenant).and(ga::assessment_id.eq_any(ids)))
             .filter(at(seq));
-        let columns = (
-            ga::assessment_id,
-            ga::requirement,
-            ga::state,
-            ga::target_state,
-            v::due_on,
-        );
-        type Found = (Id, String, GapState, Option<GapTarget>, Option<NaiveDate>);
+        let said = (ga::state, ga::target_state, v::due_on);
+        let standing = standing.select((ga::assessment_id, (ga::requirement, said)));
         let mut said: BTreeMap<Id, Vec<(String, Said)>> = BTreeMap::new();
-        for (id, requirement, state, target, due_on) in
-            standing.select(columns).load::<Found>(reader.conn())?
-        {
-            said.entry(id).or_default().push((
-                requirement,
-                Said {
-                    state,
-                    target,
-                    due_on,
-                },
-            ));
+        for (id, one) in standing.load::<(Id, (String, Said))>(reader.conn())? {
+            said.entry(id).or_default().push(one);
         }
         let mut library = reader.library();
         let text = |row: &Row| {
             let against: Against = serde_json::from_str(&row.body).map_err(Problem::internal)?;
             let framework = library.framework(&against.framework)?;
-            let said = said
-                .get(&row.id)
-                .into_iter()
-                .flatten()
-                .map(|(id, said)| (id.as_str(), *said));
-            let summary = serde_json::to_string(&GapSummary::of(framework.as_deref(), said, today))
-                .map_err(Problem::internal)?;
+            let said = said.get(&row.id).into_iter().flatten();
+            let said = said.map(|(id, said)| (id.as_str(), *said));
+            let summary = GapSummary::of(framework.as_deref(), said, today);
+            let summary = serde_json::to_string(&summary).map_err(Problem::internal)?;
             Ok(format!("\"summary\":{summary}"))
         };
         rows.iter().map(text).collect()
@@ -244,56 +221,19 @@ async fn progress(guard: Guard<Read<GapAssessment>>, at: At, query: ViewQuery) -
     guard
         .view(query.as_of, move |reader| {
             let record = reader.load::<GapAssessment>(&selector, query.archived_too)?;
-            let (tenant, seq, zone, id) = (
-                reader.tenant(),
-                reader.moment.seq,
-                reader.settings.zone,
-                record.spine.id,
-            );
-            let versions = ga::table.inner_join(
-                v::table.on(v::tenant_id
-                    .eq(ga::tenant_id)
-                    .and(v::id.eq(ga::id))
-                    .and(v::version.eq(ga::version))),
-            );
-            let versions = versions.filter(
-                ga::tenant_id
-                    .eq(tenant)
-                    .and(ga::assessment_id.eq(id))
-                    .and(v::from_seq.le(seq)),
-            );
-            let columns = (
-                ga::requirement,
-                ga::state,
-                ga::target_state,
-                v::due_on,
-                v::updated_at,
-            );
-            type Found = (
-                String,
-                GapState,
-                Option<GapTarget>,
-                Option<NaiveDate>,
-                crate::core::Instant,
-            );
-            let found: Vec<Found> = versions
-                .order(v::from_seq)
-                .select(columns)
-                .load(reader.conn())?;
+            let (zone, id) = (reader.settings.zone, record.spine.id);
+            let own = ga::tenant_id
+                .eq(reader.tenant())
+                .and(ga::assessment_id.eq(id));
+            let versions = ga::table.inner_join(same_version!(v, ga));
+            let versions = versions.filter(own.and(v::from_seq.le(reader.moment.seq)));
+            let said = (ga::state, ga::target_state, v::due_on);
+            let versions = versions.order(v::from_seq);
+            let versions = versions.select((ga::requirement, said, v::updated_at));
+            let found: Vec<(String, Said, Instant)> = versions.load(reader.conn())?;
             let framework = reader.library().framework(&record.own.framework)?;
-            let changes = found
-                .into_iter()
-                .map(|(requirement, state, target, due_on, at)| {
-                    (
-                        at.day(zone),
-                        requirement,
-                        Said {
-                            state,
-                            target,
-                            due_on,
-                        },
-                    )
-                });
+            let changes = found.into_iter();
+            let changes = changes.map(|(requirement, said, at)| (at.day(zone), requirement, said));
             Answer::of(&GapProgress {
                 assessment_id: id,
                 data: series(framework.as_deref(), changes.collect()),
@@ -304,12 +244,7 @@ async fn progress(guard: Guard<Read<GapAssessment>>, at: At, query: ViewQuery) -
 
 /// Pure: the days and how each ended.
 fn series(framework: Option<&Framework>, changes: Vec<(NaiveDate, String, Said)>) -> Vec<GapPoint> {
-    let days: Vec<NaiveDate> = changes
-        .iter()
-        .map(|(day, ..)| *day)
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
+    let days: BTreeSet<NaiveDate> = changes.iter().map(|(day, ..)| *day).collect();
     let skipped = days.len().saturating_sub(1000);
     let (mut standing, mut rest): (BTreeMap<String, Said>, _) =
         (BTreeMap::new(), changes.into_iter().peekable());
@@ -329,7 +264,6 @@ fn series(framework: Option<&Framework>, changes: Vec<(NaiveDate, String, Said)>
 /// Mounts what stands under gap assessments.
 pub fn actions(api: &mut crate::http::Api<'_>) {
     answers::mount(api);
-    give::mount(api);
     api.get("/v1/gap-assessments/{id}/progress", progress)
         .id("getGapProgress")
         .says(

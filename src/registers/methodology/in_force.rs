@@ -2,7 +2,7 @@
 //! for the whole organization, and at most one for each scope that it names. A scope's own comes
 //! first; risks without a scope have the organization's.
 use crate::core::{Code, Id, Invalid, Problem, Result};
-use crate::db::dialect::at;
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::{
     ledger_entries as e, links as l, risk_methodologies as m, risks as r, versions as v,
 };
@@ -52,37 +52,24 @@ impl InForce {
     }
     /// Found by the records (there are few), never by walking the ledger.
     fn load(reader: &mut Reader<'_>) -> Result<Self> {
-        let (tenant, seq, kind) = (
-            reader.tenant(),
-            reader.moment.seq,
-            RiskMethodology::KIND.name,
-        );
-        let own = m::table.inner_join(
-            v::table.on(v::tenant_id
-                .eq(m::tenant_id)
-                .and(v::id.eq(m::id))
-                .and(v::version.eq(m::version))),
-        );
-        let own = own
-            .filter(
-                v::tenant_id
-                    .eq(tenant)
-                    .and(v::kind.eq(kind))
-                    .and(v::archived_at.is_null()),
-            )
-            .filter(at(seq));
-        let standing: Vec<Id> = own
+        let (tenant, seq) = (reader.tenant(), reader.moment.seq);
+        let kind = RiskMethodology::KIND.name;
+        let there = v::tenant_id
+            .eq(tenant)
+            .and(v::kind.eq(kind))
+            .and(v::archived_at.is_null());
+        let standing: Vec<Id> = m::table
+            .inner_join(same_version!(v, m))
+            .filter(there)
+            .filter(at(seq))
             .filter(m::revision_in_force.is_not_null())
             .select(v::id)
             .order(v::number)
             .load(reader.conn())?;
-        let approved = e::table.filter(
-            e::tenant_id
-                .eq(tenant)
-                .and(e::kind.eq(kind))
-                .and(e::record_id.eq_any(&standing)),
-        );
-        let approved = approved.filter(e::action.eq("approve"));
+        let own = e::tenant_id.eq(tenant).and(e::kind.eq(kind));
+        let approved = e::table
+            .filter(own.and(e::record_id.eq_any(&standing)))
+            .filter(e::action.eq("approve"));
         let all: Vec<Entry> = approved.select(Entry::as_select()).load(reader.conn())?;
         let newest = |id: Id| {
             let of_it = all
@@ -91,10 +78,7 @@ impl InForce {
             let entry = of_it.max_by_key(|entry| entry.seq);
             entry.map(Entry::record).transpose()
         };
-        let found = standing
-            .into_iter()
-            .map(newest)
-            .collect::<Result<Vec<_>>>()?;
+        let found: Vec<_> = standing.into_iter().map(newest).collect::<Result<_>>()?;
         Ok(InForce(found.into_iter().flatten().collect()))
     }
     /// Those that this caller sees, for what is shown; what scores a risk is looked for among all.
@@ -119,10 +103,8 @@ impl InForce {
     /// That of a record in these scopes: their own (where they have several, that of the lowest
     /// code), else the organization's.
     pub fn of(&self, scopes: &[Id]) -> Option<&Record<RiskMethodology>> {
-        self.0
-            .iter()
-            .find(|one| named(one).iter().any(|scope| scopes.contains(scope)))
-            .or_else(|| self.whole())
+        let own = |one: &&Record<_>| named(one).iter().any(|scope| scopes.contains(scope));
+        self.0.iter().find(own).or_else(|| self.whole())
     }
     /// Does any scope have one of its own?
     pub fn divided(&self) -> bool {
@@ -184,24 +166,18 @@ pub fn none() -> Problem {
 /// The scopes of every record of a kind that has some.
 pub fn scopes_of(reader: &mut Reader<'_>, kind: &'static str) -> Result<BTreeMap<Id, Vec<Id>>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let scoped =
-        l::table.inner_join(v::table.on(v::tenant_id.eq(l::tenant_id).and(v::id.eq(l::from_id))));
-    let scoped = scoped.filter(
-        l::tenant_id
-            .eq(tenant)
-            .and(l::relation.eq("scope_ids"))
-            .and(l::from_seq.le(seq))
-            .and(l::to_seq.gt(seq)),
-    );
-    let pairs: Vec<(Id, Id)> = scoped
+    let own = l::tenant_id.eq(tenant).and(l::relation.eq("scope_ids"));
+    let pairs: Vec<(Id, Id)> = l::table
+        .inner_join(v::table.on(v::tenant_id.eq(l::tenant_id).and(v::id.eq(l::from_id))))
+        .filter(own.and(l::from_seq.le(seq)).and(l::to_seq.gt(seq)))
         .filter(v::kind.eq(kind))
         .filter(at(seq))
         .select((l::from_id, l::to_id))
         .load(reader.conn())?;
     let mut all: BTreeMap<Id, Vec<Id>> = BTreeMap::new();
-    pairs
-        .into_iter()
-        .for_each(|(from, to)| all.entry(from).or_default().push(to));
+    for (from, to) in pairs {
+        all.entry(from).or_default().push(to);
+    }
     Ok(all)
 }
 
@@ -211,33 +187,24 @@ fn uncovered(reader: &mut Reader<'_>, by: &InForce) -> Result<BTreeSet<Id>> {
         return Ok(BTreeSet::new());
     }
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let own = r::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(r::tenant_id)
-            .and(v::id.eq(r::id))
-            .and(v::version.eq(r::version))),
-    );
-    let own = own
-        .filter(
-            v::tenant_id
-                .eq(tenant)
-                .and(v::kind.eq(Risk::KIND.name))
-                .and(v::archived_at.is_null()),
-        )
-        .filter(at(seq));
-    let own = own.filter(
-        v::status.eq("open").and(
-            r::current_level
-                .is_not_null()
-                .or(r::inherent_level.is_not_null()),
-        ),
-    );
-    let scored: Vec<Id> = own.select(v::id).load(reader.conn())?;
+    let kind = Risk::KIND.name;
+    let there = v::tenant_id
+        .eq(tenant)
+        .and(v::kind.eq(kind))
+        .and(v::archived_at.is_null());
+    let scored = r::current_level
+        .is_not_null()
+        .or(r::inherent_level.is_not_null());
+    let scored: Vec<Id> = r::table
+        .inner_join(same_version!(v, r))
+        .filter(there)
+        .filter(at(seq))
+        .filter(v::status.eq("open").and(scored))
+        .select(v::id)
+        .load(reader.conn())?;
     let scopes = scopes_of(reader, Risk::KIND.name)?;
-    let covered = |id: &Id| {
-        by.of(scopes.get(id).map(Vec::as_slice).unwrap_or_default())
-            .is_some()
-    };
+    let of = |id: &Id| scopes.get(id).map(Vec::as_slice).unwrap_or_default();
+    let covered = |id: &Id| by.of(of(id)).is_some();
     Ok(scored.into_iter().filter(|id| !covered(id)).collect())
 }
 
@@ -253,10 +220,9 @@ fn still_covered(tx: &mut Writing<'_>, before: &InForce, after: &InForce) -> Res
         return Ok(());
     }
     let shown = reader.refs(left.get(..10).unwrap_or(&left))?;
-    let risks = if left.len() == 1 {
-        "1 assessed risk".to_owned()
-    } else {
-        format!("{} assessed risks", left.len())
+    let risks = match left.len() {
+        1 => "1 assessed risk".to_owned(),
+        many => format!("{many} assessed risks"),
     };
     let detail = format!(
         "{risks} would be left without a methodology. Approve another one for them that names this \
@@ -300,11 +266,10 @@ pub fn replace<P: Covers<RiskMethodology>>(
         rest.retain(|code| *code != replaced.spine.code);
     }
     if let Some(first) = rest.first() {
-        let (all, mine) = (rest.join(", "), named(new).is_empty());
-        let place = if mine {
-            "the whole organization"
-        } else {
-            "the same scope"
+        let all = rest.join(", ");
+        let place = match named(new) {
+            [] => "the whole organization",
+            _ => "the same scope",
         };
         let detail = match replaced {
             None if rest.len() == 1 => {
@@ -318,11 +283,8 @@ pub fn replace<P: Covers<RiskMethodology>>(
                     the others first."
             ),
         };
-        let missing = Invalid::body(
-            "/replaces",
-            "required",
-            format!("{all}: in force for {place}"),
-        );
+        let words = format!("{all}: in force for {place}");
+        let missing = Invalid::body("/replaces", "required", words);
         return Err(Problem::new(Code::Conflict, detail)
             .listing(vec![missing])
             .needed_by(rest.iter().map(|code| (*code).to_owned())));

@@ -2,12 +2,15 @@
 //! levels, and what each level means: acceptable or not, who may accept, how often to look again.
 //! Every score names the revision that it was made with and is never rewritten.
 pub mod in_force;
+pub mod scales;
 pub mod steps;
+
+pub use scales::{AcceptBy, Level, Step};
 
 use crate::access::ActorKind;
 use crate::core::{Invalid, Problem, Result};
 use crate::db::schema::risk_methodologies;
-use crate::records::{By, Kind, Limit, Part, Reader, Record, Resource, Row, SCOPED};
+use crate::records::{By, Kind, Limit, PERIOD, Part, Reader, Record, Resource, Row, SCOPED};
 use crate::registers::revision;
 use crate::registers::revision::Revised;
 use serde::{Deserialize, Serialize};
@@ -15,49 +18,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use utoipa::ToSchema;
 use validator::Validate;
-
-crate::vocabulary! {
-    /// Who may accept a risk of a level.
-    pub enum AcceptBy { Owner, Manager, Approver }
-}
-
-/// A step of a scale.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    /// 1, 2, … in order.
-    #[schema(minimum = 1, maximum = 10)]
-    pub value: i32,
-    /// What it is called.
-    #[schema(min_length = 1, max_length = 100)]
-    pub label: String,
-    /// How to tell it from the others.
-    #[serde(default, deserialize_with = "crate::core::text::or_default")]
-    #[schema(max_length = 1000)]
-    pub criteria: String,
-}
-
-/// A level of risk, and what follows from it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Level {
-    /// How scores name it.
-    #[schema(min_length = 1, max_length = 32, pattern = "^[a-z][a-z0-9_]{0,31}$")]
-    pub slug: String,
-    /// What people call it.
-    #[schema(min_length = 1, max_length = 100)]
-    pub name: String,
-    /// Does it meet the acceptance criteria?
-    pub acceptable: bool,
-    /// Who may accept it.
-    pub accept_by: AcceptBy,
-    /// Days between reviews.
-    #[schema(minimum = 1, maximum = 3650)]
-    pub review_every_days: i32,
-    /// Its colour in drawings, `#rrggbb`.
-    #[schema(pattern = "^#[0-9a-f]{6}$", max_length = 7, example = "#2e7d32")]
-    pub colour: String,
-}
 
 /// What clients say about a risk methodology. What is left out is taken from the default 5 × 5.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
@@ -67,12 +27,12 @@ pub struct RiskMethodology {
     #[schema(max_length = 10000)]
     pub description: Option<String>,
     /// How likely, 3 to 10 steps.
-    #[serde(default = "likelihoods")]
+    #[serde(default = "scales::likelihoods")]
     #[validate(nested)]
     #[schema(min_items = 3, max_items = 10)]
     pub likelihood_scale: Vec<Step>,
     /// How bad, 3 to 10 steps.
-    #[serde(default = "impacts")]
+    #[serde(default = "scales::impacts")]
     #[validate(nested)]
     #[schema(min_items = 3, max_items = 10)]
     pub impact_scale: Vec<Step>,
@@ -81,82 +41,14 @@ pub struct RiskMethodology {
     #[schema(max_items = 20, max_length = 32, pattern = "^[a-z][a-z0-9_]{0,31}$")]
     pub impact_dimensions: Vec<String>,
     /// The level of each pair: `matrix[likelihood - 1][impact - 1]`.
-    #[serde(default = "five_by_five")]
+    #[serde(default = "scales::five_by_five")]
     #[schema(min_items = 3, max_items = 10)]
     pub matrix: Vec<Vec<String>>,
     /// The levels, lowest first.
-    #[serde(default = "levels")]
+    #[serde(default = "scales::levels")]
     #[validate(nested)]
     #[schema(min_items = 2, max_items = 10)]
     pub levels: Vec<Level>,
-}
-
-fn scale(labels: [(&str, &str); 5]) -> Vec<Step> {
-    (1..)
-        .zip(labels)
-        .map(|(value, (label, criteria))| Step {
-            value,
-            label: label.into(),
-            criteria: criteria.into(),
-        })
-        .collect()
-}
-fn likelihoods() -> Vec<Step> {
-    scale([
-        ("rare", "less than once in ten years"),
-        ("unlikely", "once in three to ten years"),
-        ("possible", "once in one to three years"),
-        ("likely", "about once a year"),
-        ("almost certain", "several times a year"),
-    ])
-}
-fn impacts() -> Vec<Step> {
-    scale([
-        ("negligible", "hardly noticed"),
-        ("minor", "a nuisance, within the budget"),
-        ("moderate", "goals of a part of the organization are missed"),
-        ("major", "goals of the organization are missed"),
-        ("severe", "the organization is at stake"),
-    ])
-}
-fn levels() -> Vec<Level> {
-    let level =
-        |slug: &str, name: &str, acceptable, accept_by, review_every_days, colour: &str| Level {
-            slug: slug.into(),
-            name: name.into(),
-            acceptable,
-            accept_by,
-            review_every_days,
-            colour: colour.into(),
-        };
-    vec![
-        level("low", "Low", true, AcceptBy::Owner, 365, "#2e7d32"),
-        level("medium", "Medium", false, AcceptBy::Manager, 180, "#f9a825"),
-        level("high", "High", false, AcceptBy::Approver, 90, "#ef6c00"),
-        level(
-            "critical",
-            "Critical",
-            false,
-            AcceptBy::Approver,
-            30,
-            "#c62828",
-        ),
-    ]
-}
-fn five_by_five() -> Vec<Vec<String>> {
-    let level = |score: i32| match score {
-        1..=4 => "low",
-        5..=9 => "medium",
-        10..=15 => "high",
-        _ => "critical",
-    };
-    (1..=5)
-        .map(|likelihood| {
-            (1..=5)
-                .map(|impact| level(likelihood * impact).to_owned())
-                .collect()
-        })
-        .collect()
 }
 
 impl RiskMethodology {
@@ -172,28 +64,21 @@ impl RiskMethodology {
     }
     /// Where the matrix falls: a higher likelihood or impact never has a lower level.
     fn falling(&self) -> Vec<Invalid> {
-        let mut faults = Vec::new();
-        let mut above: Vec<i32> = Vec::new();
+        let (mut faults, mut above) = (Vec::new(), Vec::new());
         for (n, row) in self.matrix.iter().enumerate() {
             let ranks: Vec<i32> = row.iter().map(|slug| self.rank(slug)).collect();
             let mut left = 0;
             for (k, rank) in ranks.iter().enumerate() {
-                let falls = match (
-                    *rank < left,
-                    above.get(k).is_some_and(|before| rank < before),
-                ) {
-                    (true, _) => Some("impact"),
-                    (_, true) => Some("likelihood"),
+                let axis = match above.get(k) {
+                    _ if *rank < left => Some("impact"),
+                    Some(before) if rank < before => Some("likelihood"),
                     _ => None,
                 };
                 left = *rank;
-                let words =
-                    |axis: &str| format!("is a lower level than for the lower {axis} beside it");
-                faults.extend(
-                    falls.map(|axis| {
-                        Invalid::body(format!("/matrix/{n}/{k}"), "falls", words(axis))
-                    }),
-                );
+                faults.extend(axis.map(|axis| {
+                    let words = format!("is a lower level than for the lower {axis} beside it");
+                    Invalid::body(format!("/matrix/{n}/{k}"), "falls", words)
+                }));
             }
             above = ranks;
         }
@@ -241,10 +126,7 @@ impl Resource for RiskMethodology {
                 Limit::Frameworks,
                 By::ReadOnly("risks are assessed for the whole ISMS, whatever the framework"),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         transitions: &steps::STATES,
         done: &["retired"],
@@ -257,76 +139,49 @@ impl Resource for RiskMethodology {
             by scenario.", "impact_dimensions": ["financial", "legal"]})
     }
     fn faults(&self) -> Vec<Invalid> {
-        let mut faults = Vec::new();
-        for (name, scale) in [
-            ("likelihood_scale", &self.likelihood_scale),
-            ("impact_scale", &self.impact_scale),
-        ] {
-            if (1..).zip(scale).any(|(n, step)| step.value != n) {
-                faults.push(Invalid::body(
-                    format!("/{name}"),
-                    "order",
-                    "the values must be 1, 2, … in order",
-                ));
-            }
-        }
-        let shape = self.matrix.len() == self.likelihood_scale.len()
-            && self
-                .matrix
-                .iter()
-                .all(|row| row.len() == self.impact_scale.len());
-        if !shape {
-            faults.push(Invalid::body(
-                "/matrix",
-                "shape",
-                "must have one row for each likelihood, with one level for each impact",
-            ));
-        }
-        let slugs: BTreeSet<&str> = self
-            .levels
-            .iter()
-            .map(|level| level.slug.as_str())
-            .collect();
-        if slugs.len() != self.levels.len() {
-            faults.push(Invalid::body(
-                "/levels",
-                "twice",
-                "each level must have a different slug",
-            ));
-        }
-        if self
-            .levels
-            .iter()
-            .skip_while(|level| level.acceptable)
-            .any(|level| level.acceptable)
-        {
-            faults.push(Invalid::body(
-                "/levels",
-                "order",
-                "the levels that meet the acceptance criteria must come first",
-            ));
-        }
-        for (n, row) in self.matrix.iter().enumerate() {
-            let unknown = row
-                .iter()
+        let ordered = |scale: &[Step]| (1..).zip(scale).all(|(n, step)| step.value == n);
+        let wide = |row: &Vec<String>| row.len() == self.impact_scale.len();
+        let shape =
+            self.matrix.len() == self.likelihood_scale.len() && self.matrix.iter().all(wide);
+        let slugs: BTreeSet<&String> = self.levels.iter().map(|level| &level.slug).collect();
+        let dimensions: BTreeSet<&String> = self.impact_dimensions.iter().collect();
+        let order = "the values must be 1, 2, … in order";
+        let found = |holds: bool, [at, code, words]: [&str; 3]| {
+            (!holds).then(|| Invalid::body(at, code, words))
+        };
+        let of_scales = [
+            found(
+                ordered(&self.likelihood_scale),
+                ["/likelihood_scale", "order", order],
+            ),
+            found(
+                ordered(&self.impact_scale),
+                ["/impact_scale", "order", order],
+            ),
+            found(shape, ["/matrix", "shape", SHAPE]),
+            found(
+                slugs.len() == self.levels.len(),
+                ["/levels", "twice", TWICE],
+            ),
+            found(
+                self.levels.is_sorted_by_key(|one| !one.acceptable),
+                ["/levels", "order", FIRST],
+            ),
+        ];
+        let cells = self.matrix.iter().enumerate().flat_map(|(n, row)| {
+            row.iter()
                 .enumerate()
-                .filter(|(_, slug)| !slugs.contains(slug.as_str()));
-            faults.extend(unknown.map(|(k, _)| {
-                Invalid::body(format!("/matrix/{n}/{k}"), "unknown_level", "unknown level")
-            }));
-        }
-        if faults.is_empty() && shape {
+                .map(move |(k, slug)| (format!("/matrix/{n}/{k}"), slug))
+        });
+        let unknown = cells.filter(|(_, slug)| !slugs.contains(slug));
+        let unknown = unknown.map(|(at, _)| Invalid::body(at, "unknown_level", "unknown level"));
+        let mut faults: Vec<Invalid> = of_scales.into_iter().flatten().chain(unknown).collect();
+        if faults.is_empty() {
             faults.extend(self.falling());
             faults.extend(self.boundless());
         }
-        let dimensions: BTreeSet<&String> = self.impact_dimensions.iter().collect();
-        if dimensions.len() != self.impact_dimensions.len() {
-            faults.push(Invalid::body(
-                "/impact_dimensions",
-                "slug",
-                "each dimension may be named only once",
-            ));
-        }
+        let once = dimensions.len() == self.impact_dimensions.len();
+        faults.extend(found(once, ["/impact_dimensions", "slug", ONCE]));
         faults
     }
     fn changeable(record: &Record<Self>) -> Result<()> {
@@ -355,6 +210,11 @@ impl Resource for RiskMethodology {
         ]
     }
 }
+
+const SHAPE: &str = "must have one row for each likelihood, with one level for each impact";
+const TWICE: &str = "each level must have a different slug";
+const FIRST: &str = "the levels that meet the acceptance criteria must come first";
+const ONCE: &str = "each dimension may be named only once";
 
 /// Whether it is in force, and by whose decision.
 fn standing(row: &Row) -> Result<String> {
@@ -402,26 +262,17 @@ mod tests {
         let method = default();
         assert!(method.faults().is_empty());
         let level = |l, i| method.level(l, i).map(|level| level.slug.as_str());
-        assert_eq!(
-            (
-                level(1, 4),
-                level(1, 5),
-                level(3, 3),
-                level(2, 5),
-                level(3, 5),
-                level(4, 4),
-                level(4, 5)
-            ),
-            (
-                Some("low"),
-                Some("medium"),
-                Some("medium"),
-                Some("high"),
-                Some("high"),
-                Some("critical"),
-                Some("critical")
-            )
-        );
+        for (likelihood, impact, slug) in [
+            (1, 4, "low"),
+            (1, 5, "medium"),
+            (3, 3, "medium"),
+            (2, 5, "high"),
+            (3, 5, "high"),
+            (4, 4, "critical"),
+            (4, 5, "critical"),
+        ] {
+            assert_eq!(level(likelihood, impact), Some(slug));
+        }
         assert_eq!((level(0, 1), level(6, 1), level(1, 6)), (None, None, None));
     }
 
@@ -436,11 +287,9 @@ mod tests {
             Some("/matrix".into())
         );
         let mut bad = default();
-        bad.matrix.iter_mut().for_each(|row| {
-            row.iter_mut()
-                .take(1)
-                .for_each(|level| *level = "none".into())
-        });
+        for level in bad.matrix.iter_mut().filter_map(|row| row.first_mut()) {
+            *level = "none".into();
+        }
         assert_eq!(bad.faults().len(), 5);
     }
 }

@@ -4,13 +4,14 @@
 //! again.
 pub mod rules;
 pub mod steps;
+pub mod unverify;
 
-pub use rules::unverify;
 pub use steps::actions;
+pub use unverify::unverify;
 
 use crate::access::Actor;
 use crate::core::{Code, Instant, Problem, Result};
-use crate::records::{By, Kind, Limit, Part, Record, Relation, Resource, SCOPED, Writing};
+use crate::records::{By, Kind, Limit, PERIOD, Part, Record, Relation, Resource, SCOPED, Writing};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -131,14 +132,7 @@ impl Resource for Nonconformity {
             Relation::acyclic("recurrence_of_id", "nonconformity"),
         ],
         cites: true,
-        limited_by: &[
-            SCOPED,
-            (Limit::Frameworks, By::Citations),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
-        ],
+        limited_by: &[SCOPED, (Limit::Frameworks, By::Citations), PERIOD],
         ..Kind::PLAIN
     };
     type State = Course;
@@ -162,7 +156,7 @@ impl Resource for Nonconformity {
     }
     fn settle(record: &mut Record<Self>, before: Option<&Record<Self>>, _: NaiveDate) {
         if before.is_some() && record.spine.status == "verified" {
-            rules::unverified(record);
+            unverify::unverified(record);
         }
     }
     fn permitted(

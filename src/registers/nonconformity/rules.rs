@@ -1,44 +1,33 @@
-//! The rules of a nonconformity's life: pure, but for the queries that find its actions, and it
-//! behind them.
+//! The rules of a nonconformity's life: pure, but for the queries that find its actions.
 use crate::access::{Actor, Caller, Role};
 use crate::core::{Code, Id, Problem, Result};
 use crate::db::among::among;
 use crate::db::dialect::{OPEN, body_of};
 use crate::db::schema::{links as l, versions as v};
-use crate::records::{Covers, Record, Tx, Writing};
+use crate::records::{Covers, Record, Tx};
 use crate::registers::action::Action;
 use crate::registers::nonconformity::{Course, Nonconformity};
 use diesel::prelude::*;
 use std::collections::BTreeSet;
 
-/// An action that a nonconformity led to, as its rules need it.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
-pub struct Led {
-    status: String,
-}
-
-/// The actions that a nonconformity led to.
-pub fn actions_of<P: Covers<Nonconformity>>(tx: &mut Tx<'_, P>, id: Id) -> Result<Vec<Led>> {
+/// The states of the actions that a nonconformity led to.
+pub fn actions_of<P: Covers<Nonconformity>>(tx: &mut Tx<'_, P>, id: Id) -> Result<Vec<String>> {
     let tenant = tx.caller().tenant;
-    let led =
-        v::table.inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))));
-    let led = led.filter(
-        v::tenant_id
-            .eq(tenant)
-            .and(v::kind.eq("action"))
-            .and(v::archived_at.is_null()),
-    );
-    let led = led.filter(
-        l::relation
-            .eq("origin_id")
-            .and(l::to_id.eq(id))
-            .and(l::to_seq.eq(OPEN)),
-    );
-    let statuses: Vec<String> = led
+    let there = v::tenant_id
+        .eq(tenant)
+        .and(v::kind.eq("action"))
+        .and(v::archived_at.is_null());
+    let led = l::relation
+        .eq("origin_id")
+        .and(l::to_id.eq(id))
+        .and(l::to_seq.eq(OPEN));
+    let led = v::table
+        .inner_join(l::table.on(l::tenant_id.eq(v::tenant_id).and(l::from_id.eq(v::id))))
+        .filter(there)
+        .filter(led)
         .filter(v::to_seq.eq(OPEN))
-        .select(v::status)
-        .load(tx.conn())?;
-    Ok(statuses.into_iter().map(|status| Led { status }).collect())
+        .select(v::status);
+    Ok(led.load(tx.conn())?)
 }
 
 /// Every action that it ever led to, though it was archived or belongs to something else by now.
@@ -47,66 +36,22 @@ pub fn ever_led<P: Covers<Nonconformity>>(
     id: Id,
 ) -> Result<Vec<Record<Action>>> {
     let tenant = tx.caller().tenant;
-    let led = l::table.filter(
-        l::tenant_id
-            .eq(tenant)
-            .and(l::to_id.eq(id))
-            .and(l::relation.eq("origin_id")),
-    );
-    let led: BTreeSet<Id> = led
-        .select(l::from_id)
-        .load(tx.conn())?
-        .into_iter()
-        .collect();
-    let led: Vec<Id> = led.into_iter().collect();
+    let own = l::tenant_id
+        .eq(tenant)
+        .and(l::to_id.eq(id))
+        .and(l::relation.eq("origin_id"));
+    let led: Vec<Id> = l::table.filter(own).select(l::from_id).load(tx.conn())?;
+    let led: Vec<Id> = BTreeSet::from_iter(led).into_iter().collect();
     let mut all = Vec::with_capacity(led.len());
     for some in led.chunks(500) {
-        let standing = v::table.filter(
-            v::tenant_id
-                .eq(tenant)
-                .and(among(v::id, some))
-                .and(v::kind.eq("action"))
-                .and(v::to_seq.eq(OPEN)),
-        );
+        let own = v::tenant_id.eq(tenant).and(among(v::id, some));
+        let standing = v::table.filter(own.and(v::kind.eq("action")).and(v::to_seq.eq(OPEN)));
         let images: Vec<(i16, String)> = standing.select((v::schema, body_of())).load(tx.conn())?;
         for (schema, body) in images {
             all.push(Record::of_image(schema, &body, None)?);
         }
     }
     Ok(all)
-}
-
-/// Those of these nonconformities that are verified have to be verified again: something that they
-/// led to has changed.
-pub fn unverify(tx: &mut Writing<'_>, origins: &BTreeSet<Id>) -> Result<()> {
-    let tenant = tx.caller().tenant;
-    for id in origins {
-        let standing = v::table.filter(
-            v::tenant_id
-                .eq(tenant)
-                .and(v::id.eq(*id))
-                .and(v::kind.eq("nonconformity"))
-                .and(v::to_seq.eq(OPEN)),
-        );
-        let standing = standing
-            .filter(v::status.eq("verified"))
-            .select((v::schema, body_of()));
-        let Some((schema, body)) = standing.get_result::<(i16, String)>(tx.conn()).optional()?
-        else {
-            continue;
-        };
-        let before = Record::<Nonconformity>::of_image(schema, &body, None)?;
-        let mut record = before.clone();
-        unverified(&mut record);
-        tx.follow(&before, record, "unverify")?;
-    }
-    Ok(())
-}
-
-/// Pure: what was verified is implemented again, and nobody has verified it.
-pub fn unverified(record: &mut Record<Nonconformity>) {
-    record.spine.status = "implemented".into();
-    record.state.unverified();
 }
 
 /// Pure: may this caller change what it says? Who only audits: what they raised or own.
@@ -129,39 +74,39 @@ pub fn raised(caller: &Caller, record: &Record<Nonconformity>) -> Result<()> {
     }
 }
 
-/// Pure: may it be called planned? What did not help before is no plan for the next iteration.
-pub fn planned(actions: &[Led], iteration: i32) -> Result<()> {
-    let counts =
-        |action: &Led| action.status != "cancelled" && (iteration == 1 || action.status != "done");
-    match actions.iter().any(counts) {
+/// Pure: may it be called planned, with actions in these states? What did not help before is no
+/// plan for the next iteration.
+pub fn planned(actions: &[impl AsRef<str>], iteration: i32) -> Result<()> {
+    let counts = |status: &str| status != "cancelled" && (iteration == 1 || status != "done");
+    match actions.iter().any(|status| counts(status.as_ref())) {
         true => Ok(()),
-        false => Err(Problem::new(
-            Code::IllegalTransition,
-            "A plan requires an action. Create one with this nonconformity as `origin_id`.",
-        )
-        .allowing(["return"])),
+        false => {
+            refused("A plan requires an action. Create one with this nonconformity as `origin_id`.")
+        }
     }
 }
 
 /// Pure: may it be called implemented?
-pub fn implemented(actions: &[Led]) -> Result<()> {
-    let open = actions
-        .iter()
-        .filter(|action| !["done", "cancelled"].contains(&action.status.as_str()))
-        .count();
-    match (open, actions.iter().any(|action| action.status == "done")) {
-        (0, true) => Ok(()),
-        (0, false) => Err(Problem::new(
-            Code::IllegalTransition,
-            "None of its actions is done. Complete one first.",
-        )
-        .allowing(["return"])),
-        (n, _) => Err(Problem::new(
-            Code::IllegalTransition,
-            format!("{n} of its actions are not done. Complete or cancel them first."),
-        )
-        .allowing(["return"])),
+pub fn implemented(actions: &[impl AsRef<str>]) -> Result<()> {
+    let many = |counts: &dyn Fn(&str) -> bool| {
+        actions
+            .iter()
+            .filter(|status| counts(status.as_ref()))
+            .count()
+    };
+    match (
+        many(&|status| !["done", "cancelled"].contains(&status)),
+        many(&|status| status == "done"),
+    ) {
+        (0, 0) => refused("None of its actions is done. Complete one first."),
+        (0, _) => Ok(()),
+        (n, _) => refused(format!(
+            "{n} of its actions are not done. Complete or cancel them first."
+        )),
     }
+}
+fn refused(why: impl Into<String>) -> Result<()> {
+    Err(Problem::new(Code::IllegalTransition, why).allowing(["return"]))
 }
 
 /// Pure: where a verification leads.
@@ -181,32 +126,26 @@ mod tests {
     use crate::access::ActorKind;
     use crate::records::Resource;
 
-    fn led(status: &str) -> Led {
-        Led {
-            status: status.into(),
-        }
-    }
-
     #[test]
     fn a_plan_needs_an_action_and_its_end_all_of_them() {
-        assert!(
-            planned(&[], 1).is_err()
-                && planned(&[led("cancelled")], 1).is_err()
-                && planned(&[led("open")], 1).is_ok()
-        );
-        assert!(
-            planned(&[led("done")], 1).is_ok()
-                && planned(&[led("done")], 2).is_err()
-                && planned(&[led("done"), led("open")], 2).is_ok()
-        );
-        assert!(implemented(&[led("done"), led("cancelled")]).is_ok());
-        for bad in [
-            vec![],
-            vec![led("cancelled")],
-            vec![led("done"), led("open")],
-            vec![led("in_progress")],
+        for (actions, iteration, enough) in [
+            (&[] as &[&str], 1, false),
+            (&["cancelled"], 1, false),
+            (&["open"], 1, true),
+            (&["done"], 1, true),
+            (&["done"], 2, false),
+            (&["done", "open"], 2, true),
         ] {
-            assert!(implemented(&bad).is_err(), "{bad:?}");
+            assert_eq!(planned(actions, iteration).is_ok(), enough, "{actions:?}");
+        }
+        assert!(implemented(&["done", "cancelled"]).is_ok());
+        for bad in [
+            &[] as &[&str],
+            &["cancelled"],
+            &["done", "open"],
+            &["in_progress"],
+        ] {
+            assert!(implemented(bad).is_err(), "{bad:?}");
         }
     }
 

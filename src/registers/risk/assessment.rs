@@ -10,6 +10,7 @@ use crate::records::{Known, Reader, Record, Resource};
 use crate::registers::methodology;
 use crate::registers::methodology::RiskMethodology;
 use crate::registers::methodology::in_force;
+use crate::registers::pages::{Page, page};
 use crate::registers::revision;
 use crate::registers::risk::{Risk, RiskScore};
 use actix_web::http::StatusCode;
@@ -68,17 +69,9 @@ pub struct Assessment {
     #[schema(minimum = 0)]
     pub seq: i64,
 }
-/// The assessments of a risk.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Assessments {
-    /// Newest first.
-    #[schema(max_items = 200)]
-    pub data: Vec<Assessment>,
-    /// Ask with it for the next page; null on the last.
-    #[schema(required, max_length = 2000)]
-    pub next_cursor: Option<String>,
-    /// Is there a next page?
-    pub has_more: bool,
+page! {
+    /// The assessments of a risk.
+    Assessments of Assessment: "Newest first."
 }
 
 /// Pure: the score of an assessment under a methodology; every fault is named.
@@ -92,45 +85,37 @@ fn scored(
     let most = |scale: &[methodology::Step]| i32::try_from(scale.len()).unwrap_or(10);
     let (likelihoods, impacts) = (most(&own.likelihood_scale), most(&own.impact_scale));
     if !(1..=likelihoods).contains(&said.likelihood) {
-        faults.push(Invalid::body(
-            "/likelihood",
-            "range",
-            format!("1 to {likelihoods}"),
-        ));
+        let words = format!("1 to {likelihoods}");
+        faults.push(Invalid::body("/likelihood", "range", words));
     }
+    let within = |impact: &i32| (1..=impacts).contains(impact);
+    let range = |at: &str| Invalid::body(at, "range", format!("1 to {impacts}"));
     let dimensions = said.impacts.iter().flatten();
     for (name, value) in dimensions.clone() {
         let at = format!("/impacts/{name}");
-        match own.impact_dimensions.contains(name) {
-            false => faults.push(Invalid::body(
-                at,
-                "unknown_dimension",
-                "the methodology does not have this dimension",
-            )),
-            true if !(1..=impacts).contains(value) => {
-                faults.push(Invalid::body(at, "range", format!("1 to {impacts}")))
-            }
-            true => {}
+        if !own.impact_dimensions.contains(name) {
+            let words = "the methodology does not have this dimension";
+            faults.push(Invalid::body(at, "unknown_dimension", words));
+        } else if !within(value) {
+            faults.push(range(&at));
         }
     }
     let impact = match (said.impact, dimensions.map(|(_, value)| *value).max()) {
-        (Some(_), Some(_)) => Err(Invalid::body(
-            "/impacts",
-            "either",
-            "send either impact or impacts",
-        )),
-        (Some(impact), None) if !(1..=impacts).contains(&impact) => {
-            Err(Invalid::body("/impact", "range", format!("1 to {impacts}")))
-        }
-        (Some(impact), None) | (None, Some(impact)) => Ok(impact),
-        (None, None) => Err(Invalid::body(
+        (Some(_), Some(_)) => Err(("/impacts", "either", "send either impact or impacts")),
+        (None, None) => Err((
             "/impact",
             "required",
             "is required, or impacts by dimension",
         )),
+        (Some(impact), None) | (None, Some(impact)) => Ok(impact),
     };
+    faults.extend(
+        said.impact
+            .filter(|one| impact.is_ok() && !within(one))
+            .map(|_| range("/impact")),
+    );
     let impact = impact
-        .map_err(|fault| faults.push(fault))
+        .map_err(|(at, code, words)| faults.push(Invalid::body(at, code, words)))
         .unwrap_or_default();
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
@@ -173,20 +158,19 @@ pub fn review_days(reader: &mut Reader<'_>, risk: &Record<Risk>) -> Result<Optio
         return Ok(None);
     };
     let now = in_force::InForce::read(reader)?;
-    if let Some(level) = now
-        .of(risk.links.many("scope_ids"))
-        .and_then(|method| method.own.named(&score.level))
-    {
+    let method = now.of(risk.links.many("scope_ids"));
+    if let Some(level) = method.and_then(|method| method.own.named(&score.level)) {
         return Ok(Some(level.review_every_days));
     }
     let all = revision::approvals::<RiskMethodology>(reader, score.methodology_id)?;
-    let of_it = all
+    let revision = score.methodology_revision;
+    let of_it = |record: &&Record<RiskMethodology>| record.state.revision == revision;
+    let then = all
         .iter()
         .rev()
-        .find(|record| record.state.revision == score.methodology_revision);
-    Ok(of_it
-        .and_then(|record| record.own.named(&score.level))
-        .map(|level| level.review_every_days))
+        .find(of_it)
+        .and_then(|record| record.own.named(&score.level));
+    Ok(then.map(|level| level.review_every_days))
 }
 
 /// Pure: 422 where the risk would be worse with its controls than without; scores of different
@@ -202,30 +186,27 @@ fn above_inherent(risk: &Record<Risk>, stage: Stage) -> Result<()> {
     }
     let (now, before) = (current.score, inherent.score);
     let (code, detail) = match stage {
-        Stage::Current => (
-            "above_inherent",
-            format!(
-                "The current score ({now}) is above the inherent one ({before}). Assess the \
-                    inherent one first."
-            ),
-        ),
-        Stage::Inherent => (
-            "below_current",
-            format!(
-                "The inherent score ({before}) is below the current one ({now}). Assess the \
-                    current one first."
-            ),
-        ),
+        Stage::Current => {
+            let fault = format!("The current score ({now}) is above the inherent one ({before}).");
+            (
+                "above_inherent",
+                format!("{fault} Assess the inherent one first."),
+            )
+        }
+        Stage::Inherent => {
+            let fault = format!("The inherent score ({before}) is below the current one ({now}).");
+            (
+                "below_current",
+                format!("{fault} Assess the current one first."),
+            )
+        }
     };
     Err(Problem::invalid_one("/likelihood", code, detail))
 }
 
 async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let (selector, known, said) = (
-        at.of(&Risk::KIND)?,
-        known.or_any(),
-        input.clone().read::<AssessmentInput>(),
-    );
+    let (selector, known) = (at.of(&Risk::KIND)?, known.or_any());
+    let said = input.clone().read::<AssessmentInput>();
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<Risk>(&selector, &known)?;
@@ -233,11 +214,8 @@ async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) 
             Risk::changeable(&stored)?;
             let method = in_force::of_risk(&mut tx.reader(), &stored)?;
             if said.review_due_on.is_some_and(|day| day <= tx.today()) {
-                return Err(Problem::invalid_one(
-                    "/review_due_on",
-                    "in_the_past",
-                    "the next review must be in the future",
-                ));
+                let words = "the next review must be in the future";
+                return Err(Problem::invalid_one("/review_due_on", "in_the_past", words));
             }
             let at = tx.now().max(stored.spine.updated_at.plus_millis(1));
             let score = scored(&said, &method, at, tx.caller().actor.clone())?;
@@ -254,17 +232,13 @@ async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) 
             let saved = tx.save(&stored, record, "assess")?;
             let seq = tx.position();
             let shown = tx.shown(saved)?;
-            let (risk_id, version, etag) = (
-                stored.spine.id,
-                stored.spine.version + 1,
-                shown.get().etag.clone(),
-            );
+            let (risk_id, etag) = (stored.spine.id, shown.get().etag.clone());
             let made = Assessment {
                 risk_id,
                 stage: said.stage,
                 rationale: said.rationale,
                 score,
-                version,
+                version: stored.spine.version + 1,
                 seq,
             };
             let answer = Answer {
@@ -307,13 +281,11 @@ async fn assessments(guard: Guard<Read<Risk>>, at: At, query: ViewQuery) -> Resu
                 entries.retain(|entry| seen.contains(&entry.seq));
             }
             history::name(reader, &mut entries)?;
-            let data = entries
-                .into_iter()
-                .map(|entry| made(id, entry))
-                .collect::<Result<_>>()?;
-            Answer::of(&Assessments {
-                data,
+            let data = entries.into_iter().map(|entry| made(id, entry));
+            Assessments::answer(Page {
+                data: data.collect::<Result<_>>()?,
                 next_cursor,
+                link: None,
                 has_more,
             })
         })
@@ -323,16 +295,12 @@ async fn assessments(guard: Guard<Read<Risk>>, at: At, query: ViewQuery) -> Resu
 /// The assessment that an entry made: the newest score of its image.
 fn made(risk_id: Id, entry: Entry) -> Result<Assessment> {
     let scores = entry.record::<Risk>()?.state;
-    let (inherent, current) = (
-        scores.inherent.map(|s| (Stage::Inherent, s)),
-        scores.current.map(|s| (Stage::Current, s)),
-    );
-    let newest = inherent
-        .into_iter()
-        .chain(current)
-        .max_by_key(|(_, score)| score.assessed_at);
-    let (stage, score) =
-        newest.ok_or_else(|| Problem::internal("an assessment without a score"))?;
+    let inherent = scores.inherent.map(|score| (Stage::Inherent, score));
+    let current = scores.current.map(|score| (Stage::Current, score));
+    let both = inherent.into_iter().chain(current);
+    let newest = both.max_by_key(|(_, score)| score.assessed_at);
+    let none = || Problem::internal("an assessment without a score");
+    let (stage, score) = newest.ok_or_else(none)?;
     Ok(Assessment {
         risk_id,
         stage,

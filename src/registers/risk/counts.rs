@@ -1,7 +1,7 @@
 //! What `include=counts` says of risks (ISO/IEC 27001:2022 9.1): how many at which current level,
 //! and what they ask for.
 use crate::core::{Id, Result};
-use crate::db::dialect::at;
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::{risks as r, versions as v};
 use crate::records::{Again, Reader};
 use crate::registers::methodology::in_force::InForce;
@@ -20,12 +20,7 @@ pub fn of(reader: &mut Reader<'_>, records: Again<'_>) -> Result<Map<String, Val
         .load(reader.conn())?
         .into_iter()
         .collect();
-    let own = r::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(r::tenant_id)
-            .and(v::id.eq(r::id))
-            .and(v::version.eq(r::version))),
-    );
+    let own = r::table.inner_join(same_version!(v, r));
     let own = own
         .filter(v::tenant_id.eq(reader.tenant()).and(v::kind.eq("risk")))
         .filter(at(reader.moment.seq));

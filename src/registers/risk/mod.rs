@@ -2,15 +2,19 @@
 //! under the methodology in force. The level and what follows from it are the server's; each
 //! assessment is an entry of the risk's history, with its rationale, so there is a trend.
 pub mod assessment;
+pub mod carried;
 pub mod counts;
 pub mod drawing;
+pub mod get_matrix;
 pub mod matrix;
 pub mod rescore;
+pub mod score;
 pub mod trend;
 pub mod turns;
 
-use crate::access::Actor;
-use crate::core::{Code, Id, Instant, Problem, Result};
+pub use score::RiskScore;
+
+use crate::core::{Code, Id, Problem, Result};
 use crate::db::own::Test;
 use crate::db::schema::{risks, risks as r};
 use crate::http::Comment;
@@ -18,18 +22,17 @@ use crate::http::{Api, Step, Steps, With, workflow};
 use crate::records::ask::Moments;
 use crate::records::columns::own;
 use crate::records::{
-    Again, By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED,
-    Transition, Tx, sight,
+    Again, By, Condition, Kind, Limit, PERIOD, Part, Reader, Record, Relation, Resource, Row,
+    SCOPED, Transition, Tx, sight,
 };
 use crate::registers::treatment::holding::{Accepted, Treated};
-use crate::registers::treatment::standing;
-use crate::registers::treatment::standing::Standing;
+use crate::registers::treatment::standing::{self, Standing};
 use diesel::dsl::not;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use utoipa::ToSchema;
+use utoipa::{PartialSchema, ToSchema};
 use validator::Validate;
 
 crate::vocabulary! {
@@ -59,40 +62,6 @@ pub struct Risk {
     #[serde(default)]
     #[schema(max_items = 3)]
     pub affected_properties: Vec<Property>,
-}
-
-/// A score, as it was given; never rewritten.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct RiskScore {
-    /// How likely.
-    #[schema(minimum = 1, maximum = 10)]
-    pub likelihood: i32,
-    /// How bad: the highest of the dimensions.
-    #[schema(minimum = 1, maximum = 10)]
-    pub impact: i32,
-    /// How bad in each dimension, where the methodology has several.
-    #[schema(required)]
-    pub impacts: Option<BTreeMap<String, i32>>,
-    /// Likelihood × impact.
-    #[schema(minimum = 1, maximum = 100)]
-    pub score: i32,
-    /// The level in the methodology's matrix.
-    #[schema(max_length = 32)]
-    pub level: String,
-    /// The place of that level among the methodology's levels, 1 the lowest.
-    #[schema(minimum = 1, maximum = 10)]
-    pub level_rank: i32,
-    /// Did the level meet the acceptance criteria?
-    pub acceptable: bool,
-    /// The methodology.
-    pub methodology_id: Id,
-    /// Its revision.
-    #[schema(minimum = 1)]
-    pub methodology_revision: i32,
-    /// When.
-    pub assessed_at: Instant,
-    /// By whom.
-    pub assessed_by: Actor,
 }
 
 /// What the server says about a risk.
@@ -132,10 +101,7 @@ impl Resource for Risk {
                 Limit::Frameworks,
                 By::ReadOnly("risks concern the whole ISMS, whatever the framework"),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         ..Kind::PLAIN
     };
@@ -209,10 +175,7 @@ impl Resource for Risk {
         assessment::review_days(reader, record)
     }
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
-        to.push((
-            Evaluation::name().into(),
-            <Evaluation as utoipa::PartialSchema>::schema(),
-        ));
+        to.push((Evaluation::name().into(), Evaluation::schema()));
     }
 }
 
@@ -367,12 +330,10 @@ fn closed(tx: &mut Tx<'_, Steps<Risk>>, record: &mut Record<Risk>, said: Comment
         let why = "the risk was never assessed: say why you close it anyway";
         return Err(Problem::invalid_one("/comment", "required", why));
     }
-    let above = record
-        .state
-        .current
-        .as_ref()
-        .is_some_and(|score| !score.acceptable);
-    match above && !standing::settled(&mut tx.reader(), record)? {
+    let current = record.state.current.as_ref();
+    let above = current.is_some_and(|score| !score.acceptable);
+    let rank = current.map(|score| score.level_rank);
+    match above && !standing::settled(&mut tx.reader(), record.spine.id, rank)? {
         true => Err(Problem::new(
             Code::IllegalTransition,
             "The current level is above the acceptance criteria. Accept the risk, or complete a \
@@ -384,7 +345,7 @@ fn closed(tx: &mut Tx<'_, Steps<Risk>>, record: &mut Record<Risk>, said: Comment
 
 /// Mounts what is particular to risks.
 pub fn actions(api: &mut Api<'_>) {
-    matrix::mount(api);
+    get_matrix::mount(api);
     trend::mount(api);
     assessment::mount(api);
     rescore::mount(api);

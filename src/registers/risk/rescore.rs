@@ -8,16 +8,15 @@ use crate::db::schema::versions as v;
 use crate::http::{Answer, Guard, Input, Rescore};
 use crate::ledger;
 use crate::records::{Known, Reader, Record, Resource, Selector, Tx};
-use crate::registers::methodology::in_force;
-use crate::registers::methodology::in_force::InForce;
-use crate::registers::methodology::{RiskMethodology, Step};
-use crate::registers::revision;
+use crate::registers::methodology::RiskMethodology;
+use crate::registers::methodology::in_force::{self, InForce};
 use crate::registers::risk::assessment::{Stage, review_days, score};
+use crate::registers::risk::carried::{Revisions, carried};
 use crate::registers::risk::{Risk, RiskScore};
 use actix_web::ResponseError;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use utoipa::ToSchema;
 use validator::Validate;
 
@@ -87,77 +86,6 @@ pub struct RescoredRisks {
     /// With `all`: risks that are not named here; a next request goes on with them.
     #[schema(minimum = 0)]
     pub remaining: i64,
-}
-
-/// Pure: the step of the new scale that an old one is: that of the same label, else of the same
-/// place where the scales have as many steps.
-fn mapped(value: i32, old: &[Step], new: &[Step]) -> Option<i32> {
-    let label = &old.iter().find(|step| step.value == value)?.label;
-    let named = new
-        .iter()
-        .find(|step| step.label == *label)
-        .map(|step| step.value);
-    named.or((old.len() == new.len()).then_some(value))
-}
-
-/// Likelihood, impact, and the impact by dimension.
-type Carried = (i32, i32, Option<BTreeMap<String, i32>>);
-
-/// Pure: a stored pair and its dimensions on the scales of another revision.
-fn carried(was: &RiskScore, old: &RiskMethodology, new: &RiskMethodology) -> Result<Carried> {
-    let outside = |at: &str| {
-        Problem::invalid_one(
-            at,
-            "outside_scale",
-            "the scale in force does not have this step: assess the risk again",
-        )
-    };
-    let likelihood = mapped(was.likelihood, &old.likelihood_scale, &new.likelihood_scale)
-        .ok_or_else(|| outside("/likelihood"))?;
-    let impact = |value| mapped(value, &old.impact_scale, &new.impact_scale);
-    let Some(impacts) = &was.impacts else {
-        return Ok((
-            likelihood,
-            impact(was.impact).ok_or_else(|| outside("/impact"))?,
-            None,
-        ));
-    };
-    let kept = |(name, value): (&String, &i32)| {
-        let there = new.impact_dimensions.contains(name);
-        let value = impact(*value)
-            .filter(|_| there)
-            .ok_or_else(|| outside(&format!("/impacts/{name}")))?;
-        Ok((name.clone(), value))
-    };
-    let impacts = impacts
-        .iter()
-        .map(kept)
-        .collect::<Result<BTreeMap<_, _>>>()?;
-    let worst = impacts
-        .values()
-        .copied()
-        .max()
-        .ok_or_else(|| outside("/impacts"))?;
-    Ok((likelihood, worst, Some(impacts)))
-}
-
-/// The revisions that scores were made with, each read once.
-#[derive(Default)]
-struct Revisions(BTreeMap<Id, Vec<Record<RiskMethodology>>>);
-impl Revisions {
-    fn of(&mut self, reader: &mut Reader<'_>, score: &RiskScore) -> Result<RiskMethodology> {
-        if let std::collections::btree_map::Entry::Vacant(place) =
-            self.0.entry(score.methodology_id)
-        {
-            place.insert(revision::approvals(reader, score.methodology_id)?);
-        }
-        let of_it = self.0.get(&score.methodology_id).into_iter().flatten();
-        let found = of_it
-            .filter(|record| record.state.revision == score.methodology_revision)
-            .map(|record| record.own.clone())
-            .next_back();
-        found.ok_or_else(|| Problem::internal("a score without its methodology"))
-    }
 }
 
 fn of_stage(risk: &mut Record<Risk>, stage: Stage) -> &mut Option<RiskScore> {
@@ -362,44 +290,4 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         .retried()
         .body::<RescoreInput>()
         .answers::<RescoredRisks>("What became of each.");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_is_carried_over_by_its_label_or_its_place() {
-        let scale = |labels: &[&str]| -> Vec<Step> {
-            (1..)
-                .zip(labels)
-                .map(|(value, label)| Step {
-                    value,
-                    label: (*label).into(),
-                    criteria: String::new(),
-                })
-                .collect()
-        };
-        let (old, renamed) = (
-            scale(&["rare", "possible", "likely"]),
-            scale(&["seldom", "sometimes", "often"]),
-        );
-        let longer = scale(&["never", "rare", "possible", "likely"]);
-        assert_eq!(
-            (
-                mapped(1, &old, &longer),
-                mapped(3, &old, &longer),
-                mapped(3, &old, &renamed)
-            ),
-            (Some(2), Some(4), Some(3))
-        );
-        assert_eq!(
-            (
-                mapped(3, &longer, &renamed),
-                mapped(1, &longer, &old),
-                mapped(9, &old, &renamed)
-            ),
-            (None, None, None)
-        );
-    }
 }

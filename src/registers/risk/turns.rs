@@ -2,6 +2,7 @@
 //! Versions do not change, so this model only grows.
 use super::matrix::MatrixStage;
 use crate::core::{Id, Instant, Result};
+use crate::db::dialect::same_version;
 use crate::db::schema::{risks as r, versions as v};
 use crate::records::model::{Changed, Model};
 use crate::records::{Kind, Reader, Resource};
@@ -108,12 +109,7 @@ impl Model for Turns {
     fn bring(&mut self, reader: &mut Reader<'_>, (): (), changed: &[Changed]) -> Result<()> {
         let (tenant, seq) = (reader.tenant(), reader.moment.seq);
         let own = r::table
-            .inner_join(
-                v::table.on(v::tenant_id
-                    .eq(r::tenant_id)
-                    .and(v::id.eq(r::id))
-                    .and(v::version.eq(r::version))),
-            )
+            .inner_join(same_version!(v, r))
             .filter(r::tenant_id.eq(tenant));
         let columns = (
             (

@@ -1,232 +1,21 @@
-//! How a statement comes about: what was decided, the controls of the scope, the risks that rest on
-//! them, and the evidence behind them, all of one moment.
+//! How a statement comes about: each requirement with what was decided and what its controls come
+//! to, all of one moment.
 use crate::core::catalogue::{Framework, Requirement};
 use crate::core::{Id, Result};
 use crate::records::{Reader, Resource};
+use crate::registers::control::Implementation as Stage;
 use crate::registers::control::proof::{Operation, Proof, Support};
-use crate::registers::control::{Control, Implementation as Stage};
-use crate::registers::evidence::Evidence;
-use crate::registers::facts::{Facts, Part, Proofs, Seen};
+use crate::registers::facts::Proofs;
 use crate::registers::risk::Risk;
-use crate::registers::soa::applicability::{Applicability, Verdict, Verdicts};
-use crate::registers::soa::contradiction::speaks_against;
-use crate::registers::soa::{
-    ControlRef, ImplementationState, OwnControl, SoaEntry, SoaReason, SoaSummary,
-    StatementOfApplicability,
+use crate::registers::soa::basis::{Basis, Met, Standing, once};
+use crate::registers::soa::contradiction::ControlRef;
+use crate::registers::soa::fitting::{CODES, ROOM, fitting};
+use crate::registers::soa::statement::{
+    ImplementationState, OwnControl, SoaEntry, SoaReason, StatementOfApplicability,
 };
+use crate::registers::soa::verdicts::Verdict;
+use crate::registers::soa::version::SoaSummary;
 use crate::registers::treatment::RiskTreatment;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-
-/// Controls that an entry names at most; `control_count` has all.
-const NAMED: usize = 200;
-/// How many it names where 200 each would not fit.
-const FEWER: [usize; 10] = [150, 100, 70, 50, 30, 20, 10, 5, 2, 1];
-/// Risks, and treatments, that an entry names at most; `risk_count` and `treatment_count` have all.
-const CODES: usize = 50;
-/// Bytes of a statement, about: what would not fit is counted and not named.
-const ROOM: usize = 960_000;
-
-/// A control as the statement needs it.
-struct Standing<'f> {
-    what: ControlRef,
-    stage: Stage,
-    requirements: &'f [String],
-    proofs: &'f [Proof],
-    operation: Operation,
-    /// The numbers of the risks that rest on it.
-    risks: Vec<i64>,
-    /// The numbers of the approved treatments that apply it.
-    treatments: Vec<i64>,
-}
-
-impl Standing<'_> {
-    /// Bytes of its line, about.
-    fn line(&self) -> usize {
-        75 + self.what.code.len() + self.what.name.len()
-    }
-    /// Bytes of the codes that its line, or that of its requirement, has with so many of them,
-    /// about.
-    fn codes(&self, most: usize) -> usize {
-        14 * (self.risks.len().min(most) + self.treatments.len().min(most))
-    }
-    fn living(&self) -> bool {
-        self.stage != Stage::Retired
-    }
-    /// Does a risk rest on it?
-    fn relied_on(&self) -> bool {
-        !self.risks.is_empty()
-    }
-    fn against(&self) -> bool {
-        speaks_against(self.stage, self.relied_on())
-    }
-}
-
-/// The first codes of these numbers.
-fn codes(prefix: &str, numbers: &[i64], most: usize) -> Vec<String> {
-    numbers
-        .iter()
-        .take(most)
-        .map(|number| format!("{prefix}-{number}"))
-        .collect()
-}
-/// Each number once, in order.
-fn once(numbers: impl Iterator<Item = i64>) -> Vec<i64> {
-    let mut all: Vec<i64> = numbers.collect();
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
-/// What a statement is made of, as its reader sees it.
-struct Basis {
-    facts: Arc<Facts>,
-    verdicts: Arc<Verdicts>,
-    controls: Seen,
-    evidence: Seen,
-    risks: Seen,
-    treatments: Seen,
-    scope: Id,
-}
-
-impl Basis {
-    fn read(reader: &mut Reader<'_>, scope: Id) -> Result<Self> {
-        const PARTS: &[Part] = &[
-            Part::Controls,
-            Part::Evidence,
-            Part::Risks,
-            Part::Treatments,
-        ];
-        reader.knows(&Applicability::KIND)?;
-        Ok(Basis {
-            facts: Facts::of(reader, PARTS)?,
-            verdicts: Verdicts::of(reader)?,
-            controls: Seen::of(reader, Control::KIND.name)?,
-            evidence: Seen::of(reader, Evidence::KIND.name)?,
-            risks: Seen::of(reader, Risk::KIND.name)?,
-            treatments: Seen::of(reader, RiskTreatment::KIND.name)?,
-            scope,
-        })
-    }
-    /// The controls of the scope (its own, and those of the whole organization), in the order of
-    /// their codes, with what rests on them and proves them.
-    fn standing<'f>(&'f self, proofs: &'f Proofs<'f>) -> Vec<Standing<'f>> {
-        let mut relying = self.relying();
-        let here = self
-            .facts
-            .controls
-            .iter()
-            .enumerate()
-            .filter(|(_, control)| {
-                let stub = &control.stub;
-                !stub.archived && stub.within(Some(self.scope)) && self.controls.has(stub.id)
-            });
-        let mut all: Vec<(i64, Standing<'f>)> = here
-            .map(|(place, control)| {
-                let (stub, own) = (&control.stub, &control.own);
-                let (risks, treatments) = relying
-                    .get_mut(place)
-                    .map(std::mem::take)
-                    .unwrap_or_default();
-                let standing = Standing {
-                    what: ControlRef {
-                        id: stub.id,
-                        code: Control::KIND.numbered(stub.number),
-                        name: own.name.to_string(),
-                    },
-                    stage: own.stage,
-                    requirements: &own.requirements,
-                    proofs: proofs.at(place),
-                    operation: proofs.operation(place, own),
-                    risks: once(risks.into_iter()),
-                    treatments: once(treatments.into_iter()),
-                };
-                (stub.number, standing)
-            })
-            .collect();
-        all.sort_by_key(|(number, _)| *number);
-        all.into_iter().map(|(_, standing)| standing).collect()
-    }
-    /// The numbers of the risks of the scope, and of their approved treatments, that rest on each
-    /// control, by its place.
-    fn relying(&self) -> Vec<(Vec<i64>, Vec<i64>)> {
-        let facts = &self.facts;
-        let mut all = vec![(vec![], vec![]); facts.controls.len()];
-        let mut rest = |control: Id, risk: i64, treatment: Option<i64>| {
-            let place = facts.controls.place(control);
-            if let Some((risks, treatments)) = place.and_then(|place| all.get_mut(place)) {
-                risks.push(risk);
-                treatments.extend(treatment);
-            }
-        };
-        for risk in facts.risks.iter().filter(|risk| !risk.stub.archived) {
-            if risk.stub.within(Some(self.scope)) && self.risks.has(risk.stub.id) {
-                risk.own
-                    .controls
-                    .iter()
-                    .for_each(|id| rest(*id, risk.stub.number, None));
-            }
-        }
-        let signed = facts.treatments.iter().filter(|one| {
-            ["approved", "in_progress", "completed"].contains(&one.stub.status)
-                && !one.stub.archived
-                && self.treatments.has(one.stub.id)
-        });
-        for one in signed {
-            // A treatment of a risk that was archived was signed all the same.
-            let Some(risk) = facts.risks.get(one.own.risk) else {
-                continue;
-            };
-            if risk.stub.within(Some(self.scope)) && self.risks.has(risk.stub.id) {
-                let (risk, treatment) = (risk.stub.number, one.stub.number);
-                one.own
-                    .controls
-                    .iter()
-                    .for_each(|id| rest(*id, risk, Some(treatment)));
-            }
-        }
-        all
-    }
-    fn verdict(&self, requirement: &Requirement) -> Option<&Verdict> {
-        self.verdicts.on(self.scope, &requirement.id)
-    }
-}
-
-/// The controls by the requirements of a framework, in its order, and the necessary ones outside of
-/// it.
-struct Met<'s, 'f> {
-    by: Vec<(&'f Requirement, Vec<&'s Standing<'f>>)>,
-    outside: Vec<&'s Standing<'f>>,
-}
-impl<'s, 'f> Met<'s, 'f> {
-    fn of(controls: &'s [Standing<'f>], framework: &'f Framework) -> Self {
-        let mut by: Vec<(&'f Requirement, Vec<&'s Standing<'f>>)> = framework
-            .decidable()
-            .map(|requirement| (requirement, vec![]))
-            .collect();
-        let places: HashMap<&str, usize> = by
-            .iter()
-            .enumerate()
-            .map(|(n, (one, _))| (one.id.as_str(), n))
-            .collect();
-        let mut outside = Vec::new();
-        for control in controls {
-            let mut necessary = control.living();
-            for place in control
-                .requirements
-                .iter()
-                .filter_map(|met| places.get(met.as_str()))
-            {
-                necessary = false;
-                if let Some((_, controls)) = by.get_mut(*place) {
-                    controls.push(control);
-                }
-            }
-            outside.extend(necessary.then_some(control));
-        }
-        Met { by, outside }
-    }
-}
 
 /// The statement at the reader's moment.
 pub fn compute(
@@ -259,10 +48,8 @@ pub fn compute(
     let words: usize = both()
         .map(|((r, _), verdict)| 690 + r.title.len() + verdict.as_ref().map_or(0, said))
         .sum();
-    let twice: Vec<bool> = verdicts
-        .iter()
-        .map(|verdict| verdict.as_ref().is_some_and(|verdict| !verdict.applicable))
-        .collect();
+    let excluded = |verdict: &Option<Verdict>| verdict.as_ref().is_some_and(|one| !one.applicable);
+    let twice: Vec<bool> = verdicts.iter().map(excluded).collect();
     let (named, owned) = fitting(&lists, &twice, &met.outside, ROOM.saturating_sub(words));
     let judged: Vec<Judged> = both()
         .map(|((_, controls), verdict)| Judged::of(verdict.as_ref(), controls))
@@ -279,7 +66,7 @@ pub fn compute(
     );
     Ok(StatementOfApplicability {
         scope_id: scope,
-        framework: framework.slug.to_owned(),
+        framework: framework.slug.clone(),
         entries: entries.collect(),
         own_controls: owned
             .into_iter()
@@ -300,64 +87,6 @@ pub fn numbers(reader: &mut Reader<'_>, scope: Id, framework: &Framework) -> Res
         .iter()
         .map(|(requirement, controls)| Judged::of(basis.verdict(requirement), controls));
     Ok(summary(&judged.collect::<Vec<_>>(), met.outside.len()))
-}
-
-/// Pure: how many controls each entry names, and which own controls are named, so that both fit
-/// into so many bytes. Where an entry is excluded, what speaks against it is named `twice`. Own
-/// controls that approved treatments apply come first when not all fit.
-fn fitting<'c>(
-    lists: &[&[&Standing<'_>]],
-    twice: &[bool],
-    outside: &[&'c Standing<'c>],
-    room: usize,
-) -> (usize, Vec<&'c Standing<'c>>) {
-    let line = |control: &&Standing<'_>| 350 + control.line() + control.codes(CODES);
-    let own: usize = outside.iter().map(line).sum();
-    let left = room.saturating_sub(own).max(room / 2);
-    let entry = |(list, twice): (&&[&Standing<'_>], &bool), most: usize| {
-        let lines: usize = list.iter().take(most).map(|control| control.line()).sum();
-        let codes: usize = list
-            .iter()
-            .map(|control| control.codes(most.min(CODES)))
-            .sum();
-        lines * if *twice { 2 } else { 1 } + codes.min(2 * 14 * most.min(CODES))
-    };
-    let takes = |most: usize| {
-        lists
-            .iter()
-            .zip(twice)
-            .map(|both| entry(both, most))
-            .sum::<usize>()
-    };
-    let named = [NAMED]
-        .into_iter()
-        .chain(FEWER)
-        .find(|most| takes(*most) <= left)
-        .unwrap_or_default();
-    let mut left = room.saturating_sub(takes(named));
-    if own <= left {
-        return (named, outside.to_vec());
-    }
-    let mut chosen: BTreeSet<Id> = BTreeSet::new();
-    for applied in [true, false] {
-        for control in outside
-            .iter()
-            .filter(|control| control.treatments.is_empty() != applied)
-        {
-            if line(control) <= left {
-                left -= line(control);
-                chosen.insert(control.what.id);
-            }
-        }
-    }
-    (
-        named,
-        outside
-            .iter()
-            .copied()
-            .filter(|control| chosen.contains(&control.what.id))
-            .collect(),
-    )
 }
 
 /// Pure: how far the controls for a requirement are; what is retired does not count.
@@ -390,6 +119,12 @@ fn operating(controls: impl Iterator<Item = (Stage, Operation)>) -> Operation {
         () if words.iter().any(|word| *word != Operation::Unproven) => Operation::Stale,
         () => Operation::Unproven,
     }
+}
+
+/// The first codes of these numbers.
+fn codes(prefix: &str, numbers: &[i64], most: usize) -> Vec<String> {
+    let first = numbers.iter().take(most);
+    first.map(|number| format!("{prefix}-{number}")).collect()
 }
 
 /// What a decision and the controls for a requirement come to.
@@ -429,32 +164,15 @@ fn entry(
     direct: &[Proof],
     named: usize,
 ) -> SoaEntry {
-    let Judged {
-        decided,
-        applicable,
-        ..
-    } = judged;
-    let (justification, said, decided_at, decided_by) = match verdict {
-        Some(Verdict {
-            justification,
-            reasons,
-            at,
-            by,
-            ..
-        }) => (justification, reasons, Some(at), Some(by)),
-        None => (None, vec![], None, None),
-    };
+    let applicable = judged.applicable;
+    let said = verdict.iter().flat_map(|verdict| &verdict.reasons);
     let risks = once(controls.iter().flat_map(|control| &control.risks).copied());
-    let treatments = once(
-        controls
-            .iter()
-            .flat_map(|control| &control.treatments)
-            .copied(),
-    );
+    let treatments = controls.iter().flat_map(|control| &control.treatments);
+    let treatments = once(treatments.copied());
     let risk = (!risks.is_empty()).then_some(SoaReason::Risk);
     let reasons = risk
         .into_iter()
-        .chain(said.into_iter().map(SoaReason::from));
+        .chain(said.map(|reason| SoaReason::from(*reason)));
     let against = controls
         .iter()
         .filter(|control| !applicable && control.against());
@@ -463,26 +181,21 @@ fn entry(
         .attributes
         .get("theme")
         .and_then(|theme| theme.as_str());
-    let works = || {
-        operating(
-            controls
-                .iter()
-                .map(|control| (control.stage, control.operation)),
-        )
-    };
+    let works = || operating(controls.iter().map(|one| (one.stage, one.operation)));
+    let proofs = controls.iter().flat_map(|control| control.proofs);
     let mut entry = SoaEntry {
         lacks: None,
-        decided,
-        decided_at,
-        decided_by,
+        decided: judged.decided,
+        reasons: reasons.collect(),
+        decided_at: verdict.as_ref().map(|verdict| verdict.at),
+        decided_by: verdict.as_ref().map(|verdict| verdict.by.clone()),
         requirement: requirement.id.clone(),
         title: requirement.title.clone(),
         theme: theme.map(str::to_owned),
         applicable,
         justification_missing: judged.unjustified,
         contradicted_by: against.take(named.max(1)).map(what).collect(),
-        justification,
-        reasons: reasons.collect(),
+        justification: verdict.and_then(|verdict| verdict.justification),
         implementation: judged.implementation,
         operation: applicable.then(works),
         controls: controls.iter().take(named).map(what).collect(),
@@ -491,12 +204,7 @@ fn entry(
         risk_count: risks.len() as i64,
         treatment_codes: codes(RiskTreatment::KIND.code, &treatments, named.min(CODES)),
         treatment_count: treatments.len() as i64,
-        evidence: Support::of(
-            controls
-                .iter()
-                .flat_map(|control| control.proofs)
-                .chain(direct),
-        ),
+        evidence: Support::of(proofs.chain(direct)),
     };
     entry.lacks = entry.lacking();
     entry
@@ -509,11 +217,7 @@ fn own(control: &Standing<'_>, named: usize) -> OwnControl {
         id,
         code,
         name,
-        reasons: control
-            .relied_on()
-            .then_some(SoaReason::Risk)
-            .into_iter()
-            .collect(),
+        reasons: Vec::from_iter(control.relied_on().then_some(SoaReason::Risk)),
         implementation: implementation([control.stage].into_iter()),
         operation: control.operation,
         risk_codes: codes(Risk::KIND.code, &control.risks, most),
@@ -557,77 +261,38 @@ mod tests {
 
     #[test]
     fn how_far_a_requirement_is() {
-        let of = |stages: &[Stage]| implementation(stages.iter().copied());
-        assert_eq!(of(&[]), ImplementationState::NotImplemented);
-        assert_eq!(of(&[Stage::Retired]), ImplementationState::NotImplemented);
-        assert_eq!(
-            of(&[Stage::Implemented, Stage::Retired]),
-            ImplementationState::Implemented
-        );
-        assert_eq!(
-            of(&[Stage::Implemented, Stage::Planned]),
-            ImplementationState::PartiallyImplemented
-        );
-        assert_eq!(
-            of(&[Stage::NotStarted, Stage::InProgress]),
-            ImplementationState::Planned
-        );
+        use ImplementationState::{Implemented, NotImplemented, PartiallyImplemented, Planned};
+        for (stages, state) in [
+            (vec![], NotImplemented),
+            (vec![Stage::Retired], NotImplemented),
+            (vec![Stage::Implemented, Stage::Retired], Implemented),
+            (
+                vec![Stage::Implemented, Stage::Planned],
+                PartiallyImplemented,
+            ),
+            (vec![Stage::NotStarted, Stage::InProgress], Planned),
+        ] {
+            assert_eq!(implementation(stages.iter().copied()), state, "{stages:?}");
+        }
     }
 
     #[test]
     fn whether_it_works() {
         use Operation::{Operating, Stale, Unproven};
-        let of = |words: &[(Stage, Operation)]| operating(words.iter().copied());
-        assert_eq!(of(&[]), Unproven);
-        assert_eq!(
-            of(&[(Stage::Implemented, Operating), (Stage::Retired, Unproven)]),
-            Operating
-        );
-        assert_eq!(
-            of(&[
-                (Stage::Implemented, Operating),
-                (Stage::Implemented, Unproven)
-            ]),
-            Stale
-        );
-        assert_eq!(of(&[(Stage::Planned, Unproven)]), Unproven);
-    }
-
-    fn control(name: &str, applied: bool) -> Standing<'static> {
-        Standing {
-            what: ControlRef {
-                id: Id::new(),
-                code: "CTL-1".into(),
-                name: name.into(),
-            },
-            stage: Stage::Implemented,
-            requirements: &[],
-            proofs: &[],
-            operation: Operation::Unproven,
-            risks: vec![],
-            treatments: if applied { vec![1] } else { vec![] },
+        use Stage::{Implemented, Planned, Retired};
+        for (controls, word) in [
+            (vec![], Unproven),
+            (
+                vec![(Implemented, Operating), (Retired, Unproven)],
+                Operating,
+            ),
+            (
+                vec![(Implemented, Operating), (Implemented, Unproven)],
+                Stale,
+            ),
+            (vec![(Planned, Unproven)], Unproven),
+        ] {
+            assert_eq!(operating(controls.iter().copied()), word, "{controls:?}");
         }
-    }
-
-    #[test]
-    fn what_does_not_fit_is_not_named() {
-        let (plain, applied) = (control("a", false), control("b", true));
-        let many: Vec<&Standing<'_>> = std::iter::repeat_n(&plain, 1000).collect();
-        let (named, own) = fitting(&[&many], &[false], &[&plain, &applied], ROOM);
-        assert_eq!((named, own.len()), (200, 2));
-        let (named, own) = fitting(&[&many, &many], &[false, false], &[&plain, &applied], 4200);
-        assert_eq!(
-            (named, own.len()),
-            (20, 2),
-            "two lists of twenty, and both own controls"
-        );
-        let (named, _) = fitting(&[&many, &many], &[true, true], &[], 4200);
-        assert_eq!(named, 10, "what speaks against an exclusion is named twice");
-        let (_, own) = fitting(&[], &[], &[&plain, &applied], 470);
-        assert_eq!(
-            own.iter().map(|c| c.what.name.as_str()).collect::<Vec<_>>(),
-            ["b"],
-            "what treats a risk comes first"
-        );
     }
 }

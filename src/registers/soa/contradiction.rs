@@ -2,7 +2,7 @@
 //! requirement and are implemented, or that the score of a risk rests on, or that a signed
 //! treatment applies.
 use crate::core::{Id, Result};
-use crate::db::dialect::at;
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::{controls as c, links as l, requirement_links as rl, versions as v};
 use crate::records::{Reader, Resource, sight};
 use crate::registers::control::{Control, Implementation};
@@ -40,58 +40,39 @@ pub fn of(
     scope: Id,
     excluded: &[&str],
 ) -> Result<BTreeMap<String, Vec<ControlRef>>> {
-    let mut all: BTreeMap<String, Vec<ControlRef>> = BTreeMap::new();
     if excluded.is_empty() {
-        return Ok(all);
+        return Ok(BTreeMap::new());
     }
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let mut citing: Vec<(String, Id)> = Vec::new();
     for some in excluded.chunks(500) {
-        let cited = rl::table.filter(
-            rl::tenant_id
-                .eq(tenant)
-                .and(rl::requirement.eq_any(some.to_vec())),
-        );
-        let cited = cited
+        let of = rl::tenant_id
+            .eq(tenant)
+            .and(rl::requirement.eq_any(some.to_vec()));
+        let cited = rl::table
+            .filter(of)
             .filter(rl::from_seq.le(seq).and(rl::to_seq.gt(seq)))
-            .order((rl::requirement, rl::from_id));
-        citing.extend(
-            cited
-                .select((rl::requirement, rl::from_id))
-                .load::<(String, Id)>(reader.conn())?,
-        );
+            .order((rl::requirement, rl::from_id))
+            .select((rl::requirement, rl::from_id));
+        citing.extend(cited.load::<(String, Id)>(reader.conn())?);
     }
     let controls = controls(reader, scope, &citing.iter().map(|(_, id)| *id).collect())?;
     let relied_on = relied_on(reader, scope, controls.keys().copied().collect())?;
-    let mut named: BTreeMap<String, Vec<(i64, ControlRef)>> = BTreeMap::new();
+    let mut named: BTreeMap<String, BTreeMap<i64, ControlRef>> = BTreeMap::new();
     for (requirement, id) in citing {
-        let Some((number, name, implementation)) = controls.get(&id) else {
-            continue;
-        };
-        if speaks_against(*implementation, relied_on.contains(&id)) {
-            let code = format!("{}-{number}", Control::KIND.code);
-            named.entry(requirement).or_default().push((
-                *number,
-                ControlRef {
-                    id,
-                    code,
-                    name: name.clone(),
-                },
-            ));
+        if let Some((number, name, implementation)) = controls.get(&id)
+            && speaks_against(*implementation, relied_on.contains(&id))
+        {
+            let (code, name) = (format!("{}-{number}", Control::KIND.code), name.clone());
+            let controls = named.entry(requirement).or_default();
+            controls.insert(*number, ControlRef { id, code, name });
         }
     }
-    for (requirement, mut controls) in named {
-        controls.sort_by_key(|(number, _)| *number);
-        all.insert(
-            requirement,
-            controls
-                .into_iter()
-                .take(NAMED)
-                .map(|(_, control)| control)
-                .collect(),
-        );
-    }
-    Ok(all)
+    let first = |controls: BTreeMap<i64, ControlRef>| controls.into_values().take(NAMED).collect();
+    Ok(named
+        .into_iter()
+        .map(|(requirement, all)| (requirement, first(all)))
+        .collect())
 }
 
 /// Those of these records that are controls of the scope: number, name, and how far each is.
@@ -110,27 +91,16 @@ fn controls(
         let here = here
             .filter(v::archived_at.is_null())
             .filter(v::id.eq_any(some.to_vec()));
-        let mut found: BTreeMap<Id, (i64, String)> = BTreeMap::new();
-        for (id, number, name) in here
-            .select((v::id, v::number, v::name))
-            .load::<(Id, i64, String)>(reader.conn())?
-        {
-            found.insert(id, (number, name));
-        }
-        let own = c::table.inner_join(
-            v::table.on(v::tenant_id
-                .eq(c::tenant_id)
-                .and(v::id.eq(c::id))
-                .and(v::version.eq(c::version))),
-        );
+        let here = here.select((v::id, (v::number, v::name)));
+        let found: Vec<(Id, (i64, String))> = here.load(reader.conn())?;
+        let mut found = BTreeMap::from_iter(found);
+        let own = c::table.inner_join(same_version!(v, c));
         let own = own
             .filter(c::tenant_id.eq(tenant))
             .filter(c::id.eq_any(some.to_vec()))
-            .filter(at(seq));
-        for (id, implementation) in own
-            .select((c::id, c::implementation))
-            .load::<(Id, Implementation)>(reader.conn())?
-        {
+            .filter(at(seq))
+            .select((c::id, c::implementation));
+        for (id, implementation) in own.load::<(Id, Implementation)>(reader.conn())? {
             if let Some((number, name)) = found.remove(&id) {
                 all.insert(id, (number, name, implementation));
             }
@@ -148,35 +118,26 @@ fn relied_on(reader: &mut Reader<'_>, scope: Id, controls: BTreeSet<Id>) -> Resu
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
     let mut pairs: BTreeSet<(Id, Id)> = BTreeSet::new();
     for some in controls.iter().copied().collect::<Vec<Id>>().chunks(500) {
-        let existing = l::table.filter(
-            l::tenant_id
-                .eq(tenant)
-                .and(l::relation.eq("existing_control_ids")),
-        );
-        let existing = existing
+        let own = l::tenant_id
+            .eq(tenant)
+            .and(l::relation.eq("existing_control_ids"));
+        let existing = l::table
+            .filter(own)
             .filter(l::to_id.eq_any(some.to_vec()))
-            .filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)));
-        pairs.extend(
-            existing
-                .select((l::to_id, l::from_id))
-                .load::<(Id, Id)>(reader.conn())?,
-        );
+            .filter(l::from_seq.le(seq).and(l::to_seq.gt(seq)))
+            .select((l::to_id, l::from_id));
+        pairs.extend(existing.load::<(Id, Id)>(reader.conn())?);
     }
-    let applied = treatment::applications(reader)?
-        .into_iter()
-        .map(|one| (one.control, one.risk));
-    let treated: BTreeSet<(Id, Id)> = applied
-        .filter(|(control, _)| controls.contains(control))
-        .collect();
-    let risks: Vec<Id> = pairs
+    let applied = treatment::applications(reader)?.into_iter();
+    let applied = applied.filter(|one| controls.contains(&one.control));
+    let treated: BTreeSet<(Id, Id)> = applied.map(|one| (one.control, one.risk)).collect();
+    let risks: BTreeSet<Id> = pairs
         .iter()
         .chain(&treated)
         .map(|(_, risk)| *risk)
-        .collect::<BTreeSet<_>>()
-        .into_iter()
         .collect();
     let mut here: BTreeMap<Id, bool> = BTreeMap::new();
-    for some in risks.chunks(500) {
+    for some in risks.into_iter().collect::<Vec<Id>>().chunks(500) {
         let seen = v::table.filter(sight::both(
             reader.seen(Risk::KIND.name),
             sight::scoped(&[scope], seq),

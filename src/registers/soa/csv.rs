@@ -1,54 +1,71 @@
 //! The statement of applicability, and the difference between two, as tables.
-use crate::core::{Problem, Result};
-use crate::http::format;
-use crate::registers::control::proof::Support;
-use crate::registers::soa::diff::{SoaDiff, SoaFace};
-use crate::registers::soa::{ControlRef, SoaIncomplete, SoaReason, StatementOfApplicability};
+use crate::core::Result;
+use crate::registers::soa::contradiction::ControlRef;
+use crate::registers::soa::difference::{OwnControlChange, SoaDiff, SoaEntryChange, SoaFace};
+use crate::registers::soa::statement::{OwnControl, SoaEntry, SoaReason, StatementOfApplicability};
+use crate::registers::soa::version::SoaIncomplete;
+use crate::registers::table::{Table, list, names, table_columns, text, word};
 
-/// Rows of text as a table.
-fn table<const N: usize>(
-    header: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
-) -> Result<String> {
-    let bytes = format::table(
-        [format::texts(header)]
-            .into_iter()
-            .chain(rows.map(format::texts)),
-    )?;
-    String::from_utf8(bytes).map_err(Problem::internal)
-}
 fn codes(controls: &[ControlRef]) -> String {
-    controls
-        .iter()
-        .map(|control| control.code.as_str())
-        .collect::<Vec<_>>()
-        .join(";")
+    list(controls.iter().map(|control| control.code.as_str()))
 }
 fn words(reasons: &[SoaReason]) -> String {
-    reasons
-        .iter()
-        .map(<&str>::from)
-        .collect::<Vec<_>>()
-        .join(";")
+    list(reasons.iter().map(<&str>::from))
 }
-fn word<T: Into<&'static str>>(word: Option<T>) -> String {
-    word.map(Into::into).unwrap_or_default().to_owned()
-}
-fn evidence(evidence: &Support) -> [String; 5] {
-    let latest = evidence
-        .latest_collected_at
-        .map(|at| at.to_string())
-        .unwrap_or_default();
-    let counts = [evidence.current, evidence.expired, evidence.failed].map(|n| n.to_string());
-    let [current, expired, failed] = counts;
-    [
-        current,
-        expired,
-        latest,
-        failed,
-        word(evidence.latest_outcome),
-    ]
-}
+
+table_columns! { ENTRY of entry: SoaEntry {
+    "requirement" => entry.requirement.clone(),
+    "title" => entry.title.clone(),
+    "theme" => text(entry.theme.as_ref()),
+    "applicable" => entry.applicable.to_string(),
+    "decided" => entry.decided.to_string(),
+    "decided_at" => text(entry.decided_at),
+    "decided_by" => text(entry.decided_by.as_ref().map(|by| &by.name)),
+    "lacks" => word(entry.lacks),
+    "justification" => text(entry.justification.as_ref()),
+    "reasons" => words(&entry.reasons),
+    "justification_missing" => entry.justification_missing.to_string(),
+    "contradicted_by" => codes(&entry.contradicted_by),
+    "implementation" => word(entry.implementation),
+    "operation" => word(entry.operation),
+    "controls" => codes(&entry.controls),
+    "control_count" => entry.control_count.to_string(),
+    "risk_codes" => list(&entry.risk_codes),
+    "risk_count" => entry.risk_count.to_string(),
+    "treatment_codes" => list(&entry.treatment_codes),
+    "treatment_count" => entry.treatment_count.to_string(),
+    "evidence_current" => entry.evidence.current.to_string(),
+    "evidence_expired" => entry.evidence.expired.to_string(),
+    "evidence_latest_collected_at" => text(entry.evidence.latest_collected_at),
+    "evidence_failed" => entry.evidence.failed.to_string(),
+    "evidence_latest_outcome" => word(entry.evidence.latest_outcome),
+} }
+table_columns! { OWN of control: OwnControl {
+    "title" => control.name.clone(),
+    "applicable" => true.to_string(),
+    "reasons" => words(&control.reasons),
+    "implementation" => word(Some(control.implementation)),
+    "operation" => word(Some(control.operation)),
+    "controls" => control.code.clone(),
+    "control_count" => 1.to_string(),
+    "risk_codes" => list(&control.risk_codes),
+    "risk_count" => control.risk_count.to_string(),
+    "treatment_codes" => list(&control.treatment_codes),
+    "treatment_count" => control.treatment_count.to_string(),
+    "evidence_current" => control.evidence.current.to_string(),
+    "evidence_expired" => control.evidence.expired.to_string(),
+    "evidence_latest_collected_at" => text(control.evidence.latest_collected_at),
+    "evidence_failed" => control.evidence.failed.to_string(),
+    "evidence_latest_outcome" => word(control.evidence.latest_outcome),
+} }
+table_columns! { NOTE of without: SoaIncomplete {
+    "title" => format!(
+        "Frozen incomplete: {} undecided, {} unjustified, {} contradicted",
+        without.undecided, without.unjustified, without.contradicted
+    ),
+    "lacks" => "incomplete".to_owned(),
+    "justification" => without.comment.clone(),
+} }
 
 /// A row for each entry, with the members of the JSON as columns; then one for each control outside
 /// the framework, without a requirement; and a last one where a statement was frozen incomplete,
@@ -57,219 +74,55 @@ pub fn as_csv(
     statement: &StatementOfApplicability,
     incomplete: Option<&SoaIncomplete>,
 ) -> Result<String> {
-    let header = [
-        "requirement",
-        "title",
-        "theme",
-        "applicable",
-        "decided",
-        "decided_at",
-        "decided_by",
-        "lacks",
-        "justification",
-        "reasons",
-        "justification_missing",
-        "contradicted_by",
-        "implementation",
-        "operation",
-        "controls",
-        "control_count",
-        "risk_codes",
-        "risk_count",
-        "treatment_codes",
-        "treatment_count",
-        "evidence_current",
-        "evidence_expired",
-        "evidence_latest_collected_at",
-        "evidence_failed",
-        "evidence_latest_outcome",
-    ];
-    let entries = statement.entries.iter().map(|entry| {
-        let [current, expired, latest, failed, outcome] = evidence(&entry.evidence);
-        [
-            entry.requirement.clone(),
-            entry.title.clone(),
-            entry.theme.clone().unwrap_or_default(),
-            entry.applicable.to_string(),
-            entry.decided.to_string(),
-            entry
-                .decided_at
-                .map(|at| at.to_string())
-                .unwrap_or_default(),
-            entry
-                .decided_by
-                .as_ref()
-                .map(|by| by.name.clone())
-                .unwrap_or_default(),
-            word(entry.lacks),
-            entry.justification.clone().unwrap_or_default(),
-            words(&entry.reasons),
-            entry.justification_missing.to_string(),
-            codes(&entry.contradicted_by),
-            word(entry.implementation),
-            word(entry.operation),
-            codes(&entry.controls),
-            entry.control_count.to_string(),
-            entry.risk_codes.join(";"),
-            entry.risk_count.to_string(),
-            entry.treatment_codes.join(";"),
-            entry.treatment_count.to_string(),
-            current,
-            expired,
-            latest,
-            failed,
-            outcome,
-        ]
-    });
-    let own = statement.own_controls.iter().map(|control| {
-        let [current, expired, latest, failed, outcome] = evidence(&control.evidence);
-        [
-            String::new(),
-            control.name.clone(),
-            String::new(),
-            true.to_string(),
-            String::new(),
-            String::new(),
-            String::new(),
-            String::new(),
-            String::new(),
-            words(&control.reasons),
-            String::new(),
-            String::new(),
-            word(Some(control.implementation)),
-            word(Some(control.operation)),
-            control.code.clone(),
-            "1".to_owned(),
-            control.risk_codes.join(";"),
-            control.risk_count.to_string(),
-            control.treatment_codes.join(";"),
-            control.treatment_count.to_string(),
-            current,
-            expired,
-            latest,
-            failed,
-            outcome,
-        ]
-    });
-    let note = incomplete.map(|incomplete| {
-        let SoaIncomplete {
-            comment,
-            undecided,
-            unjustified,
-            contradicted,
-        } = incomplete;
-        let mut row = std::array::from_fn(|_| String::new());
-        let said = [
-            format!(
-                "Frozen incomplete: {undecided} undecided, {unjustified} unjustified, \
-                {contradicted} contradicted"
-            ),
-            "incomplete".to_owned(),
-            comment.clone(),
-        ];
-        for (name, text) in ["title", "lacks", "justification"].into_iter().zip(said) {
-            let cell = header
-                .iter()
-                .position(|column| *column == name)
-                .and_then(|at| row.get_mut(at));
-            cell.into_iter().for_each(|cell| cell.clone_from(&text));
-        }
-        row
-    });
-    table(header, entries.chain(own).chain(note))
+    let mut table = Table::of(names(ENTRY));
+    for entry in &statement.entries {
+        table.row().says(entry, ENTRY);
+    }
+    for control in &statement.own_controls {
+        table.row().says(control, OWN);
+    }
+    if let Some(without) = incomplete {
+        table.row().says(without, NOTE);
+    }
+    table.text()
 }
+
+table_columns! { ENTRY_CHANGE of one: SoaEntryChange {
+    "requirement" => one.requirement.clone(),
+    "title" => one.title.clone(),
+    "changed" => list(&one.changed),
+    "controls_added" => codes(&one.controls_added),
+    "controls_removed" => codes(&one.controls_removed),
+} }
+table_columns! { OWN_CHANGE of one: OwnControlChange {
+    "control" => one.control.code.clone(),
+    "title" => one.control.name.clone(),
+    "changed" => list(&one.changed),
+} }
+table_columns! { FACE of face: SoaFace {
+    "applicable" => face.applicable.to_string(),
+    "decided" => text(face.decided),
+    "justification" => text(face.justification.as_ref()),
+    "reasons" => words(&face.reasons),
+    "implementation" => word(face.implementation),
+    "operation" => word(face.operation),
+} }
 
 /// A row for each requirement and control that differs.
 pub fn diff_as_csv(diff: &SoaDiff) -> Result<String> {
-    let header = [
-        "requirement",
-        "control",
-        "title",
-        "changed",
-        "from_applicable",
-        "to_applicable",
-        "from_decided",
-        "to_decided",
-        "from_justification",
-        "to_justification",
-        "from_reasons",
-        "to_reasons",
-        "from_implementation",
-        "to_implementation",
-        "from_operation",
-        "to_operation",
-        "controls_added",
-        "controls_removed",
-    ];
-    let row =
-        |what: [String; 4], from: Option<&SoaFace>, to: Option<&SoaFace>, controls: [String; 2]| {
-            let sides = |of: &dyn Fn(&SoaFace) -> String| {
-                [
-                    from.map(of).unwrap_or_default(),
-                    to.map(of).unwrap_or_default(),
-                ]
-            };
-            let [requirement, control, title, changed] = what;
-            let [from_applicable, to_applicable] = sides(&|face| face.applicable.to_string());
-            let [from_decided, to_decided] = sides(&|face| {
-                face.decided
-                    .map(|decided| decided.to_string())
-                    .unwrap_or_default()
-            });
-            let [from_justification, to_justification] =
-                sides(&|face| face.justification.clone().unwrap_or_default());
-            let [from_reasons, to_reasons] = sides(&|face| words(&face.reasons));
-            let [from_implementation, to_implementation] = sides(&|face| word(face.implementation));
-            let [from_operation, to_operation] = sides(&|face| word(face.operation));
-            let [added, removed] = controls;
-            [
-                requirement,
-                control,
-                title,
-                changed,
-                from_applicable,
-                to_applicable,
-                from_decided,
-                to_decided,
-                from_justification,
-                to_justification,
-                from_reasons,
-                to_reasons,
-                from_implementation,
-                to_implementation,
-                from_operation,
-                to_operation,
-                added,
-                removed,
-            ]
-        };
-    let entries = diff.entries.iter().map(|one| {
-        let what = [
-            one.requirement.clone(),
-            String::new(),
-            one.title.clone(),
-            one.changed.join(";"),
-        ];
-        row(
-            what,
-            one.from.as_ref(),
-            one.to.as_ref(),
-            [codes(&one.controls_added), codes(&one.controls_removed)],
-        )
-    });
-    let own = diff.own_controls.iter().map(|one| {
-        let what = [
-            String::new(),
-            one.control.code.clone(),
-            one.control.name.clone(),
-            one.changed.join(";"),
-        ];
-        row(
-            what,
-            one.from.as_ref(),
-            one.to.as_ref(),
-            [String::new(), String::new()],
-        )
-    });
-    table(header, entries.chain(own))
+    let sides = names(FACE).flat_map(|name| [format!("from_{name}"), format!("to_{name}")]);
+    let what = ["requirement", "control", "title", "changed"].map(str::to_owned);
+    let controls = ["controls_added", "controls_removed"].map(str::to_owned);
+    let mut table = Table::of(what.into_iter().chain(sides).chain(controls));
+    for one in &diff.entries {
+        let row = table.row().says(one, ENTRY_CHANGE);
+        row.says_as("from_", one.from.as_ref(), FACE)
+            .says_as("to_", one.to.as_ref(), FACE);
+    }
+    for one in &diff.own_controls {
+        let row = table.row().says(one, OWN_CHANGE);
+        row.says_as("from_", one.from.as_ref(), FACE)
+            .says_as("to_", one.to.as_ref(), FACE);
+    }
+    table.text()
 }

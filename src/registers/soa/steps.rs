@@ -8,11 +8,12 @@ use crate::records::{Body, Covers, Deed, Known, Record, Resource, Selector, Tx, 
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::scope::Scope;
+use crate::registers::soa::compute::compute;
+use crate::registers::soa::statement::{Lack, SoaEntry, StatementOfApplicability};
 use crate::registers::soa::statements;
 use crate::registers::soa::version as soa_version;
-use crate::registers::soa::version::{Frozen, SoaVersion};
+use crate::registers::soa::version::{Frozen, SoaIncomplete, SoaVersion};
 use crate::registers::soa::versions::{SoaVersionShown, numbered, place};
-use crate::registers::soa::{Lack, SoaEntry, SoaIncomplete, StatementOfApplicability, compute};
 use actix_web::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -142,11 +143,8 @@ fn ready(
         return Ok(None);
     }
     let of = |lack: Lack| lacking.iter().filter(|(_, found)| *found == lack).count() as i64;
-    let (undecided, unjustified, contradicted) = (
-        of(Lack::Undecided),
-        of(Lack::Unjustified),
-        of(Lack::Contradicted),
-    );
+    let (undecided, unjustified) = (of(Lack::Undecided), of(Lack::Unjustified));
+    let contradicted = of(Lack::Contradicted);
     if let (true, Some(comment)) = (allowed, comment) {
         return Ok(Some(SoaIncomplete {
             comment,
@@ -254,36 +252,18 @@ async fn approve(
     step(guard, (at, known, input), "approve", another, approved).await
 }
 
-async fn return_version(
-    guard: Guard<Return<SoaVersion>>,
+/// Returns or withdraws it; a person returns it.
+async fn end<P: Permission + Covers<SoaVersion>>(
+    guard: Guard<P>,
     at: At,
     known: Known,
     input: Input,
 ) -> Result<Answer> {
-    step(
-        guard,
-        (at, known, input),
-        "return",
-        |tx, _| tx.person().map(drop),
-        |_, _| (),
-    )
-    .await
-}
-
-async fn withdraw(
-    guard: Guard<Withdraw<SoaVersion>>,
-    at: At,
-    known: Known,
-    input: Input,
-) -> Result<Answer> {
-    step(
-        guard,
-        (at, known, input),
-        "withdraw",
-        |_, _| Ok(()),
-        |_, _| (),
-    )
-    .await
+    let may = |tx: &mut Tx<'_, P>, _: &Record<SoaVersion>| match P::ACTION {
+        "return" => tx.person().map(drop),
+        _ => Ok(()),
+    };
+    step(guard, (at, known, input), P::ACTION, may, |_, _| ()).await
 }
 
 /// Mounts them.
@@ -319,28 +299,34 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         .body::<Comment>()
         .optional()
         .answers::<SoaVersionShown>("The version.");
-    api.post("/v1/scopes/{id}/soa-versions/{n}/return", return_version)
-        .id("returnSoaVersion")
-        .says(
-            "Return a frozen statement of applicability",
-            "It is not approved, and the comment \
+    api.post(
+        "/v1/scopes/{id}/soa-versions/{n}/return",
+        end::<Return<SoaVersion>>,
+    )
+    .id("returnSoaVersion")
+    .says(
+        "Return a frozen statement of applicability",
+        "It is not approved, and the comment \
             says why; a better one is frozen anew.",
-        )
-        .tag("soa-versions")
-        .versioned("IfMatch")
-        .body::<Comment>()
-        .optional()
-        .answers::<SoaVersionShown>("The version.");
-    api.post("/v1/scopes/{id}/soa-versions/{n}/withdraw", withdraw)
-        .id("withdrawSoaVersion")
-        .says(
-            "Withdraw a frozen statement of applicability",
-            "Takes it back before it was \
+    )
+    .tag("soa-versions")
+    .versioned("IfMatch")
+    .body::<Comment>()
+    .optional()
+    .answers::<SoaVersionShown>("The version.");
+    api.post(
+        "/v1/scopes/{id}/soa-versions/{n}/withdraw",
+        end::<Withdraw<SoaVersion>>,
+    )
+    .id("withdrawSoaVersion")
+    .says(
+        "Withdraw a frozen statement of applicability",
+        "Takes it back before it was \
             approved; the comment says why.",
-        )
-        .tag("soa-versions")
-        .versioned("IfMatch")
-        .body::<Comment>()
-        .optional()
-        .answers::<SoaVersionShown>("The version.");
+    )
+    .tag("soa-versions")
+    .versioned("IfMatch")
+    .body::<Comment>()
+    .optional()
+    .answers::<SoaVersionShown>("The version.");
 }

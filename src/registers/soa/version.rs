@@ -1,10 +1,9 @@
 //! Versions of the statement of applicability (ISO/IEC 27001:2022 6.1.3 d, 7.5): the statement of a
 //! scope, frozen word for word, and approved by another person than who froze it. in_review →
-//! approved, returned or withdrawn; nothing in it ever changes. How one is made is in `insight`,
-//! where the statement is computed.
+//! approved, returned or withdrawn; nothing in it ever changes. How one is made is in `steps`.
 use crate::access::{Actor, Caller, Limits};
 use crate::core::{Code, Id, Instant, Problem, Result};
-use crate::db::dialect::at;
+use crate::db::dialect::{at, same_version};
 use crate::db::schema::versions as v;
 use crate::records::columns::own;
 use crate::records::limit::Facts;
@@ -207,12 +206,7 @@ pub struct Numbered {
 /// The versions of a scope, newest first.
 pub fn of_scope(reader: &mut Reader<'_>, scope: Id) -> Result<Vec<Numbered>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let standing = s::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(s::tenant_id)
-            .and(v::id.eq(s::id))
-            .and(v::version.eq(s::version))),
-    );
+    let standing = s::table.inner_join(same_version!(v, s));
     let standing = standing
         .filter(s::tenant_id.eq(tenant).and(s::scope_id.eq(scope)))
         .filter(at(seq))
@@ -223,25 +217,24 @@ pub fn of_scope(reader: &mut Reader<'_>, scope: Id) -> Result<Vec<Numbered>> {
 }
 
 /// Pure: the version in force of the same framework: the newest that was approved.
-pub fn in_force(all: &[Numbered], framework: &str) -> Option<Id> {
+pub fn in_force<'a>(all: &'a [Numbered], framework: &str) -> Option<&'a Numbered> {
     all.iter()
         .filter(|one| one.framework == framework && one.status == "approved")
         .max_by_key(|one| one.number)
-        .map(|one| one.id)
 }
 
 /// 403 for a key that sees only some controls or some evidence: a frozen statement is whole, or it
 /// is none.
 pub fn whole(caller: &Caller) -> Result<()> {
     let limits = &caller.limits;
-    let cut = !limits.control_ids.is_empty()
-        || !limits.sources.is_empty()
-        || limits.period_start_on.or(limits.period_end_on).is_some();
-    let refused = || {
-        Err(Problem::new(
+    match [Limit::Controls, Limit::Sources, Limit::Period]
+        .iter()
+        .any(|limit| limit.set(limits))
+    {
+        true => Err(Problem::new(
             Code::OutsideLimits,
             "Your key can see only a part of this frozen statement.",
-        ))
-    };
-    if cut { refused() } else { Ok(()) }
+        )),
+        false => Ok(()),
+    }
 }

@@ -12,10 +12,10 @@ use crate::records::{Reader, Record, Resource, Selector, record::etag};
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::scope::Scope;
 use crate::registers::soa::csv::as_csv;
+use crate::registers::soa::statement::StatementOfApplicability;
 use crate::registers::soa::statements;
 use crate::registers::soa::version as soa_version;
-use crate::registers::soa::version::{Numbered, SoaVersion};
-use crate::registers::soa::{SoaIncomplete, SoaSummary, StatementOfApplicability, steps};
+use crate::registers::soa::version::{Numbered, SoaIncomplete, SoaSummary, SoaVersion};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -136,7 +136,8 @@ impl SoaVersionShown {
         let (spine, state) = (record.spine, record.state);
         Ok(SoaVersionShown {
             allowed_transitions: SoaVersion::KIND.allowed(&spine.status).collect(),
-            in_force: soa_version::in_force(all, &record.own.framework) == Some(spine.id),
+            in_force: soa_version::in_force(all, &record.own.framework)
+                .is_some_and(|one| one.id == spine.id),
             id: spine.id,
             code: spine.code,
             name: record.common.name,
@@ -181,27 +182,17 @@ impl SoaVersionShown {
     }
     /// What follows from others is in the tag, and what the accounts are called.
     pub(crate) fn answer(&self) -> Result<Answer> {
-        let by = [
-            Some(&self.created_by),
-            Some(&self.updated_by),
-            self.approved_by.as_ref(),
-        ];
-        let names: Vec<&str> = by
+        let by = [&self.created_by, &self.updated_by]
             .into_iter()
-            .flatten()
-            .map(|actor| actor.name.as_str())
-            .collect();
+            .chain(&self.approved_by);
+        let names: Vec<&str> = by.map(|actor| actor.name.as_str()).collect();
         let names = crc32fast::hash(format!("{} {}", self.names, names.join("\0")).as_bytes());
-        let tag = etag(
-            self.version,
-            names,
-            if self.in_force {
-                "in force"
-            } else {
-                "not in force"
-            },
-        );
-        Ok(Answer::of(self)?.tagged(tag))
+        let force = if self.in_force {
+            "in force"
+        } else {
+            "not in force"
+        };
+        Ok(Answer::of(self)?.tagged(etag(self.version, names, force)))
     }
 }
 
@@ -217,18 +208,9 @@ pub fn numbered(
     number: i32,
 ) -> Result<(Record<SoaVersion>, Vec<Numbered>)> {
     let all = soa_version::of_scope(reader, scope)?;
-    let id = all
-        .iter()
-        .find(|one| one.number == number)
-        .map(|one| one.id)
-        .ok_or_else(Problem::not_found)?;
-    let framework = all
-        .iter()
-        .find(|one| one.id == id)
-        .map(|one| one.framework.as_str());
-    if !framework.is_some_and(|slug| shelf::seen(reader.caller(), slug)) {
-        return Err(Problem::not_found());
-    }
+    let found = all.iter().find(|one| one.number == number);
+    let found = found.filter(|one| shelf::seen(reader.caller(), &one.framework));
+    let id = found.ok_or_else(Problem::not_found)?.id;
     soa_version::whole(reader.caller())?;
     Ok((reader.load::<SoaVersion>(&Selector::Id(id), false)?, all))
 }
@@ -236,15 +218,13 @@ pub fn numbered(
 /// The number of the version in force; 404 without.
 pub fn number_in_force(reader: &mut Reader<'_>, scope: Id, framework: &str) -> Result<i32> {
     let all = soa_version::of_scope(reader, scope)?;
-    let id = soa_version::in_force(&all, framework);
     let none = || {
         Problem::new(
             crate::core::Code::NotFound,
             "No version has been approved yet. Send `from` to say what to compare.",
         )
     };
-    all.iter()
-        .find(|one| Some(one.id) == id)
+    soa_version::in_force(&all, framework)
         .map(|one| one.number)
         .ok_or_else(none)
 }
@@ -331,5 +311,4 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         .past()
         .answers::<SoaVersionShown>("The version.")
         .or_csv();
-    steps::mount(api);
 }

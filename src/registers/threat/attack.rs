@@ -1,9 +1,9 @@
 //! The techniques of MITRE ATT&CK, to look up what threats refer to; read only, the same for
 //! everyone and for all time.
 use crate::core::catalogue::{TACTICS, TECHNIQUES, Technique};
-use crate::core::{Problem, Result, text::folded};
+use crate::core::{Result, text::folded};
 use crate::http::{Answer, Guard, Read, ViewQuery};
-use crate::registers::framework::catalogue_list::{Walk, any};
+use crate::registers::pages::{Walk, any, begins, page};
 use crate::registers::threat::Threat;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -31,17 +31,9 @@ pub struct AttackTechnique {
     #[schema(max_items = 20)]
     pub tactics: Vec<AttackTactic>,
 }
-/// Techniques.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AttackTechniquePage {
-    /// By their ids.
-    #[schema(max_items = 200)]
-    pub data: Vec<AttackTechnique>,
-    /// Ask with it for the next page; null on the last.
-    #[schema(required, max_length = 2000)]
-    pub next_cursor: Option<String>,
-    /// Is there a next page?
-    pub has_more: bool,
+page! {
+    /// Techniques.
+    AttackTechniquePage of AttackTechnique: "By their ids."
 }
 
 fn shown(technique: &'static Technique) -> AttackTechnique {
@@ -79,41 +71,19 @@ async fn list(
     query: ViewQuery<AttackTechniquesQuery>,
 ) -> Result<Answer> {
     let walk = Walk::read(&query)?;
-    let words = folded(&query.own.q.unwrap_or_default());
-    let serves = |one: &Technique, asked: &str| {
-        one.tactics.iter().any(|id| {
-            id == asked
-                || TACTICS
-                    .iter()
-                    .any(|tactic| tactic.id == *id && folded(&tactic.name) == folded(asked))
-        })
+    let words = query.own.q.unwrap_or_default();
+    let called = |id: &String, asked: &str| {
+        let mut names = TACTICS.iter().filter(|tactic| tactic.id == *id);
+        id == asked || names.any(|tactic| folded(&tactic.name) == folded(asked))
     };
     let fits = |one: &&'static Technique| {
-        let text = format!(" {}", folded(&format!("{} {}", one.id, one.name)));
-        any(&query.own.tactic, |asked| serves(one, asked))
-            && words
-                .split(' ')
-                .filter(|word| !word.is_empty())
-                .all(|word| text.contains(&format!(" {word}")))
+        any(&query.own.tactic, |asked| {
+            one.tactics.iter().any(|id| called(id, asked))
+        }) && begins(&format!("{} {}", one.id, one.name), &words)
     };
-    let page = walk.page(TECHNIQUES.iter().filter(fits).map(shown), |one| {
-        one.id.to_owned()
-    })?;
-    let link = page.link;
-    let page = AttackTechniquePage {
-        data: page.data,
-        next_cursor: page.next_cursor,
-        has_more: page.has_more,
-    };
-    let answer = serde_json::to_string(&page).map_err(Problem::internal)?;
-    guard
-        .view(query.as_of, move |_| {
-            Ok(Answer {
-                link,
-                ..Answer::json(answer)
-            })
-        })
-        .await
+    let page = walk.page(TECHNIQUES.iter().filter(fits), |one| one.id.clone())?;
+    let answer = AttackTechniquePage::answer(page.map(shown));
+    guard.view(query.as_of, |_| answer).await
 }
 
 /// Mounts the techniques.

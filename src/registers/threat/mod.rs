@@ -5,7 +5,7 @@ pub mod attack;
 use crate::core::{Code, Invalid, Problem, Result, catalogue};
 use crate::db::dialect::inside;
 use crate::db::own::Test;
-use crate::records::{By, Kind, Limit, Part, Record, Resource, SCOPED};
+use crate::records::{By, Kind, Limit, PERIOD, Part, Record, Resource, SCOPED};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -58,10 +58,7 @@ impl Resource for Threat {
                 Limit::Frameworks,
                 By::ReadOnly("threats concern the whole ISMS, whatever the framework"),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         counted: false,
         ..Kind::PLAIN

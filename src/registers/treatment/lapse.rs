@@ -4,76 +4,16 @@
 //! scored by (or one for the risk's own scope), another owner of the risk, its revocation. What has
 //! lapsed stays so.
 use crate::core::{Id, Instant, Result};
+use crate::db::dialect::same_version;
 use crate::db::schema::{risks as r, versions as v};
 use crate::records::{Reader, Record, Row};
-use crate::registers::facts::{Approval, Fact, TreatmentFact};
+use crate::registers::facts::Approval;
+use crate::registers::treatment::acceptance::{APPROVED, Acceptance};
 use crate::registers::treatment::{LapseReason, RiskTreatment, methods};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use diesel::prelude::*;
 use std::collections::BTreeMap;
-
-/// An acceptance that was approved, as it is compared with what happened since.
-#[derive(Debug, Clone)]
-pub struct Acceptance {
-    /// The treatment.
-    pub id: Id,
-    /// The risk.
-    pub risk: Id,
-    /// Its last day.
-    pub expires_on: NaiveDate,
-    /// The position that approved it.
-    pub seq: i64,
-    /// Who answered for the risk.
-    pub owner: Id,
-    /// The place of the accepted level among the levels.
-    pub rank: i32,
-    /// The methodology that it was scored by.
-    pub methodology: Id,
-    /// When it was revoked.
-    pub revoked_at: Option<Instant>,
-}
-
-impl Acceptance {
-    /// Of a treatment, where it is one and was approved.
-    pub fn of(record: &Record<RiskTreatment>) -> Option<Self> {
-        let (state, basis) = (&record.state, record.state.basis.as_ref()?);
-        let accepted = ["accepted", "revoked"].contains(&record.spine.status.as_str());
-        let acceptance = Acceptance {
-            id: record.spine.id,
-            risk: record.links.one("risk_id")?,
-            expires_on: record.own.expires_on?,
-            seq: state.approved_seq?,
-            owner: basis.risk_owner_id,
-            rank: basis.score.level_rank,
-            methodology: basis.score.methodology_id,
-            revoked_at: state.revoked_at,
-        };
-        accepted.then_some(acceptance)
-    }
-    /// The same of its facts.
-    pub fn of_fact(fact: &Fact<TreatmentFact>) -> Option<Self> {
-        let (stub, own) = (&fact.stub, &fact.own);
-        let Approval {
-            expires_on,
-            seq,
-            owner,
-            rank,
-            methodology,
-        } = own.approval?;
-        let revoked = stub.status == "revoked";
-        (revoked || stub.status == "accepted").then_some(Acceptance {
-            id: stub.id,
-            risk: own.risk,
-            expires_on,
-            seq,
-            owner,
-            rank,
-            methodology,
-            revoked_at: revoked.then_some(stub.updated_at),
-        })
-    }
-}
 
 /// When and why an acceptance ceased to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,38 +41,38 @@ pub fn lapse(
     revisions: &[(i64, Instant)],
     (zone, today): (Tz, NaiveDate),
 ) -> Option<Lapse> {
-    let later = || turns.iter().filter(|turn| turn.seq > of.seq);
-    let expired = (of.expires_on < today)
-        .then(|| of.expires_on.succ_opt())
-        .flatten()
-        .map(|on| (on, None, LapseReason::Expired));
-    let event = |at: Option<Instant>, reason| at.map(|at| (at.day(zone), Some(at), reason));
+    let Approval {
+        expires_on,
+        seq,
+        owner,
+        rank,
+        ..
+    } = of.approval;
+    let turned = |is: &dyn Fn(&Turn) -> bool| {
+        let turn = turns.iter().find(|turn| turn.seq > seq && is(turn));
+        turn.map(|turn| turn.at)
+    };
+    let revised = revisions.iter().find(|(revised, _)| *revised > seq);
+    let expired = expires_on.succ_opt().filter(|_| expires_on < today);
     let events = [
-        expired,
-        event(
-            later()
-                .find(|turn| turn.rank > Some(of.rank))
-                .map(|turn| turn.at),
+        (
+            turned(&|turn| turn.rank > Some(rank)),
             LapseReason::LevelRose,
         ),
-        event(
-            revisions
-                .iter()
-                .find(|(seq, _)| *seq > of.seq)
-                .map(|(_, at)| *at),
-            LapseReason::MethodologyRevised,
-        ),
-        event(
-            later()
-                .find(|turn| turn.owner != Some(of.owner))
-                .map(|turn| turn.at),
+        (revised.map(|(_, at)| *at), LapseReason::MethodologyRevised),
+        (
+            turned(&|turn| turn.owner != Some(owner)),
             LapseReason::OwnerChanged,
         ),
-        event(of.revoked_at, LapseReason::Revoked),
+        (of.revoked_at, LapseReason::Revoked),
     ];
-    events
+    let events = events
         .into_iter()
-        .flatten()
+        .filter_map(|(at, reason)| Some((at?.day(zone), at, reason)));
+    expired
+        .map(|on| (on, None, LapseReason::Expired))
+        .into_iter()
+        .chain(events)
         .min_by_key(|(on, at, _)| (*on, *at))
         .map(|(on, _, reason)| Lapse { on, reason })
 }
@@ -143,58 +83,41 @@ pub fn of(reader: &mut Reader<'_>, all: &[Acceptance]) -> Result<BTreeMap<Id, La
     if all.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let (turns, events, then) = (
-        turns(reader, all)?,
-        methods::events(reader, all)?,
-        (reader.settings.zone, reader.today),
-    );
-    let none = Vec::new();
+    let (turns, events) = (turns(reader, all)?, methods::events(reader, all)?);
+    let then = (reader.settings.zone, reader.today);
     let lapsed = all.iter().filter_map(|one| {
-        Some((
-            one.id,
-            lapse(
-                one,
-                turns.get(&one.risk).unwrap_or(&none),
-                &events.of(one),
-                then,
-            )?,
-        ))
+        let turns = turns.get(&one.risk).map(Vec::as_slice).unwrap_or_default();
+        Some((one.id, lapse(one, turns, &events.of(one), then)?))
     });
     Ok(lapsed.collect())
 }
 
 /// The same for rows of treatments.
 pub fn of_rows(reader: &mut Reader<'_>, rows: &[Row]) -> Result<BTreeMap<Id, Lapse>> {
-    let accepted = rows
+    let mut accepted = Vec::new();
+    for row in rows
         .iter()
-        .filter(|row| ["accepted", "revoked"].contains(&row.status.as_str()));
-    let records = accepted
-        .map(Record::<RiskTreatment>::of)
-        .collect::<Result<Vec<_>>>()?;
-    of(
-        reader,
-        &records
-            .iter()
-            .filter_map(Acceptance::of)
-            .collect::<Vec<_>>(),
-    )
+        .filter(|row| APPROVED.contains(&row.status.as_str()))
+    {
+        accepted.extend(Acceptance::of(&Record::<RiskTreatment>::of(row)?));
+    }
+    of(reader, &accepted)
 }
 
 /// The versions of these risks since the first of the approvals.
 fn turns(reader: &mut Reader<'_>, all: &[Acceptance]) -> Result<BTreeMap<Id, Vec<Turn>>> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let first = all.iter().map(|one| one.seq).min().unwrap_or_default();
+    let first = all
+        .iter()
+        .map(|one| one.approval.seq)
+        .min()
+        .unwrap_or_default();
     let mut risks: Vec<Id> = all.iter().map(|one| one.risk).collect();
     risks.sort();
     risks.dedup();
     let mut found: BTreeMap<Id, Vec<Turn>> = BTreeMap::new();
     for some in risks.chunks(500) {
-        let own = r::table.inner_join(
-            v::table.on(v::tenant_id
-                .eq(r::tenant_id)
-                .and(v::id.eq(r::id))
-                .and(v::version.eq(r::version))),
-        );
+        let own = r::table.inner_join(same_version!(v, r));
         let own = own
             .filter(r::tenant_id.eq(tenant).and(r::id.eq_any(some)))
             .order((r::id, r::version));
@@ -228,15 +151,16 @@ mod tests {
     #[test]
     fn the_first_of_what_happened_ends_it() {
         let owner = Id::new();
-        let (id, risk, methodology) = (Id::new(), Id::new(), Id::new());
         let of = Acceptance {
-            id,
-            risk,
-            expires_on: day("2026-06-30"),
-            seq: 10,
-            owner,
-            rank: 3,
-            methodology,
+            id: Id::new(),
+            risk: Id::new(),
+            approval: Approval {
+                expires_on: day("2026-06-30"),
+                seq: 10,
+                owner,
+                rank: 3,
+                methodology: Id::new(),
+            },
             revoked_at: None,
         };
         let turn = |seq, when: &str, owner, rank| Turn {

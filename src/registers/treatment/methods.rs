@@ -2,14 +2,35 @@
 //! revision or the retirement of the methodology that it was scored by, and where one comes into
 //! force that names a scope of its risk.
 use crate::core::{Id, Instant, Result};
+use crate::db::dialect::same_version;
 use crate::db::schema::{links as l, risk_methodologies as m, versions as v};
 use crate::records::Reader;
-use crate::registers::treatment::lapse::Acceptance;
+use crate::registers::treatment::acceptance::Acceptance;
 use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A record is in a scope from one position to another.
-type Stay = (Id, Id, i64, i64);
+#[derive(Debug, Queryable)]
+struct Stay {
+    record: Id,
+    scope: Id,
+    from: i64,
+    to: i64,
+}
+impl Stay {
+    fn at(&self, seq: i64) -> bool {
+        (self.from..self.to).contains(&seq)
+    }
+}
+
+/// A version of a methodology.
+#[derive(Debug, Clone, Queryable)]
+struct Version {
+    method: Id,
+    status: String,
+    seq: i64,
+    at: Instant,
+}
 
 /// A methodology came into force (a revision of it), or went out of it.
 #[derive(Debug, Clone)]
@@ -37,14 +58,13 @@ impl Events {
             .map(Vec::as_slice)
             .unwrap_or_default();
         let within = |event: &Event| {
-            stays.iter().any(|(_, scope, from, to)| {
-                (*from..*to).contains(&event.seq) && event.scopes.contains(scope)
-            })
+            let here = |stay: &Stay| stay.at(event.seq) && event.scopes.contains(&stay.scope);
+            stays.iter().any(here)
         };
         let ends = self
             .all
             .iter()
-            .filter(|event| event.method == one.methodology || within(event));
+            .filter(|event| event.method == one.approval.methodology || within(event));
         ends.map(|event| (event.seq, event.at)).collect()
     }
 }
@@ -52,45 +72,30 @@ impl Events {
 /// What became of methodologies until the reader's moment.
 pub fn events(reader: &mut Reader<'_>, acceptances: &[Acceptance]) -> Result<Events> {
     let (tenant, seq) = (reader.tenant(), reader.moment.seq);
-    let own = m::table.inner_join(
-        v::table.on(v::tenant_id
-            .eq(m::tenant_id)
-            .and(v::id.eq(m::id))
-            .and(v::version.eq(m::version))),
-    );
+    let own = m::table.inner_join(same_version!(v, m));
     let own = own
         .filter(m::tenant_id.eq(tenant))
-        .order((m::id, m::version));
-    let rows: Vec<(Id, String, i64, Instant)> = own
-        .select((m::id, v::status, v::from_seq, v::updated_at))
-        .load(reader.conn())?;
-    let turn = |pair: &[(Id, String, i64, Instant)]| match pair {
-        [before, now] if before.0 == now.0 && before.1 != now.1 => match now.1.as_str() {
-            "approved" => Some((now.0, true, now.2, now.3)),
-            "retired" => Some((now.0, false, now.2, now.3)),
-            _ => None,
-        },
+        .order((m::id, m::version))
+        .select((m::id, v::status, v::from_seq, v::updated_at));
+    let versions: Vec<Version> = own.load(reader.conn())?;
+    let turned = |pair: &[Version]| match pair {
+        [before, now] if before.method == now.method && before.status != now.status => {
+            let turned = ["approved", "retired"].contains(&now.status.as_str());
+            (turned && now.seq <= seq).then(|| now.clone())
+        }
         _ => None,
     };
-    let mut turns: Vec<(Id, bool, i64, Instant)> = rows
-        .windows(2)
-        .filter_map(turn)
-        .filter(|turn| turn.2 <= seq)
-        .collect();
-    turns.sort_by_key(|turn| turn.2);
-    let methods: BTreeSet<Id> = turns.iter().map(|turn| turn.0).collect();
-    let named = stays(reader, &methods)?;
-    let event = |(method, came, seq, at): (Id, bool, i64, Instant)| {
-        let there = named
-            .get(&method)
-            .into_iter()
-            .flatten()
-            .filter(|(_, _, from, to)| came && (*from..*to).contains(&seq));
+    let mut turns: Vec<Version> = versions.windows(2).filter_map(turned).collect();
+    turns.sort_by_key(|turn| turn.seq);
+    let named = stays(reader, &turns.iter().map(|turn| turn.method).collect())?;
+    let event = |turn: Version| {
+        let there = named.get(&turn.method).into_iter().flatten();
+        let there = there.filter(|stay| turn.status == "approved" && stay.at(turn.seq));
         Event {
-            method,
-            seq,
-            at,
-            scopes: there.map(|(_, scope, ..)| *scope).collect(),
+            method: turn.method,
+            seq: turn.seq,
+            at: turn.at,
+            scopes: there.map(|stay| stay.scope).collect(),
         }
     };
     let all: Vec<Event> = turns.into_iter().map(event).collect();
@@ -106,18 +111,12 @@ fn stays(reader: &mut Reader<'_>, of: &BTreeSet<Id>) -> Result<BTreeMap<Id, Vec<
     let (tenant, ids): (_, Vec<Id>) = (reader.tenant(), of.iter().copied().collect());
     let mut all: BTreeMap<Id, Vec<Stay>> = BTreeMap::new();
     for some in ids.chunks(500) {
-        let own = l::table.filter(
-            l::tenant_id
-                .eq(tenant)
-                .and(l::from_id.eq_any(some))
-                .and(l::relation.eq("scope_ids")),
-        );
-        let found: Vec<Stay> = own
-            .select((l::from_id, l::to_id, l::from_seq, l::to_seq))
-            .load(reader.conn())?;
-        found
-            .into_iter()
-            .for_each(|stay| all.entry(stay.0).or_default().push(stay));
+        let own = l::tenant_id.eq(tenant).and(l::from_id.eq_any(some));
+        let own = l::table.filter(own.and(l::relation.eq("scope_ids")));
+        let own = own.select((l::from_id, l::to_id, l::from_seq, l::to_seq));
+        for stay in own.load::<Stay>(reader.conn())? {
+            all.entry(stay.record).or_default().push(stay);
+        }
     }
     Ok(all)
 }

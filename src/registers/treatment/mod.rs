@@ -2,12 +2,13 @@
 //! transfer, or accept it. draft → in_review → approved → in_progress → completed; an acceptance
 //! goes from in_review to accepted and may be revoked. Two persons sign; that an acceptance has
 //! lapsed is computed at reading, never stored.
-pub mod plan;
-
+pub mod acceptance;
 pub mod applied;
 pub mod holding;
 pub mod lapse;
 pub mod methods;
+pub mod plan;
+pub mod planned;
 pub mod rules;
 pub mod standing;
 pub mod steps;
@@ -21,10 +22,11 @@ use crate::db::schema::{risk_treatments, versions as v};
 use crate::records::ask::Moments;
 use crate::records::links::References;
 use crate::records::{
-    By, Condition, Kind, Limit, Part, Reader, Record, Relation, Resource, Row, SCOPED, sight,
+    By, Condition, Kind, Limit, PERIOD, Part, Reader, Record, Relation, Resource, Row, SCOPED,
+    sight,
 };
 use crate::registers::methodology::AcceptBy;
-use crate::registers::risk::RiskScore;
+use crate::registers::risk::score::RiskScore;
 use crate::registers::treatment::holding::Stands;
 use chrono::NaiveDate;
 use diesel::dsl::not;
@@ -169,10 +171,7 @@ impl Resource for RiskTreatment {
                 Limit::Frameworks,
                 By::ReadOnly("risks are treated for the whole ISMS, whatever the framework"),
             ),
-            (
-                Limit::Period,
-                By::ReadOnly("a period limits evidence alone"),
-            ),
+            PERIOD,
         ],
         ..Kind::PLAIN
     };
@@ -246,6 +245,12 @@ impl RiskTreatment {
 }
 
 impl TreatmentCourse {
+    /// Did someone sign as this?
+    pub fn signed_as(&self, capacity: Capacity) -> bool {
+        self.signatures
+            .iter()
+            .any(|given| given.capacity == capacity)
+    }
     /// What was signed, once it is approved.
     fn approved(&self) -> Option<&TreatmentBasis> {
         self.basis.as_ref().filter(|_| self.approved_seq.is_some())

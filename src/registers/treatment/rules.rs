@@ -8,45 +8,38 @@ use crate::registers::methodology::{AcceptBy, RiskMethodology};
 use crate::registers::risk::assessment;
 use crate::registers::risk::{Risk, RiskScore};
 use crate::registers::treatment::{
-    Capacity, RiskTreatment, TreatmentBasis, TreatmentCourse, TreatmentOption,
+    Capacity, ExpectedRisk, RiskTreatment, TreatmentBasis, TreatmentCourse, TreatmentOption,
 };
 
 /// What an option needs of the treatment itself.
 pub fn faults(own: &RiskTreatment) -> Vec<Invalid> {
     let needs =
         |there: bool, at: &str, what: &str| (!there).then(|| Invalid::body(at, "required", what));
-    let expected = || {
-        needs(
-            own.expected.is_some(),
-            "/expected",
-            "give the expected score of the risk",
-        )
-    };
+    let expected = || needs(own.expected.is_some(), "/expected", EXPECTED);
     let all = match own.option {
-        TreatmentOption::Accept => vec![
-            needs(
-                own.justification.is_some(),
-                "/justification",
-                "an acceptance requires a justification",
-            ),
-            needs(
-                own.expires_on.is_some(),
-                "/expires_on",
-                "an acceptance requires an end date",
-            ),
-        ],
-        TreatmentOption::Transfer => vec![
-            needs(
-                own.counterparty.is_some(),
-                "/counterparty",
-                "say who takes over the risk",
-            ),
-            expected(),
-        ],
+        TreatmentOption::Accept => {
+            let (reason, end) = (own.justification.is_some(), own.expires_on.is_some());
+            vec![
+                needs(
+                    reason,
+                    "/justification",
+                    "an acceptance requires a justification",
+                ),
+                needs(end, "/expires_on", "an acceptance requires an end date"),
+            ]
+        }
+        TreatmentOption::Transfer => {
+            let taken = own.counterparty.is_some();
+            vec![
+                needs(taken, "/counterparty", "say who takes over the risk"),
+                expected(),
+            ]
+        }
         TreatmentOption::Mitigate | TreatmentOption::Avoid => vec![expected()],
     };
     all.into_iter().flatten().collect()
 }
+const EXPECTED: &str = "give the expected score of the risk";
 
 /// What an option needs of what the treatment refers to.
 pub fn linked_faults(own: &RiskTreatment, references: &References) -> Vec<Invalid> {
@@ -86,34 +79,23 @@ pub fn basis(
             != (method.spine.id, method.state.revision)
     };
     let outdated = current.as_ref().is_some_and(stale);
-    let of_risk: Vec<String> = [
-        owner
-            .is_none()
-            .then(|| format!("{code} has no owner who could sign. Assign one first.")),
-        current
-            .is_none()
-            .then(|| format!("{code} is not assessed. Assess its current level first.")),
-        outdated.then(|| {
-            format!("The current score of {code} is from an earlier methodology. Assess it again.")
-        }),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    let expected = own
-        .expected
-        .and_then(|pair| assessment::score(method, (pair.likelihood, pair.impact), by));
-    let mut missing = missing(
-        treatment,
-        expected.as_ref(),
-        current.as_ref().filter(|_| !outdated),
-    );
+    let unowned = || format!("{code} has no owner who could sign. Assign one first.");
+    let unassessed = || format!("{code} is not assessed. Assess its current level first.");
+    let old =
+        || format!("The current score of {code} is from an earlier methodology. Assess it again.");
+    let of_risk = [
+        owner.is_none().then(unowned),
+        current.is_none().then(unassessed),
+        outdated.then(old),
+    ];
+    let of_risk: Vec<String> = of_risk.into_iter().flatten().collect();
+    let scored = |pair: ExpectedRisk| assessment::score(method, (pair.likelihood, pair.impact), by);
+    let expected = own.expected.and_then(scored);
+    let present = current.as_ref().filter(|_| !outdated);
+    let mut missing = missing(treatment, expected.as_ref(), present);
     if !missing.is_empty() {
-        missing.extend(
-            of_risk
-                .into_iter()
-                .map(|why| Invalid::body("/risk_id", "not_ready", why)),
-        );
+        let of_risk = of_risk.into_iter();
+        missing.extend(of_risk.map(|why| Invalid::body("/risk_id", "not_ready", why)));
         let detail = "Complete the treatment before you submit it: `errors` names everything that \
             is missing.";
         return Err(Problem::new(Code::NotReady, detail).listing(missing));
@@ -121,15 +103,9 @@ pub fn basis(
     let (Some(owner), Some(current), true) = (owner, current, of_risk.is_empty()) else {
         return Err(not_now(of_risk.join(" "), &[]));
     };
-    let score = if own.accepts() {
-        current
-    } else {
-        expected.unwrap_or(current)
-    };
-    let level = method
-        .own
-        .level(score.likelihood, score.impact)
-        .ok_or_else(|| Problem::internal("a score without a level"))?;
+    let score = expected.filter(|_| !own.accepts()).unwrap_or(current);
+    let level = method.own.level(score.likelihood, score.impact);
+    let level = level.ok_or_else(|| Problem::internal("a score without a level"))?;
     let authority = Some(level.accept_by).filter(|by| !level.acceptable && *by != AcceptBy::Owner);
     Ok(TreatmentBasis {
         risk_owner_id: owner,
@@ -146,58 +122,43 @@ fn missing(
     current: Option<&RiskScore>,
 ) -> Vec<Invalid> {
     let (own, common) = (&treatment.own, &treatment.common);
-    let lacks = |lacking: bool, at: &str, code: &str, what: &str| {
-        lacking.then(|| Invalid::body(at, code, what))
-    };
     let (accepts, mitigates) = (own.accepts(), own.option == TreatmentOption::Mitigate);
-    let worse = |left: &RiskScore, now: &RiskScore| {
+    let worse = |(left, now): (&RiskScore, &RiskScore)| {
         left.score > now.score || left.level_rank > now.level_rank
     };
-    let above = expected
-        .zip(current)
-        .is_some_and(|(left, now)| worse(left, now));
+    let above = expected.zip(current).is_some_and(worse);
     let present = current
         .map(|now| format!("is above the current score ({}, {})", now.score, now.level))
         .unwrap_or_default();
-    let other = own
-        .expected
-        .zip(current)
-        .is_some_and(|(left, now)| (left.likelihood, left.impact) != (now.likelihood, now.impact));
+    let other = |(left, now): (ExpectedRisk, &RiskScore)| {
+        (left.likelihood, left.impact) != (now.likelihood, now.impact)
+    };
+    let other = own.expected.zip(current).is_some_and(other);
+    let outside = own.expected.is_some() && expected.is_none();
+    let unowned = mitigates && treatment.links.one("owner_id").is_none();
     let all = [
-        lacks(
-            mitigates && treatment.links.one("owner_id").is_none(),
-            "/owner_id",
-            "required",
-            "a mitigation requires an owner who carries it out",
-        ),
-        lacks(
+        (unowned, ["/owner_id", "required", UNOWNED]),
+        (
             mitigates && common.due_on.is_none(),
-            "/due_on",
-            "required",
-            "a mitigation requires a due date",
+            ["/due_on", "required", ENDLESS],
         ),
-        lacks(
+        (
             !accepts && own.expected.is_none(),
-            "/expected",
-            "required",
-            "give the expected score of the risk",
+            ["/expected", "required", EXPECTED],
         ),
-        lacks(
-            !accepts && own.expected.is_some() && expected.is_none(),
-            "/expected",
-            "range",
-            "is outside the scales of the methodology in force",
-        ),
-        lacks(!accepts && above, "/expected", "above_current", &present),
-        lacks(
-            accepts && other,
-            "/expected",
-            "not_current",
-            "an acceptance leaves the risk at its current score: remove this member",
-        ),
+        (!accepts && outside, ["/expected", "range", OUTSIDE]),
+        (!accepts && above, ["/expected", "above_current", &present]),
+        (accepts && other, ["/expected", "not_current", OTHER]),
     ];
-    all.into_iter().flatten().collect()
+    let lacking = all.into_iter().filter(|(lacking, _)| *lacking);
+    lacking
+        .map(|(_, [at, code, what])| Invalid::body(at, code, what))
+        .collect()
 }
+const UNOWNED: &str = "a mitigation requires an owner who carries it out";
+const ENDLESS: &str = "a mitigation requires a due date";
+const OUTSIDE: &str = "is outside the scales of the methodology in force";
+const OTHER: &str = "an acceptance leaves the risk at its current score: remove this member";
 
 /// 409 when what was submitted is not what is there any more.
 pub fn unchanged(submitted: &TreatmentBasis, now: &TreatmentBasis) -> Result<()> {
@@ -243,22 +204,16 @@ pub fn capacity(
             "Only the owner of the risk can sign this.",
         )),
         Some(authority) if !has(authority, roles) => {
-            let needed = if authority == AcceptBy::Manager {
-                "a manager or an approver"
-            } else {
-                "an approver"
+            let needed = match authority {
+                AcceptBy::Manager => "a manager or an approver",
+                _ => "an approver",
             };
             Err(Problem::new(
                 Code::NotAssigned,
                 format!("Only the owner of the risk and {needed} can sign this."),
             ))
         }
-        Some(_)
-            if course
-                .signatures
-                .iter()
-                .any(|given| given.capacity == Capacity::Authority) =>
-        {
+        Some(_) if course.signed_as(Capacity::Authority) => {
             duties("It is already signed with authority. The owner of the risk has to sign now.")
         }
         Some(_) => Ok(Capacity::Authority),
@@ -278,37 +233,24 @@ fn has(authority: AcceptBy, roles: &[Role]) -> bool {
 
 /// Are all signatures there that it needs?
 pub fn complete(course: &TreatmentCourse, basis: &TreatmentBasis) -> bool {
-    let signed = |capacity| {
-        course
-            .signatures
-            .iter()
-            .any(|given| given.capacity == capacity)
-    };
-    signed(Capacity::Owner) && (basis.authority.is_none() || signed(Capacity::Authority))
+    course.signed_as(Capacity::Owner)
+        && (basis.authority.is_none() || course.signed_as(Capacity::Authority))
 }
 
 /// May it be called completed? A mitigation has shown what it did: the risk was assessed again
 /// since it began.
 pub fn completed(treatment: &Record<RiskTreatment>, risk: &Record<Risk>) -> Result<()> {
     let assessed = risk.state.current.as_ref().map(|score| score.assessed_at);
-    match treatment.own.option == TreatmentOption::Mitigate
-        && assessed <= treatment.state.started_at
-    {
-        true => {
-            let detail = format!(
-                "Assess the current level of {} first: it was not assessed since the treatment \
-                    began.",
-                risk.spine.code
-            );
-            Err(not_now(
-                detail,
-                &RiskTreatment::KIND
-                    .allowed("in_progress")
-                    .collect::<Vec<_>>(),
-            ))
-        }
-        false => Ok(()),
+    let mitigates = treatment.own.option == TreatmentOption::Mitigate;
+    if !mitigates || assessed > treatment.state.started_at {
+        return Ok(());
     }
+    let detail = format!(
+        "Assess the current level of {} first: it was not assessed since the treatment began.",
+        risk.spine.code
+    );
+    let allowed: Vec<&str> = RiskTreatment::KIND.allowed("in_progress").collect();
+    Err(not_now(detail, &allowed))
 }
 
 #[cfg(test)]
@@ -338,11 +280,10 @@ mod tests {
         }
     }
     fn basis(owner: Id, authority: Option<AcceptBy>) -> TreatmentBasis {
-        let (impacts, assessed_by) = (None, by(owner));
         let score = RiskScore {
             likelihood: 4,
             impact: 4,
-            impacts,
+            impacts: None,
             score: 16,
             level: "critical".into(),
             level_rank: 4,
@@ -350,7 +291,7 @@ mod tests {
             methodology_id: Id::new(),
             methodology_revision: 1,
             assessed_at: at(),
-            assessed_by,
+            assessed_by: by(owner),
         };
         TreatmentBasis {
             risk_owner_id: owner,
@@ -364,38 +305,34 @@ mod tests {
 
     #[test]
     fn each_option_needs_its_own() {
-        let missing = |body| {
-            faults(&treatment(body))
-                .into_iter()
-                .map(|fault| fault.pointer)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            missing(json!({"option": "accept"})),
-            ["/justification", "/expires_on"]
-        );
-        assert_eq!(
-            missing(json!({"option": "transfer"})),
-            ["/counterparty", "/expected"]
-        );
-        assert_eq!(missing(json!({"option": "avoid"})), ["/expected"]);
-        assert!(
-            missing(json!({"option": "mitigate", "expected": {"likelihood": 1, "impact": 1}}))
-                .is_empty()
-        );
+        for (body, missing) in [
+            (
+                json!({"option": "accept"}),
+                &["/justification", "/expires_on"] as &[&str],
+            ),
+            (
+                json!({"option": "transfer"}),
+                &["/counterparty", "/expected"],
+            ),
+            (json!({"option": "avoid"}), &["/expected"]),
+            (
+                json!({"option": "mitigate", "expected": {"likelihood": 1, "impact": 1}}),
+                &[],
+            ),
+        ] {
+            let found = faults(&treatment(body));
+            let found: Vec<&str> = found.iter().map(|fault| fault.pointer.as_str()).collect();
+            assert_eq!(found, missing);
+        }
         let none = References::new();
         let controls = References::from([("control_ids", vec!["CTL-1".to_owned()])]);
-        assert_eq!(
-            linked_faults(
-                &treatment(json!({"option": "mitigate", "plan": " "})),
-                &none
-            )
-            .len(),
-            2,
-            "either is named"
-        );
-        assert!(linked_faults(&treatment(json!({"option": "mitigate"})), &controls).is_empty());
-        assert!(linked_faults(&treatment(json!({"option": "avoid"})), &none).is_empty());
+        for (body, references, many) in [
+            (json!({"option": "mitigate", "plan": " "}), &none, 2),
+            (json!({"option": "mitigate"}), &controls, 0),
+            (json!({"option": "avoid"}), &none, 0),
+        ] {
+            assert_eq!(linked_faults(&treatment(body), references).len(), many);
+        }
     }
 
     #[test]
@@ -405,53 +342,37 @@ mod tests {
             signatures,
             ..TreatmentCourse::default()
         };
-        let high = basis(owner, Some(AcceptBy::Approver));
-        let as_what =
-            |course: &TreatmentCourse, me, role: Role| capacity(course, &high, me, &[role]).ok();
+        let (high, low) = (basis(owner, Some(AcceptBy::Approver)), basis(owner, None));
+        let owned = course(vec![signed(owner, Capacity::Owner)]);
+        let decided = course(vec![signed(boss, Capacity::Authority)]);
+        let none = course(vec![]);
+        let signs = |course: &TreatmentCourse, who, role| capacity(course, &high, who, &[role]);
         assert_eq!(
-            as_what(&course(vec![]), owner, Role::Approver),
+            signs(&none, owner, Role::Approver).ok(),
             Some(Capacity::Owner)
         );
         assert_eq!(
-            as_what(&course(vec![]), boss, Role::Approver),
+            signs(&none, boss, Role::Approver).ok(),
             Some(Capacity::Authority)
         );
-        assert_eq!(
-            as_what(&course(vec![]), boss, Role::Manager),
-            None,
-            "a manager has no authority for it"
+        assert!(
+            signs(&none, boss, Role::Manager).is_err(),
+            "no authority for it"
         );
-        let owned = course(vec![signed(owner, Capacity::Owner)]);
-        assert_eq!(
-            as_what(&owned, owner, Role::Approver),
-            None,
+        assert!(
+            signs(&owned, owner, Role::Approver).is_err(),
             "never the same person"
         );
-        assert!(!complete(&owned, &high) && complete(&owned, &basis(owner, None)));
-        let decided = course(vec![signed(boss, Capacity::Authority)]);
-        assert_eq!(as_what(&decided, other, Role::Approver), None);
-        assert!(!complete(&decided, &high));
-        assert!(complete(
-            &course(vec![
-                signed(boss, Capacity::Authority),
-                signed(owner, Capacity::Owner)
-            ]),
-            &high
-        ));
+        assert!(signs(&decided, other, Role::Approver).is_err());
         assert!(
-            capacity(
-                &course(vec![]),
-                &basis(owner, None),
-                boss,
-                &[Role::Approver]
-            )
-            .is_err(),
-            "the owner alone signs it"
+            capacity(&none, &low, boss, &[Role::Approver]).is_err(),
+            "the owner alone"
         );
-        assert!(
-            has(AcceptBy::Manager, &[Role::Approver])
-                && !has(AcceptBy::Manager, &[Role::Contributor])
-        );
+        let both = course([decided.signatures.clone(), owned.signatures.clone()].concat());
+        assert!(!complete(&owned, &high) && complete(&owned, &low));
+        assert!(!complete(&decided, &high) && complete(&both, &high));
+        assert!(has(AcceptBy::Manager, &[Role::Approver]));
+        assert!(!has(AcceptBy::Manager, &[Role::Contributor]));
     }
 
     #[test]

@@ -5,11 +5,9 @@ use crate::db::among::among;
 use crate::db::dialect::{at, body_of};
 use crate::db::schema::{links as l, risk_treatments as t, versions as v};
 use crate::records::{Reader, Record, Resource};
-use crate::registers::risk::Risk;
-use crate::registers::treatment::RiskTreatment;
-use crate::registers::treatment::lapse;
-use crate::registers::treatment::lapse::Acceptance;
-use chrono::NaiveDate;
+use crate::registers::facts::Approved;
+use crate::registers::treatment::acceptance::Acceptance;
+use crate::registers::treatment::{RiskTreatment, lapse};
 use diesel::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,25 +27,21 @@ pub fn of_risks(reader: &mut Reader<'_>, risks: &[Id]) -> Result<BTreeMap<Id, St
     let mut all: BTreeMap<Id, Standing> = BTreeMap::new();
     let mut accepted = Vec::new();
     for some in risks.chunks(500) {
-        let rows: Vec<Decided> = t::table
-            .filter(
-                t::tenant_id
-                    .eq(reader.tenant())
-                    .and(among(t::risk_id, some)),
-            )
-            .select(DECIDED)
-            .load(reader.conn())?;
-        let standing = standing(reader, rows.iter().map(|row| row.0))?;
+        let of_risks = t::tenant_id
+            .eq(reader.tenant())
+            .and(among(t::risk_id, some));
+        let decided = t::table.filter(of_risks).select(Decided::as_select());
+        let rows: Vec<Decided> = decided.load(reader.conn())?;
+        let standing = standing(reader, rows.iter().map(|row| row.id))?;
         for row in rows {
-            let Some((_, status, changed)) = standing
-                .get(&row.0)
-                .filter(|(version, ..)| *version == row.1)
-            else {
-                continue;
-            };
-            all.entry(row.2).or_default().underway |=
-                ["approved", "in_progress"].contains(&status.as_str());
-            accepted.extend(acceptance(row, status, *changed));
+            if let Some((version, status, since)) = standing.get(&row.id)
+                && *version == row.version
+            {
+                all.entry(row.risk_id).or_default().underway |=
+                    ["approved", "in_progress"].contains(&status.as_str());
+                let (of, approval) = ((row.id, row.risk_id), row.approved.whole());
+                accepted.extend(Acceptance::found(of, approval, (status, *since)));
+            }
         }
     }
     let lapsed = lapse::of(reader, &accepted)?;
@@ -62,57 +56,14 @@ pub fn of_risks(reader: &mut Reader<'_>, risks: &[Id]) -> Result<BTreeMap<Id, St
 }
 
 /// What a treatment's own row says of its approval.
-type Decided = (
-    Id,
-    i32,
-    Id,
-    Option<NaiveDate>,
-    Option<i64>,
-    Option<Id>,
-    Option<i32>,
-    Option<Id>,
-);
-type Columns = (
-    t::id,
-    t::version,
-    t::risk_id,
-    t::expires_on,
-    t::approved_seq,
-    t::approved_owner_id,
-    t::approved_rank,
-    t::approved_methodology_id,
-);
-const DECIDED: Columns = (
-    t::id,
-    t::version,
-    t::risk_id,
-    t::expires_on,
-    t::approved_seq,
-    t::approved_owner_id,
-    t::approved_rank,
-    t::approved_methodology_id,
-);
-
-/// Pure: the acceptance that a row stands for, where it is one that was approved.
-fn acceptance(
-    (id, _, risk, expires_on, seq, owner, rank, methodology): Decided,
-    status: &str,
-    changed: Instant,
-) -> Option<Acceptance> {
-    let accepted = ["accepted", "revoked"].contains(&status);
-    let revoked_at = (status == "revoked").then_some(changed);
-    let (expires_on, seq, owner, rank, methodology) =
-        (expires_on?, seq?, owner?, rank?, methodology?);
-    accepted.then_some(Acceptance {
-        id,
-        risk,
-        expires_on,
-        seq,
-        owner,
-        rank,
-        methodology,
-        revoked_at,
-    })
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = t)]
+struct Decided {
+    id: Id,
+    version: i32,
+    risk_id: Id,
+    #[diesel(embed)]
+    approved: Approved,
 }
 
 /// The versions of these treatments that stand, their states, and since when.
@@ -132,13 +83,8 @@ fn standing(
                     .and(v::archived_at.is_null()),
             )
             .filter(at(seq));
-        let rows: Vec<(Id, i32, String, Instant)> = own
-            .select((v::id, v::version, v::status, v::updated_at))
-            .load(reader.conn())?;
-        all.extend(
-            rows.into_iter()
-                .map(|(id, version, status, changed)| (id, (version, status, changed))),
-        );
+        let own = own.select((v::id, (v::version, v::status, v::updated_at)));
+        all.extend(own.load::<(Id, (i32, String, Instant))>(reader.conn())?);
     }
     Ok(all)
 }
@@ -171,20 +117,14 @@ fn treatments(reader: &mut Reader<'_>, risk: Id) -> Result<Vec<Record<RiskTreatm
 }
 
 /// May a risk above the acceptance criteria be closed? With an acceptance that holds, or a
-/// completed treatment after which its level did not rise.
-pub fn settled(reader: &mut Reader<'_>, risk: &Record<Risk>) -> Result<bool> {
-    let id = risk.spine.id;
-    let rank = risk.state.current.as_ref().map(|score| score.level_rank);
+/// completed treatment after which its level, of that rank now, did not rise.
+pub fn settled(reader: &mut Reader<'_>, risk: Id, rank: Option<i32>) -> Result<bool> {
+    let accepted = of_risks(reader, &[risk])?
+        .get(&risk)
+        .is_some_and(|one| one.accepted);
     let done = |one: &Record<RiskTreatment>| {
-        one.spine.status == "completed"
-            && one
-                .state
-                .outcome
-                .as_ref()
-                .is_some_and(|outcome| Some(outcome.level_rank) >= rank)
+        let outcome = one.state.outcome.as_ref();
+        one.spine.status == "completed" && outcome.is_some_and(|left| Some(left.level_rank) >= rank)
     };
-    Ok(of_risks(reader, &[id])?
-        .get(&id)
-        .is_some_and(|standing| standing.accepted)
-        || treatments(reader, id)?.iter().any(done))
+    Ok(accepted || treatments(reader, risk)?.iter().any(done))
 }

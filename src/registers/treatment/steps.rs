@@ -20,10 +20,8 @@ impl Covers<Risk> for Sign {}
 
 /// The risk of a treatment.
 fn risk_of(tx: &mut Writing<'_>, treatment: &Record<RiskTreatment>) -> Result<Record<Risk>> {
-    let id = treatment
-        .links
-        .one("risk_id")
-        .ok_or_else(|| Problem::internal("a treatment without a risk"))?;
+    let id = treatment.links.one("risk_id");
+    let id = id.ok_or_else(|| Problem::internal("a treatment without a risk"))?;
     tx.reader().load::<Risk>(&Selector::Id(id), true)
 }
 
@@ -34,28 +32,24 @@ fn basis(
     risk: &Record<Risk>,
 ) -> Result<TreatmentBasis> {
     let method = in_force::of_risk(&mut tx.reader(), risk)?;
-    let over =
-        treatment.own.accepts() && treatment.own.expires_on.is_some_and(|day| day < tx.today());
-    match over {
-        true => Err(Problem::invalid_one(
-            "/expires_on",
-            "in_the_past",
-            "the acceptance would already have ended",
-        )),
-        false => rules::basis(
-            treatment,
-            risk,
-            &method,
-            (tx.now(), tx.caller().actor.clone()),
-        ),
+    let accepts = treatment.own.accepts();
+    if accepts && treatment.own.expires_on.is_some_and(|day| day < tx.today()) {
+        let words = "the acceptance would already have ended";
+        return Err(Problem::invalid_one("/expires_on", "in_the_past", words));
     }
+    rules::basis(
+        treatment,
+        risk,
+        &method,
+        (tx.now(), tx.caller().actor.clone()),
+    )
 }
 
 /// A contributor decides on what is theirs: the treatment, or its risk.
 fn decides(tx: &Writing<'_>, treatment: &Record<RiskTreatment>, risk: &Record<Risk>) -> Result<()> {
     let me = tx.caller().actor.person_id;
-    let mine =
-        me.is_some() && (me == treatment.links.one("owner_id") || me == risk.links.one("owner_id"));
+    let owners = [treatment.links.one("owner_id"), risk.links.one("owner_id")];
+    let mine = me.is_some() && owners.contains(&me);
     match tx.caller().contributes() && !mine {
         true => Err(Problem::new(
             Code::NotAssigned,
@@ -155,41 +149,28 @@ pub const STATES: [Transition; 7] = workflow::transitions(STEPS);
 type Life<'a> = Tx<'a, Steps<RiskTreatment>>;
 
 async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Result<Answer> {
-    let (selector, known, said) = (
-        at.of(&RiskTreatment::KIND)?,
-        known.for_decision(),
-        input.clone().read::<Comment>(),
-    );
+    let (selector, known) = (at.of(&RiskTreatment::KIND)?, known.for_decision());
+    let said = input.clone().read::<Comment>();
     guard
         .write(&input, move |tx| {
             let stored = tx.reader().load::<RiskTreatment>(&selector, false)?;
             known.check(stored.spine.version)?;
             tx.within(&stored)?;
             let (me, record) = (tx.person()?, stored.spine.id);
-            let asked = stored.state.submitted_by.as_ref().map(|by| Deed {
+            let deed = |by, action, what| Deed {
                 by,
                 record,
-                action: "submit",
-                what: "submitted it",
-            });
-            let given = stored
-                .state
-                .signatures
-                .iter()
-                .filter(|_| stored.spine.status == "in_review");
-            let signed = given.map(|given| Deed {
-                by: &given.person,
-                record,
-                action: "sign",
-                what: "signed it",
-            });
-            tx.another_than(&asked.into_iter().chain(signed).collect::<Vec<_>>())?;
+                action,
+                what,
+            };
+            let asked = stored.state.submitted_by.iter();
+            let asked = asked.map(|by| deed(by, "submit", "submitted it"));
+            let in_review = stored.spine.status == "in_review";
+            let given = stored.state.signatures.iter().filter(|_| in_review);
+            let signed = given.map(|given| deed(&given.person, "sign", "signed it"));
+            tx.another_than(&asked.chain(signed).collect::<Vec<_>>())?;
             tx.another_than_editors(record)?;
-            let submitted = stored
-                .state
-                .basis
-                .clone()
-                .filter(|_| stored.spine.status == "in_review");
+            let submitted = stored.state.basis.clone().filter(|_| in_review);
             let roles = &tx.caller().roles;
             let capacity = submitted
                 .as_ref()
@@ -203,10 +184,8 @@ async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Result<
             };
             let risk = risk_of(tx, &stored)?;
             rules::unchanged(&submitted, &basis(tx, &stored, &risk)?)?;
-            let (at, person) = (
-                tx.now().max(stored.spine.updated_at.plus_millis(1)),
-                tx.caller().actor.clone(),
-            );
+            let at = tx.now().max(stored.spine.updated_at.plus_millis(1));
+            let person = tx.caller().actor.clone();
             record.state.signatures.push(Signature {
                 person: person.clone(),
                 capacity,
@@ -215,24 +194,19 @@ async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Result<
             });
             let approved = rules::complete(&record.state, &submitted);
             if approved {
-                record.spine.status = if record.own.accepts() {
-                    "accepted"
-                } else {
-                    "approved"
-                }
-                .to_owned();
-                (record.state.approved_at, record.state.approved_seq) =
-                    (Some(at), Some(tx.position() + 1));
+                let accepts = record.own.accepts();
+                record.spine.status = if accepts { "accepted" } else { "approved" }.to_owned();
+                record.state.approved_at = Some(at);
+                record.state.approved_seq = Some(tx.position() + 1);
             }
             let saved = tx.save(&stored, record, "sign")?;
             if approved {
-                let left = RiskScore {
+                let mut treated = risk.clone();
+                treated.state.residual = Some(RiskScore {
                     assessed_at: at,
                     assessed_by: person,
                     ..submitted.score
-                };
-                let mut treated = risk.clone();
-                treated.state.residual = Some(left);
+                });
                 let _risk = tx.save(&risk, treated, "treat")?;
             }
             Ok(tx.shown(saved)?.map(Answer::shown))
