@@ -44,6 +44,9 @@ pub struct Plan<'a> {
     pub kinds: Kinds,
 }
 
+/// A question to a reader: one type for all that find the same.
+pub type Question<T> = Box<dyn FnOnce(&mut Reader<'_>) -> Result<T> + Send>;
+
 /// Databases, writers, files and credentials of one process.
 pub struct House {
     pub(super) database: Database,
@@ -265,7 +268,7 @@ impl House {
         caller: &Arc<Caller>,
         (now, current): (Instant, Settings),
         as_of: Option<AsOf>,
-        work: Box<dyn FnOnce(&mut Reader<'_>) -> Result<T> + Send>,
+        work: Question<T>,
     ) -> Result<T> {
         let (caller, models, kinds) = (caller.clone(), self.models.clone(), self.kinds);
         let read = move |conn: &mut Conn| {

@@ -1,6 +1,7 @@
 //! A caller at the service: credential → caller → policy → the database, whatever door they came
 //! through. The only way to records.
 use super::answer::matches;
+use super::house::Question;
 use super::kept::Question as Kept;
 use super::permission::Permission;
 use super::polls::Poll;
@@ -105,9 +106,6 @@ impl Intent<'_> {
         self.session.effect(cause, self.work).await
     }
 }
-
-/// A question to a reader: one type for all that find the same.
-pub type Question<T> = Box<dyn FnOnce(&mut Reader<'_>) -> Result<T> + Send>;
 
 /// A caller who may do something.
 pub struct Session {
