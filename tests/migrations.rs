@@ -11,7 +11,7 @@ use isms::core::Id;
 use isms::db::Conn;
 use isms::insight::scan::{self, Asked};
 use isms::ledger::AsOf;
-use isms::records::{Ask, Reader, Resource, list};
+use isms::records::{ListQuery, Reader, Resource, list};
 use isms::registers::asset::Asset;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -243,7 +243,7 @@ struct Step {
 }
 
 fn page<R: Resource>(reader: &mut Reader<'_>, question: &str) {
-    let ask = Ask::read::<R::Filter>(reader.kinds(), &R::KIND, question).unwrap();
+    let ask = ListQuery::read::<R::Filter>(reader.kinds(), &R::KIND, question).unwrap();
     list::page::<R>(reader, &ask).unwrap();
 }
 

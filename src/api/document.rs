@@ -3,7 +3,7 @@ use super::complete::finished;
 use super::rooms::rooms;
 use crate::core::{Code, Schemas, problem};
 use crate::http::{Api, Document, parameters, references};
-use crate::registers::ROOMS;
+use crate::registers::REGISTERS;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -128,7 +128,7 @@ fn lowered(text: &str) -> String {
 
 /// Title, security, tags, and what operations refer to.
 fn frame() -> Value {
-    let mut tags: Vec<Value> = ROOMS
+    let mut tags: Vec<Value> = REGISTERS
         .iter()
         .map(|room| {
             json!({"name": room.kind.path, "description": format!("{:?}: {}",

@@ -17,14 +17,14 @@ pub mod server;
 use crate::identity;
 use crate::records::rebuild::Replay;
 use crate::records::{Kind, Kinds};
-use crate::registers::ROOMS;
+use crate::registers::REGISTERS;
 
 /// Every kind of record of the product.
 pub const KINDS: Kinds = Kinds::of(&ALL);
 /// Those of the registers, then those of accounts.
-static ALL: [Kind; ROOMS.len() + identity::KINDS.len()] = {
-    let mut all = [Kind::PLAIN; ROOMS.len() + identity::KINDS.len()];
-    let (mut rooms, mut accounts, mut left) = (ROOMS, identity::KINDS, all.as_mut_slice());
+static ALL: [Kind; REGISTERS.len() + identity::KINDS.len()] = {
+    let mut all = [Kind::PLAIN; REGISTERS.len() + identity::KINDS.len()];
+    let (mut rooms, mut accounts, mut left) = (REGISTERS, identity::KINDS, all.as_mut_slice());
     while let [next, rest @ ..] = left {
         if let [room, more @ ..] = rooms {
             (*next, rooms) = (room.kind, more);
@@ -38,7 +38,7 @@ static ALL: [Kind; ROOMS.len() + identity::KINDS.len()] = {
 
 /// How each kind's derived tables are filled from the ledger.
 pub fn replays() -> impl Iterator<Item = Replay> {
-    ROOMS
+    REGISTERS
         .iter()
         .map(|room| room.replay)
         .chain(identity::KINDS.iter().copied())

@@ -128,7 +128,7 @@ impl utoipa::ToSchema for Instant {}
 #[serde(try_from = "String")]
 pub enum Edge {
     /// An RFC 3339 instant.
-    At(Instant),
+    RecordId(Instant),
     /// A day, which begins there.
     On(NaiveDate),
 }
@@ -137,7 +137,7 @@ impl Edge {
     /// The moment that it means in this zone.
     pub fn instant(self, zone: Tz) -> Instant {
         match self {
-            Edge::At(at) => at,
+            Edge::RecordId(at) => at,
             Edge::On(day) => Instant::start_of(day, zone)
                 .unwrap_or_else(|| Instant::new(day.and_time(chrono::NaiveTime::MIN).and_utc())),
         }
@@ -155,7 +155,7 @@ impl std::str::FromStr for Edge {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.len() {
             10 => day(text).map(Edge::On).ok_or(NoInstant::Form),
-            _ => text.parse().map(Edge::At),
+            _ => text.parse().map(Edge::RecordId),
         }
     }
 }

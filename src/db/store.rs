@@ -113,7 +113,7 @@ impl Database {
     }
     /// The same for work of a bounded size (a record by its key): on this very thread where the
     /// database is embedded and a reader is free.
-    pub async fn glance<T: Send + 'static>(
+    pub async fn read_one<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static,
     ) -> Result<T> {

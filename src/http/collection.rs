@@ -70,7 +70,7 @@ pub fn mount<R: Resource>(api: &mut Api<'_>, does: Operations) {
             format!("Restore {}", words.a),
             "Brings an archived record back into the lists.",
         );
-        changed::<R>(op).body::<said::Comment>().optional();
+        changed::<R>(op).body::<said::OptionalComment>().optional();
     }
     if does.import {
         let op = api.post(&format!("{all}/import"), bulk::import::import::<R>);

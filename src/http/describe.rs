@@ -2,7 +2,7 @@
 //! description is the same code for all of them.
 use super::Document;
 use super::references::schema;
-use super::said::{Comment, NewLink, Reviewed};
+use super::said::{NewLink, OptionalComment, Reviewed};
 use crate::records::history::HistoryPage;
 use crate::records::reader::Ref;
 use crate::records::spine::Spine;
@@ -204,7 +204,7 @@ pub fn schemas(to: &mut Document, of: &Description, does: Operations) {
     to.schema(&counted, counts);
     to.schema(&HistoryPage::name(), json!(HistoryPage::schema()));
     to.schema(&Ref::name(), json!(Ref::schema()));
-    to.schema(&Comment::name(), json!(Comment::schema()));
+    to.schema(&OptionalComment::name(), json!(OptionalComment::schema()));
     to.schema(&NewLink::name(), json!(NewLink::schema()));
     to.schema(&Reviewed::name(), json!(Reviewed::schema()));
 }

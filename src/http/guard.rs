@@ -106,7 +106,7 @@ impl<P: 'static> Guard<P> {
         written(&self.request, content, self.session.intend(work))
     }
     /// The same for a content that is no JSON body.
-    pub fn effect(
+    pub fn write_raw(
         &self,
         content: &[u8],
         work: impl FnOnce(&mut Tx<'_, P>) -> Result<Recorded<Answer>> + Send + 'static,

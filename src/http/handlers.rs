@@ -1,10 +1,10 @@
 //! The handlers of every register.
 use super::format::{Formats, wants};
 use super::past::HistoryView;
-use super::said::{Comment, NewLink, Reviewed};
-use super::{Answer, Archive, At, Change, Guard, Input, Read, Review, ViewQuery, bulk};
+use super::said::{NewLink, OptionalComment, Reviewed};
+use super::{Answer, Archive, Change, Guard, Input, Read, RecordId, Review, ViewQuery, bulk};
 use crate::core::{Code, Id, Problem, Result};
-use crate::records::{Ask, Known, Patch, Relation, Resource, Selector, veil};
+use crate::records::{IfMatch, ListQuery, Patch, Relation, Resource, Selector, veil};
 use actix_web::{HttpRequest, HttpResponse, Responder, web::Path};
 use serde_json::{Map, json};
 
@@ -14,7 +14,7 @@ pub(super) async fn list<R: Resource>(
 ) -> Result<HttpResponse> {
     veil::asked(guard.caller(), &R::KIND, request.query_string())?;
     let query = request.query_string().to_owned();
-    let ask = Ask::read::<R::Filter>(guard.house().kinds(), &R::KIND, &query)?;
+    let ask = ListQuery::read::<R::Filter>(guard.house().kinds(), &R::KIND, &query)?;
     if wants(
         &Formats::of(&request),
         ask.format.as_deref(),
@@ -49,12 +49,12 @@ fn link<R: Resource>(query: &str, cursor: &str) -> String {
 
 pub(super) async fn get<R: Resource>(
     guard: Guard<Read<R>>,
-    at: At,
+    at: RecordId,
     query: ViewQuery,
 ) -> Result<Answer> {
     let selector = at.of(&R::KIND)?;
     guard
-        .glance(query.as_of, move |reader| {
+        .read_one(query.as_of, move |reader| {
             reader
                 .shown::<R>(&selector, query.archived_too)
                 .map(Answer::shown)
@@ -77,15 +77,15 @@ pub(super) async fn create<R: Resource>(guard: Guard<Change<R>>, input: Input) -
 
 pub(super) async fn update<R: Resource>(
     guard: Guard<Change<R>>,
-    at: At,
-    known: Known,
+    at: RecordId,
+    known: IfMatch,
     query: ViewQuery,
     input: Input,
 ) -> Result<Answer> {
     let selector = at.of(&R::KIND)?;
     let patch = input.patch::<R>().await?;
     guard
-        .effect(&[], move |tx| {
+        .write_raw(&[], move |tx| {
             let stored = tx.load_any::<R>(&selector, &known, query.archived_too)?;
             let saved = tx.patch(stored, patch)?;
             Ok(tx.shown(saved)?.map(Answer::shown))
@@ -95,12 +95,12 @@ pub(super) async fn update<R: Resource>(
 
 pub(super) async fn delete<R: Resource>(
     guard: Guard<Archive<R>>,
-    at: At,
-    known: Known,
+    at: RecordId,
+    known: IfMatch,
 ) -> Result<Answer> {
     let selector = at.of(&R::KIND)?;
     guard
-        .effect(&[], move |tx| {
+        .write_raw(&[], move |tx| {
             let stored = tx.load::<R>(&selector, &known)?;
             let gone = tx.archive(stored)?;
             Ok(tx.shown(gone)?.map(|shown| Answer::gone(&shown)))
@@ -110,11 +110,11 @@ pub(super) async fn delete<R: Resource>(
 
 pub(super) async fn restore<R: Resource>(
     guard: Guard<Archive<R>>,
-    at: At,
-    known: Known,
+    at: RecordId,
+    known: IfMatch,
     input: Input,
 ) -> Result<Answer> {
-    let (selector, said) = (at.of(&R::KIND)?, input.clone().read::<Comment>());
+    let (selector, said) = (at.of(&R::KIND)?, input.clone().read::<OptionalComment>());
     guard
         .write(&input, move |tx| {
             let stored = tx.load_any::<R>(&selector, &known, true)?;
@@ -127,8 +127,8 @@ pub(super) async fn restore<R: Resource>(
 
 pub(super) async fn review<R: Resource>(
     guard: Guard<Review<R>>,
-    at: At,
-    known: Known,
+    at: RecordId,
+    known: IfMatch,
     input: Input,
 ) -> Result<Answer> {
     let (selector, said) = (at.of(&R::KIND)?, input.clone().read::<Reviewed>());
@@ -164,7 +164,7 @@ pub(super) async fn review<R: Resource>(
 
 pub(super) async fn history<R: Resource>(
     guard: Guard<Read<R>>,
-    at: At,
+    at: RecordId,
     query: HistoryView,
 ) -> Result<Answer> {
     let selector = at.of(&R::KIND)?;
@@ -177,8 +177,8 @@ pub(super) async fn history<R: Resource>(
 
 pub(super) async fn link_to<R: Resource>(
     guard: Guard<Change<R>>,
-    at: At,
-    known: Known,
+    at: RecordId,
+    known: IfMatch,
     input: Input,
 ) -> Result<Answer> {
     let (selector, said) = (at.of(&R::KIND)?, input.clone().read::<NewLink>());
@@ -226,7 +226,7 @@ fn of_link(problem: &Problem, relation: &Relation) -> Option<Problem> {
 pub(super) async fn unlink<R: Resource>(
     guard: Guard<Change<R>>,
     place: Path<(String, String, String)>,
-    known: Known,
+    known: IfMatch,
 ) -> Result<Answer> {
     let (id, member, to) = place.into_inner();
     let selector = Selector::parse(&id, &R::KIND).ok_or_else(Problem::not_found)?;
@@ -237,7 +237,7 @@ pub(super) async fn unlink<R: Resource>(
     let led_to = guard.house().kinds().led_to(relation.to);
     let target = Selector::among(&to, led_to).ok_or_else(Problem::not_found)?;
     guard
-        .effect(&[], move |tx| {
+        .write_raw(&[], move |tx| {
             let stored = tx.load::<R>(&selector, &known)?;
             let tenant = tx.caller().tenant;
             let gone = target

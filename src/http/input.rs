@@ -2,7 +2,7 @@
 //! that the contract gives.
 use super::House;
 use crate::core::{Code, Invalid, Problem, Result, Schemas, json};
-use crate::records::{Body, Kind, Known, Patch, Resource, Selector, read_part};
+use crate::records::{Body, IfMatch, Kind, Patch, Resource, Selector, read_part};
 use crate::service::aside::Aside;
 use actix_web::http::{Method, header, header::HeaderMap};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
@@ -224,12 +224,12 @@ pub fn media(headers: &HeaderMap, accepted: &[&str]) -> Result<()> {
 
 /// The `{id}` of a path, an id or a code, and its `{n}`, a number. What can be neither is 404.
 #[derive(Debug, Clone)]
-pub struct At {
+pub struct RecordId {
     id: String,
     number: Option<i32>,
 }
 
-impl At {
+impl RecordId {
     /// Which record of a kind.
     pub fn of(&self, kind: &Kind) -> Result<Selector> {
         Selector::parse(&self.id, kind).ok_or_else(Problem::not_found)
@@ -239,19 +239,19 @@ impl At {
         self.number.ok_or_else(Problem::not_found)
     }
 }
-impl FromRequest for At {
+impl FromRequest for RecordId {
     type Error = Problem;
     type Future = Ready<Result<Self>>;
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let place = request.match_info();
-        ready(Ok(At {
+        ready(Ok(RecordId {
             id: place.query("id").to_owned(),
             number: place.query("n").parse().ok(),
         }))
     }
 }
 
-impl FromRequest for Known {
+impl FromRequest for IfMatch {
     type Error = Problem;
     type Future = Ready<Result<Self>>;
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
@@ -269,9 +269,9 @@ impl FromRequest for Known {
             .collect();
         let plain = crate::service::answer::plain(&tags.join(","));
         ready(if tags.is_empty() {
-            Ok(Known::Missing)
+            Ok(IfMatch::Missing)
         } else {
-            Known::read(&plain).ok_or_else(bad)
+            IfMatch::read(&plain).ok_or_else(bad)
         })
     }
 }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 /// What is said with a transition.
-pub trait Said: DeserializeOwned + Validate + ToSchema + Send + 'static {
+pub trait HasComment: DeserializeOwned + Validate + ToSchema + Send + 'static {
     /// Can it be left out, since no member of it is required?
     const OPTIONAL: bool = false;
     /// Why; it becomes the reason of the entry.
@@ -16,14 +16,14 @@ pub trait Said: DeserializeOwned + Validate + ToSchema + Send + 'static {
 #[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"comment": "As decided in the ISMS meeting."}))]
-pub struct Because {
+pub struct RequiredComment {
     /// Why. The history keeps it.
     #[validate(length(min = 1, max = 2000))]
     #[schema(min_length = 1, max_length = 2000)]
     pub comment: String,
 }
 
-impl Said for Because {
+impl HasComment for RequiredComment {
     fn comment(&self) -> Option<&str> {
         Some(&self.comment)
     }
@@ -32,14 +32,14 @@ impl Said for Because {
 /// What may be said with a transition.
 #[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = Remark, example = json!({"comment": "As discussed in the ISMS meeting."}))]
-pub struct Comment {
+#[schema(as = Comment, example = json!({"comment": "As discussed in the ISMS meeting."}))]
+pub struct OptionalComment {
     /// Why; it stands in the history.
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
 }
 
-impl Said for Comment {
+impl HasComment for OptionalComment {
     const OPTIONAL: bool = true;
     fn comment(&self) -> Option<&str> {
         self.comment.as_deref()

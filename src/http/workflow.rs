@@ -13,10 +13,10 @@
 //! ];
 //! const STATES: [Transition; 3] = transitions(STEPS); // for its kind; mounted with `mount(api, STEPS)`
 //! ```
-use super::said::{Because, Comment, Said};
-use super::{Answer, Api, At, Guard, Input, Operation};
+use super::said::{HasComment, OptionalComment, RequiredComment};
+use super::{Answer, Api, Guard, Input, Operation, RecordId};
 use crate::core::Result;
-use crate::records::{Comment as Rule, Covers, Known, Record, Resource, Transition, Tx};
+use crate::records::{CommentRule, Covers, IfMatch, Record, Resource, Transition, Tx};
 use crate::service::session::May;
 use actix_web::{FromRequest, HttpRequest, web};
 use std::marker::PhantomData;
@@ -43,7 +43,7 @@ pub struct With<R: Resource, B>(pub Effect<R, B>);
 /// What changes beside the state.
 pub type Effect<R, B> = fn(&mut Tx<'_, Steps<R>>, &mut Record<R>, B) -> Result<()>;
 
-impl<R: Resource, B: Said> Body<R> for With<R, B> {
+impl<R: Resource, B: HasComment> Body<R> for With<R, B> {
     fn describe(&self, to: &mut Operation) {
         to.body::<B>();
         if B::OPTIONAL {
@@ -81,7 +81,7 @@ impl<R: Resource> Step<R> {
                 verb,
                 from,
                 to,
-                comment: Rule::Optional,
+                comment: CommentRule::Optional,
                 decision: false,
             },
             more: &[],
@@ -90,7 +90,7 @@ impl<R: Resource> Step<R> {
             owned: true,
             apart: false,
             may: anyone,
-            body: &With::<R, Comment>(nothing),
+            body: &With::<R, OptionalComment>(nothing),
         }
     }
     /// From other states it leads elsewhere.
@@ -138,12 +138,12 @@ impl<R: Resource> Step<R> {
     }
     /// A comment is required.
     pub const fn because(self) -> Self {
-        self.body(&With::<R, Because>(nothing)).commented()
+        self.body(&With::<R, RequiredComment>(nothing)).commented()
     }
     /// A comment is required in the body that was named.
     pub const fn commented(self) -> Self {
         let transition = Transition {
-            comment: Rule::Required,
+            comment: CommentRule::Required,
             ..self.transition
         };
         Step { transition, ..self }
@@ -160,7 +160,7 @@ pub const fn transitions<R: Resource, const N: usize>(steps: &[Step<R>]) -> [Tra
         verb: "",
         from: &[],
         to: "",
-        comment: Rule::Optional,
+        comment: CommentRule::Optional,
         decision: false,
     };
     let (mut all, mut n, mut step) = ([none; N], 0, 0);
@@ -198,7 +198,7 @@ pub fn mount<R: Resource>(api: &mut Api<'_>, steps: &'static [Step<R>]) {
             false => op.changes::<R>(),
         };
         step.body.describe(op);
-        if step.transition.comment == Rule::Required {
+        if step.transition.comment == CommentRule::Required {
             op.required();
         }
     }
@@ -215,8 +215,8 @@ async fn take<R: Resource>(
     // The body of a caller who may not do it is not read.
     let guard = Guard::<Steps<R>>::enter(&request, May::named(R::KIND.name, verb))?;
     let mut payload = payload.into_inner();
-    let at = At::extract(&request).await?;
-    let known = Known::extract(&request).await?;
+    let at = RecordId::extract(&request).await?;
+    let known = IfMatch::extract(&request).await?;
     let known = if step.transition.decision {
         known.for_decision()
     } else {

@@ -8,7 +8,7 @@ use crate::db::Conn;
 use crate::db::dialect::OPEN;
 use crate::db::schema::{credentials as cr, users as u, versions as v};
 use crate::http::House;
-use crate::records::{Known, Selector, accounts as entries};
+use crate::records::{IfMatch, Selector, accounts as entries};
 use diesel::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -154,7 +154,7 @@ pub async fn set_password(
     let hash = house.logins().passwords().hash(secret).await?;
     let (tenant, user) = (TenantId(found.organization_id.0), found.user_id);
     let work = move |tx: &mut crate::records::Tx<'_, crate::service::house::Founding>| {
-        let record = tx.load_any::<User>(&Selector::Id(user), &Known::any(), true)?;
+        let record = tx.load_any::<User>(&Selector::Id(user), &IfMatch::any(), true)?;
         let now = tx.now();
         credential::set_by_system(tx.conn(), (tenant, user), &hash, now)?;
         Ok(tx.save(&record, record.clone(), "set_password")?.map(drop))
@@ -172,7 +172,7 @@ pub async fn grant(
     let found = account(house, organization, email).await?;
     let (tenant, user) = (TenantId(found.organization_id.0), found.user_id);
     let work = move |tx: &mut crate::records::Tx<'_, crate::service::house::Founding>| {
-        let record = tx.load_any::<User>(&Selector::Id(user), &Known::any(), true)?;
+        let record = tx.load_any::<User>(&Selector::Id(user), &IfMatch::any(), true)?;
         let record = match record.spine.archived_at {
             Some(_) => tx.restore(record)?.get().clone(),
             None => record,

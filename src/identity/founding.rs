@@ -6,7 +6,7 @@ use super::{credential, secrets};
 use crate::access::{Actor, password};
 use crate::core::{Code, Id, Invalid, Problem, Result, TenantId, catalogue};
 use crate::http::House;
-use crate::records::{Body, Stateless, Tx};
+use crate::records::{Body, NoState, Tx};
 use crate::registers::methodology::RiskMethodology;
 use crate::registers::organization::Organization;
 use crate::registers::person::Person;
@@ -111,7 +111,7 @@ pub async fn found(house: &House, plan: Plan) -> Result<Founded> {
             let (tenant, now) = (tx.caller().tenant, tx.now());
             let organization = tx.draft(organization)?;
             let _organization =
-                tx.create_as(tenant.record(), organization, Stateless {}, "active")?;
+                tx.create_as(tenant.record(), organization, NoState {}, "active")?;
             threats(tx)?;
             methodology(tx)?;
             let person = tx.draft(person)?;

@@ -8,14 +8,15 @@ use crate::access::policy::{API_KEY, USER};
 use crate::access::{Caller, Role};
 use crate::core::{Code, Id, Problem, Result};
 use crate::db::schema::{api_keys, links as l, versions as v};
-use crate::http::Comment;
+use crate::http::OptionalComment;
 use crate::http::describe::{self, Description};
 use crate::http::references::schema;
 use crate::http::{
-    Answer, At, Because, Change, Guard, Input, Operations, Rotate, Step, With, collection, workflow,
+    Answer, Change, Guard, Input, Operations, RecordId, RequiredComment, Rotate, Step, With,
+    collection, workflow,
 };
 use crate::records::{
-    By, Condition, Kind, Known, Limit, Patch, Record, Relation, Resource, Transition, Writing,
+    By, Condition, IfMatch, Kind, Limit, Patch, Record, Relation, Resource, Transition, Writing,
 };
 use diesel::{dsl::exists, prelude::*};
 use serde_json::{Value, json};
@@ -108,13 +109,13 @@ async fn create(guard: Guard<Change<ApiKey>>, input: Input) -> Result<Answer> {
 
 async fn update(
     guard: Guard<Change<ApiKey>>,
-    at: At,
-    known: Known,
+    at: RecordId,
+    known: IfMatch,
     input: Input,
 ) -> Result<Answer> {
     let (selector, patch) = (at.of(&ApiKey::KIND)?, input.checked("ApiKeyPatch"));
     guard
-        .effect(&[], move |tx| {
+        .write_raw(&[], move |tx| {
             let stored = tx.load::<ApiKey>(&selector, &known)?;
             let (tenant, id, before) = (tx.caller().tenant, stored.spine.id, stored.own.expires_at);
             let mut patch = patch?;
@@ -132,11 +133,14 @@ async fn update(
 
 async fn rotate(
     guard: Guard<Rotate<ApiKey>>,
-    at: At,
-    known: Known,
+    at: RecordId,
+    known: IfMatch,
     input: Input,
 ) -> Result<Answer> {
-    let (selector, said) = (at.of(&ApiKey::KIND)?, input.clone().read::<Comment>());
+    let (selector, said) = (
+        at.of(&ApiKey::KIND)?,
+        input.clone().read::<OptionalComment>(),
+    );
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<ApiKey>(&selector, &known)?;
@@ -166,7 +170,7 @@ const STEPS: &[Step<ApiKey>] = &[Step::to("revoke", &["active"], "revoked")
         "Revoke an API key",
         "It ends at once; the comment says why.",
     )
-    .body(&With::<ApiKey, Because>(|tx, record, _| {
+    .body(&With::<ApiKey, RequiredComment>(|tx, record, _| {
         record.state.revoked_at = Some(tx.now());
         Ok(())
     }))
@@ -230,7 +234,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
             administrator.",
         )
         .versioned("IfMatch")
-        .body::<Comment>()
+        .body::<OptionalComment>()
         .optional()
         .answer(
             200,

@@ -7,7 +7,7 @@ use crate::access::{Actor, ActorKind, Limits, Role, password};
 use crate::core::{Code, Id, Instant, Problem, Result};
 use crate::http::journal::Event;
 use crate::http::{Answer, Anyone, Guard, Input, Permission};
-use crate::records::{Covers, Known, Selector};
+use crate::records::{Covers, IfMatch, Selector};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
@@ -113,7 +113,7 @@ async fn change_password(guard: Guard<OwnLogin>, input: Input) -> Result<Answer>
     password::acceptable("/new_password", &said.new_password, &about)?;
     let hash = passwords.hash(said.new_password).await?;
     let answer = guard.write(&input, move |tx| {
-        let record = tx.load::<User>(&Selector::Id(user), &Known::any())?;
+        let record = tx.load::<User>(&Selector::Id(user), &IfMatch::any())?;
         let now = tx.now();
         credential::set_by_holder(tx.conn(), (tenant, user), &hash, now)?;
         let saved = tx.save(&record, record.clone(), "change_password")?;

@@ -9,7 +9,7 @@ use crate::core::{Code, Problem, Result};
 use crate::db::Conn;
 use crate::http::journal::Event;
 use crate::http::{Answer, House, Input, Visitor};
-use crate::records::{Covers, Known, Selector};
+use crate::records::{Covers, IfMatch, Selector};
 use crate::service::house::Holding;
 use actix_web::web::Data;
 use serde::Deserialize;
@@ -80,7 +80,7 @@ async fn set_up(visitor: Visitor, house: Data<House>, input: Input) -> Result<An
         }
         credential::set_by_holder(tx.conn(), account, &kept, now)?;
         let epoch = credential::epoch(tx.conn(), account)?.unwrap_or_default();
-        let record = tx.load::<User>(&Selector::Id(user), &Known::any())?;
+        let record = tx.load::<User>(&Selector::Id(user), &IfMatch::any())?;
         Ok(tx
             .save(&record, record.clone(), "set_password")?
             .map(|_| epoch))

@@ -7,13 +7,13 @@ use crate::core::{Code, Instant, Invalid, Problem, Result, merge::merge};
 use crate::db::dialect::OPEN;
 use crate::db::own::Test;
 use crate::db::schema::{users, users as u, versions as v};
-use crate::http::Comment;
+use crate::http::OptionalComment;
 use crate::http::describe::{self, Description};
 use crate::http::references::schema;
-use crate::http::{Answer, At, Change, Guard, Input, Operations, ResetPassword, collection};
+use crate::http::{Answer, Change, Guard, Input, Operations, RecordId, ResetPassword, collection};
 use crate::records::accounts::Written;
 use crate::records::{
-    Body, By, Kind, Known, Limit, Record, Relation, Resource, Stateless, Writing,
+    Body, By, IfMatch, Kind, Limit, NoState, Record, Relation, Resource, Writing,
 };
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ impl Resource for User {
         erased,
         ..Kind::PLAIN
     };
-    type State = Stateless;
+    type State = NoState;
     fn example() -> Value {
         json!({"name": "Security manager", "email": "security@example.org", "roles": ["manager"]})
     }
@@ -190,8 +190,8 @@ async fn create(guard: Guard<Change<User>>, input: Input) -> Result<Answer> {
 
 async fn reset(
     guard: Guard<ResetPassword<User>>,
-    at: At,
-    known: Known,
+    at: RecordId,
+    known: IfMatch,
     input: Input,
 ) -> Result<Answer> {
     let (selector, body) = (at.of(&User::KIND)?, input.clone());
@@ -199,7 +199,7 @@ async fn reset(
     guard
         .write(&input, move |tx| {
             let stored = tx.load::<User>(&selector, &known)?;
-            tx.because(body.read::<Comment>()?.comment);
+            tx.because(body.read::<OptionalComment>()?.comment);
             let account = (tx.caller().tenant, stored.spine.id);
             let (by, now) = (tx.caller().actor.clone(), tx.now());
             let token = credential::issue(tx.conn(), account, &by, now)?;
@@ -273,7 +273,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         )
         .shared("IfMatchMaybe")
         .retried()
-        .body::<Comment>()
+        .body::<OptionalComment>()
         .optional()
         .answer(
             200,

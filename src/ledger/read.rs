@@ -13,7 +13,7 @@ pub enum AsOf {
     /// After the entry with this number.
     Seq(i64),
     /// After all entries up to this instant.
-    At(Instant),
+    RecordId(Instant),
     /// At the end of this day, where the organization is.
     Day(NaiveDate),
 }
@@ -28,7 +28,7 @@ impl FromStr for AsOf {
                 .map(AsOf::Seq)
         };
         let day = || clock::day(text).map(AsOf::Day);
-        let at = || text.parse().ok().map(AsOf::At);
+        let at = || text.parse().ok().map(AsOf::RecordId);
         seq().or_else(day).or_else(at).ok_or_else(|| {
             Invalid::query(
                 "as_of",
@@ -145,7 +145,7 @@ pub fn moment(
                 accounts,
             });
         }
-        Some(AsOf::At(at)) => at,
+        Some(AsOf::RecordId(at)) => at,
         Some(AsOf::Day(day)) if day == now.day(zone) => now.max(last_at),
         Some(AsOf::Day(day)) => Instant::end_of(day, zone).ok_or_else(later)?,
     };

@@ -47,7 +47,7 @@ crate::vocabulary! {
 
 /// When the values of a list are looked at: its position, its day, its instant; and by whom.
 #[derive(Debug, Clone)]
-pub struct Moments {
+pub struct ListContext {
     /// The position.
     pub seq: i64,
     /// The organization's date.
@@ -85,13 +85,13 @@ impl<T> Span<T> {
 
 /// Where a record stands in a list: its sort key, then its id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Place {
+pub struct Keyset {
     /// The sort key.
     pub value: Value,
     /// The record.
     pub id: Id,
 }
-impl Place {
+impl Keyset {
     /// The sort key, typed.
     pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_value(self.value.clone()).map_err(|_| foreign())
@@ -109,13 +109,13 @@ pub enum Owner {
 
 /// A whole question.
 #[derive(Debug, Clone, Default)]
-pub struct Ask {
+pub struct ListQuery {
     /// 1 to 200.
     pub limit: i64,
     /// The order.
     pub sort: Sort,
     /// After this row.
-    pub after: Option<Place>,
+    pub after: Option<Keyset>,
     /// In the past.
     pub as_of: Option<AsOf>,
     /// In another format than JSON.
@@ -168,12 +168,12 @@ pub struct Ask {
     question: String,
 }
 
-impl Ask {
+impl ListQuery {
     /// Reads the query of a list of this kind, whose own filters are `F`; every fault is named.
     pub fn read<F: Question>(kinds: Kinds, kind: &Kind, query: &str) -> Result<Self> {
-        let mut ask = Ask {
+        let mut ask = ListQuery {
             limit: LIMIT,
-            ..Ask::default()
+            ..ListQuery::default()
         };
         let (mut faults, mut cursor, mut asked) = (Vec::new(), None, Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -342,14 +342,14 @@ impl Ask {
         }
     }
     /// The cursor for the page that ends here.
-    pub fn cursor(&self, last: &Place) -> Result<String> {
+    pub fn cursor(&self, last: &Keyset) -> Result<String> {
         serde_json::to_vec(&(&self.question, last))
             .map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
             .map_err(Problem::internal)
     }
-    fn position(&self, text: &str) -> Result<Place> {
+    fn position(&self, text: &str) -> Result<Keyset> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-        let read = bytes.and_then(|bytes| serde_json::from_slice::<(String, Place)>(&bytes).ok());
+        let read = bytes.and_then(|bytes| serde_json::from_slice::<(String, Keyset)>(&bytes).ok());
         let place = read
             .filter(|(of, _)| *of == self.question)
             .map(|(_, place)| place)

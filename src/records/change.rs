@@ -1,9 +1,9 @@
 //! How a record is made and changed: read at the version that is meant, checked, entered into the
 //! ledger, stored.
-use super::known::Known;
-use super::record::{Row, Shown};
+use super::known::IfMatch;
+use super::record::{RenderedRecord, Row};
 use super::rows::Rows;
-use super::{Comment, Draft, Patch, Record, Resource, Selector, Writing, checks, spine};
+use super::{CommentRule, Draft, Patch, Record, Resource, Selector, Writing, checks, spine};
 use crate::core::{Code, Id, Invalid, Problem, Result};
 use crate::db::schema::versions as v;
 use crate::ledger::{self, Change, Recorded};
@@ -15,7 +15,7 @@ impl Writing<'_> {
     pub(super) fn load<R: Resource>(
         &mut self,
         selector: &Selector,
-        known: &Known,
+        known: &IfMatch,
     ) -> Result<Record<R>> {
         self.load_any(selector, known, false)
     }
@@ -23,7 +23,7 @@ impl Writing<'_> {
     pub(super) fn load_any<R: Resource>(
         &mut self,
         selector: &Selector,
-        known: &Known,
+        known: &IfMatch,
         archived_too: bool,
     ) -> Result<Record<R>> {
         ledger::in_time()?;
@@ -170,7 +170,7 @@ impl Writing<'_> {
         comment: Option<&str>,
     ) -> Result<()> {
         let transition = R::KIND.transition(verb, &record.spine.status)?;
-        if transition.comment == Comment::Required
+        if transition.comment == CommentRule::Required
             && comment.is_none_or(|text| text.trim().is_empty())
         {
             return Err(Problem::invalid(vec![Invalid::body(
@@ -337,7 +337,10 @@ impl Writing<'_> {
         Ok(seen.get_result::<i32>(reader.conn).optional()?.is_some())
     }
     /// The record as it is answered.
-    pub fn shown<R: Resource>(&mut self, recorded: Recorded<Record<R>>) -> Result<Recorded<Shown>> {
+    pub fn shown<R: Resource>(
+        &mut self,
+        recorded: Recorded<Record<R>>,
+    ) -> Result<Recorded<RenderedRecord>> {
         let row = self.row(recorded.get())?;
         let shown = self.reader().show::<R>(row)?;
         Ok(recorded.map(|_| shown))

@@ -1,5 +1,5 @@
 //! What a kind's own table holds and how lists are filtered by it, in one declaration.
-use super::ask::Moments;
+use super::ask::ListContext;
 use super::{Condition, Stored};
 use crate::db::Backend;
 use crate::db::own::{OwnRow, Test};
@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 /// What was asked of the columns of a kind.
 pub struct Asked<'a> {
     /// When.
-    pub then: &'a Moments,
+    pub then: &'a ListContext,
     /// Of the row in its table: of each group, one holds.
     pub row: Vec<Vec<Test>>,
     /// Of the version.
@@ -19,7 +19,7 @@ pub struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// Nothing yet.
-    pub fn at(then: &'a Moments) -> Self {
+    pub fn at(then: &'a ListContext) -> Self {
         Asked {
             then,
             row: vec![],
@@ -172,7 +172,7 @@ macro_rules! columns {
                     Err(rows) => $crate::each!(conn, |c| into.values(rows).execute(c)),
                 }.map(drop)
             }
-            $(fn matching(filter: &$filter, then: &$crate::records::ask::Moments)
+            $(fn matching(filter: &$filter, then: &$crate::records::ask::ListContext)
             -> Vec<$crate::records::Condition> {
                 let mut asked = $crate::records::columns::Asked::at(then);
                 $($crate::columns!(@$how asked filter.$member, $table $by);)*

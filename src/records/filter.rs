@@ -1,5 +1,5 @@
 //! The filters of a list as one condition on the spine.
-use super::ask::{Archived, Ask, Moments, Owner};
+use super::ask::{Archived, ListContext, ListQuery, Owner};
 use super::{Condition, Kind, Reader, Resource, Selector, accounts, frameworks, sight};
 use crate::core::{Id, Problem, Result};
 use crate::db::dialect::inside;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// What the question leaves of a register, as a condition on the spine.
 pub fn condition<R: Resource>(
     reader: &Reader<'_>,
-    ask: &Ask,
+    ask: &ListQuery,
     targets: &Targets,
 ) -> Result<Condition> {
     let common = matching(reader, &R::KIND, ask, targets)?;
@@ -25,7 +25,12 @@ pub fn condition<R: Resource>(
 }
 
 /// What the question leaves of a kind, for this caller, at this moment.
-fn matching(reader: &Reader<'_>, kind: &Kind, ask: &Ask, targets: &Targets) -> Result<Condition> {
+fn matching(
+    reader: &Reader<'_>,
+    kind: &Kind,
+    ask: &ListQuery,
+    targets: &Targets,
+) -> Result<Condition> {
     let seq = reader.moment.seq;
     let mut all: Vec<Condition> = vec![reader.seen(kind.name)];
     match ask.archived {
@@ -170,7 +175,7 @@ macro_rules! within {
     };
 }
 
-fn days(ask: &Ask, zone: chrono_tz::Tz) -> Vec<Condition> {
+fn days(ask: &ListQuery, zone: chrono_tz::Tz) -> Vec<Condition> {
     let mut all: Vec<Condition> = Vec::new();
     within!(all, ask.due_on, v::due_on);
     within!(all, ask.review_due_on, v::review_due_on);
@@ -196,7 +201,7 @@ const GONE: &str = "";
 pub type Targets = BTreeMap<&'static str, Vec<Id>>;
 
 /// Looks up what was named by code. What does not exist matches nothing.
-pub fn targets(reader: &mut Reader<'_>, ask: &Ask) -> Result<Targets> {
+pub fn targets(reader: &mut Reader<'_>, ask: &ListQuery) -> Result<Targets> {
     let mut all = Targets::new();
     for (member, selectors) in &ask.related {
         let ids = selectors
@@ -255,9 +260,9 @@ fn related(member: &'static str, ids: &[Id], seq: i64) -> Condition {
 
 impl Reader<'_> {
     /// The moment as filters need it.
-    pub fn moments(&self) -> Moments {
+    pub fn moments(&self) -> ListContext {
         let (seq, at) = (self.moment.seq, self.moment.at);
-        Moments {
+        ListContext {
             seq,
             today: self.today,
             at,

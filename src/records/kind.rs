@@ -215,14 +215,14 @@ pub struct Transition {
     /// Where it leads.
     pub to: &'static str,
     /// Does it need a comment?
-    pub comment: Comment,
+    pub comment: CommentRule,
     /// Does it decide on the version that was read, and on no other?
     pub decision: bool,
 }
 
 /// Does a transition need a comment?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comment {
+pub enum CommentRule {
     /// It may have one.
     Optional,
     /// It is not accepted without.

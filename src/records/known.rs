@@ -3,7 +3,7 @@ use crate::core::{Code, Problem, Result};
 
 /// The `If-Match` of a request, checked against the record once that is known to exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Known {
+pub enum IfMatch {
     /// None was sent.
     #[default]
     Missing,
@@ -15,31 +15,31 @@ pub enum Known {
     Tags(Vec<String>),
 }
 
-impl Known {
+impl IfMatch {
     /// Whatever version there is.
     pub fn any() -> Self {
-        Known::Any
+        IfMatch::Any
     }
     /// Reads the header; `None` when it is neither `*` nor a list of entity tags.
     pub fn read(text: &str) -> Option<Self> {
         match text.trim() {
-            "*" => Some(Known::Any),
-            list => tags(list).map(Known::Tags),
+            "*" => Some(IfMatch::Any),
+            list => tags(list).map(IfMatch::Tags),
         }
     }
     /// The same in a JSON body, where a bare version will do.
     pub fn of_member(text: &str) -> Option<Self> {
         let bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if bare {
-            Some(Known::Tags(vec![text.to_owned()]))
+            Some(IfMatch::Tags(vec![text.to_owned()]))
         } else {
-            Known::read(text)
+            IfMatch::read(text)
         }
     }
     /// Where the header is optional.
     pub fn or_any(self) -> Self {
-        if self == Known::Missing {
-            Known::Any
+        if self == IfMatch::Missing {
+            IfMatch::Any
         } else {
             self
         }
@@ -48,9 +48,9 @@ impl Known {
     /// read, so `*` will not do.
     pub fn for_decision(self) -> Self {
         match self {
-            Known::Any => Known::Undecided,
+            IfMatch::Any => IfMatch::Undecided,
             // A list of every version is a star by another name.
-            Known::Tags(tags) if tags.len() > 1 => Known::Undecided,
+            IfMatch::Tags(tags) if tags.len() > 1 => IfMatch::Undecided,
             known => known,
         }
     }
@@ -60,20 +60,20 @@ impl Known {
         let version = version.to_string();
         let required = |detail: &str| Err(Problem::new(Code::VersionRequired, detail));
         match self {
-            Known::Any => Ok(()),
-            Known::Missing => required("Send `If-Match` with the ETag that you read."),
-            Known::Undecided => required(
+            IfMatch::Any => Ok(()),
+            IfMatch::Missing => required("Send `If-Match` with the ETag that you read."),
+            IfMatch::Undecided => required(
                 "You decide on the version that you read: send only its ETag in `If-Match`; `*` \
                     and lists are not accepted here.",
             ),
-            Known::Tags(tags)
+            IfMatch::Tags(tags)
                 if tags
                     .iter()
                     .any(|tag| tag.split('.').next() == Some(version.as_str())) =>
             {
                 Ok(())
             }
-            Known::Tags(_) => Err(Problem::new(
+            IfMatch::Tags(_) => Err(Problem::new(
                 Code::VersionMismatch,
                 format!("The record's current version is {version}. Read it again."),
             )),
@@ -116,13 +116,13 @@ mod tests {
 
     #[test]
     fn a_header_is_a_list_of_quoted_tags_or_a_star() {
-        let read = |text| Known::read(text);
+        let read = |text| IfMatch::read(text);
         let some = |tags: &[&str]| {
-            Some(Known::Tags(
+            Some(IfMatch::Tags(
                 tags.iter().map(|tag| (*tag).to_owned()).collect(),
             ))
         };
-        assert_eq!(read(" * "), Some(Known::Any));
+        assert_eq!(read(" * "), Some(IfMatch::Any));
         assert_eq!(read(r#""*""#), some(&["*"]), "a quoted star is a tag");
         assert_eq!(read(r#""a,b", "2.1f" ,W/"3""#), some(&["a,b", "2.1f"]));
         assert_eq!(read(r#", "1",,"2","#), some(&["1", "2"]));
@@ -142,28 +142,28 @@ mod tests {
             assert_eq!(read(bad), None, "{bad}");
         }
         assert_eq!(
-            (Known::of_member("3"), Known::of_member("x")),
+            (IfMatch::of_member("3"), IfMatch::of_member("x")),
             (some(&["3"]), None)
         );
     }
 
     #[test]
     fn a_decision_names_its_version() {
-        let code = |known: &Known| match known.check(7) {
+        let code = |known: &IfMatch| match known.check(7) {
             Ok(()) => None,
             Err(problem) if problem.is(Code::VersionRequired) => Some("version_required"),
             Err(problem) => problem
                 .is(Code::VersionMismatch)
                 .then_some("version_mismatch"),
         };
-        let tags = |text| Known::read(text).unwrap_or_default();
-        assert_eq!(code(&Known::Any), None);
+        let tags = |text| IfMatch::read(text).unwrap_or_default();
+        assert_eq!(code(&IfMatch::Any), None);
         assert_eq!(code(&tags(r#""6", "7.01ab""#)), None);
         assert_eq!(code(&tags(r#""*""#)), Some("version_mismatch"));
         assert_eq!(code(&tags(r#"W/"7""#)), Some("version_mismatch"));
         for required in [
-            Known::Missing,
-            Known::Any.for_decision(),
+            IfMatch::Missing,
+            IfMatch::Any.for_decision(),
             tags(r#""6", "7""#).for_decision(),
         ] {
             assert_eq!(code(&required), Some("version_required"), "{required:?}");

@@ -1,5 +1,5 @@
 //! A list: the page, and what may be included with it.
-use super::ask::{Ask, Place};
+use super::ask::{Keyset, ListQuery};
 use super::filter::{Targets, condition, late, review_late, targets};
 use super::order::{self, Half};
 use super::record::{Found, assemble, columns};
@@ -26,8 +26,8 @@ pub struct Listed {
 /// The records of a page as JSON, and where the next one begins.
 pub fn records<R: Resource>(
     reader: &mut Reader<'_>,
-    ask: &Ask,
-) -> Result<(Vec<String>, Option<Place>)> {
+    ask: &ListQuery,
+) -> Result<(Vec<String>, Option<Keyset>)> {
     let targets = targets(reader, ask)?;
     let (mut rows, more) = pick(reader, &R::KIND, ask, &|reader| {
         condition::<R>(reader, ask, &targets)
@@ -53,7 +53,7 @@ pub fn records<R: Resource>(
 }
 
 /// A page of a register.
-pub fn page<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<Listed> {
+pub fn page<R: Resource>(reader: &mut Reader<'_>, ask: &ListQuery) -> Result<Listed> {
     let (data, last) = records::<R>(reader, ask)?;
     let more = last.is_some();
     let next_cursor = last.map(|place| ask.cursor(&place)).transpose()?;
@@ -96,7 +96,7 @@ pub fn page<R: Resource>(reader: &mut Reader<'_>, ask: &Ask) -> Result<Listed> {
 fn pick(
     reader: &mut Reader<'_>,
     kind: &Kind,
-    ask: &Ask,
+    ask: &ListQuery,
     condition: &dyn Fn(&Reader<'_>) -> Result<Condition>,
 ) -> Result<(Vec<Row>, bool)> {
     let mut found: Vec<Row> = Vec::new();

@@ -1,6 +1,6 @@
 //! Keyset paging: a total order (sort key, then id) and the rows after a known one, on whole
 //! columns.
-use super::ask::{Ask, Key, Place, Sort};
+use super::ask::{Key, Keyset, ListQuery, Sort};
 use crate::core::{Id, Instant, Problem, Result, TenantId};
 use crate::db::{Backend, Conn, schema::versions as v};
 use chrono::NaiveDate;
@@ -97,7 +97,7 @@ pub fn has_halves(sort: Sort) -> bool {
 
 /// The rows of a half in the order asked for, after the position asked for; `None` when that half
 /// is used up.
-pub fn ordered<'a>(query: Rows<'a>, ask: &Ask, half: Half) -> Result<Option<Rows<'a>>> {
+pub fn ordered<'a>(query: Rows<'a>, ask: &ListQuery, half: Half) -> Result<Option<Rows<'a>>> {
     Ok(Some(match ask.sort.key {
         Key::CreatedAt => order!(query, ask, v::created_at: Instant),
         Key::UpdatedAt => order!(query, ask, v::updated_at: Instant),
@@ -111,7 +111,13 @@ pub fn ordered<'a>(query: Rows<'a>, ask: &Ask, half: Half) -> Result<Option<Rows
 }
 
 /// Where a version stands in that order.
-pub fn place(conn: &mut Conn, tenant: TenantId, sort: Sort, id: Id, version: i32) -> Result<Place> {
+pub fn place(
+    conn: &mut Conn,
+    tenant: TenantId,
+    sort: Sort,
+    id: Id,
+    version: i32,
+) -> Result<Keyset> {
     let (name, number, status, due_on, review_due_on, rank, created_at, updated_at) =
         keys(conn, tenant, id, version)?;
     let value = match sort.key {
@@ -124,7 +130,7 @@ pub fn place(conn: &mut Conn, tenant: TenantId, sort: Sort, id: Id, version: i32
         Key::ReviewDueOn => json!(review_due_on),
         Key::Rank => json!(rank),
     };
-    Ok(Place { value, id })
+    Ok(Keyset { value, id })
 }
 
 /// The sort keys of one version: where the next page begins.

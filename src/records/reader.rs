@@ -87,10 +87,10 @@ impl<'a> Reader<'a> {
         } else {
             current
         };
-        Ok(Reader::again(conn, caller, kinds, moment, settings))
+        Ok(Reader::read_at(conn, caller, kinds, moment, settings))
     }
     /// At a moment that was read before: the further parts of one answer.
-    pub fn again(
+    pub fn read_at(
         conn: &'a mut Conn,
         caller: &'a Caller,
         kinds: Kinds,
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
         now: Instant,
         settings: Settings,
     ) -> Self {
-        Reader::again(
+        Reader::read_at(
             conn,
             caller,
             kinds,
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
         };
         Reader {
             writes: true,
-            ..Reader::again(conn, caller, kinds, moment, settings)
+            ..Reader::read_at(conn, caller, kinds, moment, settings)
         }
     }
     /// The organization.

@@ -1,7 +1,7 @@
 //! Records as a reader finds them: one, several, and what they are called.
 use super::reader::Ref;
 use super::record::{Found, assemble, columns, etag};
-use super::{Condition, Kind, Reader, Record, Resource, Row, Selector, Shown, sight};
+use super::{Condition, Kind, Reader, Record, RenderedRecord, Resource, Row, Selector, sight};
 use crate::core::{Id, Problem, Result};
 use crate::db::dialect::{accounts_of, at, personal_of, size_of};
 use crate::db::schema::versions as v;
@@ -39,7 +39,11 @@ impl Reader<'_> {
         Ok(numbers.into_iter().zip(rows).collect())
     }
     /// One record as it is answered.
-    pub fn shown<R: Resource>(&mut self, selector: &Selector, archived_too: bool) -> Result<Shown> {
+    pub fn shown<R: Resource>(
+        &mut self,
+        selector: &Selector,
+        archived_too: bool,
+    ) -> Result<RenderedRecord> {
         let row = self.row::<R>(selector, archived_too)?;
         self.show::<R>(row)
     }
@@ -62,7 +66,7 @@ impl Reader<'_> {
         Ok(row)
     }
     /// A row as it is answered.
-    pub fn show<R: Resource>(&mut self, mut row: Row) -> Result<Shown> {
+    pub fn show<R: Resource>(&mut self, mut row: Row) -> Result<RenderedRecord> {
         self.name(std::slice::from_mut(&mut row))?;
         self.veil(&R::KIND, std::slice::from_mut(&mut row))?;
         let computed = R::computed(self, std::slice::from_ref(&row))?
@@ -70,7 +74,7 @@ impl Reader<'_> {
             .unwrap_or_default();
         let row = self.cut_row(row)?;
         let json = assemble(&R::KIND, &row, &computed)?;
-        Ok(Shown {
+        Ok(RenderedRecord {
             id: row.id,
             version: row.version,
             etag: etag(row.version, row.names, &computed),

@@ -117,7 +117,7 @@ impl Row {
 
 /// One record as it is answered.
 #[derive(Debug, Clone)]
-pub struct Shown {
+pub struct RenderedRecord {
     /// The record.
     pub id: Id,
     /// Its version.

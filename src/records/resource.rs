@@ -1,5 +1,5 @@
 //! What a register is: its words, a body, and two queries; and a record of it.
-use super::ask::Moments;
+use super::ask::ListContext;
 use super::limit::{self, By, Facts, Limit};
 use super::links::{Links, References};
 use super::record::{Row, image, members};
@@ -161,14 +161,14 @@ pub trait Stored: Sized {
         Ok(())
     }
     /// What its own filters say of the versions; all of it holds.
-    fn matching(_: &Self::Filter, _: &Moments) -> Vec<Condition> {
+    fn matching(_: &Self::Filter, _: &ListContext) -> Vec<Condition> {
         vec![]
     }
 }
 
 /// The state of a register that the server writes nothing on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-pub struct Stateless {}
+pub struct NoState {}
 
 /// A whole record.
 #[derive(Debug, Clone)]

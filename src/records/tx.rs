@@ -1,5 +1,5 @@
 //! A write for those who have a permission: it alone lets records of a register be written.
-use super::{Draft, Known, Patch, Record, Resource, Selector, Writing};
+use super::{Draft, IfMatch, Patch, Record, Resource, Selector, Writing};
 use crate::core::{Id, Result};
 use crate::ledger::Recorded;
 use std::marker::PhantomData;
@@ -37,7 +37,7 @@ impl<'a, P> Tx<'a, P> {
     }
     /// The live record, at the version the caller knows: 404, then 428 or 412, then 403 where it
     /// lies outside of the key's limits or is not theirs.
-    pub fn load<R: Resource>(&mut self, selector: &Selector, known: &Known) -> Result<Record<R>>
+    pub fn load<R: Resource>(&mut self, selector: &Selector, known: &IfMatch) -> Result<Record<R>>
     where
         P: Covers<R>,
     {
@@ -47,7 +47,7 @@ impl<'a, P> Tx<'a, P> {
     pub fn load_of_anyone<R: Resource>(
         &mut self,
         selector: &Selector,
-        known: &Known,
+        known: &IfMatch,
     ) -> Result<Record<R>>
     where
         P: Covers<R>,
@@ -61,7 +61,7 @@ impl<'a, P> Tx<'a, P> {
     pub fn load_any<R: Resource>(
         &mut self,
         selector: &Selector,
-        known: &Known,
+        known: &IfMatch,
         archived_too: bool,
     ) -> Result<Record<R>>
     where

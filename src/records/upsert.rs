@@ -1,5 +1,5 @@
 //! Creates the record with an external reference, or patches the one that is there.
-use super::{Ahead, Body, Covers, Known, Patch, Record, Resource, Selector, Tx, Writing};
+use super::{Ahead, Body, Covers, IfMatch, Patch, Record, Resource, Selector, Tx, Writing};
 use crate::core::{Code, Id, Invalid, Problem, Result, Schemas};
 use crate::db::schema::versions as v;
 use crate::ledger::Recorded;
@@ -65,7 +65,7 @@ impl Writing<'_> {
             let draft = self.draft(said.whole)?;
             return Ok((self.create(draft)?, Upserted::Created));
         };
-        let before = self.load_any::<R>(&Selector::Id(id), &Known::any(), true)?;
+        let before = self.load_any::<R>(&Selector::Id(id), &IfMatch::any(), true)?;
         if before.spine.archived_at.is_some() {
             let code = before.spine.code;
             let words = format!("{code} is archived. Restore it first.");

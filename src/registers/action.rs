@@ -2,7 +2,7 @@
 //! (ISO/IEC 27001:2022 10.1, 10.2).
 use crate::access::Actor;
 use crate::core::Result;
-use crate::http::{Api, Said, Step, With, workflow};
+use crate::http::{Api, HasComment, Step, With, workflow};
 use crate::records::{
     By, Kind, Limit, PERIOD, Part, Record, Relation, Resource, SCOPED, Transition, Writing,
 };
@@ -114,7 +114,7 @@ pub struct Completion {
     pub comment: Option<String>,
 }
 
-impl Said for Completion {
+impl HasComment for Completion {
     fn comment(&self) -> Option<&str> {
         self.comment.as_deref()
     }

@@ -3,10 +3,10 @@
 //! has answered yet (`version` 0).
 use crate::access::Actor;
 use crate::core::{Id, Invalid, Problem, Result};
-use crate::http::{Answer, At, Guard, HistoryView, Input, Permission, ViewQuery};
+use crate::http::{Answer, Guard, HistoryView, Input, Permission, RecordId, ViewQuery};
 use crate::ledger::Recorded;
 use crate::records::record::etag;
-use crate::records::{About, Covers, Known, Reader, Record, Resource, Selector, Tx, about};
+use crate::records::{About, Covers, IfMatch, Reader, Record, Resource, Selector, Tx, about};
 use actix_web::web::Path;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -25,11 +25,11 @@ pub trait Answers: Resource {
     /// The permission to give them.
     type Change: Permission + Covers<Self>;
     /// What a client answers.
-    type Said: Said;
+    type HasComment: HasComment;
     /// The same of several requirements.
-    type Several: Several<Self::Said>;
+    type Several: Several<Self::HasComment>;
     /// An answer as it is shown.
-    type Shown: Shown;
+    type RenderedRecord: RenderedRecord;
 
     /// What is asked about, for a reader; 404 where there is no such place or requirement.
     fn open(
@@ -53,34 +53,38 @@ pub trait Answers: Resource {
     /// The requirement that this one answers for.
     fn requirement(&self) -> &str;
     /// How it is shown, or that nobody has answered.
-    fn shown(place: &Self::Place, requirement: &str, record: Option<&Record<Self>>) -> Self::Shown;
+    fn shown(
+        place: &Self::Place,
+        requirement: &str,
+        record: Option<&Record<Self>>,
+    ) -> Self::RenderedRecord;
     /// 404 for what nobody is asked, where nobody has answered either.
     fn asked(reader: &mut Reader<'_>, place: &Self::Place, requirement: &str) -> Result<()>;
     /// Which requirements can be answered for.
     fn all_asked<'p>(
         reader: &mut Reader<'_>,
         place: &'p Self::Place,
-        stored: &'p BTreeMap<String, Self::Shown>,
+        stored: &'p BTreeMap<String, Self::RenderedRecord>,
     ) -> Result<Box<dyn Fn(&str) -> bool + 'p>>;
     /// Puts beside the answers what follows from other records; they were read, or `written`.
     fn follow(
         reader: &mut Reader<'_>,
         place: &Self::Place,
-        answers: &mut [Self::Shown],
+        answers: &mut [Self::RenderedRecord],
         written: bool,
     ) -> Result<()>;
     /// The record of an answer, and what else it has.
     fn record(
         place: &Self::Place,
         requirement: String,
-        said: Self::Said,
+        said: Self::HasComment,
     ) -> (Self, Map<String, Value>);
     /// Several, as they are answered.
-    fn list(data: Vec<Self::Shown>) -> Result<Answer>;
+    fn list(data: Vec<Self::RenderedRecord>) -> Result<Answer>;
 }
 
 /// What a client answers.
-pub trait Said: DeserializeOwned + Validate + ToSchema + Send + 'static {
+pub trait HasComment: DeserializeOwned + Validate + ToSchema + Send + 'static {
     /// What is wrong with it, whatever is stored; `at` is its place.
     fn fault(&self, at: &str) -> Option<Invalid>;
 }
@@ -144,7 +148,7 @@ macro_rules! answer_bodies {
                 self.if_match
             }
             fn faults(&self, at: &str) -> Vec<$crate::core::Invalid> {
-                use $crate::registers::answers::{Said, Several};
+                use $crate::registers::answers::{HasComment, Several};
                 let (_, said) = <$all as Several<$said>>::apart(self.clone());
                 Vec::from_iter(said.fault(at))
             }
@@ -154,7 +158,7 @@ macro_rules! answer_bodies {
 pub(crate) use answer_bodies;
 
 /// An answer as it is shown.
-pub trait Shown: Serialize + Clone + Send {
+pub trait RenderedRecord: Serialize + Clone + Send {
     /// Its record; none where nobody has answered.
     fn id(&self) -> Option<Id>;
     /// Its version, and who wrote that.
@@ -174,7 +178,7 @@ pub fn answered<A: Answers>(
     reader: &mut Reader<'_>,
     place: &A::Place,
     only: Option<&str>,
-) -> Result<BTreeMap<String, A::Shown>> {
+) -> Result<BTreeMap<String, A::RenderedRecord>> {
     let seqs = A::standing(reader, place, only)?;
     let records = reader.written::<A>(&seqs)?;
     let shown = |record: &Record<A>| {
@@ -192,7 +196,7 @@ fn one<A: Answers>(
     reader: &mut Reader<'_>,
     place: &A::Place,
     requirement: &str,
-) -> Result<A::Shown> {
+) -> Result<A::RenderedRecord> {
     match answered::<A>(reader, place, Some(requirement))?.remove(requirement) {
         Some(answer) => Ok(answer),
         None => {
@@ -247,13 +251,13 @@ pub async fn history<A: Answers>(
 pub async fn put<A: Answers>(
     guard: Guard<A::Change>,
     path: Path<(String, String)>,
-    known: Known,
+    known: IfMatch,
     input: Input,
 ) -> Result<Answer> {
     let (selector, requirement) = place::<A>(path)?;
-    let said = input.read::<A::Said>();
+    let said = input.read::<A::HasComment>();
     guard
-        .effect(&[], move |tx| {
+        .write_raw(&[], move |tx| {
             let place = A::change(tx, &selector, Some(&requirement))?;
             let stored = one::<A>(&mut tx.reader(), &place, &requirement)?;
             known.check(stored.version().0)?;
@@ -271,7 +275,11 @@ pub async fn put<A: Answers>(
 }
 
 /// Answers for several requirements; for all of them, or for none.
-pub async fn batch<A: Answers>(guard: Guard<A::Change>, at: At, input: Input) -> Result<Answer> {
+pub async fn batch<A: Answers>(
+    guard: Guard<A::Change>,
+    at: RecordId,
+    input: Input,
+) -> Result<Answer> {
     let selector = at.of(&A::Of::KIND)?;
     let said = input.clone().read::<A::Several>();
     guard
@@ -286,7 +294,7 @@ pub async fn batch<A: Answers>(guard: Guard<A::Change>, at: At, input: Input) ->
                 return Err(Problem::invalid(faults));
             }
             let made = tx.say_all(&items, |tx, item| {
-                let before = stored.get(item.requirement()).and_then(Shown::id);
+                let before = stored.get(item.requirement()).and_then(RenderedRecord::id);
                 say::<A>(tx, &place, before, A::Several::apart(item.clone()))
             })?;
             let mut data = made.get().clone();
@@ -301,8 +309,8 @@ fn say<A: Answers>(
     tx: &mut Tx<'_, A::Change>,
     place: &A::Place,
     stored: Option<Id>,
-    (requirement, said): (String, A::Said),
-) -> Result<Recorded<A::Shown>> {
+    (requirement, said): (String, A::HasComment),
+) -> Result<Recorded<A::RenderedRecord>> {
     let (own, beside) = A::record(place, requirement.clone(), said);
     let said = tx.say(stored, &requirement, own, beside)?;
     Ok(said.map(|record| A::shown(place, &requirement, Some(&record))))

@@ -8,11 +8,11 @@ mod ratings;
 use crate::core::{Id, Problem, Result, TenantId};
 use crate::db::Conn;
 use crate::db::walk::distances;
-use crate::http::{Answer, At, Guard, Read, ViewQuery};
+use crate::http::{Answer, Guard, Read, RecordId, ViewQuery};
 use crate::records::named::RecordRef;
 use crate::records::reader::Ref;
 use crate::records::{
-    By, Kind, Limit, PERIOD, Part, Reader, Record, Relation, Resource, Row, SCOPED, Stateless,
+    By, Kind, Limit, NoState, PERIOD, Part, Reader, Record, Relation, Resource, Row, SCOPED,
     Writing,
 };
 use passed_on::Passed;
@@ -96,7 +96,7 @@ impl Resource for Asset {
         reviewed: true,
         ..Kind::PLAIN
     };
-    type State = Stateless;
+    type State = NoState;
     fn example() -> Value {
         json!({"name": "Customer database", "description": "Holds what customers ordered.",
             "asset_type": "information", "classification": "confidential",
@@ -184,14 +184,14 @@ fn passed(record: &Record<Asset>) -> Passed<'_> {
 pub struct AssetImpact {
     /// What depends on it, directly or through others, nearest first.
     #[schema(max_items = 100000)]
-    pub dependents: Vec<Reached>,
+    pub dependents: Vec<ImpactNode>,
     /// What it depends on, directly or through others, nearest first.
     #[schema(max_items = 100000)]
-    pub dependencies: Vec<Reached>,
+    pub dependencies: Vec<ImpactNode>,
 }
 /// An asset on the way, and how far it is.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Reached {
+pub struct ImpactNode {
     /// The asset.
     pub id: Id,
     /// What it is.
@@ -202,7 +202,7 @@ pub struct Reached {
     pub distance: i32,
 }
 
-async fn impact(guard: Guard<Read<Asset>>, at: At, query: ViewQuery) -> Result<Answer> {
+async fn impact(guard: Guard<Read<Asset>>, at: RecordId, query: ViewQuery) -> Result<Answer> {
     let selector = at.of(&Asset::KIND)?;
     guard
         .view(query.as_of, move |reader| {
@@ -217,7 +217,7 @@ async fn impact(guard: Guard<Read<Asset>>, at: At, query: ViewQuery) -> Result<A
         .await
 }
 
-fn walk(reader: &mut Reader<'_>, start: Id, up: bool) -> Result<Vec<Reached>> {
+fn walk(reader: &mut Reader<'_>, start: Id, up: bool) -> Result<Vec<ImpactNode>> {
     let distances = distances(&along(reader, &[start], up)?, start);
     let ids: Vec<Id> = distances
         .keys()
@@ -225,9 +225,9 @@ fn walk(reader: &mut Reader<'_>, start: Id, up: bool) -> Result<Vec<Reached>> {
         .filter(|id| *id != start)
         .collect();
     let named = reader.refs(&ids)?;
-    let mut reached: Vec<Reached> = named
+    let mut reached: Vec<ImpactNode> = named
         .into_iter()
-        .map(|(id, what)| Reached {
+        .map(|(id, what)| ImpactNode {
             id,
             distance: distances.get(&id).copied().unwrap_or_default(),
             what,

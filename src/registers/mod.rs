@@ -43,7 +43,7 @@ use treatment::RiskTreatment;
 use vulnerability::Vulnerability;
 
 /// A register, as the application and the law tests see it.
-pub struct Room {
+pub struct Register {
     /// Its words.
     pub kind: Kind,
     /// A valid body.
@@ -66,7 +66,7 @@ const ALL_AND_IMPORTED: Operations = Operations {
 };
 
 /// All registers.
-pub const ROOMS: &[Room] = &[
+pub const REGISTERS: &[Register] = &[
     settings::<Organization>(organization::mount),
     room::<Scope>(Operations::ALL, scope::actions),
     room::<Person>(KEPT_AND_IMPORTED, nothing),
@@ -93,7 +93,7 @@ pub const ROOMS: &[Room] = &[
     room::<Action>(Operations::KEPT, action::actions),
 ];
 
-impl Room {
+impl Register {
     /// Mounts and describes the collection and what else belongs to it; that comes first, since the
     /// collection takes any word for an id.
     pub fn mount(&self, api: &mut Api<'_>) {
@@ -106,8 +106,8 @@ impl Room {
 
 fn nothing(_: &mut Api<'_>) {}
 
-const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) -> Room {
-    Room {
+const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) -> Register {
+    Register {
         kind: R::KIND,
         example: R::example,
         replay: Replay::of::<R>(),
@@ -118,8 +118,8 @@ const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) ->
 }
 
 /// A record that is kept like a register's, but stands at a place of its own.
-const fn settings<R: Resource>(actions: fn(&mut Api<'_>)) -> Room {
-    Room {
+const fn settings<R: Resource>(actions: fn(&mut Api<'_>)) -> Register {
+    Register {
         kind: R::KIND,
         example: R::example,
         replay: Replay::of::<R>(),

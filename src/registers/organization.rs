@@ -7,7 +7,7 @@ use crate::http::Operations;
 use crate::http::describe::{self, Description};
 use crate::http::{Answer, Change, Guard, Input, Read, ViewQuery};
 use crate::records::limit::read_only;
-use crate::records::{By, Kind, Known, Part, Resource, Selector, Stateless};
+use crate::records::{By, IfMatch, Kind, NoState, Part, Resource, Selector};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -59,7 +59,7 @@ impl Resource for Organization {
         counted: false,
         ..Kind::PLAIN
     };
-    type State = Stateless;
+    type State = NoState;
     fn example() -> Value {
         json!({"name": "Example Shop", "time_zone": "Europe/Berlin", "locale": "en",
             "evidence_default_valid_days": 365, "review_every_days": 365})
@@ -87,7 +87,7 @@ crate::columns! {
 async fn get_organization(guard: Guard<Read<Organization>>, query: ViewQuery) -> Result<Answer> {
     let selector = Selector::Id(guard.caller().tenant.record());
     guard
-        .glance(query.as_of, move |reader| {
+        .read_one(query.as_of, move |reader| {
             reader
                 .shown::<Organization>(&selector, true)
                 .map(Answer::shown)
@@ -97,7 +97,7 @@ async fn get_organization(guard: Guard<Read<Organization>>, query: ViewQuery) ->
 
 async fn update_organization(
     guard: Guard<Change<Organization>>,
-    known: Known,
+    known: IfMatch,
     input: Input,
 ) -> Result<Answer> {
     let (selector, patch) = (
@@ -105,7 +105,7 @@ async fn update_organization(
         input.patch::<Organization>().await?,
     );
     guard
-        .effect(&[], move |tx| {
+        .write_raw(&[], move |tx| {
             let stored = tx.load::<Organization>(&selector, &known)?;
             let saved = tx.patch(stored, patch)?;
             Ok(tx.shown(saved)?.map(Answer::shown))

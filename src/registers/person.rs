@@ -5,7 +5,7 @@ use crate::core::{Invalid, Result};
 use crate::db::schema::people;
 use crate::records::accounts::Written;
 use crate::records::limit::read_only;
-use crate::records::{By, Kind, Part, Record, Relation, Resource, Stateless, Writing};
+use crate::records::{By, Kind, NoState, Part, Record, Relation, Resource, Writing};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ impl Resource for Person {
         counted: false,
         ..Kind::PLAIN
     };
-    type State = Stateless;
+    type State = NoState;
     fn example() -> Value {
         json!({"name": "Head of operations", "email": "operations@example.org",
             "job_title": "Head of operations", "department": "Operations",

@@ -5,8 +5,10 @@
 use crate::access::Actor;
 use crate::core::{Code, Instant, Problem, Result};
 use crate::db::schema::ledger_entries as e;
-use crate::http::Comment;
-use crate::http::{Answer, Api, At, Because, Guard, Read, Step, Steps, ViewQuery, With, workflow};
+use crate::http::OptionalComment;
+use crate::http::{
+    Answer, Api, Guard, Read, RecordId, RequiredComment, Step, Steps, ViewQuery, With, workflow,
+};
 use crate::records::history::{self, Entry};
 use crate::records::{Deed, Reader, Record, Resource, Tx};
 use diesel::prelude::*;
@@ -52,7 +54,9 @@ pub const fn submit<R: Resource<State = Revised>>() -> Step<R> {
             "The draft goes into review; another person approves it.",
         )
         .by(workflow::a_person)
-        .body(&With::<R, Comment>(|tx, record, _| submitted(tx, record)))
+        .body(&With::<R, OptionalComment>(|tx, record, _| {
+            submitted(tx, record)
+        }))
 }
 /// in_review → approved.
 pub const fn approve<R: Resource<State = Revised>>() -> Step<R> {
@@ -64,14 +68,16 @@ pub const fn approve<R: Resource<State = Revised>>() -> Step<R> {
         )
         .decides()
         .by(another)
-        .body(&With::<R, Comment>(|tx, record, _| approved(tx, record)))
+        .body(&With::<R, OptionalComment>(|tx, record, _| {
+            approved(tx, record)
+        }))
 }
 /// in_review → draft, with the reason.
 pub const fn return_to_draft<R: Resource<State = Revised>>() -> Step<R> {
     Step::to("return", &["in_review"], "draft")
         .says("Return {a}", "Sends it back to draft, with the reason.")
         .commented()
-        .body(&With::<R, Because>(|_, record, _| {
+        .body(&With::<R, RequiredComment>(|_, record, _| {
             record.state.submitted_by = None;
             Ok(())
         }))
@@ -83,7 +89,7 @@ pub const fn revise<R: Resource<State = Revised>>() -> Step<R> {
             "Revise {a}",
             "Opens the next revision as a draft; the one in force stays in force.",
         )
-        .body(&With::<R, Comment>(|_, record, _| {
+        .body(&With::<R, OptionalComment>(|_, record, _| {
             record.state.revision += 1;
             record.state.submitted_by = None;
             Ok(())
@@ -93,7 +99,7 @@ pub const fn revise<R: Resource<State = Revised>>() -> Step<R> {
 pub const fn retire<R: Resource<State = Revised>>() -> Step<R> {
     Step::to("retire", &["draft", "approved"], "retired")
         .says("Retire {a}", "It is out of force for good.")
-        .body(&With::<R, Comment>(|_, record, _| {
+        .body(&With::<R, OptionalComment>(|_, record, _| {
             record.state.revision_in_force = None;
             Ok(())
         }))
@@ -250,7 +256,7 @@ pub struct Revisions {
 /// The approved revisions, newest first.
 async fn list<R: Resource<State = Revised>>(
     guard: Guard<Read<R>>,
-    at: At,
+    at: RecordId,
     query: ViewQuery,
 ) -> Result<Answer> {
     let selector = at.of(&R::KIND)?;
@@ -278,7 +284,7 @@ async fn list<R: Resource<State = Revised>>(
 /// One approved revision: the record as it was approved.
 async fn get<R: Resource<State = Revised>>(
     guard: Guard<Read<R>>,
-    at: At,
+    at: RecordId,
     query: ViewQuery,
 ) -> Result<Answer> {
     let selector = at.of(&R::KIND)?;

@@ -1,6 +1,6 @@
 //! What goes out: bytes made where the record was read, with what a door needs to say of them.
 use crate::core::Problem;
-use crate::records::Shown;
+use crate::records::RenderedRecord;
 use actix_web::http::StatusCode;
 use serde::Serialize;
 
@@ -64,7 +64,7 @@ impl Answer {
             .map_err(Problem::internal)
     }
     /// 200 with a record.
-    pub fn shown(shown: Shown) -> Self {
+    pub fn shown(shown: RenderedRecord) -> Self {
         Answer {
             etag: Some(shown.etag),
             position: Some(shown.position),
@@ -72,7 +72,7 @@ impl Answer {
         }
     }
     /// 201 with its place.
-    pub fn created(shown: Shown, path: &str) -> Self {
+    pub fn created(shown: RenderedRecord, path: &str) -> Self {
         let location = Some(format!("/v1/{path}/{}", shown.id));
         Answer {
             status: StatusCode::CREATED,
@@ -81,7 +81,7 @@ impl Answer {
         }
     }
     /// 204.
-    pub fn gone(shown: &Shown) -> Self {
+    pub fn gone(shown: &RenderedRecord) -> Self {
         Answer {
             status: StatusCode::NO_CONTENT,
             position: Some(shown.position),

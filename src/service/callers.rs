@@ -53,7 +53,7 @@ impl House {
         let (now, kinds) = (self.now(), self.kinds);
         let found = self
             .database
-            .glance(move |conn| caller_of(conn, kinds, tenant, user, now))
+            .read_one(move |conn| caller_of(conn, kinds, tenant, user, now))
             .await?;
         Ok(found.map(|caller| Caller {
             names: self.directory.names(tenant),
@@ -88,7 +88,7 @@ impl House {
         };
         let found = if goes_on {
             self.database
-                .glance(move |conn| look_up(conn, kinds, slot, now))
+                .read_one(move |conn| look_up(conn, kinds, slot, now))
                 .await?
         } else {
             None

@@ -153,7 +153,7 @@ impl House {
         let files = self.files.clone();
         let asked = self
             .database
-            .glance(move |conn| Ok((crate::db::migrate::current(conn), files.ready())))
+            .read_one(move |conn| Ok((crate::db::migrate::current(conn), files.ready())))
             .await;
         let (schema, store) = asked.map_err(|problem| problem.to_string())?;
         schema?;
@@ -169,7 +169,7 @@ impl House {
         &self,
         work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.database.glance(work).await
+        self.database.read_one(work).await
     }
     /// Whether any organization was founded yet.
     pub fn founded(&self) -> Result<bool> {
@@ -282,7 +282,7 @@ impl House {
             Some(settings) => Ok(settings),
             None => self
                 .database
-                .glance(move |conn| reader::settings(conn, tenant, NOW))
+                .read_one(move |conn| reader::settings(conn, tenant, NOW))
                 .await
                 .inspect(|found| self.learn(tenant, *found)),
         }
@@ -318,7 +318,7 @@ impl House {
             Some(seq) => Ok(seq),
             None => {
                 self.database
-                    .glance(move |conn| Ok(ledger::read::end(conn, tenant)?.last))
+                    .read_one(move |conn| Ok(ledger::read::end(conn, tenant)?.last))
                     .await
             }
         }

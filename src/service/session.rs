@@ -103,7 +103,7 @@ impl Intent<'_> {
     /// Makes it, once for each attempt. The answer comes when the change is durable, and not
     /// without a ledger entry.
     pub async fn done(self, cause: Cause) -> Result<Answer> {
-        self.session.effect(cause, self.work).await
+        self.session.write_raw(cause, self.work).await
     }
 }
 
@@ -196,25 +196,25 @@ impl Session {
         self.house.read(&self.caller, known, as_of, work).await
     }
     /// Reads again at a moment that was read before: the further parts of one answer.
-    pub async fn again<T: Send + 'static>(
+    pub async fn read_at<T: Send + 'static>(
         &self,
         (moment, settings): (Moment, Settings),
         work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (by, kinds) = (self.caller.clone(), self.house.kinds);
         let run =
-            move |conn: &mut Conn| work(&mut Reader::again(conn, &by, kinds, moment, settings));
+            move |conn: &mut Conn| work(&mut Reader::read_at(conn, &by, kinds, moment, settings));
         self.house.database.read(run).await
     }
     /// Reads one record by its key, which brings the position with it.
-    pub fn glance<T: Send + 'static>(
+    pub fn read_one<T: Send + 'static>(
         &self,
         as_of: Option<AsOf>,
         work: impl FnOnce(&mut Reader<'_>) -> Result<T> + Send + 'static,
     ) -> impl Future<Output = Result<T>> {
-        self.glancing(as_of, Box::new(work))
+        self.reading_one(as_of, Box::new(work))
     }
-    async fn glancing<T: Send + 'static>(
+    async fn reading_one<T: Send + 'static>(
         &self,
         as_of: Option<AsOf>,
         work: Question<T>,
@@ -225,7 +225,7 @@ impl Session {
             None => work(&mut Reader::present(conn, &by, kinds, now, set)),
             Some(_) => work(&mut Reader::open(conn, &by, kinds, as_of, now, set)?),
         };
-        self.house.database.glance(run).await
+        self.house.database.read_one(run).await
     }
     /// Counts this request among those that wait.
     pub fn poll(&self) -> Result<Poll> {
@@ -309,7 +309,7 @@ impl Session {
         house.kept.keep(question, &answer, took);
         Ok(answer)
     }
-    async fn effect(&self, cause: Cause, work: Work) -> Result<Answer> {
+    async fn write_raw(&self, cause: Cause, work: Work) -> Result<Answer> {
         let (house, may) = (&self.house, self.may);
         let credential = self.credential.as_deref();
         let (known, credential) = house.caller_again(credential).await?;

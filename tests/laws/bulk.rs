@@ -25,7 +25,7 @@ crate::on_both!(
     a_table_with_faults_is_refused_whole
 );
 
-async fn batch(app: &TestApp, room: &isms::registers::Room, items: Value) -> Vec<Value> {
+async fn batch(app: &TestApp, room: &isms::registers::Register, items: Value) -> Vec<Value> {
     let reply = app
         .post(
             &app.keys.manager,
@@ -528,12 +528,12 @@ async fn text_is_no_formula(app: &TestApp) {
 }
 
 /// The registers that take tables.
-fn importing() -> impl Iterator<Item = &'static isms::registers::Room> {
+fn importing() -> impl Iterator<Item = &'static isms::registers::Register> {
     rooms().filter(|room| room.operations.unwrap().import)
 }
 async fn import(
     app: &TestApp,
-    room: &isms::registers::Room,
+    room: &isms::registers::Register,
     query: &str,
     text: &str,
 ) -> crate::support::Reply {
@@ -589,7 +589,7 @@ async fn an_export_that_is_imported_changes_nothing(app: &TestApp) {
 }
 
 /// A table of some of a register's members.
-fn as_table(room: &isms::registers::Room, rows: usize, mark: &str) -> String {
+fn as_table(room: &isms::registers::Register, rows: usize, mark: &str) -> String {
     let example = (room.example)();
     let needed: Vec<&str> = ["asset_type", "classification", "severity"]
         .into_iter()

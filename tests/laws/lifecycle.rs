@@ -2,7 +2,7 @@
 //! looked at again.
 use crate::support::TestApp;
 use crate::support::make::{all, body, creates, make, one, rooms};
-use isms::registers::ROOMS;
+use isms::registers::REGISTERS;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ fn every_state_without_a_way_out_is_an_end_state() {
 
 #[test]
 fn what_is_reviewed_can_be_reviewed() {
-    for room in ROOMS {
+    for room in REGISTERS {
         let reviews = room.operations.is_some_and(|does| does.review);
         assert_eq!(
             reviews, room.kind.reviewed,
@@ -81,7 +81,7 @@ async fn the_overview_counts_every_register_that_says_so(app: &TestApp) {
         .iter()
         .map(|one| one["kind"].as_str().unwrap())
         .collect();
-    let wanted: BTreeSet<&str> = ROOMS
+    let wanted: BTreeSet<&str> = REGISTERS
         .iter()
         .map(|room| room.kind.name)
         .filter(|name| !NOT_COUNTED.contains(name))

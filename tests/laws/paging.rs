@@ -1,7 +1,7 @@
 //! Pages: complete, in one total order, the same on both databases, and stable while others write.
 use crate::support::TestApp;
 use crate::support::make::{all, body, id, last, make_named, one, rooms, walk};
-use isms::registers::Room;
+use isms::registers::Register;
 use serde_json::{Value, json};
 
 crate::on_both!(
@@ -25,7 +25,7 @@ const KEYS: [&str; 8] = [
 ];
 
 /// Records with equal names, names that collations order differently, and missing days.
-async fn several(app: &TestApp, room: &Room, many: usize) -> Vec<Value> {
+async fn several(app: &TestApp, room: &Register, many: usize) -> Vec<Value> {
     let mut made = Vec::new();
     for n in 0..many {
         let mut body = body(

@@ -7,7 +7,7 @@ use actix_web::http::Method;
 use diesel::prelude::*;
 use isms::core::Id;
 use isms::db::schema::ledger_entries as e;
-use isms::registers::ROOMS;
+use isms::registers::REGISTERS;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -319,7 +319,7 @@ async fn every_kind_is_under_these_laws_or_those_of_registers(app: &TestApp) {
         .iter()
         .map(|change| change.kind)
         .collect();
-    let all = ROOMS
+    let all = REGISTERS
         .iter()
         .filter(|room| room.operations.is_none())
         .map(|room| room.kind.name)

@@ -7,7 +7,7 @@ use isms::access::{Actor, ActorKind, Caller, Role};
 use isms::core::{Id, Problem};
 use isms::db::Conn;
 use isms::ledger::{Head, Stamp};
-use isms::records::{Ahead, Body, Known, Patch, Selector, Settings, Tx, Writing};
+use isms::records::{Ahead, Body, IfMatch, Patch, Selector, Settings, Tx, Writing};
 use isms::registers::asset::Asset;
 use isms::service::house::Founding;
 use serde_json::{Map, Value, json};
@@ -106,7 +106,7 @@ async fn a_batch_costs_a_few_statements(app: &TestApp) {
             let all = |tx: &mut Tx<'_, Founding>| {
                 ids.iter().try_for_each(|id| {
                     tx.attempt(|tx| {
-                        let before = tx.load::<Asset>(&Selector::Id(*id), &Known::any())?;
+                        let before = tx.load::<Asset>(&Selector::Id(*id), &IfMatch::any())?;
                         let patch = json!({"name": "changed", "owner_id": null, "integrity": 3});
                         tx.patch(before, Patch::read(tx.schemas(), object(patch)))
                             .map(drop)

@@ -3,23 +3,23 @@ use super::TestApp;
 use diesel::prelude::*;
 use isms::core::TenantId;
 use isms::db::schema::ledger_entries as e;
-use isms::registers::{ROOMS, Room};
+use isms::registers::{REGISTERS, Register};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The registers that have common operations.
-pub fn rooms() -> impl Iterator<Item = &'static Room> {
-    ROOMS.iter().filter(|room| room.operations.is_some())
+pub fn rooms() -> impl Iterator<Item = &'static Register> {
+    REGISTERS.iter().filter(|room| room.operations.is_some())
 }
-pub fn creates(room: &Room) -> bool {
+pub fn creates(room: &Register) -> bool {
     room.operations.unwrap().create
 }
 /// Where a register is.
-pub fn all(room: &Room) -> String {
+pub fn all(room: &Register) -> String {
     format!("/v1/{}", room.kind.path)
 }
 /// Where a record is.
-pub fn one(room: &Room, record: &Value) -> String {
+pub fn one(room: &Register, record: &Value) -> String {
     format!("{}/{}", all(room), id(record))
 }
 #[track_caller]
@@ -31,10 +31,10 @@ pub fn id(record: &Value) -> &str {
 
 /// A body that makes a record; `mark` makes it another one. What it has to refer to is made first,
 /// where nothing is there.
-pub async fn body(app: &TestApp, room: &Room, mark: &str) -> Value {
+pub async fn body(app: &TestApp, room: &Register, mark: &str) -> Value {
     body_as(app, &app.keys.manager, room, mark).await
 }
-pub async fn body_as(app: &TestApp, key: &str, room: &Room, mark: &str) -> Value {
+pub async fn body_as(app: &TestApp, key: &str, room: &Register, mark: &str) -> Value {
     match creates(room) {
         true => {
             let mut body = (room.example)();
@@ -76,13 +76,13 @@ pub async fn body_as(app: &TestApp, key: &str, room: &Room, mark: &str) -> Value
     }
 }
 /// A record by the manager of A.
-pub async fn make(app: &TestApp, room: &Room) -> Value {
+pub async fn make(app: &TestApp, room: &Register) -> Value {
     make_as(app, &app.keys.manager, room, "").await
 }
-pub async fn make_named(app: &TestApp, room: &Room, mark: &str) -> Value {
+pub async fn make_named(app: &TestApp, room: &Register, mark: &str) -> Value {
     make_as(app, &app.keys.manager, room, mark).await
 }
-pub async fn make_as(app: &TestApp, key: &str, room: &Room, mark: &str) -> Value {
+pub async fn make_as(app: &TestApp, key: &str, room: &Register, mark: &str) -> Value {
     let body = body_as(app, key, room, mark).await;
     app.post(key, &all(room), &body).await.expect(201).json()
 }

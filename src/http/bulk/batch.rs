@@ -6,7 +6,7 @@ use crate::http::{Answer, Change, Guard, Only, Operations};
 use crate::ledger::{self, Recorded};
 use crate::records::record::assemble;
 use crate::records::{
-    Ahead, Body, Covers, Known, Patch, Record, Resource, Row, Selector, Tx, Upsert, Upserted,
+    Ahead, Body, Covers, IfMatch, Patch, Record, Resource, Row, Selector, Tx, Upsert, Upserted,
 };
 use actix_web::ResponseError;
 use actix_web::http::StatusCode;
@@ -25,7 +25,7 @@ enum Item {
     /// The record with this external reference, new or changed.
     Upsert(Map<String, Value>),
     /// A merge patch of a record at a version.
-    Patch(Selector, Known, Map<String, Value>),
+    Patch(Selector, IfMatch, Map<String, Value>),
 }
 
 /// What became of an item.
@@ -63,7 +63,7 @@ pub async fn batch<R: Resource>(
     };
     let (content, items) = guard.house().aside().by_size(size, read).await??;
     guard
-        .effect(&content, move |tx| run::<R, _>(tx, items, atomic))
+        .write_raw(&content, move |tx| run::<R, _>(tx, items, atomic))
         .await
 }
 
@@ -72,7 +72,7 @@ pub async fn batch<R: Resource>(
 enum Ready<R> {
     Create(Body<R>),
     Upsert(Upsert<R>),
-    Patch(Selector, Known, Patch<R>),
+    Patch(Selector, IfMatch, Patch<R>),
 }
 fn ready<R: Resource>(schemas: &Schemas, item: Item) -> Ready<R> {
     match item {
@@ -86,7 +86,7 @@ fn ready<R: Resource>(schemas: &Schemas, item: Item) -> Ready<R> {
 
 /// What an item may say.
 #[derive(Debug, Default)]
-struct Said {
+struct HasComment {
     id: Option<String>,
     if_match: Option<String>,
     bodies: Vec<(&'static str, Map<String, Value>)>,
@@ -94,7 +94,7 @@ struct Said {
 
 /// The items of the body. What is no batch is refused whole; what is wrong with a record is the
 /// outcome of its item.
-fn items(mut body: Map<String, Value>, does: Operations) -> Result<Vec<Said>> {
+fn items(mut body: Map<String, Value>, does: Operations) -> Result<Vec<HasComment>> {
     let mut faults: Vec<Invalid> = Vec::new();
     let items = match body.remove("items") {
         Some(Value::Array(items)) if (1..=MOST).contains(&items.len()) => items,
@@ -136,8 +136,8 @@ fn ways(does: Operations) -> &'static [&'static str] {
     }
 }
 
-fn said(item: Value, does: Operations, at: &str, faults: &mut Vec<Invalid>) -> Said {
-    let mut said = Said::default();
+fn said(item: Value, does: Operations, at: &str, faults: &mut Vec<Invalid>) -> HasComment {
+    let mut said = HasComment::default();
     let Value::Object(members) = item else {
         faults.push(Invalid::body(at, "invalid", "must be an object"));
         return said;
@@ -269,8 +269,8 @@ fn apply<R: Resource, P: Covers<R>>(
 }
 
 /// What is to be done; every fault is named.
-fn read(said: Said, kind: &crate::records::Kind, does: Operations) -> Result<Item> {
-    let Said {
+fn read(said: HasComment, kind: &crate::records::Kind, does: Operations) -> Result<Item> {
+    let HasComment {
         id,
         if_match,
         mut bodies,
@@ -298,8 +298,8 @@ fn read(said: Said, kind: &crate::records::Kind, does: Operations) -> Result<Ite
                         "must be a version, or an entity tag in double quotes",
                     )
                 };
-                let known = if_match.map_or(Ok(Known::Missing), |tag| {
-                    Known::of_member(&tag).ok_or_else(bad)
+                let known = if_match.map_or(Ok(IfMatch::Missing), |tag| {
+                    IfMatch::of_member(&tag).ok_or_else(bad)
                 })?;
                 Ok(Item::Patch(selector, known, body))
             }

@@ -7,7 +7,7 @@ use crate::http::format::{CSV, Formats};
 use crate::http::view_query::whole;
 use crate::http::{Answer, Guard, Read, answer};
 use crate::ledger::Moment;
-use crate::records::{Ask, Reader, Resource, Settings, ask::Place, list, veil};
+use crate::records::{ListQuery, Reader, Resource, Settings, ask::Keyset, list, veil};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use bytes::Bytes;
@@ -25,7 +25,8 @@ pub async fn export<R: Resource>(
         return Err(Problem::new(Code::NotAcceptable, "Available: text/csv."));
     }
     veil::asked(guard.caller(), &R::KIND, request.query_string())?;
-    let ask = Ask::read::<R::Filter>(guard.house().kinds(), &R::KIND, request.query_string())?;
+    let ask =
+        ListQuery::read::<R::Filter>(guard.house().kinds(), &R::KIND, request.query_string())?;
     table::<R>(guard, &request, ask).await
 }
 
@@ -33,7 +34,7 @@ pub async fn export<R: Resource>(
 pub async fn table<R: Resource>(
     guard: Guard<Read<R>>,
     request: &HttpRequest,
-    mut ask: Ask,
+    mut ask: ListQuery,
 ) -> Result<HttpResponse> {
     let fault = "exports are not paged; remove this parameter";
     whole(
@@ -102,7 +103,7 @@ pub async fn table<R: Resource>(
 /// What the further parts are read with.
 struct Rest<P> {
     guard: Guard<P>,
-    ask: Ask,
+    ask: ListQuery,
     moment: Moment,
     settings: Settings,
     columns: Vec<Column>,
@@ -110,11 +111,11 @@ struct Rest<P> {
 
 impl<P: crate::http::Permission> Rest<P> {
     /// The part after a place.
-    async fn read<R: Resource>(&self, place: Place) -> Result<(Vec<u8>, Option<Place>)> {
+    async fn read<R: Resource>(&self, place: Keyset) -> Result<(Vec<u8>, Option<Keyset>)> {
         let (mut ask, columns) = (self.ask.clone(), self.columns.clone());
         ask.after = Some(place);
         self.guard
-            .again((self.moment, self.settings), move |reader| {
+            .read_at((self.moment, self.settings), move |reader| {
                 part::<R>(reader, &ask, &columns)
             })
             .await
@@ -123,9 +124,9 @@ impl<P: crate::http::Permission> Rest<P> {
 
 fn part<R: Resource>(
     reader: &mut Reader<'_>,
-    ask: &Ask,
+    ask: &ListQuery,
     columns: &[Column],
-) -> Result<(Vec<u8>, Option<Place>)> {
+) -> Result<(Vec<u8>, Option<Keyset>)> {
     let (records, next) = list::records::<R>(reader, ask)?;
     Ok((rows(columns, &records)?, next))
 }

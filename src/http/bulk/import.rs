@@ -95,7 +95,7 @@ pub async fn import<R: Resource>(
         })
         .await??;
     guard
-        .effect(&content, move |tx| {
+        .write_raw(&content, move |tx| {
             if dry_run {
                 rehearsed::<R, _>(tx, rows)
             } else {

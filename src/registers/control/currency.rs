@@ -1,6 +1,6 @@
 //! Until when evidence is current (ISO/IEC 27001:2022 9.1), on the organization's date; right
 //! without any job having run.
-use crate::records::ask::Moments;
+use crate::records::ask::ListContext;
 use crate::registers::control::body::Frequency;
 use crate::registers::evidence::proving::Ages;
 use chrono::{Days, NaiveDate};
@@ -52,7 +52,7 @@ pub fn shortest(all: impl Iterator<Item = Frequency>) -> Option<Frequency> {
 
 /// Pure: the first days that are current still, for filters: what `current_until` says, turned
 /// around.
-pub fn ages(then: &Moments) -> Ages {
+pub fn ages(then: &ListContext) -> Ages {
     let before = |days: u64| {
         then.today
             .checked_sub_days(Days::new(days))

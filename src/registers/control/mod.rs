@@ -13,12 +13,12 @@ pub use body::{Control, ControlType, Frequency, Implementation, Nature, Responsi
 
 use crate::core::{Id, Invalid, Problem, Result};
 use crate::db::{own::Test, schema::controls, schema::controls as c};
-use crate::records::ask::Moments;
+use crate::records::ask::ListContext;
 use crate::records::{
-    By, Condition, Kind, Limit, PERIOD, Reader, Record, Relation, Resource, Row, SCOPED, Stateless,
+    By, Condition, Kind, Limit, NoState, PERIOD, Reader, Record, Relation, Resource, Row, SCOPED,
 };
 use crate::registers::control::currency::ages;
-use crate::registers::control::proof::{Operation, Support, operation};
+use crate::registers::control::proof::{EvidenceStatus, Operation, operation};
 use crate::registers::control::proven::proofs;
 use crate::registers::evidence::outcome::EvidenceOutcome;
 use crate::registers::evidence::proving::{FAILING, Operates, Sight};
@@ -51,7 +51,7 @@ impl Resource for Control {
         reviewed: true,
         ..Kind::PLAIN
     };
-    type State = Stateless;
+    type State = NoState;
     fn example() -> Value {
         json!({"name": "Access reviews", "description": "Each quarter the owners confirm who may \
             use their systems.", "objective": "Nobody has access without need.",
@@ -107,8 +107,8 @@ impl Resource for Control {
                     )
                 });
             let operation = <&'static str>::from(word);
-            let evidence =
-                serde_json::to_string(&Support::of(proofs.iter())).map_err(Problem::internal)?;
+            let evidence = serde_json::to_string(&EvidenceStatus::of(proofs.iter()))
+                .map_err(Problem::internal)?;
             Ok(format!(
                 "\"evidence\":{evidence},\"operation\":\"{operation}\""
             ))
@@ -125,7 +125,7 @@ impl Resource for Control {
         ]
     }
     fn more_schemas(to: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
-        to.push((Support::name().into(), Support::schema()));
+        to.push((EvidenceStatus::name().into(), EvidenceStatus::schema()));
         to.push((Operation::name().into(), Operation::schema()));
         to.push((EvidenceOutcome::name().into(), EvidenceOutcome::schema()));
     }
@@ -201,7 +201,7 @@ fn typed(types: &[ControlType]) -> Vec<Test> {
     types.iter().map(one).collect()
 }
 
-fn operating(words: &[Operation], then: &Moments) -> Option<Condition> {
+fn operating(words: &[Operation], then: &ListContext) -> Option<Condition> {
     if words.is_empty() {
         return None;
     }

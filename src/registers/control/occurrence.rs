@@ -4,7 +4,7 @@
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::dialect::{at, same_version};
 use crate::db::schema::{evidence as ev, links as l, versions as v};
-use crate::http::{Answer, At, Guard, Read, ViewQuery};
+use crate::http::{Answer, Guard, Read, RecordId, ViewQuery};
 use crate::records::{Reader, Record, Resource};
 use crate::registers::control::became::{EvidenceRef, OccurrenceState, Piece, became};
 use crate::registers::control::calendar::{MOST, grace, period, periods};
@@ -224,7 +224,7 @@ struct ControlOccurrencesQuery {
 
 async fn list(
     guard: Guard<Read<Control>>,
-    at: At,
+    at: RecordId,
     query: ViewQuery<ControlOccurrencesQuery>,
 ) -> Result<Answer> {
     let selector = at.of(&Control::KIND)?;

@@ -13,7 +13,7 @@ crate::vocabulary! {
 
 /// The evidence behind a control: what is superseded does not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Support {
+pub struct EvidenceStatus {
     /// Pieces that are current.
     #[schema(minimum = 0)]
     pub current: i64,
@@ -33,12 +33,12 @@ pub struct Support {
     pub latest_outcome: Option<EvidenceOutcome>,
 }
 
-impl Support {
+impl EvidenceStatus {
     /// Pure: several proofs in numbers; a piece of evidence that proves in several ways counts
     /// once, and is current when it is so in one.
     pub fn of<'p>(proofs: impl Iterator<Item = &'p Proof>) -> Self {
         let mut pieces: Vec<(Id, bool, bool)> = Vec::new();
-        let (mut all, mut tried) = (Support::default(), None);
+        let (mut all, mut tried) = (EvidenceStatus::default(), None);
         for proof in proofs {
             pieces.push((proof.evidence, proof.current, proof.failing));
             all.latest_collected_at = all.latest_collected_at.max(Some(proof.collected_at));
@@ -138,7 +138,7 @@ mod tests {
             outcome: None,
             failing: false,
         };
-        let all = Support::of(
+        let all = EvidenceStatus::of(
             [
                 proof(one, false, 1),
                 proof(one, true, 1),
@@ -148,11 +148,11 @@ mod tests {
         );
         assert_eq!(
             all,
-            Support {
+            EvidenceStatus {
                 current: 1,
                 expired: 1,
                 latest_collected_at: Some(at(2)),
-                ..Support::default()
+                ..EvidenceStatus::default()
             }
         );
         let failed = Proof {
@@ -164,7 +164,7 @@ mod tests {
             outcome: Some(EvidenceOutcome::Passed),
             ..proof(other, true, 2)
         };
-        let all = Support::of([failed, passed, failed].iter());
+        let all = EvidenceStatus::of([failed, passed, failed].iter());
         assert_eq!(
             (all.current, all.failed, all.latest_outcome),
             (2, 1, Some(EvidenceOutcome::Failed))

@@ -2,7 +2,7 @@
 //! part of it by `Range` (RFC 9110 14).
 use crate::core::{Code, Problem, Result};
 use crate::http::references::{self, schema};
-use crate::http::{At, Guard, Read, ViewQuery, answer};
+use crate::http::{Guard, Read, RecordId, ViewQuery, answer};
 use crate::records::Resource;
 use crate::registers::evidence::Evidence;
 use actix_web::http::StatusCode;
@@ -16,7 +16,11 @@ use std::io::{Read as _, Seek, SeekFrom};
 
 const CHUNK: u64 = 128 * 1024;
 
-async fn content(guard: Guard<Read<Evidence>>, at: At, query: ViewQuery) -> Result<HttpResponse> {
+async fn content(
+    guard: Guard<Read<Evidence>>,
+    at: RecordId,
+    query: ViewQuery,
+) -> Result<HttpResponse> {
     let selector = at.of(&Evidence::KIND)?;
     let found = guard.read(query.as_of, move |reader| {
         Ok((

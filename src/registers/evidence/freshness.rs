@@ -2,7 +2,7 @@
 use crate::core::{Id, Result};
 use crate::db::among::among;
 use crate::db::schema::evidence as ev;
-use crate::records::ask::Moments;
+use crate::records::ask::ListContext;
 use crate::records::columns::row_of;
 use crate::records::{Condition, Reader, Row};
 use crate::registers::control::currency::{Span, ages, current_until};
@@ -17,7 +17,7 @@ crate::vocabulary! {
 }
 
 /// Evidence of which one of these words is true.
-pub fn any_fresh(words: &[Freshness], then: &Moments) -> Option<Condition> {
+pub fn any_fresh(words: &[Freshness], then: &ListContext) -> Option<Condition> {
     words
         .iter()
         .map(|word| fresh(*word, then))
@@ -25,7 +25,7 @@ pub fn any_fresh(words: &[Freshness], then: &Moments) -> Option<Condition> {
 }
 
 /// Evidence of which this word is true.
-fn fresh(word: Freshness, then: &Moments) -> Condition {
+fn fresh(word: Freshness, then: &ListContext) -> Condition {
     let superseded = row_of("evidence", ev::superseded_by_id.is_not_null());
     let current = Fresh {
         seq: then.seq,

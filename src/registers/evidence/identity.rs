@@ -7,7 +7,7 @@ use crate::core::{Code, Id, Problem, Result};
 use crate::db::dialect::{NOW, OPEN, same_version};
 use crate::db::schema::{api_keys as k, evidence as ev, versions as v};
 use crate::http::Push;
-use crate::records::{Known, Record, Resource, Selector, Tx, Writing, sight};
+use crate::records::{IfMatch, Record, Resource, Selector, Tx, Writing, sight};
 use crate::registers::evidence::{Evidence, Pushed};
 use diesel::dsl::exists;
 use diesel::prelude::*;
@@ -152,7 +152,7 @@ fn machines(tx: &mut Writing<'_>, ids: &[Id]) -> Result<BTreeSet<Id>> {
 pub fn superseded(tx: &mut Tx<'_, Push<Evidence>>, id: Id) -> Result<Record<Evidence>> {
     let before: Record<Evidence> = match takes_over(tx.caller()) {
         true => Record::of(&tx.reader().standing::<Evidence>(id)?)?,
-        false => tx.load(&Selector::Id(id), &Known::any())?,
+        false => tx.load(&Selector::Id(id), &IfMatch::any())?,
     };
     match before.spine.status.as_str() {
         "on_hold" => {

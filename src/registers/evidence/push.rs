@@ -10,7 +10,7 @@ use crate::db::schema::versions as v;
 use crate::http::references::schema;
 use crate::http::{Answer, Guard, Push, input};
 use crate::ledger::Recorded;
-use crate::records::{Kind, Record, Resource, Shown, Sound, Tx, sight};
+use crate::records::{Kind, Record, RenderedRecord, Resource, Sound, Tx, sight};
 use crate::registers::evidence::identity::{Side, other, superseded};
 use crate::registers::evidence::receive::{self, Content};
 use crate::registers::evidence::told::{read, schemas};
@@ -73,7 +73,7 @@ pub async fn push(guard: Guard<Push<Evidence>>, payload: web::Payload) -> Result
         ..Pushed::default()
     };
     guard
-        .effect(marks.as_bytes(), move |tx| {
+        .write_raw(marks.as_bytes(), move |tx| {
             enter(tx, draft, pushed, told.collected_at, (&files, file))
         })
         .await
@@ -104,7 +104,7 @@ fn enter(
         let row = tx.reader().standing::<Evidence>(first.id)?;
         let position = tx.position();
         let shown = tx.reader().show::<Evidence>(row)?;
-        return tx.unchanged(Answer::shown(Shown { position, ..shown }));
+        return tx.unchanged(Answer::shown(RenderedRecord { position, ..shown }));
     }
     let named = said.external_id.is_some();
     let neighbour = |tx: &mut Tx<'_, _>, side| match named {

@@ -2,7 +2,7 @@
 //! a manager who says why. A machine says nothing of it: a day that it set could not be taken back
 //! by those who answer for the evidence.
 use crate::core::{Invalid, Problem, Result};
-use crate::http::{Said, Steps};
+use crate::http::{HasComment, Steps};
 use crate::records::{Record, Tx};
 use crate::registers::evidence::Evidence;
 use chrono::{Months, NaiveDate};
@@ -26,7 +26,7 @@ pub struct Retention {
     pub comment: String,
 }
 
-impl Said for Retention {
+impl HasComment for Retention {
     fn comment(&self) -> Option<&str> {
         Some(&self.comment)
     }

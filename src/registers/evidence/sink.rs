@@ -171,7 +171,7 @@ mod tests {
         }
         // The first is the half of a letter, and a whole file.
         for (head, found) in [
-            (&[0xc3] as &[u8], "application/octet-stream"),
+            (b"\xc3".as_slice(), "application/octet-stream"),
             (b"a\0b", "application/octet-stream"),
             (&[0xff; 600], "application/octet-stream"),
             (b"%PDF-1.7", "application/pdf"),

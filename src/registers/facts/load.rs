@@ -89,8 +89,8 @@ impl Reading<'_, '_> {
             (ev::collected_on, ev::period_end_on, ev::expires_on),
             (ev::attests, ev::outcome, ev::superseded_by_id.is_not_null()),
         );
-        type Said = (bool, Option<EvidenceOutcome>, bool);
-        type Own = ((String, bool, Instant), Span, Said);
+        type HasComment = (bool, Option<EvidenceOutcome>, bool);
+        type Own = ((String, bool, Instant), Span, HasComment);
         let rows: Vec<(Spine, Own)> = rows!(self, "evidence", ev, columns);
         self.made("evidence", rows, |linked, id, (what, span, said)| {
             let (source, named, collected_at) = what;
@@ -229,7 +229,7 @@ impl Facts {
             .try_for_each(|part| self.take(*part, &mut reading))
     }
     /// Reads these records again, by register.
-    pub(super) fn again(
+    pub(super) fn read_at(
         &mut self,
         reader: &mut Reader<'_>,
         changed: &BTreeMap<Part, Vec<Id>>,

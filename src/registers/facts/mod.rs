@@ -341,7 +341,7 @@ impl Model for Facts {
                 of.entry(part).or_default().push(one.id);
             }
         }
-        self.again(reader, &of)?;
+        self.read_at(reader, &of)?;
         let missing: BTreeSet<Part> = want
             .iter()
             .filter(|part| !self.parts.contains(part))

@@ -5,7 +5,7 @@ use crate::db::dialect::NOW;
 use crate::http::{Answer, Change};
 use crate::ledger::Recorded;
 use crate::records::frameworks::{self as contents, Content, Head, OwnMapping};
-use crate::records::{Known, Record, Resource, Selector, Sound, Tx};
+use crate::records::{IfMatch, Record, Resource, Selector, Sound, Tx};
 use crate::registers::framework::FrameworkShown;
 use crate::registers::framework::catalogue_list::seen;
 use crate::registers::framework::csv_rows::{Rows, refused};
@@ -23,7 +23,7 @@ pub fn enter(
     head: Sound<ImportedFramework>,
     requirements: Option<Vec<Requirement>>,
     mappings: Option<Rows<ImportedMapping>>,
-    known: &Known,
+    known: &IfMatch,
 ) -> Result<Recorded<Answer>> {
     let (tenant, slug) = (tx.caller().tenant, head.own.slug.clone());
     if !seen(tx.caller(), &slug) {
@@ -33,7 +33,7 @@ pub fn enter(
         ));
     }
     let before = contents::find(tx.conn(), tenant, NOW, &slug)?;
-    if *known != Known::Missing {
+    if *known != IfMatch::Missing {
         known.check(before.as_ref().map_or(0, |own| own.head.version))?;
     }
     if before.is_none() && contents::heads(tx.conn(), tenant, NOW)?.len() >= MOST {
@@ -92,7 +92,8 @@ pub fn enter(
             tx.create_as(Id::new(), draft, state, ImportedFramework::KIND.initial)?
         }
         Some(own) => {
-            let stored = tx.load::<ImportedFramework>(&Selector::Id(own.head.id), &Known::any())?;
+            let stored =
+                tx.load::<ImportedFramework>(&Selector::Id(own.head.id), &IfMatch::any())?;
             let mut record = stored.clone();
             (record.common.name, record.own, record.state) = (head.common.name, head.own, state);
             if record.state.sha256 == stored.state.sha256 && record.body()? == stored.body()? {

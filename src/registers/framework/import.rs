@@ -5,7 +5,7 @@ use crate::core::{Invalid, Problem, Result, Schemas, json, packed};
 use crate::db::dialect::NOW;
 use crate::http::{Answer, Change, Guard, Target, input, query};
 use crate::records::frameworks as contents;
-use crate::records::{Body, Known, Sound};
+use crate::records::{Body, IfMatch, Sound};
 use crate::registers::framework::FrameworkShown;
 use crate::registers::framework::catalogue_list::seen;
 use crate::registers::framework::csv_rows::{MAPPINGS, REQUIREMENTS, Rows, refused};
@@ -185,7 +185,7 @@ struct FrameworkQuery {
 
 async fn import(
     guard: Guard<Change<ImportedFramework>>,
-    known: Known,
+    known: IfMatch,
     target: Target,
     payload: web::Payload,
 ) -> Result<Answer> {
@@ -205,7 +205,7 @@ async fn import(
         .head
         .ok_or_else(|| Problem::internal("an import without a head"))?;
     guard
-        .effect(&mark, move |tx| {
+        .write_raw(&mark, move |tx| {
             enter(tx, head, read.requirements, read.mappings, &known)
         })
         .await
@@ -214,7 +214,7 @@ async fn import(
 async fn import_mappings(
     guard: Guard<Change<ImportedFramework>>,
     slug: web::Path<String>,
-    known: Known,
+    known: IfMatch,
     payload: web::Payload,
 ) -> Result<Answer> {
     let (csv, bytes) = body(guard.headers(), payload).await?;
@@ -245,7 +245,7 @@ async fn import_mappings(
     };
     let rows = apart(read).await?;
     guard
-        .effect(&mark, move |tx| {
+        .write_raw(&mark, move |tx| {
             let tenant = tx.caller().tenant;
             let own =
                 contents::find(tx.conn(), tenant, NOW, &slug)?.ok_or_else(Problem::not_found)?;

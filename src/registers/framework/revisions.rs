@@ -9,7 +9,7 @@ use crate::db::schema::{
 use crate::db::{Conn, dialect::OPEN};
 use crate::http::{Answer, Archive, Guard, View, ViewQuery};
 use crate::records::frameworks::{self, Head, Own, OwnMapping};
-use crate::records::{Kinds, Known, Reader, Selector};
+use crate::records::{IfMatch, Kinds, Reader, Selector};
 use crate::registers::framework::FrameworkShown;
 use crate::registers::framework::Frameworks;
 use crate::registers::framework::catalogue_list as shelf;
@@ -217,11 +217,11 @@ fn compared(before: &Own, after: &Own) -> FrameworkDifference {
 async fn archive(
     guard: Guard<Archive<ImportedFramework>>,
     slug: Path<String>,
-    known: Known,
+    known: IfMatch,
 ) -> Result<Answer> {
     read_only(&slug)?;
     guard
-        .effect(&[], move |tx| {
+        .write_raw(&[], move |tx| {
             let own = shelf::own(&mut tx.reader(), &slug)?;
             let stored = tx.load::<ImportedFramework>(&Selector::Id(own.head.id), &known)?;
             let (kinds, tenant) = (tx.kinds(), tx.caller().tenant);

@@ -4,7 +4,7 @@ use crate::core::Id;
 use crate::records::columns::own;
 use crate::records::limit::{self, Facts};
 use crate::records::{
-    By, Condition, Kind, Limit, PERIOD, Part, Record, Resource, SCOPED, Stateless, sight,
+    By, Condition, Kind, Limit, NoState, PERIOD, Part, Record, Resource, SCOPED, sight,
 };
 use diesel::prelude::*;
 use gap_answers as ga;
@@ -69,7 +69,7 @@ impl Resource for GapAnswer {
         counted: false,
         ..Kind::PLAIN
     };
-    type State = Stateless;
+    type State = NoState;
     fn facts(record: &Record<Self>) -> Facts {
         Facts {
             frameworks: limit::frameworks_of([&record.own.requirement]),

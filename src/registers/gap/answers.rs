@@ -6,11 +6,11 @@ use crate::core::catalogue::{self, Framework, Requirement};
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::dialect::{at, same_version};
 use crate::db::schema::versions as v;
-use crate::http::{Answer, At, Change, Guard, Read, ViewQuery};
+use crate::http::{Answer, Change, Guard, Read, RecordId, ViewQuery};
 use crate::records::frameworks::{self, Library};
-use crate::records::{Covers, Known, Reader, Record, Resource, Selector, Tx};
+use crate::records::{Covers, IfMatch, Reader, Record, Resource, Selector, Tx};
 use crate::registers::answers::{
-    Answers, Said, Shown, answer_bodies, answered, batch, get, history, put,
+    Answers, HasComment, RenderedRecord, answer_bodies, answered, batch, get, history, put,
 };
 use crate::registers::gap::GapAssessment;
 use crate::registers::gap::answer::{GapAnswer, GapState, GapTarget, gap_answers as ga};
@@ -72,7 +72,7 @@ pub struct GapAnswerShown {
     #[schema(required)]
     pub updated_by: Option<Actor>,
 }
-impl Shown for GapAnswerShown {
+impl RenderedRecord for GapAnswerShown {
     fn id(&self) -> Option<Id> {
         self.id
     }
@@ -115,7 +115,7 @@ answer_bodies! {
         note: Option<String>,
     }
 }
-impl Said for GapAnswerInput {
+impl HasComment for GapAnswerInput {
     /// What does not apply needs a reason.
     fn fault(&self, at: &str) -> Option<Invalid> {
         let words = "give a reason why it does not apply";
@@ -156,9 +156,9 @@ impl Answers for GapAnswer {
     type Place = Assessed;
     type Read = Read<GapAssessment>;
     type Change = Change<GapAssessment>;
-    type Said = GapAnswerInput;
+    type HasComment = GapAnswerInput;
     type Several = GapAnswerBatch;
-    type Shown = GapAnswerShown;
+    type RenderedRecord = GapAnswerShown;
 
     fn open(
         reader: &mut Reader<'_>,
@@ -173,7 +173,7 @@ impl Answers for GapAnswer {
         of: &Selector,
         _: Option<&str>,
     ) -> Result<Assessed> {
-        Assessed::of(tx.load(of, &Known::any())?, tx.library())
+        Assessed::of(tx.load(of, &IfMatch::any())?, tx.library())
     }
     fn standing(reader: &mut Reader<'_>, of: &Assessed, only: Option<&str>) -> Result<Vec<i64>> {
         let own = ga::tenant_id
@@ -297,7 +297,7 @@ struct GapAnswersQuery {
 
 async fn list(
     guard: Guard<Read<GapAssessment>>,
-    at: At,
+    at: RecordId,
     query: ViewQuery<GapAnswersQuery>,
 ) -> Result<Answer> {
     let (selector, state) = (at.of(&GapAssessment::KIND)?, query.own.state);

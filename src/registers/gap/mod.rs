@@ -9,10 +9,10 @@ use crate::core::catalogue::Framework;
 use crate::core::{Id, Instant, Problem, Result};
 use crate::db::dialect::{at, same_version};
 use crate::db::schema::{gap_assessments, versions as v};
-use crate::http::{Answer, At, Guard, Read, ViewQuery};
+use crate::http::{Answer, Guard, Read, RecordId, ViewQuery};
 use crate::records::columns::own;
 use crate::records::{
-    By, Condition, Kind, Limit, PERIOD, Part, Reader, Resource, Row, SCOPED, Stateless,
+    By, Condition, Kind, Limit, NoState, PERIOD, Part, Reader, Resource, Row, SCOPED,
 };
 use crate::registers::gap::answer::{GapState, GapTarget, gap_answers as ga};
 use chrono::NaiveDate;
@@ -63,7 +63,7 @@ pub struct GapSummary {
 
 /// What an answer says, as far as numbers go.
 #[derive(Debug, Clone, Copy, Queryable)]
-pub struct Said {
+pub struct HasComment {
     /// How far it is met.
     pub state: GapState,
     /// How far it should be.
@@ -76,7 +76,7 @@ impl GapSummary {
     /// Pure: in numbers; an answer about what the framework does not ask for does not count.
     pub fn of<'a>(
         framework: Option<&Framework>,
-        said: impl Iterator<Item = (&'a str, Said)>,
+        said: impl Iterator<Item = (&'a str, HasComment)>,
         today: NaiveDate,
     ) -> Self {
         let wanted: BTreeSet<&str> = framework
@@ -91,7 +91,7 @@ impl GapSummary {
         };
         for (
             _,
-            Said {
+            HasComment {
                 state,
                 target,
                 due_on,
@@ -133,7 +133,7 @@ impl Resource for GapAssessment {
         ],
         ..Kind::PLAIN
     };
-    type State = Stateless;
+    type State = NoState;
     fn example() -> Value {
         json!({"name": "Before the first audit", "description": "Interviews with the owners of \
             the processes.", "framework": "iso-27001-2022", "due_on": "2027-01-31"})
@@ -150,8 +150,8 @@ impl Resource for GapAssessment {
             .filter(at(seq));
         let said = (ga::state, ga::target_state, v::due_on);
         let standing = standing.select((ga::assessment_id, (ga::requirement, said)));
-        let mut said: BTreeMap<Id, Vec<(String, Said)>> = BTreeMap::new();
-        for (id, one) in standing.load::<(Id, (String, Said))>(reader.conn())? {
+        let mut said: BTreeMap<Id, Vec<(String, HasComment)>> = BTreeMap::new();
+        for (id, one) in standing.load::<(Id, (String, HasComment))>(reader.conn())? {
             said.entry(id).or_default().push(one);
         }
         let mut library = reader.library();
@@ -216,7 +216,11 @@ pub struct GapProgress {
     pub data: Vec<GapPoint>,
 }
 
-async fn progress(guard: Guard<Read<GapAssessment>>, at: At, query: ViewQuery) -> Result<Answer> {
+async fn progress(
+    guard: Guard<Read<GapAssessment>>,
+    at: RecordId,
+    query: ViewQuery,
+) -> Result<Answer> {
     let selector = at.of(&GapAssessment::KIND)?;
     guard
         .view(query.as_of, move |reader| {
@@ -230,7 +234,7 @@ async fn progress(guard: Guard<Read<GapAssessment>>, at: At, query: ViewQuery) -
             let said = (ga::state, ga::target_state, v::due_on);
             let versions = versions.order(v::from_seq);
             let versions = versions.select((ga::requirement, said, v::updated_at));
-            let found: Vec<(String, Said, Instant)> = versions.load(reader.conn())?;
+            let found: Vec<(String, HasComment, Instant)> = versions.load(reader.conn())?;
             let framework = reader.library().framework(&record.own.framework)?;
             let changes = found.into_iter();
             let changes = changes.map(|(requirement, said, at)| (at.day(zone), requirement, said));
@@ -243,10 +247,13 @@ async fn progress(guard: Guard<Read<GapAssessment>>, at: At, query: ViewQuery) -
 }
 
 /// Pure: the days and how each ended.
-fn series(framework: Option<&Framework>, changes: Vec<(NaiveDate, String, Said)>) -> Vec<GapPoint> {
+fn series(
+    framework: Option<&Framework>,
+    changes: Vec<(NaiveDate, String, HasComment)>,
+) -> Vec<GapPoint> {
     let days: BTreeSet<NaiveDate> = changes.iter().map(|(day, ..)| *day).collect();
     let skipped = days.len().saturating_sub(1000);
-    let (mut standing, mut rest): (BTreeMap<String, Said>, _) =
+    let (mut standing, mut rest): (BTreeMap<String, HasComment>, _) =
         (BTreeMap::new(), changes.into_iter().peekable());
     let point = |on: NaiveDate| {
         while let Some((_, requirement, said)) = rest.next_if(|(day, ..)| *day <= on) {
@@ -282,7 +289,7 @@ mod tests {
     #[test]
     fn each_day_ends_as_its_last_answers_say() {
         let day = |text: &str| text.parse::<NaiveDate>().unwrap_or_else(|e| panic!("{e}"));
-        let said = |state| Said {
+        let said = |state| HasComment {
             state,
             target: Some(GapTarget::Met),
             due_on: Some(day("2026-03-02")),

@@ -1,7 +1,7 @@
 //! What controls and evidence say of the requirements of a gap assessment.
 use crate::core::{Code, Result};
 use crate::records::{Reader, Record, Resource};
-use crate::registers::control::proof::Support;
+use crate::registers::control::proof::EvidenceStatus;
 use crate::registers::evidence::Evidence;
 use crate::registers::facts::{Facts, Part, Proofs, Seen};
 use crate::registers::framework::coverage::{self, CoverageEntry, CoverageState};
@@ -58,7 +58,7 @@ pub fn of(
             .get(requirement)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let current_evidence = Support::of(proofs.iter()).current;
+        let current_evidence = EvidenceStatus::of(proofs.iter()).current;
         let said = matches!(state, GapState::Met | GapState::PartiallyMet);
         let bare = entry.state == CoverageState::NotCovered && current_evidence == 0;
         let support = GapSupport {

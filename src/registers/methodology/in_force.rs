@@ -6,7 +6,7 @@ use crate::db::dialect::{at, same_version};
 use crate::db::schema::{
     ledger_entries as e, links as l, risk_methodologies as m, risks as r, versions as v,
 };
-use crate::http::Said;
+use crate::http::HasComment;
 use crate::records::history::Entry;
 use crate::records::model::{Changed, Model};
 use crate::records::{Covers, Kind, Reader, Record, Resource, Selector, Tx, Writing};
@@ -245,7 +245,7 @@ pub struct Approval {
     #[schema(min_length = 1, max_length = 64)]
     pub replaces: Option<String>,
 }
-impl Said for Approval {
+impl HasComment for Approval {
     const OPTIONAL: bool = true;
     fn comment(&self) -> Option<&str> {
         self.comment.as_deref()

@@ -1,7 +1,7 @@
 //! The steps of a methodology's life: asked for, approved in the place of another, revised,
 //! retired.
 use crate::core::{Problem, Result};
-use crate::http::Comment;
+use crate::http::OptionalComment;
 use crate::http::{Api, Step, With, workflow};
 use crate::records::{Record, Resource, Transition};
 use crate::registers::methodology::RiskMethodology;
@@ -15,10 +15,12 @@ const STEPS: &[Step<RiskMethodology>] = &[
             "The draft goes into review; another person approves it. A matrix that falls, or in \
                 which everything is acceptable, is refused.",
         )
-        .body(&With::<RiskMethodology, Comment>(|tx, record, _| {
-            sound(record)?;
-            revision::submitted(tx, record)
-        })),
+        .body(&With::<RiskMethodology, OptionalComment>(
+            |tx, record, _| {
+                sound(record)?;
+                revision::submitted(tx, record)
+            },
+        )),
     revision::approve()
         .says(
             "Approve {a}",
@@ -42,9 +44,9 @@ const STEPS: &[Step<RiskMethodology>] = &[
                 were signed under it lapse. 409 while assessed risks would be left without a \
                 methodology; approve another one with `replaces` instead.",
         )
-        .body(&With::<RiskMethodology, Comment>(|tx, record, _| {
-            in_force::retire(tx, record)
-        })),
+        .body(&With::<RiskMethodology, OptionalComment>(
+            |tx, record, _| in_force::retire(tx, record),
+        )),
 ];
 /// The state machine.
 pub const STATES: [Transition; 5] = workflow::transitions(STEPS);

@@ -1,7 +1,7 @@
 //! The steps of a nonconformity's life, as clients take them.
 use crate::core::{Code, Invalid, Problem, Result};
-use crate::http::Comment;
-use crate::http::{Api, Because, Said, Step, Steps, With, workflow};
+use crate::http::OptionalComment;
+use crate::http::{Api, HasComment, RequiredComment, Step, Steps, With, workflow};
 use crate::records::{Deed, Record, Transition, Tx};
 use crate::registers::nonconformity::Nonconformity;
 use crate::registers::nonconformity::rules::{
@@ -23,7 +23,7 @@ macro_rules! steps {
             #[schema(max_length = 2000)]
             pub comment: Option<String>,
         }
-        impl Said for $name {
+        impl HasComment for $name {
             fn comment(&self) -> Option<&str> { self.comment.as_deref() }
         }
     )+ };
@@ -54,7 +54,7 @@ pub struct Verification {
     #[schema(max_length = 2000)]
     pub comment: Option<String>,
 }
-impl Said for Verification {
+impl HasComment for Verification {
     fn comment(&self) -> Option<&str> {
         self.comment.as_deref()
     }
@@ -83,7 +83,7 @@ const STEPS: &[Step<Nonconformity>] = &[
             "Plan what is done about {a}",
             "At least one open action must have this nonconformity as its `origin_id`.",
         )
-        .body(&With::<Nonconformity, Comment>(|tx, record, _| {
+        .body(&With::<Nonconformity, OptionalComment>(|tx, record, _| {
             plan(tx, record)
         })),
     Step::to("implement", &["action_planned"], "implemented")
@@ -93,7 +93,7 @@ const STEPS: &[Step<Nonconformity>] = &[
                 person says so, no service key.",
         )
         .by(workflow::a_person)
-        .body(&With::<Nonconformity, Comment>(|tx, record, _| {
+        .body(&With::<Nonconformity, OptionalComment>(|tx, record, _| {
             record.state.implemented_by = Some(tx.caller().actor.clone());
             implemented(&actions_of(tx, record.spine.id)?)
         })),
@@ -121,7 +121,7 @@ const STEPS: &[Step<Nonconformity>] = &[
         )
         .decides()
         .by(workflow::a_person)
-        .body(&With::<Nonconformity, Comment>(|tx, record, _| {
+        .body(&With::<Nonconformity, OptionalComment>(|tx, record, _| {
             let at = tx.now().max(record.spine.updated_at.plus_millis(1));
             (record.state.closed_by, record.state.closed_at) =
                 (Some(tx.caller().actor.clone()), Some(at));
@@ -135,7 +135,7 @@ const STEPS: &[Step<Nonconformity>] = &[
             (&["verified"], "implemented"),
         ])
         .says("Send {a} one step back", "The comment says why.")
-        .body(&With::<Nonconformity, Because>(|_, record, _| {
+        .body(&With::<Nonconformity, RequiredComment>(|_, record, _| {
             record.state.unverified();
             Ok(())
         }))

@@ -4,9 +4,9 @@
 use crate::access::Actor;
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::schema::ledger_entries as e;
-use crate::http::{Answer, Assess, At, Guard, Input, Read, ViewQuery};
+use crate::http::{Answer, Assess, Guard, Input, Read, RecordId, ViewQuery};
 use crate::records::history::{self, Entry};
-use crate::records::{Known, Reader, Record, Resource};
+use crate::records::{IfMatch, Reader, Record, Resource};
 use crate::registers::methodology;
 use crate::registers::methodology::RiskMethodology;
 use crate::registers::methodology::in_force;
@@ -204,7 +204,12 @@ fn above_inherent(risk: &Record<Risk>, stage: Stage) -> Result<()> {
     Err(Problem::invalid_one("/likelihood", code, detail))
 }
 
-async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) -> Result<Answer> {
+async fn assess(
+    guard: Guard<Assess<Risk>>,
+    at: RecordId,
+    known: IfMatch,
+    input: Input,
+) -> Result<Answer> {
     let (selector, known) = (at.of(&Risk::KIND)?, known.or_any());
     let said = input.clone().read::<AssessmentInput>();
     guard
@@ -251,7 +256,7 @@ async fn assess(guard: Guard<Assess<Risk>>, at: At, known: Known, input: Input) 
         .await
 }
 
-async fn assessments(guard: Guard<Read<Risk>>, at: At, query: ViewQuery) -> Result<Answer> {
+async fn assessments(guard: Guard<Read<Risk>>, at: RecordId, query: ViewQuery) -> Result<Answer> {
     let selector = at.of(&Risk::KIND)?;
     let (limit, before) = (query.page.limit, query.page.before()?);
     guard

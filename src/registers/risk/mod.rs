@@ -17,9 +17,9 @@ pub use score::RiskScore;
 use crate::core::{Code, Id, Problem, Result};
 use crate::db::own::Test;
 use crate::db::schema::{risks, risks as r};
-use crate::http::Comment;
+use crate::http::OptionalComment;
 use crate::http::{Api, Step, Steps, With, workflow};
-use crate::records::ask::Moments;
+use crate::records::ask::ListContext;
 use crate::records::columns::own;
 use crate::records::{
     Again, By, Condition, Kind, Limit, PERIOD, Part, Reader, Record, Relation, Resource, Row,
@@ -220,7 +220,7 @@ pub fn evaluation(acceptable: Option<bool>, standing: Standing) -> Evaluation {
 }
 
 /// The same as a condition on the spine.
-fn evaluated(wanted: &[Evaluation], then: &Moments) -> Option<Condition> {
+fn evaluated(wanted: &[Evaluation], then: &ListContext) -> Option<Condition> {
     let current = |acceptable: Option<bool>| match acceptable {
         None => own::<Risk>(r::current_acceptable.is_null()),
         Some(said) => own::<Risk>(r::current_acceptable.eq(said)),
@@ -300,7 +300,7 @@ fn affecting(properties: &[Property]) -> Vec<Test> {
     properties.iter().map(one).collect()
 }
 
-fn untreated(wanted: &Option<bool>, then: &Moments) -> Option<Condition> {
+fn untreated(wanted: &Option<bool>, then: &ListContext) -> Option<Condition> {
     let treated = Treated::at_all(then.seq);
     Some(match (*wanted)? {
         true => Box::new(not(treated)),
@@ -317,14 +317,18 @@ const STEPS: &[Step<Risk>] = &[
                 assessed only with a comment that says why.",
         )
         .decides()
-        .body(&With::<Risk, Comment>(closed)),
+        .body(&With::<Risk, OptionalComment>(closed)),
     Step::to("reopen", &["closed"], "open")
         .says("Reopen {a}", "It is there again; the comment says why.")
         .because(),
 ];
 const STATES: [Transition; 2] = workflow::transitions(STEPS);
 
-fn closed(tx: &mut Tx<'_, Steps<Risk>>, record: &mut Record<Risk>, said: Comment) -> Result<()> {
+fn closed(
+    tx: &mut Tx<'_, Steps<Risk>>,
+    record: &mut Record<Risk>,
+    said: OptionalComment,
+) -> Result<()> {
     let silent = said.comment.is_none_or(|text| text.trim().is_empty());
     if record.state.current.is_none() && silent {
         let why = "the risk was never assessed: say why you close it anyway";

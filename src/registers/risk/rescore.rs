@@ -7,7 +7,7 @@ use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
 use crate::http::{Answer, Guard, Input, Rescore};
 use crate::ledger;
-use crate::records::{Known, Reader, Record, Resource, Selector, Tx};
+use crate::records::{IfMatch, Reader, Record, Resource, Selector, Tx};
 use crate::registers::methodology::RiskMethodology;
 use crate::registers::methodology::in_force::{self, InForce};
 use crate::registers::risk::assessment::{Stage, review_days, score};
@@ -178,7 +178,7 @@ async fn rescore(guard: Guard<Rescore<Risk>>, input: Input) -> Result<Answer> {
             for text in said.risk_ids.iter().flatten() {
                 let selector = Selector::parse(text, &Risk::KIND).ok_or_else(Problem::not_found);
                 let found = selector
-                    .and_then(|selector| tx.load(&selector, &Known::any()))
+                    .and_then(|selector| tx.load(&selector, &IfMatch::any()))
                     .map(Box::new);
                 named.push_back(Wanted(text.clone(), Found::Read(found)));
             }
@@ -192,7 +192,7 @@ async fn rescore(guard: Guard<Rescore<Risk>>, input: Input) -> Result<Answer> {
                 ledger::in_time()?;
                 let found = match found {
                     Found::Read(found) => found.map(|found| *found),
-                    Found::Later(id) => tx.load(&Selector::Id(id), &Known::any()),
+                    Found::Later(id) => tx.load(&Selector::Id(id), &IfMatch::any()),
                     Found::Stays(problem) => Err(problem),
                 };
                 match found.and_then(|found| one(tx, found, said.stage, &methods, &mut revisions)) {

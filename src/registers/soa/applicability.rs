@@ -6,7 +6,7 @@ use crate::db::schema::{applicability, applicability as a};
 use crate::records::columns::own;
 use crate::records::limit::{self, Facts};
 use crate::records::{
-    By, Condition, Kind, Limit, PERIOD, Record, Resource, SCOPED, Stateless, sight,
+    By, Condition, Kind, Limit, NoState, PERIOD, Record, Resource, SCOPED, sight,
 };
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ impl Resource for Applicability {
         counted: false,
         ..Kind::PLAIN
     };
-    type State = Stateless;
+    type State = NoState;
     fn facts(record: &Record<Self>) -> Facts {
         Facts {
             frameworks: limit::frameworks_of([&record.own.requirement]),

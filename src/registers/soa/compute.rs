@@ -4,7 +4,7 @@ use crate::core::catalogue::{Framework, Requirement};
 use crate::core::{Id, Result};
 use crate::records::{Reader, Resource};
 use crate::registers::control::Implementation as Stage;
-use crate::registers::control::proof::{Operation, Proof, Support};
+use crate::registers::control::proof::{EvidenceStatus, Operation, Proof};
 use crate::registers::facts::Proofs;
 use crate::registers::risk::Risk;
 use crate::registers::soa::basis::{Basis, Met, Standing, once};
@@ -204,7 +204,7 @@ fn entry(
         risk_count: risks.len() as i64,
         treatment_codes: codes(RiskTreatment::KIND.code, &treatments, named.min(CODES)),
         treatment_count: treatments.len() as i64,
-        evidence: Support::of(proofs.chain(direct)),
+        evidence: EvidenceStatus::of(proofs.chain(direct)),
     };
     entry.lacks = entry.lacking();
     entry
@@ -224,7 +224,7 @@ fn own(control: &Standing<'_>, named: usize) -> OwnControl {
         risk_count: control.risks.len() as i64,
         treatment_codes: codes(RiskTreatment::KIND.code, &control.treatments, most),
         treatment_count: control.treatments.len() as i64,
-        evidence: Support::of(control.proofs.iter()),
+        evidence: EvidenceStatus::of(control.proofs.iter()),
     }
 }
 

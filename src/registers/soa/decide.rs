@@ -5,10 +5,10 @@ use crate::core::catalogue::{self, Requirement};
 use crate::core::{Id, Instant, Invalid, Problem, Result};
 use crate::db::dialect::{at, same_version};
 use crate::db::schema::{applicability as a, versions as v};
-use crate::http::{Answer, At, Change, Guard, Read, ViewQuery};
+use crate::http::{Answer, Change, Guard, Read, RecordId, ViewQuery};
 use crate::records::{Reader, Record, Resource, Selector, Tx};
 use crate::registers::answers::{
-    Answers, Said, Shown, answer_bodies, answered, batch, get, history, put,
+    Answers, HasComment, RenderedRecord, answer_bodies, answered, batch, get, history, put,
 };
 use crate::registers::framework::asked;
 use crate::registers::framework::catalogue_list::{self as shelf, Shelf};
@@ -61,7 +61,7 @@ pub struct Decision {
     #[schema(required)]
     pub updated_by: Option<Actor>,
 }
-impl Shown for Decision {
+impl RenderedRecord for Decision {
     fn id(&self) -> Option<Id> {
         self.id
     }
@@ -103,7 +103,7 @@ answer_bodies! {
         reasons: Vec<Reason>,
     }
 }
-impl Said for ApplicabilityInput {
+impl HasComment for ApplicabilityInput {
     /// What does not apply needs a justification.
     fn fault(&self, at: &str) -> Option<Invalid> {
         let words = "an exclusion requires a justification";
@@ -122,9 +122,9 @@ impl Answers for Applicability {
     type Place = Id;
     type Read = Read<Applicability>;
     type Change = Change<Applicability>;
-    type Said = ApplicabilityInput;
+    type HasComment = ApplicabilityInput;
     type Several = ApplicabilityBatch;
-    type Shown = Decision;
+    type RenderedRecord = Decision;
 
     fn open(
         reader: &mut Reader<'_>,
@@ -257,7 +257,7 @@ struct ApplicabilityQuery {
 
 async fn list(
     guard: Guard<Read<Applicability>>,
-    at: At,
+    at: RecordId,
     query: ViewQuery<ApplicabilityQuery>,
 ) -> Result<Answer> {
     let selector = at.of(&Scope::KIND)?;

@@ -3,7 +3,7 @@
 use crate::access::Caller;
 use crate::core::catalogue::Framework;
 use crate::core::{Id, Invalid, Problem, Result};
-use crate::http::{Answer, At, Guard, Read, ViewQuery};
+use crate::http::{Answer, Guard, Read, RecordId, ViewQuery};
 use crate::ledger::AsOf;
 use crate::records::{Reader, Resource};
 use crate::registers::framework::asked;
@@ -109,7 +109,7 @@ struct SoaDiffQuery {
 
 async fn get_diff(
     guard: Guard<Read<Applicability>>,
-    at: At,
+    at: RecordId,
     query: ViewQuery<SoaDiffQuery>,
 ) -> Result<Answer> {
     let selector = at.of(&Scope::KIND)?;

@@ -24,7 +24,7 @@ pub use contradiction::ControlRef;
 pub use version::{ByImplementation, SoaIncomplete, SoaSummary};
 
 use crate::core::Result;
-use crate::http::{Answer, At, Guard, Read, ViewQuery};
+use crate::http::{Answer, Guard, Read, RecordId, ViewQuery};
 use crate::records::{Reader, Resource};
 use crate::registers::framework::asked;
 use crate::registers::scope::Scope;
@@ -47,7 +47,7 @@ struct StatementOfApplicabilityQuery {
 
 async fn get_statement(
     guard: Guard<Read<Applicability>>,
-    at: At,
+    at: RecordId,
     query: ViewQuery<StatementOfApplicabilityQuery>,
 ) -> Result<Answer> {
     let selector = at.of(&Scope::KIND)?;

@@ -1,7 +1,7 @@
 //! What a statement of applicability says (ISO/IEC 27001:2022 6.1.3 d).
 use crate::access::Actor;
 use crate::core::{Id, Instant};
-use crate::registers::control::proof::{Operation, Support};
+use crate::registers::control::proof::{EvidenceStatus, Operation};
 use crate::registers::soa::applicability::Reason;
 use crate::registers::soa::contradiction::ControlRef;
 use crate::registers::soa::version::SoaSummary;
@@ -97,7 +97,7 @@ pub struct SoaEntry {
     #[schema(minimum = 0)]
     pub treatment_count: i64,
     /// The evidence behind its controls.
-    pub evidence: Support,
+    pub evidence: EvidenceStatus,
 }
 
 /// A necessary control outside the framework.
@@ -132,7 +132,7 @@ pub struct OwnControl {
     #[schema(minimum = 0)]
     pub treatment_count: i64,
     /// The evidence behind it.
-    pub evidence: Support,
+    pub evidence: EvidenceStatus,
 }
 
 /// The statement of applicability of a scope.

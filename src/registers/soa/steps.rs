@@ -1,10 +1,12 @@
 //! How a statement is frozen and decided on (ISO/IEC 27001:2022 6.1.3 d, 7.5.3): it has to be
 //! ready, or say for ever what it lacks; another person than who froze it approves it.
 use crate::core::{Code, Id, Invalid, Problem, Result, catalogue, json, packed};
-use crate::http::Comment;
-use crate::http::Said;
-use crate::http::{Answer, Approve, At, Guard, Input, Permission, Return, Submit, Withdraw};
-use crate::records::{Body, Covers, Deed, Known, Record, Resource, Selector, Tx, record::members};
+use crate::http::HasComment;
+use crate::http::OptionalComment;
+use crate::http::{Answer, Approve, Guard, Input, Permission, RecordId, Return, Submit, Withdraw};
+use crate::records::{
+    Body, Covers, Deed, IfMatch, Record, Resource, Selector, Tx, record::members,
+};
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::methodology::in_force::InForce;
 use crate::registers::scope::Scope;
@@ -40,8 +42,8 @@ pub struct SoaFreeze {
 
 async fn freeze(
     guard: Guard<Submit<SoaVersion>>,
-    at: At,
-    known: Known,
+    at: RecordId,
+    known: IfMatch,
     input: Input,
 ) -> Result<Answer> {
     let (selector, known, said) = (
@@ -201,7 +203,7 @@ fn ready(
 /// A transition of a frozen statement: checked in the order of every other.
 async fn step<P: Permission + Covers<SoaVersion>>(
     guard: Guard<P>,
-    (at, known, input): (At, Known, Input),
+    (at, known, input): (RecordId, IfMatch, Input),
     verb: &'static str,
     may: impl FnOnce(&mut Tx<'_, P>, &Record<SoaVersion>) -> Result<()> + Send + 'static,
     change: impl FnOnce(&mut Tx<'_, P>, &mut Record<SoaVersion>) + Send + 'static,
@@ -211,7 +213,7 @@ async fn step<P: Permission + Covers<SoaVersion>>(
         true => known.for_decision(),
         false => known,
     };
-    let said = input.clone().read::<Comment>();
+    let said = input.clone().read::<OptionalComment>();
     guard
         .write(&input, move |tx| {
             let scope = tx.reader().row::<Scope>(&selector, false)?.id;
@@ -233,8 +235,8 @@ async fn step<P: Permission + Covers<SoaVersion>>(
 
 async fn approve(
     guard: Guard<Approve<SoaVersion>>,
-    at: At,
-    known: Known,
+    at: RecordId,
+    known: IfMatch,
     input: Input,
 ) -> Result<Answer> {
     let another = |tx: &mut Tx<'_, _>, stored: &Record<SoaVersion>| {
@@ -255,8 +257,8 @@ async fn approve(
 /// Returns or withdraws it; a person returns it.
 async fn end<P: Permission + Covers<SoaVersion>>(
     guard: Guard<P>,
-    at: At,
-    known: Known,
+    at: RecordId,
+    known: IfMatch,
     input: Input,
 ) -> Result<Answer> {
     let may = |tx: &mut Tx<'_, P>, _: &Record<SoaVersion>| match P::ACTION {
@@ -296,7 +298,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
         )
         .tag("soa-versions")
         .versioned("DecidedOn")
-        .body::<Comment>()
+        .body::<OptionalComment>()
         .optional()
         .answers::<SoaVersionShown>("The version.");
     api.post(
@@ -311,7 +313,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
     )
     .tag("soa-versions")
     .versioned("IfMatch")
-    .body::<Comment>()
+    .body::<OptionalComment>()
     .optional()
     .answers::<SoaVersionShown>("The version.");
     api.post(
@@ -326,7 +328,7 @@ pub fn mount(api: &mut crate::http::Api<'_>) {
     )
     .tag("soa-versions")
     .versioned("IfMatch")
-    .body::<Comment>()
+    .body::<OptionalComment>()
     .optional()
     .answers::<SoaVersionShown>("The version.");
 }

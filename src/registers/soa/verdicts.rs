@@ -59,9 +59,9 @@ impl Verdicts {
                     .and(v::kind.eq(Applicability::KIND.name)),
             )
             .filter(at(seq));
-        type Said = (bool, Option<String>, String);
+        type HasComment = (bool, Option<String>, String);
         type By = (ActorKind, Id, Option<Id>);
-        type Found = ((Id, String), Said, (Instant, By));
+        type Found = ((Id, String), HasComment, (Instant, By));
         let columns = (
             (a::scope_id, a::requirement),
             (a::applicable, a::justification, a::reasons),

@@ -8,7 +8,7 @@ use crate::db::schema::versions as v;
 use crate::records::columns::own;
 use crate::records::limit::Facts;
 use crate::records::{
-    By, Comment as Needs, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Transition,
+    By, CommentRule, Condition, Kind, Limit, Reader, Record, Resource, SCOPED, Transition,
 };
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -130,21 +130,21 @@ impl Resource for SoaVersion {
                 verb: "approve",
                 from: &["in_review"],
                 to: "approved",
-                comment: Needs::Optional,
+                comment: CommentRule::Optional,
                 decision: true,
             },
             Transition {
                 verb: "return",
                 from: &["in_review"],
                 to: "returned",
-                comment: Needs::Required,
+                comment: CommentRule::Required,
                 decision: false,
             },
             Transition {
                 verb: "withdraw",
                 from: &["in_review"],
                 to: "withdrawn",
-                comment: Needs::Required,
+                comment: CommentRule::Required,
                 decision: false,
             },
         ],

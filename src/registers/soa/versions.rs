@@ -7,7 +7,7 @@ use crate::core::{Id, Instant, Problem, Result};
 use crate::db::dialect::body_of;
 use crate::db::schema::versions as v;
 use crate::http::format::CSV;
-use crate::http::{Answer, At, Guard, Read, ViewQuery};
+use crate::http::{Answer, Guard, Read, RecordId, ViewQuery};
 use crate::records::{Reader, Record, Resource, Selector, record::etag};
 use crate::registers::framework::catalogue_list as shelf;
 use crate::registers::scope::Scope;
@@ -230,11 +230,11 @@ pub fn number_in_force(reader: &mut Reader<'_>, scope: Id, framework: &str) -> R
 }
 
 /// The scope and the number of a path.
-pub(crate) fn place(at: &At) -> Result<(Selector, i32)> {
+pub(crate) fn place(at: &RecordId) -> Result<(Selector, i32)> {
     Ok((at.of(&Scope::KIND)?, at.number()?))
 }
 
-async fn list(guard: Guard<Read<SoaVersion>>, at: At, query: ViewQuery) -> Result<Answer> {
+async fn list(guard: Guard<Read<SoaVersion>>, at: RecordId, query: ViewQuery) -> Result<Answer> {
     let selector = at.of(&Scope::KIND)?;
     guard
         .view(query.as_of, move |reader| {
@@ -261,7 +261,7 @@ async fn list(guard: Guard<Read<SoaVersion>>, at: At, query: ViewQuery) -> Resul
         .await
 }
 
-async fn get(guard: Guard<Read<SoaVersion>>, at: At, query: ViewQuery) -> Result<Answer> {
+async fn get(guard: Guard<Read<SoaVersion>>, at: RecordId, query: ViewQuery) -> Result<Answer> {
     let (selector, number) = place(&at)?;
     let csv = query.wants("csv", "text/csv")?;
     guard

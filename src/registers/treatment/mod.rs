@@ -19,7 +19,7 @@ pub use steps::actions;
 use crate::access::Actor;
 use crate::core::{Code, Id, Instant, Invalid, Problem, Result};
 use crate::db::schema::{risk_treatments, versions as v};
-use crate::records::ask::Moments;
+use crate::records::ask::ListContext;
 use crate::records::links::References;
 use crate::records::{
     By, Condition, Kind, Limit, PERIOD, Part, Reader, Record, Relation, Resource, Row, SCOPED,
@@ -286,7 +286,7 @@ crate::columns! {
 }
 
 /// Acceptances that have lapsed, or all that have not.
-fn lapsed(wanted: &[bool], then: &Moments) -> Option<Condition> {
+fn lapsed(wanted: &[bool], then: &ListContext) -> Option<Condition> {
     let asked = |wanted_too| wanted.contains(&wanted_too);
     if asked(true) == asked(false) {
         return None;

@@ -1,9 +1,9 @@
 //! The steps of a treatment's life, as clients take them. The last signature writes two records in
 //! one transaction: the treatment, and on its risk what is left of it.
 use crate::core::{Code, Problem, Result};
-use crate::http::Comment;
-use crate::http::{Answer, Api, At, Guard, Input, Permission, Step, Steps, With, workflow};
-use crate::records::{Covers, Deed, Known, Record, Resource, Selector, Transition, Tx, Writing};
+use crate::http::OptionalComment;
+use crate::http::{Answer, Api, Guard, Input, Permission, RecordId, Step, Steps, With, workflow};
+use crate::records::{Covers, Deed, IfMatch, Record, Resource, Selector, Transition, Tx, Writing};
 use crate::registers::methodology::in_force;
 use crate::registers::risk::{Risk, RiskScore};
 use crate::registers::treatment::rules;
@@ -79,7 +79,7 @@ const STEPS: &[Step<RiskTreatment>] = &[
             the owner, and one with authority.",
         )
         .by(workflow::a_person)
-        .body(&With::<RiskTreatment, Comment>(|tx, record, _| {
+        .body(&With::<RiskTreatment, OptionalComment>(|tx, record, _| {
             let risk = risk_of(tx, record)?;
             record.state.basis = Some(basis(tx, record, &risk)?);
             record.state.submitted_by = Some(tx.caller().actor.clone());
@@ -96,13 +96,13 @@ const STEPS: &[Step<RiskTreatment>] = &[
         )
         .by_right(theirs)
         .commented()
-        .body(&With::<RiskTreatment, Comment>(|_, record, _| {
+        .body(&With::<RiskTreatment, OptionalComment>(|_, record, _| {
             record.state = Default::default();
             Ok(())
         })),
     Step::to("start", &["approved"], "in_progress")
         .says("Start {a}", "The work has begun.")
-        .body(&With::<RiskTreatment, Comment>(|tx, record, _| {
+        .body(&With::<RiskTreatment, OptionalComment>(|tx, record, _| {
             record.state.started_at = Some(tx.now());
             Ok(())
         })),
@@ -112,7 +112,7 @@ const STEPS: &[Step<RiskTreatment>] = &[
             "A mitigation is completed when the current level of \
             its risk was assessed again since it began (409 otherwise).",
         )
-        .body(&With::<RiskTreatment, Comment>(|tx, record, _| {
+        .body(&With::<RiskTreatment, OptionalComment>(|tx, record, _| {
             let risk = risk_of(tx, record)?;
             rules::completed(record, &risk)?;
             record.state.outcome = risk.state.current;
@@ -137,7 +137,7 @@ const STEPS: &[Step<RiskTreatment>] = &[
         )
         .by_right(theirs)
         .commented()
-        .body(&With::<RiskTreatment, Comment>(|tx, record, _| {
+        .body(&With::<RiskTreatment, OptionalComment>(|tx, record, _| {
             tx.person()?;
             record.state.revoked_at = Some(tx.now());
             Ok(())
@@ -148,9 +148,9 @@ pub const STATES: [Transition; 7] = workflow::transitions(STEPS);
 
 type Life<'a> = Tx<'a, Steps<RiskTreatment>>;
 
-async fn sign(guard: Guard<Sign>, at: At, known: Known, input: Input) -> Result<Answer> {
+async fn sign(guard: Guard<Sign>, at: RecordId, known: IfMatch, input: Input) -> Result<Answer> {
     let (selector, known) = (at.of(&RiskTreatment::KIND)?, known.for_decision());
-    let said = input.clone().read::<Comment>();
+    let said = input.clone().read::<OptionalComment>();
     guard
         .write(&input, move |tx| {
             let stored = tx.reader().load::<RiskTreatment>(&selector, false)?;
@@ -229,6 +229,6 @@ pub fn actions(api: &mut Api<'_>) {
             of the risk.",
         )
         .decides::<RiskTreatment>()
-        .body::<Comment>()
+        .body::<OptionalComment>()
         .optional();
 }

@@ -3,7 +3,7 @@
 use crate::support::make::{all, creates, id, one, rooms};
 use crate::support::{TestApp, quoted};
 use isms::records::{By, Limit};
-use isms::registers::Room;
+use isms::registers::Register;
 use serde_json::{Value, json};
 
 crate::on_both!(
@@ -33,7 +33,7 @@ async fn made(app: &TestApp, path: &str, body: Value) -> Value {
         .expect(201)
         .json()
 }
-fn room(name: &str) -> &'static Room {
+fn room(name: &str) -> &'static Register {
     rooms().find(|room| room.kind.name == name).unwrap()
 }
 async fn scope(app: &TestApp, name: &str) -> Value {
@@ -41,7 +41,7 @@ async fn scope(app: &TestApp, name: &str) -> Value {
 }
 
 /// A record of a register in these scopes, by the manager.
-async fn placed(app: &TestApp, room: &Room, scopes: &[&Value]) -> Value {
+async fn placed(app: &TestApp, room: &Register, scopes: &[&Value]) -> Value {
     let mut body = crate::support::make::body(app, room, "").await;
     body["scope_ids"] = json!(
         scopes

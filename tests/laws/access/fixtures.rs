@@ -6,7 +6,7 @@ use crate::support::make::{id, last};
 use crate::support::{PASSWORD, Reply, TestApp};
 use actix_web::http::Method;
 use isms::records::Kind;
-use isms::registers::ROOMS;
+use isms::registers::REGISTERS;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
@@ -195,7 +195,10 @@ impl<'a> Kit<'a> {
     async fn of_a_risk(&self, body: &mut Value, owner: Option<&str>) {
         let (app, risk) = (
             self.app,
-            ROOMS.iter().find(|room| room.kind.name == "risk").unwrap(),
+            REGISTERS
+                .iter()
+                .find(|room| room.kind.name == "risk")
+                .unwrap(),
         );
         let owner = owner
             .filter(|_| self.signing.get())
@@ -265,7 +268,7 @@ impl<'a> Kit<'a> {
     /// The example of a kind as a table of one row.
     fn table(&self, kind: &Kind) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let mut row = (ROOMS
+        let mut row = (REGISTERS
             .iter()
             .find(|room| room.kind.name == kind.name)
             .unwrap()
