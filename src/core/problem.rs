@@ -2,6 +2,7 @@
 //! codes.
 use super::Code;
 use actix_web::{HttpResponse, ResponseError, http::StatusCode, http::header};
+use chrono::NaiveDate;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -88,6 +89,14 @@ impl Invalid {
             code: code.into(),
             detail: detail.into(),
         }
+    }
+    /// A day of the body that lies before the one that it follows; each with its member.
+    pub fn backwards(
+        (first, from): (&str, Option<NaiveDate>),
+        (then, to): (&str, Option<NaiveDate>),
+    ) -> Option<Self> {
+        let wrong = from.zip(to).is_some_and(|(from, to)| to < from);
+        wrong.then(|| Invalid::body(format!("/{then}"), "order", format!("is before {first}")))
     }
     /// A query parameter.
     pub fn query(

@@ -132,11 +132,11 @@ impl Description {
                 .all_relations()
                 .map(|relation| link(relation, false)),
         );
+        shown.extend(self.state.clone());
         for (member, schema) in shown {
             let erasable = self.kind.personal.contains(&member.as_str());
             all.insert(member, if erasable { nullable(schema) } else { schema });
         }
-        all.extend(self.state.clone());
         for (member, schema) in &self.computed {
             all.insert((*member).to_owned(), schema.clone());
         }

@@ -216,6 +216,21 @@ impl Written<'_> {
             false => Ok(()),
         }
     }
+    /// The last day of a person was another before: it is one for their accounts, too, and whoever
+    /// comes back logs in anew.
+    pub fn last_day_moved(
+        &mut self,
+        person: Id,
+        (before, after): (Option<NaiveDate>, Option<NaiveDate>),
+    ) -> Result<()> {
+        if before == after {
+            return Ok(());
+        }
+        if before.is_some() {
+            self.end_sessions_of(person)?;
+        }
+        self.administered()
+    }
     /// Ends every session of a user: tokens of an earlier epoch are good for nothing.
     pub fn end_sessions(&mut self, user: Id) -> Result<()> {
         let own = cr::table.find((self.tenant, user));

@@ -271,6 +271,13 @@ impl Relation {
             frees: &[],
         }
     }
+    /// The same where it must be given.
+    pub const fn required(self) -> Self {
+        Relation {
+            required: true,
+            ..self
+        }
+    }
     /// The same where a record in one of these states does not keep its target from being archived.
     pub const fn freed_when(self, frees: &'static [&'static str]) -> Self {
         Relation { frees, ..self }

@@ -48,6 +48,8 @@ pub struct Register {
     pub kind: Kind,
     /// A valid body.
     pub example: fn() -> Value,
+    /// The members that are computed at reading, with their schemas.
+    pub computed: fn() -> Vec<(&'static str, Value)>,
     /// How its derived tables are filled from the ledger.
     pub replay: Replay,
     /// Which of the common operations it has.
@@ -110,6 +112,7 @@ const fn room<R: Resource>(operations: Operations, actions: fn(&mut Api<'_>)) ->
     Register {
         kind: R::KIND,
         example: R::example,
+        computed: R::computed_schemas,
         replay: Replay::of::<R>(),
         operations: Some(operations),
         mount: |api, does| collection::mount::<R>(api, does),
@@ -122,6 +125,7 @@ const fn settings<R: Resource>(actions: fn(&mut Api<'_>)) -> Register {
     Register {
         kind: R::KIND,
         example: R::example,
+        computed: R::computed_schemas,
         replay: Replay::of::<R>(),
         operations: None,
         mount: |_, _| {},

@@ -63,27 +63,20 @@ impl Resource for Person {
             "worker_kind": "employee", "starts_on": "2024-02-01"})
     }
     fn faults(&self) -> Vec<Invalid> {
-        let backwards = self
-            .starts_on
-            .zip(self.ends_on)
-            .is_some_and(|(starts, ends)| ends < starts);
-        Vec::from_iter(backwards.then(|| Invalid::body("/ends_on", "order", "is before starts_on")))
+        let days = (("starts_on", self.starts_on), ("ends_on", self.ends_on));
+        Vec::from_iter(Invalid::backwards(days.0, days.1))
     }
-    /// A last day is one for the person's accounts, too; whoever comes back logs in anew.
     fn followed(
         tx: &mut Writing<'_>,
         before: Option<&Record<Self>>,
         after: &Record<Self>,
     ) -> Result<()> {
         match before {
-            Some(before) if before.own.ends_on != after.own.ends_on => {
-                let mut written = Written::of(tx);
-                if before.own.ends_on.is_some() {
-                    written.end_sessions_of(after.spine.id)?;
-                }
-                written.administered()
+            None => Ok(()),
+            Some(before) => {
+                let days = (before.own.ends_on, after.own.ends_on);
+                Written::of(tx).last_day_moved(after.spine.id, days)
             }
-            _ => Ok(()),
         }
     }
 }

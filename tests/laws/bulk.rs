@@ -3,6 +3,7 @@
 use crate::support::TestApp;
 use crate::support::make::{all, body, creates, id, last, make, make_named, one, rooms, walk};
 use actix_web::http::Method;
+use isms::http::format::neutral;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -384,7 +385,7 @@ async fn a_table_is_the_list(app: &TestApp) {
                         .split('.')
                         .try_fold(record, |value, member| value.get(member));
                     match value {
-                        Some(Value::String(text)) => assert_eq!(cell, text, "{name}"),
+                        Some(Value::String(text)) => assert_eq!(cell, &neutral(text), "{name}"),
                         Some(Value::Number(number)) => {
                             assert_eq!(cell, &number.to_string(), "{name}")
                         }

@@ -3,7 +3,7 @@
 //! Every operation of the document whose word is a decision is tried.
 use super::access::fixtures::{HERE, Kit, Operation};
 use crate::support::make::id;
-use crate::support::{DECISIONS, Reply, TestApp};
+use crate::support::{Reply, TestApp};
 use actix_web::http::Method;
 use serde_json::{Value, json};
 
@@ -15,13 +15,28 @@ crate::on_both!(
     an_account_that_the_requester_opened_does_not_decide
 );
 
-/// The operations that decide.
+/// The steps by which one person answers for what another did: they decide, whatever the register.
+const SECOND_LOOK: [&str; 3] = ["approve", "sign", "verify"];
+
+/// Does a path end with this step of a record?
+fn takes(operation: &Operation, verb: &str) -> bool {
+    operation.method == Method::POST && operation.template.ends_with(&format!("}}/{verb}"))
+}
+
+/// The operations that decide, as the rows of the workflows say.
 fn decisions(kit: &Kit<'_>) -> Vec<usize> {
     let decides = |operation: &Operation| {
-        operation.method == Method::POST
-            && DECISIONS
-                .iter()
-                .any(|verb| operation.template.ends_with(&format!("}}/{verb}")))
+        let said = operation.permission.as_ref().is_some_and(|(kind, verb)| {
+            let known = isms::api::KINDS.named(kind);
+            known.is_some_and(|known| known.decides(verb)) && takes(operation, verb)
+        });
+        let looks = SECOND_LOOK.iter().any(|verb| takes(operation, verb));
+        assert!(
+            said || !looks,
+            "{}: its step has to say `.decides()`",
+            operation.named()
+        );
+        said
     };
     let all: Vec<usize> = (0..kit.operations.len())
         .filter(|n| decides(&kit.operations[*n]))
@@ -178,7 +193,7 @@ async fn nobody_decides_on_what_they_asked_for(app: &TestApp) {
     .expect(200);
     for (turn, n) in decisions(&kit).into_iter().enumerate() {
         let operation = &kit.operations[n];
-        if operation.template.ends_with("/close") {
+        if !SECOND_LOOK.iter().any(|verb| takes(operation, verb)) {
             continue; // closing what was verified is nobody's second look
         }
         // Moved between persons after it was asked for: both are one.

@@ -1,9 +1,12 @@
 //! What the document says of a body, the house holds to: one more than a limit is refused, for
 //! every member of every body.
-use crate::support::TestApp;
-use crate::support::make::{all, body, id, make, rooms};
+use crate::support::make::{all, body, id, make, one, rooms};
+use crate::support::{Reply, TestApp};
 use actix_web::http::Method;
+use isms::access::{Role, allows};
+use isms::registers::Register;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 crate::on_both!(
     one_more_than_each_documented_limit_is_refused,
@@ -91,6 +94,51 @@ fn beyond(document: &Value, schema: &Value) -> Vec<(&'static str, Value)> {
     bad
 }
 
+/// Sends a body about the version that stands.
+async fn sent(app: &TestApp, key: &str, method: &Method, path: &str, body: &Value) -> Reply {
+    let tag = app.tag_for(&app.keys.admin, path).await;
+    let known = [("If-Match", tag.as_str())];
+    app.send(key, method.clone(), path, &known, Some(body))
+        .await
+}
+
+/// The steps of a register that something is said with: where, by whom who may, and the example.
+async fn steps(
+    app: &TestApp,
+    document: &Value,
+    room: &Register,
+) -> Vec<(Method, String, String, String, Value)> {
+    let keys = [
+        (Role::Manager, &app.keys.manager),
+        (Role::Approver, &app.keys.approver),
+        (Role::InternalAuditor, &app.keys.internal_auditor),
+    ];
+    let verbs: BTreeSet<&str> = room.kind.transitions.iter().map(|step| step.verb).collect();
+    let mut found = Vec::new();
+    for verb in verbs {
+        let template = format!("{}/{{id}}/{verb}", all(room));
+        let content = &document["paths"][&template]["post"]["requestBody"]["content"];
+        let schema = content["application/json"]["schema"]["$ref"].as_str();
+        let Some(name) = schema.and_then(|target| target.rsplit('/').next()) else {
+            continue;
+        };
+        let may = |(role, _): &&(Role, &String)| allows(&[*role], room.kind.name, verb);
+        let Some((_, key)) = keys.iter().find(may) else {
+            continue;
+        };
+        let good = &document["components"]["schemas"][name]["example"];
+        let path = format!("{}/{verb}", one(room, &make(app, room).await));
+        found.push((
+            Method::POST,
+            path,
+            (*key).clone(),
+            name.to_owned(),
+            good.clone(),
+        ));
+    }
+    found
+}
+
 /// Every body of the document: where it is sent, by whom, and a good one.
 async fn bodies(app: &TestApp, document: &Value) -> Vec<(Method, String, String, String, Value)> {
     let (manager, admin) = (app.keys.manager.clone(), app.keys.admin.clone());
@@ -136,13 +184,8 @@ async fn bodies(app: &TestApp, document: &Value) -> Vec<(Method, String, String,
                 "AssessmentInput",
                 json!({"stage": "current", "likelihood": 1, "impact": 1, "rationale": "r"}),
             ),
-            ("contain", "Containment", json!({"correction": "c"})),
-            ("complete", "Completion", json!({"result": "r"})),
             ("hold", "Comment", json!({"comment": "c"})),
             ("retain", "Retention", json!({"comment": "c"})),
-            ("submit", "Comment", json!({})),
-            ("fix", "VulnerabilityFix", json!({})),
-            ("dismiss", "Comment", json!({"comment": "c"})),
         ] {
             let template = format!("{}/{{id}}/{verb}", all(room));
             let asks = &document["paths"][&template]["post"]["requestBody"];
@@ -151,6 +194,7 @@ async fn bodies(app: &TestApp, document: &Value) -> Vec<(Method, String, String,
                 found.push((Method::POST, path, manager.clone(), name.to_owned(), good));
             }
         }
+        found.extend(steps(app, document, room).await);
     }
     found.push((
         Method::POST,
@@ -264,15 +308,7 @@ async fn one_more_than_each_documented_limit_is_refused(app: &TestApp) {
             for (what, value) in beyond(&document, schema) {
                 let mut whole = good.clone();
                 whole[member] = value;
-                let reply = app
-                    .send(
-                        &key,
-                        method.clone(),
-                        &path,
-                        &[("If-Match", "*")],
-                        Some(&whole),
-                    )
-                    .await;
+                let reply = sent(app, &key, &method, &path, &whole).await;
                 tried += 1;
                 let named = reply.status == 422
                     && reply.json()["errors"]
@@ -421,16 +457,7 @@ async fn what_the_document_asks_for_is_needed(app: &TestApp) {
                     true => drop(whole.as_object_mut().unwrap().remove(member)),
                     false => whole[member] = Value::Null,
                 }
-                let pointers = app
-                    .send(
-                        &key,
-                        method.clone(),
-                        &path,
-                        &[("If-Match", "*")],
-                        Some(&whole),
-                    )
-                    .await
-                    .pointers();
+                let pointers = sent(app, &key, &method, &path, &whole).await.pointers();
                 assert!(
                     pointers.contains(&format!("/{member}")),
                     "{name} without {member}: {pointers:?}"
@@ -440,9 +467,7 @@ async fn what_the_document_asks_for_is_needed(app: &TestApp) {
         let mut unknown = good.clone();
         unknown["nmae"] = json!("x");
         assert_eq!(
-            app.send(&key, method, &path, &[("If-Match", "*")], Some(&unknown))
-                .await
-                .pointers(),
+            sent(app, &key, &method, &path, &unknown).await.pointers(),
             ["/nmae"],
             "{name}"
         );
@@ -497,15 +522,7 @@ async fn what_is_optional_may_be_null(app: &TestApp) {
                 continue;
             };
             within.insert(member.to_owned(), Value::Null);
-            let reply = app
-                .send(
-                    &key,
-                    method.clone(),
-                    &path,
-                    &[("If-Match", "*")],
-                    Some(&whole),
-                )
-                .await;
+            let reply = sent(app, &key, &method, &path, &whole).await;
             tried += 1;
             if reply.status < 300 {
                 continue;
@@ -516,16 +533,8 @@ async fn what_is_optional_may_be_null(app: &TestApp) {
                 .and_then(Value::as_object_mut)
                 .unwrap()
                 .remove(member);
-            let absent = app
-                .send(
-                    &key,
-                    method.clone(),
-                    &path,
-                    &[("If-Match", "*")],
-                    Some(&whole),
-                )
-                .await;
-            let said = |reply: &crate::support::Reply| {
+            let absent = sent(app, &key, &method, &path, &whole).await;
+            let said = |reply: &Reply| {
                 let problem = reply.json();
                 let faults = problem["errors"].as_array().cloned().unwrap_or_default();
                 let places: Vec<(Value, Value)> = faults

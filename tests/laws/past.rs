@@ -22,6 +22,11 @@ fn pinned(question: &str, seq: i64) -> String {
     )
 }
 
+/// `RSK` of `RSK-1`.
+fn prefix_of(record: &Value) -> &str {
+    record["code"].as_str().unwrap().split('-').next().unwrap()
+}
+
 /// An organization with something of everything, all of it linked.
 async fn populated(app: &TestApp) -> Vec<Value> {
     let (key, mut made) = (&app.keys.manager, Vec::new());
@@ -33,7 +38,7 @@ async fn populated(app: &TestApp) -> Vec<Value> {
     }
     let of = |path: &str, n: usize| {
         made.iter()
-            .filter(|record| record["code"].as_str().unwrap().starts_with(path))
+            .filter(|record| prefix_of(record) == path)
             .nth(n)
             .unwrap()["id"]
             .clone()
@@ -184,7 +189,7 @@ fn questions(made: &[Value]) -> Vec<String> {
     }
     for record in made {
         let room = rooms()
-            .find(|room| record["code"].as_str().unwrap().starts_with(room.kind.code))
+            .find(|room| prefix_of(record) == room.kind.code)
             .unwrap();
         all_of_them.push(one(room, record));
         all_of_them.push(format!("{}/history?include=body", one(room, record)));
@@ -205,7 +210,7 @@ async fn everything_changes(app: &TestApp, admin: &str, made: &[Value]) {
     .expect(200);
     let of = |prefix: &str, n: usize| {
         made.iter()
-            .filter(|record| record["code"].as_str().unwrap().starts_with(prefix))
+            .filter(|record| prefix_of(record) == prefix)
             .nth(n)
             .unwrap()
     };
@@ -293,7 +298,7 @@ async fn everything_changes(app: &TestApp, admin: &str, made: &[Value]) {
     for room in rooms() {
         let records: Vec<&Value> = made
             .iter()
-            .filter(|record| record["code"].as_str().unwrap().starts_with(room.kind.code))
+            .filter(|record| prefix_of(record) == room.kind.code)
             .collect();
         app.patch(
             key,

@@ -3,6 +3,7 @@ use super::TestApp;
 use diesel::prelude::*;
 use isms::core::TenantId;
 use isms::db::schema::ledger_entries as e;
+use isms::records::Relation;
 use isms::registers::{REGISTERS, Register};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,6 +30,58 @@ pub fn id(record: &Value) -> &str {
         .unwrap_or_else(|| panic!("no id: {record}"))
 }
 
+/// The register of a kind; any will do where a relation leads to any.
+pub fn of_kind(name: &str) -> &'static Register {
+    let name = if name.is_empty() { "asset" } else { name };
+    rooms()
+        .find(|room| room.kind.name == name)
+        .unwrap_or_else(|| panic!("`{name}` is no register that records can be made in"))
+}
+/// What a record of this register has to refer to.
+pub fn needed(room: &Register) -> impl Iterator<Item = &'static Relation> {
+    room.kind
+        .relations
+        .iter()
+        .filter(|relation| relation.required)
+}
+/// The registers, each after those that its records have to refer to.
+pub fn after_what_they_need() -> impl Iterator<Item = &'static Register> {
+    let mut ordered: Vec<&'static Register> = Vec::new();
+    let mut open: Vec<&'static Register> = rooms().collect();
+    while !open.is_empty() {
+        let ready = |room: &Register| {
+            needed(room).all(|relation| {
+                let to = of_kind(relation.to).kind.name;
+                ordered.iter().any(|other| other.kind.name == to)
+            })
+        };
+        let (next, rest): (Vec<_>, Vec<_>) = open.into_iter().partition(|room| ready(room));
+        let stuck: Vec<&str> = rest.iter().map(|room| room.kind.name).collect();
+        assert!(
+            !next.is_empty(),
+            "{stuck:?} need each other, so none can be made"
+        );
+        ordered.extend(next);
+        open = rest;
+    }
+    ordered.into_iter()
+}
+/// The member of a relation that leads to this record alone.
+pub fn linked(relation: &Relation, to: &Value) -> Value {
+    match relation.many() {
+        true => json!([to]),
+        false => to.clone(),
+    }
+}
+/// The oldest record of a register; it is made where there is none.
+async fn first(app: &TestApp, key: &str, room: &'static Register) -> Value {
+    let oldest = format!("{}?limit=1&sort=created_at", all(room));
+    match app.get(key, &oldest).await.data().pop() {
+        Some(record) => record,
+        None => Box::pin(make_as(app, key, room, "")).await,
+    }
+}
+
 /// A body that makes a record; `mark` makes it another one. What it has to refer to is made first,
 /// where nothing is there.
 pub async fn body(app: &TestApp, room: &Register, mark: &str) -> Value {
@@ -38,29 +91,9 @@ pub async fn body_as(app: &TestApp, key: &str, room: &Register, mark: &str) -> V
     match creates(room) {
         true => {
             let mut body = (room.example)();
-            for relation in room
-                .kind
-                .relations
-                .iter()
-                .filter(|relation| relation.required)
-            {
-                let target = rooms()
-                    .find(|other| other.kind.name == relation.to)
-                    .unwrap();
-                let there = app
-                    .get(key, &format!("{}?limit=1&sort=created_at", all(target)))
-                    .await
-                    .data()
-                    .pop();
-                let target = match there {
-                    Some(record) => record,
-                    None => app
-                        .post(key, &all(target), &(target.example)())
-                        .await
-                        .expect(201)
-                        .json(),
-                };
-                body[relation.member] = target["id"].clone();
+            for relation in needed(room) {
+                let first = first(app, key, of_kind(relation.to)).await;
+                body[relation.member] = linked(relation, &first["id"]);
             }
             if !mark.is_empty() {
                 body["name"] = json!(mark);

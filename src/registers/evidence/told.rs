@@ -86,13 +86,12 @@ pub fn read(
         for_people(&told)?;
     }
     let now = guard.house().clock().now();
-    let period = told.period_start_on.zip(told.period_end_on);
-    let backwards = period.is_some_and(|(start, end)| end < start);
+    let (start, end) = (told.period_start_on, told.period_end_on);
     let early = told
         .collected_at
         .is_some_and(|at| at > now.plus_millis(300_000));
     let faults = [
-        backwards.then(|| Invalid::body("/period_end_on", "order", "is before period_start_on")),
+        Invalid::backwards(("period_start_on", start), ("period_end_on", end)),
         early.then(|| Invalid::body("/collected_at", "later_than_now", "is in the future")),
         retention::too_long(told.retain_until_on, now.utc().date_naive()),
     ];

@@ -159,10 +159,7 @@ impl Resource for RiskTreatment {
         transitions: &steps::STATES,
         done: &["completed", "cancelled", "accepted", "revoked"],
         relations: &[
-            Relation {
-                required: true,
-                ..Relation::new("risk_id", "risk")
-            },
+            Relation::new("risk_id", "risk").required(),
             Relation::new("control_ids", "control"),
         ],
         limited_by: &[

@@ -2,14 +2,14 @@
 //! body, the places in its path. All of it comes from the document and from the state machines;
 //! what cannot be known from there is in `before`, `body` and `filled`: **a new operation that
 //! needs more is added there**.
-use crate::support::make::{id, last};
+use crate::support::make::{after_what_they_need, id, last, linked, needed, of_kind, rooms};
 use crate::support::{PASSWORD, Reply, TestApp};
 use actix_web::http::Method;
 use isms::records::Kind;
-use isms::registers::REGISTERS;
+use isms::registers::{REGISTERS, Register};
 use serde_json::{Value, json};
 use std::cell::Cell;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Where new fixtures belong.
@@ -108,13 +108,45 @@ fn framework(slug: &str) -> Value {
         {"ref": "2", "title": "Windows"}]})
 }
 
+/// The register that an operation makes records of.
+pub fn made_by(operation: &Operation) -> Option<&'static Register> {
+    let makes = |room: &&Register| operation.template == format!("/v1/{}", room.kind.path);
+    rooms()
+        .filter(|_| operation.method == Method::POST)
+        .find(makes)
+}
+
+/// One record of each kind that records of another have to refer to, in this scope.
+async fn needs(app: &TestApp, scope: &str) -> BTreeMap<&'static str, String> {
+    let asked: BTreeSet<&str> = rooms()
+        .flat_map(needed)
+        .map(|relation| of_kind(relation.to).kind.name)
+        .collect();
+    let mut made = BTreeMap::from([("scope", scope.to_owned())]);
+    for room in after_what_they_need().filter(|room| asked.contains(room.kind.name)) {
+        if made.contains_key(room.kind.name) {
+            continue;
+        }
+        let mut body = (room.example)();
+        body["scope_ids"] = json!([scope]);
+        for relation in needed(room) {
+            body[relation.member] = linked(relation, &json!(made[of_kind(relation.to).kind.name]));
+        }
+        let path = format!("/v1/{}", room.kind.path);
+        let record = app.post(&app.keys.admin, &path, &body).await.expect(201);
+        made.insert(room.kind.name, id(&record.json()).to_owned());
+    }
+    made
+}
+
 /// Who makes fixtures, and where they are.
 pub struct Kit<'a> {
     pub app: &'a TestApp,
     pub operations: Vec<Operation>,
     /// The scope of every record.
     pub scope: String,
-    risk: String,
+    /// What the records of some registers have to refer to, by kind.
+    needed: BTreeMap<&'static str, String>,
     /// Is the next treatment to be signed by the one whose it is, or an acceptance?
     signing: Cell<bool>,
     accepting: Cell<bool>,
@@ -130,23 +162,18 @@ impl<'a> Kit<'a> {
             .await
             .expect(201)
             .json();
-        let risk = json!({"name": "Fixtures", "scope_ids": [scope["id"]]});
-        let risk = app
-            .post(&app.keys.admin, "/v1/risks", &risk)
-            .await
-            .expect(201)
-            .json();
         for key in [&app.keys.admin, &app.keys.b_admin] {
             app.post(key, "/v1/frameworks", &framework(OWN))
                 .await
                 .expect(201);
         }
-        let (scope, risk) = (id(&scope).to_owned(), id(&risk).to_owned());
+        let scope = id(&scope).to_owned();
+        let needed = needs(app, &scope).await;
         Kit {
             app,
             operations: operations(),
             scope,
-            risk,
+            needed,
             signing: Cell::new(false),
             accepting: Cell::new(false),
             began: Cell::new(0),
@@ -233,11 +260,6 @@ impl<'a> Kit<'a> {
                 json!({"name": "Access review", "source": "backup",
                     "external_id": format!("piece {n}"), "payload": {"n": n}})
             }
-            ("POST", "/v1/risk-treatments") => {
-                let mut body = own.clone().unwrap();
-                body["risk_id"] = json!(self.risk);
-                body
-            }
             ("POST", "/v1/evidence/batch") => {
                 // At whatever version it is, so that the limits answer and not the version.
                 let mut body = own.clone().unwrap();
@@ -262,7 +284,16 @@ impl<'a> Kit<'a> {
             ("POST", template) if template.ends_with("/links") => {
                 json!({"relation": "scope_ids", "to": self.scope})
             }
-            _ => own.clone().unwrap_or(json!({})),
+            _ => {
+                let mut body = own.clone().unwrap_or(json!({}));
+                for relation in made_by(operation).into_iter().flat_map(needed) {
+                    body[relation.member] = linked(
+                        relation,
+                        &json!(self.needed[of_kind(relation.to).kind.name]),
+                    );
+                }
+                body
+            }
         }
     }
     /// The example of a kind as a table of one row.

@@ -1,7 +1,9 @@
 //! A limited key sees what it is limited to: whatever is made outside of it changes no answer that
 //! the key gets.
 use super::fixtures::{Kit, Operation};
-use crate::support::make::{all, id, make_named, rooms};
+use crate::support::make::{
+    after_what_they_need, all, id, linked, make_named, needed, of_kind, rooms,
+};
 use crate::support::{TestApp, quoted};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -205,7 +207,7 @@ fn around(text: &str, other: &str) -> String {
 async fn outside(app: &TestApp, kit: &Kit<'_>, limit: &str) -> Vec<Value> {
     let (admin, mut made) = (&app.keys.admin, Vec::new());
     let elsewhere = [json!(kit.scope)];
-    for room in rooms() {
+    for room in after_what_they_need() {
         let concerned = match limit {
             "scope" => true,
             "control" => ["control", "evidence"].contains(&room.kind.name),
@@ -215,17 +217,12 @@ async fn outside(app: &TestApp, kit: &Kit<'_>, limit: &str) -> Vec<Value> {
             continue;
         }
         let mut body = crate::support::make::body(app, room, "outside").await;
-        for relation in room
-            .kind
-            .relations
-            .iter()
-            .filter(|relation| relation.required)
-        {
-            body[relation.member] = made
-                .iter()
-                .find(|one: &&Value| one["kind"] == relation.to)
-                .unwrap()["id"]
-                .clone();
+        for relation in needed(room) {
+            // What lies outside too, where it is made by now.
+            let outside = made.iter().find(|one: &&Value| one["kind"] == relation.to);
+            if let Some(outside) = outside {
+                body[relation.member] = linked(relation, &outside["id"]);
+            }
         }
         if limit == "scope" {
             body["scope_ids"] = json!(elsewhere);
@@ -318,19 +315,15 @@ async fn a_link_tells_no_more_than_an_id(app: &TestApp) {
         BTreeMap::from([("scope", scope.clone())]),
         BTreeMap::from([("scope", json!({"id": kit.scope}))]),
     );
-    for room in rooms().filter(|room| room.kind.name != "scope") {
+    for room in after_what_they_need().filter(|room| room.kind.name != "scope") {
         for (name, of, into) in [
             ("inside", &scope["id"], &mut seen),
             (SECRET, &json!(kit.scope), &mut hidden),
         ] {
             let mut body = crate::support::make::body(app, room, name).await;
-            for relation in room
-                .kind
-                .relations
-                .iter()
-                .filter(|relation| relation.required)
-            {
-                body[relation.member] = into[relation.to]["id"].clone();
+            for relation in needed(room) {
+                body[relation.member] =
+                    linked(relation, &into[of_kind(relation.to).kind.name]["id"]);
             }
             body["scope_ids"] = json!([of]);
             into.insert(

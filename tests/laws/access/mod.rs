@@ -5,11 +5,11 @@ mod bounds;
 pub mod fixtures;
 mod limited;
 
-use crate::support::make::id;
+use crate::support::make::{id, needed};
 use crate::support::{PASSWORD, TestApp};
-use fixtures::{HERE, Kit, Operation};
+use fixtures::{HERE, Kit, Operation, made_by};
 use isms::access::{Role, allows};
-use isms::records::{By, Limit};
+use isms::records::{By, Limit, Relation};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -280,8 +280,9 @@ async fn everyone_does_what_the_policy_says_and_nothing_else(app: &TestApp) {
             .any(|cell| ["yes", "own"].contains(&cell.as_str()))
         {
             faults.push(format!(
-                "{}: it succeeded for nobody, so its refusals say nothing; {HERE} \
-                has to prepare it",
+                "{}: it succeeded for nobody, so its refusals say nothing. Does src/access/policy.rs \
+                have a row for it? If it needs more than the example of its body, prepare that in \
+                {HERE}",
                 operation.named()
             ));
         }
@@ -570,9 +571,10 @@ fn limited_fits(operation: &Operation, n: usize, cell: &str) -> bool {
             (false, false) => cell == "-" || cell == "outside",
         };
     }
-    // It names what this limit hides: a framework, or a risk of another scope.
+    // It names what this limit hides: a framework, or a record that it has to refer to.
     if cell == "unknown" {
-        return n == 8 || n == 4 && operation.named() == "POST /v1/risk-treatments";
+        let hides = |relation: &Relation| !shows_all(n, relation.to);
+        return n == 8 || made_by(operation).is_some_and(|room| needed(room).any(hides));
     }
     if cell == "-" {
         return operation.template.ends_with("/soa-versions");
