@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use validator::Validate;
 
+/// Which requirements can be answered for.
+pub type Asks<'p> = Box<dyn Fn(&str) -> bool + 'p>;
+
 /// A kind of which each record answers for one requirement of something.
 pub trait Answers: Resource {
     /// What they belong to: its place is in the path.
@@ -61,7 +64,7 @@ pub trait Answers: Resource {
         reader: &mut Reader<'_>,
         place: &'p Self::Place,
         stored: &'p BTreeMap<String, Self::Shown>,
-    ) -> Result<Box<dyn Fn(&str) -> bool + 'p>>;
+    ) -> Result<Asks<'p>>;
     /// Puts beside the answers what follows from other records; they were read, or `written`.
     fn follow(
         reader: &mut Reader<'_>,

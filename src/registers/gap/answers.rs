@@ -10,7 +10,7 @@ use crate::http::{Answer, At, Change, Guard, Read, ViewQuery};
 use crate::records::frameworks::{self, Library};
 use crate::records::{Covers, Known, Reader, Record, Resource, Selector, Tx};
 use crate::registers::answers::{
-    Answers, Said, Shown, answer_bodies, answered, batch, get, history, put,
+    Answers, Asks, Said, Shown, answer_bodies, answered, batch, get, history, put,
 };
 use crate::registers::gap::GapAssessment;
 use crate::registers::gap::answer::{GapAnswer, GapState, GapTarget, gap_answers as ga};
@@ -226,7 +226,7 @@ impl Answers for GapAnswer {
         _: &mut Reader<'_>,
         of: &'p Assessed,
         stored: &'p BTreeMap<String, GapAnswerShown>,
-    ) -> Result<Box<dyn Fn(&str) -> bool + 'p>> {
+    ) -> Result<Asks<'p>> {
         Ok(Box::new(|id| {
             stored.contains_key(id) || of.asks(id).is_some()
         }))

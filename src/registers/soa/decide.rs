@@ -8,7 +8,7 @@ use crate::db::schema::{applicability as a, versions as v};
 use crate::http::{Answer, At, Change, Guard, Read, ViewQuery};
 use crate::records::{Reader, Record, Resource, Selector, Tx};
 use crate::registers::answers::{
-    Answers, Said, Shown, answer_bodies, answered, batch, get, history, put,
+    Answers, Asks, Said, Shown, answer_bodies, answered, batch, get, history, put,
 };
 use crate::registers::framework::asked;
 use crate::registers::framework::catalogue_list::{self as shelf, Shelf};
@@ -182,7 +182,7 @@ impl Answers for Applicability {
         reader: &mut Reader<'_>,
         _: &'p Id,
         _: &'p BTreeMap<String, Decision>,
-    ) -> Result<Box<dyn Fn(&str) -> bool + 'p>> {
+    ) -> Result<Asks<'p>> {
         let shelf = Shelf::open(reader)?;
         Ok(Box::new(move |id| {
             let found = shelf.requirement(id);
