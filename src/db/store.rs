@@ -99,7 +99,7 @@ impl Database {
         matches!(self.manager, Manager::Sqlite(_))
     }
     /// Runs `work` on a reader over one state of the database, off the worker threads. However
-    /// many ask, some readers stay free for [`Database::glance`].
+    /// many ask, some readers stay free for [`Database::read_one`].
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static,

@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use validator::Validate;
 
+/// Which requirements can be answered for.
+pub type Asks<'p> = Box<dyn Fn(&str) -> bool + 'p>;
+
 /// A kind of which each record answers for one requirement of something.
 pub trait Answers: Resource {
     /// What they belong to: its place is in the path.
@@ -25,11 +28,11 @@ pub trait Answers: Resource {
     /// The permission to give them.
     type Change: Permission + Covers<Self>;
     /// What a client answers.
-    type HasComment: HasComment;
+    type Said: Said;
     /// The same of several requirements.
-    type Several: Several<Self::HasComment>;
+    type Several: Several<Self::Said>;
     /// An answer as it is shown.
-    type RenderedRecord: RenderedRecord;
+    type Shown: Shown;
 
     /// What is asked about, for a reader; 404 where there is no such place or requirement.
     fn open(
@@ -53,38 +56,34 @@ pub trait Answers: Resource {
     /// The requirement that this one answers for.
     fn requirement(&self) -> &str;
     /// How it is shown, or that nobody has answered.
-    fn shown(
-        place: &Self::Place,
-        requirement: &str,
-        record: Option<&Record<Self>>,
-    ) -> Self::RenderedRecord;
+    fn shown(place: &Self::Place, requirement: &str, record: Option<&Record<Self>>) -> Self::Shown;
     /// 404 for what nobody is asked, where nobody has answered either.
     fn asked(reader: &mut Reader<'_>, place: &Self::Place, requirement: &str) -> Result<()>;
     /// Which requirements can be answered for.
     fn all_asked<'p>(
         reader: &mut Reader<'_>,
         place: &'p Self::Place,
-        stored: &'p BTreeMap<String, Self::RenderedRecord>,
-    ) -> Result<Box<dyn Fn(&str) -> bool + 'p>>;
+        stored: &'p BTreeMap<String, Self::Shown>,
+    ) -> Result<Asks<'p>>;
     /// Puts beside the answers what follows from other records; they were read, or `written`.
     fn follow(
         reader: &mut Reader<'_>,
         place: &Self::Place,
-        answers: &mut [Self::RenderedRecord],
+        answers: &mut [Self::Shown],
         written: bool,
     ) -> Result<()>;
     /// The record of an answer, and what else it has.
     fn record(
         place: &Self::Place,
         requirement: String,
-        said: Self::HasComment,
+        said: Self::Said,
     ) -> (Self, Map<String, Value>);
     /// Several, as they are answered.
-    fn list(data: Vec<Self::RenderedRecord>) -> Result<Answer>;
+    fn list(data: Vec<Self::Shown>) -> Result<Answer>;
 }
 
 /// What a client answers.
-pub trait HasComment: DeserializeOwned + Validate + ToSchema + Send + 'static {
+pub trait Said: DeserializeOwned + Validate + ToSchema + Send + 'static {
     /// What is wrong with it, whatever is stored; `at` is its place.
     fn fault(&self, at: &str) -> Option<Invalid>;
 }
@@ -148,7 +147,7 @@ macro_rules! answer_bodies {
                 self.if_match
             }
             fn faults(&self, at: &str) -> Vec<$crate::core::Invalid> {
-                use $crate::registers::answers::{HasComment, Several};
+                use $crate::registers::answers::{Said, Several};
                 let (_, said) = <$all as Several<$said>>::apart(self.clone());
                 Vec::from_iter(said.fault(at))
             }
@@ -158,7 +157,7 @@ macro_rules! answer_bodies {
 pub(crate) use answer_bodies;
 
 /// An answer as it is shown.
-pub trait RenderedRecord: Serialize + Clone + Send {
+pub trait Shown: Serialize + Clone + Send {
     /// Its record; none where nobody has answered.
     fn id(&self) -> Option<Id>;
     /// Its version, and who wrote that.
@@ -178,7 +177,7 @@ pub fn answered<A: Answers>(
     reader: &mut Reader<'_>,
     place: &A::Place,
     only: Option<&str>,
-) -> Result<BTreeMap<String, A::RenderedRecord>> {
+) -> Result<BTreeMap<String, A::Shown>> {
     let seqs = A::standing(reader, place, only)?;
     let records = reader.written::<A>(&seqs)?;
     let shown = |record: &Record<A>| {
@@ -196,7 +195,7 @@ fn one<A: Answers>(
     reader: &mut Reader<'_>,
     place: &A::Place,
     requirement: &str,
-) -> Result<A::RenderedRecord> {
+) -> Result<A::Shown> {
     match answered::<A>(reader, place, Some(requirement))?.remove(requirement) {
         Some(answer) => Ok(answer),
         None => {
@@ -255,7 +254,7 @@ pub async fn put<A: Answers>(
     input: Input,
 ) -> Result<Answer> {
     let (selector, requirement) = place::<A>(path)?;
-    let said = input.read::<A::HasComment>();
+    let said = input.read::<A::Said>();
     guard
         .write_raw(&[], move |tx| {
             let place = A::change(tx, &selector, Some(&requirement))?;
@@ -294,7 +293,7 @@ pub async fn batch<A: Answers>(
                 return Err(Problem::invalid(faults));
             }
             let made = tx.say_all(&items, |tx, item| {
-                let before = stored.get(item.requirement()).and_then(RenderedRecord::id);
+                let before = stored.get(item.requirement()).and_then(Shown::id);
                 say::<A>(tx, &place, before, A::Several::apart(item.clone()))
             })?;
             let mut data = made.get().clone();
@@ -309,8 +308,8 @@ fn say<A: Answers>(
     tx: &mut Tx<'_, A::Change>,
     place: &A::Place,
     stored: Option<Id>,
-    (requirement, said): (String, A::HasComment),
-) -> Result<Recorded<A::RenderedRecord>> {
+    (requirement, said): (String, A::Said),
+) -> Result<Recorded<A::Shown>> {
     let (own, beside) = A::record(place, requirement.clone(), said);
     let said = tx.say(stored, &requirement, own, beside)?;
     Ok(said.map(|record| A::shown(place, &requirement, Some(&record))))

@@ -29,8 +29,9 @@ pub fn receipts(reader: &mut Reader<'_>, ids: &[Id]) -> Result<BTreeMap<Id, Rece
         .filter(among(e::record_id, ids))
         .filter(e::record_version.eq(1));
     let first = first.select((e::record_id, (e::seq, e::leaf_hash, e::at)));
-    let found: Vec<(Id, (i64, Vec<u8>, Instant))> = first.load(reader.conn())?;
-    let receipt = |(seq, hash, recorded_at): (i64, Vec<u8>, Instant)| Receipt {
+    type Entered = (i64, Vec<u8>, Instant);
+    let found: Vec<(Id, Entered)> = first.load(reader.conn())?;
+    let receipt = |(seq, hash, recorded_at): Entered| Receipt {
         seq,
         leaf_hash: hex(&hash),
         recorded_at,

@@ -10,7 +10,7 @@ use crate::http::{Answer, Change, Guard, Read, RecordId, ViewQuery};
 use crate::records::frameworks::{self, Library};
 use crate::records::{Covers, IfMatch, Reader, Record, Resource, Selector, Tx};
 use crate::registers::answers::{
-    Answers, HasComment, RenderedRecord, answer_bodies, answered, batch, get, history, put,
+    Answers, Asks, Said, Shown, answer_bodies, answered, batch, get, history, put,
 };
 use crate::registers::gap::GapAssessment;
 use crate::registers::gap::answer::{GapAnswer, GapState, GapTarget, gap_answers as ga};
@@ -72,7 +72,7 @@ pub struct GapAnswerShown {
     #[schema(required)]
     pub updated_by: Option<Actor>,
 }
-impl RenderedRecord for GapAnswerShown {
+impl Shown for GapAnswerShown {
     fn id(&self) -> Option<Id> {
         self.id
     }
@@ -115,7 +115,7 @@ answer_bodies! {
         note: Option<String>,
     }
 }
-impl HasComment for GapAnswerInput {
+impl Said for GapAnswerInput {
     /// What does not apply needs a reason.
     fn fault(&self, at: &str) -> Option<Invalid> {
         let words = "give a reason why it does not apply";
@@ -156,9 +156,9 @@ impl Answers for GapAnswer {
     type Place = Assessed;
     type Read = Read<GapAssessment>;
     type Change = Change<GapAssessment>;
-    type HasComment = GapAnswerInput;
+    type Said = GapAnswerInput;
     type Several = GapAnswerBatch;
-    type RenderedRecord = GapAnswerShown;
+    type Shown = GapAnswerShown;
 
     fn open(
         reader: &mut Reader<'_>,
@@ -226,7 +226,7 @@ impl Answers for GapAnswer {
         _: &mut Reader<'_>,
         of: &'p Assessed,
         stored: &'p BTreeMap<String, GapAnswerShown>,
-    ) -> Result<Box<dyn Fn(&str) -> bool + 'p>> {
+    ) -> Result<Asks<'p>> {
         Ok(Box::new(|id| {
             stored.contains_key(id) || of.asks(id).is_some()
         }))

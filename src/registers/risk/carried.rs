@@ -4,7 +4,7 @@ use crate::records::{Reader, Record};
 use crate::registers::methodology::{RiskMethodology, Step};
 use crate::registers::revision;
 use crate::registers::risk::RiskScore;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// Pure: the step of the new scale that an old one is: that of the same label, else of the same
 /// place where the scales have as many steps.
@@ -58,11 +58,13 @@ pub struct Revisions(BTreeMap<Id, Vec<Record<RiskMethodology>>>);
 impl Revisions {
     /// The methodology as it was then.
     pub fn of(&mut self, reader: &mut Reader<'_>, score: &RiskScore) -> Result<RiskMethodology> {
-        if !self.0.contains_key(&score.methodology_id) {
-            let all = revision::approvals(reader, score.methodology_id)?;
-            self.0.insert(score.methodology_id, all);
-        }
-        let of_it = self.0.get(&score.methodology_id).into_iter().flatten();
+        let all = match self.0.entry(score.methodology_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                place.insert(revision::approvals(reader, score.methodology_id)?)
+            }
+        };
+        let of_it = all.iter();
         let found = of_it
             .filter(|record| record.state.revision == score.methodology_revision)
             .map(|record| record.own.clone())

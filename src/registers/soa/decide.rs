@@ -8,7 +8,7 @@ use crate::db::schema::{applicability as a, versions as v};
 use crate::http::{Answer, Change, Guard, Read, RecordId, ViewQuery};
 use crate::records::{Reader, Record, Resource, Selector, Tx};
 use crate::registers::answers::{
-    Answers, HasComment, RenderedRecord, answer_bodies, answered, batch, get, history, put,
+    Answers, Asks, Said, Shown, answer_bodies, answered, batch, get, history, put,
 };
 use crate::registers::framework::asked;
 use crate::registers::framework::catalogue_list::{self as shelf, Shelf};
@@ -61,7 +61,7 @@ pub struct Decision {
     #[schema(required)]
     pub updated_by: Option<Actor>,
 }
-impl RenderedRecord for Decision {
+impl Shown for Decision {
     fn id(&self) -> Option<Id> {
         self.id
     }
@@ -103,7 +103,7 @@ answer_bodies! {
         reasons: Vec<Reason>,
     }
 }
-impl HasComment for ApplicabilityInput {
+impl Said for ApplicabilityInput {
     /// What does not apply needs a justification.
     fn fault(&self, at: &str) -> Option<Invalid> {
         let words = "an exclusion requires a justification";
@@ -122,9 +122,9 @@ impl Answers for Applicability {
     type Place = Id;
     type Read = Read<Applicability>;
     type Change = Change<Applicability>;
-    type HasComment = ApplicabilityInput;
+    type Said = ApplicabilityInput;
     type Several = ApplicabilityBatch;
-    type RenderedRecord = Decision;
+    type Shown = Decision;
 
     fn open(
         reader: &mut Reader<'_>,
@@ -182,7 +182,7 @@ impl Answers for Applicability {
         reader: &mut Reader<'_>,
         _: &'p Id,
         _: &'p BTreeMap<String, Decision>,
-    ) -> Result<Box<dyn Fn(&str) -> bool + 'p>> {
+    ) -> Result<Asks<'p>> {
         let shelf = Shelf::open(reader)?;
         Ok(Box::new(move |id| {
             let found = shelf.requirement(id);
