@@ -117,7 +117,7 @@ impl Resource for Control {
     }
     fn computed_schemas() -> Vec<(&'static str, Value)> {
         vec![
-            ("evidence", json!({"$ref": "#/components/schemas/Support"})),
+            ("evidence", json!({"$ref": "#/components/schemas/EvidenceStatus"})),
             (
                 "operation",
                 json!({"$ref": "#/components/schemas/Operation"}),
