@@ -108,14 +108,16 @@ async fn steps(
     document: &Value,
     room: &Register,
 ) -> Vec<(Method, String, String, String, Value)> {
-    let keys = [
+    // A manager makes the records here, so others decide on them.
+    let mut keys = [
         (Role::Manager, &app.keys.manager),
-        (Role::Approver, &app.keys.approver),
         (Role::InternalAuditor, &app.keys.internal_auditor),
+        (Role::Approver, &app.keys.approver),
     ];
     let verbs: BTreeSet<&str> = room.kind.transitions.iter().map(|step| step.verb).collect();
     let mut found = Vec::new();
     for verb in verbs {
+        keys.sort_by_key(|(role, _)| (*role == Role::Manager) == room.kind.decides(verb));
         let template = format!("{}/{{id}}/{verb}", all(room));
         let content = &document["paths"][&template]["post"]["requestBody"]["content"];
         let schema = content["application/json"]["schema"]["$ref"].as_str();

@@ -117,7 +117,10 @@ impl Resource for Control {
     }
     fn computed_schemas() -> Vec<(&'static str, Value)> {
         vec![
-            ("evidence", json!({"$ref": "#/components/schemas/EvidenceStatus"})),
+            (
+                "evidence",
+                json!({"$ref": "#/components/schemas/EvidenceStatus"}),
+            ),
             (
                 "operation",
                 json!({"$ref": "#/components/schemas/Operation"}),
