@@ -1,9 +1,7 @@
 //! The statement of applicability, and the difference between two, as tables.
 use crate::core::Result;
 use crate::registers::soa::contradiction::ControlRef;
-use crate::registers::soa::difference::{
-    OwnControlChange, SoaDiff, SoaEntryChange, SoaVersionSummary,
-};
+use crate::registers::soa::difference::{OwnControlChange, SoaDiff, SoaEntryChange, SoaEntryState};
 use crate::registers::soa::statement::{OwnControl, SoaEntry, SoaReason, StatementOfApplicability};
 use crate::registers::soa::version::SoaIncomplete;
 use crate::registers::table::{Table, list, names, table_columns, text, word};
@@ -101,7 +99,7 @@ table_columns! { OWN_CHANGE of one: OwnControlChange {
     "title" => one.control.name.clone(),
     "changed" => list(&one.changed),
 } }
-table_columns! { FACE of face: SoaVersionSummary {
+table_columns! { FACE of face: SoaEntryState {
     "applicable" => face.applicable.to_string(),
     "decided" => text(face.decided),
     "justification" => text(face.justification.as_ref()),

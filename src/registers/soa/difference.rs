@@ -23,7 +23,7 @@ pub struct SoaSide {
 
 /// What a requirement or a control says in a statement, as far as it is compared.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct SoaVersionSummary {
+pub struct SoaEntryState {
     /// Does it apply?
     pub applicable: bool,
     /// Was it decided? Null of a control outside the framework.
@@ -57,10 +57,10 @@ pub struct SoaEntryChange {
     pub changed: Vec<&'static str>,
     /// What it said; null where it was not there.
     #[schema(required)]
-    pub from: Option<SoaVersionSummary>,
+    pub from: Option<SoaEntryState>,
     /// What it says; null where it is not there any more.
     #[schema(required)]
-    pub to: Option<SoaVersionSummary>,
+    pub to: Option<SoaEntryState>,
     /// Controls that it names now and did not before.
     #[schema(max_items = 200)]
     pub controls_added: Vec<ControlRef>,
@@ -79,10 +79,10 @@ pub struct OwnControlChange {
     pub changed: Vec<&'static str>,
     /// What it said; null where it was added.
     #[schema(required)]
-    pub from: Option<SoaVersionSummary>,
+    pub from: Option<SoaEntryState>,
     /// What it says; null where it was removed.
     #[schema(required)]
-    pub to: Option<SoaVersionSummary>,
+    pub to: Option<SoaEntryState>,
 }
 
 /// The difference between two statements of applicability.
@@ -105,9 +105,9 @@ pub struct SoaDiff {
     pub own_controls: Vec<OwnControlChange>,
 }
 
-impl SoaVersionSummary {
+impl SoaEntryState {
     fn of(entry: &SoaEntry) -> Self {
-        SoaVersionSummary {
+        SoaEntryState {
             applicable: entry.applicable,
             decided: Some(entry.decided),
             justification: entry.justification.clone(),
@@ -117,7 +117,7 @@ impl SoaVersionSummary {
         }
     }
     fn of_own(control: &OwnControl) -> Self {
-        SoaVersionSummary {
+        SoaEntryState {
             applicable: true,
             decided: None,
             justification: None,
@@ -127,7 +127,7 @@ impl SoaVersionSummary {
         }
     }
     /// Pure: the members that differ.
-    fn against(&self, other: &SoaVersionSummary) -> Vec<&'static str> {
+    fn against(&self, other: &SoaEntryState) -> Vec<&'static str> {
         let all = [
             ("applicable", self.applicable != other.applicable),
             ("decided", self.decided != other.decided),
@@ -169,10 +169,7 @@ fn paired<'s, T, K: Ord>(from: &'s [T], to: &'s [T], key: fn(&'s T) -> K) -> Vec
 }
 
 /// Pure: the members that differ; none where a side is missing.
-fn differing(
-    before: Option<&SoaVersionSummary>,
-    after: Option<&SoaVersionSummary>,
-) -> Vec<&'static str> {
+fn differing(before: Option<&SoaEntryState>, after: Option<&SoaEntryState>) -> Vec<&'static str> {
     let both = before.zip(after);
     both.map(|(before, after)| before.against(after))
         .unwrap_or_default()
@@ -189,10 +186,7 @@ pub fn entries(from: &[SoaEntry], to: &[SoaEntry]) -> Vec<SoaEntryChange> {
         };
         let (had, has) = (controls(from), controls(to));
         let (controls_added, controls_removed) = (beyond(&has, &had), beyond(&had, &has));
-        let (before, after) = (
-            from.map(SoaVersionSummary::of),
-            to.map(SoaVersionSummary::of),
-        );
+        let (before, after) = (from.map(SoaEntryState::of), to.map(SoaEntryState::of));
         let mut changed = differing(before.as_ref(), after.as_ref());
         if !controls_added.is_empty() || !controls_removed.is_empty() {
             changed.push("controls");
@@ -219,8 +213,8 @@ pub fn own_controls(from: &[OwnControl], to: &[OwnControl]) -> Vec<OwnControlCha
     let change = |(from, to): Pair<'_, OwnControl>| {
         let OwnControl { id, code, name, .. } = to.or(from)?.clone();
         let (before, after) = (
-            from.map(SoaVersionSummary::of_own),
-            to.map(SoaVersionSummary::of_own),
+            from.map(SoaEntryState::of_own),
+            to.map(SoaEntryState::of_own),
         );
         let changed = differing(before.as_ref(), after.as_ref());
         let same = changed.is_empty() && before.is_some() && after.is_some();
