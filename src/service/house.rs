@@ -150,13 +150,13 @@ impl House {
     }
     /// Does the database answer, is it of this version, and can contents be kept?
     pub async fn ready(&self) -> Result<(), String> {
+        let schema = |conn: &mut Conn| Ok(crate::db::migrate::current(conn));
+        let schema = self.database.read_one(schema).await;
+        schema.map_err(|problem| problem.to_string())??;
+        // The disk is asked off the worker: it may be slow, or gone.
         let files = self.files.clone();
-        let asked = self
-            .database
-            .read_one(move |conn| Ok((crate::db::migrate::current(conn), files.ready())))
-            .await;
-        let (schema, store) = asked.map_err(|problem| problem.to_string())?;
-        schema?;
+        let store = actix_web::web::block(move || files.ready()).await;
+        let store = store.map_err(|why| why.to_string())?;
         store.map_err(|why| format!("the object store: {why}"))
     }
     /// Sessions, passwords, and the bucket of logins.
