@@ -2,7 +2,9 @@
 use super::format::{Formats, wants};
 use super::past::HistoryView;
 use super::said::{NewLink, OptionalComment, Reviewed};
-use super::{Answer, Archive, Change, Guard, Input, Read, RecordId, Review, ViewQuery, bulk};
+use super::{
+    Answer, Archive, Change, Guard, Input, Read, RecordId, Review, Target, ViewQuery, bulk,
+};
 use crate::core::{Code, Id, Problem, Result};
 use crate::records::{IfMatch, ListQuery, Patch, Relation, Resource, Selector, veil};
 use actix_web::{HttpRequest, HttpResponse, Responder, web::Path};
@@ -13,8 +15,8 @@ pub(super) async fn list<R: Resource>(
     request: HttpRequest,
 ) -> Result<HttpResponse> {
     veil::asked(guard.caller(), &R::KIND, request.query_string())?;
-    let query = request.query_string().to_owned();
-    let ask = ListQuery::read::<R::Filter>(guard.house().kinds(), &R::KIND, &query)?;
+    let target = Target::of(&request);
+    let ask = ListQuery::read::<R::Filter>(guard.house().kinds(), &R::KIND, &target.query)?;
     if wants(
         &Formats::of(&request),
         ask.format.as_deref(),
@@ -30,21 +32,11 @@ pub(super) async fn list<R: Resource>(
     };
     let answer = guard.view(as_of, move |reader| {
         page(reader).map(|(answer, next)| Answer {
-            link: next.map(|cursor| link::<R>(&query, &cursor)),
+            link: next.map(|cursor| target.next(&cursor)),
             ..answer
         })
     });
     Ok(answer.await?.respond_to(&request))
-}
-
-/// `Link` to the next page (RFC 8288).
-fn link<R: Resource>(query: &str, cursor: &str) -> String {
-    let rest = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
-    let next = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(rest)
-        .append_pair("cursor", cursor)
-        .finish();
-    format!("</v1/{}?{next}>; rel=\"next\"", R::KIND.path)
 }
 
 pub(super) async fn get<R: Resource>(

@@ -39,11 +39,20 @@ pub struct Target {
 }
 
 impl Target {
-    fn of(request: &HttpRequest) -> Self {
+    pub(super) fn of(request: &HttpRequest) -> Self {
         Target {
             path: request.path().to_owned(),
             query: request.query_string().to_owned(),
         }
+    }
+    /// `Link` to the next page (RFC 8288).
+    pub fn next(&self, cursor: &str) -> String {
+        let rest = form_urlencoded::parse(self.query.as_bytes());
+        let next = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(rest.filter(|(name, _)| name != "cursor"))
+            .append_pair("cursor", cursor)
+            .finish();
+        format!("<{}?{next}>; rel=\"next\"", self.path)
     }
     /// The parameters of an operation that has no others than these.
     pub fn only<Q: Question>(&self) -> Result<Q> {

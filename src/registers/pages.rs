@@ -1,6 +1,6 @@
 //! Lists of what is no register, page by page.
 use crate::core::{Code, Problem, Result, text::folded};
-use crate::http::ViewQuery;
+use crate::http::{Target, ViewQuery};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::iter::Peekable;
 
@@ -9,8 +9,7 @@ pub struct Walk {
     limit: usize,
     after: Option<String>,
     question: String,
-    path: String,
-    query: String,
+    target: Target,
 }
 
 /// One page of it.
@@ -94,8 +93,7 @@ impl Walk {
             limit: usize::try_from(page.limit).unwrap_or(50),
             after,
             question,
-            path: target.path,
-            query: target.query,
+            target,
         })
     }
     /// The page that begins there.
@@ -132,19 +130,10 @@ impl Walk {
             .map(|last| URL_SAFE_NO_PAD.encode(format!("{} {}", self.question, key(last))));
         Page {
             data,
-            link: next.as_deref().map(|cursor| self.link(cursor)),
+            link: next.as_deref().map(|cursor| self.target.next(cursor)),
             next_cursor: next,
             has_more,
         }
-    }
-    /// `Link` to the next page (RFC 8288).
-    fn link(&self, cursor: &str) -> String {
-        let rest = form_urlencoded::parse(self.query.as_bytes());
-        let next = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(rest.filter(|(name, _)| name != "cursor"))
-            .append_pair("cursor", cursor)
-            .finish();
-        format!("<{}?{next}>; rel=\"next\"", self.path)
     }
 }
 
