@@ -249,16 +249,7 @@ impl Writing<'_> {
         }
         let (kind, version, schema) = (R::KIND.name, record.spine.version, R::KIND.schema);
         let (body, personal) = record.image()?;
-        let row = Row {
-            id,
-            version,
-            status: record.spine.status.clone(),
-            archived: record.spine.archived_at.is_some(),
-            body: body.clone(),
-            personal: personal.clone(),
-            schema,
-            names: 0,
-        };
+        let row = record.row(body.clone(), personal.clone());
         let change = Change {
             action,
             kind,

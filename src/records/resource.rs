@@ -205,6 +205,20 @@ impl<R: Resource> Record<R> {
         body.extend(self.links.shown(&R::KIND));
         Ok(body)
     }
+    /// As a row on its way out, with its image and the personal half of that.
+    pub fn row(&self, body: String, personal: Option<String>) -> Row {
+        let (spine, schema) = (&self.spine, R::KIND.schema);
+        let archived = spine.archived_at.is_some();
+        let found = (
+            spine.id,
+            spine.version,
+            spine.status.clone(),
+            archived,
+            schema,
+            body,
+        );
+        Row::of(found, personal)
+    }
     /// The whole, as its ledger entry keeps it: the body, and its personal half.
     pub fn image(&self) -> Result<(String, Option<String>)> {
         let mut whole = self.body()?;

@@ -297,23 +297,7 @@ async fn get<R: Resource<State = Revised>>(
                 .find(|record| record.state.revision == wanted);
             let record = found.ok_or_else(Problem::not_found)?;
             let (body, personal) = record.image()?;
-            let archived = record.spine.archived_at.is_some();
-            let (version, status, schema) = (
-                record.spine.version,
-                record.spine.status.clone(),
-                R::KIND.schema,
-            );
-            let row = crate::records::Row {
-                id,
-                version,
-                status,
-                archived,
-                body,
-                personal,
-                schema,
-                names: 0,
-            };
-            Ok(Answer::shown(reader.show::<R>(row)?))
+            Ok(Answer::shown(reader.show::<R>(record.row(body, personal))?))
         })
         .await
 }
