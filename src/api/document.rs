@@ -46,8 +46,8 @@ fn open_operations(to: &mut Document) {
         "get",
         json!({"operationId": "getHealth", "tags": ["service"],
         "summary": "Is the process there?", "description": "A constant answer, without the \
-            database.", "security": [{}], "responses": {"200": health("It is."), "400": refused(400),
-                "500": refused(500)}}),
+            database.", "security": [{}], "responses": {"200": health("It is."),
+                "400": refused(400), "500": refused(500)}}),
     );
     to.operation(
         "/readyz",

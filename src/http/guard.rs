@@ -49,7 +49,7 @@ impl<P: 'static> Guard<P> {
     pub fn tell(&self, event: Event, user: Option<Id>) {
         event.told(&self.request, user);
     }
-    /// The same for the caller as it is now.
+    /// For the caller as it is now.
     pub async fn refreshed(self) -> Result<Self> {
         let session = self.session.refreshed().await?;
         Ok(Guard { session, ..self })
@@ -77,8 +77,9 @@ impl<P: 'static> Guard<P> {
     /// change is durable, and not without a ledger entry:
     ///
     /// ```compile_fail,E0308
-    /// # use isms::{core::Result, http::{Guard, Input}, registers::asset::Asset, service::Change};
-    /// async fn forgets(guard: Guard<Change<Asset>>, input: Input) -> Result<isms::service::Answer> {
+    /// # use isms::service::{Answer, Change};
+    /// # use isms::{core::Result, http::{Guard, Input}, registers::asset::Asset};
+    /// async fn forgets(guard: Guard<Change<Asset>>, input: Input) -> Result<Answer> {
     ///     guard.write(&input, |tx| Ok(())).await // expected `Recorded<Answer>`, found `()`
     /// }
     /// ```

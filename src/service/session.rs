@@ -103,7 +103,7 @@ impl Intent<'_> {
     /// Makes it, once for each attempt. The answer comes when the change is durable, and not
     /// without a ledger entry.
     pub async fn done(self, cause: Cause) -> Result<Answer> {
-        self.session.write_raw(cause, self.work).await
+        self.session.write(cause, self.work).await
     }
 }
 
@@ -145,8 +145,8 @@ impl Session {
         let of_caller = self.caller.expires_at;
         ends.map_or(of_caller, |ends| ends.min(of_caller))
     }
-    /// The same for the caller as it is now: for answers that take a while, in which a key may be
-    /// revoked or a role taken away.
+    /// For the caller as it is now: for answers that take a while, in which a key may be revoked or
+    /// a role taken away.
     pub async fn refreshed(self) -> Result<Self> {
         let credential = self.credential.as_deref();
         if let Some(text) = credential {
@@ -309,7 +309,7 @@ impl Session {
         house.kept.keep(question, &answer, took);
         Ok(answer)
     }
-    async fn write_raw(&self, cause: Cause, work: Work) -> Result<Answer> {
+    async fn write(&self, cause: Cause, work: Work) -> Result<Answer> {
         let (house, may) = (&self.house, self.may);
         let credential = self.credential.as_deref();
         let (known, credential) = house.caller_again(credential).await?;
@@ -383,7 +383,7 @@ impl<P: 'static> Permitted<P> {
             permission: PhantomData,
         }
     }
-    /// The same for the caller as it is now.
+    /// For the caller as it is now.
     pub async fn refreshed(self) -> Result<Self> {
         self.session.refreshed().await.map(Permitted::by)
     }

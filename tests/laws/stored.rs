@@ -394,8 +394,8 @@ async fn golden_images_load() {
         }
         assert!(
             seen[1..].iter().all(|count| *count > 0),
-            "{}: no golden image of a schema: {seen:?}. For a register, {BLESS} writes those of the \
-            present one; for what stands at a place of its own, `write_golden_images` does",
+            "{}: no golden image of a schema: {seen:?}. For a register, {BLESS} writes those of \
+            the present one; for what stands at a place of its own, `write_golden_images` does",
             replay.kind.name
         );
     }

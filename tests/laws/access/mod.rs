@@ -280,9 +280,9 @@ async fn everyone_does_what_the_policy_says_and_nothing_else(app: &TestApp) {
             .any(|cell| ["yes", "own"].contains(&cell.as_str()))
         {
             faults.push(format!(
-                "{}: it succeeded for nobody, so its refusals say nothing. Does src/access/policy.rs \
-                have a row for it? If it needs more than the example of its body, prepare that in \
-                {HERE}",
+                "{}: it succeeded for nobody, so its refusals say nothing. Does \
+                src/access/policy.rs have a row for it? If it needs more than the example of its \
+                body, prepare that in {HERE}",
                 operation.named()
             ));
         }
